@@ -1,0 +1,80 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings every Swift target shares. `package` is the default visibility of the house; nothing is `public`.
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+]
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "sluice",
+    products: [.executable(name: "sluice", targets: ["sluice"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        // C libraries of the system, one thin module each.
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
+        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        // Small C pieces of our own: CRC32C, string scanning, embedded data files.
+        .target(name: "CSupport"),
+        // Output of script/generate from Proto/.
+        .target(name: "COTLP", dependencies: ["CProtobufC"]),
+
+        .target(name: "Telemetry", dependencies: ["CSupport"], swiftSettings: house),
+        .target(name: "OTLP", dependencies: ["Telemetry", "COTLP", "CProtobufC", "CSupport"], swiftSettings: house),
+        .target(name: "Configuration", dependencies: ["Yams"], swiftSettings: house),
+        .target(name: "Pipeline", dependencies: ["Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+        .target(name: "GenAI", dependencies: ["Telemetry", "CSupport", "Yams"], swiftSettings: house),
+        .target(name: "Journal", dependencies: ["Pipeline", "CSupport"], swiftSettings: house),
+        .target(
+            name: "Processors",
+            dependencies: [
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CPCRE2",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: house),
+        .target(
+            name: "Receivers",
+            dependencies: ["Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", logging] + nio,
+            swiftSettings: house),
+        .target(
+            name: "Exporters",
+            dependencies: [
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", logging,
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: house),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Receivers", "Processors", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP", "Configuration",
+                "GenAI", logging,
+            ] + nio,
+            swiftSettings: house),
+        .executableTarget(
+            name: "sluice",
+            dependencies: [
+                "Gateway", "Configuration", "CCurl",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: house),
+    ]
+)

@@ -1,0 +1,10 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "bytes.h"
+#include "scan.h"
+#include "utf8.h"
+#if __has_include("crc32c.h")
+#include "crc32c.h"
+#endif

@@ -1,0 +1,94 @@
+extension Settings {
+    /// Reads a list of texts; a single text is refused, since a comma or space in it would be ambiguous.
+    package mutating func strings(_ key: String, default value: [String], _ sentence: String) -> [String] {
+        let shownDefault = "[\(value.map { "\"\($0)\"" }.joined(separator: ", "))]"
+        declare(
+            OptionDescription(
+                key: key, path: "", type: "list of strings", defaultText: shownDefault, sentence: sentence))
+        guard let node = node(key) else { return value }
+        guard let elements = node.list else {
+            let example = node.scalar.map { node.isExpanded ? "…" : $0.text } ?? "…"
+            reportType(key, node, expected: "a list of strings", fix: "write `\(key): [\"\(example)\"]`")
+            return value
+        }
+        var texts: [String] = []
+        for (index, element) in elements.enumerated() {
+            if let text = text("\(key)[\(index)]", element) { texts.append(text) }
+        }
+        return texts
+    }
+
+    /// Reads a mapping of texts in file order. The Collector's list form, `- {name: …, value: …}`, is read as well.
+    package mutating func stringMap(_ key: String, _ sentence: String) -> [(key: String, value: String)] {
+        declare(
+            OptionDescription(
+                key: key, path: "", type: "mapping of strings", defaultText: "{}", sentence: sentence))
+        return readStringMap(key, isSecret: false)
+    }
+
+    /// Reads a mapping of texts that are never printed, such as headers, in file order and in both forms.
+    package mutating func secretMap(_ key: String, _ sentence: String) -> [(key: String, value: Secret)] {
+        declare(
+            OptionDescription(
+                key: key, path: "", type: "mapping of secrets", defaultText: "{}", sentence: sentence, isSecret: true))
+        return readStringMap(key, isSecret: true).map { ($0.key, Secret($0.value)) }
+    }
+
+    /// Reads a value of open form, or nil when it is absent; an explicit null is `.null`.
+    package mutating func value(_ key: String, _ sentence: String) -> ConfigValue? {
+        declare(OptionDescription(key: key, path: "", type: "any", sentence: sentence))
+        return entry(key)?.value.plain
+    }
+
+    private mutating func readStringMap(_ key: String, isSecret: Bool) -> [(key: String, value: String)] {
+        guard let node = node(key) else { return [] }
+        // The spelling in the file, by which the printed configuration finds its secrets.
+        let written = entry(key)?.key ?? key
+        var pairs: [(key: String, value: String)] = []
+        if let entries = node.map {
+            for entry in entries {
+                let name = "\(key).\(entry.key)"
+                if isSecret {
+                    problems.markSecret(childPath(name))
+                    problems.markSecret(childPath("\(written).\(entry.key)"))
+                }
+                if entry.value.isFailedExpansion { continue }
+                if entry.value.isNull, entry.value.expandedText == nil {
+                    report("has no value", fix: "give it one, or \"\" for an empty text", name, at: entry.value)
+                } else if let text = text(name, entry.value) {
+                    pairs.append((entry.key, text))
+                }
+            }
+        } else if let elements = node.list {
+            for (index, element) in elements.enumerated() {
+                if let pair = readNamedValue("\(written)[\(index)]", element, isSecret: isSecret) { pairs.append(pair) }
+            }
+        } else {
+            if isSecret {
+                problems.markSecret(childPath(key))
+                problems.markSecret(childPath(written))
+            }
+            reportType(
+                key, node, expected: "a mapping of strings", fix: "write `name: value` lines indented under `\(key):`")
+        }
+        return pairs
+    }
+
+    private mutating func readNamedValue(
+        _ key: String, _ node: ConfigNode, isSecret: Bool
+    ) -> (key: String, value: String)? {
+        guard node.map != nil else {
+            if isSecret { problems.markSecret(childPath(key)) }
+            reportType(key, node, expected: "a mapping", fix: "write `- {name: …, value: …}`")
+            return nil
+        }
+        return visit(node.map ?? [], key: key, pattern: key, place: node.place, isMuted: isMuted) { settings in
+            let name = settings.requiredString("name", "Name of the entry.")
+            let value =
+                isSecret
+                ? settings.secret("value", "Value of the entry.")?.reveal()
+                : settings.optionalString("value", "Value of the entry.")
+            return name.isEmpty ? nil : (name, value ?? "")
+        }
+    }
+}

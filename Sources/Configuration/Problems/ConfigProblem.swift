@@ -1,0 +1,139 @@
+/// How much a problem of the configuration weighs.
+package enum ConfigSeverity: String, Sendable, Comparable {
+    /// The gateway does not start with it.
+    case error
+    /// The gateway starts; the user should know.
+    case warning
+
+    /// Errors come before warnings.
+    package static func < (left: ConfigSeverity, right: ConfigSeverity) -> Bool {
+        left == .error && right == .warning
+    }
+}
+
+/// One fault of the configuration: what is wrong, where, and how to mend it.
+package struct ConfigProblem: Sendable, Hashable {
+    /// Whether the gateway may start with it.
+    package var severity: ConfigSeverity
+    /// What is wrong, without a full stop.
+    package var message: String
+    /// What to do, in the imperative or as a question; nil when the message says it.
+    package var fix: String?
+    /// Where it is.
+    package var place: ConfigPlace
+    /// The dotted path of the option, empty for a problem of the file as a whole.
+    package var path: String
+    /// True when the source line holds a secret and must not be quoted.
+    package var hidesSource: Bool
+
+    /// Makes a problem.
+    package init(
+        _ severity: ConfigSeverity = .error, _ message: String, fix: String? = nil, place: ConfigPlace,
+        path: String = "", hidesSource: Bool = false
+    ) {
+        self.severity = severity
+        self.message = message
+        self.fix = fix
+        self.place = place
+        self.path = path
+        self.hidesSource = hidesSource
+    }
+}
+
+/// All faults found while a configuration was read, and what is needed to print them like a compiler does.
+///
+/// Holds at most `maximum` problems; later ones are only counted.
+package struct ConfigProblems: Error, Sendable {
+    /// How many problems are kept.
+    package static let maximum = 500
+
+    private var found: [ConfigProblem] = []
+    /// How many problems were found beyond the maximum.
+    package private(set) var omitted = 0
+    private var hasOmittedErrors = false
+    /// The text of each file that was read, by the name the user gave, for quoting lines.
+    private var sources: [String: String] = [:]
+    /// Dotted paths of options read as secrets, so that printing the configuration masks them.
+    package private(set) var secretPaths: Set<String> = []
+
+    /// Starts without problems.
+    package init() {}
+
+    /// Keeps a problem; one that is equal to a kept one is ignored.
+    package mutating func add(_ problem: ConfigProblem) {
+        guard found.count < ConfigProblems.maximum else {
+            omitted += 1
+            hasOmittedErrors = hasOmittedErrors || problem.severity == .error
+            return
+        }
+        if !found.contains(problem) { found.append(problem) }
+    }
+
+    /// Keeps an error.
+    package mutating func error(
+        _ message: String, fix: String? = nil, at place: ConfigPlace, path: String = "", hidesSource: Bool = false
+    ) {
+        add(ConfigProblem(.error, message, fix: fix, place: place, path: path, hidesSource: hidesSource))
+    }
+
+    /// Keeps a warning.
+    package mutating func warning(_ message: String, fix: String? = nil, at place: ConfigPlace, path: String = "") {
+        add(ConfigProblem(.warning, message, fix: fix, place: place, path: path))
+    }
+
+    /// Remembers the text of a file, so that problems in it are printed with their line.
+    package mutating func remember(source text: String, of file: String) {
+        sources[file] = text
+    }
+
+    /// Marks a path as a secret.
+    package mutating func markSecret(_ path: String) {
+        secretPaths.insert(path)
+    }
+
+    /// Takes over everything from another collection.
+    package mutating func merge(_ other: ConfigProblems) {
+        for problem in other.found { add(problem) }
+        omitted += other.omitted
+        hasOmittedErrors = hasOmittedErrors || other.hasOmittedErrors
+        sources.merge(other.sources) { _, new in new }
+        secretPaths.formUnion(other.secretPaths)
+    }
+
+    /// The problems sorted by file, line and column; errors before warnings of the same place.
+    package var all: [ConfigProblem] {
+        found.enumerated().sorted { left, right in
+            let (one, other) = (left.element, right.element)
+            if one.place != other.place { return one.place < other.place }
+            if one.severity != other.severity { return one.severity < other.severity }
+            return left.offset < right.offset
+        }.map(\.element)
+    }
+
+    /// The errors, sorted by place.
+    package var errors: [ConfigProblem] { all.filter { $0.severity == .error } }
+    /// The warnings, sorted by place.
+    package var warnings: [ConfigProblem] { all.filter { $0.severity == .warning } }
+    /// True when nothing at all was found.
+    package var isEmpty: Bool { found.isEmpty }
+    /// True when the gateway must not start.
+    package var hasErrors: Bool { hasOmittedErrors || found.contains { $0.severity == .error } }
+
+    /// The text of one line of a remembered file, or nil when the file or line is unknown.
+    func sourceLine(at place: ConfigPlace) -> Substring? {
+        guard place.line > 0, let text = sources[place.file] else { return nil }
+        var remaining = Substring(text)
+        var number = 1
+        while true {
+            let end = remaining.utf8.firstIndex { $0 == 0x0A || $0 == 0x0D }
+            if number == place.line { return end.map { remaining[..<$0] } ?? remaining }
+            guard let end else { return nil }
+            var next = remaining.utf8.index(after: end)
+            if remaining.utf8[end] == 0x0D, next < remaining.utf8.endIndex, remaining.utf8[next] == 0x0A {
+                next = remaining.utf8.index(after: next)
+            }
+            remaining = remaining[next...]
+            number += 1
+        }
+    }
+}

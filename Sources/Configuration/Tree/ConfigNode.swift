@@ -1,0 +1,150 @@
+/// One node of the merged configuration tree, with the place it was written at.
+package struct ConfigNode: Sendable {
+    /// What a node holds.
+    package enum Content: Sendable {
+        /// A single value.
+        case scalar(ConfigScalar)
+        /// Values in file order.
+        case list([ConfigNode])
+        /// Entries in file order; no key occurs twice.
+        case map([Entry])
+    }
+
+    /// One key of a mapping with its value.
+    package struct Entry: Sendable {
+        /// The key as text; keys are always taken as strings.
+        package var key: String
+        /// Where the key was written.
+        package var keyPlace: ConfigPlace
+        /// The value under the key.
+        package var value: ConfigNode
+
+        /// Makes an entry.
+        package init(key: String, keyPlace: ConfigPlace, value: ConfigNode) {
+            self.key = key
+            self.keyPlace = keyPlace
+            self.value = value
+        }
+    }
+
+    /// What the node holds.
+    package var content: Content
+    /// Where the value was written.
+    package var place: ConfigPlace
+    /// True when the text came, whole or in part, from the environment or a file; such text is never put in a message.
+    package var isExpanded: Bool
+    /// The text that stood in for a value that is one whole reference, before YAML gave it a type; options that want
+    /// a string take this text, as in the Collector. Nil for other values and for references that failed.
+    package var expandedText: String?
+
+    /// Makes a node.
+    package init(_ content: Content, place: ConfigPlace, isExpanded: Bool = false, expandedText: String? = nil) {
+        self.content = content
+        self.place = place
+        self.isExpanded = isExpanded
+        self.expandedText = expandedText
+    }
+
+    /// The null node, which stands for an absent body.
+    package static func null(at place: ConfigPlace) -> ConfigNode {
+        ConfigNode(.scalar(ConfigScalar(text: "", value: .null, isPlain: true)), place: place)
+    }
+
+    /// The empty mapping.
+    package static func emptyMap(at place: ConfigPlace) -> ConfigNode {
+        ConfigNode(.map([]), place: place)
+    }
+}
+
+/// A scalar with its text and the type that the YAML 1.2 core schema gives it.
+package struct ConfigScalar: Sendable, Hashable {
+    /// The text after quotes and escapes are resolved.
+    package var text: String
+    /// The resolved value.
+    package var value: ResolvedScalar
+    /// True when the text was written without quotes, so that its type was read from its form.
+    package var isPlain: Bool
+
+    /// Makes a scalar.
+    package init(text: String, value: ResolvedScalar, isPlain: Bool) {
+        self.text = text
+        self.value = value
+        self.isPlain = isPlain
+    }
+}
+
+/// The types of the YAML 1.2 core schema (YAML 1.2.2, 10.3).
+package enum ResolvedScalar: Sendable, Hashable {
+    case null
+    case bool(Bool)
+    case int(Int)
+    case double(Double)
+    /// The text of the scalar is the value.
+    case string
+}
+
+extension ConfigNode {
+    /// The scalar, or nil for a list or mapping.
+    package var scalar: ConfigScalar? {
+        if case .scalar(let scalar) = content { return scalar }
+        return nil
+    }
+
+    /// The elements, or nil when this is no list.
+    package var list: [ConfigNode]? {
+        if case .list(let nodes) = content { return nodes }
+        return nil
+    }
+
+    /// The entries, or nil when this is no mapping.
+    package var map: [Entry]? {
+        if case .map(let entries) = content { return entries }
+        return nil
+    }
+
+    /// True for `null`, `~` and nothing at all.
+    package var isNull: Bool { scalar?.value == .null }
+
+    /// True for a reference that could not be resolved; it was reported where it was met.
+    var isFailedExpansion: Bool { isNull && isExpanded && expandedText == nil }
+
+    /// The value under a key, or nil when this is no mapping or has no such key.
+    package subscript(key: String) -> ConfigNode? { entry(key)?.value }
+
+    /// The entry of a key, or nil when this is no mapping or has no such key.
+    package func entry(_ key: String) -> Entry? {
+        map?.first { $0.key == key }
+    }
+
+    /// The kind of the node in words, for messages: `a list`, `an integer`.
+    package var kind: String {
+        switch content {
+        case .list: return "a list"
+        case .map: return "a mapping"
+        case .scalar(let scalar):
+            switch scalar.value {
+            case .null: return "nothing"
+            case .bool: return "a boolean"
+            case .int: return "an integer"
+            case .double: return "a number"
+            case .string: return "a string"
+            }
+        }
+    }
+
+    /// The node as a plain value without places.
+    package var plain: ConfigValue {
+        switch content {
+        case .list(let nodes): return .list(nodes.map(\.plain))
+        case .map(let entries): return .map(entries.map { ($0.key, $0.value.plain) })
+        case .scalar(let scalar):
+            switch scalar.value {
+            case .null: return .null
+            case .bool(let flag): return .bool(flag)
+            case .int(let number): return .int(number)
+            case .double(let number): return .double(number)
+            case .string: return .string(scalar.text)
+            }
+        }
+    }
+}

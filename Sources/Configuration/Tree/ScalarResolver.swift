@@ -1,0 +1,85 @@
+/// Gives plain scalars their type by the YAML 1.2 core schema (YAML 1.2.2, 10.3.2).
+package enum ScalarResolver {
+    /// The type and value of a plain scalar. `yes`, `no`, `on` and `off` are strings; integers beyond 64 bits are
+    /// floating point numbers.
+    package static func resolve(_ text: String) -> ResolvedScalar {
+        switch text {
+        case "", "~", "null", "Null", "NULL": return .null
+        case "true", "True", "TRUE": return .bool(true)
+        case "false", "False", "FALSE": return .bool(false)
+        case ".nan", ".NaN", ".NAN": return .double(.nan)
+        case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF": return .double(.infinity)
+        case "-.inf", "-.Inf", "-.INF": return .double(-.infinity)
+        default: break
+        }
+        let bytes = Array(text.utf8.prefix(257))
+        guard bytes.count <= 256, let first = bytes.first, "+-.0123456789".utf8.contains(first) else { return .string }
+        if bytes.count > 2, bytes[0] == UInt8(ascii: "0") {
+            if bytes[1] == UInt8(ascii: "x") { return prefixed(text, radix: 16) }
+            if bytes[1] == UInt8(ascii: "o") { return prefixed(text, radix: 8) }
+        }
+        return decimal(text, bytes)
+    }
+
+    private static func prefixed(_ text: String, radix: Int) -> ResolvedScalar {
+        let digits = text.dropFirst(2)
+        // `Int` itself would take a sign here.
+        guard digits.utf8.allSatisfy({ isDigit($0, radix: radix) }) else { return .string }
+        return Int(digits, radix: radix).map(ResolvedScalar.int) ?? .string
+    }
+
+    private static func isDigit(_ byte: UInt8, radix: Int) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "7"): true
+        case UInt8(ascii: "8"), UInt8(ascii: "9"): radix >= 10
+        case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): radix == 16
+        default: false
+        }
+    }
+
+    /// `[-+]?[0-9]+` is an integer; `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?` is a float.
+    private static func decimal(_ text: String, _ bytes: [UInt8]) -> ResolvedScalar {
+        var index = bytes[0] == UInt8(ascii: "+") || bytes[0] == UInt8(ascii: "-") ? 1 : 0
+        func digits() -> Int {
+            let start = index
+            while index < bytes.count, isDigit(bytes[index], radix: 10) { index += 1 }
+            return index - start
+        }
+        let whole = digits()
+        if index == bytes.count { return whole > 0 ? integer(text) : .string }
+        var fraction = 0
+        if bytes[index] == UInt8(ascii: ".") {
+            index += 1
+            fraction = digits()
+        }
+        guard whole + fraction > 0 else { return .string }
+        if index < bytes.count, bytes[index] | 0x20 == UInt8(ascii: "e") {
+            index += 1
+            if index < bytes.count, bytes[index] == UInt8(ascii: "+") || bytes[index] == UInt8(ascii: "-") {
+                index += 1
+            }
+            guard digits() > 0 else { return .string }
+        }
+        guard index == bytes.count else { return .string }
+        return Double(text.hasSuffix(".") ? text + "0" : text.replacingPoint()).map(ResolvedScalar.double) ?? .string
+    }
+
+    private static func integer(_ text: String) -> ResolvedScalar {
+        if let number = Int(text) { return .int(number) }
+        return Double(text).map(ResolvedScalar.double) ?? .string
+    }
+}
+
+extension String {
+    /// The text with `.e` written as `.0e`, which the standard library's parser wants.
+    fileprivate func replacingPoint() -> String {
+        var result = ""
+        var previous: Character = " "
+        for character in self {
+            if previous == ".", character == "e" || character == "E" { result += "0" }
+            result.append(character)
+            previous = character
+        }
+        return result
+    }
+}

@@ -1,0 +1,190 @@
+import FoundationEssentials
+import Glibc
+import OTLP
+import Pipeline
+import Telemetry
+
+/// Writes groups of requests to one file and makes them durable; begins new files when the current one is full.
+///
+/// Used by one thread at a time. After a failure the file is closed; the next group opens and repairs it again.
+struct FileWriter: ~Copyable {
+    private let options: FileOptions
+    private let effects: FileEffects
+    private let log: @Sendable (LogLevel, String) -> Void
+    private let names: RotationNames
+    private var descriptor: Int32 = -1
+    private var size = 0
+    private var isRegular = true
+    private var wasOpened = false
+    private var buffer = ByteColumn()
+
+    init(options: FileOptions, effects: FileEffects, log: @escaping @Sendable (LogLevel, String) -> Void) {
+        self.options = options
+        self.effects = effects
+        self.log = log
+        names = RotationNames(path: options.path)
+    }
+
+    deinit {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+    }
+
+    /// Opens the file and cuts off a torn last record.
+    mutating func open() throws(FileFailure) {
+        guard descriptor < 0 else { return }
+        if options.createsDirectory && !wasOpened { try createDirectory() }
+        try openDescriptor()
+        do throws(FileFailure) { try prepare() } catch {
+            close()
+            throw error
+        }
+        wasOpened = true
+    }
+
+    mutating func close() {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
+    }
+
+    private func createDirectory() throws(FileFailure) {
+        let attributes: [FileAttributeKey: Any] = [.posixPermissions: Int(options.directoryMode)]
+        do {
+            try FileManager.default.createDirectory(
+                atPath: names.directory, withIntermediateDirectories: true, attributes: attributes)
+        } catch { throw FileFailure("cannot create the directory \(names.directory): \(error)") }
+    }
+
+    private mutating func openDescriptor() throws(FileFailure) {
+        descriptor = Glibc.open(options.path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
+        guard descriptor >= 0 else { throw FileFailure("cannot open", options.path, errno) }
+    }
+
+    private mutating func prepare() throws(FileFailure) {
+        var facts = stat()
+        guard fstat(descriptor, &facts) == 0 else { throw FileFailure("cannot inspect", options.path, errno) }
+        isRegular = facts.st_mode & S_IFMT == S_IFREG
+        guard isRegular else { return }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw FileFailure("another exporter or process writes to \(options.path): give each its own path")
+        }
+        size = Int(facts.st_size)
+        if !options.appends && !wasOpened {
+            try truncate(to: 0)
+        } else {
+            guard let good = TornTail.goodSize(descriptor, size: size, format: options.format) else {
+                throw FileFailure(
+                    "\(options.path) holds something other than OTLP \(options.format.rawValue) records: choose another path")
+            }
+            if good < size {
+                log(.warn, "\(options.path): cut off \(size - good) bytes of an unfinished record at its end")
+                try truncate(to: good)
+            }
+        }
+        syncDirectory()
+    }
+
+    private mutating func truncate(to length: Int) throws(FileFailure) {
+        guard ftruncate(descriptor, off_t(length)) == 0 else { throw FileFailure("cannot cut", options.path, errno) }
+        size = length
+    }
+
+    /// Makes the file's name durable. A file system that cannot is no reason to stop.
+    private func syncDirectory() {
+        let directory = Glibc.open(names.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        fsync(directory)
+        Glibc.close(directory)
+    }
+
+    // MARK: Writing
+
+    /// Writes the batches in order and syncs. Returns how many are durable, and why the rest is not.
+    mutating func append(_ batches: [ExportBatch]) -> (durable: Int, failure: FileFailure?) {
+        var durable = 0
+        do throws(FileFailure) {
+            try open()
+            buffer.removeAll()
+            for (index, batch) in batches.enumerated() {
+                let start = buffer.count
+                render(batch)
+                if let rotation = options.rotation, isRegular, size + start > 0,
+                    size + buffer.count > rotation.maxMegabytes << 20
+                {
+                    try flush(start)
+                    durable = index
+                    try rotate(rotation)
+                    buffer.shift(from: start, by: -start)
+                }
+            }
+            try flush(buffer.count)
+            buffer.removeAll()
+            buffer.shrink(to: 4 << 20)
+            return (batches.count, nil)
+        } catch {
+            giveUp()
+            return (durable, error)
+        }
+    }
+
+    private mutating func render(_ batch: ExportBatch) {
+        batch.bytes.withUnsafeBytes { bytes in
+            switch options.format {
+            case .json:
+                OTLPJSONWriter.write(Text(bytes), signal: batch.signal, into: &buffer)
+                buffer.append(UInt8(ascii: "\n"))
+            case .proto:
+                buffer.append(littleEndian: UInt32(truncatingIfNeeded: bytes.count).byteSwapped)
+                buffer.append(bytes)
+            }
+        }
+    }
+
+    /// Writes the first `count` bytes of the buffer and syncs.
+    private mutating func flush(_ count: Int) throws(FileFailure) {
+        var at = 0
+        while at < count {
+            let result = effects.write(descriptor, UnsafeRawBufferPointer(rebasing: buffer.bytes[at..<count]))
+            if result.count < 0 && result.error == EINTR { continue }
+            guard result.count > 0 else {
+                throw FileFailure("cannot write to", options.path, result.count < 0 ? result.error : EIO)
+            }
+            at += result.count
+        }
+        guard isRegular else { return }
+        let error = effects.sync(descriptor)
+        guard error == 0 else { throw FileFailure("cannot sync", options.path, error) }
+        size += count
+    }
+
+    /// Takes back what is not known to be durable and closes: after a failed sync the kernel's view of the file cannot
+    /// be trusted any more.
+    private mutating func giveUp() {
+        buffer.removeAll()
+        if descriptor >= 0, isRegular { ftruncate(descriptor, off_t(size)) }
+        close()
+    }
+
+    private mutating func rotate(_ rotation: RotationOptions) throws(FileFailure) {
+        var now = effects.wallClock()
+        var backup = names.backup(at: now, localTime: rotation.usesLocalTime)
+        while access(backup, F_OK) == 0 {
+            now += 1
+            backup = names.backup(at: now, localTime: rotation.usesLocalTime)
+        }
+        guard rename(options.path, backup) == 0 else { throw FileFailure("cannot rename", options.path, errno) }
+        close()
+        size = 0
+        try openDescriptor()
+        try prepare()
+        removeExpired(rotation)
+    }
+
+    private func removeExpired(_ rotation: RotationOptions) {
+        guard rotation.maxBackups > 0 || rotation.maxDays > 0 else { return }
+        guard let files = try? FileManager.default.contentsOfDirectory(atPath: names.directory) else { return }
+        for name in names.expired(among: files, options: rotation, at: effects.wallClock()) {
+            let path = names.directory == "/" ? "/" + name : names.directory + "/" + name
+            if unlink(path) != 0 { log(.warn, "cannot delete \(path): \(String(cString: strerror(errno)))") }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Glibc
+
+/// Names of closed files: `name-2006-01-02T15-04-05.000.ext` beside `name.ext`, as lumberjack (the Collector's
+/// rotation) writes them. Pure: the time is a parameter.
+struct RotationNames: Equatable, Sendable {
+    let directory: String
+    private let prefix: String
+    private let suffix: String
+
+    init(path: String) {
+        let slash = path.lastIndex(of: "/")
+        directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        // A dot at the very start belongs to the name.
+        if let dot = name.lastIndex(of: "."), dot != name.startIndex {
+            prefix = String(name[..<dot]) + "-"
+            suffix = String(name[dot...])
+        } else {
+            prefix = name + "-"
+            suffix = ""
+        }
+    }
+
+    /// Path of the file that is closed at `milliseconds` since 1970.
+    func backup(at milliseconds: Int64, localTime: Bool) -> String {
+        let name = prefix + Self.stamp(milliseconds, localTime: localTime) + suffix
+        return directory == "/" ? "/" + name : directory + "/" + name
+    }
+
+    /// Which of a directory's files are to be deleted at `milliseconds`. Files of other names are never touched.
+    func expired(among files: [String], options: RotationOptions, at milliseconds: Int64) -> [String] {
+        // The stamps sort by time, so neither limit needs to parse them.
+        let closed = files.compactMap { name in stamp(in: name).map { (name: name, stamp: $0) } }
+            .sorted { $0.stamp > $1.stamp }
+        var result: [String] = []
+        let cutoff = Self.stamp(
+            milliseconds - Int64(options.maxDays) * 86_400_000, localTime: options.usesLocalTime)
+        for (index, file) in closed.enumerated() {
+            let isTooMany = options.maxBackups > 0 && index >= options.maxBackups
+            let isTooOld = options.maxDays > 0 && file.stamp < cutoff
+            if isTooMany || isTooOld { result.append(file.name) }
+        }
+        return result
+    }
+
+    private func stamp(in name: String) -> String? {
+        guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
+        let stamp = name.dropFirst(prefix.count).dropLast(suffix.count)
+        let shape = "dddd-dd-ddTdd-dd-dd.ddd"
+        guard stamp.utf8.count == shape.utf8.count else { return nil }
+        for (byte, wanted) in zip(stamp.utf8, shape.utf8) {
+            let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            guard wanted == UInt8(ascii: "d") ? isDigit : byte == wanted else { return nil }
+        }
+        return String(stamp)
+    }
+
+    private static func stamp(_ milliseconds: Int64, localTime: Bool) -> String {
+        var seconds = time_t(milliseconds / 1_000)
+        var parts = tm()
+        if localTime { localtime_r(&seconds, &parts) } else { gmtime_r(&seconds, &parts) }
+        func digits(_ value: Int32, _ width: Int) -> String {
+            let text = String(value)
+            return String(repeating: "0", count: max(0, width - text.count)) + text
+        }
+        return digits(parts.tm_year + 1_900, 4) + "-" + digits(parts.tm_mon + 1, 2) + "-" + digits(parts.tm_mday, 2)
+            + "T" + digits(parts.tm_hour, 2) + "-" + digits(parts.tm_min, 2) + "-" + digits(parts.tm_sec, 2)
+            + "." + digits(Int32(milliseconds % 1_000), 3)
+    }
+}

@@ -1,0 +1,39 @@
+import Glibc
+
+/// Finds where the last whole record of a file ends, so that what a crash left behind it can be cut off.
+enum TornTail {
+    /// Size of the file up to its last whole record; nil when the file holds something else, which must not be touched.
+    static func goodSize(_ descriptor: Int32, size: Int, format: FileOptions.Format) -> Int? {
+        guard size > 0 else { return 0 }
+        return format == .json ? lines(descriptor, size) : lengths(descriptor, size)
+    }
+
+    private static func lines(_ descriptor: Int32, _ size: Int) -> Int? {
+        var first: UInt8 = 0
+        guard pread(descriptor, &first, 1, 0) == 1, first == UInt8(ascii: "{") else { return nil }
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        var end = size
+        while end > 0 {
+            let start = max(0, end - chunk.count)
+            let count = pread(descriptor, &chunk, end - start, off_t(start))
+            guard count == end - start else { return nil }
+            if let newline = chunk[..<count].lastIndex(of: UInt8(ascii: "\n")) { return start + newline + 1 }
+            end = start
+        }
+        return 0
+    }
+
+    private static func lengths(_ descriptor: Int32, _ size: Int) -> Int? {
+        var at = 0
+        var header: [UInt8] = [0, 0, 0, 0]
+        while size - at >= 4 {
+            guard pread(descriptor, &header, 4, off_t(at)) == 4 else { return nil }
+            let length = header.reduce(0) { $0 << 8 | Int($1) }
+            // No request of ours is that large: the file is of another kind.
+            if length > 1 << 30 { return nil }
+            guard length <= size - at - 4 else { break }
+            at += 4 + length
+        }
+        return at
+    }
+}

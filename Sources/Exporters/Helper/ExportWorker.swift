@@ -1,0 +1,155 @@
+package import Pipeline
+import Synchronization
+import Telemetry
+
+/// What an export worker needs to know besides its cursor and exporter.
+package struct ExportWorkerSetup: Sendable {
+    /// `type/name` of the exporter, as in the file.
+    package var exporterID: String
+    /// `signal/name` of the pipeline, as in the file.
+    package var pipelineID: String
+    package var options: ExporterHelperOptions
+    /// Whether what is not delivered at shutdown is still there after a restart.
+    package var isDurable: Bool
+    /// Largest delivery in bytes; larger frames are split where they can be.
+    package var batchBytesMax: Int
+    package var effects: WorkerEffects
+    package var log: @Sendable (LogLevel, String) -> Void
+
+    package init(
+        exporterID: String, pipelineID: String, options: ExporterHelperOptions, isDurable: Bool,
+        batchBytesMax: Int = 16 << 20, effects: WorkerEffects = .system(),
+        log: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in }
+    ) {
+        self.exporterID = exporterID
+        self.pipelineID = pipelineID
+        self.options = options
+        self.isDurable = isDurable
+        self.batchBytesMax = batchBytesMax
+        self.effects = effects
+        self.log = log
+    }
+}
+
+/// Carries frames from one cursor to one exporter: reads, batches, delivers, retries, acknowledges, counts.
+///
+/// `run()` holds at most `concurrency` deliveries and one read of frames in memory; the rest waits in the journal.
+package final class ExportWorker: Sendable {
+    /// Longest wait for a frame, so that a shutdown is noticed.
+    static let pollInterval = Duration.milliseconds(250)
+    static let framesPerRead = 256
+    static let bytesPerRead = 4 << 20
+    /// Most frames that may be read and unacknowledged, so that one batch that keeps failing while others pass it
+    /// cannot make the list of what is settled behind it grow for ever.
+    static let openFramesMax = 65_536
+
+    let setup: ExportWorkerSetup
+    let cursor: any FrameCursor
+    let exporter: any Exporter
+    package let account: DeliveryAccount
+    let concurrency: Int
+    let state = Mutex(State())
+    private let drainRequests: AsyncStream<Duration>
+    private let drainRequest: AsyncStream<Duration>.Continuation
+
+    struct State {
+        var tracker = AcknowledgementTracker()
+        var isDraining = false
+        var isStarted = false
+        var isFinished = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+        var failures = LogLimiter()
+        var losses = LogLimiter()
+        var isFailing = false
+    }
+
+    /// Registers the worker's metrics; `run()` does the rest.
+    package init(
+        cursor: any FrameCursor, exporter: any Exporter, metrics: SelfMetrics, setup: ExportWorkerSetup
+    ) {
+        self.cursor = cursor
+        self.exporter = exporter
+        self.setup = setup
+        concurrency = max(1, min(setup.options.queue.concurrency, exporter.maxConcurrency))
+        let labels = [(name: "exporter", value: setup.exporterID), (name: "pipeline", value: setup.pipelineID)]
+        account = DeliveryAccount(metrics: metrics, labels: labels)
+        (drainRequests, drainRequest) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+        let sizer = setup.options.queue.sizer
+        metrics.gauge("otelcol_exporter_queue_size", "Backlog in units of sending_queue.sizer.", labels) {
+            let backlog = cursor.backlog
+            switch sizer {
+            case .requests: return Double(backlog.frames)
+            case .items: return Double(backlog.items)
+            case .bytes: return Double(backlog.bytes)
+            }
+        }
+        let capacity = Double(setup.options.queue.capacity)
+        metrics.gauge("otelcol_exporter_queue_capacity", "sending_queue.queue_size.", labels) { capacity }
+        metrics.gauge("sluice_exporter_held_items", "Records neither delivered nor dropped yet.", labels) {
+            [weak self] in Double(self?.heldItems ?? 0)
+        }
+    }
+
+    /// Records that are neither delivered nor dropped yet.
+    package var heldItems: Int {
+        let settled = state.withLock { $0.tracker.settledItems }
+        return max(0, cursor.backlog.items - settled)
+    }
+
+    /// Delivers until the task is cancelled or a drain is over. Call once.
+    package func run() async {
+        let isFirst = state.withLock { state in
+            defer { state.isStarted = true }
+            return !state.isStarted
+        }
+        guard isFirst else { return }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.deliver() }
+            group.addTask { await self.waitForDrainDeadline() }
+            await group.next()
+            group.cancelAll()
+        }
+        finish()
+    }
+
+    /// Keeps delivering what is held until all is gone or `deadline` from now has passed, and returns when `run()` has
+    /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call twice.
+    package func drain(deadline: Duration) async {
+        let wasStarted = state.withLock { state in
+            defer { (state.isDraining, state.isStarted) = (true, true) }
+            return state.isStarted
+        }
+        guard wasStarted else { return finish() }
+        drainRequest.yield(deadline)
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isFinished = state.withLock { state in
+                if !state.isFinished { state.waiters.append(continuation) }
+                return state.isFinished
+            }
+            if isFinished { continuation.resume() }
+        }
+    }
+
+    private func waitForDrainDeadline() async {
+        for await deadline in drainRequests {
+            try? await setup.effects.sleep(deadline)
+            return
+        }
+        // Cancelled: the other task of the group ends by itself.
+    }
+
+    private func finish() {
+        countLosses()
+        if !setup.isDurable { account.dropped(heldItems, reason: "shutdown") }
+        let waiters = state.withLock { state in
+            state.isFinished = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    func countLosses() {
+        for loss in cursor.takeLosses() { account.dropped(loss.items, reason: loss.reason) }
+    }
+}

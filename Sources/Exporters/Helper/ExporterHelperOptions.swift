@@ -1,0 +1,155 @@
+package import Configuration
+
+/// Options that every exporter has, under the Collector's names: queue, batching, retry, timeout.
+package struct ExporterHelperOptions: ComponentOptions {
+    package var queue: SendingQueueOptions
+    package var retry: RetryOptions
+    /// Longest time for one delivery attempt; zero means no limit.
+    package var timeout: Duration
+
+    package init(_ settings: inout Settings) { self.init(&settings, defaultTimeout: .seconds(5)) }
+
+    /// Reads the options within an exporter's own options, whose default timeout may differ.
+    package init(_ settings: inout Settings, defaultTimeout: Duration) {
+        timeout = settings.duration(
+            "timeout", default: defaultTimeout, in: .zero ... .seconds(3_600),
+            "Longest time for one delivery attempt, connecting included; 0 means no limit.")
+        queue = settings.group(
+            "sending_queue", "What waits between the pipeline and this exporter, and how it is grouped."
+        ) { SendingQueueOptions(&$0) }
+        retry = settings.group("retry_on_failure", "What happens after a delivery that may succeed later.") {
+            RetryOptions(&$0)
+        }
+    }
+}
+
+/// `sending_queue`: the exporter's backlog in the pipeline's journal and how many deliveries run at once.
+package struct SendingQueueOptions: ComponentOptions {
+    /// Unit of `queue_size`.
+    package enum Sizer: String, CaseIterable, Sendable { case requests, items, bytes }
+
+    package var isEnabled: Bool
+    package var consumers: Int
+    /// Largest backlog in units of `sizer`, where the journal is in memory.
+    package var capacity: Int
+    package var sizer: Sizer
+    /// Id of a `file_storage` extension, the word `memory`, or nil for the gateway's own data directory.
+    package var storage: String?
+    /// Nil when each frame is delivered by itself.
+    package var batch: BatchOptions?
+
+    package init(_ settings: inout Settings) {
+        isEnabled = settings.bool(
+            "enabled", default: true,
+            "False delivers one request at a time; the journal stays between pipeline and exporter.")
+        consumers = settings.int(
+            "num_consumers", default: 10, in: 1...1_000, unit: "deliveries", "Most deliveries that run at once.")
+        capacity = settings.int(
+            "queue_size", default: 1_000, in: 1...Int.max, unit: "in units of sizer",
+            "Largest backlog of a journal in memory; a journal on disk is limited by its own size.")
+        sizer = settings.choice("sizer", default: Sizer.requests, "What queue_size counts.")
+        if settings.bool(
+            "wait_for_result", default: false, "True would answer senders only after delivery; only false is supported.")
+        {
+            settings.problem(
+                "waiting for the delivery is not supported: remove wait_for_result; accepted data is in the journal "
+                    + "before the sender gets its answer", at: "wait_for_result")
+        }
+        settings.accepted(
+            "block_on_overflow", "A full journal answers senders 503 with Retry-After, so they hold back by themselves.")
+        storage = settings.optionalString(
+            "storage", "Id of a file_storage extension for the journal, or the word memory to keep nothing on disk.")
+        batch = settings.optionalGroup("batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults.")
+        { BatchOptions(&$0) }
+    }
+
+    /// Deliveries that may run at once.
+    package var concurrency: Int { isEnabled ? consumers : 1 }
+}
+
+/// `sending_queue.batch`: when a group of frames is large or old enough to leave.
+package struct BatchOptions: ComponentOptions, Equatable {
+    /// Unit of the sizes.
+    package enum Sizer: String, CaseIterable, Sendable { case items, bytes }
+
+    package var flushTimeout: Duration
+    package var minSize: Int
+    /// Zero means no limit but the exporter's own.
+    package var maxSize: Int
+    package var sizer: Sizer
+
+    package init(_ settings: inout Settings) {
+        flushTimeout = settings.duration(
+            "flush_timeout", default: .milliseconds(200), in: .milliseconds(1) ... .seconds(3_600),
+            "Longest time that a request waits for company.")
+        minSize = settings.int(
+            "min_size", default: 8_192, in: 0...Int.max, unit: "in units of sizer", "A batch of this size leaves at once.")
+        maxSize = settings.int(
+            "max_size", default: 0, in: 0...Int.max, unit: "in units of sizer",
+            "Larger batches are split; 0 means no limit.")
+        sizer = settings.choice("sizer", default: Sizer.items, "What min_size and max_size count.")
+        settings.group("partition", "How batches are kept apart.") { partition in
+            partition.accepted(
+                "metadata_keys", "Requests of different tenants are never mixed; other metadata is not kept.")
+        }
+        if maxSize > 0 && maxSize < minSize {
+            settings.problem("max_size must be 0 or at least min_size (\(minSize))", at: "max_size")
+        }
+    }
+
+    /// For the `batch` processor's settings, which become the exporters' batching, and for tests.
+    package init(flushTimeout: Duration, minSize: Int, maxSize: Int, sizer: Sizer = .items) {
+        self.flushTimeout = flushTimeout
+        self.minSize = minSize
+        self.maxSize = maxSize
+        self.sizer = sizer
+    }
+}
+
+/// `retry_on_failure`: pauses between attempts and when to give up.
+package struct RetryOptions: ComponentOptions, Equatable {
+    package var isEnabled: Bool
+    package var initialInterval: Duration
+    package var randomizationFactor: Double
+    package var multiplier: Double
+    package var maxInterval: Duration
+    /// Nil when the file does not say; then the journal's kind decides.
+    package var maxElapsedTime: Duration?
+
+    package init(_ settings: inout Settings) {
+        isEnabled = settings.bool("enabled", default: true, "False drops a batch after its first failure.")
+        initialInterval = settings.duration(
+            "initial_interval", default: .seconds(5), in: .milliseconds(1) ... .seconds(3_600),
+            "Pause after the first failure.")
+        randomizationFactor = settings.double(
+            "randomization_factor", default: 0.5, in: 0...1,
+            "Each pause is drawn from this share below to this share above its value.")
+        multiplier = settings.double("multiplier", default: 1.5, in: 1...100, "Growth of the pause with each failure.")
+        maxInterval = settings.duration(
+            "max_interval", default: .seconds(30), in: .milliseconds(1) ... .seconds(86_400),
+            "Longest pause before randomization.")
+        maxElapsedTime = settings.optionalDuration(
+            "max_elapsed_time", in: .zero ... .seconds(31_536_000),
+            "A batch that keeps failing is dropped and counted after this time; 0 means never. "
+                + "Default: 0 when the journal is on disk, 300s when it is in memory.")
+    }
+
+    /// For tests and for exporters built without a file.
+    package init(
+        isEnabled: Bool = true, initialInterval: Duration = .seconds(5), randomizationFactor: Double = 0.5,
+        multiplier: Double = 1.5, maxInterval: Duration = .seconds(30), maxElapsedTime: Duration? = nil
+    ) {
+        self.isEnabled = isEnabled
+        self.initialInterval = initialInterval
+        self.randomizationFactor = randomizationFactor
+        self.multiplier = multiplier
+        self.maxInterval = maxInterval
+        self.maxElapsedTime = maxElapsedTime
+    }
+
+    /// When to give up, nil for never. A journal on disk can wait for a backend as long as it takes.
+    package func elapsedLimit(isDurable: Bool) -> Duration? {
+        let limit = maxElapsedTime ?? (isDurable ? .zero : .seconds(300))
+        return limit == .zero ? nil : limit
+    }
+}

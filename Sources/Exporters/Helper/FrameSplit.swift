@@ -1,0 +1,55 @@
+import OTLP
+import Pipeline
+import Telemetry
+
+/// Cuts a frame that is larger than one delivery may be into valid requests.
+enum FrameSplit {
+    /// A piece of a frame: a request of its own.
+    struct Piece: Equatable {
+        var items: Int
+        var bytes: [UInt8]
+    }
+
+    /// The frame's pieces, in order; usually the frame itself. A single record larger than the limit stays whole: the
+    /// exporter decides about it.
+    static func pieces(of frame: Frame, batch: BatchOptions?, bytesMax: Int) -> [Piece] {
+        let items = Int(frame.header.itemCount)
+        let whole = Piece(items: items, bytes: frame.bytes)
+        var itemsMax = Int.max
+        var bytesMax = bytesMax
+        if let batch, batch.maxSize > 0 {
+            switch batch.sizer {
+            case .items: itemsMax = batch.maxSize
+            case .bytes: bytesMax = min(bytesMax, batch.maxSize)
+            }
+        }
+        guard items > 1, items > itemsMax || frame.bytes.count > bytesMax else { return [whole] }
+        var result: [Piece] = []
+        var open = [whole]
+        while let piece = open.popLast() {
+            if piece.items <= 1 || (piece.items <= itemsMax && piece.bytes.count <= bytesMax) {
+                result.append(piece)
+                continue
+            }
+            let halves = split(piece, signal: frame.header.signal, maxItems: min(itemsMax, (piece.items + 1) / 2))
+            // A splitter that cannot make it smaller ends the attempt.
+            guard halves.count > 1 else {
+                result.append(piece)
+                continue
+            }
+            open.append(contentsOf: halves.reversed())
+        }
+        return balanced(result, total: items) ?? [whole]
+    }
+
+    private static func split(_ piece: Piece, signal: Signal, maxItems: Int) -> [Piece] {
+        OTLPSplitter.split(piece.bytes, signal: signal, maxItems: maxItems).map {
+            Piece(items: $0.items, bytes: $0.bytes)
+        }
+    }
+
+    /// Nil when the pieces do not hold exactly the frame's records, so that nothing is lost uncounted.
+    private static func balanced(_ pieces: [Piece], total: Int) -> [Piece]? {
+        pieces.reduce(0) { $0 + $1.items } == total ? pieces : nil
+    }
+}

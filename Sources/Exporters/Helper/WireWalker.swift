@@ -1,0 +1,73 @@
+import Telemetry
+
+/// Walks the fields of one protobuf message that a reader has validated before. It stops silently at bytes that are no
+/// field, so it is total on any input.
+struct WireWalker {
+    /// One field: its number with wire type, and its value in the member that the wire type calls for.
+    struct Field {
+        var tag: UInt32
+        /// Varint and fixed-width values.
+        var number: UInt64 = 0
+        /// Content of a length-delimited field.
+        var content = Text.empty
+
+        var fieldNumber: UInt32 { tag >> 3 }
+    }
+
+    private let bytes: Text
+    private var at = 0
+
+    init(_ bytes: Text) { self.bytes = bytes }
+
+    /// The next field, nil at the end or on broken bytes. Groups are not part of OTLP and end the walk.
+    mutating func next() -> Field? {
+        guard at < bytes.count, let tag = varint(), tag >> 3 != 0, tag <= UInt64(UInt32.max) else { return nil }
+        var field = Field(tag: UInt32(tag))
+        switch tag & 7 {
+        case 0:
+            guard let value = varint() else { return nil }
+            field.number = value
+        case 1:
+            guard let value = fixed(8) else { return nil }
+            field.number = value
+        case 2:
+            guard let length = varint(), length <= UInt64(bytes.count - at) else { return nil }
+            field.content = bytes[at..<at + Int(length)]
+            at += Int(length)
+        case 5:
+            guard let value = fixed(4) else { return nil }
+            field.number = value
+        default: return nil
+        }
+        return field
+    }
+
+    /// The members of a packed run of varints.
+    static func varints(_ bytes: Text) -> [UInt64] {
+        var walker = WireWalker(bytes)
+        var values: [UInt64] = []
+        while walker.at < bytes.count, let value = walker.varint() { values.append(value) }
+        return values
+    }
+
+    private mutating func varint() -> UInt64? {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while at < bytes.count, shift < 70 {
+            let byte = bytes[at]
+            at += 1
+            value |= UInt64(byte & 0x7F) << shift
+            if byte & 0x80 == 0 { return value }
+            shift += 7
+        }
+        return nil
+    }
+
+    private mutating func fixed(_ width: Int) -> UInt64? {
+        guard bytes.count - at >= width else { return nil }
+        var value: UInt64 = 0
+        for index in 0..<width { value |= UInt64(bytes[at + index]) << UInt64(8 * index) }
+        at += width
+        return value
+    }
+}

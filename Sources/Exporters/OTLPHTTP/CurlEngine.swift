@@ -1,0 +1,195 @@
+import CCurl
+import Glibc
+import Synchronization
+
+/// How one HTTP exchange ended, before anybody judged it.
+package enum HTTPResult: Sendable {
+    /// Status, the answer's body, its Content-Type and Retry-After in seconds, zero when there was none.
+    case answered(status: Int, body: [UInt8], contentType: String, retryAfterSeconds: Int)
+    /// No usable answer; `reason` is libcurl's.
+    case failed(reason: String)
+    /// The answer was larger than the target's cap.
+    case tooLarge(status: Int)
+    case cancelled
+}
+
+/// Sends HTTP POSTs for all exporters of the process: one libcurl multi handle on one thread of its own.
+///
+/// Requests come in through a queue guarded by a mutex; the thread is woken only when it sleeps. Each request in flight
+/// was bounded by its exporter's concurrency before it came here.
+package final class CurlEngine: Sendable {
+    /// The process's engine; its thread starts with the first use.
+    package static let shared = CurlEngine()
+
+    enum Order {
+        case start(Transfer)
+        case cancel(UInt64)
+        case release(CurlTarget.HandlePool)
+        case stop
+    }
+
+    private struct Inbox {
+        var orders: [Order] = []
+        var isPolling = false
+        var isStopped = false
+        var lastID: UInt64 = 0
+    }
+
+    private let inbox = Mutex(Inbox())
+    // Set once in init and only used through libcurl's functions; curl_multi_wakeup is the one that is called from
+    // other threads, which libcurl allows.
+    nonisolated(unsafe) private let multi: UnsafeMutableRawPointer?
+
+    /// Starts the engine's thread.
+    package init() {
+        _ = sluice_curl_global_init()
+        // TLS libraries write to sockets without MSG_NOSIGNAL; a peer that hangs up must not end the process.
+        signal(SIGPIPE, SIG_IGN)
+        multi = curl_multi_init()
+        let box = Unmanaged.passRetained(self)
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue().loop()
+                return nil
+            }, box.toOpaque())
+        if code == 0 {
+            pthread_detach(thread)
+        } else {
+            box.release()
+            inbox.withLock { $0.isStopped = true }
+        }
+    }
+
+    /// Posts `body` to `target` and waits for the answer. Cancelling the task stops the transfer.
+    package func post(_ body: [UInt8], to target: CurlTarget) async -> HTTPResult {
+        let id = inbox.withLock { inbox in
+            inbox.lastID += 1
+            return inbox.lastID
+        }
+        let flag = CancelFlag()
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                send(.start(Transfer(id: id, body: body, target: target, cancel: flag, continuation: continuation)))
+            }
+        } onCancel: {
+            // The flag is for a task that is cancelled before its transfer is handed over.
+            flag.set()
+            send(.cancel(id))
+        }
+    }
+
+    /// Closes a target's idle handles on the engine's thread.
+    func release(_ pool: CurlTarget.HandlePool) { send(.release(pool)) }
+
+    /// Ends the thread; transfers in flight end as cancelled. For tests: the shared engine lives as long as the process.
+    package func stop() { send(.stop) }
+
+    private func send(_ order: Order) {
+        let isStopped = inbox.withLock { inbox in
+            if inbox.isStopped { return true }
+            inbox.orders.append(order)
+            // Under the lock, so that the handle is not gone yet: stopping sets its mark under the same lock.
+            if inbox.isPolling { curl_multi_wakeup(multi) }
+            inbox.isPolling = false
+            return false
+        }
+        if isStopped, case .start(let transfer) = order { transfer.finish(.cancelled) }
+    }
+
+    // MARK: The engine's thread
+
+    private func loop() {
+        var active: [UInt64: Transfer] = [:]
+        var isRunning = true
+        while isRunning {
+            for order in inbox.withLock({ inbox in
+                defer { inbox.orders = [] }
+                return inbox.orders
+            }) {
+                switch order {
+                case .start(let transfer): start(transfer, &active)
+                case .cancel(let id): cancel(id, &active)
+                case .release(let pool): pool.closeAll()
+                case .stop: isRunning = false
+                }
+            }
+            guard isRunning else { break }
+            var running: Int32 = 0
+            curl_multi_perform(multi, &running)
+            if collect(&active) { continue }
+            let mayPoll = inbox.withLock { inbox in
+                inbox.isPolling = inbox.orders.isEmpty
+                return inbox.isPolling
+            }
+            if mayPoll {
+                curl_multi_poll(multi, nil, 0, 60_000, nil)
+                inbox.withLock { $0.isPolling = false }
+            }
+        }
+        stopAll(&active)
+    }
+
+    private func start(_ transfer: Transfer, _ active: inout [UInt64: Transfer]) {
+        guard !transfer.isCancelled else { return transfer.finish(.cancelled) }
+        guard let handle = transfer.target.pool.take(transfer.target) else {
+            return transfer.finish(.failed(reason: "out of memory for a transfer"))
+        }
+        transfer.attach(handle)
+        let code = curl_multi_add_handle(multi, handle)
+        guard code == CURLM_OK else {
+            transfer.target.pool.give(back: handle)
+            return transfer.finish(.failed(reason: String(cString: curl_multi_strerror(code))))
+        }
+        active[transfer.id] = transfer
+    }
+
+    private func cancel(_ id: UInt64, _ active: inout [UInt64: Transfer]) {
+        guard let transfer = active.removeValue(forKey: id) else { return }
+        detach(transfer, keep: false)
+        transfer.finish(.cancelled)
+    }
+
+    /// Finishes the transfers that are done. Returns whether there were any.
+    private func collect(_ active: inout [UInt64: Transfer]) -> Bool {
+        var left: Int32 = 0
+        var found = false
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle else { continue }
+            let code = message.pointee.data.result
+            var context: UnsafeMutableRawPointer?
+            _ = sluice_curl_get_pointer(handle, CURLINFO_PRIVATE, &context)
+            guard let context else { continue }
+            let id = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue().id
+            guard let transfer = active.removeValue(forKey: id) else { continue }
+            let result = transfer.result(code)
+            detach(transfer, keep: true)
+            transfer.finish(result)
+            found = true
+        }
+        return found
+    }
+
+    private func detach(_ transfer: Transfer, keep: Bool) {
+        guard let handle = transfer.detach() else { return }
+        curl_multi_remove_handle(multi, handle)
+        if keep { transfer.target.pool.give(back: handle) } else { curl_easy_cleanup(handle) }
+    }
+
+    private func stopAll(_ active: inout [UInt64: Transfer]) {
+        for transfer in active.values {
+            detach(transfer, keep: false)
+            transfer.finish(.cancelled)
+        }
+        active = [:]
+        let late = inbox.withLock { inbox in
+            inbox.isStopped = true
+            defer { inbox.orders = [] }
+            return inbox.orders
+        }
+        for case .start(let transfer) in late { transfer.finish(.cancelled) }
+        curl_multi_cleanup(multi)
+    }
+}

@@ -1,0 +1,141 @@
+import CCurl
+import Glibc
+package import Pipeline
+
+/// Where and how requests are posted: everything about a request but its body.
+package struct CurlTargetOptions: Sendable {
+    package var url: String
+    /// Whole header lines, already checked.
+    package var headers: [String] = []
+    package var userAgent = "Sluice"
+    /// Zero means no limit.
+    package var timeout = Duration.seconds(30)
+    package var idleTimeout = Duration.seconds(90)
+    package var keepsAlive = true
+    /// Empty for no proxy; the environment's proxy variables are never used.
+    package var proxyURL = ""
+    package var tls = HTTPTLSOptions()
+    /// `host:port:host:port` when the TLS name differs from the URL's host.
+    package var connectTo: String?
+
+    package init(url: String) { self.url = url }
+}
+
+/// A prepared destination. Handles and header lists are made once and used for every request.
+package final class CurlTarget: Sendable {
+    /// Largest answer that is read, as OTLP/HTTP asks of clients.
+    package static let answerMax = 4 << 20
+    /// Longest time to connect, TLS included; the request's own timeout may be shorter.
+    static let connectTimeout = Duration.seconds(10)
+
+    private let options: CurlTargetOptions
+    private let engine: CurlEngine
+    let pool = HandlePool()
+    // libcurl only reads these lists; they are freed when the last transfer that refers to the target has ended.
+    nonisolated(unsafe) private let headers: UnsafeMutablePointer<curl_slist>?
+    nonisolated(unsafe) private let connectTo: UnsafeMutablePointer<curl_slist>?
+
+    /// Prepares a first handle, so that settings which this libcurl does not take are found at start.
+    package init(_ options: CurlTargetOptions, engine: CurlEngine) throws(ExporterStartFailure) {
+        self.options = options
+        self.engine = engine
+        headers = Self.list(["Expect:"] + options.headers)
+        connectTo = Self.list(options.connectTo.map { [$0] } ?? [])
+        guard let handle = curl_easy_init() else { throw ExporterStartFailure("libcurl is out of memory") }
+        defer { curl_easy_cleanup(handle) }
+        if let problem = configure(handle) { throw ExporterStartFailure(problem) }
+    }
+
+    deinit {
+        engine.release(pool)
+        curl_slist_free_all(headers)
+        curl_slist_free_all(connectTo)
+    }
+
+    private static func list(_ lines: [String]) -> UnsafeMutablePointer<curl_slist>? {
+        lines.reduce(nil) { curl_slist_append($0, $1) ?? $0 }
+    }
+
+    /// Sets everything that all requests have in common. Returns what libcurl refused.
+    func configure(_ handle: UnsafeMutableRawPointer) -> String? {
+        var setter = OptionSetter(handle: handle)
+        setter.set(CURLOPT_PROTOCOLS_STR, "http,https", "protocols")
+        setter.set(CURLOPT_URL, options.url, "endpoint")
+        setter.set(CURLOPT_POST, 1, "POST")
+        setter.set(CURLOPT_NOSIGNAL, 1, "NOSIGNAL")
+        setter.set(CURLOPT_FOLLOWLOCATION, 0, "redirects")
+        setter.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1), "HTTP/1.1")
+        setter.set(CURLOPT_TCP_KEEPALIVE, 1, "TCP keep-alive")
+        setter.set(CURLOPT_FORBID_REUSE, options.keepsAlive ? 0 : 1, "disable_keep_alives")
+        setter.set(CURLOPT_MAXAGE_CONN, max(1, options.idleTimeout.wholeSeconds), "idle_conn_timeout")
+        setter.set(CURLOPT_USERAGENT, options.userAgent, "user agent")
+        setter.set(CURLOPT_TIMEOUT_MS, options.timeout.wholeMilliseconds, "timeout")
+        let connect = options.timeout == .zero ? Self.connectTimeout : min(options.timeout, Self.connectTimeout)
+        setter.set(CURLOPT_CONNECTTIMEOUT_MS, max(1, connect.wholeMilliseconds), "connect timeout")
+        // Set even when empty: a null value would let the environment decide.
+        setter.set(CURLOPT_PROXY, options.proxyURL, "proxy_url")
+        setter.set(CURLOPT_NOPROXY, "", "no proxy list")
+        setter.set(CURLOPT_HTTPHEADER, pointer: headers, "headers")
+        if let connectTo { setter.set(CURLOPT_CONNECT_TO, pointer: connectTo, "tls.server_name_override") }
+        options.tls.apply(&setter)
+        setter.note(sluice_curl_set_receiver(handle, CURLOPT_WRITEFUNCTION, Transfer.onBody), "answers")
+        return setter.problem
+    }
+
+    /// Handles of one target that are not in use. Unchecked: only the engine's thread touches it.
+    final class HandlePool: @unchecked Sendable {
+        private var idle: [UnsafeMutableRawPointer] = []
+
+        func take(_ target: CurlTarget) -> UnsafeMutableRawPointer? {
+            if let handle = idle.popLast() { return handle }
+            guard let handle = curl_easy_init() else { return nil }
+            _ = target.configure(handle)
+            return handle
+        }
+
+        func give(back handle: UnsafeMutableRawPointer) { idle.append(handle) }
+
+        func closeAll() {
+            for handle in idle { curl_easy_cleanup(handle) }
+            idle = []
+        }
+    }
+}
+
+/// Sets options on one handle and remembers the first that failed.
+struct OptionSetter {
+    let handle: UnsafeMutableRawPointer
+    private(set) var problem: String?
+
+    init(handle: UnsafeMutableRawPointer) { self.handle = handle }
+
+    mutating func set(_ option: CURLoption, _ value: Int, _ name: String) {
+        note(sluice_curl_set_long(handle, option, value), name)
+    }
+
+    mutating func set(_ option: CURLoption, _ value: String, _ name: String) {
+        note(sluice_curl_set_string(handle, option, value), name)
+    }
+
+    mutating func set(_ option: CURLoption, pointer: UnsafeRawPointer?, _ name: String) {
+        note(sluice_curl_set_pointer(handle, option, pointer), name)
+    }
+
+    mutating func note(_ code: CURLcode, _ name: String) {
+        if code != CURLE_OK && problem == nil {
+            problem = "libcurl does not take the setting for \(name): \(String(cString: curl_easy_strerror(code)))"
+        }
+    }
+}
+
+extension Duration {
+    /// Milliseconds, rounded up, within what an Int32 holds.
+    var wholeMilliseconds: Int {
+        let (seconds, attoseconds) = components
+        guard seconds < 2_000_000 else { return 2_000_000_000 }
+        return Int(seconds) * 1_000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+
+    /// Seconds, rounded up.
+    var wholeSeconds: Int { (wholeMilliseconds + 999) / 1_000 }
+}

@@ -1,0 +1,87 @@
+import Telemetry
+
+/// A checked http or https URL.
+struct HTTPEndpoint: Equatable, Sendable {
+    let scheme: String
+    let host: String
+    let port: Int
+    /// Path and query, beginning with a slash, or empty.
+    let path: String
+
+    /// What is wrong with a URL, with the fix.
+    struct Fault: Error, Equatable {
+        var message: String
+    }
+
+    init(_ text: String) throws(Fault) {
+        guard let separator = text.range(of: "://") else {
+            throw Fault(message: "needs a scheme: write http://\(Self.shown(text)) or https://\(Self.shown(text))")
+        }
+        scheme = text[..<separator.lowerBound].lowercased()
+        guard scheme == "http" || scheme == "https" else {
+            throw Fault(message: "has the scheme \(Self.shown(scheme)): only http and https are spoken")
+        }
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw Fault(message: "holds a space, a control character or a letter outside ASCII: percent-encode it")
+        }
+        let rest = text[separator.upperBound...]
+        let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        guard !authority.contains("@") else {
+            throw Fault(message: "holds a user or password: put credentials into headers, where they are not printed")
+        }
+        guard !rest.contains("#") else { throw Fault(message: "holds a fragment (#…), which is never sent: remove it") }
+        path = String(rest.dropFirst(authority.count))
+        (host, port) = try Self.split(authority, scheme: scheme)
+    }
+
+    private static func split(_ authority: Substring, scheme: String) throws(Fault) -> (String, Int) {
+        var host = authority
+        var port = scheme == "https" ? 443 : 80
+        let afterBracket = authority.lastIndex(of: "]") ?? authority.startIndex
+        if let colon = authority.lastIndex(of: ":"), colon >= afterBracket {
+            host = authority[..<colon]
+            guard let number = Int(authority[authority.index(after: colon)...]), (1...65_535).contains(number) else {
+                throw Fault(message: "has no port number from 1 to 65535 after the colon")
+            }
+            port = number
+        }
+        guard !host.isEmpty else { throw Fault(message: "has no host") }
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        guard isBracketed || !host.contains(":") else {
+            throw Fault(message: "holds an IPv6 address without brackets: write [\(host)]")
+        }
+        return (String(host), port)
+    }
+
+    /// The text to use in a message: short, without control characters.
+    private static func shown(_ text: String) -> String { EscapedText.make(text, limit: 60) }
+
+    var url: String { "\(scheme)://\(authority)\(path)" }
+
+    private var authority: String {
+        let isDefault = port == (scheme == "https" ? 443 : 80)
+        return isDefault ? host : "\(host):\(port)"
+    }
+
+    /// The signal's own URL below a base URL.
+    static func below(_ base: String, signal: Signal) -> String {
+        base + (base.hasSuffix("/") ? "" : "/") + "v1/\(signal)"
+    }
+
+    /// What libcurl has to be told so that TLS names `name` while the connection goes to this host.
+    func override(name: String) -> (url: String, connectTo: String, hostHeader: String) {
+        ("\(scheme)://\(name):\(port)\(path)", "\(name):\(port):\(host):\(port)", "Host: \(authority)")
+    }
+}
+
+extension String {
+    /// The first place of a text, without Foundation.
+    fileprivate func range(of text: String) -> Range<String.Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,70 @@
+import CCurl
+package import Configuration
+import Glibc
+
+/// `tls`: how a https endpoint is checked and how the gateway identifies itself.
+package struct HTTPTLSOptions: ComponentOptions {
+    /// Oldest version of TLS that is spoken.
+    package enum Version: String, CaseIterable, Sendable {
+        case v1_0 = "1.0", v1_1 = "1.1", v1_2 = "1.2", v1_3 = "1.3"
+
+        var curlMinimum: Int {
+            switch self {
+            case .v1_0: Int(CURL_SSLVERSION_TLSv1_0)
+            case .v1_1: Int(CURL_SSLVERSION_TLSv1_1)
+            case .v1_2: Int(CURL_SSLVERSION_TLSv1_2)
+            case .v1_3: Int(CURL_SSLVERSION_TLSv1_3)
+            }
+        }
+    }
+
+    package var skipsVerification = false
+    package var caFile: String?
+    package var certFile: String?
+    package var keyFile: String?
+    package var minVersion = Version.v1_2
+    package var serverName: String?
+
+    /// The defaults: verified against the system's certificates.
+    package init() {}
+
+    package init(_ settings: inout Settings) {
+        settings.accepted("insecure", "The scheme of the endpoint decides whether TLS is used.")
+        skipsVerification = settings.bool(
+            "insecure_skip_verify", default: false,
+            "True takes any certificate, so that anybody on the way can read and change the data.")
+        caFile = settings.optionalString(
+            "ca_file", "File of PEM certificates to trust instead of the system's.")
+        certFile = settings.optionalString("cert_file", "File of the client's PEM certificate, for mutual TLS.")
+        keyFile = settings.optionalString("key_file", "File of the client's PEM key, for mutual TLS.")
+        minVersion = settings.choice("min_version", default: Version.v1_2, "Oldest version of TLS that is spoken.")
+        serverName = settings.optionalString(
+            "server_name_override", "Name that the server's certificate must carry, if not the endpoint's host.")
+        settings.accepted("reload_interval", "Certificate files are read again for each new connection.")
+        if (certFile == nil) != (keyFile == nil) {
+            settings.problem("mutual TLS needs cert_file and key_file together: give the missing one")
+        }
+    }
+
+    /// Files that cannot be read, with what to do about it.
+    var unreadableFile: String? {
+        for (name, path) in [("ca_file", caFile), ("cert_file", certFile), ("key_file", keyFile)] {
+            if let path, access(path, R_OK) != 0 {
+                return "tls.\(name): \(path) cannot be read (\(String(cString: strerror(errno)))): check path and owner"
+            }
+        }
+        return nil
+    }
+
+    func apply(_ setter: inout OptionSetter) {
+        setter.set(CURLOPT_SSLVERSION, minVersion.curlMinimum, "tls.min_version")
+        setter.set(CURLOPT_SSL_VERIFYPEER, skipsVerification ? 0 : 1, "tls.insecure_skip_verify")
+        setter.set(CURLOPT_SSL_VERIFYHOST, skipsVerification ? 0 : 2, "tls.insecure_skip_verify")
+        if let caFile {
+            setter.set(CURLOPT_CAINFO, caFile, "tls.ca_file")
+            setter.set(CURLOPT_CAPATH, pointer: nil, "tls.ca_file")
+        }
+        if let certFile { setter.set(CURLOPT_SSLCERT, certFile, "tls.cert_file") }
+        if let keyFile { setter.set(CURLOPT_SSLKEY, keyFile, "tls.key_file") }
+    }
+}

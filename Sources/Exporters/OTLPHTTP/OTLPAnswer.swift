@@ -1,0 +1,126 @@
+import FoundationEssentials
+import OTLP
+import Pipeline
+import Telemetry
+
+/// Reads what a backend answered to an OTLP/HTTP request and says how the delivery ended.
+///
+/// The rules are those of the OTLP specification, "OTLP/HTTP Response": a 2xx is final whatever its body holds; 429,
+/// 502, 503 and 504 and a missing answer are passing; every other status is for good.
+enum OTLPAnswer {
+    /// Longest text of a backend that reaches the log.
+    static let textMax = 300
+
+    /// `exchange` is what the HTTP client saw; `signal` says which response message to expect.
+    static func outcome(_ exchange: HTTPResult, signal: Signal) -> ExportOutcome {
+        switch exchange {
+        case .failed(let reason):
+            return .retry(reason: reason, after: nil)
+        case .cancelled:
+            return .retry(reason: "stopped before the answer came", after: nil)
+        case .tooLarge(let status):
+            return .permanent(reason: "HTTP \(status) with an answer of more than 4 MiB; check that endpoint is an OTLP receiver")
+        case .answered(let status, let body, let type, let seconds):
+            switch status {
+            case 200...299:
+                return success(body, type, signal)
+            case 429, 502, 503, 504:
+                let hint = seconds > 0 ? Duration.seconds(min(seconds, 86_400)) : nil
+                return .retry(reason: describe(status, body, type), after: hint)
+            default:
+                return .permanent(reason: describe(status, body, type))
+            }
+        }
+    }
+
+    private static func success(_ body: [UInt8], _ type: String, _ signal: Signal) -> ExportOutcome {
+        guard !body.isEmpty else { return .delivered }
+        let partial: (rejected: Int64, message: String)?
+        switch Media(type) {
+        case .protobuf: partial = ControlMessages.decodeExportResponse(signal: signal, bytes: body)
+        case .json: partial = body.count <= 2 ? nil : JSONAnswer.partialSuccess(body, signal: signal)
+        case .other: partial = nil
+        }
+        guard let partial, partial.rejected > 0 || !partial.message.isEmpty else { return .delivered }
+        let message = EscapedText.make(partial.message, limit: textMax)
+        return .partial(rejected: Int(clamping: max(0, partial.rejected)), message: message)
+    }
+
+    private static func describe(_ status: Int, _ body: [UInt8], _ type: String) -> String {
+        var text = "HTTP \(status)"
+        if (300...399).contains(status) { text += " (redirects are not followed: put the final URL into endpoint)" }
+        if status == 413 { text += " (too large for the backend: lower sending_queue.batch.max_size)" }
+        if status == 401 || status == 403 { text += " (check the credentials in headers)" }
+        let detail: String
+        switch Media(type) {
+        case .protobuf:
+            detail = ControlMessages.decodeStatus(bytes: body).map { EscapedText.make($0.message, limit: textMax) } ?? ""
+        case .json:
+            detail =
+                JSONAnswer.statusMessage(body).map { EscapedText.make($0, limit: textMax) }
+                ?? EscapedText.make(utf8: body, limit: textMax)
+        case .other: detail = EscapedText.make(utf8: body, limit: textMax)
+        }
+        return detail.isEmpty ? text : "\(text): \(detail)"
+    }
+
+    /// What a Content-Type says about the body; parameters and case do not matter.
+    private enum Media {
+        case protobuf, json, other
+
+        init(_ type: String) {
+            let name = type.prefix { $0 != ";" && $0 != " " }.lowercased()
+            switch name {
+            case "application/x-protobuf", "application/protobuf": self = .protobuf
+            case "application/json": self = .json
+            default: self = .other
+            }
+        }
+    }
+}
+
+/// The JSON forms of the same answers. Numbers may be strings, as OTLP/JSON writes them, or plain.
+private enum JSONAnswer {
+    private struct Export: Decodable {
+        var partialSuccess: Partial?
+    }
+
+    private struct Partial: Decodable {
+        var rejectedSpans: Count?
+        var rejectedLogRecords: Count?
+        var rejectedDataPoints: Count?
+        var errorMessage: String?
+    }
+
+    private struct Status: Decodable {
+        var message: String
+    }
+
+    private struct Count: Decodable {
+        var value: Int64
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let number = try? container.decode(Int64.self) {
+                value = number
+            } else {
+                value = Int64(try container.decode(String.self)) ?? 0
+            }
+        }
+    }
+
+    static func partialSuccess(_ body: [UInt8], signal: Signal) -> (rejected: Int64, message: String)? {
+        guard let partial = (try? JSONDecoder().decode(Export.self, from: Data(body)))?.partialSuccess else { return nil }
+        let count: Count? =
+            switch signal {
+            case .traces: partial.rejectedSpans
+            case .logs: partial.rejectedLogRecords
+            case .metrics: partial.rejectedDataPoints
+            }
+        return (count?.value ?? 0, partial.errorMessage ?? "")
+    }
+
+    static func statusMessage(_ body: [UInt8]) -> String? {
+        (try? JSONDecoder().decode(Status.self, from: Data(body)))?.message
+    }
+}

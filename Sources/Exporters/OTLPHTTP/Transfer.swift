@@ -1,0 +1,104 @@
+import CCurl
+import Synchronization
+
+/// Says that the task behind a transfer is cancelled.
+final class CancelFlag: Sendable {
+    private let storage = Atomic<Bool>(false)
+
+    func set() { storage.store(true, ordering: .releasing) }
+    var isSet: Bool { storage.load(ordering: .acquiring) }
+}
+
+/// One POST on its way: keeps the body alive, collects the answer, resumes the waiting task once.
+///
+// Unchecked: made by the posting task, then only touched by the engine's thread; the hand-over goes through the engine's mutex.
+final class Transfer: @unchecked Sendable {
+    let id: UInt64
+    let target: CurlTarget
+    private let body: [UInt8]
+    private let cancelFlag: CancelFlag
+    private var continuation: CheckedContinuation<HTTPResult, Never>?
+    private var handle: UnsafeMutableRawPointer?
+    private var answer: [UInt8] = []
+    private var isTooLarge = false
+
+    init(
+        id: UInt64, body: [UInt8], target: CurlTarget, cancel: CancelFlag,
+        continuation: CheckedContinuation<HTTPResult, Never>
+    ) {
+        self.id = id
+        self.body = body
+        self.target = target
+        cancelFlag = cancel
+        self.continuation = continuation
+    }
+
+    var isCancelled: Bool { cancelFlag.isSet }
+
+    /// Ties the transfer to a handle that its target has prepared.
+    func attach(_ handle: UnsafeMutableRawPointer) {
+        self.handle = handle
+        let me = Unmanaged.passUnretained(self).toOpaque()
+        _ = sluice_curl_set_pointer(handle, CURLOPT_PRIVATE, me)
+        _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
+        _ = sluice_curl_set_offset(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
+        // libcurl reads the body where it lies until the transfer ends. The array is a constant of this object, which
+        // the engine holds as long; the storage of an array that nobody changes does not move.
+        body.withUnsafeBufferPointer { buffer in
+            _ = sluice_curl_set_pointer(handle, CURLOPT_POSTFIELDS, buffer.baseAddress ?? UnsafePointer(Self.nothing))
+        }
+    }
+
+    // An empty body still needs a pointer: a null one would make libcurl read the body from standard input.
+    nonisolated(unsafe) private static let nothing: UnsafeMutablePointer<UInt8> = {
+        let pointer = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+        pointer.pointee = 0
+        return pointer
+    }()
+
+    /// Takes the handle off, nil when there is none.
+    func detach() -> UnsafeMutableRawPointer? {
+        defer { handle = nil }
+        return handle
+    }
+
+    /// Resumes the waiting task; later calls do nothing.
+    func finish(_ result: HTTPResult) {
+        continuation?.resume(returning: result)
+        continuation = nil
+    }
+
+    /// What libcurl says about the finished transfer. Call before `detach`.
+    func result(_ code: CURLcode) -> HTTPResult {
+        guard let handle else { return .failed(reason: "no handle") }
+        var status = 0
+        _ = sluice_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+        if isTooLarge { return .tooLarge(status: status) }
+        guard code == CURLE_OK else { return .failed(reason: String(cString: curl_easy_strerror(code))) }
+        var type: UnsafePointer<CChar>?
+        _ = sluice_curl_get_string(handle, CURLINFO_CONTENT_TYPE, &type)
+        // Seconds in both forms of the header; libcurl turns a date into the time until then.
+        var retryAfter: curl_off_t = 0
+        _ = sluice_curl_get_offset(handle, CURLINFO_RETRY_AFTER, &retryAfter)
+        return .answered(
+            status: status, body: answer, contentType: type.map { String(cString: $0) } ?? "",
+            retryAfterSeconds: max(0, Int(retryAfter)))
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard answer.count + bytes.count <= CurlTarget.answerMax else {
+            isTooLarge = true
+            return false
+        }
+        answer.append(contentsOf: bytes)
+        return true
+    }
+
+    /// libcurl's write callback; its context is the transfer.
+    static let onBody: sluice_curl_receive = { bytes, size, count, context in
+        guard let context, let bytes else { return 0 }
+        let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+        let length = size &* count
+        return transfer.receive(UnsafeRawBufferPointer(start: bytes, count: length)) ? length : 0
+    }
+}

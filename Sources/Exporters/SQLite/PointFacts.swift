@@ -1,0 +1,143 @@
+import OTLP
+import Telemetry
+
+/// The fields of one data point that have a column, read from its protobuf bytes. Field numbers are those of the OTLP
+/// schema; the four kinds of points share the times and differ in the rest.
+struct PointFacts: ~Copyable {
+    var startTime: UInt64 = 0
+    var integer: Int64?
+    var double: Double?
+    var count: UInt64?
+    var sum: Double?
+    var least: Double?
+    var most: Double?
+    /// What else the point holds, as a JSON object: buckets, bounds, quantiles.
+    var details = ByteColumn()
+
+    init(_ point: Text, kind: MetricKind) {
+        var walker = WireWalker(point)
+        var lists: [UInt32: [Text]] = [:]
+        var scalars: [UInt32: UInt64] = [:]
+        while let field = walker.next() {
+            if field.tag & 7 == 2 {
+                lists[field.fieldNumber, default: []].append(field.content)
+            } else {
+                scalars[field.fieldNumber] = field.number
+            }
+        }
+        startTime = scalars[2] ?? 0
+        details.append(UInt8(ascii: "{"))
+        switch kind {
+        case .none, .gauge, .sum:
+            double = scalars[4].map { Double(bitPattern: $0) }
+            integer = scalars[6].map { Int64(bitPattern: $0) }
+        case .histogram:
+            setTotals(scalars, least: 11, most: 12)
+            appendWords("bucket_counts", lists[6], asDouble: false)
+            appendWords("explicit_bounds", lists[7], asDouble: true)
+        case .exponentialHistogram:
+            setTotals(scalars, least: 12, most: 13)
+            appendNumber("scale", Self.zigzag(scalars[6] ?? 0))
+            appendNumber("zero_count", Int64(clamping: scalars[7] ?? 0))
+            appendBuckets("positive", lists[8]?.last)
+            appendBuckets("negative", lists[9]?.last)
+        case .summary:
+            setTotals(scalars, least: nil, most: nil)
+            appendQuantiles(lists[6] ?? [])
+        }
+        details.append(UInt8(ascii: "}"))
+    }
+
+    private mutating func setTotals(_ scalars: [UInt32: UInt64], least: UInt32?, most: UInt32?) {
+        count = scalars[4]
+        sum = scalars[5].map { Double(bitPattern: $0) }
+        self.least = least.flatMap { scalars[$0] }.map { Double(bitPattern: $0) }
+        self.most = most.flatMap { scalars[$0] }.map { Double(bitPattern: $0) }
+    }
+
+    private static func zigzag(_ value: UInt64) -> Int64 {
+        Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+    }
+
+    private mutating func appendName(_ name: StaticString) {
+        if details.count > 1 { details.append(UInt8(ascii: ",")) }
+        details.append(UInt8(ascii: "\""))
+        details.append(name)
+        details.append("\":")
+    }
+
+    private mutating func appendNumber(_ name: StaticString, _ value: Int64) {
+        appendName(name)
+        JSONText.append(value, to: &details)
+    }
+
+    /// Packed fixed64 words or doubles.
+    private mutating func appendWords(_ name: StaticString, _ runs: [Text]?, asDouble: Bool) {
+        guard let runs else { return }
+        appendName(name)
+        details.append(UInt8(ascii: "["))
+        var isFirst = true
+        for run in runs {
+            for start in stride(from: 0, to: run.count - run.count % 8, by: 8) {
+                if !isFirst { details.append(UInt8(ascii: ",")) }
+                isFirst = false
+                var word: UInt64 = 0
+                for index in 0..<8 { word |= UInt64(run[start + index]) << UInt64(8 * index) }
+                if asDouble {
+                    JSONText.append(Double(bitPattern: word), to: &details)
+                } else {
+                    JSONText.append(word, to: &details)
+                }
+            }
+        }
+        details.append(UInt8(ascii: "]"))
+    }
+
+    /// Buckets of an exponential histogram: offset 1 (zigzag), bucket_counts 2 (packed varints).
+    private mutating func appendBuckets(_ name: StaticString, _ buckets: Text?) {
+        guard let buckets else { return }
+        appendName(name)
+        var offset: Int64 = 0
+        var counts: [UInt64] = []
+        var walker = WireWalker(buckets)
+        while let field = walker.next() {
+            switch field.tag {
+            case 0x08: offset = Self.zigzag(field.number)
+            case 0x10: counts.append(field.number)
+            case 0x12: counts += WireWalker.varints(field.content)
+            default: break
+            }
+        }
+        details.append("{\"offset\":")
+        JSONText.append(offset, to: &details)
+        details.append(",\"bucket_counts\":[")
+        for (index, count) in counts.enumerated() {
+            if index > 0 { details.append(UInt8(ascii: ",")) }
+            JSONText.append(count, to: &details)
+        }
+        details.append("]}")
+    }
+
+    /// ValueAtQuantile: quantile 1, value 2.
+    private mutating func appendQuantiles(_ quantiles: [Text]) {
+        guard !quantiles.isEmpty else { return }
+        appendName("quantiles")
+        details.append(UInt8(ascii: "["))
+        for (index, message) in quantiles.enumerated() {
+            if index > 0 { details.append(UInt8(ascii: ",")) }
+            var quantile = 0.0
+            var value = 0.0
+            var walker = WireWalker(message)
+            while let field = walker.next() {
+                if field.tag == 0x09 { quantile = Double(bitPattern: field.number) }
+                if field.tag == 0x11 { value = Double(bitPattern: field.number) }
+            }
+            details.append("{\"quantile\":")
+            JSONText.append(quantile, to: &details)
+            details.append(",\"value\":")
+            JSONText.append(value, to: &details)
+            details.append(UInt8(ascii: "}"))
+        }
+        details.append(UInt8(ascii: "]"))
+    }
+}

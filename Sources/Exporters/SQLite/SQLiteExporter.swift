@@ -1,0 +1,53 @@
+import GRDB
+package import Pipeline
+import Synchronization
+
+/// Writes batches to a SQLite database with typed columns for GenAI attributes. Delivering a batch twice changes nothing.
+package final class SQLiteExporter: Exporter {
+    /// Several deliveries may share one commit.
+    package let maxConcurrency = GroupLane.groupMax
+    private let options: SQLiteOptions
+    private let path: String
+    private let lane: GroupLane
+    private let shared = SharedStore()
+
+    private final class SharedStore: Sendable {
+        let storage = Mutex<SQLiteStore?>(nil)
+    }
+
+    /// Opens nothing yet; `start` does.
+    package init(options: SQLiteOptions, build: ExporterBuild) {
+        self.options = options
+        path = options.path.hasPrefix("/") || options.path.hasPrefix(":")
+            ? options.path : build.dataDirectory + "/" + options.path
+        let shared = shared
+        lane = GroupLane(label: "sluice.sqlite") { batches in
+            shared.storage.withLock { store in
+                store?.write(batches) ?? batches.map { _ in .retry(reason: "the database is closed", after: nil) }
+            }
+        }
+    }
+
+    package func start() async throws {
+        let (shared, path, options) = (shared, path, options)
+        let failure = await lane.run { () -> ExporterStartFailure? in
+            shared.storage.withLock { store in
+                do throws(ExporterStartFailure) { store = try SQLiteStore(path: path, options: options) } catch { return error }
+                return nil
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
+
+    package func shutdown() async {
+        let shared = shared
+        await lane.run {
+            shared.storage.withLock { store in
+                store?.close()
+                store = nil
+            }
+        }
+    }
+}

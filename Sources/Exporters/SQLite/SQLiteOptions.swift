@@ -1,0 +1,22 @@
+package import Configuration
+
+/// Options of `sqlite`.
+package struct SQLiteOptions: ComponentOptions {
+    package var helper: ExporterHelperOptions
+    /// Path as in the file; relative ones lie in the gateway's data directory.
+    package var path: String
+    package var createsSchema: Bool
+    package var busyTimeout: Duration
+
+    package init(_ settings: inout Settings) {
+        helper = ExporterHelperOptions(&settings)
+        path = settings.string(
+            "path", default: "sluice.db",
+            "Database file; relative paths lie in the data directory. Created with mode 0600, since it holds prompts.")
+        createsSchema = settings.bool(
+            "create_schema", default: true, "True creates missing tables and brings older ones up to date.")
+        busyTimeout = settings.duration(
+            "busy_timeout", default: .seconds(5), in: .zero ... .seconds(600),
+            "How long a delivery waits while another program writes to the database.")
+    }
+}

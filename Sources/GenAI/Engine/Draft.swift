@@ -1,0 +1,115 @@
+import Telemetry
+
+/// A value as a transform makes it: a number, borrowed bytes, or bytes in the span's output buffer.
+struct MadeValue: BitwiseCopyable {
+    var kind: ValueKind
+    var bits: UInt64 = 0
+    var text = Text.empty
+    /// The bytes lie in the output buffer at `bits` (offset, low half; length, high half).
+    var isOutput = false
+    /// A message list without parts: yields to every other source.
+    var isWeak = false
+
+    static func string(_ text: Text) -> MadeValue { MadeValue(kind: .string, text: text) }
+    static func int(_ value: Int64) -> MadeValue { MadeValue(kind: .int, bits: UInt64(bitPattern: value)) }
+    static func double(_ value: Double) -> MadeValue { MadeValue(kind: .double, bits: value.bitPattern) }
+    static func bool(_ value: Bool) -> MadeValue { MadeValue(kind: .bool, bits: value ? 1 : 0) }
+    static func output(_ kind: ValueKind, from start: Int, to end: Int) -> MadeValue {
+        MadeValue(kind: kind, bits: UInt64(start) | UInt64(end - start) << 32, isOutput: true)
+    }
+
+    var outputRange: Range<Int> {
+        let start = Int(bits & 0xFFFF_FFFF)
+        return start..<start + Int(bits >> 32)
+    }
+}
+
+/// What a transform gives.
+enum Outcome {
+    case nothing
+    /// The table says that this value has no current form.
+    case withdraw
+    case value(MadeValue)
+}
+
+/// State of one target attribute while a span is normalized.
+struct Draft: BitwiseCopyable {
+    enum State: UInt8, BitwiseCopyable {
+        /// No value; the attribute may be there with a value that is not of the target's shape.
+        case absent
+        /// The received value is good and stays.
+        case current
+        /// The received value is a message list without parts.
+        case weakCurrent
+        /// A rule gave the value.
+        case mapped
+        /// A rule gave a message list without parts.
+        case weakMapped
+        /// The received value is to be removed.
+        case withdrawn
+    }
+
+    var stamp: UInt32 = 0
+    var state = State.absent
+    /// Place of the received attribute in the span's set, -1 when there is none.
+    var origin: Int32 = -1
+    var value = MadeValue(kind: .empty)
+
+    /// Whether conditions and later sources see a value.
+    var isFilled: Bool { state == .current || state == .mapped }
+    /// Whether the span has or gets any value, weak ones included.
+    var exists: Bool { state != .absent && state != .withdrawn }
+}
+
+/// Where a rule's value comes from, in one form for attributes, event fields and parts of documents.
+struct SourceValue: BitwiseCopyable {
+    var kind: ValueKind
+    var bits: UInt64 = 0
+    var text = Text.empty
+    /// Place in the span's set, -1 for anything else.
+    var attribute: Int32 = -1
+    /// A part of a document; then kind is `other`.
+    var ref = JSONRef.none
+
+    static var none: SourceValue { SourceValue(kind: .empty) }
+    static func text(_ text: Text) -> SourceValue { SourceValue(kind: .string, text: text) }
+    static func node(_ ref: JSONRef) -> SourceValue {
+        ref.exists ? SourceValue(kind: .other, ref: ref) : .none
+    }
+
+    var exists: Bool { kind != .empty }
+}
+
+/// Facts about the span at hand that rules ask for.
+struct SpanFacts: BitwiseCopyable {
+    var span = 0
+    var set = SetIndex(0)
+    /// First attribute of the span in the batch's column, and how many there are.
+    var start = 0
+    var count = 0
+    var name = Text.empty
+    var scope = Text.empty
+    var startTime: UInt64 = 0
+    var status: Int32 = 0
+    var isRoot = false
+    var events = IndexRange.empty
+    /// Active dialects.
+    var active: UInt64 = 0
+    /// Index of the dialect whose rules run.
+    var dialect = 0
+}
+
+/// Options of the engine. Defaults are those of the processor.
+package struct NormalizerOptions: Sendable {
+    package var removeOriginals = false
+    package var overwrite = false
+    /// Highest index of an indexed attribute (`llm.input_messages.<i>`).
+    package var maxIndex = 10_000
+    package var limits = JSONLimits()
+    /// Names of the dialects that run; nil for all.
+    package var sources: [String]?
+    /// Attribute names to copy, in order.
+    package var customMappings: [(from: String, to: String)] = []
+
+    package init() {}
+}

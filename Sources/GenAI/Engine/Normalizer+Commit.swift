@@ -1,0 +1,208 @@
+import Telemetry
+
+extension Normalizer {
+    /// Work that needs all rules to be done: repairs, finish reasons, token counts.
+    mutating func settle(_ batch: borrowing RecordBatch) {
+        let known = tables.layout.known
+        for target in [known.inputMessages, known.outputMessages] where target.exists { repairMessages(target, batch) }
+        for target in [known.instructions, known.toolDefinitions] where target.exists { repairList(target, batch) }
+        if known.finishReasons.exists, pendingFinish.kind != .empty, !draft(known.finishReasons, batch).exists {
+            _ = offer(known.finishReasons, pendingFinish, nil, batch)
+        }
+        includeCachedTokens(batch)
+    }
+
+    /// A value under a current name that no rule replaced and that has another shape: source material, not target.
+    private mutating func repairMessages(_ target: TargetID, _ batch: borrowing RecordBatch) {
+        let draft = draft(target, batch)
+        guard draft.state == .absent, draft.origin >= 0 else { return }
+        let source = source(at: Int(draft.origin), batch)
+        if !isEmpty(source) { _ = messages(nil, target, source, batch) }
+    }
+
+    private mutating func repairList(_ target: TargetID, _ batch: borrowing RecordBatch) {
+        let draft = draft(target, batch)
+        guard draft.state == .absent, draft.origin >= 0 else { return }
+        let source = source(at: Int(draft.origin), batch)
+        guard !isEmpty(source), !isTruncated(source) else { return }
+        let value = target == tables.layout.known.instructions ? system(source) : toolDefinitions(source)
+        if let value { _ = offer(target, value, nil, batch) }
+    }
+
+    /// Input tokens contain the cached ones. A count that is smaller than its own parts is surely without them.
+    private mutating func includeCachedTokens(_ batch: borrowing RecordBatch) {
+        let known = tables.layout.known
+        guard known.inputTokens.exists, let input = integer(known.inputTokens, batch) else { return }
+        let read = integer(known.cacheRead, batch) ?? 0
+        let write = integer(known.cacheWrite, batch) ?? 0
+        guard read >= 0, write >= 0 else { return }
+        let (cached, first) = read.addingReportingOverflow(write)
+        let (total, second) = input.addingReportingOverflow(cached)
+        guard !first, !second, cached > input else { return }
+        let index = Int(known.inputTokens.value)
+        drafts[index].value = .int(total)
+        drafts[index].state = .mapped
+    }
+
+    /// Copies what the operator listed, before any dialect.
+    mutating func mapCustom(_ batch: borrowing RecordBatch) {
+        for (from, to) in custom {
+            guard let index = batch.find(name: from, in: facts.set) else { continue }
+            let local = index - facts.start
+            let source = source(at: local, batch)
+            guard source.exists else { continue }
+            let key = batch.keys.id(of: to)
+            let name = key == .unknown ? 0 : Int(binding.names[Int(key.value)])
+            let target = name == 0 ? TargetID.none : tables.layout.nameTargets[name]
+            if target.exists, let value = cast(source, to: tables.layout.targetTypes[Int(target.value)]) {
+                if offer(target, value, nil, batch) { consumed[local] = true }
+            } else {
+                add(to, .empty, MadeValue(kind: source.kind, bits: source.bits, text: source.text))
+                consumed[local] = true
+            }
+        }
+    }
+
+    // MARK: Writing to the batch
+
+    /// Writes what the rules decided. From here on texts of this span must not be read any more. True when anything
+    /// changed.
+    mutating func commit(_ batch: inout RecordBatch) -> Bool {
+        var isChanged = false
+        // Targets in the tables' order, so that the received order of attributes does not show.
+        sortTouched()
+        // The side buffer moves when it grows, so texts that lie in it are copied out before it does.
+        for position in touched.indices {
+            let index = Int(touched[position])
+            drafts[index].value = settled(drafts[index].value, batch)
+        }
+        for index in added.indices { added[index].value = settled(added[index].value, batch) }
+        if isInEdits(pendingStatusMessage, batch) { pendingStatusMessage = reader.tree.arena.copy(pendingStatusMessage) }
+        for position in touched.indices {
+            let index = Int(touched[position])
+            guard drafts[index].state == .mapped || drafts[index].state == .weakMapped else { continue }
+            drafts[index].value = stored(drafts[index].value, &batch)
+            if write(index, &batch) { isChanged = true }
+        }
+        for index in added.indices { added[index].value = stored(added[index].value, &batch) }
+        if addKeys(&batch) { isChanged = true }
+        if writeStatus(&batch) { isChanged = true }
+        if removeSpent(&batch) { isChanged = true }
+        return isChanged
+    }
+
+    private func isInEdits(_ text: Text, _ batch: borrowing RecordBatch) -> Bool {
+        let distance = text.start - UnsafeRawPointer(batch.edits.base)
+        return distance >= 0 && distance < batch.edits.count
+    }
+
+    private mutating func settled(_ value: MadeValue, _ batch: borrowing RecordBatch) -> MadeValue {
+        guard !value.isOutput, !value.text.isEmpty, isInEdits(value.text, batch) else { return value }
+        var copy = value
+        copy.text = reader.tree.arena.copy(value.text)
+        return copy
+    }
+
+    private mutating func sortTouched() {
+        var buffer = UnsafeMutableBufferPointer(start: touched.base, count: touched.count)
+        buffer.sort()
+    }
+
+    /// Moves a made value's bytes into the batch; afterwards `bits` is their reference.
+    private func stored(_ value: MadeValue, _ batch: inout RecordBatch) -> MadeValue {
+        switch value.kind {
+        case .string, .array, .map, .bytes:
+            let text = value.isOutput
+                ? Text(UnsafeRawBufferPointer(rebasing: output.bytes[value.outputRange])) : value.text
+            return MadeValue(kind: value.kind, bits: AttributeRecord.pack(batch.addText(text)))
+        default: return value
+        }
+    }
+
+    private func attributeValue(_ value: MadeValue) -> AttributeValue {
+        AttributeRecord(
+            key: .empty, keyID: .unknown, kind: value.kind, payload: value.bits, raw: .empty, flags: []
+        ).value
+    }
+
+    private func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
+        let draft = drafts[index]
+        let value = attributeValue(draft.value)
+        if draft.origin >= 0 {
+            let place = batch.range(of: facts.set).lowerBound + Int(draft.origin)
+            if isSame(batch.attributes[place], draft.value, batch) { return false }
+            batch.setValue(value, at: place, in: facts.set)
+            return true
+        }
+        let name = tables.layout.targetNames[index]
+        let key = binding.keyOfName[Int(name.value)]
+        if key != .unknown {
+            batch.append(key, value, to: facts.set)
+        } else {
+            let reference = batch.addText(tables.layout.nameTexts[Int(name.value)])
+            batch.append(key: reference, value, to: facts.set)
+        }
+        return true
+    }
+
+    private func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
+        guard record.kind == value.kind else { return false }
+        switch record.kind {
+        case .string, .array, .map, .bytes:
+            let made = TextRef(offset: UInt32(truncatingIfNeeded: value.bits), length: UInt32(truncatingIfNeeded: value.bits >> 32))
+            return batch.text(record.text) == batch.text(made)
+        default: return record.payload == value.bits
+        }
+    }
+
+    private mutating func addKeys(_ batch: inout RecordBatch) -> Bool {
+        var isChanged = false
+        for index in added.indices {
+            let item = added[index]
+            let key = Text(UnsafeRawBufferPointer(rebasing: output.bytes[item.key.range]))
+            if let place = batch.find(name: key, in: facts.set) {
+                guard options.overwrite, !isSame(batch.attributes[place], item.value, batch) else { continue }
+                batch.setValue(attributeValue(item.value), at: place, in: facts.set)
+            } else {
+                let reference = batch.addText(key)
+                batch.append(key: reference, attributeValue(item.value), to: facts.set)
+            }
+            isChanged = true
+        }
+        return isChanged
+    }
+
+    private mutating func writeStatus(_ batch: inout RecordBatch) -> Bool {
+        var isChanged = false
+        if pendingError, batch.spans[facts.span].statusCode == 0 {
+            batch.spans[facts.span].statusCode = 2
+            batch.markSpan(facts.span, .status)
+            isChanged = true
+        }
+        if !pendingStatusMessage.isEmpty, batch.spans[facts.span].statusMessage.isEmpty {
+            batch.setStatusMessage(batch.addText(pendingStatusMessage), ofSpan: facts.span)
+            isChanged = true
+        }
+        return isChanged
+    }
+
+    /// Takes out withdrawn values, and with `remove_originals` the sources that rules have used up. Current names stay.
+    private mutating func removeSpent(_ batch: inout RecordBatch) -> Bool {
+        if !options.removeOriginals { for local in consumed.indices { consumed[local] = false } }
+        let start = batch.range(of: facts.set).lowerBound
+        for local in consumed.indices where consumed[local] {
+            let name = Int(binding.names[Int(batch.attributes[start + local].keyID.value)])
+            if name != 0, tables.layout.nameTargets[name].exists { consumed[local] = false }
+        }
+        for position in touched.indices {
+            let draft = drafts[Int(touched[position])]
+            if draft.state == .withdrawn, draft.origin >= 0 { consumed[Int(draft.origin)] = true }
+        }
+        var isChanged = false
+        for local in consumed.indices.reversed() where consumed[local] {
+            batch.remove(at: start + local, from: facts.set)
+            isChanged = true
+        }
+        return isChanged
+    }
+}

@@ -1,0 +1,221 @@
+import Telemetry
+
+extension Normalizer {
+    /// Role of messages that name none.
+    func defaultRole(of target: TargetID) -> Role {
+        target == tables.layout.known.outputMessages ? .assistant : .user
+    }
+
+    /// Reads messages of any shape and offers them in the schema's.
+    mutating func messages(
+        _ rule: Rule?, _ target: TargetID, _ source: SourceValue, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        if let rule, rule.isRepair, draft(target, batch).state == .current { return false }
+        let ref = document(source)
+        let role = defaultRole(of: target)
+        if ref.exists {
+            reader.read(ref, as: role)
+        } else {
+            // What an SDK cut is not a message list, and half a list would be a lie.
+            if isTruncated(source) { return false }
+            reader.read(text: text(source), as: role)
+        }
+        return offerMessages(target, rule, batch)
+    }
+
+    /// Writes the reader's list as the target's value and offers it.
+    mutating func offerMessages(_ target: TargetID, _ rule: Rule?, _ batch: borrowing RecordBatch) -> Bool {
+        guard reader.list.messages.count > 0 else { return false }
+        let system = reader.system
+        let isOutput = target == tables.layout.known.outputMessages
+        if target == tables.layout.known.inputMessages { remember() }
+        let first = isOutput && isHistoryTarget(batch) ? answerStart() : 0
+        collectFinish(first, isOutput)
+        let start = output.count
+        MessageWriter.write(
+            reader.list, &reader.tree, finishReasons: tables.layout.finishReasons, from: first, into: &output)
+        var value = MadeValue.output(.string, from: start, to: output.count)
+        value.isWeak = !reader.list.hasParts
+        guard offer(target, value, rule, batch) else { return false }
+        if system.exists { offerSystem(system, batch) }
+        return !value.isWeak
+    }
+
+    /// System text that stood beside the messages.
+    private mutating func offerSystem(_ system: Fragment, _ batch: borrowing RecordBatch) {
+        let target = tables.layout.known.instructions
+        guard target.exists, !draft(target, batch).isFilled, let value = self.system(.node(system.ref)) else { return }
+        _ = offer(target, value, nil, batch)
+    }
+
+    /// Outputs of agents, graphs and other non-inference spans often hold the whole conversation.
+    private mutating func isHistoryTarget(_ batch: borrowing RecordBatch) -> Bool {
+        guard let operation = word(tables.layout.known.operation, batch) else { return true }
+        return operation == "invoke_agent" || operation == "invoke_workflow"
+    }
+
+    /// Notes what the input messages say, so that an output that repeats them can be cut.
+    private mutating func remember() {
+        fingerprints.removeAll()
+        for index in reader.list.messages.indices { fingerprints.append(fingerprint(index)) }
+    }
+
+    /// First message of the reader's list behind the last one that the input has as well.
+    private mutating func answerStart() -> Int {
+        guard fingerprints.count > 0 else { return 0 }
+        var index = reader.list.messages.count
+        while index > 0 {
+            let print = fingerprint(index - 1)
+            for known in fingerprints.indices where fingerprints[known] == print {
+                return index < reader.list.messages.count ? index : 0
+            }
+            index -= 1
+        }
+        return 0
+    }
+
+    /// Hash over role and content of a message, as written.
+    private mutating func fingerprint(_ index: Int) -> UInt64 {
+        let start = output.count
+        var message = reader.list.messages[index]
+        message.finish = .none
+        message.name = .none
+        MessageWriter.write(message, reader.list, &reader.tree, nil, into: &output)
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in output.bytes[start..<output.count] { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        output.truncate(to: start)
+        return hash
+    }
+
+    /// Finish reasons that stand on output messages become the attribute when nothing else gives it.
+    private mutating func collectFinish(_ first: Int, _ isOutput: Bool) {
+        guard isOutput, pendingFinish.kind == .empty else { return }
+        let start = output.count
+        for index in first..<reader.list.messages.count {
+            let text = reader.text(reader.list.messages[index].finish)
+            if !text.isEmpty { appendElement(text) }
+        }
+        if output.count > start { pendingFinish = .output(.array, from: start, to: output.count) }
+    }
+
+    mutating func textMessage(_ source: SourceValue, _ role: Role) -> MadeValue? {
+        let document = document(source)
+        let text = document.exists ? Text.empty : text(source)
+        guard document.exists || !JSONCursor.isBlank(text) else { return nil }
+        reader.list.removeAll()
+        if document.exists {
+            reader.read(document, as: role)
+        } else {
+            reader.addText(.plain(text), role: role)
+        }
+        guard reader.list.hasParts else { return nil }
+        let start = output.count
+        MessageWriter.write(reader.list, &reader.tree, finishReasons: tables.layout.finishReasons, into: &output)
+        return .output(.string, from: start, to: output.count)
+    }
+
+    // MARK: One message made of several attributes
+
+    mutating func assemble(_ piece: AssembledPiece, _ source: SourceValue, _ batch: borrowing RecordBatch) {
+        switch piece {
+        case .text, .reasoning:
+            var part = MessagePart(piece == .text ? .text : .reasoning)
+            let text = text(source)
+            if text.isEmpty {
+                guard let json = jsonText(source) else { return }
+                part.body = .plain(reader.tree.arena.copy(bytes(json)))
+            } else {
+                part.body = .plain(text)
+            }
+            assembled.append(part)
+        case .calls, .files:
+            let ref = document(source)
+            guard ref.exists else { return }
+            let start = reader.list.parts.count
+            if piece == .calls { addCalls(ref) } else { reader.content(ref, 1) }
+            for index in start..<reader.list.parts.count { assembled.append(reader.list.parts[index]) }
+        }
+    }
+
+    private mutating func addCalls(_ ref: JSONRef) {
+        guard reader.tree.isArray(ref) else { return reader.addCall(ref) }
+        var child = reader.tree.first(ref)
+        while child.exists {
+            if reader.tree.isObject(child) {
+                reader.addCall(child)
+            } else if reader.tree.isString(child) {
+                let inner = reader.tree.parseContainer(reader.tree.string(child))
+                if inner.exists { reader.addCall(inner) }
+            }
+            child = reader.tree.next(child)
+        }
+    }
+
+    /// Offers what a dialect's rules have assembled.
+    mutating func finishAssembly(_ batch: borrowing RecordBatch) {
+        guard assembled.count > 0 else { return }
+        reader.list.removeAll()
+        reader.system = .none
+        for index in assembled.indices { reader.list.parts.append(assembled[index]) }
+        reader.list.close(role: .assistant, from: 0)
+        assembled.removeAll()
+        _ = offerMessages(tables.layout.known.outputMessages, nil, batch)
+    }
+
+    // MARK: Instructions, tools, documents
+
+    mutating func system(_ source: SourceValue) -> MadeValue? {
+        reader.list.removeAll()
+        let ref = document(source)
+        if ref.exists, reader.tree.isArray(ref) || reader.tree.isObject(ref) {
+            let parts = reader.tree.member(ref, "parts")
+            reader.content(parts.exists ? parts : ref, 1)
+        } else {
+            let text = text(source)
+            if !text.isEmpty { reader.list.parts.append(MessagePart(.text, body: .plain(text))) }
+        }
+        guard reader.list.hasParts else { return nil }
+        let start = output.count
+        MessageWriter.writeParts(reader.list, &reader.tree, into: &output)
+        return .output(.string, from: start, to: output.count)
+    }
+
+    mutating func toolDefinitions(_ source: SourceValue) -> MadeValue? {
+        let ref = literal(source)
+        let start = output.count
+        var count = 0
+        output.append(UInt8(ascii: "["))
+        if ref.exists {
+            ToolDefinitions.write(ref, &reader.tree, into: &output, count: &count)
+        } else {
+            ToolDefinitions.names(text(source), into: &output, count: &count)
+        }
+        return close(start, count)
+    }
+
+    /// The `tools` member of a request object.
+    mutating func toolsMember(_ source: SourceValue) -> MadeValue? {
+        let tools = reader.tree.member(literal(source), "tools")
+        return tools.exists ? toolDefinitions(.node(tools)) : nil
+    }
+
+    mutating func documents(_ source: SourceValue) -> MadeValue? {
+        let ref = literal(source)
+        guard ref.exists else { return nil }
+        let start = output.count
+        var count = 0
+        output.append(UInt8(ascii: "["))
+        Documents.write(ref, &reader.tree, into: &output, count: &count)
+        return close(start, count)
+    }
+
+    /// Ends a JSON list; an empty one is taken back.
+    mutating func close(_ start: Int, _ count: Int) -> MadeValue? {
+        guard count > 0 else {
+            output.truncate(to: start)
+            return nil
+        }
+        output.append(UInt8(ascii: "]"))
+        return .output(.string, from: start, to: output.count)
+    }
+}

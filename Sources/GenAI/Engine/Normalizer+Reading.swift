@@ -1,0 +1,166 @@
+import Telemetry
+
+extension Normalizer {
+    // MARK: Attributes of the span
+
+    /// Place of a name in the span's set.
+    @inline(__always)
+    func place(of name: NameID) -> Int? {
+        let slot = slots[Int(name.value)]
+        return slot >> 32 == UInt64(stamp) && name != .none ? Int(slot & 0xFFFF_FFFF) : nil
+    }
+
+    func string(of name: NameID, _ batch: borrowing RecordBatch) -> Text? {
+        guard let local = place(of: name) else { return nil }
+        let record = batch.attributes[facts.start + local]
+        return record.kind == .string ? batch.text(record.text) : nil
+    }
+
+    /// How many keys of the span fall under an asked pattern.
+    func count(of pattern: UInt16) -> Int {
+        var count = 0
+        for index in matched.indices where matched[index] >> 32 == UInt64(pattern) { count += 1 }
+        return count
+    }
+
+    func source(at local: Int, _ batch: borrowing RecordBatch) -> SourceValue {
+        var value = self.value(of: batch.attributes[facts.start + local], batch)
+        value.attribute = Int32(local)
+        return value
+    }
+
+    func value(of record: AttributeRecord, _ batch: borrowing RecordBatch) -> SourceValue {
+        switch record.kind {
+        case .empty, .other: .none
+        case .string, .array, .map, .bytes: SourceValue(kind: record.kind, text: batch.text(record.text))
+        case .bool, .int, .double: SourceValue(kind: record.kind, bits: record.payload)
+        }
+    }
+
+    // MARK: Views of a value
+
+    /// The value as text. Empty for containers, bytes and nothing.
+    mutating func text(_ source: SourceValue) -> Text {
+        switch source.kind {
+        case .string: return source.text
+        case .other: return reader.tree.string(source.ref)
+        case .bool: return source.bits != 0 ? Text("true") : Text("false")
+        case .int: return reader.tree[reader.tree.number(Int64(bitPattern: source.bits))].text
+        case .double: return reader.tree.string(reader.tree.number(Double(bitPattern: source.bits)))
+        case .empty, .array, .map, .bytes: return .empty
+        }
+    }
+
+    /// The value as a document: parsed text, structured value, or the part itself. Scalars give none.
+    mutating func document(_ source: SourceValue) -> JSONRef {
+        if source.attribute >= 0 {
+            let known = parsed[Int(source.attribute)]
+            if known != 0 { return JSONRef(known - 1 < 0 ? -1 : known - 1) }
+        }
+        let ref = parse(source)
+        if source.attribute >= 0 { parsed[Int(source.attribute)] = ref.exists ? ref.index + 1 : -1 }
+        return ref
+    }
+
+    private mutating func parse(_ source: SourceValue) -> JSONRef {
+        switch source.kind {
+        case .string: return parse(source.text, attribute: source.attribute)
+        case .array, .map: return reader.tree.read(source.text, isMap: source.kind == .map)
+        case .other:
+            guard reader.tree.isString(source.ref) else { return source.ref }
+            return reader.tree.parseContainer(reader.tree.string(source.ref))
+        case .empty, .bool, .int, .double, .bytes: return .none
+        }
+    }
+
+    private mutating func parse(_ text: Text, attribute: Int32) -> JSONRef {
+        var index = 0
+        while index < text.count, JSONCursor.isSpace(text[index]) { index += 1 }
+        guard index < text.count else { return .none }
+        let first = text[index]
+        // A document may be quoted once more; numbers and words are no documents.
+        let isQuoted = first == UInt8(ascii: "\"")
+        guard isQuoted || first == UInt8(ascii: "{") || first == UInt8(ascii: "[") else { return .none }
+        switch reader.tree.parse(text) {
+        case .value(let ref):
+            guard isQuoted else { return ref }
+            let inner = reader.tree.string(ref)
+            return reader.tree.parseContainer(inner)
+        case .failure(let failure):
+            if failure != .invalid { unreadable += 1 }
+            if failure == .truncated, !isQuoted, attribute >= 0 { truncated.append(attribute) }
+            return .none
+        }
+    }
+
+    /// As `document`, or what a Python literal stands for.
+    mutating func literal(_ source: SourceValue) -> JSONRef {
+        let ref = document(source)
+        if ref.exists || source.kind == .array || source.kind == .map { return ref }
+        if source.kind == .other, !reader.tree.isString(source.ref) { return ref }
+        return reader.tree.parsePython(text(source))
+    }
+
+    /// Whether the SDK cut this attribute.
+    func isTruncated(_ source: SourceValue) -> Bool {
+        guard source.attribute >= 0 else { return false }
+        for index in truncated.indices where truncated[index] == source.attribute { return true }
+        return false
+    }
+
+    /// Whether a value says nothing: empty text, an empty document, null.
+    mutating func isEmpty(_ source: SourceValue) -> Bool {
+        switch source.kind {
+        case .empty: return true
+        case .string:
+            return source.text.isEmpty || source.text == "[]" || source.text == "null" || source.text == "\"\""
+        case .other:
+            let node = reader.tree[source.ref]
+            return node.kind == .null || node.kind == .string && node.text.isEmpty
+        case .array: return source.text.isEmpty
+        case .bool, .int, .double, .map, .bytes: return false
+        }
+    }
+
+    // MARK: Targets
+
+    /// The state of a target, looked up on first use.
+    mutating func draft(_ target: TargetID, _ batch: borrowing RecordBatch) -> Draft {
+        let index = Int(target.value)
+        if drafts[index].stamp == stamp { return drafts[index] }
+        drafts[index] = Draft(stamp: stamp)
+        touched.append(target.value)
+        if let local = place(of: tables.layout.targetNames[index]) {
+            drafts[index].origin = Int32(local)
+            judge(target, source(at: local, batch))
+        }
+        return drafts[index]
+    }
+
+    /// The text value that a target has or gets.
+    mutating func word(_ target: TargetID, _ batch: borrowing RecordBatch) -> Text? {
+        let draft = draft(target, batch)
+        switch draft.state {
+        case .current: return string(of: tables.layout.targetNames[Int(target.value)], batch)
+        case .mapped where draft.value.kind == .string: return bytes(draft.value)
+        default: return nil
+        }
+    }
+
+    /// The bytes of a made value. Valid until the output buffer grows.
+    func bytes(_ value: MadeValue) -> Text {
+        value.isOutput ? Text(UnsafeRawBufferPointer(rebasing: output.bytes[value.outputRange])) : value.text
+    }
+
+    /// The integer that a target has or gets.
+    mutating func integer(_ target: TargetID, _ batch: borrowing RecordBatch) -> Int64? {
+        let draft = draft(target, batch)
+        switch draft.state {
+        case .current:
+            let record = batch.attributes[facts.start + Int(draft.origin)]
+            return record.kind == .int ? Int64(bitPattern: record.payload) : nil
+        case .mapped where draft.value.kind == .int: return Int64(bitPattern: draft.value.bits)
+        default: return nil
+        }
+    }
+}

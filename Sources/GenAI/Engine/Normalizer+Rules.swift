@@ -1,0 +1,267 @@
+import Telemetry
+
+extension Normalizer {
+    /// Runs one rule.
+    @inline(__always)
+    mutating func apply(_ index: Int, _ batch: borrowing RecordBatch) {
+        switch tables.layout.rules[index].source {
+        case .attribute(let name):
+            guard let local = place(of: name) else { return }
+            apply(index, source(at: local, batch), batch)
+        case .pattern(let pattern, let suffix): applyPattern(index, pattern, suffix, batch)
+        case .event(let name): applyEvents(index, name, batch)
+        case .spanName(let name): if facts.name == name { apply(index, .text(facts.name), batch) }
+        case .spanNamePrefix(let name): if facts.name.hasPrefix(name) { apply(index, .text(facts.name), batch) }
+        case .scopePrefix(let name):
+            if ScopeName.hasPrefix(facts.scope, name) { apply(index, .text(facts.scope), batch) }
+        case .always: apply(index, .text(facts.name), batch)
+        }
+    }
+
+    /// Runs a rule on a value.
+    mutating func apply(_ index: Int, _ source: SourceValue, _ batch: borrowing RecordBatch) {
+        let rule = tables.layout.rules[index]
+        if rule.target.exists, !mayFill(rule, draft(rule.target, batch)) {
+            return applySecond(rule, source, batch)
+        }
+        guard holds(rule.conditions, rule.target, source, batch) else { return }
+        if !isEmpty(source), run(rule, source, batch), !rule.keepsSource, !rule.isRepair { consume(source) }
+        applySecond(rule, source, batch)
+    }
+
+    private mutating func applySecond(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) {
+        if rule.also >= 0 { apply(Int(rule.also), source, batch) }
+    }
+
+    mutating func consume(_ source: SourceValue) {
+        if source.attribute >= 0 { consumed[Int(source.attribute)] = true }
+    }
+
+    /// Whether a rule may give this target a value at all.
+    func mayFill(_ rule: Rule, _ draft: Draft) -> Bool {
+        if rule.isRepair || rule.conflict == .preferSource { return true }
+        switch draft.state {
+        case .absent, .weakCurrent, .weakMapped, .withdrawn: return true
+        case .current: return options.overwrite || rule.conflict == .preferMapped
+        case .mapped: return rule.conflict == .preferMapped
+        }
+    }
+
+    /// Gives a target its value. False when the target keeps what it has.
+    mutating func offer(_ target: TargetID, _ value: MadeValue, _ rule: Rule?, _ batch: borrowing RecordBatch) -> Bool {
+        guard target.exists else { return false }
+        let index = Int(target.value)
+        let draft = draft(target, batch)
+        if let rule {
+            guard mayFill(rule, draft) else { return false }
+        } else {
+            guard !draft.isFilled || options.overwrite && draft.state == .current else { return false }
+        }
+        if value.kind == .int, !isPlausible(target, Int64(bitPattern: value.bits)) { return false }
+        if value.isWeak {
+            // A weak list never replaces anything, not even another weak one.
+            guard draft.state == .absent || draft.state == .withdrawn else { return false }
+            drafts[index].state = .weakMapped
+        } else {
+            drafts[index].state = .mapped
+        }
+        drafts[index].value = value
+        return true
+    }
+
+    /// Takes a target's value away because the table says it has no current form.
+    mutating func withdraw(_ target: TargetID, _ source: SourceValue, _ batch: borrowing RecordBatch) {
+        let before = draft(target, batch)
+        guard before.exists else { return }
+        drafts[Int(target.value)].state = before.origin >= 0 ? .withdrawn : .absent
+        let known = tables.layout.known
+        guard target == known.operation, known.kind.exists, !draft(known.kind, batch).exists else { return }
+        // The word that was taken away stays readable as the span's kind.
+        _ = offer(known.kind, lowercased(text(source)), nil, batch)
+    }
+
+    mutating func lowercased(_ text: Text) -> MadeValue {
+        let start = output.count
+        for index in 0..<text.count { output.append(ASCII.lower(text[index])) }
+        return .output(.string, from: start, to: output.count)
+    }
+
+    /// Runs the transform and offers its outcome. True when the source was used.
+    mutating func run(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) -> Bool {
+        switch rule.transform {
+        case .ioValue: return ioValue(rule, source, batch)
+        case .jsonFields: return fields(rule.subRules, document: literal(source), rule, batch)
+        case .parameters(let map):
+            return parameters(Int(map), literal(source), batch)
+        case .messages, .history:
+            let done = messages(rule, rule.target, source, batch)
+            if !rule.subRules.isEmpty { _ = fields(rule.subRules, document: document(source), rule, batch) }
+            return done
+        case .toolParameters: return toolParameters(rule, source, batch)
+        case .toolResult: return toolResult(rule.target, source, rule, batch)
+        case .assemble(let piece):
+            assemble(piece, source, batch)
+            return true
+        case .statusMessage:
+            pendingStatusMessage = text(source)
+            return !pendingStatusMessage.isEmpty
+        case .levelToStatus:
+            let isError = ASCII.equalsFolded(text(source), Text("error"))
+            if isError { pendingError = true }
+            return isError
+        case .drop: return true
+        case .renamePrefix: return false
+        case .objectToTemplate(let prefix): return template(prefix, source)
+        case .urlHost: return urlHost(rule, source, batch)
+        default: break
+        }
+        switch outcome(rule.transform, rule.target, source, rule.drop, rule.names, batch) {
+        case .nothing: return false
+        case .withdraw:
+            if rule.isRepair || rule.conflict == .preferSource { withdraw(rule.target, source, batch) }
+            return false
+        case .value(let value):
+            if rule.conflict == .preferMapped, !isRawAlias(rule, batch) { return false }
+            return offer(rule.target, value, rule, batch)
+        }
+    }
+
+    /// Whether the target holds a word that the rule's map would replace.
+    private mutating func isRawAlias(_ rule: Rule, _ batch: borrowing RecordBatch) -> Bool {
+        let draft = draft(rule.target, batch)
+        guard draft.isFilled else { return true }
+        guard case .map(let map, _) = rule.transform, let word = word(rule.target, batch) else { return false }
+        return !tables.layout.maps[Int(map)].isCurrent(word)
+    }
+
+    // MARK: Conditions
+
+    mutating func holds(
+        _ conditions: PoolRange, _ target: TargetID, _ source: SourceValue, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        for index in conditions.range where !holds(tables.layout.conditions[index], target, source, batch) { return false }
+        return true
+    }
+
+    private mutating func holds(
+        _ condition: Condition, _ target: TargetID, _ source: SourceValue, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        switch condition {
+        case .targetAbsent: return !target.exists || !draft(target, batch).isFilled
+        case .never: return false
+        case .root: return facts.isRoot
+        case .noKind: return !hasKind()
+        case .isJSONArray: return reader.tree.isArray(document(source))
+        case .absent(let names): return !anyPresent(names, batch)
+        case .presentAny(let names): return anyPresent(names, batch)
+        case .present(let names):
+            for index in names.range where place(of: tables.layout.nameLists[index]) == nil { return false }
+            return true
+        case .hasAny(let names): return hasAny(names, batch)
+        case .absentPrefix(let patterns): return !anyPattern(patterns)
+        case .presentPrefix(let patterns): return anyPattern(patterns)
+        case .kind(let words): return kind(batch).map { isOne(of: words, $0, folds: true) } ?? false
+        case .operation(let words):
+            return word(tables.layout.known.operation, batch).map { isOne(of: words, $0) } ?? false
+        case .notOperation(let words):
+            return !(word(tables.layout.known.operation, batch).map { isOne(of: words, $0) } ?? false)
+        case .rawOperation(let words):
+            let operation = tables.layout.targetNames[Int(tables.layout.known.operation.value)]
+            return string(of: operation, batch).map { isOne(of: words, $0) } ?? false
+        case .provider(let words):
+            return word(tables.layout.known.provider, batch).map { isOne(of: words, $0) } ?? false
+        case .scope(let words): return isOne(of: words, facts.scope)
+        case .scopePrefix(let words):
+            for index in words.range where ScopeName.hasPrefix(facts.scope, tables.layout.textLists[index]) { return true }
+            return false
+        case .spanName(let words): return isOne(of: words, facts.name)
+        case .spanNameIs(let name, let path): return isSpanName(name, path, batch)
+        case .valueIn(let words): return isOne(of: words, text(source), folds: true)
+        case .valueContains(let words): return contains(text(source), words)
+        case .attributeEquals(let name, let value): return equals(name, value, batch)
+        case .status(let code): return facts.status == code
+        case .any(let groups):
+            for index in groups.range where holds(tables.layout.groups[index], target, source, batch) { return true }
+            return false
+        }
+    }
+
+    private func anyPresent(_ names: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
+        for index in names.range {
+            guard let local = place(of: tables.layout.nameLists[index]) else { continue }
+            let record = batch.attributes[facts.start + local]
+            // An empty text is as good as nothing.
+            if !(record.kind == .string && record.text.isEmpty) { return true }
+        }
+        return false
+    }
+
+    private mutating func hasAny(_ names: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
+        for index in names.range {
+            let target = tables.layout.nameTargets[Int(tables.layout.nameLists[index].value)]
+            if target.exists, draft(target, batch).exists { return true }
+        }
+        return false
+    }
+
+    private func anyPattern(_ patterns: PoolRange) -> Bool {
+        for index in patterns.range where count(of: tables.layout.nameLists[index].value) > 0 { return true }
+        return false
+    }
+
+    private func isOne(of words: PoolRange, _ text: Text, folds: Bool = false) -> Bool {
+        for index in words.range {
+            let word = tables.layout.textLists[index]
+            if folds ? ASCII.equalsFolded(word, text) : word == text { return true }
+        }
+        return false
+    }
+
+    private func contains(_ text: Text, _ words: PoolRange) -> Bool {
+        for index in words.range {
+            let word = tables.layout.textLists[index]
+            guard word.count > 0 else { continue }
+            var from = 0
+            while let hit = text.firstIndex(of: word[0], from: from), hit + word.count <= text.count {
+                if text[hit..<hit + word.count] == word { return true }
+                from = hit + 1
+            }
+        }
+        return false
+    }
+
+    private mutating func equals(_ name: NameID, _ value: Text, _ batch: borrowing RecordBatch) -> Bool {
+        let target = tables.layout.nameTargets[Int(name.value)]
+        if target.exists, let word = word(target, batch) { return word == value }
+        return string(of: name, batch).map { ASCII.equalsFolded($0, value) } ?? false
+    }
+
+    private mutating func isSpanName(_ name: NameID, _ path: Text, _ batch: borrowing RecordBatch) -> Bool {
+        guard let local = place(of: name), !facts.name.isEmpty else { return false }
+        let source = source(at: local, batch)
+        if path.isEmpty { return text(source) == facts.name }
+        let ref = reader.tree.at(literal(source), path: path)
+        return reader.tree.isString(ref) && reader.tree.string(ref) == facts.name
+    }
+
+    /// Raw word that names the span's kind in the dialect at hand, without JSON quotes.
+    mutating func kind(_ batch: borrowing RecordBatch) -> Text? {
+        for name in tables.layout.dialects[facts.dialect].kinds {
+            guard let local = place(of: name) else { continue }
+            let word = unquoted(text(source(at: local, batch)))
+            if !word.isEmpty { return word }
+        }
+        return nil
+    }
+
+    /// Whether any active dialect, or an earlier run, states the kind of this span.
+    private func hasKind() -> Bool {
+        if place(of: tables.layout.known.kindName) != nil { return true }
+        let kind = tables.layout.known.kind
+        if kind.exists, drafts[Int(kind.value)].stamp == stamp, drafts[Int(kind.value)].exists { return true }
+        for (index, dialect) in tables.layout.dialects.enumerated() where facts.active >> UInt64(index) & 1 == 1 {
+            for name in dialect.kinds where place(of: name) != nil { return true }
+        }
+        return false
+    }
+}

@@ -1,0 +1,152 @@
+import Telemetry
+
+extension Normalizer {
+    /// Arguments of a tool call as an object: JSON or a Python literal, out of its call envelope.
+    mutating func toolArguments(_ source: SourceValue) -> MadeValue {
+        var ref = literal(source)
+        if !ref.exists, source.kind == .other { ref = source.ref }
+        guard ref.exists else { return wrapped("input", source) }
+        ref = unwrapArguments(ref)
+        return reader.tree.isObject(ref) ? json(ref) : wrapped("input", .node(ref))
+    }
+
+    private mutating func unwrapArguments(_ start: JSONRef) -> JSONRef {
+        var ref = start
+        // Envelopes come one inside the other; going to the end makes a second run find nothing to do.
+        for _ in 0..<8 {
+            if reader.tree.isString(ref) {
+                let inner = reader.document(reader.tree.string(ref))
+                guard inner.exists else { return ref }
+                ref = inner
+                continue
+            }
+            guard reader.tree.isObject(ref) else { return ref }
+            let args = reader.tree.member(ref, "args")
+            let kwargs = reader.tree.member(ref, "kwargs")
+            let input = reader.tree.member(ref, "input")
+            let type = reader.tree.member(ref, "type")
+            if args.exists, kwargs.exists {
+                ref = positional(args, kwargs)
+            } else if args.exists, reader.tree.isString(type), reader.tree.string(type) == "tool_call" {
+                ref = args
+            } else if reader.tree.count(ref) == 1, reader.tree.isObject(input) {
+                ref = input
+            } else {
+                return ref
+            }
+        }
+        return ref
+    }
+
+    /// `{args, kwargs}`: the named ones, or the positional ones when there are none; a single value stands for itself.
+    private func positional(_ args: JSONRef, _ kwargs: JSONRef) -> JSONRef {
+        if reader.tree.count(kwargs) > 0 || reader.tree.count(args) == 0 { return kwargs }
+        return reader.tree.isArray(args) && reader.tree.count(args) == 1 ? reader.tree.first(args) : args
+    }
+
+    /// `tool.parameters` holds the arguments or the schema, by emitter.
+    mutating func toolParameters(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) -> Bool {
+        let ref = literal(source)
+        guard ref.exists else { return false }
+        guard isSchema(ref) else { return offer(rule.target, toolArguments(source), rule, batch) }
+        return false
+    }
+
+    /// A JSON schema, or a map of parameter names to schemas.
+    private func isSchema(_ ref: JSONRef) -> Bool {
+        guard reader.tree.isObject(ref), reader.tree.count(ref) > 0 else { return false }
+        if reader.tree.member(ref, "type").exists, reader.tree.member(ref, "properties").exists { return true }
+        var child = reader.tree.first(ref)
+        while child.exists {
+            guard reader.tree.isObject(child), reader.tree.member(child, "type").exists else { return false }
+            child = reader.tree.next(child)
+        }
+        return true
+    }
+
+    /// What a tool message says beside the result.
+    struct ToolEnvelope {
+        var result: JSONRef
+        var callID = JSONRef.none
+        var isError = false
+    }
+
+    /// Result of a tool call as an object, out of its message envelope; the envelope's call id and error flag fill their
+    /// own attributes.
+    mutating func toolResult(
+        _ target: TargetID, _ source: SourceValue, _ rule: Rule?, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        var ref = literal(source)
+        if !ref.exists, source.kind == .other { ref = source.ref }
+        guard ref.exists else { return offer(target, wrapped("result", source), rule, batch) }
+        let envelope = unwrapResult(ref)
+        let result = envelope.result
+        let value = reader.tree.isObject(result) ? json(result) : wrapped("result", .node(result))
+        let accepted = offer(target, value, rule, batch)
+        let known = tables.layout.known
+        if reader.tree.isString(envelope.callID) {
+            let id = reader.tree.string(envelope.callID)
+            if !id.isEmpty { _ = offer(known.toolCallID, .string(id), nil, batch) }
+        }
+        if envelope.isError { _ = offer(known.errorType, .string(Text("tool_error")), nil, batch) }
+        return accepted
+    }
+
+    private mutating func unwrapResult(_ start: JSONRef) -> ToolEnvelope {
+        var envelope = ToolEnvelope(result: start)
+        for _ in 0..<8 {
+            let ref = envelope.result
+            if reader.tree.isString(ref) {
+                let inner = reader.document(reader.tree.string(ref))
+                guard inner.exists else { return envelope }
+                envelope.result = inner
+            } else if reader.tree.isArray(ref) {
+                guard let text = textBlock(ref) else { return envelope }
+                envelope.result = text
+            } else if let content = messageContent(ref, &envelope) {
+                envelope.result = content
+            } else {
+                return envelope
+            }
+        }
+        return envelope
+    }
+
+    /// The text of a list with one text block.
+    private mutating func textBlock(_ ref: JSONRef) -> JSONRef? {
+        let block = reader.tree.first(ref)
+        guard reader.tree.count(ref) == 1, reader.tree.isObject(block) else { return nil }
+        let text = reader.tree.member(block, "text")
+        let type = reader.tree.member(block, "type")
+        guard reader.tree.isString(text), reader.tree.isString(type), reader.tree.string(type) == "text" else { return nil }
+        return text
+    }
+
+    /// Content of a tool message in any spelling; nil when the object is no envelope.
+    private mutating func messageContent(_ ref: JSONRef, _ envelope: inout ToolEnvelope) -> JSONRef? {
+        var holder = JSONRef.none
+        let type = reader.tree.member(ref, "type")
+        let role = reader.tree.member(ref, "role")
+        let kwargs = reader.tree.member(ref, "kwargs")
+        let data = reader.tree.member(ref, "data")
+        if reader.tree.isObject(kwargs), reader.tree.member(ref, "lc").exists {
+            holder = kwargs
+        } else if reader.tree.isString(type), isToolWord(reader.tree.string(type)) {
+            holder = reader.tree.isObject(data) ? data : ref
+        } else if reader.tree.isString(role), isToolWord(reader.tree.string(role)) {
+            holder = ref
+        } else if reader.tree.count(ref) == 1 {
+            let output = reader.tree.member(ref, "output")
+            return output.exists ? output : nil
+        }
+        let content = reader.tree.member(holder, "content")
+        guard holder.exists, content.exists else { return nil }
+        let id = reader.tree.member(holder, "tool_call_id")
+        if reader.tree.isString(id) { envelope.callID = id }
+        let status = reader.tree.member(holder, "status")
+        if reader.tree.isString(status), reader.tree.string(status) == "error" { envelope.isError = true }
+        return content
+    }
+
+    private func isToolWord(_ word: Text) -> Bool { word == "tool" || word == "ToolMessage" || word == "function" }
+}

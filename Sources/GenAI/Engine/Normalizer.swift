@@ -1,0 +1,265 @@
+package import Telemetry
+
+/// Rewrites GenAI attributes of the spans of a batch into the current OpenTelemetry GenAI conventions.
+///
+/// Holds the scratch memory of one span and is reused; nothing is kept from span to span but memory. Not for use by two
+/// threads at once: the processor keeps a pool of these.
+package struct Normalizer: ~Copyable {
+    package let tables: Tables
+    package let options: NormalizerOptions
+    let enabled: UInt64
+    let custom: [(from: Text, to: Text)]
+    /// Owns the texts of `custom`.
+    private let customPool = TextPool()
+    var binding: KeyBinding
+    var reader: MessageReader
+    var flat = FlatMessages()
+    /// By name: stamp in the high half, place in the span's set in the low half.
+    var slots = Column<UInt64>()
+    var drafts = Column<Draft>()
+    /// Asked pattern and place of each key that falls under one.
+    var matched = Column<UInt64>()
+    /// Parsed document per attribute: 0 not tried, -1 none, else index + 1.
+    var parsed = Column<Int32>()
+    var consumed = Column<Bool>()
+    /// Targets that were touched, in order.
+    var touched = Column<Int16>()
+    var output = ByteColumn()
+    var assembled = Column<MessagePart>()
+    var fingerprints = Column<UInt64>()
+    var added = Column<AddedAttribute>()
+    var truncated = Column<Int32>()
+    var stamp: UInt32 = 0
+    var facts = SpanFacts()
+    var pendingFinish = MadeValue(kind: .empty)
+    var pendingStatusMessage = Text.empty
+    var pendingError = false
+    /// Spans that got or changed an attribute.
+    package private(set) var changedSpans = 0
+    /// Values that a rule could not read; their source stays.
+    package var unreadable = 0
+
+    /// An attribute under a name that is made at run time.
+    struct AddedAttribute: BitwiseCopyable {
+        /// The key in the output buffer.
+        var key: PoolRange
+        var value: MadeValue
+    }
+
+    package init(_ tables: Tables, _ options: NormalizerOptions) {
+        self.tables = tables
+        self.options = options
+        binding = KeyBinding(.empty, tables)
+        reader = MessageReader(limits: options.limits, roles: tables.layout.roles)
+        var mask: UInt64 = 0
+        for (index, dialect) in tables.layout.dialects.enumerated()
+        where options.sources?.contains(dialect.name) ?? true {
+            mask |= 1 << UInt64(index)
+        }
+        enabled = mask
+        let pool = customPool
+        custom = options.customMappings.map { (pool.text($0.from), pool.text($0.to)) }
+        for _ in tables.layout.names { slots.append(0) }
+        for _ in tables.layout.targetNames { drafts.append(Draft()) }
+    }
+
+    /// Normalizes every live span of the batch.
+    package mutating func normalize(_ batch: inout RecordBatch, binding: KeyBinding) {
+        self.binding = binding
+        changedSpans = 0
+        unreadable = 0
+        for scope in batch.scopes.indices {
+            let items = batch.scopes[scope].items.range
+            if items.isEmpty { continue }
+            let common = scopeMask(scope, batch)
+            for span in items where !batch.spans[span].edits.contains(.removed) {
+                let mask = detect(span, common, batch)
+                if mask & enabled == 0 && custom.isEmpty { continue }
+                rewrite(span, mask & enabled, &batch)
+            }
+        }
+    }
+
+    // MARK: Detection
+
+    /// Dialects that the scope or the resource reveals.
+    private func scopeMask(_ scope: Int, _ batch: borrowing RecordBatch) -> UInt64 {
+        let record = batch.scopes[scope]
+        let name = batch.text(record.name)
+        var mask: UInt64 = 0
+        for (sign, dialect) in tables.layout.scopeChecks {
+            switch sign {
+            case .scopeName(let text): if name == text { mask |= 1 << UInt64(dialect) }
+            case .scopePrefix(let text): if ScopeName.hasPrefix(name, text) { mask |= 1 << UInt64(dialect) }
+            default: continue
+            }
+        }
+        let resource = batch.resources[Int(record.resource)].set
+        for (attribute, value, dialect) in tables.layout.resourceChecks {
+            let key = binding.keyOfName[Int(attribute.value)]
+            guard key != .unknown, let text = batch.string(key, in: resource) else { continue }
+            if text == value { mask |= 1 << UInt64(dialect) }
+        }
+        return mask
+    }
+
+    /// Dialects of one span. The loop is all that a span without GenAI attributes costs.
+    @inline(__always)
+    private func detect(_ span: Int, _ common: UInt64, _ batch: borrowing RecordBatch) -> UInt64 {
+        var mask = common
+        let record = batch.spans[span]
+        for index in batch.range(of: record.set) {
+            let key = batch.attributes[index].keyID
+            if key == .unknown {
+                mask |= tables.detects(batch.text(batch.attributes[index].key))
+            } else {
+                mask |= binding.masks[Int(key.value)]
+            }
+        }
+        if record.events.count > 0 { mask |= eventMask(record.events, batch) }
+        if record.name.length > 0 {
+            let name = batch.text(record.name)
+            for (prefix, dialect) in tables.layout.spanNameChecks where name.hasPrefix(prefix) {
+                mask |= 1 << UInt64(dialect)
+            }
+        }
+        return mask
+    }
+
+    private func eventMask(_ events: IndexRange, _ batch: borrowing RecordBatch) -> UInt64 {
+        var mask: UInt64 = 0
+        for event in events.range {
+            let name = batch.text(batch.events[event].name)
+            for (wanted, dialect) in tables.layout.eventChecks where name == wanted { mask |= 1 << UInt64(dialect) }
+        }
+        return mask
+    }
+
+    // MARK: One span
+
+    private mutating func rewrite(_ span: Int, _ mask: UInt64, _ batch: inout RecordBatch) {
+        begin(span, batch)
+        collect(batch)
+        facts.active = mask & ~Tables.valueCheckBit | valueMask(batch) & enabled
+        for (index, dialect) in tables.layout.dialects.enumerated() where !dialect.allOf.isEmpty {
+            if holdsAll(dialect.allOf, batch) { facts.active |= 1 << UInt64(index) & enabled }
+        }
+        if !custom.isEmpty { mapCustom(batch) }
+        if facts.active != 0 {
+            for dialect in tables.layout.order where facts.active >> UInt64(dialect) & 1 == 1 {
+                facts.dialect = dialect
+                for rule in tables.layout.dialects[dialect].rules { apply(rule, batch) }
+                finishAssembly(batch)
+            }
+            settle(batch)
+        }
+        if commit(&batch) { changedSpans += 1 }
+    }
+
+    private mutating func begin(_ span: Int, _ batch: borrowing RecordBatch) {
+        let record = batch.spans[span]
+        let range = batch.range(of: record.set)
+        facts = SpanFacts()
+        facts.span = span
+        facts.set = record.set
+        facts.start = range.lowerBound
+        facts.count = range.count
+        facts.name = batch.text(record.name)
+        facts.scope = batch.text(batch.scopes[Int(record.scope)].name)
+        facts.startTime = record.start
+        facts.status = record.statusCode
+        facts.isRoot = record.parentID.isEmpty
+        facts.events = record.events
+        stamp &+= 1
+        if stamp == 0 {
+            // After 2^32 spans: old stamps could look new.
+            for index in slots.indices { slots[index] = 0 }
+            for index in drafts.indices { drafts[index].stamp = 0 }
+            stamp = 1
+        }
+        reader.reset()
+        flat.removeAll()
+        matched.removeAll()
+        parsed.removeAll()
+        consumed.removeAll()
+        touched.removeAll()
+        output.removeAll()
+        assembled.removeAll()
+        fingerprints.removeAll()
+        added.removeAll()
+        truncated.removeAll()
+        pendingFinish = MadeValue(kind: .empty)
+        pendingStatusMessage = .empty
+        pendingError = false
+    }
+
+    /// Notes where each name and each indexed key stands.
+    private mutating func collect(_ batch: borrowing RecordBatch) {
+        for local in 0..<facts.count {
+            parsed.append(0)
+            consumed.append(false)
+            let attribute = batch.attributes[facts.start + local]
+            let name = Int(binding.names[Int(attribute.keyID.value)])
+            if name != 0 {
+                slots[name] = UInt64(stamp) << 32 | UInt64(local)
+                for index in tables.layout.namePatterns[name].range {
+                    matched.append(UInt64(tables.layout.patternPool[index]) << 32 | UInt64(local))
+                }
+            } else {
+                collectForeign(batch.text(attribute.key), local)
+            }
+        }
+        // Values that are there under a current name are looked at even when no rule asks.
+        for local in 0..<facts.count {
+            let name = Int(binding.names[Int(batch.attributes[facts.start + local].keyID.value)])
+            guard name != 0 else { continue }
+            let target = tables.layout.nameTargets[name]
+            if target.exists { _ = draft(target, batch) }
+        }
+    }
+
+    private mutating func collectForeign(_ key: Text, _ local: Int) {
+        guard key.count >= 2 else { return }
+        for index in tables.layout.patternBuckets[Int(key[0])] {
+            let pattern = tables.layout.patterns[Int(index)]
+            if pattern.isAsked, pattern.matches(key) { matched.append(UInt64(index) << 32 | UInt64(local)) }
+        }
+    }
+
+    private func valueMask(_ batch: borrowing RecordBatch) -> UInt64 {
+        var mask: UInt64 = 0
+        for (sign, dialect) in tables.layout.valueChecks where holds(sign, batch) { mask |= 1 << UInt64(dialect) }
+        return mask
+    }
+
+    private func holdsAll(_ signs: [Detection], _ batch: borrowing RecordBatch) -> Bool {
+        for sign in signs where !holds(sign, batch) { return false }
+        return true
+    }
+
+    private func holds(_ sign: Detection, _ batch: borrowing RecordBatch) -> Bool {
+        switch sign {
+        case .scopeName(let text): return facts.scope == text
+        case .scopePrefix(let text): return ScopeName.hasPrefix(facts.scope, text)
+        case .attribute(let name): return place(of: name) != nil
+        case .attributeEquals(let name, let value): return string(of: name, batch).map { $0 == value } ?? false
+        case .attributeHasPrefix(let name, let value): return string(of: name, batch)?.hasPrefix(value) ?? false
+        case .attributePrefix(let pattern): return count(of: pattern) > 0
+        case .spanNamePrefix(let text): return facts.name.hasPrefix(text)
+        case .eventName, .resourceEquals: return false
+        }
+    }
+}
+
+/// Instrumentation scope names.
+enum ScopeName {
+    /// Whether the prefix ends at a boundary of the name, so that `…openai` does not stand for `…openai_v2`.
+    static func hasPrefix(_ name: Text, _ prefix: Text) -> Bool {
+        guard name.hasPrefix(prefix) else { return false }
+        guard name.count > prefix.count, prefix.count > 0 else { return name.count == prefix.count }
+        let last = ASCII.lower(prefix[prefix.count - 1])
+        if last < 0x61 || last > 0x7A { return true }
+        let next = name[prefix.count]
+        return next == UInt8(ascii: ".") || next == UInt8(ascii: "/") || next == UInt8(ascii: " ")
+    }
+}

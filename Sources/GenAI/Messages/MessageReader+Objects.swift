@@ -1,0 +1,200 @@
+import Telemetry
+
+extension MessageReader {
+    /// One object: a message, an item of a response, or something that holds messages.
+    mutating func object(_ ref: JSONRef, _ depth: Int) {
+        let fields = MessageFields(ref, tree)
+        if fields.kwargs.exists, tree.isObject(fields.kwargs), tree.isArray(fields.id) {
+            return constructor(fields, depth)
+        }
+        if tree.isString(fields.role) { return message(ref, fields, role: tree.string(fields.role), depth) }
+        if tree.isString(fields.eventName), event(ref, fields, depth) { return }
+        if tree.isString(fields.type), typed(ref, fields, depth) { return }
+        if wrapper(fields, depth) { return }
+        if fields.parts.exists || fields.content.exists || fields.toolCalls.exists || fields.reasoning.exists {
+            return message(ref, fields, role: .empty, depth)
+        }
+        if isCall(fields) { return call(ref, fields) }
+        if fields.text.exists { return textLike(fields.text, fields, depth) }
+        if inputOutput(fields, depth) { return }
+        if wrappedBlock(ref) != nil {
+            let start = list.parts.count
+            block(ref, depth + 1)
+            return list.close(role: defaultRole, from: start)
+        }
+        if fields.system.exists { return }
+        guard tree.count(ref) > 0 else { return }
+        addJSON(ref)
+    }
+
+    /// What has no known shape is kept as text.
+    private mutating func addJSON(_ ref: JSONRef) {
+        var out = ByteColumn()
+        tree.write(ref, into: &out)
+        addText(.plain(tree.arena.copy(out.text)), role: defaultRole)
+    }
+
+    /// Members that hold messages one level down.
+    private mutating func wrapper(_ fields: MessageFields, _ depth: Int) -> Bool {
+        if fields.lastMessage.exists, defaultRole == .assistant {
+            value(fields.lastMessage, depth + 1)
+            return true
+        }
+        if fields.list.exists {
+            if fields.system.exists { system = .value(fields.system) }
+            value(fields.list, depth + 1)
+            return true
+        }
+        if fields.message.exists {
+            return choice(fields, depth)
+        }
+        if tree.isObject(fields.update) {
+            value(fields.update, depth + 1)
+            return true
+        }
+        if tree.isObject(fields.content), !fields.toolCalls.exists {
+            return choice(fields, depth)
+        }
+        if tree.isObject(fields.data), !fields.type.exists {
+            value(fields.data, depth + 1)
+            return true
+        }
+        return false
+    }
+
+    /// `{index, message, finish_reason}`, `{text, message, generation_info}`, `{content: {role, parts}, finish_reason}`.
+    private mutating func choice(_ fields: MessageFields, _ depth: Int) -> Bool {
+        let before = list.messages.count
+        let inner = fields.message.exists ? fields.message : fields.content
+        value(inner, depth + 1)
+        if list.messages.count > before, fields.finish.exists {
+            let last = list.messages.count - 1
+            if !list.messages[last].finish.exists { list.messages[last].finish = .value(fields.finish) }
+        }
+        return true
+    }
+
+    /// A LangChain dump: `{lc, type: "constructor", id: [..., "HumanMessage"], kwargs: {...}}`.
+    private mutating func constructor(_ fields: MessageFields, _ depth: Int) {
+        let className = tree.string(tree.element(fields.id, tree.count(fields.id) - 1))
+        let inner = MessageFields(fields.kwargs, tree)
+        let role: Text
+        if messageRole(className) != nil {
+            role = className
+        } else if inner.type.exists {
+            role = tree.string(inner.type)
+        } else {
+            return value(fields.kwargs, depth + 1)
+        }
+        message(fields.kwargs, inner, role: role, depth)
+    }
+
+    /// Objects whose type says what they are. False when the type says nothing.
+    private mutating func typed(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) -> Bool {
+        let type = tree.string(fields.type)
+        if messageRole(type) != nil {
+            if tree.isObject(fields.data) {
+                message(fields.data, MessageFields(fields.data, tree), role: type, depth)
+            } else {
+                message(ref, fields, role: type, depth)
+            }
+            return true
+        }
+        switch BlockType(type) {
+        case .unknown: return false
+        case .toolCall, .toolResponse, .reasoning, .serverToolCall, .serverToolResponse, .compaction, .text, .refusal,
+            .image, .audio, .video, .document, .binary:
+            let start = list.parts.count
+            block(ref, depth + 1)
+            let isAssistant = list.parts.count > start && list.parts[start].kind != .text
+            list.close(role: isAssistant ? .assistant : defaultRole, from: start)
+            return true
+        }
+    }
+
+    /// An element of an event list: `{event.name: "gen_ai.user.message", role?, content, ...}` or a choice.
+    private mutating func event(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) -> Bool {
+        let name = tree.string(fields.eventName)
+        if name == "gen_ai.choice" {
+            return fields.message.exists ? choice(fields, depth) : false
+        }
+        guard name.hasPrefix("gen_ai."), name.hasSuffix(Text(".message")) else { return false }
+        message(ref, fields, role: name[7..<name.count - 8], depth)
+        return true
+    }
+
+    /// `{input: ...}` and `{output: ...}` of requests, responses and run dumps.
+    private mutating func inputOutput(_ fields: MessageFields, _ depth: Int) -> Bool {
+        let isAnswer = defaultRole == .assistant
+        let ref = isAnswer && fields.output.exists ? fields.output : fields.input.exists ? fields.input : fields.output
+        if fields.system.exists && (ref.exists || fields.prompt.exists) { system = .value(fields.system) }
+        if ref.exists {
+            value(ref, depth + 1)
+            return true
+        }
+        guard fields.prompt.exists else { return false }
+        value(fields.prompt, depth + 1)
+        return true
+    }
+
+    private mutating func textLike(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) {
+        let start = list.parts.count
+        content(ref, depth + 1)
+        list.close(role: defaultRole, finish: .value(fields.finish), from: start)
+    }
+
+    /// A bare call: OpenAI's `{name, arguments}` or `{id, function: {...}}`.
+    private func isCall(_ fields: MessageFields) -> Bool {
+        fields.name.exists && fields.arguments.exists
+    }
+
+    private mutating func call(_ ref: JSONRef, _ fields: MessageFields) {
+        let start = list.parts.count
+        addCall(ref)
+        list.close(role: .assistant, from: start)
+    }
+
+    /// One message. `role` is the source's word, empty when it has none.
+    mutating func message(_ ref: JSONRef, _ fields: MessageFields, role word: Text, _ depth: Int) {
+        let role = word.isEmpty ? defaultRole : messageRole(word) ?? .other
+        let start = list.parts.count
+        if fields.reasoning.exists { addReasoning(fields.reasoning) }
+        let callID = fields.toolCallID.exists ? fields.toolCallID : role == .tool ? fields.id : .none
+        let isSemconv = fields.parts.exists
+        if role == .tool && !isSemconv && !holdsResponses(fields.content) {
+            var part = MessagePart(.toolResponse, body: .value(toolContent(fields.content)))
+            part.id = .value(callID)
+            list.parts.append(part)
+        } else {
+            content(isSemconv ? fields.parts : fields.content, depth + 1)
+            if !isSemconv && !fields.content.exists && fields.text.exists { content(fields.text, depth + 1) }
+        }
+        if fields.refusal.exists { list.parts.append(MessagePart(.refusal, body: .value(fields.refusal))) }
+        addCalls(fields.toolCalls, start)
+        addCalls(fields.invalidToolCalls, start)
+        if fields.functionCall.exists, tree.isObject(fields.functionCall) { addCall(fields.functionCall) }
+        let finish = fields.finish.exists ? fields.finish : tree.member(fields.meta, "finish_reason")
+        list.close(
+            role: role, otherRole: word, name: role == .tool ? .none : .value(fields.name), finish: .value(finish),
+            from: start)
+    }
+
+    /// Whether tool content is already made of response blocks.
+    private mutating func holdsResponses(_ content: JSONRef) -> Bool {
+        let first = tree.first(content)
+        guard tree.isArray(content), tree.isObject(first) else { return false }
+        let type = tree.member(first, "type")
+        if type.exists { return BlockType(tree.string(type)) == .toolResponse }
+        return wrappedBlock(first) == .toolResponse
+    }
+
+    /// Text blocks of a tool result become their text when there is only one.
+    private mutating func toolContent(_ content: JSONRef) -> JSONRef {
+        guard tree.isArray(content), tree.count(content) == 1 else { return content }
+        let block = tree.first(content)
+        guard tree.isObject(block), tree.isString(tree.member(block, "text")), tree.count(block) <= 3 else {
+            return content
+        }
+        return tree.member(block, "text")
+    }
+}

@@ -1,0 +1,182 @@
+package import Telemetry
+
+/// Writes messages in the semantic conventions' JSON form: `[{"role","parts":[{"type",…}],"finish_reason"?,"name"?}]`.
+package enum MessageWriter {
+    /// Appends the whole list. `finishReasons` maps a provider's word to the schema's.
+    package static func write(
+        _ list: borrowing MessageList, _ tree: inout JSONTree, finishReasons: ValueMap?, from first: Int = 0,
+        into out: inout ByteColumn
+    ) {
+        out.append(UInt8(ascii: "["))
+        for index in first..<max(first, list.messages.count) {
+            if index > first { out.append(UInt8(ascii: ",")) }
+            write(list.messages[index], list, &tree, finishReasons, into: &out)
+        }
+        out.append(UInt8(ascii: "]"))
+    }
+
+    /// Appends one list's parts alone, the form of system instructions.
+    package static func writeParts(_ list: borrowing MessageList, _ tree: inout JSONTree, into out: inout ByteColumn) {
+        parts(IndexRange(start: 0, count: list.parts.count), list, &tree, into: &out)
+    }
+
+    static func write(
+        _ message: Message, _ list: borrowing MessageList, _ tree: inout JSONTree, _ finishReasons: ValueMap?,
+        into out: inout ByteColumn
+    ) {
+        out.append("{\"role\":\"")
+        switch message.role {
+        case .system: out.append("system")
+        case .user: out.append("user")
+        case .assistant: out.append("assistant")
+        case .tool: out.append("tool")
+        case .other: JSONText.escape(message.otherRole, into: &out)
+        }
+        out.append("\",\"parts\":")
+        parts(message.parts, list, &tree, into: &out)
+        if message.finish.exists {
+            let text = message.finish.form == .plain ? message.finish.text : tree.string(message.finish.ref)
+            if !text.isEmpty {
+                out.append(",\"finish_reason\":\"")
+                JSONText.escape(finishReasons?.lookup(text).text ?? text, into: &out)
+                out.append("\"")
+            }
+        }
+        member("name", message.name, tree, into: &out)
+        out.append(UInt8(ascii: "}"))
+    }
+
+    private static func parts(
+        _ range: IndexRange, _ list: borrowing MessageList, _ tree: inout JSONTree, into out: inout ByteColumn
+    ) {
+        out.append(UInt8(ascii: "["))
+        for index in range.range {
+            if index > range.range.lowerBound { out.append(UInt8(ascii: ",")) }
+            part(list.parts[index], &tree, into: &out)
+        }
+        out.append(UInt8(ascii: "]"))
+    }
+
+    private static func part(_ part: MessagePart, _ tree: inout JSONTree, into out: inout ByteColumn) {
+        switch part.kind {
+        case .text: open("text", into: &out)
+        case .reasoning: open("reasoning", into: &out)
+        case .refusal: open("refusal", into: &out)
+        case .compaction: open("compaction", into: &out)
+        case .toolCall: return toolCall(part, &tree, into: &out)
+        case .toolResponse: return toolResponse(part, &tree, into: &out)
+        case .blob: return media("blob", "content", part, tree, into: &out)
+        case .uri: return media("uri", "uri", part, tree, into: &out)
+        case .file: return media("file", "file_id", part, tree, into: &out)
+        case .serverToolCall: return serverTool("server_tool_call", part, tree, into: &out)
+        case .serverToolResponse: return serverTool("server_tool_call_response", part, tree, into: &out)
+        case .generic: return generic(part, tree, into: &out)
+        }
+        member("id", part.id, tree, into: &out)
+        out.append(",\"content\":")
+        if part.body.exists { value(part.body, tree, into: &out) } else { out.append("\"\"") }
+        out.append(UInt8(ascii: "}"))
+    }
+
+    private static func open(_ type: StaticString, into out: inout ByteColumn) {
+        out.append("{\"type\":\"")
+        out.append(type)
+        out.append(UInt8(ascii: "\""))
+    }
+
+    private static func toolCall(_ part: MessagePart, _ tree: inout JSONTree, into out: inout ByteColumn) {
+        open("tool_call", into: &out)
+        member("id", part.id, tree, into: &out)
+        out.append(",\"name\":")
+        if part.name.exists { value(part.name, tree, into: &out) } else { out.append("\"\"") }
+        if part.body.exists {
+            out.append(",\"arguments\":")
+            unwrapped(part.body, &tree, into: &out)
+        }
+        out.append(UInt8(ascii: "}"))
+    }
+
+    private static func toolResponse(_ part: MessagePart, _ tree: inout JSONTree, into out: inout ByteColumn) {
+        open("tool_call_response", into: &out)
+        member("id", part.id, tree, into: &out)
+        member("name", part.name, tree, into: &out)
+        out.append(",\"response\":")
+        if part.body.exists { value(part.body, tree, into: &out) } else { out.append("null") }
+        out.append(UInt8(ascii: "}"))
+    }
+
+    private static func media(
+        _ type: StaticString, _ field: StaticString, _ part: MessagePart, _ tree: borrowing JSONTree,
+        into out: inout ByteColumn
+    ) {
+        open(type, into: &out)
+        out.append(",\"modality\":\"")
+        switch part.modality {
+        case .image: out.append("image")
+        case .audio: out.append("audio")
+        case .video: out.append("video")
+        case .document: out.append("document")
+        }
+        out.append("\"")
+        member("mime_type", part.mime, tree, into: &out)
+        out.append(",\"")
+        out.append(field)
+        out.append("\":")
+        if part.body.exists { value(part.body, tree, into: &out) } else { out.append("\"\"") }
+        out.append(UInt8(ascii: "}"))
+    }
+
+    private static func serverTool(
+        _ type: StaticString, _ part: MessagePart, _ tree: borrowing JSONTree, into out: inout ByteColumn
+    ) {
+        open(type, into: &out)
+        member("id", part.id, tree, into: &out)
+        member("name", part.name, tree, into: &out)
+        out.append(",\"")
+        out.append(type)
+        out.append("\":")
+        value(part.body, tree, into: &out)
+        out.append(UInt8(ascii: "}"))
+    }
+
+    /// An object with a type goes through as it is; anything else is wrapped.
+    private static func generic(_ part: MessagePart, _ tree: borrowing JSONTree, into out: inout ByteColumn) {
+        if part.body.form == .value, tree.isString(tree.member(part.body.ref, "type")) {
+            return tree.write(part.body.ref, into: &out)
+        }
+        open("unknown", into: &out)
+        out.append(",\"content\":")
+        value(part.body, tree, into: &out)
+        out.append(UInt8(ascii: "}"))
+    }
+
+    /// A JSON document inside a string is written as the value it stands for, so arguments are an object.
+    private static func unwrapped(_ fragment: Fragment, _ tree: inout JSONTree, into out: inout ByteColumn) {
+        let isText = fragment.form == .plain || tree.isString(fragment.ref)
+        guard isText else { return value(fragment, tree, into: &out) }
+        let text = fragment.form == .plain ? fragment.text : tree.string(fragment.ref)
+        let inner = tree.parseContainer(text)
+        if inner.exists { tree.write(inner, into: &out) } else { value(fragment, tree, into: &out) }
+    }
+
+    private static func member(
+        _ name: StaticString, _ fragment: Fragment, _ tree: borrowing JSONTree, into out: inout ByteColumn
+    ) {
+        guard fragment.exists, !(fragment.form == .value && tree.kind(fragment.ref) == .null) else { return }
+        out.append(",\"")
+        out.append(name)
+        out.append("\":")
+        value(fragment, tree, into: &out)
+    }
+
+    static func value(_ fragment: Fragment, _ tree: borrowing JSONTree, into out: inout ByteColumn) {
+        switch fragment.form {
+        case .none: out.append("null")
+        case .plain:
+            out.append(UInt8(ascii: "\""))
+            JSONText.escape(fragment.text, into: &out)
+            out.append(UInt8(ascii: "\""))
+        case .value: tree.write(fragment.ref, into: &out)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+internal import CGenAITables
+internal import Telemetry
+
+extension Tables {
+    /// Texts of the embedded table files by name.
+    static func embeddedFiles() -> [(name: String, text: String)] {
+        (0..<sluice_genai_table_count()).map { index in
+            let table = sluice_genai_table_at(index)
+            let bytes = UnsafeBufferPointer(start: table.bytes, count: table.count)
+            return (String(cString: table.name), String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    /// Compiles the embedded tables. Costs some tens of milliseconds: do it once.
+    package static func embedded() throws(TableProblem) -> Tables {
+        try compile(embeddedFiles())
+    }
+
+    /// The embedded tables, compiled on first use. A broken file is a fault of the build that a test finds; the result
+    /// carries it so that start can refuse with the file and line.
+    package static let shared: Result<Tables, TableProblem> = {
+        do throws(TableProblem) { return .success(try embedded()) } catch { return .failure(error) }
+    }()
+
+    /// Compiles table files given by name and text. `targets`, `value-maps` and `parameters` are common to all; every
+    /// other file is a dialect.
+    package static func compile(_ files: [(name: String, text: String)]) throws(TableProblem) -> Tables {
+        var compiler = TableCompiler()
+        var dialects: [TableNode] = []
+        var common: [String: TableNode] = [:]
+        for (name, text) in files {
+            let node = try TableNode.parse(text, file: name + ".yaml")
+            if ["targets", "value-maps", "parameters"].contains(name) { common[name] = node } else { dialects.append(node) }
+        }
+        if let targets = common["targets"] { try compiler.addTargets(targets) }
+        if let maps = common["value-maps"] { try compiler.addMaps(maps) }
+        if let parameters = common["parameters"] { try compiler.addParameters(parameters) }
+        for dialect in dialects { try compiler.addDialect(dialect) }
+        return compiler.finish()
+    }
+}

@@ -1,0 +1,207 @@
+import Pipeline
+
+/// One cursor as the journal sees it. A value without effects.
+///
+/// Three positions, each at or behind the next: `saved` (in the cursor's file) ≤ `acknowledged` (by the exporter) ≤
+/// `fetched` (taken from the journal into `ready`, from where the exporter gets them).
+struct CursorState: Sendable {
+    /// Everything before it is done.
+    private(set) var acknowledged: UInt64
+    /// A record boundary at or before `acknowledged`.
+    private(set) var acknowledgedPlace: Place
+    private(set) var saved: UInt64
+    /// Sequence that the next record should have.
+    private(set) var fetched: UInt64
+    private(set) var fetchPlace: Place
+    /// Fetched and not yet handed out.
+    private var ready: [PlacedFrame] = []
+    private var readyFirst = 0
+    /// Handed out and not yet acknowledged: where each frame ends.
+    private var handed: [(end: UInt64, next: Place)] = []
+    private var handedFirst = 0
+    private var losses: [String: UInt64] = [:]
+    /// Gaps before it are in `losses` already, so that reading again does not count them again.
+    private var countedTo: UInt64 = 0
+    private var wakeup: Wakeup?
+    /// A reader thread is at work for this cursor.
+    private(set) var isFetching = false
+    /// The last fetch failed for a passing reason.
+    var mustPause = false
+    /// Counts forced moves, so that a fetch begun before one is thrown away.
+    private(set) var generation = 0
+    /// Counts `cursor(named:)` calls; only the newest handle reads.
+    private(set) var handle = 0
+
+    init(position: UInt64, place: Place) {
+        acknowledged = position
+        saved = position
+        fetched = position
+        acknowledgedPlace = place
+        fetchPlace = place
+    }
+
+    var mustSave: Bool { acknowledged > saved }
+
+    mutating func didSave(_ position: UInt64) { saved = max(saved, position) }
+
+    /// A new handle reads again from the acknowledged position; the old one gets nothing more.
+    mutating func renew() -> Int {
+        handle += 1
+        generation += 1
+        fetched = acknowledged
+        fetchPlace = acknowledgedPlace
+        clearRead()
+        isFetching = false
+        return handle
+    }
+
+    /// Registers the one wait, ending an older one.
+    mutating func wait(with new: Wakeup) -> Wakeup? {
+        defer { wakeup = new }
+        return wakeup
+    }
+
+    mutating func takeWakeup() -> Wakeup? {
+        defer { wakeup = nil }
+        return wakeup
+    }
+
+    // MARK: Reading
+
+    /// Hands out frames that are ready: at least one if there is one, then as many as fit.
+    mutating func take(maxFrames: Int, maxBytes: Int) -> [StoredFrame] {
+        var frames: [StoredFrame] = []
+        var bytes = 0
+        while readyFirst < ready.count {
+            let frame = ready[readyFirst]
+            if !frames.isEmpty, frames.count >= maxFrames || bytes + frame.stored.frame.bytes.count > maxBytes { break }
+            readyFirst += 1
+            if frame.stored.end.value <= acknowledged { continue }
+            bytes += frame.stored.frame.bytes.count
+            frames.append(frame.stored)
+            handed.append((frame.stored.end.value, frame.next))
+        }
+        if readyFirst == ready.count {
+            ready.removeAll(keepingCapacity: true)
+            readyFirst = 0
+        }
+        return frames
+    }
+
+    /// Moves over the ends of finished segments, counting gaps. True when a record may lie at `fetchPlace`.
+    mutating func advance(over segments: [SegmentInfo]) -> Bool {
+        defer { settle() }
+        while true {
+            // The segment of the place, or the first one behind it when that is gone.
+            guard let index = segments.firstIndex(where: { $0.number >= fetchPlace.segment }) else { return false }
+            let segment = segments[index]
+            if segment.number > fetchPlace.segment {
+                skip(to: segment.base, reason: LossReason.missingSegment)
+                fetchPlace = .start(of: segment.number)
+            }
+            if fetchPlace.offset < segment.dataEnd { return true }
+            guard index + 1 < segments.count else { return false }
+            skip(to: segment.end, reason: LossReason.corruptRecord)
+            skip(to: segments[index + 1].base, reason: LossReason.missingSegment)
+            fetchPlace = .start(of: segments[index + 1].number)
+        }
+    }
+
+    /// Counts the items between the expected sequence and `sequence` as lost, and expects `sequence` next.
+    private mutating func skip(to sequence: UInt64, reason: String) {
+        guard sequence > fetched else { return }
+        let from = max(fetched, countedTo)
+        if sequence > from { losses[reason, default: 0] += sequence - from }
+        countedTo = max(countedTo, sequence)
+        fetched = sequence
+    }
+
+    /// Takes over frames that follow `fetchPlace`, and goes on at `place`.
+    mutating func fetch(_ frames: ArraySlice<PlacedFrame>, goingOnAt place: Place? = nil) {
+        for frame in frames {
+            skip(to: frame.stored.sequence.value, reason: LossReason.corruptRecord)
+            fetchPlace = frame.next
+            if frame.stored.end.value > fetched {
+                fetched = frame.stored.end.value
+                ready.append(frame)
+            }
+        }
+        if let place { fetchPlace = place }
+        settle()
+    }
+
+    /// The segment at `fetchPlace` can't be read at all: everything in it that is not fetched is lost.
+    mutating func skipSegment(_ segment: SegmentInfo) {
+        skip(to: segment.end, reason: LossReason.missingSegment)
+        fetchPlace = Place(segment: segment.number, offset: segment.dataEnd, frame: segment.frames)
+        settle()
+    }
+
+    /// When nothing is on its way, what was fetched is done. Moves the acknowledged position over losses, which
+    /// nobody will acknowledge.
+    private mutating func settle() {
+        guard readyFirst == ready.count, handedFirst == handed.count, fetched >= acknowledged else { return }
+        acknowledged = fetched
+        acknowledgedPlace = max(acknowledgedPlace, fetchPlace)
+    }
+
+    /// A reader thread starts. Gives the generation to finish with.
+    mutating func beginFetch() -> Int {
+        isFetching = true
+        return generation
+    }
+
+    /// A reader thread is done. False when the cursor was moved in the meantime and the result must be thrown away.
+    mutating func endFetch(_ begun: Int) -> Bool {
+        guard begun == generation else { return false }
+        isFetching = false
+        return true
+    }
+
+    // MARK: Done
+
+    /// Everything before `sequence` is done; `end` is where the journal ends.
+    mutating func acknowledge(before sequence: UInt64, end: UInt64) {
+        let sequence = min(sequence, end)
+        guard sequence > acknowledged else { return }
+        acknowledged = sequence
+        while handedFirst < handed.count, handed[handedFirst].end <= sequence {
+            acknowledgedPlace = max(acknowledgedPlace, handed[handedFirst].next)
+            handedFirst += 1
+        }
+        if handedFirst == handed.count {
+            handed.removeAll(keepingCapacity: true)
+            handedFirst = 0
+        } else if handedFirst > 256, handedFirst * 2 > handed.count {
+            handed.removeSubrange(..<handedFirst)
+            handedFirst = 0
+        }
+        fetched = max(fetched, sequence)
+        countedTo = max(countedTo, sequence)
+    }
+
+    /// The overflow policy removed `segment`: what was not fetched of it is lost, the rest can't be read again.
+    mutating func lose(_ segment: SegmentInfo, goingOnAt place: Place) {
+        if fetchPlace < place {
+            skip(to: segment.end, reason: LossReason.overflow)
+            fetchPlace = place
+            generation += 1
+            isFetching = false
+        }
+        acknowledged = max(acknowledged, segment.end)
+        acknowledgedPlace = max(acknowledgedPlace, place)
+    }
+
+    /// Hands out the losses counted since the last call, by reason, in order of reason.
+    mutating func takeLosses() -> [(reason: String, items: Int)] {
+        defer { losses = [:] }
+        return losses.sorted { $0.key < $1.key }.map { ($0.key, Int(clamping: $0.value)) }
+    }
+
+    private mutating func clearRead() {
+        ready = []
+        readyFirst = 0
+        handed = []
+        handedFirst = 0
+    }
+}

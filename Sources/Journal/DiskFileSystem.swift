@@ -1,0 +1,115 @@
+import Glibc
+
+/// The real disk.
+package struct DiskFileSystem: JournalFileSystem {
+    package init() {}
+
+    package func makeDirectory(_ path: String) throws(SystemError) {
+        if mkdir(path, 0o700) != 0, errno != EEXIST { throw lastError("mkdir", path) }
+    }
+
+    package func names(in directory: String) throws(SystemError) -> [String] {
+        guard let stream = opendir(directory) else { throw lastError("opendir", directory) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else { break }
+            // d_name is a C array inside the entry; it ends in NUL within the 256 bytes of the tuple.
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        if errno != 0 { throw lastError("readdir", directory) }
+        return names
+    }
+
+    package func open(_ path: String, writable: Bool) throws(SystemError) -> any JournalFile {
+        try DiskFile(path, flags: writable ? O_RDWR : O_RDONLY)
+    }
+
+    package func create(_ path: String, exclusive: Bool) throws(SystemError) -> any JournalFile {
+        try DiskFile(path, flags: O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0))
+    }
+
+    package func rename(_ path: String, to newPath: String) throws(SystemError) {
+        if Glibc.rename(path, newPath) != 0 { throw lastError("rename", path) }
+    }
+
+    package func unlink(_ path: String) throws(SystemError) {
+        if Glibc.unlink(path) != 0 { throw lastError("unlink", path) }
+    }
+
+    package func syncDirectory(_ path: String) throws(SystemError) {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw lastError("open", path) }
+        defer { _ = Glibc.close(descriptor) }
+        if fsync(descriptor) != 0 { throw lastError("fsync", path) }
+    }
+}
+
+private func lastError(_ call: String, _ path: String) -> SystemError {
+    SystemError(call: call, path: path, code: errno)
+}
+
+/// An open descriptor. Sendable although it has no lock: its calls are positional, and `close` comes from the one
+/// thread that owns the file.
+private final class DiskFile: JournalFile, @unchecked Sendable {
+    private let path: String
+    private var descriptor: Int32
+
+    init(_ path: String, flags: Int32) throws(SystemError) {
+        self.path = path
+        // O_NOFOLLOW: a link planted in the directory must not lead writes elsewhere.
+        descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        if descriptor < 0 { throw lastError("open", path) }
+    }
+
+    deinit { close() }
+
+    func size() throws(SystemError) -> Int {
+        var status = stat()
+        if fstat(descriptor, &status) != 0 { throw lastError("fstat", path) }
+        return Int(status.st_size)
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
+        let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        if count < 0 { throw lastError("pread", path) }
+        return count
+    }
+
+    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
+        let count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        if count < 0 { throw lastError("pwrite", path) }
+        return count
+    }
+
+    func allocate(_ bytes: Int) throws(SystemError) {
+        while true {
+            let code = posix_fallocate(descriptor, 0, off_t(bytes))
+            if code == 0 { return }
+            if code != EINTR { throw SystemError(call: "posix_fallocate", path: path, code: code) }
+        }
+    }
+
+    func truncate(_ bytes: Int) throws(SystemError) {
+        if ftruncate(descriptor, off_t(bytes)) != 0 { throw lastError("ftruncate", path) }
+    }
+
+    func sync() throws(SystemError) {
+        if fdatasync(descriptor) != 0 { throw lastError("fdatasync", path) }
+    }
+
+    func tryLock() throws(SystemError) -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        if errno == EWOULDBLOCK { return false }
+        throw lastError("flock", path)
+    }
+
+    func close() {
+        if descriptor >= 0 { _ = Glibc.close(descriptor) }
+        descriptor = -1
+    }
+}

@@ -1,0 +1,111 @@
+package import Pipeline
+import Synchronization
+
+/// A journal in a directory of its own: what it reports stored is on disk and synced.
+///
+/// Three threads: one writes (one sync serves all appends that wait), one reads for cursors that do not keep up, one
+/// saves cursors and removes finished segments. Everything they share is one `JournalIndex` under one lock, which is
+/// never held during a system call.
+package final class DiskJournal: FrameLog {
+    private let core: JournalCore
+    private let threads = Mutex<[DiskThread]>([])
+
+    /// Opens or makes the journal in `directory`, whose parent must exist, repairing what a crash or a bad disk left.
+    /// Blocks for the disk. Throws `JournalError`.
+    package init(
+        directory: String, options: DiskJournalOptions = DiskJournalOptions(),
+        files: any JournalFileSystem = DiskFileSystem(),
+        log: @escaping @Sendable (JournalNotice) -> Void = { _ in }
+    ) throws {
+        var recovery = Recovery(files: files, directory: directory, log: log)
+        let state = try recovery.run(tailBytes: options.tailBytes)
+        let core = JournalCore(directory: directory, options: options, files: files, log: log, state: state)
+        self.core = core
+        var started: [DiskThread] = []
+        do {
+            started.append(try DiskThread("journal write") { core.runWriter() })
+            started.append(try DiskThread("journal read") { core.runReader() })
+            started.append(try DiskThread("journal keep") { core.runKeeper() })
+        } catch {
+            threads.withLock { $0 = started }
+            close()
+            throw JournalError.system(error)
+        }
+        threads.withLock { $0 = started }
+        // Segments that all cursors passed before the last end go now.
+        core.keeperEvent.set()
+    }
+
+    deinit { close() }
+
+    package func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
+        core.append(frame, completion: completion)
+    }
+
+    package func cursor(named name: String) throws -> any FrameCursor {
+        DiskCursor(core: core, name: name, handle: try core.openCursor(name))
+    }
+
+    /// Removes the cursors of all exporters but these. To be called when the configuration is known: the cursor of an
+    /// exporter that is no longer configured would keep its segments for ever.
+    package func retainCursors(named names: Set<String>) { core.retainCursors(names) }
+
+    package var held: HeldAmount { core.shared.withLock { $0.index.held } }
+
+    /// Bytes of records on disk, acknowledged or not.
+    package var diskBytes: Int { core.shared.withLock { $0.index.bytes } }
+
+    /// Why the last append was refused by the disk; nil while it works. For the health check.
+    package var problem: String? { core.shared.withLock { $0.problem } }
+
+    /// Stops intake, syncs what waits, saves the cursors, releases the directory. Waits for all that, unless a
+    /// completion calls it.
+    package func close() {
+        core.stop()
+        let threads = threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in threads { thread.join() }
+    }
+}
+
+/// A handle of one cursor.
+private struct DiskCursor: FrameCursor {
+    let core: JournalCore
+    let name: String
+    let handle: Int
+
+    func next(maxFrames: Int, maxBytes: Int, timeout: Duration) async -> [StoredFrame] {
+        let (sum, overflow) = monotonicNanoseconds().addingReportingOverflow(timeout.nanoseconds)
+        let deadline = overflow ? UInt64.max : sum
+        while true {
+            let wakeup = Wakeup()
+            let until: UInt64
+            switch core.read(name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, wakeup: wakeup) {
+            case .frames(let frames): return frames
+            case .ended: return []
+            // A read under way ends soon whatever the timeout; its frames are there to be had.
+            case .wait(.forDisk, _): until = .max
+            case .wait(.forAppend, _): until = deadline
+            case .wait(.pause, _): until = min(deadline, monotonicNanoseconds() &+ 250_000_000)
+            }
+            if await wakeup.wait(until: until) { continue }
+            if until >= deadline || Task.isCancelled { return [] }
+        }
+    }
+
+    func acknowledge(before sequence: Sequence) { core.acknowledge(name, before: sequence) }
+
+    func takeLosses() -> [(reason: String, items: Int)] {
+        core.shared.withLock { $0.index.cursors[name]?.takeLosses() ?? [] }
+    }
+
+    var backlog: HeldAmount {
+        core.shared.withLock { shared in
+            shared.index.cursors[name].map {
+                shared.index.amount(from: $0.acknowledgedPlace, sequence: $0.acknowledged)
+            } ?? HeldAmount()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import Pipeline
+import Synchronization
+
+extension JournalCore {
+    /// The writer thread: takes all that waits, writes it, syncs once, answers. What comes in during a sync is the
+    /// next group, so groups grow with the load by themselves.
+    func runWriter() {
+        var writer = SegmentWriter(
+            files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes)
+        while true {
+            writerEvent.wait()
+            if options.groupWindow > .zero, !isClosing {
+                pause(until: monotonicNanoseconds() &+ options.groupWindow.nanoseconds)
+            }
+            while let group = takePending() { commit(group, with: &writer) }
+            retireToMakeRoom(&writer)
+            if isClosing {
+                // Appends that came in before the flag rose are still answered.
+                while let group = takePending() { commit(group, with: &writer) }
+                retire(&writer)
+                return
+            }
+        }
+    }
+
+    /// Lets appends gather. Ends early when the journal closes.
+    private func pause(until deadline: UInt64) {
+        while monotonicNanoseconds() < deadline, !isClosing { writerEvent.wait(until: deadline) }
+    }
+
+    private func takePending() -> [PendingAppend]? {
+        shared.withLock { shared in
+            guard !shared.pending.isEmpty else { return nil }
+            defer { shared.pending = [] }
+            return shared.pending
+        }
+    }
+
+    /// Writes a group, segment by segment.
+    private func commit(_ group: [PendingAppend], with writer: inout SegmentWriter) {
+        var rest = group[...]
+        while let first = rest.first {
+            do throws(SystemError) {
+                makeRoom(for: first.recordBytes, &writer)
+                if !writer.hasRoom(for: first.recordBytes) {
+                    retire(&writer)
+                    let base = shared.withLock { $0.index.nextSequence }
+                    try writer.open(base: base, recordBytes: first.recordBytes)
+                    shared.withLock { $0.index.begin(writer.number) }
+                }
+            } catch {
+                return refuse(rest, error)
+            }
+            let run = Self.run(of: rest, fitting: writer)
+            rest = rest[run.endIndex...]
+            do throws(SystemError) {
+                let base = shared.withLock { $0.index.nextSequence }
+                guard Self.fits(run, behind: base) else {
+                    refuse(run, reason: "sequence numbers are used up", retryAfter: .seconds(3600))
+                    continue
+                }
+                finish(run, try writer.write(run, from: base))
+            } catch {
+                writer.abandon()
+                shared.withLock { $0.index.retire() }
+                refuse(run, error)
+            }
+        }
+    }
+
+    /// As many appends as the open segment has room for, at least the first.
+    private static func run(
+        of appends: ArraySlice<PendingAppend>, fitting writer: SegmentWriter
+    ) -> ArraySlice<PendingAppend> {
+        var end = appends.startIndex
+        var bytes = 0
+        while end < appends.endIndex, writer.hasRoom(for: appends[end].recordBytes, after: bytes) {
+            bytes += appends[end].recordBytes
+            end += 1
+        }
+        return appends[..<max(end, appends.startIndex + 1)]
+    }
+
+    private static func fits(_ run: ArraySlice<PendingAppend>, behind base: UInt64) -> Bool {
+        let items = run.reduce(UInt64(0)) { $0 + UInt64($1.frame.header.itemCount) }
+        return !base.addingReportingOverflow(items).overflow
+    }
+
+    private func finish(_ run: ArraySlice<PendingAppend>, _ placed: [PlacedFrame]) {
+        let (wakeups, wasProblem) = shared.withLock { shared in
+            shared.pendingBytes -= run.reduce(0) { $0 + $1.recordBytes }
+            let wasProblem = shared.problem != nil
+            shared.problem = nil
+            return (shared.index.publish(placed), wasProblem)
+        }
+        if wasProblem { note(.info, "\(directory): appends are stored again") }
+        for (append, frame) in zip(run, placed) { append.completion(.stored(frame.stored.sequence)) }
+        for wakeup in wakeups { wakeup.fire(true) }
+    }
+
+    private func refuse(_ appends: ArraySlice<PendingAppend>, _ error: SystemError) {
+        refuse(appends, reason: "the journal can't write: \(error)", retryAfter: .seconds(error.isFull ? 5 : 1))
+    }
+
+    private func refuse(_ appends: ArraySlice<PendingAppend>, reason: String, retryAfter: Duration) {
+        let isNew = shared.withLock { shared in
+            shared.pendingBytes -= appends.reduce(0) { $0 + $1.recordBytes }
+            defer { shared.problem = reason }
+            return shared.problem == nil
+        }
+        // Once, not with every refusal: a full disk refuses for hours.
+        if isNew { note(.error, "\(directory): \(reason)") }
+        for append in appends { append.completion(.refused(reason: reason, retryAfter: retryAfter)) }
+    }
+
+    // MARK: Segments
+
+    /// Ends the segment being written.
+    private func retire(_ writer: inout SegmentWriter) {
+        guard writer.isOpen else { return }
+        let end = shared.withLock { $0.index.nextSequence }
+        do throws(SystemError) {
+            try writer.seal(at: end)
+        } catch {
+            note(.warning, "\(directory): a segment was not sealed, the next start reads it whole: \(error)")
+        }
+        shared.withLock { $0.index.retire() }
+        requestKeeping()
+    }
+
+    /// By the policy `dropOldest`, removes the oldest segments until `bytes` more are under the cap.
+    private func makeRoom(for bytes: Int, _ writer: inout SegmentWriter) {
+        guard options.maxBytes > 0, options.overflow == .dropOldest else { return }
+        while shared.withLock({ $0.index.bytes }) + bytes > options.maxBytes {
+            if !shared.withLock({ $0.index.dropOldest() }) {
+                guard writer.isOpen, !writer.isEmpty else { return }
+                retire(&writer)
+            }
+            requestKeeping()
+        }
+    }
+
+    /// By the policy `block`, gives up the segment being written when all of it is acknowledged and an append was
+    /// refused for want of its room.
+    private func retireToMakeRoom(_ writer: inout SegmentWriter) {
+        let isUseful = shared.withLock { shared in
+            defer { shared.wantsRoom = false }
+            return shared.wantsRoom && !shared.index.cursors.isEmpty && shared.index.held == HeldAmount()
+        }
+        if isUseful, !writer.isEmpty { retire(&writer) }
+    }
+}

@@ -1,0 +1,199 @@
+import Pipeline
+import Synchronization
+
+/// What the handle, the cursors and the threads of a disk journal share.
+final class JournalCore: Sendable {
+    struct Shared: Sendable {
+        var index: JournalIndex
+        var pending: [PendingAppend] = []
+        /// Bytes of records in `pending` and in the group being written.
+        var pendingBytes = 0
+        /// Cursors that wait for a read from disk.
+        var fetches: [String] = []
+        /// A keeper round is coming.
+        var isKeeping = false
+        /// An append was refused for want of room.
+        var wantsRoom = false
+        var isClosing = false
+        var problem: String?
+    }
+
+    let directory: String
+    let options: DiskJournalOptions
+    let files: any JournalFileSystem
+    let log: @Sendable (JournalNotice) -> Void
+    let journal: JournalID
+    let firstNumber: UInt64
+    let segmentBytes: Int
+    let shared: Mutex<Shared>
+    /// Held while cursor files are written, so never while `shared` is held.
+    let cursorFiles: Mutex<CursorFiles>
+    let writerEvent = Event()
+    let readerEvent = Event()
+    let keeperEvent = Event()
+    private let lock: any JournalFile
+
+    init(
+        directory: String, options: DiskJournalOptions, files: any JournalFileSystem,
+        log: @escaping @Sendable (JournalNotice) -> Void, state: Recovery.State
+    ) {
+        self.directory = directory
+        self.options = options
+        self.files = files
+        self.log = log
+        journal = state.journal
+        firstNumber = state.nextNumber
+        lock = state.lock
+        let least = JournalFormat.dataOffset + 4096
+        let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
+        segmentBytes = max(least, min(options.segmentBytes, cap))
+        shared = Mutex(Shared(index: state.index))
+        cursorFiles = Mutex(CursorFiles(files: files, directory: directory, journal: state.journal))
+    }
+
+    func note(_ level: JournalNotice.Level, _ text: String) { log(JournalNotice(level: level, text: text)) }
+
+    // MARK: Appending
+
+    func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
+        let tenantBytes = frame.header.tenant.utf8.count
+        guard tenantBytes <= 255, frame.bytes.count <= JournalFormat.recordBytesMax else {
+            return completion(.refused(reason: "the frame is larger than a journal takes", retryAfter: .seconds(60)))
+        }
+        let size = JournalFormat.recordBytes(tenant: tenantBytes, payload: frame.bytes.count)
+        let refusal = shared.withLock { shared -> AppendResult? in
+            if shared.isClosing { return .refused(reason: "the journal is closed", retryAfter: .seconds(1)) }
+            // A sequence counts items; a frame without any has no place in it and nothing to deliver.
+            if frame.header.itemCount == 0 { return .stored(Sequence(shared.index.nextSequence)) }
+            if shared.pendingBytes > 0, shared.pendingBytes + size > options.queueBytes {
+                return .refused(reason: "too much waits for the disk", retryAfter: .seconds(1))
+            }
+            if let refusal = Self.refusalByCap(size, &shared, options) { return refusal }
+            shared.pending.append(PendingAppend(frame: frame, recordBytes: size, completion: completion))
+            shared.pendingBytes += size
+            return nil
+        }
+        writerEvent.set()
+        if let refusal { completion(refusal) }
+    }
+
+    private static func refusalByCap(
+        _ size: Int, _ shared: inout Shared, _ options: DiskJournalOptions
+    ) -> AppendResult? {
+        guard options.maxBytes > 0 else { return nil }
+        if size > options.maxBytes {
+            return .refused(reason: "the frame is larger than the journal may be", retryAfter: .seconds(60))
+        }
+        guard options.overflow == .block, shared.index.bytes + shared.pendingBytes + size > options.maxBytes else {
+            return nil
+        }
+        shared.wantsRoom = true
+        return .refused(reason: "the journal is full: exporters are behind", retryAfter: .seconds(1))
+    }
+
+    // MARK: Cursors
+
+    func openCursor(_ name: String) throws(JournalError) -> Int {
+        guard JournalFileName.cursor(named: name) != nil else { throw .invalidCursorName(name) }
+        let state = shared.withLock { shared -> (handle: Int, wakeup: Wakeup?, new: CursorState?)? in
+            if shared.isClosing { return nil }
+            let oldest = shared.index.oldest
+            let isNew = shared.index.cursors[name] == nil
+            // In the index before on disk: from here on nothing it needs is removed.
+            var cursor =
+                shared.index.cursors.removeValue(forKey: name)
+                ?? CursorState(position: oldest.sequence, place: oldest.place)
+            let wakeup = cursor.takeWakeup()
+            let handle = cursor.renew()
+            shared.index.cursors[name] = cursor
+            return (handle, wakeup, isNew ? cursor : nil)
+        }
+        guard let state else { throw .closed }
+        state.wakeup?.fire(true)
+        guard let new = state.new else { return state.handle }
+        do throws(SystemError) {
+            try cursorFiles.withLock { files throws(SystemError) in
+                try files.save(name, position: new.acknowledged, place: new.acknowledgedPlace)
+            }
+        } catch {
+            shared.withLock { _ = $0.index.cursors.removeValue(forKey: name) }
+            throw .system(error)
+        }
+        return state.handle
+    }
+
+    func retainCursors(_ names: Set<String>) {
+        let (gone, wakeups) = shared.withLock { shared in
+            let gone = shared.index.cursors.keys.filter { !names.contains($0) }
+            let wakeups = gone.compactMap { name -> Wakeup? in
+                var cursor = shared.index.cursors.removeValue(forKey: name)
+                return cursor?.takeWakeup()
+            }
+            return (gone, wakeups)
+        }
+        for wakeup in wakeups { wakeup.fire(true) }
+        for name in gone {
+            do throws(SystemError) {
+                try cursorFiles.withLock { files throws(SystemError) in try files.remove(name) }
+            } catch {
+                note(.warning, "the cursor of \(name) stays until the next start: \(error)")
+            }
+        }
+        requestKeeping()
+    }
+
+    func read(_ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup) -> ReadStep {
+        let step = shared.withLock { shared -> ReadStep in
+            if shared.isClosing { return .ended }
+            let step = shared.index.read(
+                name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, wakeup: wakeup)
+            if case .wait(.forDisk(isNew: true), _) = step { shared.fetches.append(name) }
+            return step
+        }
+        if case .wait(let kind, let older) = step {
+            older?.fire(false)
+            if case .forDisk(isNew: true) = kind { readerEvent.set() }
+        }
+        return step
+    }
+
+    func acknowledge(_ name: String, before sequence: Sequence) {
+        shared.withLock { shared in
+            guard var cursor = shared.index.cursors.removeValue(forKey: name) else { return }
+            cursor.acknowledge(before: sequence.value, end: shared.index.nextSequence)
+            shared.index.cursors[name] = cursor
+        }
+        requestKeeping()
+    }
+
+    /// Asks for a keeper round, unless one is coming anyway.
+    func requestKeeping() {
+        let isFirst = shared.withLock { shared in
+            defer { shared.isKeeping = true }
+            return !shared.isKeeping
+        }
+        if isFirst { keeperEvent.set() }
+    }
+
+    // MARK: Ending
+
+    var isClosing: Bool { shared.withLock { $0.isClosing } }
+
+    /// Begins the end: no intake, no reading. The threads finish by themselves, the writer first.
+    func stop() {
+        let wakeups = shared.withLock { shared in
+            shared.isClosing = true
+            return shared.index.cursors.keys.compactMap { shared.index.cursors[$0]?.takeWakeup() }
+        }
+        for wakeup in wakeups { wakeup.fire(true) }
+        writerEvent.set()
+        readerEvent.set()
+        keeperEvent.set()
+    }
+
+    /// The last act of the keeper.
+    func release() {
+        cursorFiles.withLock { $0.close() }
+        lock.close()
+    }
+}

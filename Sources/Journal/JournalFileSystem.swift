@@ -1,0 +1,113 @@
+import Glibc
+
+/// A failed system call.
+package struct SystemError: Error, Equatable, CustomStringConvertible {
+    /// Name of the call, such as "fdatasync".
+    package var call: String
+    package var path: String
+    package var code: Int32
+
+    package init(call: String, path: String, code: Int32) {
+        self.call = call
+        self.path = path
+        self.code = code
+    }
+
+    package var description: String { "\(call) \(path): \(Self.text(of: code))" }
+
+    /// True when the disk or the user's share of it is full: passing, and nobody's data is harmed.
+    package var isFull: Bool { code == ENOSPC || code == EDQUOT }
+
+    private static func text(of code: Int32) -> String {
+        // strerror keeps one static buffer; strerror_r fills ours.
+        var buffer = [CChar](repeating: 0, count: 128)
+        guard strerror_r(code, &buffer, buffer.count) == 0 else { return "error \(code)" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// The effects of a journal on files, one system call each, so that tests can be a disk that fails or crashes.
+///
+/// Paths are absolute or relative to the process. Calls block; only the journal's own threads and `open` make them.
+package protocol JournalFileSystem: Sendable {
+    /// Makes a directory of mode 0700; no error when it is there already.
+    func makeDirectory(_ path: String) throws(SystemError)
+    /// Names in a directory without "." and "..", in no order.
+    func names(in directory: String) throws(SystemError) -> [String]
+    /// Opens an existing file.
+    func open(_ path: String, writable: Bool) throws(SystemError) -> any JournalFile
+    /// Makes a file of mode 0600, or opens the one that is there; `exclusive` refuses that.
+    func create(_ path: String, exclusive: Bool) throws(SystemError) -> any JournalFile
+    func rename(_ path: String, to newPath: String) throws(SystemError)
+    func unlink(_ path: String) throws(SystemError)
+    /// Makes creations, renames and removals in `path` durable.
+    func syncDirectory(_ path: String) throws(SystemError)
+}
+
+/// An open file. Not for two threads at once, unless both only read.
+package protocol JournalFile: AnyObject, Sendable {
+    func size() throws(SystemError) -> Int
+    /// One pread: may give fewer bytes than asked for; 0 at the end.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int
+    /// One pwrite: may take fewer bytes than offered.
+    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int
+    /// Reserves blocks for the first `bytes` bytes and makes the file that long.
+    func allocate(_ bytes: Int) throws(SystemError)
+    func truncate(_ bytes: Int) throws(SystemError)
+    /// fdatasync. After an error the state of what was written is unknown for good: close, never call again.
+    func sync() throws(SystemError)
+    /// Takes the exclusive lock of the file, false when another open file has it.
+    func tryLock() throws(SystemError) -> Bool
+    /// Closes; safe to call twice. Also done when the last reference goes.
+    func close()
+}
+
+extension JournalFile {
+    /// Writes all of `bytes`, however often the system takes only a part or is interrupted.
+    func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            do throws(SystemError) {
+                let count = try write(bytes.part(done..<bytes.count), at: offset + done)
+                // POSIX lets a write of something return 0; treated as a full disk, or the loop would never end.
+                if count <= 0 { throw SystemError(call: "pwrite", path: "journal file", code: ENOSPC) }
+                done += count
+            } catch where error.code == EINTR || error.code == EAGAIN {
+                continue
+            }
+        }
+    }
+
+    /// Writes all of `bytes`.
+    func writeAll(_ bytes: [UInt8], at offset: Int) throws(SystemError) {
+        try bytes.withUnsafeBufferPointer { bytes throws(SystemError) in
+            try writeAll(UnsafeRawBufferPointer(bytes), at: offset)
+        }
+    }
+
+    /// Up to `count` bytes, fewer where the file ends.
+    func readAll(count: Int, at offset: Int) throws(SystemError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let got = try bytes.withUnsafeMutableBufferPointer { bytes throws(SystemError) in
+            try readAll(into: UnsafeMutableRawBufferPointer(bytes), at: offset)
+        }
+        bytes.removeLast(count - got)
+        return bytes
+    }
+
+    /// Reads until `buffer` is full or the file ends; gives the bytes read.
+    func readAll(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            do throws(SystemError) {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+                let count = try read(into: rest, at: offset + done)
+                if count <= 0 { break }
+                done += count
+            } catch where error.code == EINTR || error.code == EAGAIN {
+                continue
+            }
+        }
+        return done
+    }
+}

@@ -1,0 +1,110 @@
+import CSupport
+
+// The format of a journal on disk, version 1. All numbers are little endian.
+//
+// A journal is one directory (0700) per pipeline; its files are 0600:
+//
+//   LOCK                                held with flock while open; text "pid N"
+//   <number>.segment                    records; 16 lower-case hexadecimal digits, counted up, never reused
+//   <number>.segment.quarantined        a segment that could not be used or held damage; kept for a human, newest 8
+//   <name>.cursor                       one per exporter; bytes outside [A-Za-z0-9_-] of the name as %XX
+//   *.segment.tmp, *.cursor.tmp         half-made files of an earlier run, removed at open
+//
+// Other names are left alone. Nothing is overwritten in place but cursor slots.
+//
+// Segment: a header in the first page, repeated 2048 bytes further on so that one lost sector loses nothing; records
+// from byte 4096 on, so that a torn write of a record cannot touch the header; each at a multiple of 8; zeros behind
+// the last one (preallocation). A finished segment is cut to its length and ends in a seal.
+//
+//   segment header, 48 bytes        | record header, 48 bytes, then tenant, payload, zeros to a multiple of 8
+//   at  size                        | at  size
+//    0   8  magic "SLUICESG"        |  0   4  magic 8E 53 4C 52
+//    8   4  format version          |  4   4  CRC32C of journal id, then of bytes 8 ..< 48
+//   12   4  CRC32C of 0 ..< 12 and  |  8   4  CRC32C of tenant and payload
+//           of 16 ..< 48            | 12   4  payload bytes
+//   16  16  journal id              | 16   4  items (at least 1; 0 in a seal)
+//   32   8  segment number          | 20   1  kind: 1 frame, 2 seal
+//   40   8  base sequence           | 21   1  signal
+//                                   | 22   1  tenant bytes
+//                                   | 23   1  zero
+//                                   | 24   8  sequence (in a seal: the sequence behind the last record)
+//                                   | 32   8  earliest time (in a seal: frames in the segment)
+//                                   | 40   8  latest time (in a seal: 0)
+//
+// Cursor file: two slots, at 0 and 4096; the valid one with the higher generation counts. 80 bytes each:
+//
+//    0   8  magic "SLUICECU"        | 32   8  generation
+//    8   4  format version          | 40   8  position: everything before this sequence is done
+//   12   4  CRC32C as above, to 80  | 48   8  hint: number of the segment where the position lies
+//   16  16  journal id              | 56   8  hint: offset of the first record that is not done
+//                                   | 64   8  hint: frames of that segment before the offset
+//                                   | 72   8  zero
+//
+// Rules a reader needs:
+// - The magic, version and checksum of a header keep their places in all versions. A version is believed only when the
+//   checksum holds; a higher one than ours means: refuse, touch nothing.
+// - The journal id seeds every record's checksum. A payload cannot forge a record, whatever a client sends.
+// - Sequences count items. A record whose sequence is higher than where the one before ended tells how many are lost.
+// - A segment ends where the next one begins: records at or above the next base were refused to their senders (the
+//   sync failed) and do not count.
+// - Without a seal, what follows the last valid record is a torn tail. It was never acknowledged.
+
+/// Names and sizes of the format that several files need.
+enum JournalFormat {
+    static let version: UInt32 = 1
+    static let segmentHeaderBytes = 48
+    static let segmentHeaderCopyOffset = 2048
+    /// Where the first record of a segment lies.
+    static let dataOffset = 4096
+    static let recordHeaderBytes = 48
+    /// Largest tenant plus payload that an append takes; far below what 32 bits of length could say.
+    static let recordBytesMax = 1 << 30
+    static let cursorSlotBytes = 80
+    static let cursorSlotOffsets = [0, 4096]
+    static let cursorFileBytes = 8192
+
+    /// Bytes of a whole record on disk.
+    static func recordBytes(tenant: Int, payload: Int) -> Int {
+        (recordHeaderBytes + tenant + payload + 7) & ~7
+    }
+}
+
+/// Tells the journals of different pipelines and lives apart and seeds record checksums, so that records of another
+/// journal, and bytes that a client chose, never pass for records.
+struct JournalID: Hashable, Sendable {
+    var high: UInt64
+    var low: UInt64
+
+    static func random() -> JournalID {
+        var generator = SystemRandomNumberGenerator()
+        return JournalID(high: generator.next(), low: generator.next())
+    }
+
+    /// CRC32C of the sixteen bytes as they lie in a segment header.
+    var checksumSeed: UInt32 {
+        var words = (high.littleEndian, low.littleEndian)
+        return withUnsafeBytes(of: &words) { crc32c(0, $0) }
+    }
+}
+
+/// CRC32C of `bytes`, continued from `seed`.
+func crc32c(_ seed: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    sluice_crc32c(seed, bytes.baseAddress, bytes.count)
+}
+
+extension UnsafeRawBufferPointer {
+    /// A little-endian number at `offset`, which must leave room for it; nothing about alignment is assumed.
+    func little<Number: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Number.Type) -> Number {
+        Number(littleEndian: loadUnaligned(fromByteOffset: offset, as: type))
+    }
+
+    /// The bytes `range`, which must lie inside.
+    func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[range]) }
+}
+
+extension UnsafeMutableRawBufferPointer {
+    /// Stores a little-endian number at `offset`.
+    func put<Number: FixedWidthInteger & BitwiseCopyable>(_ value: Number, at offset: Int) {
+        storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
+    }
+}

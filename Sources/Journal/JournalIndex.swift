@@ -1,0 +1,203 @@
+import Pipeline
+
+/// A place in the files: between two records. Ordered as the records are.
+struct Place: Equatable, Comparable, Sendable {
+    var segment: UInt64
+    var offset: Int
+    /// Frames of the segment before the offset.
+    var frame: Int
+
+    static func start(of segment: UInt64) -> Place {
+        Place(segment: segment, offset: JournalFormat.dataOffset, frame: 0)
+    }
+
+    static func < (left: Place, right: Place) -> Bool {
+        (left.segment, left.offset) < (right.segment, right.offset)
+    }
+}
+
+/// What is known of a segment without reading it.
+struct SegmentInfo: Equatable, Sendable {
+    var number: UInt64
+    /// Sequence of the first record.
+    var base: UInt64
+    /// Sequence behind the last synced record.
+    var end: UInt64
+    /// File offset behind the last synced record.
+    var dataEnd: Int
+    var frames: Int
+    /// A reader met damage: the file is kept aside instead of removed.
+    var isDamaged = false
+
+    var bytes: Int { dataEnd - JournalFormat.dataOffset }
+}
+
+/// A frame and the places before and behind it.
+struct PlacedFrame: Sendable {
+    var stored: StoredFrame
+    var place: Place
+    var next: Place
+}
+
+/// Reasons under which lost items are counted.
+package enum LossReason {
+    /// A record in the middle of a segment was unreadable.
+    package static let corruptRecord = "corrupt_record"
+    /// A whole segment, or the end of one, is gone.
+    package static let missingSegment = "missing_segment"
+    /// Removed unread to make room, as the overflow policy says.
+    package static let overflow = "overflow"
+}
+
+/// Everything a disk journal knows in memory: its segments, its cursors and the newest frames. A value without
+/// effects; the journal holds it under one lock and does what the answers say.
+struct JournalIndex: Sendable {
+    /// By rising number. The last one is being written when `isWriting`.
+    private(set) var segments: [SegmentInfo] = []
+    private(set) var isWriting = false
+    /// The sequence of the next record.
+    private(set) var nextSequence: UInt64
+    var cursors: [String: CursorState] = [:]
+    /// The newest synced frames, so that a cursor that keeps up never touches the disk.
+    private(set) var tail: BoundedTail
+    /// Segments taken out of service by the overflow policy, to be removed once the cursors are saved.
+    private(set) var dropped: [SegmentInfo] = []
+
+    init(segments: [SegmentInfo], nextSequence: UInt64, tailBytes: Int) {
+        self.segments = segments
+        bytes = segments.reduce(0) { $0 + $1.bytes }
+        self.nextSequence = nextSequence
+        tail = BoundedTail(bytesMax: tailBytes)
+    }
+
+    /// Bytes of records on disk, acknowledged or not, without preallocation.
+    private(set) var bytes: Int
+
+    /// Where the oldest kept frame lies, and its sequence.
+    var oldest: (place: Place, sequence: UInt64) {
+        guard let first = segments.first else { return (.start(of: 0), nextSequence) }
+        return (.start(of: first.number), first.base)
+    }
+
+    // MARK: Writing
+
+    /// A new segment takes the next records.
+    mutating func begin(_ number: UInt64) {
+        segments.append(
+            SegmentInfo(
+                number: number, base: nextSequence, end: nextSequence, dataEnd: JournalFormat.dataOffset, frames: 0))
+        isWriting = true
+    }
+
+    /// The segment being written takes no more records.
+    mutating func retire() { isWriting = false }
+
+    /// Synced frames become visible. Gives the waits that this ends.
+    mutating func publish(_ frames: [PlacedFrame]) -> [Wakeup] {
+        guard let last = frames.last, isWriting, let index = segments.indices.last else { return [] }
+        bytes += last.next.offset - segments[index].dataEnd
+        segments[index].end = last.stored.end.value
+        segments[index].dataEnd = last.next.offset
+        segments[index].frames += frames.count
+        nextSequence = last.stored.end.value
+        tail.append(frames)
+        return cursors.keys.compactMap { cursors[$0]?.takeWakeup() }
+    }
+
+    /// Takes the oldest finished segment out of service, counting what each cursor had not read of it. False when
+    /// there is none.
+    mutating func dropOldest() -> Bool {
+        guard let segment = segments.first, segments.count > 1 || !isWriting else { return false }
+        segments.removeFirst()
+        bytes -= segment.bytes
+        dropped.append(segment)
+        let after = segments.first.map { Place.start(of: $0.number) } ?? .start(of: segment.number &+ 1)
+        for name in cursors.keys { cursors[name]?.lose(segment, goingOnAt: after) }
+        return true
+    }
+
+    // MARK: Removing
+
+    /// Takes out the segments that every cursor has durably passed. Nothing goes before a cursor exists.
+    mutating func takeFinished() -> [SegmentInfo] {
+        guard let passed = cursors.values.map(\.saved).min() else { return [] }
+        let finished = segments.prefix { $0.end <= passed && !(isWriting && $0.number == segments.last?.number) }
+        segments.removeFirst(finished.count)
+        bytes -= finished.reduce(0) { $0 + $1.bytes }
+        return Array(finished)
+    }
+
+    /// Takes the list of segments that the overflow policy removed.
+    mutating func takeDropped() -> [SegmentInfo] {
+        defer { dropped = [] }
+        return dropped
+    }
+
+    mutating func markDamaged(_ number: UInt64) {
+        if let index = segments.firstIndex(where: { $0.number == number }) { segments[index].isDamaged = true }
+    }
+
+    // MARK: Amounts
+
+    /// What lies at or behind a place and sequence.
+    func amount(from place: Place, sequence: UInt64) -> HeldAmount {
+        var amount = HeldAmount(items: Int(clamping: nextSequence - min(sequence, nextSequence)))
+        guard amount.items > 0 else { return HeldAmount() }
+        for segment in segments where segment.number >= place.segment && segment.end > sequence {
+            let isSame = segment.number == place.segment
+            amount.frames += max(0, segment.frames - (isSame ? place.frame : 0))
+            amount.bytes += max(0, isSame ? segment.dataEnd - place.offset : segment.bytes)
+        }
+        return amount
+    }
+
+    /// What the slowest cursor has not acknowledged; everything while there is no cursor.
+    var held: HeldAmount {
+        guard let slowest = cursors.values.min(by: { $0.acknowledged < $1.acknowledged }) else {
+            return amount(from: oldest.place, sequence: oldest.sequence)
+        }
+        return amount(from: slowest.acknowledgedPlace, sequence: slowest.acknowledged)
+    }
+
+    func segment(_ number: UInt64) -> SegmentInfo? { segments.first { $0.number == number } }
+}
+
+/// The newest frames in order, at most so many bytes of them.
+struct BoundedTail: Sendable {
+    private var frames: [PlacedFrame] = []
+    private var first = 0
+    private var bytes = 0
+    private let bytesMax: Int
+
+    init(bytesMax: Int) { self.bytesMax = bytesMax }
+
+    mutating func append(_ new: [PlacedFrame]) {
+        for frame in new {
+            frames.append(frame)
+            bytes += frame.next.offset - frame.place.offset
+        }
+        while bytes > bytesMax, first < frames.count {
+            bytes -= frames[first].next.offset - frames[first].place.offset
+            first += 1
+        }
+        // Cut off in bulk, so that the cost per frame stays constant; what waits to be cut is at most as much as
+        // what is held, and one batch.
+        if first > 64, first * 2 > frames.count || bytes == 0 {
+            frames.removeSubrange(..<first)
+            first = 0
+        }
+    }
+
+    /// The frame at exactly `place` and those behind it, if it is still held.
+    func frames(from place: Place) -> ArraySlice<PlacedFrame>? {
+        var low = first
+        var high = frames.count
+        while low < high {
+            let middle = (low + high) / 2
+            if frames[middle].place < place { low = middle + 1 } else { high = middle }
+        }
+        guard low < frames.count, frames[low].place.segment == place.segment, frames[low].place.offset == place.offset
+        else { return nil }
+        return frames[low...]
+    }
+}

@@ -1,0 +1,265 @@
+package import Pipeline
+import Synchronization
+
+/// A journal in memory: what it reports stored is held, and gone when the process ends.
+package final class MemoryJournal: FrameLog {
+    /// Caps of a journal in memory.
+    package struct Options: Sendable {
+        /// Cap on the bytes of payloads held.
+        package var maxBytes = 256 << 20
+        /// Cap on spans, log records or points held.
+        package var maxItems = Int.max
+        package var overflow = OverflowPolicy.block
+
+        package init() {}
+    }
+
+    private let store: MemoryStore
+
+    package init(options: Options = Options()) { store = MemoryStore(options) }
+
+    deinit { close() }
+
+    /// Runs `completion` before it returns, on the calling thread.
+    package func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
+        let (result, wakeups) = store.state.withLock { $0.append(frame) }
+        completion(result)
+        for wakeup in wakeups { wakeup.fire(true) }
+    }
+
+    package func cursor(named name: String) throws -> any FrameCursor {
+        let opened = store.state.withLock { $0.open(name) }
+        guard let opened else { throw JournalError.closed }
+        opened.older?.fire(true)
+        return MemoryCursor(store: store, name: name, handle: opened.handle)
+    }
+
+    /// Removes the cursors of all exporters but these, and what only they kept.
+    package func retainCursors(named names: Set<String>) {
+        for wakeup in store.state.withLock({ $0.retain(names) }) { wakeup.fire(true) }
+    }
+
+    package var held: HeldAmount { store.state.withLock { $0.held } }
+
+    package func close() {
+        for wakeup in store.state.withLock({ $0.close() }) { wakeup.fire(true) }
+    }
+}
+
+/// The lock around the state, shared by the journal and its cursors.
+private final class MemoryStore: Sendable {
+    let state: Mutex<MemoryState>
+
+    init(_ options: MemoryJournal.Options) { state = Mutex(MemoryState(options: options)) }
+}
+
+private struct MemoryCursor: FrameCursor {
+    let store: MemoryStore
+    let name: String
+    let handle: Int
+
+    func next(maxFrames: Int, maxBytes: Int, timeout: Duration) async -> [StoredFrame] {
+        let (sum, overflow) = monotonicNanoseconds().addingReportingOverflow(timeout.nanoseconds)
+        let deadline = overflow ? UInt64.max : sum
+        while true {
+            let wakeup = Wakeup()
+            let step = store.state.withLock {
+                $0.read(name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, wakeup: wakeup)
+            }
+            switch step {
+            case .frames(let frames): return frames
+            case .ended: return []
+            case .wait(_, let older):
+                older?.fire(false)
+                guard await wakeup.wait(until: deadline) else { return [] }
+            }
+        }
+    }
+
+    func acknowledge(before sequence: Sequence) {
+        store.state.withLock { $0.acknowledge(name, before: sequence.value) }
+    }
+
+    func takeLosses() -> [(reason: String, items: Int)] { store.state.withLock { $0.takeLosses(name) } }
+
+    var backlog: HeldAmount { store.state.withLock { $0.backlog(name) } }
+}
+
+/// The frames and cursors of a journal in memory: a value without effects.
+private struct MemoryState: Sendable {
+    private struct Cursor: Sendable {
+        var acknowledged: UInt64
+        var read: UInt64
+        var lost = 0
+        var handle = 0
+        var wakeup: Wakeup?
+    }
+
+    private let options: MemoryJournal.Options
+    /// Held frames from `first` on; those before it are gone and cut off in bulk.
+    private var frames: [StoredFrame?] = []
+    private var first = 0
+    private var amount = HeldAmount()
+    private var end: UInt64 = 0
+    private var cursors: [String: Cursor] = [:]
+    private var isClosed = false
+
+    init(options: MemoryJournal.Options) { self.options = options }
+
+    var held: HeldAmount { amount }
+
+    private var oldest: UInt64 { first < frames.count ? frames[first]?.sequence.value ?? end : end }
+
+    // MARK: Appending
+
+    mutating func append(_ frame: Frame) -> (AppendResult, [Wakeup]) {
+        let items = Int(frame.header.itemCount)
+        let (next, overflow) = end.addingReportingOverflow(UInt64(items))
+        if isClosed || overflow { return (.refused(reason: "the journal is closed", retryAfter: .seconds(1)), []) }
+        if items == 0 { return (.stored(Sequence(end)), []) }
+        if frame.bytes.count > options.maxBytes || items > options.maxItems {
+            let reason = "the frame is larger than the journal may be"
+            return (.refused(reason: reason, retryAfter: .seconds(60)), [])
+        }
+        while amount.bytes + frame.bytes.count > options.maxBytes || amount.items + items > options.maxItems {
+            if options.overflow == .block {
+                let reason = "the journal is full: exporters are behind"
+                return (.refused(reason: reason, retryAfter: .seconds(1)), [])
+            }
+            dropOldest()
+        }
+        let stored = StoredFrame(sequence: Sequence(end), frame: frame)
+        frames.append(stored)
+        amount.frames += 1
+        amount.items += items
+        amount.bytes += frame.bytes.count
+        end = next
+        return (.stored(stored.sequence), takeWakeups())
+    }
+
+    private mutating func dropOldest() {
+        guard first < frames.count, let frame = frames[first] else { return }
+        for name in cursors.keys {
+            guard var cursor = cursors[name], cursor.acknowledged < frame.end.value else { continue }
+            if cursor.read < frame.end.value {
+                cursor.lost += Int(clamping: frame.end.value - max(cursor.read, frame.sequence.value))
+                cursor.read = frame.end.value
+            }
+            cursor.acknowledged = frame.end.value
+            cursors[name] = cursor
+        }
+        removeFirst()
+    }
+
+    private mutating func removeFirst() {
+        guard let frame = frames[first] else { return }
+        amount.frames -= 1
+        amount.items -= Int(frame.frame.header.itemCount)
+        amount.bytes -= frame.frame.bytes.count
+        frames[first] = nil
+        first += 1
+        if first == frames.count {
+            frames.removeAll(keepingCapacity: true)
+            first = 0
+        } else if first > 256, first * 2 > frames.count {
+            frames.removeSubrange(..<first)
+            first = 0
+        }
+    }
+
+    /// Lets go of what every cursor has acknowledged. Nothing goes before a cursor exists.
+    private mutating func removeFinished() {
+        guard let done = cursors.values.map(\.acknowledged).min() else { return }
+        while first < frames.count, let frame = frames[first], frame.end.value <= done { removeFirst() }
+    }
+
+    private mutating func takeWakeups() -> [Wakeup] {
+        cursors.keys.compactMap { name in
+            defer { cursors[name]?.wakeup = nil }
+            return cursors[name]?.wakeup
+        }
+    }
+
+    // MARK: Cursors
+
+    mutating func open(_ name: String) -> (handle: Int, older: Wakeup?)? {
+        if isClosed { return nil }
+        var cursor = cursors[name] ?? Cursor(acknowledged: oldest, read: oldest)
+        let older = cursor.wakeup
+        cursor.wakeup = nil
+        cursor.handle += 1
+        cursor.read = cursor.acknowledged
+        cursors[name] = cursor
+        return (cursor.handle, older)
+    }
+
+    mutating func retain(_ names: Set<String>) -> [Wakeup] {
+        var wakeups: [Wakeup] = []
+        for (name, cursor) in cursors where !names.contains(name) {
+            if let wakeup = cursor.wakeup { wakeups.append(wakeup) }
+            cursors[name] = nil
+        }
+        removeFinished()
+        return wakeups
+    }
+
+    mutating func read(_ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup) -> ReadStep {
+        guard !isClosed, var cursor = cursors[name], cursor.handle == handle else { return .ended }
+        defer { cursors[name] = cursor }
+        var taken: [StoredFrame] = []
+        var bytes = 0
+        var index = firstIndex(endingAfter: cursor.read)
+        while index < frames.count, let frame = frames[index] {
+            bytes += frame.frame.bytes.count
+            if !taken.isEmpty, taken.count >= maxFrames || bytes > maxBytes { break }
+            taken.append(frame)
+            index += 1
+        }
+        guard let last = taken.last else {
+            defer { cursor.wakeup = wakeup }
+            return .wait(.forAppend, older: cursor.wakeup)
+        }
+        cursor.read = last.end.value
+        return .frames(taken)
+    }
+
+    private func firstIndex(endingAfter sequence: UInt64) -> Int {
+        var low = first
+        var high = frames.count
+        while low < high {
+            let middle = (low + high) / 2
+            if frames[middle]?.end.value ?? 0 <= sequence { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func acknowledge(_ name: String, before sequence: UInt64) {
+        guard var cursor = cursors[name] else { return }
+        cursor.acknowledged = max(cursor.acknowledged, min(sequence, end))
+        cursor.read = max(cursor.read, cursor.acknowledged)
+        cursors[name] = cursor
+        removeFinished()
+    }
+
+    mutating func takeLosses(_ name: String) -> [(reason: String, items: Int)] {
+        guard let lost = cursors[name]?.lost, lost > 0 else { return [] }
+        cursors[name]?.lost = 0
+        return [(LossReason.overflow, lost)]
+    }
+
+    func backlog(_ name: String) -> HeldAmount {
+        guard let cursor = cursors[name] else { return HeldAmount() }
+        var backlog = HeldAmount(items: Int(clamping: end - cursor.acknowledged))
+        // Frames that others have acknowledged and this one has not are all still held.
+        for case .some(let frame) in frames[firstIndex(endingAfter: cursor.acknowledged)...] {
+            backlog.frames += 1
+            backlog.bytes += frame.frame.bytes.count
+        }
+        return backlog
+    }
+
+    mutating func close() -> [Wakeup] {
+        isClosed = true
+        return takeWakeups()
+    }
+}

@@ -1,0 +1,113 @@
+import Pipeline
+import Telemetry
+
+/// The fixed part of a record.
+struct RecordHeader: Equatable {
+    static let magic: UInt32 = 0x524C_538E
+    enum Kind: UInt8 { case frame = 1, seal = 2 }
+
+    var kind: Kind
+    var signal: UInt8
+    var tenantBytes: Int
+    var payloadBytes: Int
+    var items: UInt32
+    var sequence: UInt64
+    var minTime: UInt64
+    var maxTime: UInt64
+    var bodyChecksum: UInt32
+
+    /// Bytes of the whole record. At most 2^32 + 511, since the parts came from fields of their width.
+    var recordBytes: Int { JournalFormat.recordBytes(tenant: tenantBytes, payload: payloadBytes) }
+
+    /// Sequence behind this record; nil when it would pass the end of 64 bits, which no writer does.
+    var end: UInt64? {
+        let (end, overflow) = sequence.addingReportingOverflow(UInt64(items))
+        return overflow ? nil : end
+    }
+
+    /// The seal of a segment that holds `frames` records and ends at `sequence`.
+    static func seal(sequence: UInt64, frames: Int) -> RecordHeader {
+        RecordHeader(
+            kind: .seal, signal: 0, tenantBytes: 0, payloadBytes: 0, items: 0, sequence: sequence,
+            minTime: UInt64(clamping: frames), maxTime: 0, bodyChecksum: 0)
+    }
+
+    /// Writes the 48 bytes of the header to the front of `out`.
+    func write(to out: UnsafeMutableRawBufferPointer, seed: UInt32) {
+        out.put(Self.magic, at: 0)
+        out.put(bodyChecksum, at: 8)
+        out.put(UInt32(truncatingIfNeeded: payloadBytes), at: 12)
+        out.put(items, at: 16)
+        out.put(kind.rawValue, at: 20)
+        out.put(signal, at: 21)
+        out.put(UInt8(truncatingIfNeeded: tenantBytes), at: 22)
+        out.put(UInt8(0), at: 23)
+        out.put(sequence, at: 24)
+        out.put(minTime, at: 32)
+        out.put(maxTime, at: 40)
+        let rest = UnsafeRawBufferPointer(out).part(8..<JournalFormat.recordHeaderBytes)
+        out.put(crc32c(seed, rest), at: 4)
+    }
+
+    /// Reads a header from the front of `bytes`; nil unless it is whole, its checksum holds and its fields make sense.
+    static func read(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> RecordHeader? {
+        guard bytes.count >= JournalFormat.recordHeaderBytes, bytes.little(0, as: UInt32.self) == magic,
+            bytes.little(4, as: UInt32.self) == crc32c(seed, bytes.part(8..<JournalFormat.recordHeaderBytes)),
+            let kind = Kind(rawValue: bytes[20])
+        else { return nil }
+        let header = RecordHeader(
+            kind: kind, signal: bytes[21], tenantBytes: Int(bytes[22]),
+            payloadBytes: Int(bytes.little(12, as: UInt32.self)), items: bytes.little(16, as: UInt32.self),
+            sequence: bytes.little(24, as: UInt64.self), minTime: bytes.little(32, as: UInt64.self),
+            maxTime: bytes.little(40, as: UInt64.self), bodyChecksum: bytes.little(8, as: UInt32.self))
+        return header.end == nil || (kind == .frame && header.items == 0) ? nil : header
+    }
+}
+
+/// What stands at one place of a segment.
+enum ParsedRecord {
+    case whole(RecordHeader)
+    /// The header can be trusted, the rest is not what was written.
+    case damagedBody(RecordHeader)
+    /// A trustworthy header whose record goes beyond the bytes at hand.
+    case incomplete(RecordHeader)
+    case noRecord
+
+    /// Looks at the front of `bytes`.
+    init(_ bytes: UnsafeRawBufferPointer, seed: UInt32) {
+        guard let header = RecordHeader.read(bytes, seed: seed) else {
+            self = .noRecord
+            return
+        }
+        let bodyStart = JournalFormat.recordHeaderBytes
+        let bodyEnd = bodyStart + header.tenantBytes + header.payloadBytes
+        if header.recordBytes > bytes.count {
+            self = .incomplete(header)
+        } else if crc32c(0, bytes.part(bodyStart..<bodyEnd)) == header.bodyChecksum {
+            self = .whole(header)
+        } else {
+            self = .damagedBody(header)
+        }
+    }
+}
+
+extension RecordHeader {
+    /// The header of a record that will hold `frame`, without its body's checksum.
+    init(_ frame: Frame, sequence: UInt64, bodyChecksum: UInt32) {
+        self.init(
+            kind: .frame, signal: frame.header.signal.rawValue, tenantBytes: frame.header.tenant.utf8.count,
+            payloadBytes: frame.bytes.count, items: frame.header.itemCount, sequence: sequence,
+            minTime: frame.header.minTime, maxTime: frame.header.maxTime, bodyChecksum: bodyChecksum)
+    }
+
+    /// The frame in the whole record `bytes`; nil for a signal this release does not know.
+    func frame(in bytes: UnsafeRawBufferPointer) -> Frame? {
+        guard let signal = Signal(rawValue: signal) else { return nil }
+        let payloadStart = JournalFormat.recordHeaderBytes + tenantBytes
+        let tenant = String(
+            decoding: bytes.part(JournalFormat.recordHeaderBytes..<payloadStart), as: UTF8.self)
+        let header = FrameHeader(
+            signal: signal, itemCount: items, minTime: minTime, maxTime: maxTime, tenant: tenant)
+        return Frame(header: header, bytes: Array(bytes.part(payloadStart..<payloadStart + payloadBytes)))
+    }
+}

@@ -1,0 +1,318 @@
+import Glibc
+
+/// Brings a directory into order and tells what is in it. May be interrupted anywhere and run again.
+struct Recovery {
+    /// What was found.
+    struct State {
+        var journal: JournalID
+        var index: JournalIndex
+        var nextNumber: UInt64
+        var lock: any JournalFile
+    }
+
+    private struct FoundSegment {
+        var number: UInt64
+        var header: SegmentHeader?
+    }
+
+    private let files: any JournalFileSystem
+    private let directory: String
+    private let log: @Sendable (JournalNotice) -> Void
+    private let scanner = SegmentScanner(chunkBytes: 1 << 20)
+    private var changed = false
+
+    init(files: any JournalFileSystem, directory: String, log: @escaping @Sendable (JournalNotice) -> Void) {
+        self.files = files
+        self.directory = directory
+        self.log = log
+    }
+
+    mutating func run(tailBytes: Int) throws(JournalError) -> State {
+        do {
+            let lock = try takeLock()
+            let names = try files.names(in: directory).sorted()
+            let found = try readHeaders(names)
+            let journal = Self.commonJournal(found.segments, found.cursors)
+            for name in names where JournalFileName(name) == .leftover { remove(name) }
+            for name in Self.oldQuarantined(names) { remove(name) }
+            let segments = try recoverSegments(found.segments, journal: journal)
+            // A cursor may know of sequences whose segments are gone; they must not be given out again.
+            let known = found.cursors.values.compactMap { $0?.journal == journal ? $0?.position : nil }
+            let next = max(segments.last?.end ?? 0, known.max() ?? 0)
+            var index = JournalIndex(segments: segments, nextSequence: next, tailBytes: tailBytes)
+            for (name, slot) in found.cursors {
+                index.cursors[name] = cursor(name, slot, journal: journal, in: index)
+            }
+            if changed { try files.syncDirectory(directory) }
+            return State(
+                journal: journal, index: index, nextNumber: Self.nextNumber(names), lock: lock)
+        } catch let error as JournalError {
+            throw error
+        } catch let error as SystemError {
+            throw .system(error)
+        } catch {
+            throw .system(SystemError(call: "open", path: directory, code: EIO))
+        }
+    }
+
+    private func path(_ name: String) -> String { directory + "/" + name }
+
+    private func note(_ level: JournalNotice.Level, _ text: String) {
+        log(JournalNotice(level: level, text: text))
+    }
+
+    private func takeLock() throws -> any JournalFile {
+        try files.makeDirectory(directory)
+        let lock = try files.create(path(JournalFileName.lock), exclusive: false)
+        guard try lock.tryLock() else {
+            let text = try lock.readAll(count: 64, at: 0)
+            let holder = String(decoding: text.prefix { $0 >= 0x20 }, as: UTF8.self)
+            throw JournalError.locked(directory: directory, holder: holder.isEmpty ? "another process" : holder)
+        }
+        let text = "pid \(getpid())\n"
+        // Only for the message above: a full disk must not keep us from draining.
+        try? lock.truncate(0)
+        try? lock.writeAll(Array(text.utf8), at: 0)
+        return lock
+    }
+
+    // MARK: Headers
+
+    /// Reads all headers before anything is changed, so that a newer format is refused untouched.
+    private func readHeaders(
+        _ names: [String]
+    ) throws -> (segments: [FoundSegment], cursors: [String: CursorSlot?]) {
+        var segments: [FoundSegment] = []
+        var cursors: [String: CursorSlot?] = [:]
+        for name in names {
+            switch JournalFileName(name) {
+            case .segment(let number):
+                let page = try front(name, count: JournalFormat.dataOffset)
+                let reading = page.withUnsafeBytes { SegmentHeader.read(page: $0) }
+                segments.append(FoundSegment(number: number, header: try accept(reading, name)))
+            case .cursor(let cursor):
+                let bytes = try front(name, count: JournalFormat.cursorFileBytes)
+                let reading = bytes.withUnsafeBytes { CursorSlot.read(file: $0) }
+                cursors[cursor] = .some(try accept(reading, name))
+            case .quarantined, .leftover, .foreign:
+                continue
+            }
+        }
+        return (segments, cursors)
+    }
+
+    /// The first bytes of a file; none when the disk or the file's kind does not let us.
+    private func front(_ name: String, count: Int) throws(SystemError) -> [UInt8] {
+        do throws(SystemError) {
+            let file = try files.open(path(name), writable: false)
+            let bytes = try file.readAll(count: count, at: 0)
+            file.close()
+            return bytes
+        } catch where [EIO, EISDIR, ELOOP, ENXIO, ENOENT].contains(error.code) {
+            note(.error, "\(error)")
+            return []
+        }
+    }
+
+    private func accept<Header>(_ reading: HeaderReading<Header>, _ name: String) throws -> Header? {
+        switch reading {
+        case .valid(let header): return header
+        case .damaged: return nil
+        case .newer(let version): throw JournalError.newerFormat(file: path(name), version: version)
+        }
+    }
+
+    /// The id that most files carry; a new one for a new journal.
+    private static func commonJournal(_ segments: [FoundSegment], _ cursors: [String: CursorSlot?]) -> JournalID {
+        var votes: [JournalID: Int] = [:]
+        for segment in segments { if let id = segment.header?.journal { votes[id, default: 0] += 1 } }
+        for case .some(let slot) in cursors.values { votes[slot.journal, default: 0] += 1 }
+        let winner = votes.max { ($0.value, $0.key.high, $0.key.low) < ($1.value, $1.key.high, $1.key.low) }
+        return winner?.key ?? .random()
+    }
+
+    /// Set-aside segments beyond the newest eight: a disk that rots must not fill up with what rotted.
+    private static func oldQuarantined(_ names: [String]) -> ArraySlice<String> {
+        names.filter { if case .quarantined = JournalFileName($0) { true } else { false } }.dropLast(8)
+    }
+
+    private static func nextNumber(_ names: [String]) -> UInt64 {
+        let numbers = names.compactMap { name -> UInt64? in
+            switch JournalFileName(name) {
+            case .segment(let number), .quarantined(let number): number
+            default: nil
+            }
+        }
+        return (numbers.max() ?? 0) &+ 1
+    }
+
+    // MARK: Segments
+
+    private mutating func recoverSegments(
+        _ found: [FoundSegment], journal: JournalID
+    ) throws(SystemError) -> [SegmentInfo] {
+        var segments: [SegmentInfo] = []
+        for (position, segment) in found.enumerated() {
+            let name = JournalFileName.segment(number: segment.number)
+            if let header = segment.header {
+                let isMisplaced = header.number != segment.number || header.base < segments.last?.end ?? 0
+                if header.journal != journal || isMisplaced {
+                    quarantine(name, because: "it does not belong at this place of this journal")
+                    continue
+                }
+            }
+            // The next good header says where this segment ends.
+            let following = found[(position + 1)...].first { next in
+                next.header.map { $0.journal == journal && $0.number == next.number } ?? false
+            }
+            do throws(SystemError) {
+                let limit = following?.header?.base ?? .max
+                if let info = try recover(name, segment, journal: journal, before: limit) { segments.append(info) }
+            } catch where [EIO, EISDIR, ELOOP, ENXIO].contains(error.code) {
+                quarantine(name, because: "\(error)")
+            }
+        }
+        return segments
+    }
+
+    /// What a segment holds; nil when it is empty, and then removed, or useless, and then set aside.
+    private mutating func recover(
+        _ name: String, _ found: FoundSegment, journal: JournalID, before limit: UInt64
+    ) throws(SystemError) -> SegmentInfo? {
+        let file = try files.open(path(name), writable: true)
+        defer { file.close() }
+        let size = try file.size() & ~7
+        let seed = journal.checksumSeed
+        if let header = found.header, let seal = try readSeal(file, size: size, seed: seed),
+            seal.sequence >= header.base
+        {
+            return SegmentInfo(
+                number: found.number, base: header.base, end: max(header.base, min(seal.sequence, limit)),
+                dataEnd: size - JournalFormat.recordHeaderBytes, frames: Int(clamping: seal.minTime))
+        }
+        var scan = ScannedSegment(limit: limit)
+        try scan.run(file, size: size, seed: seed, scanner: scanner)
+        guard let base = found.header?.base ?? scan.firstSequence, scan.frames > 0 else {
+            if found.header != nil, !scan.isDamaged {
+                remove(name)
+            } else {
+                quarantine(name, because: "it holds no readable record")
+            }
+            return nil
+        }
+        if found.header == nil { note(.warning, "\(path(name)): damaged header, records recovered") }
+        if scan.isTorn {
+            note(.info, "\(path(name)): cut a torn tail at byte \(scan.validEnd); it was never acknowledged")
+        }
+        do {
+            try file.writeSeal(at: scan.validEnd, sequence: scan.end, frames: scan.frames, seed: seed)
+        } catch {
+            note(.warning, "\(path(name)): not sealed, will be read again at the next start: \(error)")
+        }
+        return SegmentInfo(
+            number: found.number, base: base, end: scan.end, dataEnd: scan.validEnd, frames: scan.frames,
+            isDamaged: scan.isDamaged || found.header == nil)
+    }
+
+    private func readSeal(_ file: any JournalFile, size: Int, seed: UInt32) throws(SystemError) -> RecordHeader? {
+        let offset = size - JournalFormat.recordHeaderBytes
+        guard offset >= JournalFormat.dataOffset else { return nil }
+        let bytes = try file.readAll(count: JournalFormat.recordHeaderBytes, at: offset)
+        let header = bytes.withUnsafeBytes { RecordHeader.read($0, seed: seed) }
+        return header?.kind == .seal ? header : nil
+    }
+
+    private mutating func remove(_ name: String) {
+        changed = true
+        do {
+            try files.unlink(path(name))
+        } catch {
+            note(.warning, "\(error)")
+        }
+    }
+
+    private mutating func quarantine(_ name: String, because reason: String) {
+        changed = true
+        do {
+            try files.rename(path(name), to: path(name) + ".quarantined")
+            note(.error, "\(path(name)) is set aside as \(name).quarantined: \(reason)")
+        } catch {
+            note(.error, "\(path(name)) can't be used (\(reason)) nor set aside: \(error)")
+        }
+    }
+
+    // MARK: Cursors
+
+    private func cursor(_ name: String, _ slot: CursorSlot?, journal: JournalID, in index: JournalIndex) -> CursorState {
+        guard let slot, slot.journal == journal else {
+            note(.warning, "the cursor of \(name) was unreadable; it starts at the oldest kept frame")
+            return CursorState(position: index.oldest.sequence, place: index.oldest.place)
+        }
+        if let segment = index.segment(slot.place.segment), isBoundary(slot, in: segment, journal: journal) {
+            return CursorState(position: slot.position, place: slot.place)
+        }
+        let segment = index.segments.last { $0.base <= slot.position } ?? index.segments.first
+        return CursorState(
+            position: slot.position, place: segment.map { .start(of: $0.number) } ?? .start(of: 0))
+    }
+
+    /// True when the hint of a cursor points at a record, or the end of the records, where its position can lie.
+    private func isBoundary(_ slot: CursorSlot, in segment: SegmentInfo, journal: JournalID) -> Bool {
+        let offset = slot.place.offset
+        guard offset % 8 == 0, offset >= JournalFormat.dataOffset, slot.position >= segment.base else { return false }
+        if offset == segment.dataEnd { return slot.position >= segment.end }
+        guard offset < segment.dataEnd else { return false }
+        let name = JournalFileName.segment(number: segment.number)
+        guard let file = try? files.open(path(name), writable: false) else { return false }
+        defer { file.close() }
+        guard let bytes = try? file.readAll(count: JournalFormat.recordHeaderBytes, at: offset) else { return false }
+        let header = bytes.withUnsafeBytes { RecordHeader.read($0, seed: journal.checksumSeed) }
+        return header.map { $0.sequence <= slot.position } ?? false
+    }
+}
+
+/// What a walk over all records of an unsealed segment finds.
+private struct ScannedSegment {
+    /// Records at or above it were refused and do not count.
+    let limit: UInt64
+    var frames = 0
+    var firstSequence: UInt64?
+    var end: UInt64 = 0
+    /// Behind the last record that counts.
+    var validEnd = JournalFormat.dataOffset
+    /// Damage lies before a record that counts, or there is only damage.
+    var isDamaged = false
+    /// Something other than zeros lies behind the last record.
+    var isTorn = false
+
+    init(limit: UInt64) { self.limit = limit }
+
+    mutating func run(
+        _ file: any JournalFile, size: Int, seed: UInt32, scanner: SegmentScanner
+    ) throws(SystemError) {
+        var at = JournalFormat.dataOffset
+        var damage: ClosedRange<Int>?
+        while at < size {
+            let chunk = try scanner.scan(file, from: at, to: size, seed: seed) { header, _, offset in
+                guard header.sequence < limit, let end = header.end, header.sequence >= self.end else { return true }
+                firstSequence = firstSequence ?? header.sequence
+                self.end = end
+                frames += 1
+                validEnd = offset + header.recordBytes
+                return true
+            }
+            if let new = chunk.damage {
+                damage = (damage?.lowerBound ?? new.lowerBound)...new.upperBound
+            }
+            if let seal = chunk.seal {
+                // Its cut did not reach the disk; it still says how much there was.
+                end = max(end, min(seal.header.sequence, limit))
+                validEnd = seal.offset
+                break
+            }
+            at = chunk.next
+        }
+        isDamaged = damage.map { $0.lowerBound < validEnd || frames == 0 } ?? false
+        isTorn = damage.map { $0.upperBound >= validEnd } ?? false
+    }
+}

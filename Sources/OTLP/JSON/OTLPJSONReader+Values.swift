@@ -1,0 +1,336 @@
+import CSupport
+import Glibc
+import Telemetry
+
+/// A JSON number as it stands in the text.
+struct NumberText {
+    var range: Range<Int>
+    var isInteger: Bool
+}
+
+extension OTLPJSONReader {
+    // MARK: Scalars
+
+    /// One value in its protobuf form, without tag.
+    mutating func packedValue(_ field: SchemaField, _ output: inout ByteColumn) throws(DecodeFailure) {
+        switch field.form {
+        case .bool:
+            if peek() == UInt8(ascii: "t") {
+                try literal("true")
+                output.append(1 as UInt8)
+            } else if peek() == UInt8(ascii: "f") {
+                try literal("false")
+                output.append(0 as UInt8)
+            } else {
+                throw DecodeFailure(.wrongType, at: at, "true or false is expected")
+            }
+        case .double: output.append(littleEndian: try double().bitPattern)
+        case .int32: output.appendVarint(UInt64(bitPattern: try signed(Int64(Int32.min)...Int64(Int32.max))))
+        case .enumeration:
+            guard peek() != UInt8(ascii: "\"") else {
+                throw DecodeFailure(.wrongType, at: at, "enums are integers in OTLP/JSON, not names")
+            }
+            output.appendVarint(UInt64(bitPattern: try signed(Int64(Int32.min)...Int64(Int32.max))))
+        case .sint32:
+            let value = try signed(Int64(Int32.min)...Int64(Int32.max))
+            output.appendVarint(UInt64(bitPattern: (value << 1) ^ (value >> 63)) & 0xFFFF_FFFF)
+        case .int64: output.appendVarint(UInt64(bitPattern: try signed(Int64.min...Int64.max)))
+        case .uint32: output.appendVarint(try unsigned(UInt64(UInt32.max)))
+        case .uint64: output.appendVarint(try unsigned(UInt64.max))
+        case .fixed32: output.append(littleEndian: UInt32(truncatingIfNeeded: try unsigned(UInt64(UInt32.max))))
+        case .fixed64: output.append(littleEndian: try unsigned(UInt64.max))
+        case .sfixed64: output.append(littleEndian: try signed(Int64.min...Int64.max))
+        case .message, .string, .identifier, .bytes: throw DecodeFailure(.wrongType, at: at)
+        }
+    }
+
+    /// The extent of a JSON number, checked against JSON's grammar.
+    mutating func number() throws(DecodeFailure) -> NumberText {
+        let start = at
+        _ = take(UInt8(ascii: "-"))
+        let first = peek()
+        guard first >= 0x30 && first <= 0x39 else { throw DecodeFailure(.wrongType, at: start, "a number is expected") }
+        at += 1
+        if first != 0x30 { digits() }
+        var isInteger = true
+        if take(UInt8(ascii: ".")) {
+            isInteger = false
+            guard digits() > 0 else { throw DecodeFailure(.syntax, at: at, "digits are expected behind the point") }
+        }
+        if peek() | 0x20 == UInt8(ascii: "e") {
+            isInteger = false
+            at += 1
+            if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+            guard digits() > 0 else { throw DecodeFailure(.syntax, at: at, "an exponent is expected") }
+        }
+        return NumberText(range: start..<at, isInteger: isInteger)
+    }
+
+    @discardableResult
+    private mutating func digits() -> Int {
+        let start = at
+        while at < json.count, json[at] >= 0x30, json[at] <= 0x39 { at &+= 1 }
+        return at - start
+    }
+
+    /// A number that may stand in quotes.
+    private mutating func quotedNumber() throws(DecodeFailure) -> NumberText {
+        guard take(UInt8(ascii: "\"")) else { return try number() }
+        let found = try number()
+        try expect(UInt8(ascii: "\""), "the number's closing quote is expected")
+        return found
+    }
+
+    private mutating func signed(_ bounds: ClosedRange<Int64>) throws(DecodeFailure) -> Int64 {
+        let start = at
+        let found = try quotedNumber()
+        let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
+        let magnitude = try self.magnitude(found)
+        let value: Int64
+        if isNegative {
+            guard magnitude <= UInt64(Int64.max) + 1 else { throw DecodeFailure(.outOfRange, at: start) }
+            value = Int64(truncatingIfNeeded: 0 &- magnitude)
+        } else {
+            guard magnitude <= UInt64(Int64.max) else { throw DecodeFailure(.outOfRange, at: start) }
+            value = Int64(magnitude)
+        }
+        guard bounds.contains(value) else { throw DecodeFailure(.outOfRange, at: start) }
+        return value
+    }
+
+    private mutating func unsigned(_ limit: UInt64) throws(DecodeFailure) -> UInt64 {
+        let start = at
+        let found = try quotedNumber()
+        let value = try magnitude(found)
+        let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
+        guard value <= limit, !isNegative || value == 0 else { throw DecodeFailure(.outOfRange, at: start) }
+        return value
+    }
+
+    /// The absolute value of a number that must be integral, whatever its spelling (`1e3`, `5.0`).
+    private func magnitude(_ found: NumberText) throws(DecodeFailure) -> UInt64 {
+        var index = found.range.lowerBound
+        if json[index] == UInt8(ascii: "-") { index += 1 }
+        if found.isInteger {
+            var value: UInt64 = 0
+            while index < found.range.upperBound {
+                let (scaled, first) = value.multipliedReportingOverflow(by: 10)
+                let (sum, second) = scaled.addingReportingOverflow(UInt64(json[index] &- 0x30))
+                if first || second { throw DecodeFailure(.outOfRange, at: index) }
+                value = sum
+                index += 1
+            }
+            return value
+        }
+        let number = try parse(found.range).magnitude
+        // Below 2^53 a double holds every integer exactly; larger ones must be written as plain digits.
+        guard number <= 9_007_199_254_740_992, let value = UInt64(exactly: number) else {
+            throw DecodeFailure(.outOfRange, at: index, "an integer is expected")
+        }
+        return value
+    }
+
+    private mutating func double() throws(DecodeFailure) -> Double {
+        guard peek() == UInt8(ascii: "\"") else { return try parse(try number().range) }
+        let rest = json[at..<json.count]
+        for (word, value) in [
+            ("\"NaN\"" as StaticString, Double.nan), ("\"Infinity\"", Double.infinity),
+            ("\"-Infinity\"", -Double.infinity),
+        ] where rest.hasPrefix(word) {
+            at += word.utf8CodeUnitCount
+            return value
+        }
+        return try parse(try quotedNumber().range)
+    }
+
+    /// strtod on a terminated copy; JSON's grammar was checked, and the C locale is never changed.
+    private func parse(_ range: Range<Int>) throws(DecodeFailure) -> Double {
+        guard range.count <= 8_192 else { throw DecodeFailure(.outOfRange, at: range.lowerBound) }
+        let source = json[range]
+        let value = withUnsafeTemporaryAllocation(of: CChar.self, capacity: range.count + 1) { copy in
+            guard let base = copy.baseAddress else { return Double.nan }
+            memcpy(base, source.start, source.count)
+            copy[source.count] = 0
+            return strtod(base, nil)
+        }
+        guard value.isFinite else { throw DecodeFailure(.outOfRange, at: range.lowerBound) }
+        return value
+    }
+
+    // MARK: Text and binary
+
+    /// A string, id or bytes field with its tag.
+    mutating func text(
+        _ field: SchemaField, keepsEmpty: Bool, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
+        guard take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "a string is expected") }
+        let tag = field.number << 3 | 2
+        let start = at
+        let end = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
+        guard end < json.count else { throw DecodeFailure(.truncated, at: end, "a string is not closed") }
+        if field.form == .string && json[end] == UInt8(ascii: "\"") {
+            at = end + 1
+            if end > start || keepsEmpty { output.appendField(tag: tag, json[start..<end]) }
+            return
+        }
+        let open = output.beginMessage(tag: tag, guess: field.form == .string ? max(end - start, 200) : 16)
+        switch field.form {
+        case .identifier: try hex(&output)
+        case .bytes: try base64(&output)
+        default: try unescape(&output)
+        }
+        if output.count == open.start + open.width && !keepsEmpty {
+            output.abandonMessage(open, tag: tag)
+        } else {
+            output.endMessage(open)
+        }
+    }
+
+    /// The rest of a string, escapes decoded, up to and with its closing quote.
+    private mutating func unescape(_ output: inout ByteColumn) throws(DecodeFailure) {
+        while true {
+            let start = at
+            at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
+            output.append(json[start..<at])
+            guard at < json.count else { throw DecodeFailure(.truncated, at: at, "a string is not closed") }
+            let byte = json[at]
+            at += 1
+            if byte == UInt8(ascii: "\"") { return }
+            guard byte == UInt8(ascii: "\\") else {
+                throw DecodeFailure(.syntax, at: at - 1, "control characters must be escaped in strings")
+            }
+            try escape(&output)
+        }
+    }
+
+    private mutating func escape(_ output: inout ByteColumn) throws(DecodeFailure) {
+        let kind = peek()
+        at += 1
+        switch kind {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): output.append(kind)
+        case UInt8(ascii: "b"): output.append(0x08 as UInt8)
+        case UInt8(ascii: "f"): output.append(0x0C as UInt8)
+        case UInt8(ascii: "n"): output.append(0x0A as UInt8)
+        case UInt8(ascii: "r"): output.append(0x0D as UInt8)
+        case UInt8(ascii: "t"): output.append(0x09 as UInt8)
+        case UInt8(ascii: "u"): try unicodeEscape(&output)
+        default: throw DecodeFailure(.syntax, at: at - 1, "unknown escape")
+        }
+    }
+
+    private mutating func unicodeEscape(_ output: inout ByteColumn) throws(DecodeFailure) {
+        let start = at
+        var code = try fourHex()
+        if code >= 0xD800 && code < 0xDC00 {
+            guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
+                throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate")
+            }
+            let low = try fourHex()
+            guard low >= 0xDC00 && low < 0xE000 else { throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate") }
+            code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+        }
+        guard let scalar = Unicode.Scalar(code) else { throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate") }
+        for byte in Unicode.UTF8.encode(scalar) ?? Unicode.UTF8.encodedReplacementCharacter { output.append(byte) }
+    }
+
+    private mutating func fourHex() throws(DecodeFailure) -> UInt32 {
+        var value: UInt32 = 0
+        for _ in 0..<4 {
+            guard let digit = Hex.value(peek()) else { throw DecodeFailure(.syntax, at: at, "four hex digits are expected") }
+            value = value << 4 | UInt32(digit)
+            at += 1
+        }
+        return value
+    }
+
+    /// An id in hex of either case.
+    private mutating func hex(_ output: inout ByteColumn) throws(DecodeFailure) {
+        let start = at
+        while let high = Hex.value(peek()) {
+            at += 1
+            guard let low = Hex.value(peek()) else { throw DecodeFailure(.badIdentifier, at: start) }
+            at += 1
+            output.append(high << 4 | low)
+        }
+        guard take(UInt8(ascii: "\"")) else { throw DecodeFailure(.badIdentifier, at: start) }
+    }
+
+    /// Base64 of either alphabet, padding optional. Returns behind the closing quote.
+    private mutating func base64(_ output: inout ByteColumn) throws(DecodeFailure) {
+        var bits: UInt32 = 0
+        var held = 0
+        while let digit = Base64.value(peek()) {
+            bits = bits << 6 | UInt32(digit)
+            held += 6
+            at += 1
+            if held >= 8 {
+                held -= 8
+                output.append(UInt8(truncatingIfNeeded: bits >> UInt32(held)))
+            }
+        }
+        while take(UInt8(ascii: "=")) {}
+        guard held != 6, take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "base64 is expected") }
+    }
+
+    /// Fields that an earlier hop did not know: taken over when they are well-formed.
+    mutating func unknownFields(_ output: inout ByteColumn) throws(DecodeFailure) {
+        let offset = at
+        guard take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "base64 is expected") }
+        let start = output.count
+        try base64(&output)
+        var cursor = WireCursor(output.text[start..<output.count])
+        while !cursor.isAtEnd {
+            do throws(DecodeFailure) {
+                try cursor.skip(try cursor.tag())
+            } catch {
+                throw DecodeFailure(error.reason, at: offset, "in @unknown")
+            }
+        }
+    }
+}
+
+/// Hex digits.
+enum Hex {
+    @inline(__always)
+    static func value(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte &- 0x30
+        case 0x41...0x46: byte &- 0x37
+        case 0x61...0x66: byte &- 0x57
+        default: nil
+        }
+    }
+
+    @inline(__always)
+    static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x57 &+ value }
+}
+
+/// Base64 digits; both alphabets are read, the standard one is written.
+enum Base64 {
+    @inline(__always)
+    static func value(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x41...0x5A: byte &- 0x41
+        case 0x61...0x7A: byte &- 0x47
+        case 0x30...0x39: byte &+ 4
+        case UInt8(ascii: "+"), UInt8(ascii: "-"): 62
+        case UInt8(ascii: "/"), UInt8(ascii: "_"): 63
+        default: nil
+        }
+    }
+
+    static func append(_ bytes: Text, to output: inout ByteColumn) {
+        let digits = Text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+        var index = 0
+        while index < bytes.count {
+            let left = min(3, bytes.count - index)
+            var group: UInt32 = 0
+            for step in 0..<3 { group = group << 8 | (step < left ? UInt32(bytes[index + step]) : 0) }
+            for step in 0..<4 {
+                let digit = digits[Int(group >> UInt32(18 - 6 * step) & 63)]
+                output.append(step <= left ? digit : UInt8(ascii: "="))
+            }
+            index += 3
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import COTLP
+import CProtobufC
+import Telemetry
+
+/// How a field's value is written, in protobuf and in OTLP/JSON.
+enum FieldForm: UInt8, BitwiseCopyable {
+    case message, string, identifier, bytes, bool, double
+    /// Varints: signed, zigzag and unsigned 32 and 64 bit, and enums.
+    case int32, int64, sint32, uint32, uint64, enumeration
+    case fixed32, fixed64, sfixed64
+
+    /// Wire type of one value.
+    var wireType: UInt32 {
+        switch self {
+        case .message, .string, .identifier, .bytes: 2
+        case .double, .fixed64, .sfixed64: 1
+        case .fixed32: 5
+        default: 0
+        }
+    }
+}
+
+/// One field of a message, from the generated descriptors.
+struct SchemaField {
+    var number: UInt32
+    /// lowerCamelCase name, as (offset, length) in the schema's arena.
+    var name: Range<Int>
+    var form: FieldForm
+    var isRepeated: Bool
+    /// Written even when it has its default value: members of a oneof and `optional` fields.
+    var hasPresence: Bool
+    /// Index of the message type for `.message`.
+    var message: Int
+}
+
+/// One message type: its fields, a run of `Schema.fields`.
+struct SchemaMessage {
+    var fields: Range<Int>
+}
+
+/// The OTLP messages as tables for the two JSON transcoders, read once from the descriptors that protoc-c generated
+/// from `Proto/`: there is no second description of the schema.
+final class Schema: Sendable {
+    // Written once in init and only read afterwards, for the life of the process.
+    nonisolated(unsafe) let fields: UnsafeMutableBufferPointer<SchemaField>
+    nonisolated(unsafe) let messages: UnsafeMutableBufferPointer<SchemaMessage>
+    nonisolated(unsafe) private let arena: UnsafeMutableRawPointer
+    private let arenaCount: Int
+    let requests: [Int]
+
+    static let shared = Schema()
+
+    private init() {
+        var builder = Builder()
+        requests = [
+            builder.add(otlp__export_trace_service_request__descriptor),
+            builder.add(otlp__export_logs_service_request__descriptor),
+            builder.add(otlp__export_metrics_service_request__descriptor),
+        ]
+        builder.finish()
+        fields = .allocate(capacity: builder.fields.count)
+        _ = fields.initialize(from: builder.fields)
+        messages = .allocate(capacity: builder.messages.count)
+        _ = messages.initialize(from: builder.messages)
+        arenaCount = builder.names.count
+        arena = .allocate(byteCount: arenaCount, alignment: 8)
+        UnsafeMutableRawBufferPointer(start: arena, count: arenaCount).copyBytes(from: builder.names)
+    }
+
+    /// Message index of a signal's request.
+    func request(_ signal: Signal) -> Int { requests[Int(signal.rawValue) - 1] }
+
+    @inline(__always)
+    func name(_ field: SchemaField) -> Text { Text(start: UnsafeRawPointer(arena), count: arenaCount)[field.name] }
+
+    /// The field with this JSON name. `hint` is where the previous key was found: keys usually come in order.
+    @inline(__always)
+    func find(_ name: Text, in message: Int, hint: inout Int) -> Int? {
+        let range = messages[message].fields
+        var index = hint
+        for _ in 0..<range.count {
+            index = index &+ 1 < range.upperBound ? index &+ 1 : range.lowerBound
+            if fields[index].name.count == name.count && self.name(fields[index]) == name {
+                hint = index
+                return index
+            }
+        }
+        return nil
+    }
+
+    /// The field with this number.
+    @inline(__always)
+    func find(number: UInt32, in message: Int, hint: inout Int) -> Int? {
+        let range = messages[message].fields
+        var index = hint
+        for _ in 0..<range.count {
+            if fields[index].number == number {
+                hint = index
+                return index
+            }
+            index = index &+ 1 < range.upperBound ? index &+ 1 : range.lowerBound
+        }
+        return nil
+    }
+
+    // MARK: Building
+
+    private struct Builder {
+        var fields: [SchemaField] = []
+        var messages: [SchemaMessage] = []
+        var names: [UInt8] = []
+        var known: [UnsafeRawPointer: Int] = [:]
+        var waiting: [(index: Int, descriptor: ProtobufCMessageDescriptor)] = []
+
+        mutating func add(_ descriptor: ProtobufCMessageDescriptor) -> Int {
+            let index = messages.count
+            messages.append(SchemaMessage(fields: 0..<0))
+            waiting.append((index, descriptor))
+            return index
+        }
+
+        mutating func finish() {
+            while let (index, descriptor) = waiting.popLast() {
+                let start = fields.count
+                for position in 0..<Int(descriptor.n_fields) {
+                    if let field = descriptor.fields?[position] { fields.append(convert(field)) }
+                }
+                messages[index].fields = start..<fields.count
+            }
+        }
+
+        private mutating func convert(_ field: ProtobufCFieldDescriptor) -> SchemaField {
+            let name = String(cString: field.name)
+            let start = names.count
+            names.append(contentsOf: Builder.lowerCamel(name).utf8)
+            var target = 0
+            if field.type == PROTOBUF_C_TYPE_MESSAGE, let pointer = field.descriptor {
+                if let index = known[pointer] {
+                    target = index
+                } else {
+                    target = add(pointer.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee)
+                    known[pointer] = target
+                }
+            }
+            return SchemaField(
+                number: field.id, name: start..<names.count, form: Builder.form(field, name),
+                isRepeated: field.label == PROTOBUF_C_LABEL_REPEATED,
+                hasPresence: field.label == PROTOBUF_C_LABEL_OPTIONAL
+                    || field.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0,
+                message: target)
+        }
+
+        /// Strings are generated as bytes, so the text fields are told from the binary ones by name: only the ids and
+        /// `bytes_value` are binary in OTLP.
+        private static func form(_ field: ProtobufCFieldDescriptor, _ name: String) -> FieldForm {
+            switch field.type {
+            case PROTOBUF_C_TYPE_MESSAGE: .message
+            case PROTOBUF_C_TYPE_BOOL: .bool
+            case PROTOBUF_C_TYPE_DOUBLE: .double
+            case PROTOBUF_C_TYPE_INT32: .int32
+            case PROTOBUF_C_TYPE_INT64: .int64
+            case PROTOBUF_C_TYPE_SINT32: .sint32
+            case PROTOBUF_C_TYPE_UINT32: .uint32
+            case PROTOBUF_C_TYPE_UINT64: .uint64
+            case PROTOBUF_C_TYPE_ENUM: .enumeration
+            case PROTOBUF_C_TYPE_FIXED32: .fixed32
+            case PROTOBUF_C_TYPE_FIXED64: .fixed64
+            case PROTOBUF_C_TYPE_SFIXED64: .sfixed64
+            default:
+                switch name {
+                case "trace_id", "span_id", "parent_span_id": .identifier
+                case "bytes_value": .bytes
+                default: .string
+                }
+            }
+        }
+
+        private static func lowerCamel(_ name: String) -> String {
+            var result = ""
+            var raise = false
+            for character in name {
+                if character == "_" {
+                    raise = true
+                } else {
+                    result += raise ? character.uppercased() : String(character)
+                    raise = false
+                }
+            }
+            return result
+        }
+    }
+}

@@ -1,0 +1,246 @@
+import Telemetry
+
+extension OTLPReader {
+    mutating func readSpan(
+        _ body: Text, _ range: Range<Int>, scope: Int, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
+        let index = batch.spans.count
+        let set = newSet(index, .span, &batch)
+        var span = SpanRecord(raw: WireCursor.reference(range), set: set, scope: scope)
+        let firstEvent = batch.events.count
+        let firstLink = batch.links.count
+        let run = batch.attributes.count
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            switch tag {
+            case 0x4A: try readAttribute(body, try cursor.length(), &batch)
+            case 0x0A: span.traceID = WireCursor.reference(try cursor.length())
+            case 0x12: span.spanID = WireCursor.reference(try cursor.length())
+            case 0x1A: span.traceState = try readText(body, &cursor)
+            case 0x22: span.parentID = WireCursor.reference(try cursor.length())
+            case 0x2A: span.name = try readText(body, &cursor)
+            case 0x30: span.kind = Int32(truncatingIfNeeded: try cursor.varint())
+            case 0x39: span.start = try cursor.fixed64()
+            case 0x41: span.end = try cursor.fixed64()
+            case 0x50: span.droppedAttributes = UInt32(truncatingIfNeeded: try cursor.varint())
+            case 0x5A:
+                // Decoded after the span's own attributes, whose run must not be interrupted.
+                let raw = WireCursor.reference(try cursor.length())
+                batch.events.append(EventRecord(raw: raw, set: SetIndex(0), span: index))
+            case 0x6A:
+                let raw = WireCursor.reference(try cursor.length())
+                batch.links.append(LinkRecord(raw: raw, set: SetIndex(0), span: index))
+            case 0x7A: try readStatus(body, try cursor.length(), &span)
+            case 0x85: span.flags = try cursor.fixed32()
+            default: try cursor.skip(tag)
+            }
+        }
+        closeRun(run, set, &batch)
+        span.events = IndexRange(start: firstEvent, count: batch.events.count - firstEvent)
+        span.links = IndexRange(start: firstLink, count: batch.links.count - firstLink)
+        batch.spans.append(span)
+        batch.liveCount += 1
+        for event in span.events.range { try readEvent(body, event, &batch) }
+        for link in span.links.range { try readLink(body, link, &batch) }
+        if !isIdentifier(body, span.traceID, 16) || !isIdentifier(body, span.spanID, 8)
+            || (span.parentID.length != 0 && span.parentID.length != 8)
+        {
+            batch.removeSpan(index)
+            summary.rejected += 1
+            summary.rejectedMessage =
+                "spans need a trace id of 16 bytes and a span id of 8 bytes, neither all zeros, "
+                + "and a parent span id of 8 bytes or none"
+        }
+    }
+
+    /// Status: message 2, code 3.
+    private func readStatus(_ body: Text, _ range: Range<Int>, _ span: inout SpanRecord) throws(DecodeFailure) {
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            switch tag {
+            case 0x12: span.statusMessage = try readText(body, &cursor)
+            case 0x18: span.statusCode = Int32(truncatingIfNeeded: try cursor.varint())
+            default: try cursor.skip(tag)
+            }
+        }
+    }
+
+    private mutating func readEvent(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
+        let raw = batch.events[index].raw
+        let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
+        try count(at: range.lowerBound)
+        let set = newSet(index, .event, &batch)
+        batch.events[index].set = set
+        let run = batch.attributes.count
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            switch tag {
+            case 0x09: batch.events[index].time = try cursor.fixed64()
+            case 0x12: batch.events[index].name = try readText(body, &cursor)
+            case 0x1A: try readAttribute(body, try cursor.length(), &batch)
+            default: try cursor.skip(tag)
+            }
+        }
+        closeRun(run, set, &batch)
+    }
+
+    private mutating func readLink(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
+        let raw = batch.links[index].raw
+        let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
+        try count(at: range.lowerBound)
+        let set = newSet(index, .link, &batch)
+        batch.links[index].set = set
+        let run = batch.attributes.count
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            switch tag {
+            case 0x0A: batch.links[index].traceID = WireCursor.reference(try cursor.length())
+            case 0x12: batch.links[index].spanID = WireCursor.reference(try cursor.length())
+            case 0x1A: batch.links[index].traceState = try readText(body, &cursor)
+            case 0x22: try readAttribute(body, try cursor.length(), &batch)
+            default: try cursor.skip(tag)
+            }
+        }
+        closeRun(run, set, &batch)
+    }
+
+    mutating func readLog(
+        _ body: Text, _ range: Range<Int>, scope: Int, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
+        let index = batch.logs.count
+        let set = newSet(index, .log, &batch)
+        var log = LogRecord(raw: WireCursor.reference(range), set: set, scope: scope)
+        var flags: AttributeFlags = []
+        let run = batch.attributes.count
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            switch tag {
+            case 0x32: try readAttribute(body, try cursor.length(), &batch)
+            case 0x09: log.time = try cursor.fixed64()
+            case 0x10: log.severityNumber = Int32(truncatingIfNeeded: try cursor.varint())
+            case 0x1A: log.severityText = try readText(body, &cursor)
+            case 0x2A: try readValue(body, try cursor.length(), &log.bodyKind, &log.bodyPayload, &flags)
+            case 0x45: log.flags = try cursor.fixed32()
+            case 0x4A: log.traceID = WireCursor.reference(try cursor.length())
+            case 0x52: log.spanID = WireCursor.reference(try cursor.length())
+            case 0x59: log.observedTime = try cursor.fixed64()
+            case 0x62: log.eventName = try readText(body, &cursor)
+            default: try cursor.skip(tag)
+            }
+        }
+        closeRun(run, set, &batch)
+        // OTLP: a log record with an invalid id is kept and counts as not tied to a trace.
+        if !isIdentifier(body, log.traceID, 16) { log.traceID = .empty }
+        if !isIdentifier(body, log.spanID, 8) { log.spanID = .empty }
+        batch.logs.append(log)
+        batch.liveCount += 1
+    }
+
+    mutating func readMetric(
+        _ body: Text, _ range: Range<Int>, scope: Int, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
+        let index = batch.metrics.count
+        let set = newSet(index, .metric, &batch)
+        var metric = MetricRecord(raw: WireCursor.reference(range), set: set, scope: scope)
+        let firstPoint = batch.points.count
+        let run = batch.attributes.count
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            switch tag {
+            case 0x0A: metric.name = try readText(body, &cursor)
+            case 0x12: metric.details = try readText(body, &cursor)
+            case 0x1A: metric.unit = try readText(body, &cursor)
+            case 0x62: try readAttribute(body, try cursor.length(), &batch)
+            default:
+                if let kind = MetricShape.kind(ofTag: tag) {
+                    metric.kind = kind
+                    try collectPoints(body, try cursor.length(), metric: index, &batch)
+                } else {
+                    try cursor.skip(tag)
+                }
+            }
+        }
+        closeRun(run, set, &batch)
+        metric.points = IndexRange(start: firstPoint, count: batch.points.count - firstPoint)
+        batch.metrics.append(metric)
+        batch.liveCount += batch.points.count - firstPoint
+        for point in metric.points.range { try readPoint(body, point, metric.kind, &batch) }
+    }
+
+    /// The five data messages all keep their points in field 1.
+    private mutating func collectPoints(
+        _ body: Text, _ range: Range<Int>, metric: Int, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
+        var cursor = WireCursor(body, range)
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            guard tag == 0x0A else {
+                try cursor.skip(tag)
+                continue
+            }
+            let content = try cursor.length()
+            try count(at: content.lowerBound)
+            batch.points.append(PointRecord(raw: WireCursor.reference(content), set: SetIndex(0), metric: metric))
+        }
+    }
+
+    private mutating func readPoint(
+        _ body: Text, _ index: Int, _ kind: MetricKind, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
+        let raw = batch.points[index].raw
+        let set = newSet(index, .point, &batch)
+        batch.points[index].set = set
+        let attributes = MetricShape.attributesTag(kind)
+        let run = batch.attributes.count
+        var cursor = WireCursor(body, Int(raw.offset)..<Int(raw.offset) + Int(raw.length))
+        while !cursor.isAtEnd {
+            let tag = try cursor.tag()
+            if tag == attributes {
+                try readAttribute(body, try cursor.length(), &batch)
+            } else if tag == 0x19 {
+                batch.points[index].time = try cursor.fixed64()
+            } else {
+                try cursor.skip(tag)
+            }
+        }
+        closeRun(run, set, &batch)
+    }
+
+    /// Whether the id has this many bytes and is not all zeros.
+    @inline(__always)
+    private func isIdentifier(_ body: Text, _ id: TextRef, _ length: UInt32) -> Bool {
+        guard id.length == length else { return false }
+        let start = body.start + Int(id.offset)
+        if length == 8 { return start.loadUnaligned(as: UInt64.self) != 0 }
+        return start.loadUnaligned(as: UInt64.self) | start.loadUnaligned(fromByteOffset: 8, as: UInt64.self) != 0
+    }
+}
+
+/// Field numbers that differ between the kinds of metrics.
+enum MetricShape {
+    static func kind(ofTag tag: UInt32) -> MetricKind? {
+        switch tag {
+        case 0x2A: .gauge
+        case 0x3A: .sum
+        case 0x4A: .histogram
+        case 0x52: .exponentialHistogram
+        case 0x5A: .summary
+        default: nil
+        }
+    }
+
+    /// Tag of the attributes in a data point of this kind.
+    static func attributesTag(_ kind: MetricKind) -> UInt32 {
+        switch kind {
+        case .histogram: 0x4A
+        case .exponentialHistogram: 0x0A
+        default: 0x3A
+        }
+    }
+}

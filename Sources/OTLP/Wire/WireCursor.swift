@@ -1,0 +1,181 @@
+import Telemetry
+
+/// Why bytes are not a valid OTLP request. The text is for the sender.
+package struct DecodeFailure: Error, Equatable, Sendable {
+    package enum Reason: Sendable {
+        case truncated, malformedVarint, malformedTag, unbalancedGroup, tooDeep, tooManyElements, invalidUTF8
+        case syntax, wrongType, outOfRange, trailingBytes, badIdentifier
+    }
+
+    package var reason: Reason
+    /// Byte offset in the plain request body.
+    package var offset: Int
+    /// Extra words for JSON: which field.
+    package var detail: String
+
+    package init(_ reason: Reason, at offset: Int, _ detail: String = "") {
+        self.reason = reason
+        self.offset = offset
+        self.detail = detail
+    }
+
+    package var message: String {
+        let what: String =
+            switch reason {
+            case .truncated: "a length runs past the end of its message, or the body is cut off"
+            case .malformedVarint: "a varint is longer than ten bytes"
+            case .malformedTag: "a field has number 0 or an unknown wire type"
+            case .unbalancedGroup: "a group is not closed"
+            case .tooDeep: "values are nested too deeply"
+            case .tooManyElements: "the request holds too many elements; send smaller batches"
+            case .invalidUTF8: "a string is not valid UTF-8"
+            case .syntax: "malformed JSON"
+            case .wrongType: "a field has the wrong type"
+            case .outOfRange: "a number does not fit its field"
+            case .trailingBytes: "bytes follow the JSON document"
+            case .badIdentifier: "an id is not hexadecimal; OTLP/JSON writes traceId and spanId in hex, not base64"
+            }
+        let extra = detail.isEmpty ? "" : " (\(detail))"
+        return "\(what)\(extra), at byte \(offset)"
+    }
+}
+
+/// Reads protobuf wire format inside `bytes[at..<end]`. Every read is checked against `end`.
+struct WireCursor {
+    let bytes: Text
+    var at: Int
+    let end: Int
+
+    @inline(__always)
+    init(_ bytes: Text, _ range: Range<Int>) {
+        self.bytes = bytes
+        at = range.lowerBound
+        end = min(range.upperBound, bytes.count)
+    }
+
+    @inline(__always)
+    init(_ bytes: Text) { self.init(bytes, 0..<bytes.count) }
+
+    var isAtEnd: Bool {
+        @inline(__always) get { at >= end }
+    }
+
+    @inline(__always)
+    mutating func varint() throws(DecodeFailure) -> UInt64 {
+        guard at < end else { throw DecodeFailure(.truncated, at: at) }
+        let byte = bytes.start.load(fromByteOffset: at, as: UInt8.self)
+        if byte < 0x80 {
+            at &+= 1
+            return UInt64(byte)
+        }
+        return try longVarint()
+    }
+
+    @inline(never)
+    private mutating func longVarint() throws(DecodeFailure) -> UInt64 {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        let start = at
+        while at < end {
+            let byte = bytes.start.load(fromByteOffset: at, as: UInt8.self)
+            at &+= 1
+            value |= UInt64(byte & 0x7F) &<< shift
+            if byte < 0x80 { return value }
+            shift &+= 7
+            if shift > 63 { throw DecodeFailure(.malformedVarint, at: start) }
+        }
+        throw DecodeFailure(.truncated, at: start)
+    }
+
+    /// The next tag: field number and wire type as one number. Field 0 and numbers above 2^29-1 are refused.
+    @inline(__always)
+    mutating func tag() throws(DecodeFailure) -> UInt32 {
+        let start = at
+        let value = try varint()
+        guard value >= 8, value <= 0xFFFF_FFFF else { throw DecodeFailure(.malformedTag, at: start) }
+        return UInt32(truncatingIfNeeded: value)
+    }
+
+    /// The content range of a length-delimited field.
+    @inline(__always)
+    mutating func length() throws(DecodeFailure) -> Range<Int> {
+        let start = at
+        let count = try varint()
+        guard count <= UInt64(end &- at) else { throw DecodeFailure(.truncated, at: start) }
+        let from = at
+        at &+= Int(count)
+        return from..<at
+    }
+
+    @inline(__always)
+    mutating func fixed64() throws(DecodeFailure) -> UInt64 {
+        guard end &- at >= 8 else { throw DecodeFailure(.truncated, at: at) }
+        let value = bytes.start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        at &+= 8
+        return UInt64(littleEndian: value)
+    }
+
+    @inline(__always)
+    mutating func fixed32() throws(DecodeFailure) -> UInt32 {
+        guard end &- at >= 4 else { throw DecodeFailure(.truncated, at: at) }
+        let value = bytes.start.loadUnaligned(fromByteOffset: at, as: UInt32.self)
+        at &+= 4
+        return UInt32(littleEndian: value)
+    }
+
+    /// Steps over the field whose tag was just read. Groups are walked without recursion, to a depth of 64.
+    mutating func skip(_ tag: UInt32) throws(DecodeFailure) {
+        var depth = 0
+        var open = tag
+        while true {
+            switch open & 7 {
+            case 0: _ = try varint()
+            case 1: _ = try fixed64()
+            case 2: _ = try length()
+            case 3:
+                depth += 1
+                if depth > 64 { throw DecodeFailure(.tooDeep, at: at) }
+            case 4:
+                depth -= 1
+                if depth < 0 { throw DecodeFailure(.unbalancedGroup, at: at) }
+            case 5: _ = try fixed32()
+            default: throw DecodeFailure(.malformedTag, at: at)
+            }
+            if depth == 0 { return }
+            guard at < end else { throw DecodeFailure(.unbalancedGroup, at: at) }
+            open = try self.tag()
+        }
+    }
+
+    /// The bytes of a range as a reference into the request.
+    @inline(__always)
+    static func reference(_ range: Range<Int>) -> TextRef {
+        TextRef(
+            offset: UInt32(truncatingIfNeeded: range.lowerBound), length: UInt32(truncatingIfNeeded: range.count))
+    }
+}
+
+/// One field of a message that was validated before: the writer's view.
+struct WireField {
+    var tag: UInt32
+    /// From the tag's first byte to behind the value.
+    var whole: Range<Int>
+    /// Content of a length-delimited field, else empty.
+    var content: Range<Int>
+}
+
+extension WireCursor {
+    /// The next field, or nil at the end and on bytes that are no field.
+    @inline(__always)
+    mutating func nextField() -> WireField? {
+        guard at < end else { return nil }
+        let start = at
+        guard let tag = try? self.tag() else { return nil }
+        if tag & 7 == 2 {
+            guard let content = try? length() else { return nil }
+            return WireField(tag: tag, whole: start..<at, content: content)
+        }
+        do throws(DecodeFailure) { try skip(tag) } catch { return nil }
+        return WireField(tag: tag, whole: start..<at, content: at..<at)
+    }
+}

@@ -1,0 +1,72 @@
+import Telemetry
+
+/// Place of an open message in the output: where its length goes and how many bytes were kept for it.
+struct OpenMessage {
+    var start: Int
+    var width: Int
+}
+
+/// Protobuf writing on a byte column. Lengths are written in place after the content: the room kept for them comes from
+/// a guess (usually the length of the received message), and content moves only when the guess was wrong.
+extension ByteColumn {
+    @inline(__always)
+    mutating func appendVarint(_ value: UInt64) {
+        var value = value
+        while value >= 0x80 {
+            append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: value))
+    }
+
+    @inline(__always)
+    mutating func beginMessage(tag: UInt32, guess: Int) -> OpenMessage {
+        appendVarint(UInt64(tag))
+        let width = WireSize.varint(UInt64(max(guess, 0)))
+        reserve(width)
+        let start = count
+        for _ in 0..<width { append(0 as UInt8) }
+        return OpenMessage(start: start, width: width)
+    }
+
+    @inline(__always)
+    mutating func endMessage(_ open: OpenMessage) {
+        let contentStart = open.start &+ open.width
+        let length = count &- contentStart
+        let width = WireSize.varint(UInt64(length))
+        if width != open.width { shift(from: contentStart, by: width - open.width) }
+        var value = UInt64(length)
+        var at = open.start
+        while value >= 0x80 {
+            self[at] = UInt8(truncatingIfNeeded: value) | 0x80
+            value >>= 7
+            at &+= 1
+        }
+        self[at] = UInt8(truncatingIfNeeded: value)
+    }
+
+    /// Takes an opened message back as if it had never begun.
+    mutating func abandonMessage(_ open: OpenMessage, tag: UInt32) {
+        truncate(to: open.start - WireSize.varint(UInt64(tag)))
+    }
+
+    /// A length-delimited field.
+    @inline(__always)
+    mutating func appendField(tag: UInt32, _ content: Text) {
+        appendVarint(UInt64(tag))
+        appendVarint(UInt64(content.count))
+        append(content)
+    }
+}
+
+/// Encoded sizes.
+enum WireSize {
+    @inline(__always)
+    static func varint(_ value: UInt64) -> Int {
+        let bits = 64 &- (value | 1).leadingZeroBitCount
+        return (bits &+ 6) / 7
+    }
+
+    @inline(__always)
+    static func field(_ length: Int) -> Int { 1 &+ varint(UInt64(length)) &+ length }
+}

@@ -1,0 +1,49 @@
+package import Telemetry
+
+/// Cuts one encoded request into several with at most so many records each, keeping resources and scopes around them.
+package enum OTLPSplitter {
+    /// The parts in order, each with its record count. Metrics are cut between metrics, never inside one, so a part can
+    /// exceed the limit by the points of one metric. A request that cannot be read is returned whole.
+    package static func split(_ bytes: [UInt8], signal: Signal, maxItems: Int) -> [(bytes: [UInt8], items: Int)] {
+        var batch = RecordBatch()
+        return bytes.withUnsafeBytes { raw in
+            do throws(DecodeFailure) {
+                _ = try OTLPReader.read(Text(raw), signal: signal, keys: .empty, into: &batch)
+            } catch {
+                return [(bytes, 1)]
+            }
+            guard maxItems > 0, batch.recordCount > maxItems else { return [(bytes, batch.recordCount)] }
+            var parts: [(bytes: [UInt8], items: Int)] = []
+            var output = ByteColumn()
+            for window in windows(batch, maxItems) {
+                output.removeAll()
+                OTLPWriter.write(batch, window: window.records, into: &output)
+                if output.count > 0 { parts.append(([UInt8](output.bytes), window.items)) }
+            }
+            return parts
+        }
+    }
+
+    private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [(records: Range<Int>, items: Int)] {
+        guard batch.signal == .metrics else {
+            return stride(from: 0, to: batch.recordCount, by: maxItems).map { start in
+                let end = min(start + maxItems, batch.recordCount)
+                return (start..<end, end - start)
+            }
+        }
+        var result: [(records: Range<Int>, items: Int)] = []
+        var start = 0
+        var items = 0
+        for metric in batch.metrics.indices {
+            let points = Int(batch.metrics[metric].points.count)
+            if items > 0 && items + points > maxItems {
+                result.append((start..<metric, items))
+                start = metric
+                items = 0
+            }
+            items += points
+        }
+        if start < batch.metrics.count { result.append((start..<batch.metrics.count, items)) }
+        return result
+    }
+}

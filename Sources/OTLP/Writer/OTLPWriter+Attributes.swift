@@ -1,0 +1,85 @@
+import Telemetry
+
+extension OTLPWriter {
+    /// All attributes of a set as repeated KeyValue fields.
+    func writeAttributes(_ batch: borrowing RecordBatch, _ set: SetIndex, tag: UInt32, _ output: inout ByteColumn) {
+        for index in batch.range(of: set) {
+            let attribute = batch.attributes[index]
+            if attribute.flags.contains(.edited) {
+                writeEdited(batch, attribute, tag: tag, &output)
+            } else {
+                output.appendField(tag: tag, body[range(attribute.raw)])
+            }
+        }
+    }
+
+    private func writeEdited(
+        _ batch: borrowing RecordBatch, _ attribute: AttributeRecord, tag: UInt32, _ output: inout ByteColumn
+    ) {
+        let key = batch.text(attribute.key)
+        let open = output.beginMessage(tag: tag, guess: key.count + 8 + OTLPWriter.contentLength(attribute))
+        if !key.isEmpty { output.appendField(tag: 0x0A, key) }
+        if attribute.kind == .other {
+            copyFields(of: attribute.raw, where: { $0 != 0x0A }, &output)
+        } else {
+            if attribute.kind != .empty {
+                writeValue(batch, tag: 0x12, attribute.kind, attribute.payload, &output)
+            }
+            if attribute.flags.contains(.hasUnknownFields) {
+                copyFields(of: attribute.raw, where: { $0 != 0x0A && $0 != 0x12 }, &output)
+            }
+        }
+        output.endMessage(open)
+    }
+
+    private func copyFields(of raw: TextRef, where isWanted: (UInt32) -> Bool, _ output: inout ByteColumn) {
+        var cursor = WireCursor(body, range(raw))
+        while let field = cursor.nextField() {
+            if isWanted(field.tag) { output.append(body[field.whole]) }
+        }
+    }
+
+    /// An AnyValue field.
+    func writeValue(
+        _ batch: borrowing RecordBatch, tag: UInt32, _ kind: ValueKind, _ payload: UInt64, _ output: inout ByteColumn
+    ) {
+        let reference = TextRef(
+            offset: UInt32(truncatingIfNeeded: payload), length: UInt32(truncatingIfNeeded: payload >> 32))
+        output.appendVarint(UInt64(tag))
+        switch kind {
+        case .empty, .other: output.appendVarint(0)
+        case .bool:
+            output.appendVarint(2)
+            output.append(0x10)
+            output.append(payload == 0 ? 0 : 1)
+        case .int:
+            output.appendVarint(UInt64(1 + WireSize.varint(payload)))
+            output.append(0x18)
+            output.appendVarint(payload)
+        case .double:
+            output.appendVarint(9)
+            output.append(0x21)
+            output.append(littleEndian: payload)
+        case .string, .array, .map, .bytes:
+            let content = batch.text(reference)
+            output.appendVarint(UInt64(WireSize.field(content.count)))
+            output.appendField(tag: OTLPWriter.memberTag(kind), content)
+        }
+    }
+
+    static func memberTag(_ kind: ValueKind) -> UInt32 {
+        switch kind {
+        case .array: 0x2A
+        case .map: 0x32
+        case .bytes: 0x3A
+        default: 0x0A
+        }
+    }
+
+    private static func contentLength(_ attribute: AttributeRecord) -> Int {
+        switch attribute.kind {
+        case .string, .array, .map, .bytes: Int(attribute.text.length) + 4
+        default: 8
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import Telemetry
+
+extension OTLPWriter {
+    func writeSpan(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ output: inout ByteColumn) {
+        let open = output.beginMessage(tag: 0x12, guess: Int(span.raw.length))
+        var due = span.edits
+        var nextEvent = Int(span.events.start)
+        var nextLink = Int(span.links.start)
+        var cursor = WireCursor(body, range(span.raw))
+        while let field = cursor.nextField() {
+            switch field.tag {
+            case 0x4A where span.edits.contains(.attributes):
+                if due.remove(.attributes) != nil { writeAttributes(batch, span.set, tag: 0x4A, &output) }
+            case 0x5A where span.edits.contains(.events):
+                writeEvent(batch, batch.events[nextEvent], field, &output)
+                nextEvent += 1
+            case 0x6A where span.edits.contains(.links):
+                writeLink(batch, batch.links[nextLink], field, &output)
+                nextLink += 1
+            case 0x2A where span.edits.contains(.name):
+                if due.remove(.name) != nil { output.appendField(tag: 0x2A, batch.text(span.name)) }
+            case 0x1A where span.edits.contains(.traceState):
+                if due.remove(.traceState) != nil { output.appendField(tag: 0x1A, batch.text(span.traceState)) }
+            case 0x7A where span.edits.contains(.status):
+                if due.remove(.status) != nil { writeStatus(batch, span, &output) }
+            default: output.append(body[field.whole])
+            }
+        }
+        // What the received span did not have at all.
+        if due.contains(.attributes) { writeAttributes(batch, span.set, tag: 0x4A, &output) }
+        if due.contains(.name) { output.appendField(tag: 0x2A, batch.text(span.name)) }
+        if due.contains(.traceState) && !span.traceState.isEmpty {
+            output.appendField(tag: 0x1A, batch.text(span.traceState))
+        }
+        if due.contains(.status) { writeStatus(batch, span, &output) }
+        output.endMessage(open)
+    }
+
+    /// One Status from all occurrences, with the span's message in place of theirs.
+    private func writeStatus(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ output: inout ByteColumn) {
+        let open = output.beginMessage(tag: 0x7A, guess: Int(span.statusMessage.length) + 4)
+        var outer = WireCursor(body, range(span.raw))
+        while let occurrence = outer.nextField() {
+            guard occurrence.tag == 0x7A else { continue }
+            var inner = WireCursor(body, occurrence.content)
+            while let field = inner.nextField() {
+                if field.tag != 0x12 { output.append(body[field.whole]) }
+            }
+        }
+        if !span.statusMessage.isEmpty { output.appendField(tag: 0x12, batch.text(span.statusMessage)) }
+        output.endMessage(open)
+    }
+
+    private func writeEvent(
+        _ batch: borrowing RecordBatch, _ event: EventRecord, _ field: WireField, _ output: inout ByteColumn
+    ) {
+        if event.edits.contains(.removed) { return }
+        if event.edits.isEmpty {
+            output.append(body[field.whole])
+            return
+        }
+        let open = output.beginMessage(tag: 0x5A, guess: Int(event.raw.length))
+        var due = event.edits
+        var cursor = WireCursor(body, field.content)
+        while let part = cursor.nextField() {
+            switch part.tag {
+            case 0x1A where event.edits.contains(.attributes):
+                if due.remove(.attributes) != nil { writeAttributes(batch, event.set, tag: 0x1A, &output) }
+            case 0x12 where event.edits.contains(.name):
+                if due.remove(.name) != nil { output.appendField(tag: 0x12, batch.text(event.name)) }
+            default: output.append(body[part.whole])
+            }
+        }
+        if due.contains(.attributes) { writeAttributes(batch, event.set, tag: 0x1A, &output) }
+        if due.contains(.name) { output.appendField(tag: 0x12, batch.text(event.name)) }
+        output.endMessage(open)
+    }
+
+    private func writeLink(
+        _ batch: borrowing RecordBatch, _ link: LinkRecord, _ field: WireField, _ output: inout ByteColumn
+    ) {
+        if link.edits.contains(.removed) { return }
+        if link.edits.isEmpty {
+            output.append(body[field.whole])
+        } else {
+            writeWithAttributes(batch, field, tag: 0x6A, set: link.set, attributes: 0x22, &output)
+        }
+    }
+
+    func writeLog(_ batch: borrowing RecordBatch, _ log: LogRecord, _ output: inout ByteColumn) {
+        let open = output.beginMessage(tag: 0x12, guess: Int(log.raw.length))
+        var due = log.edits
+        var cursor = WireCursor(body, range(log.raw))
+        while let field = cursor.nextField() {
+            switch field.tag {
+            case 0x32 where log.edits.contains(.attributes):
+                if due.remove(.attributes) != nil { writeAttributes(batch, log.set, tag: 0x32, &output) }
+            case 0x2A where log.edits.contains(.body):
+                if due.remove(.body) != nil { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
+            default: output.append(body[field.whole])
+            }
+        }
+        if due.contains(.attributes) { writeAttributes(batch, log.set, tag: 0x32, &output) }
+        if due.contains(.body) { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
+        output.endMessage(open)
+    }
+
+    func writeMetric(_ batch: borrowing RecordBatch, _ metric: MetricRecord, _ output: inout ByteColumn) {
+        let open = output.beginMessage(tag: 0x12, guess: Int(metric.raw.length))
+        var due = metric.edits
+        var nextPoint = Int(metric.points.start)
+        var cursor = WireCursor(body, range(metric.raw))
+        while let field = cursor.nextField() {
+            if field.tag == 0x62 && metric.edits.contains(.attributes) {
+                if due.remove(.attributes) != nil { writeAttributes(batch, metric.set, tag: 0x62, &output) }
+            } else if MetricShape.kind(ofTag: field.tag) != nil && metric.edits.contains(.points) {
+                writeData(batch, metric, field, &nextPoint, &output)
+            } else {
+                output.append(body[field.whole])
+            }
+        }
+        if due.contains(.attributes) { writeAttributes(batch, metric.set, tag: 0x62, &output) }
+        output.endMessage(open)
+    }
+
+    /// A Gauge, Sum, … message whose points changed.
+    private func writeData(
+        _ batch: borrowing RecordBatch, _ metric: MetricRecord, _ data: WireField, _ nextPoint: inout Int,
+        _ output: inout ByteColumn
+    ) {
+        let open = output.beginMessage(tag: data.tag, guess: data.content.count)
+        var cursor = WireCursor(body, data.content)
+        while let field = cursor.nextField() {
+            guard field.tag == 0x0A else {
+                output.append(body[field.whole])
+                continue
+            }
+            let point = batch.points[nextPoint]
+            nextPoint += 1
+            if point.edits.contains(.removed) { continue }
+            if point.edits.isEmpty {
+                output.append(body[field.whole])
+            } else {
+                let attributes = MetricShape.attributesTag(metric.kind)
+                writeWithAttributes(batch, field, tag: 0x0A, set: point.set, attributes: attributes, &output)
+            }
+        }
+        output.endMessage(open)
+    }
+
+    /// A message of which only the attributes changed.
+    private func writeWithAttributes(
+        _ batch: borrowing RecordBatch, _ field: WireField, tag: UInt32, set: SetIndex, attributes: UInt32,
+        _ output: inout ByteColumn
+    ) {
+        let open = output.beginMessage(tag: tag, guess: field.content.count)
+        var isDue = true
+        var cursor = WireCursor(body, field.content)
+        while let part = cursor.nextField() {
+            if part.tag != attributes {
+                output.append(body[part.whole])
+            } else if isDue {
+                writeAttributes(batch, set, tag: attributes, &output)
+                isDue = false
+            }
+        }
+        if isDue { writeAttributes(batch, set, tag: attributes, &output) }
+        output.endMessage(open)
+    }
+}

@@ -1,0 +1,50 @@
+package import Telemetry
+
+/// What a processor gets when the gateway is built: interning keys, registering its metrics.
+package struct ProcessorBuild {
+    /// Keys that the decoder shall resolve. Frozen once all components exist.
+    package var keys: KeyTable.Builder
+    package let metrics: SelfMetrics
+    /// `type/name` as in the file.
+    package let id: String
+    /// `traces/name` as in the file.
+    package let pipeline: String
+    package let signal: Signal
+
+    package init(keys: KeyTable.Builder, metrics: SelfMetrics, id: String, pipeline: String, signal: Signal) {
+        self.keys = keys
+        self.metrics = metrics
+        self.id = id
+        self.pipeline = pipeline
+        self.signal = signal
+    }
+
+    /// Labels that every metric of this processor carries.
+    package var labels: [(name: String, value: String)] { [("processor", id), ("pipeline", pipeline)] }
+}
+
+/// What an exporter gets when the gateway is built.
+package struct ExporterBuild: Sendable {
+    package let metrics: SelfMetrics
+    /// `type/name` as in the file.
+    package let id: String
+    /// Folder for what the exporter keeps when its path is relative and nothing else is said.
+    package let dataDirectory: String
+    /// Writes one line to the gateway's log: level ("debug", "info", "warn", "error") and message.
+    package let log: @Sendable (_ level: LogLevel, _ message: String) -> Void
+
+    package init(
+        metrics: SelfMetrics, id: String, dataDirectory: String,
+        log: @escaping @Sendable (_ level: LogLevel, _ message: String) -> Void
+    ) {
+        self.metrics = metrics
+        self.id = id
+        self.dataDirectory = dataDirectory
+        self.log = log
+    }
+}
+
+/// Severity of a line in the gateway's own log.
+package enum LogLevel: String, Sendable, CaseIterable {
+    case debug, info, warn, error
+}

@@ -1,0 +1,47 @@
+package import Telemetry
+
+/// Where data leaves: a file, a backend, a database. The exporter helper owns queue, batching, retry and accounting;
+/// an exporter only knows how to deliver one batch and how to read the answer.
+package protocol Exporter: Sendable {
+    /// Opens what the exporter needs. Throws `ExporterStartFailure` when the configuration cannot work.
+    func start() async throws
+    /// Delivers one batch. Called by at most `maxConcurrency` tasks at once. Never throws: the outcome tells.
+    func export(_ batch: ExportBatch) async -> ExportOutcome
+    /// Flushes and closes. Safe to call twice and without `start`.
+    func shutdown() async
+    /// How many `export` calls may run at once, whatever `num_consumers` says; 1 for exporters with one writer.
+    var maxConcurrency: Int { get }
+}
+
+/// What one delivery carries: the protobuf bytes of one `Export…ServiceRequest`.
+package struct ExportBatch: Sendable {
+    package var signal: Signal
+    package var itemCount: Int
+    package var bytes: [UInt8]
+    package var tenant: String
+
+    package init(signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "") {
+        self.signal = signal
+        self.itemCount = itemCount
+        self.bytes = bytes
+        self.tenant = tenant
+    }
+}
+
+/// How a delivery ended. The exporter decides, the helper acts.
+package enum ExportOutcome: Sendable, Equatable {
+    case delivered
+    /// The backend took the batch but for `rejected` records; they are not sent again.
+    case partial(rejected: Int, message: String)
+    /// A passing problem; the hint is the backend's own (Retry-After).
+    case retry(reason: String, after: Duration?)
+    /// Sending it again would not help; the batch is dropped and counted.
+    case permanent(reason: String)
+}
+
+/// The exporter cannot start: says what to change.
+package struct ExporterStartFailure: Error, CustomStringConvertible {
+    package var description: String
+
+    package init(_ description: String) { self.description = description }
+}

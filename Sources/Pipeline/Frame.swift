@@ -1,0 +1,62 @@
+package import Telemetry
+
+/// The unit that a journal stores and an exporter's cursor reads: the protobuf bytes of one
+/// `Export…ServiceRequest` and what must be known about them without decoding.
+///
+/// The request message is a single repeated field, so the bytes of several frames of one signal, one after the
+/// other, are again a valid request: batching is concatenation.
+package struct Frame: Sendable, Equatable {
+    package var header: FrameHeader
+    /// Immutable after creation; shared by every exporter.
+    package var bytes: [UInt8]
+
+    package init(header: FrameHeader, bytes: [UInt8]) {
+        self.header = header
+        self.bytes = bytes
+    }
+}
+
+/// Facts about a frame that travel with its bytes.
+package struct FrameHeader: Sendable, Equatable {
+    package var signal: Signal
+    /// Spans, log records or metric points in the frame.
+    package var itemCount: UInt32
+    /// Earliest record time in the frame, Unix nanoseconds, 0 when no record has one.
+    package var minTime: UInt64
+    /// Latest record time in the frame, Unix nanoseconds.
+    package var maxTime: UInt64
+    /// Authenticated tenant, empty when there is none. At most 255 bytes of UTF-8.
+    package var tenant: String
+
+    package init(signal: Signal, itemCount: UInt32, minTime: UInt64 = 0, maxTime: UInt64 = 0, tenant: String = "") {
+        self.signal = signal
+        self.itemCount = itemCount
+        self.minTime = minTime
+        self.maxTime = maxTime
+        self.tenant = tenant
+    }
+}
+
+/// Place of a frame in one journal: counts items (spans, records, points) appended before it since the journal
+/// was created, so that a gap tells exactly how many items are missing.
+package struct Sequence: Sendable, Hashable, Comparable {
+    package var value: UInt64
+
+    package init(_ value: UInt64) { self.value = value }
+
+    package static func < (left: Sequence, right: Sequence) -> Bool { left.value < right.value }
+}
+
+/// A frame as read back from a journal.
+package struct StoredFrame: Sendable {
+    package var sequence: Sequence
+    package var frame: Frame
+
+    package init(sequence: Sequence, frame: Frame) {
+        self.sequence = sequence
+        self.frame = frame
+    }
+
+    /// Sequence of the frame that follows this one.
+    package var end: Sequence { Sequence(sequence.value &+ UInt64(frame.header.itemCount)) }
+}

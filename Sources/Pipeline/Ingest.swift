@@ -1,0 +1,46 @@
+package import Telemetry
+
+/// Encoding of an OTLP/HTTP request, and so of its answer.
+package enum WireEncoding: Sendable {
+    case protobuf
+    case json
+}
+
+/// One received request, already authenticated, inflated and within its size caps.
+package struct IngestRequest {
+    package var signal: Signal
+    package var encoding: WireEncoding
+    /// The plain request body. Valid only until `Ingest.ingest` returns.
+    package var body: UnsafeRawBufferPointer
+    /// Authenticated tenant, empty when there is none.
+    package var tenant: String
+
+    package init(signal: Signal, encoding: WireEncoding, body: UnsafeRawBufferPointer, tenant: String = "") {
+        self.signal = signal
+        self.encoding = encoding
+        self.body = body
+        self.tenant = tenant
+    }
+}
+
+/// What the receiver answers to the sender.
+package enum IngestReply: Sendable, Equatable {
+    /// All of it is as safe as the pipeline promises.
+    case accepted
+    /// The request is accepted but for `rejected` records; `message` says why. Zero rejected with a message is a warning.
+    case partial(rejected: Int64, message: String)
+    /// The request can never be accepted as it is (HTTP 400).
+    case invalid(message: String)
+    /// A passing problem (HTTP 503): try again after the hint.
+    case unavailable(message: String, retryAfter: Duration)
+}
+
+/// Where receivers hand their requests: decode, processor chain, journal.
+package protocol Ingest: Sendable {
+    /// Signals that at least one pipeline takes; a receiver answers 404 for the others.
+    func accepts(_ signal: Signal) -> Bool
+
+    /// Runs to completion on the calling thread as far as the journal append. `reply` runs exactly once, possibly
+    /// later and on another thread, and must not block.
+    func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void)
+}

@@ -1,0 +1,98 @@
+import Telemetry
+
+/// Reads the protobuf fields of nested values. Total: what is no field ends the reading and sets `isBroken`.
+struct NestedFields {
+    /// One field.
+    struct Field {
+        /// Field number and wire type.
+        var tag: UInt64
+        /// From the tag to behind the value.
+        var start: Int
+        var end: Int
+        /// Content of a length-delimited field; empty for others.
+        var content: Range<Int>
+        /// Value of a varint or fixed field.
+        var number: UInt64
+    }
+
+    let bytes: ByteCursor
+    private var index = 0
+    private(set) var isBroken = false
+
+    init(_ text: Text) { bytes = ByteCursor(text) }
+
+    mutating func next() -> Field? {
+        guard index < bytes.count, !isBroken else { return nil }
+        let start = index
+        guard let tag = varint(), tag >= 8 else { return fail() }
+        switch tag & 7 {
+        case 0:
+            guard let number = varint() else { return fail() }
+            return Field(tag: tag, start: start, end: index, content: index..<index, number: number)
+        case 2:
+            guard let length = varint(), length <= UInt64(bytes.count - index) else { return fail() }
+            let content = index..<index + Int(length)
+            index = content.upperBound
+            return Field(tag: tag, start: start, end: index, content: content, number: 0)
+        case 1, 5:
+            let width = tag & 7 == 1 ? 8 : 4
+            guard bytes.count - index >= width else { return fail() }
+            var number: UInt64 = 0
+            for offset in 0..<width { number |= UInt64(bytes[index + offset]) << UInt64(8 * offset) }
+            index += width
+            return Field(tag: tag, start: start, end: index, content: index..<index, number: number)
+        default:
+            // Groups: the schema has none, so nobody can say what is inside.
+            return fail()
+        }
+    }
+
+    private mutating func fail() -> Field? {
+        isBroken = true
+        return nil
+    }
+
+    private mutating func varint() -> UInt64? {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while index < bytes.count, shift < 64 {
+            let byte = bytes[index]
+            index += 1
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+            shift += 7
+        }
+        return nil
+    }
+}
+
+extension ByteColumn {
+    /// A protobuf varint.
+    mutating func appendNestedVarint(_ value: Int) {
+        var value = UInt64(truncatingIfNeeded: value)
+        while value >= 0x80 {
+            append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: value))
+    }
+
+    /// Puts `prefix`, the tag and the length of what follows in front of the bytes from `mark` to the end.
+    mutating func frame(from mark: Int, prefix: Text, tag: UInt8) {
+        let length = count - mark
+        var width = 1
+        while length >> (7 * width) != 0 { width += 1 }
+        let room = prefix.count + 1 + width
+        shift(from: mark, by: room)
+        // The gap holds stale bytes until here.
+        prefix.bytes.withMemoryRebound(to: UInt8.self) { source in
+            for (offset, byte) in source.enumerated() { self[mark + offset] = byte }
+        }
+        self[mark + prefix.count] = tag
+        var rest = length
+        for offset in 0..<width {
+            self[mark + prefix.count + 1 + offset] = UInt8(rest & 0x7F) | (offset + 1 < width ? 0x80 : 0)
+            rest >>= 7
+        }
+    }
+}

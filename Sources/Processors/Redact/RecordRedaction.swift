@@ -1,0 +1,232 @@
+import Telemetry
+
+/// The walk over a batch.
+extension RedactionPolicy {
+    func redact(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        if state.table !== batch.keys {
+            state.table = batch.keys
+            state.keyVerdicts.removeAll(keepingCapacity: true)
+        }
+        for index in batch.sets.indices {
+            if isGone(batch.sets[index], batch) { continue }
+            redact(SetIndex(index), &batch, &state)
+        }
+        switch batch.signal {
+        case .traces: redactSpans(&batch, &state)
+        case .logs: redactLogs(&batch, &state)
+        case .metrics: break
+        }
+    }
+
+    /// Whether the owner of a set was taken out by an earlier step and will not be written.
+    private func isGone(_ set: AttributeSet, _ batch: borrowing RecordBatch) -> Bool {
+        switch set.kind {
+        case .span: batch.isRemoved(span: Int(set.owner))
+        case .log: batch.isRemoved(log: Int(set.owner))
+        default: false
+        }
+    }
+
+    // MARK: Records
+
+    private func redactSpans(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            let span = batch.spans[index]
+            if let text = redacted(span.name, &batch, &state) { batch.setName(text, ofSpan: index) }
+            if let text = redacted(span.statusMessage, &batch, &state) { batch.setStatusMessage(text, ofSpan: index) }
+        }
+        for index in batch.events.indices {
+            let event = batch.events[index]
+            if let text = redacted(event.name, &batch, &state) { batch.setName(text, ofEvent: index) }
+        }
+    }
+
+    private func redactLogs(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        for index in batch.logs.indices where !batch.isRemoved(log: index) {
+            let log = batch.logs[index]
+            if let text = redacted(log.eventName, &batch, &state) {
+                batch.logs[index].eventName = text
+                batch.markLog(index, .name)
+            }
+            redactBody(index, log, &batch, &state)
+        }
+    }
+
+    private func redactBody(
+        _ index: Int, _ log: LogRecord, _ batch: inout RecordBatch, _ state: inout RedactionState
+    ) {
+        begin(&state)
+        switch log.body {
+        case .string(let reference):
+            let value = batch.text(reference)
+            if !text.allowedValues.isEmpty, text.isAllowed(value, state) { return }
+            guard let new = redacted(reference, &batch, &state) else { return }
+            state.summary.masked = 1
+            note(.masked, Text("body"), &state)
+            batch.setBody(.string(new), ofLog: index)
+        case .bytes(let reference):
+            guard batch.text(reference).isValidUTF8, let new = redacted(reference, &batch, &state) else { return }
+            state.summary.masked = 1
+            note(.masked, Text("body"), &state)
+            batch.setBody(.bytes(new), ofLog: index)
+        case .array(let reference), .map(let reference):
+            let isMap = log.bodyKind == .map
+            state.output.removeAll()
+            switch redactNested(batch.text(reference), isMap: isMap, .body, &state) {
+            case .clean, .removed: break
+            case .changed:
+                let new = batch.addText(state.output.text)
+                batch.setBody(isMap ? .map(new) : .array(new), ofLog: index)
+            case .withheld:
+                batch.setBody(.string(withheld(&batch, &state)), ofLog: index)
+            }
+        case .int, .double, .bool:
+            guard redactsAllTypes, let new = redactedNumber(log.body, &batch, &state) else { return }
+            state.summary.masked = 1
+            batch.setBody(.string(new), ofLog: index)
+        case .empty, .other: return
+        }
+        summarize(log.set, bodyKeys, &batch, &state)
+    }
+
+    /// The new text of a field, nil when nothing was found in it.
+    private func redacted(
+        _ reference: TextRef, _ batch: inout RecordBatch, _ state: inout RedactionState
+    ) -> TextRef? {
+        guard !reference.isEmpty else { return nil }
+        state.output.removeAll()
+        let old = batch.text(reference)
+        guard text.redact(old, &state) else { return nil }
+        if !text.allowedValues.isEmpty, text.isAllowed(old, state) { return nil }
+        return batch.addText(state.output.text)
+    }
+
+    private func redactedNumber(
+        _ value: AttributeValue, _ batch: inout RecordBatch, _ state: inout RedactionState
+    ) -> TextRef? {
+        var digits = ByteColumn()
+        switch value {
+        case .int(let number): digits.appendDecimal(number)
+        case .double(let number): digits.append(string: number.description)
+        case .bool(let flag): digits.append(flag ? "true" : "false")
+        default: return nil
+        }
+        state.output.removeAll()
+        guard !text.isAllowed(digits.text, state), text.redact(digits.text, &state) else { return nil }
+        return batch.addText(state.output.text)
+    }
+
+    private func withheld(_ batch: inout RecordBatch, _ state: inout RedactionState) -> TextRef {
+        state.counts[Int(MatchTag.tooDeep.rawValue)] += 1
+        return batch.addText(Text("[REDACTED:TOO_DEEP]"))
+    }
+
+    // MARK: Attribute sets
+
+    private func begin(_ state: inout RedactionState) {
+        state.summary = SummaryCounts()
+        state.names.removeAll()
+        state.path.removeAll()
+    }
+
+    private func redact(_ set: SetIndex, _ batch: inout RecordBatch, _ state: inout RedactionState) {
+        begin(&state)
+        var index = batch.range(of: set).lowerBound
+        while index < batch.range(of: set).upperBound {
+            let attribute = batch.attributes[index]
+            let key = batch.text(attribute.key)
+            if isIgnored(attribute.keyID, key, state) {
+                state.summary.ignored += 1
+            } else if !isAllowed(attribute.keyID) {
+                state.summary.redacted += 1
+                note(.redacted, key, &state)
+                batch.remove(at: index, from: set)
+                continue
+            } else {
+                redact(attribute, at: index, in: set, &batch, &state)
+            }
+            index += 1
+        }
+        summarize(set, attributeKeys, &batch, &state)
+    }
+
+    private func redact(
+        _ attribute: AttributeRecord, at index: Int, in set: SetIndex, _ batch: inout RecordBatch,
+        _ state: inout RedactionState
+    ) {
+        let key = batch.text(attribute.key)
+        state.output.removeAll()
+        if !text.allowedValues.isEmpty, isAllowedValue(attribute, batch, state) {
+            state.summary.allowed += 1
+            note(.allowed, key, &state)
+            return
+        }
+        if isBlocked(attribute.keyID, key, &state) {
+            text.mask.append(.blockedKey, scalarText(attribute, batch), to: &state.output)
+            state.counts[Int(MatchTag.blockedKey.rawValue)] += 1
+            mask(index, .string(batch.addText(state.output.text)), set, &batch, &state)
+            return
+        }
+        if let value = redactedValue(attribute, &batch, &state) {
+            mask(index, value, set, &batch, &state)
+        } else if attribute.kind == .string, labelsSecret(batch.text(attribute.key), batch.text(attribute.text)) {
+            state.output.removeAll()
+            text.mask.append(Detector.awsKey.tag, batch.text(attribute.text), to: &state.output)
+            state.counts[Int(Detector.awsKey.tag.rawValue)] += 1
+            mask(index, .string(batch.addText(state.output.text)), set, &batch, &state)
+        }
+        // Keys of the table are names that the configuration chose.
+        if attribute.keyID == .unknown, let new = redacted(attribute.key, &batch, &state) {
+            batch.attributes[index].key = new
+            batch.attributes[index].flags.insert(.edited)
+            batch.markEdited(set)
+        }
+    }
+
+    private func mask(
+        _ index: Int, _ value: AttributeValue, _ set: SetIndex, _ batch: inout RecordBatch,
+        _ state: inout RedactionState
+    ) {
+        state.summary.masked = max(state.summary.masked, 1)
+        note(.masked, batch.text(batch.attributes[index].key), &state)
+        batch.setValue(value, at: index, in: set)
+    }
+
+    /// The new value of an attribute, nil when nothing was found in it.
+    private func redactedValue(
+        _ attribute: AttributeRecord, _ batch: inout RecordBatch, _ state: inout RedactionState
+    ) -> AttributeValue? {
+        switch attribute.kind {
+        case .string:
+            guard let new = redacted(attribute.text, &batch, &state) else { return nil }
+            return .string(new)
+        case .bytes:
+            guard batch.text(attribute.text).isValidUTF8, let new = redacted(attribute.text, &batch, &state) else {
+                return nil
+            }
+            return .bytes(new)
+        case .array, .map:
+            switch redactNested(batch.text(attribute.text), isMap: attribute.kind == .map, .attribute, &state) {
+            case .clean, .removed: return nil
+            case .withheld: return .string(withheld(&batch, &state))
+            case .changed:
+                let new = batch.addText(state.output.text)
+                return attribute.kind == .map ? .map(new) : .array(new)
+            }
+        case .int, .double, .bool:
+            guard redactsAllTypes, let new = redactedNumber(attribute.value, &batch, &state) else { return nil }
+            return .string(new)
+        case .empty, .other: return nil
+        }
+    }
+
+    private func isAllowedValue(
+        _ attribute: AttributeRecord, _ batch: borrowing RecordBatch, _ state: borrowing RedactionState
+    ) -> Bool {
+        attribute.kind == .string && text.isAllowed(batch.text(attribute.text), state)
+    }
+
+    private func scalarText(_ attribute: AttributeRecord, _ batch: borrowing RecordBatch) -> Text {
+        attribute.kind == .string ? batch.text(attribute.text) : .empty
+    }
+}

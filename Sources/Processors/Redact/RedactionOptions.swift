@@ -1,0 +1,112 @@
+package import Configuration
+
+/// How much the processor writes about its own work into the attributes it changed.
+package enum RedactionSummary: String, CaseIterable, Sendable {
+    case silent
+    case info
+    case debug
+}
+
+/// Options of the `redaction` processor: the Collector's, and `detectors`.
+package struct RedactionOptions: ComponentOptions {
+    package var allowAllKeys: Bool
+    package var allowedKeys: [String]
+    package var ignoredKeys: [String]
+    package var ignoredKeyPatterns: [CompiledPattern]
+    package var blockedKeyPatterns: [CompiledPattern]
+    package var blockedValues: [CompiledPattern]
+    package var allowedValues: [CompiledPattern]
+    package var redactAllTypes: Bool
+    package var hashFunction: HashFunction
+    package var hmacKey: Secret?
+    package var summary: RedactionSummary
+    package var detectors: DetectorSet
+
+    package init(_ settings: inout Settings) {
+        allowAllKeys = settings.bool(
+            "allow_all_keys", default: false,
+            "Keeps attributes whatever their key. When false, attributes not in `allowed_keys` are removed.")
+        allowedKeys = settings.strings(
+            "allowed_keys", default: [],
+            "Attribute keys that are kept. Empty with `allow_all_keys: false` removes every attribute.")
+        ignoredKeys = settings.strings(
+            "ignored_keys", default: [], "Attribute keys that pass without being looked at.")
+        ignoredKeyPatterns = settings.patterns(
+            "ignored_key_patterns", "Regular expressions of keys that pass without being looked at.")
+        blockedKeyPatterns = settings.patterns(
+            "blocked_key_patterns", "Regular expressions of keys whose values are masked whole.")
+        blockedValues = settings.patterns(
+            "blocked_values", "Regular expressions; what they match in values is masked.")
+        allowedValues = settings.patterns(
+            "allowed_values", "Regular expressions; values that match are never masked.")
+        redactAllTypes = settings.bool(
+            "redact_all_types", default: false, "Also searches numbers and booleans, as their text.")
+        hashFunction = settings.choice(
+            "hash_function", default: HashFunction.none,
+            "Writes a hash of what was masked instead of asterisks; the hmac functions need `hmac_key`.")
+        hmacKey = settings.secret("hmac_key", "Key of hmac-sha256 and hmac-sha512.")
+        summary = settings.choice(
+            "summary", default: RedactionSummary.silent,
+            "Adds attributes that count (`info`) and name (`debug`) what was removed and masked.")
+        detectors = RedactionOptions.readDetectors(&settings)
+        settings.accepted("url_sanitizer", "URLs are not generalised; blocked_values can mask parts of them")
+        settings.accepted("db_sanitizer", "queries are not rewritten; blocked_values can mask parts of them")
+        if hashFunction.isKeyed, hmacKey?.reveal().isEmpty ?? true {
+            settings.problem("\(hashFunction.rawValue) needs a key: set hmac_key", at: "hash_function")
+        }
+    }
+
+    /// `all`, or a list of names.
+    private static func readDetectors(_ settings: inout Settings) -> DetectorSet {
+        let names = Detector.allCases.map(\.rawValue)
+        let value = settings.value(
+            "detectors",
+            "Built-in detectors: `all`, or a list of \(names.joined(separator: ", ")). None when absent.")
+        var wanted: [String] = []
+        switch value {
+        case nil, .null: return []
+        case .string("all"): return .all
+        case .string("none"): return []
+        case .string(let name): wanted = [name]
+        case .list(let entries):
+            for entry in entries {
+                guard case .string(let name) = entry else {
+                    settings.problem("detectors are named by strings, such as email", at: "detectors")
+                    continue
+                }
+                wanted.append(name)
+            }
+        default: settings.problem("expects `all` or a list of detector names", at: "detectors")
+        }
+        var found: DetectorSet = []
+        for name in wanted {
+            if name == "all" {
+                found = .all
+            } else if let detector = Detector(rawValue: name) {
+                found.insert(DetectorSet(detector))
+            } else {
+                settings.problem(
+                    "there is no detector \(name); write all, or some of \(names.joined(separator: ", "))",
+                    at: "detectors")
+            }
+        }
+        return found
+    }
+}
+
+extension Settings {
+    /// A list of regular expressions, compiled; each bad one is a problem with PCRE2's words.
+    package mutating func patterns(_ key: String, _ sentence: String) -> [CompiledPattern] {
+        strings(key, default: [], sentence).compactMap { pattern(of: $0, at: key) }
+    }
+
+    /// Compiles one expression that was read from `key`.
+    package mutating func pattern(of text: String, at key: String) -> CompiledPattern? {
+        do throws(PatternProblem) {
+            return try CompiledPattern(text)
+        } catch {
+            problem("\(text) is not a regular expression: \(error.message)", at: key)
+            return nil
+        }
+    }
+}

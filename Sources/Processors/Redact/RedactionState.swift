@@ -1,0 +1,99 @@
+import Synchronization
+import Telemetry
+
+/// Working memory of one redaction run; kept between runs so that clean requests allocate nothing.
+struct RedactionState: ~Copyable {
+    var matcher = PatternMatcher()
+    /// Finds in the views that are being looked at, outermost first, each run in coordinates of its view.
+    var raw = Column<Match>()
+    /// Finds in coordinates of the value that will be rewritten.
+    var hits = Column<Match>()
+    /// Open JSON containers of the texts being walked: 1 for an object, 0 for an array.
+    var containers = Column<UInt8>()
+    /// Decoded strings by nesting.
+    let levels: [DecodedText] = (0..<TextLimits.depth).map { _ in DecodedText() }
+    /// The value being rewritten.
+    var output = ByteColumn()
+    /// Finds by tag since the run began.
+    var counts = [Int](repeating: 0, count: 64)
+    /// Whether `blocked_key_patterns` hit a known key: 0 unknown, 1 no, 2 yes. Good for one key table.
+    var keyVerdicts: [UInt8] = []
+    /// The key table of the batch in hand.
+    var table = KeyTable.empty
+    /// Attributes that the current set lost, had masked, allowed or ignored.
+    var summary = SummaryCounts()
+    /// Names for the `debug` summary, by `SummaryKind`, each followed by a zero byte.
+    var names = ByteColumn()
+    /// Path to the nested value being walked, for the `debug` summary.
+    var path = ByteColumn()
+
+    /// Most bytes of a buffer that are kept from one run to the next.
+    static let keptBytes = 1 << 20
+
+    mutating func finish() {
+        raw.removeAll()
+        hits.removeAll()
+        containers.removeAll()
+        output.removeAll()
+        output.shrink(to: RedactionState.keptBytes)
+        for level in levels { level.shrink() }
+    }
+}
+
+/// Bounds on what is looked into. Beyond them text is withheld, never let through unseen.
+enum TextLimits {
+    /// Strings inside strings that are decoded.
+    static let depth = 8
+    /// Bytes of one string that are decoded.
+    static let decodedBytes = 16 << 20
+    /// Open JSON containers; deeper text is not taken for JSON but scanned as plain text.
+    static let containers = 4_096
+    /// AnyValue messages inside each other.
+    static let values = 64
+}
+
+/// A string with its escapes resolved, and where each byte came from.
+final class DecodedText {
+    var bytes = ByteColumn()
+    /// For each byte, and for the end, the offset in the value that is being redacted.
+    var origins = Column<UInt32>()
+
+    func shrink() {
+        if bytes.capacity > RedactionState.keptBytes { bytes = ByteColumn() }
+        if origins.footprint > 4 * RedactionState.keptBytes { origins = Column() }
+    }
+}
+
+/// Attributes of one set by fate.
+struct SummaryCounts {
+    var redacted = 0
+    var masked = 0
+    var allowed = 0
+    var ignored = 0
+
+    var isEmpty: Bool { redacted | masked | allowed | ignored == 0 }
+}
+
+/// One run's memory, handed from thread to thread by the pool.
+// Used by one `process` call at a time: the pool gives it out under its lock and gets it back when the call ends.
+final class RedactionScratch: @unchecked Sendable {
+    var state = RedactionState()
+}
+
+/// A few scratch memories for all event loops.
+final class RedactionPool: Sendable {
+    private let idle = Mutex<[RedactionScratch]>([])
+
+    /// Most memories kept idle.
+    static let limit = 16
+
+    func take() -> RedactionScratch {
+        idle.withLock { $0.popLast() } ?? RedactionScratch()
+    }
+
+    func give(_ scratch: RedactionScratch) {
+        idle.withLock { all in
+            if all.count < RedactionPool.limit { all.append(scratch) }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+import Telemetry
+
+/// Finds what must be masked in one text, and writes the text anew.
+///
+/// A text may be JSON, and its strings may be JSON again. Finds are made on decoded text and carried back to byte
+/// ranges of the text itself, so that only those ranges change: everything else keeps its bytes and JSON stays JSON.
+struct TextRedaction: Sendable {
+    let detectors: DetectorScan
+    let blockedValues: [CompiledPattern]
+    let allowedValues: [CompiledPattern]
+    let mask: Mask
+
+    /// A part of the value being redacted, decoded as often as `depth` says.
+    struct View {
+        var text: Text
+        /// 0 for bytes of the value itself, else 1 + index of the level that holds the decoded bytes.
+        var map: Int
+        /// Offset of `text` in the value or level.
+        var base: Int
+        /// How many strings this text is inside.
+        var depth: Int
+    }
+
+    /// Masks `text`. When something was found the new text is appended to `state.output` and the result is true.
+    func redact(_ text: Text, _ state: inout RedactionState) -> Bool {
+        guard text.count > 0 else { return false }
+        guard text.count <= Int(UInt32.max) else {
+            state.output.append("[REDACTED:TOO_DEEP]")
+            state.counts[Int(MatchTag.tooDeep.rawValue)] += 1
+            return true
+        }
+        let mark = state.hits.count
+        collect(View(text: text, map: 0, base: 0, depth: 0), &state)
+        guard state.hits.count > mark else { return false }
+        settle(&state.hits, from: mark)
+        write(text, mark, &state)
+        state.hits.truncate(to: mark)
+        return true
+    }
+
+    /// Whether an `allowed_values` pattern lets the whole text pass.
+    func isAllowed(_ text: Text, _ state: borrowing RedactionState) -> Bool {
+        for pattern in allowedValues where pattern.matches(text, state.matcher, otherwise: false) { return true }
+        return false
+    }
+
+    // MARK: Collecting
+
+    private func collect(_ view: View, _ state: inout RedactionState) {
+        let first = state.raw.count
+        scan(view.text, &state)
+        let hasFinds = state.raw.count > first
+        let escapes = EscapeKind(view.text)
+        let needsDecoding = escapes == .hiding || (escapes == .plain && !blockedValues.isEmpty)
+        guard hasFinds || needsDecoding else { return }
+        var isHandled = false
+        if JSONTokens.looksLike(view.text) {
+            let mark = state.hits.count
+            let open = state.containers.count
+            isHandled = walk(view, first..<state.raw.count, &state)
+            state.containers.truncate(to: open)
+            if !isHandled { state.hits.truncate(to: mark) }
+        }
+        if !isHandled {
+            for index in first..<state.raw.count {
+                let find = state.raw[index]
+                add(view, Int(find.start), Int(find.end), find.tag, &state)
+            }
+            if needsDecoding { decode(view, 0, view.text.count, &state) }
+        }
+        state.raw.truncate(to: first)
+    }
+
+    /// Detectors and patterns over plain text.
+    private func scan(_ text: Text, _ state: inout RedactionState) {
+        let first = state.raw.count
+        detectors.scan(text, into: &state.raw)
+        guard !blockedValues.isEmpty else { return }
+        let detected = state.raw.count
+        for pattern in blockedValues {
+            var from = 0
+            search: while from <= text.count {
+                switch pattern.find(in: text, from: from, state.matcher) {
+                case .none: break search
+                case .undecided:
+                    state.raw.append(Match(0, text.count, .undecided))
+                    break search
+                case .found(let range):
+                    if !range.isEmpty { state.raw.append(Match(range.lowerBound, range.upperBound, .blockedValue)) }
+                    from = max(range.upperBound, from + (range.isEmpty ? 1 : 0), range.lowerBound + 1)
+                }
+            }
+        }
+        if state.raw.count > detected { settle(&state.raw, from: first) }
+    }
+
+    /// Adds a find of a view, in coordinates of the value.
+    private func add(
+        _ view: View, _ start: Int, _ end: Int, _ tag: MatchTag, quotes: UInt8 = 0, _ state: inout RedactionState
+    ) {
+        guard end > start else { return }
+        let from = origin(view, start, state)
+        let to = origin(view, end, state)
+        state.hits.append(Match(from, to, tag, quotes: quotes))
+    }
+
+    private func origin(_ view: View, _ offset: Int, _ state: borrowing RedactionState) -> Int {
+        if view.map == 0 { return view.base &+ offset }
+        return Int(state.levels[view.map &- 1].origins[view.base &+ offset])
+    }
+
+    /// Looks into `start..<end` of a view with its escapes resolved.
+    private func decode(_ view: View, _ start: Int, _ end: Int, _ state: inout RedactionState) {
+        guard view.map < TextLimits.depth, view.depth < TextLimits.depth, end - start <= TextLimits.decodedBytes else {
+            add(view, start, end, .tooDeep, &state)
+            return
+        }
+        let level = state.levels[view.map]
+        level.bytes.removeAll()
+        level.origins.removeAll()
+        level.bytes.reserve(end - start)
+        let bytes = ByteCursor(view.text)
+        var index = start
+        while index < end {
+            let before = level.bytes.count
+            let next = JSONTokens.decode(bytes, index, end, &level.bytes)
+            let from = UInt32(truncatingIfNeeded: origin(view, index, state))
+            for _ in before..<level.bytes.count { level.origins.append(from) }
+            index = next
+        }
+        level.origins.append(UInt32(truncatingIfNeeded: origin(view, end, state)))
+        // Nothing to resolve: the view itself has been scanned already.
+        guard level.bytes.count < end - start else { return }
+        collect(View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1), &state)
+    }
+
+    // MARK: JSON
+
+    /// Goes through the tokens of a JSON text; false when it is not JSON, and then nothing counts.
+    private func walk(_ view: View, _ finds: Range<Int>, _ state: inout RedactionState) -> Bool {
+        var reader = JSONTokens(view.text, base: state.containers.count)
+        var next = finds.lowerBound
+        var pending: (find: Int, start: Int, end: Int)?
+        while true {
+            guard let token = reader.next(&state.containers) else { return false }
+            if token.kind == .end { break }
+            while next < finds.upperBound, Int(state.raw[next].end) <= token.start { next += 1 }
+            if let key = pending, token.kind != .key {
+                // A find that began in the key and ends before the value is the key's own.
+                if Int(state.raw[key.find].end) <= token.start {
+                    add(view, key.start, key.end, state.raw[key.find].tag, &state)
+                }
+                pending = nil
+            }
+            switch token.kind {
+            case .key, .string:
+                string(view, token, next..<finds.upperBound, &pending, &state)
+            case .scalar:
+                if next < finds.upperBound, Int(state.raw[next].start) < token.end {
+                    let quotes = UInt8(truncatingIfNeeded: view.depth + 1)
+                    add(view, token.start, token.end, state.raw[next].tag, quotes: quotes, &state)
+                }
+            case .open, .end: break
+            }
+        }
+        return true
+    }
+
+    /// Handles one string of a JSON text; `token` spans its content without the quotes.
+    private func string(
+        _ view: View, _ token: JSONTokens.Token, _ finds: Range<Int>,
+        _ pending: inout (find: Int, start: Int, end: Int)?, _ state: inout RedactionState
+    ) {
+        let content = view.text[token.start..<token.end]
+        var last = finds.lowerBound
+        while last < finds.upperBound, Int(state.raw[last].start) < token.end { last += 1 }
+        let touching = finds.lowerBound..<last
+        guard token.hasEscape || !touching.isEmpty else { return }
+        if token.kind == .string, !allowedValues.isEmpty, isAllowed(content, state) { return }
+        let mark = state.hits.count
+        if token.hasEscape {
+            decode(view, token.start, token.end, &state)
+        } else if view.depth < TextLimits.depth, JSONTokens.looksLike(content) {
+            collect(
+                View(text: content, map: view.map, base: view.base + token.start, depth: view.depth + 1), &state)
+        }
+        for index in touching {
+            let find = state.raw[index]
+            let isInside = Int(find.start) >= token.start - 1 && Int(find.end) <= token.end + 1
+            if token.kind == .key, !isInside {
+                if Int(find.start) >= token.start - 1 { pending = (index, token.start, token.end) }
+                continue
+            }
+            if isExplained(view, find, mark, &state) { continue }
+            // Cutting at the find's ends could split an escape, so a string with escapes goes whole.
+            let start = token.hasEscape ? token.start : max(Int(find.start), token.start)
+            let end = token.hasEscape ? token.end : min(Int(find.end), token.end)
+            add(view, start, end, find.tag, &state)
+        }
+    }
+
+    /// Whether a find in the undecoded text is among those made in the decoded string.
+    private func isExplained(_ view: View, _ find: Match, _ mark: Int, _ state: inout RedactionState) -> Bool {
+        let start = UInt32(truncatingIfNeeded: origin(view, Int(find.start), state))
+        let end = UInt32(truncatingIfNeeded: origin(view, min(Int(find.end), view.text.count), state))
+        // A string with very many finds is masked whole rather than compared find by find.
+        guard state.hits.count - mark <= 1_000 else { return false }
+        for index in mark..<state.hits.count where state.hits[index].start < end && state.hits[index].end > start {
+            return true
+        }
+        return false
+    }
+
+    // MARK: Writing
+
+    /// Sorts the finds from `first` on and merges those that overlap.
+    private func settle(_ finds: inout Column<Match>, from first: Int) {
+        let run = UnsafeMutableBufferPointer(start: finds.base + first, count: finds.count - first)
+        var isSorted = true
+        for index in run.indices.dropFirst() where run[index].start < run[index - 1].end { isSorted = false }
+        if isSorted { return }
+        run.sort { $0.start != $1.start ? $0.start < $1.start : $0.end > $1.end }
+        var kept = 0
+        for index in run.indices.dropFirst() {
+            if run[index].start < run[kept].end {
+                run[kept].end = max(run[kept].end, run[index].end)
+                run[kept].quotes = max(run[kept].quotes, run[index].quotes)
+            } else {
+                kept += 1
+                run[kept] = run[index]
+            }
+        }
+        finds.truncate(to: first + kept + 1)
+    }
+
+    private func write(_ text: Text, _ first: Int, _ state: inout RedactionState) {
+        var done = 0
+        for index in first..<state.hits.count {
+            let hit = state.hits[index]
+            let start = Int(hit.start)
+            let end = min(Int(hit.end), text.count)
+            guard start >= done, end > start else { continue }
+            state.output.append(text[done..<start])
+            quote(hit.quotes, &state.output)
+            mask.append(hit.tag, text[start..<end], to: &state.output)
+            quote(hit.quotes, &state.output)
+            state.counts[Int(hit.tag.rawValue)] += 1
+            done = end
+        }
+        state.output.append(text[done..<text.count])
+    }
+
+    /// A quote that is escaped for the strings around it: each level doubles the backslashes and adds one.
+    private func quote(_ quotes: UInt8, _ output: inout ByteColumn) {
+        guard quotes > 0 else { return }
+        for _ in 0..<(1 << min(Int(quotes) - 1, 10)) - 1 { output.append(0x5C as UInt8) }
+        output.append(0x22 as UInt8)
+    }
+}

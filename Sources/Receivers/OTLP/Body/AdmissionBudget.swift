@@ -1,0 +1,76 @@
+import Synchronization
+
+/// Bytes of request bodies that may be in memory at once, over all connections and receivers of the process.
+///
+/// A request reserves before its body is read, grows while it is read and inflated, and releases when it is answered.
+/// Safe to use from any thread; a reservation is one compare-and-swap.
+package final class AdmissionBudget: Sendable {
+    /// How an attempt to reserve ended.
+    package enum Verdict: Sendable, Equatable {
+        case granted
+        /// Others hold the bytes now; a later attempt may succeed.
+        case refused
+        /// The request alone is larger than the whole budget; trying again cannot help.
+        case neverFits
+    }
+
+    private let limitBytes: Atomic<Int>
+    private let usedBytes = Atomic<Int>(0)
+
+    /// A budget of `limitBytes`; less than one byte counts as one.
+    package init(limitBytes: Int) {
+        self.limitBytes = Atomic(max(limitBytes, 1))
+    }
+
+    /// The most bytes that may be reserved at once.
+    package var limit: Int { limitBytes.load(ordering: .relaxed) }
+
+    /// Bytes that are reserved now.
+    package var used: Int { usedBytes.load(ordering: .relaxed) }
+
+    /// Changes the limit; what is already reserved stays reserved.
+    package func setLimit(_ bytes: Int) { limitBytes.store(max(bytes, 1), ordering: .relaxed) }
+
+    /// Reserves `bytes` for a request that already holds `held` bytes.
+    func reserve(_ bytes: Int, held: Int) -> Verdict {
+        guard bytes > 0 else { return .granted }
+        let limit = limit
+        let (total, overflows) = held.addingReportingOverflow(bytes)
+        guard !overflows, total <= limit else { return .neverFits }
+        var current = usedBytes.load(ordering: .relaxed)
+        while true {
+            // `current` may exceed a limit that was lowered meanwhile, so the difference may be negative.
+            guard bytes <= limit - current else { return .refused }
+            let attempt = usedBytes.weakCompareExchange(
+                expected: current, desired: current + bytes, ordering: .relaxed)
+            if attempt.exchanged { return .granted }
+            current = attempt.original
+        }
+    }
+
+    func release(_ bytes: Int) { usedBytes.wrappingSubtract(bytes, ordering: .relaxed) }
+}
+
+/// What one connection's current request holds of the budget. Used on the connection's event loop only.
+final class AdmissionTicket {
+    private let budget: AdmissionBudget
+    private(set) var held = 0
+
+    init(budget: AdmissionBudget) { self.budget = budget }
+
+    /// Reserves `bytes` more.
+    func grow(by bytes: Int) -> AdmissionBudget.Verdict {
+        let verdict = budget.reserve(bytes, held: held)
+        if verdict == .granted, bytes > 0 { held += bytes }
+        return verdict
+    }
+
+    /// Gives back all bytes; safe to call when there are none.
+    func release() {
+        guard held > 0 else { return }
+        budget.release(held)
+        held = 0
+    }
+
+    deinit { release() }
+}

@@ -1,0 +1,161 @@
+import NIOCore
+import NIOHTTP1
+
+/// From a verdict or reply to the bytes of an answer, and what becomes of the connection.
+extension OTLPConnection {
+    /// How much of the request was read when the answer is written.
+    enum ReadSoFar {
+        /// The head; the body, if there is one, is still to come.
+        case head
+        /// All of it.
+        case body
+        /// It is unknown where the request ends.
+        case unclear
+    }
+
+    func becomeIdle() {
+        phase = .idle
+        collector = nil
+        ticket.release()
+        if let context { clock.enter(.idle, now: context.eventLoop.now) }
+    }
+
+    /// Answers a request that is not handed on or was not taken.
+    func refuse(_ refusal: Refusal, bodyIsRead: Bool = false) {
+        shared.metrics.refused(refusal.reason)
+        shared.log.debug(
+            "request refused",
+            metadata: ["status": "\(refusal.status.rawValue)", "reason": "\(refusal.reason.rawValue)"])
+        let readSoFar: ReadSoFar = refusal.closes ? .unclear : bodyIsRead ? .body : .head
+        send(.refusal(refusal, current.answerType), after: readSoFar)
+    }
+
+    func sendAccepted(_ type: MediaType) {
+        let isUsual = current.keepsAlive && !current.isOldHTTP && current.origin == nil && !endsHere
+        guard isUsual, let context else {
+            let signal = current.plan?.signal ?? .traces
+            return send(.success(signal, rejected: 0, message: "", type), after: .body)
+        }
+        shared.metrics.answered(.ok)
+        becomeIdle()
+        context.writeAndFlush(wrapOutboundOut(shared.encoder.accepted(type)), promise: nil)
+    }
+
+    func send(_ answer: Answer, after readSoFar: ReadSoFar) {
+        guard let context else { return }
+        var answer = answer
+        if answer.status != .noContent, let origin = current.origin, let cors = shared.check.cors {
+            answer.headers += cors.headers(origin: origin)
+        }
+        let closes = !current.keepsAlive || endsHere || !canSkip(readSoFar)
+        let bytes = shared.encoder.encode(
+            answer,
+            AnswerEncoder.Context(
+                closes: closes, saysKeepAlive: current.isOldHTTP && !closes, omitsBody: current.isHEAD))
+        shared.metrics.answered(answer.status)
+        guard closes else {
+            becomeIdle()
+            if readSoFar == .head {
+                phase = .skipping
+                clock.enter(.body, now: context.eventLoop.now)
+            }
+            context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+            return
+        }
+        collector = nil
+        ticket.release()
+        linger()
+        closeOutput(context, behind: bytes)
+    }
+
+    /// Writes the last answer and ends our direction. The socket is closed later: closing it while the client still
+    /// sends would make its system throw the answer away (RFC 9112, 9.6).
+    private func closeOutput(_ context: ChannelHandlerContext, behind bytes: ByteBuffer) {
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(bytes)).whenComplete { _ in
+            let connection = connection.value
+            guard let context = connection.context else { return }
+            if connection.hasInputClosed { return connection.close() }
+            context.close(mode: .output, promise: nil)
+            context.read()
+        }
+    }
+
+    /// True when the present request is the last one of the connection.
+    private var endsHere: Bool { isQuiescing || ((hasInputClosed || pendingFailure != nil) && !hasQueued) }
+
+    /// True when what is left of the request is small enough to be thrown away, so that the connection can go on.
+    private func canSkip(_ readSoFar: ReadSoFar) -> Bool {
+        switch readSoFar {
+        case .body: return true
+        case .unclear: return false
+        case .head:
+            guard let declared = current.declared else { return false }
+            return declared == 0 || (declared <= Self.skippedBytesMax && !current.mayHoldBody)
+        }
+    }
+
+    func refusal(_ fault: BodyFault) -> Refusal {
+        switch fault {
+        case .tooLarge(let inflated): return shared.check.tooLarge(inflated: inflated)
+        case .overBudget:
+            return Refusal(
+                status: .serviceUnavailable, reason: .overload,
+                message: "too many bytes of requests are in memory already; try again", retryAfter: 1)
+        case .neverFits:
+            return Refusal(
+                status: .contentTooLarge, reason: .bodyTooLarge,
+                message: "the body needs more memory than the gateway may use for requests in flight "
+                    + "(\(shared.budget.limit) bytes); send smaller batches or raise the memory limit")
+        case .corrupt(let what):
+            return Refusal(status: .badRequest, reason: .corruptBody, message: "Content-Encoding: \(what)")
+        }
+    }
+
+    /// The parser gave up: what follows on the connection cannot be understood.
+    func fail(_ failure: HTTPParserError) {
+        pendingFailure = nil
+        switch phase {
+        case .skipping, .lingering, .waiting: return close()
+        case .idle: current = Current(answerType: .json)
+        case .body: break
+        }
+        var refusal = Refusal(status: .badRequest, reason: .malformed, message: "", closes: true)
+        switch failure {
+        case .headerOverflow:
+            refusal.status = .headerFieldsTooLarge
+            refusal.reason = .headersTooLarge
+            refusal.message = "the request's headers are too many or too large"
+        case .invalidVersion:
+            refusal.status = .versionNotSupported
+            refusal.message = "only HTTP/1.1 and HTTP/1.0 are served"
+        case .invalidMethod:
+            refusal.message = "no HTTP/1.1 request; HTTP/2, gRPC and TLS are not served on this port"
+        case .invalidEOFState, .closedConnection:
+            refusal.message = "the request ended early"
+        default:
+            refusal.message = "malformed HTTP: \(failure)"
+        }
+        refuse(refusal)
+    }
+
+    func expired(_ expiry: ConnectionClock.Expiry) {
+        switch expiry {
+        case .idle, .linger, .write: close()
+        case .head, .body:
+            // Nothing was sent yet, or the request was answered before: there is nobody to explain to.
+            if phase == .skipping || phase == .lingering { return close() }
+            if phase == .idle { current = Current(answerType: .json) }
+            refuse(
+                Refusal(
+                    status: .requestTimeout, reason: .timeout, message: "the request did not arrive in time",
+                    closes: true))
+        case .reply:
+            refuse(
+                Refusal(
+                    status: .serviceUnavailable, reason: .timeout,
+                    message: "the pipeline did not reply within write_timeout; try again", retryAfter: 1,
+                    closes: true))
+        }
+    }
+}

@@ -1,0 +1,137 @@
+import NIOCore
+import NIOHTTP1
+import Pipeline
+
+/// From a head to the pipeline.
+extension OTLPConnection {
+    func handle(_ part: HTTPServerRequestPart) {
+        switch part {
+        case .head(let head): begin(head)
+        case .body(let bytes):
+            guard let context else { return }
+            clock.received(bytes.readableBytes, now: context.eventLoop.now)
+            if phase == .body { collect(bytes) }
+        case .end:
+            switch phase {
+            case .body: complete()
+            case .skipping: becomeIdle()
+            case .idle, .waiting, .lingering: break
+            }
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        guard let context else { return }
+        let facts = HeaderFacts(head.headers)
+        clock.enter(.body, now: context.eventLoop.now)
+        // The parser stops behind a request that asks for another protocol, so the connection cannot go on either.
+        let leavesHTTP = facts.asksUpgrade || head.method == .CONNECT
+        current = Current(
+            answerType: HeadCheck.answerType(head.method, facts),
+            keepsAlive: head.isKeepAlive && shared.keepsAlive && !leavesHTTP,
+            isOldHTTP: head.version < .http1_1, isHEAD: head.method == .HEAD, origin: facts.origin,
+            declared: facts.transferEncoding == nil ? facts.contentLength ?? 0 : nil,
+            mayHoldBody: facts.expect != nil)
+        switch shared.check.verdict(head, facts) {
+        case .accept(let plan): admit(plan)
+        case .refuse(let refusal): refuse(refusal)
+        case .preflight(let headers):
+            send(Answer(status: .noContent, headers: headers), after: .head)
+        }
+    }
+
+    private func admit(_ plan: RequestPlan) {
+        current.plan = plan
+        let collector = BodyCollector(declared: plan.contentLength, sizeMax: shared.check.bodySizeMax)
+        do throws(BodyFault) {
+            try collector.reserve(ticket)
+        } catch {
+            return refuse(refusal(error))
+        }
+        self.collector = collector
+        phase = .body
+        if plan.wantsContinue, let context {
+            let interim = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
+            context.writeAndFlush(wrapOutboundOut(interim), promise: nil)
+            current.mayHoldBody = false
+        }
+    }
+
+    private func collect(_ bytes: ByteBuffer) {
+        do throws(BodyFault) {
+            try collector?.append(bytes, ticket: ticket, resources: resources)
+        } catch {
+            refuse(refusal(error))
+        }
+    }
+
+    /// The body is whole: inflates it and hands it to the pipeline.
+    private func complete() {
+        guard let plan = current.plan, var collector else { return }
+        self.collector = nil
+        defer { collector.recycle(resources) }
+        let body = collector.body
+        shared.metrics.wireBytes.add(body.readableBytes)
+        guard plan.coding != .identity else { return handOn(body, plan) }
+        switch inflate(body, plan.coding) {
+        case .success(let plain):
+            handOn(plain, plan)
+            resources.give(plain)
+        case .failure(let fault):
+            refuse(refusal(fault), bodyIsRead: true)
+        }
+    }
+
+    private func inflate(_ body: ByteBuffer, _ coding: ContentCoding) -> Result<ByteBuffer, BodyFault> {
+        body.withUnsafeReadableBytes { bytes in
+            do throws(BodyFault) {
+                return .success(
+                    try resources.inflater.inflate(
+                        bytes, coding: coding, sizeMax: shared.check.bodySizeMax, ticket: ticket,
+                        resources: resources))
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+
+    private func handOn(_ body: ByteBuffer, _ plan: RequestPlan) {
+        guard let context else { return }
+        let loop = context.eventLoop
+        replyNumber &+= 1
+        let number = replyNumber
+        phase = .waiting
+        clock.enter(.reply, now: loop.now)
+        shared.metrics.bodyBytes.add(body.readableBytes)
+        let connection = NIOLoopBound(self, eventLoop: loop)
+        body.withUnsafeReadableBytes { bytes in
+            let request = IngestRequest(signal: plan.signal, encoding: plan.mediaType.encoding, body: bytes)
+            shared.ingest.ingest(request) { reply in
+                if loop.inEventLoop {
+                    connection.value.replied(reply, number)
+                } else {
+                    loop.execute { connection.value.replied(reply, number) }
+                }
+            }
+        }
+    }
+
+    /// The pipeline's reply. One for a request that was given up meanwhile is ignored.
+    private func replied(_ reply: IngestReply, _ number: UInt64) {
+        guard phase == .waiting, number == replyNumber, let plan = current.plan else { return }
+        let type = plan.mediaType
+        switch reply {
+        case .accepted: sendAccepted(type)
+        case .partial(let rejected, let message):
+            send(.success(plan.signal, rejected: rejected, message: message, type), after: .body)
+        case .invalid(let message):
+            refuse(Refusal(status: .badRequest, reason: .invalidData, message: message), bodyIsRead: true)
+        case .unavailable(let message, let hint):
+            refuse(
+                Refusal(
+                    status: .serviceUnavailable, reason: .unavailable, message: message,
+                    retryAfter: Answer.retrySeconds(hint)), bodyIsRead: true)
+        }
+        drain()
+    }
+}

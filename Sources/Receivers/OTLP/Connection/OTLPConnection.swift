@@ -1,0 +1,228 @@
+import NIOCore
+import NIOHTTP1
+import Pipeline
+
+/// Serves one connection: takes the parts of requests from the HTTP parser and writes whole answers.
+///
+/// One request is handled at a time. While the pipeline works on one, or the client does not read its answers, nothing
+/// is read from the socket; what the parser had already taken apart waits in `queue`. All of it runs on the
+/// connection's event loop.
+final class OTLPConnection: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// Between requests, or within a head that is not complete.
+        case idle
+        /// The body of an accepted head arrives.
+        case body
+        /// The pipeline has the request.
+        case waiting
+        /// The request is answered; the rest of its body is thrown away.
+        case skipping
+        /// The last answer is written; whatever still comes is thrown away until the client closes.
+        case lingering
+    }
+
+    /// What the answer depends on besides the verdict.
+    struct Current {
+        var answerType: MediaType
+        var keepsAlive = false
+        var isOldHTTP = false
+        var isHEAD = false
+        var origin: String?
+        var plan: RequestPlan?
+        /// Bytes of the body as sent; nil when it is chunked.
+        var declared: Int?
+        /// A sender that waits for an interim answer may or may not send its body after a refusal.
+        var mayHoldBody = false
+    }
+
+    /// Parts and heads that may wait behind a request; a client that pipelines more is cut off behind those.
+    static let queuedPartsMax = 4096
+    static let queuedHeadsMax = 256
+    /// A refused body is read and thrown away up to this many bytes, so that the connection can go on.
+    static let skippedBytesMax = 64 << 10
+
+    let shared: ReceiverShared
+    let resources: LoopResources
+    let ticket: AdmissionTicket
+    var context: ChannelHandlerContext?
+    var phase = Phase.idle
+    var clock: ConnectionClock
+    var current = Current(answerType: .json)
+    var collector: BodyCollector?
+    /// Distinguishes the reply to the present request from one that comes too late.
+    var replyNumber: UInt64 = 0
+    var lingeredBytes = 0
+    var hasInputClosed = false
+    var isQuiescing = false
+    var isHandling = false
+    var pendingFailure: HTTPParserError?
+    private var queue = CircularBuffer<HTTPServerRequestPart>(initialCapacity: 0)
+    private var queuedHeads = 0
+    private var isOverflown = false
+    private var tick: Scheduled<Void>?
+
+    init(shared: ReceiverShared, resources: LoopResources, now: NIODeadline) {
+        self.shared = shared
+        self.resources = resources
+        ticket = AdmissionTicket(budget: shared.budget)
+        clock = ConnectionClock(shared.timeouts, now: now)
+    }
+
+    // MARK: Events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard tick == nil else { return }
+        clock = ConnectionClock(shared.timeouts, now: context.eventLoop.now)
+        scheduleTick(context)
+        context.read()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { end() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    /// Lets go of everything; a request that was not complete is gone with it.
+    private func end() {
+        context = nil
+        phase = .lingering
+        tick?.cancel()
+        tick = nil
+        queue.removeAll()
+        collector = nil
+        ticket.release()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let part = unwrapInboundIn(data)
+        if phase == .lingering { return discard(part) }
+        guard isBlocked || isHandling || !queue.isEmpty else {
+            isHandling = true
+            handle(part)
+            isHandling = false
+            return
+        }
+        enqueue(part)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Bytes came but no head: the request has begun, so its head has a deadline from now on.
+        if phase == .idle, clock.phase == .idle, queue.isEmpty { clock.enter(.head, now: context.eventLoop.now) }
+        readIfWanted()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        clock.setStalled(!context.channel.isWritable, now: context.eventLoop.now)
+        drain()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            hasInputClosed = true
+            if phase == .lingering { return close() }
+            drain()
+        case is ChannelShouldQuiesceEvent:
+            isQuiescing = true
+            drain()
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The parser reports everything that follows a fault as a fault again.
+        if phase == .lingering || pendingFailure != nil || error is ByteToMessageDecoderError { return }
+        guard let failure = error as? HTTPParserError else { return close() }
+        pendingFailure = failure
+        drain()
+    }
+
+    // MARK: Order
+
+    /// True while the next request must wait.
+    private var isBlocked: Bool { phase == .waiting || context?.channel.isWritable != true }
+
+    private func enqueue(_ part: HTTPServerRequestPart) {
+        guard !isOverflown else { return }
+        if case .head = part { queuedHeads += 1 }
+        guard queue.count < Self.queuedPartsMax, queuedHeads <= Self.queuedHeadsMax else {
+            isOverflown = true
+            return
+        }
+        queue.append(part)
+    }
+
+    /// Goes on with what waits, after a reply or when the client reads again; acts on the end of the connection when
+    /// nothing is left before it.
+    func drain() {
+        guard !isHandling else { return }
+        isHandling = true
+        while !isBlocked, phase != .lingering, let part = queue.popFirst() {
+            if case .head = part { queuedHeads -= 1 }
+            handle(part)
+        }
+        isHandling = false
+        guard !isBlocked, phase != .lingering else { return }
+        if let failure = pendingFailure { return fail(failure) }
+        if isOverflown || hasInputClosed || (isQuiescing && phase == .idle) { return close() }
+        readIfWanted()
+    }
+
+    private func readIfWanted() {
+        guard let context, phase == .lingering || (!isBlocked && queue.isEmpty) else { return }
+        context.read()
+    }
+
+    /// True when requests wait behind the present one.
+    var hasQueued: Bool { !queue.isEmpty }
+
+    /// Throws away what comes on a connection that was answered for the last time.
+    private func discard(_ part: HTTPServerRequestPart) {
+        guard case .body(let bytes) = part, let context else { return }
+        clock.received(bytes.readableBytes, now: context.eventLoop.now)
+        lingeredBytes += bytes.readableBytes
+        if lingeredBytes > shared.check.bodySizeMax { close() }
+    }
+
+    /// Stops serving: no answer follows any more.
+    func linger() {
+        phase = .lingering
+        queue.removeAll()
+        if let context { clock.enter(.linger, now: context.eventLoop.now) }
+    }
+
+    func close() {
+        phase = .lingering
+        context?.close(promise: nil)
+    }
+
+    // MARK: Time
+
+    private func scheduleTick(_ context: ChannelHandlerContext) {
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        tick = context.eventLoop.scheduleTask(in: ConnectionClock.period(shared.timeouts)) {
+            connection.value.checkClock()
+        }
+    }
+
+    private func checkClock() {
+        guard let context else { return }
+        if let expiry = clock.expiry(now: context.eventLoop.now) { expired(expiry) }
+        if self.context != nil { scheduleTick(context) }
+    }
+}

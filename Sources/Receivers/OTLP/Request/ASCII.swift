@@ -1,0 +1,70 @@
+/// Comparisons of header text, which is ASCII by rule and anything in fact.
+enum ASCII {
+    /// True when `text` equals `lower` but for letter case. `lower` must be lowercase ASCII.
+    @inline(__always)
+    static func equal(_ text: some Collection<UInt8>, _ lower: String) -> Bool {
+        let other = lower.utf8
+        guard text.count == other.count else { return false }
+        return zip(text, other).allSatisfy { lowercased($0) == $1 }
+    }
+
+    /// True when `text` equals `lower` but for letter case. `lower` must be lowercase ASCII.
+    @inline(__always)
+    static func equal(_ text: String, _ lower: String) -> Bool { equal(text.utf8, lower) }
+
+    static func lowercased(_ byte: UInt8) -> UInt8 {
+        byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
+    }
+
+    static func lowercased(_ text: String) -> String {
+        String(decoding: text.utf8.map { lowercased($0) }, as: UTF8.self)
+    }
+
+    /// Without spaces and tabs at both ends.
+    static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
+        var text = text
+        while let byte = text.first, isBlank(byte) { text = text.dropFirst() }
+        while let byte = text.last, isBlank(byte) { text = text.dropLast() }
+        return text
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+
+    /// True when a comma-separated list holds `lower` as an element.
+    static func list(_ text: String, contains lower: String) -> Bool {
+        text.utf8.split(separator: UInt8(ascii: ",")).contains { equal(trimmed($0), lower) }
+    }
+
+    /// True for a header name or method: one or more token characters (RFC 9110, 5.6.2).
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                }
+            }
+    }
+
+    /// True for a header value without control characters, which could end a header or a line of a log.
+    static func isFieldValue(_ text: String) -> Bool {
+        text.utf8.allSatisfy { ($0 >= 0x20 && $0 != 0x7F) || $0 == UInt8(ascii: "\t") }
+    }
+}
+
+/// Text of a client that is quoted in an answer or a log line.
+enum PlainText {
+    /// Characters shown at most.
+    static let shownMax = 120
+
+    /// The text with control and non-ASCII characters replaced and its length capped.
+    static func shown(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars.prefix(shownMax) {
+            result.unicodeScalars.append(scalar.value >= 0x20 && scalar.value < 0x7F ? scalar : "?")
+        }
+        return text.unicodeScalars.dropFirst(shownMax).isEmpty ? result : result + "…"
+    }
+}

@@ -1,0 +1,64 @@
+import NIOHTTP1
+
+/// What the headers of a request say as far as the receiver cares, gathered in one pass.
+struct HeaderFacts: Equatable {
+    var hosts = 0
+    var contentLengths = 0
+    /// Nil when there is no Content-Length or it is not a plain number that fits.
+    var contentLength: Int?
+    /// All Transfer-Encoding lines joined; nil when there is none.
+    var transferEncoding: String?
+    var contentTypes = 0
+    var contentType: String?
+    /// All Content-Encoding lines joined.
+    var contentEncoding = ""
+    var expect: String?
+    var accept: String?
+    var origin: String?
+    var preflightMethod: String?
+    var preflightHeaders: String?
+    var asksUpgrade = false
+    /// A value holds a control character, such as a folded line (RFC 9112, 5.2).
+    var hasControlCharacter = false
+
+    init(_ headers: HTTPHeaders) {
+        for (name, value) in headers {
+            if !ASCII.isFieldValue(value) { hasControlCharacter = true }
+            read(name, value)
+        }
+    }
+
+    // The length sorts out almost every name before its letters are compared.
+    private mutating func read(_ name: String, _ value: String) {
+        switch name.utf8.count {
+        case 4 where ASCII.equal(name, "host"): hosts += 1
+        case 6 where ASCII.equal(name, "expect"): expect = Self.joined(expect, value)
+        case 6 where ASCII.equal(name, "accept"): accept = Self.joined(accept, value)
+        case 6 where ASCII.equal(name, "origin"): origin = value
+        case 7 where ASCII.equal(name, "upgrade"): asksUpgrade = true
+        case 12 where ASCII.equal(name, "content-type"):
+            contentTypes += 1
+            contentType = value
+        case 14 where ASCII.equal(name, "content-length"):
+            contentLengths += 1
+            contentLength = Self.length(value)
+        case 16 where ASCII.equal(name, "content-encoding"):
+            contentEncoding = contentEncoding.isEmpty ? value : contentEncoding + "," + value
+        case 17 where ASCII.equal(name, "transfer-encoding"):
+            transferEncoding = Self.joined(transferEncoding, value)
+        case 29 where ASCII.equal(name, "access-control-request-method"): preflightMethod = value
+        case 30 where ASCII.equal(name, "access-control-request-headers"):
+            preflightHeaders = Self.joined(preflightHeaders, value)
+        default: break
+        }
+    }
+
+    private static func joined(_ old: String?, _ new: String) -> String { old.map { $0 + "," + new } ?? new }
+
+    /// Digits only: no sign, no blank, no list.
+    private static func length(_ text: String) -> Int? {
+        guard !text.isEmpty, text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") })
+        else { return nil }
+        return Int(text)
+    }
+}

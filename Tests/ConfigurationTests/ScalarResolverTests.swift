@@ -1,0 +1,28 @@
+import Configuration
+import Testing
+
+struct ScalarResolverTests {
+    @Test func `resolves by the core schema`() {
+        for text in ["", "~", "null", "Null", "NULL"] { #expect(ScalarResolver.resolve(text) == .null) }
+        for text in ["true", "True", "TRUE"] { #expect(ScalarResolver.resolve(text) == .bool(true)) }
+        for text in ["false", "False", "FALSE"] { #expect(ScalarResolver.resolve(text) == .bool(false)) }
+        for (text, number) in [("0", 0), ("-7", -7), ("+7", 7), ("007", 7), ("0x1F", 31), ("0o17", 15)] {
+            #expect(ScalarResolver.resolve(text) == .int(number), "\(text)")
+        }
+        for (text, number) in [
+            ("1.5", 1.5), ("-.5", -0.5), ("1e3", 1000), ("1.", 1), ("1.e2", 100), ("2E-1", 0.2),
+            ("9223372036854775808", 9_223_372_036_854_775_808), (".inf", .infinity), ("-.Inf", -.infinity),
+        ] {
+            #expect(ScalarResolver.resolve(text) == .double(number), "\(text)")
+        }
+    }
+
+    @Test(arguments: [
+        "yes", "no", "on", "off", "tRUE", "nul", "1_000",
+        "0x", "0xZZ", "0x-1", "0o8", "0b1", "1.2.3", "e3", "1e", "1e+",
+        ".", "-", "+", "--1", "1 2", "127.0.0.1", "12:30", "+-1", ".e1", "infinity", "nan", "0x1p3", "1a",
+    ])
+    func `everything else is a string`(text: String) {
+        #expect(ScalarResolver.resolve(text) == .string)
+    }
+}

@@ -1,0 +1,241 @@
+import Pipeline
+import Telemetry
+import Testing
+
+@testable import Journal
+
+@Suite struct DiskJournalTests {
+    @Test(arguments: [0, 1 << 20]) func `gives back what was stored, in order, from disk and from memory`(
+        tailBytes: Int
+    ) async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk, options: smallOptions(tailBytes: tailBytes))
+        let cursor = try journal.cursor(named: "file")
+        let results = await journal.storeAll(0..<200)
+        #expect(results == (0..<200).map { .stored(Sequence(UInt64($0 * 3))) })
+        let read = await cursor.drain()
+        #expect(read.map(\.frame) == (0..<200).map { frame($0) })
+        #expect(read.map(\.sequence.value) == (0..<200).map { UInt64($0 * 3) })
+        #expect(cursor.takeLosses().isEmpty)
+        journal.close()
+    }
+
+    @Test func `keeps the limits of one read but gives a large frame alone`() async throws {
+        let journal = try openFake(FakeDisk(), options: smallOptions(tailBytes: 1 << 20))
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<5, bytes: 1000)
+        #expect(await cursor.next(maxFrames: 2, maxBytes: 1 << 20, timeout: .zero).count == 2)
+        #expect(await cursor.next(maxFrames: 9, maxBytes: 2500, timeout: .zero).count == 2)
+        #expect(await cursor.next(maxFrames: 9, maxBytes: 1, timeout: .zero).count == 1)
+        #expect(await cursor.next(maxFrames: 9, maxBytes: 9, timeout: .zero).isEmpty)
+        journal.close()
+    }
+
+    @Test func `takes frames larger than a segment, a write buffer and a read`() async throws {
+        let journal = try openFake(FakeDisk())
+        let cursor = try journal.cursor(named: "a")
+        let large = frame(1, bytes: 3 << 20)
+        #expect(await journal.store(frame(0)) == .stored(Sequence(0)))
+        #expect(await journal.store(large) == .stored(Sequence(3)))
+        #expect(await journal.store(frame(2)) == .stored(Sequence(6)))
+        #expect(await cursor.drain().map(\.frame) == [frame(0), large, frame(2)])
+        journal.close()
+    }
+
+    @Test func `wakes a waiting reader with the next frame and with the end`() async throws {
+        let journal = try openFake(FakeDisk())
+        let cursor = try journal.cursor(named: "a")
+        async let first = cursor.next(maxFrames: 1, maxBytes: 1, timeout: .seconds(3600))
+        await journal.storeAll(0..<1)
+        #expect(await first.count == 1)
+        async let second = cursor.next(maxFrames: 1, maxBytes: 1, timeout: .seconds(3600))
+        journal.close()
+        #expect(await second.isEmpty)
+    }
+
+    @Test func `ends the wait of a cancelled task`() async throws {
+        let journal = try openFake(FakeDisk())
+        let cursor = try journal.cursor(named: "a")
+        let task = Task { await cursor.next(maxFrames: 1, maxBytes: 1, timeout: .seconds(3600)) }
+        task.cancel()
+        #expect(await task.value.isEmpty)
+        journal.close()
+    }
+
+    @Test func `goes on behind what was acknowledged after a restart`() async throws {
+        let disk = FakeDisk()
+        var journal = try openFake(disk)
+        var cursor = try journal.cursor(named: "otlp_http/vendor a")
+        await journal.storeAll(0..<100)
+        _ = await cursor.drain()
+        cursor.acknowledge(before: Sequence(150))
+        cursor.acknowledge(before: Sequence(30))
+        journal.close()
+        journal = try openFake(disk)
+        cursor = try journal.cursor(named: "otlp_http/vendor a")
+        #expect(cursor.backlog.items == 150)
+        #expect(cursor.backlog.frames == 50)
+        await journal.storeAll(100..<101)
+        #expect(await cursor.drainNumbers() == Array(50...100))
+        #expect(cursor.takeLosses().isEmpty)
+        journal.close()
+    }
+
+    @Test func `gives unacknowledged frames again to a new handle and nothing to the old one`() async throws {
+        let journal = try openFake(FakeDisk())
+        let old = try journal.cursor(named: "a")
+        await journal.storeAll(0..<10)
+        #expect(await old.drainNumbers() == Array(0..<10))
+        old.acknowledge(before: Sequence(12))
+        let new = try journal.cursor(named: "a")
+        #expect(await old.drainNumbers().isEmpty)
+        #expect(await new.drainNumbers() == Array(4..<10))
+        journal.close()
+    }
+
+    @Test func `removes segments that all cursors have passed, and none before there is a cursor`() async throws {
+        let disk = FakeDisk()
+        var journal = try openFake(disk)
+        await journal.storeAll(0..<200)
+        journal.close()
+        let before = disk.segmentCount
+        #expect(before > 5)
+        journal = try openFake(disk)
+        journal.close()
+        #expect(disk.segmentCount == before)
+
+        journal = try openFake(disk)
+        let fast = try journal.cursor(named: "fast")
+        let slow = try journal.cursor(named: "slow")
+        _ = await fast.drain()
+        fast.acknowledge(before: Sequence(600))
+        _ = await slow.next(maxFrames: 1, maxBytes: 1, timeout: .zero)
+        journal.close()
+        #expect(disk.segmentCount == before)
+
+        journal = try openFake(disk)
+        #expect(journal.held.items == 600)
+        journal.retainCursors(named: ["fast"])
+        #expect(journal.held == HeldAmount())
+        journal.close()
+        #expect(disk.segmentCount == 0)
+        #expect(disk.contents["j/slow.cursor"] == nil)
+
+        journal = try openFake(disk)
+        #expect(await journal.store(frame(200)) == .stored(Sequence(600)))
+        journal.close()
+    }
+
+    @Test func `refuses what does not fit the queue, is too large or comes after the end`() async throws {
+        var options = smallOptions()
+        options.queueBytes = 300
+        let disk = FakeDisk()
+        let gate = Gate()
+        let journal = try openFake(disk, options: options)
+        await journal.storeAll(0..<1)
+        disk.onCall { call in
+            if call.name == "fdatasync" { gate.pass() }
+            return nil
+        }
+        let results = Results()
+        journal.append(frame(0)) { results.add($0) }
+        gate.waitForVisitor()
+        // 152 bytes are being written and 56 more may wait; another 152 do not fit.
+        journal.append(frame(1, bytes: 0)) { results.add($0) }
+        #expect(await journal.store(frame(2)).isRefused)
+        gate.open()
+        #expect(await journal.store(frame(3)) == .stored(Sequence(9)))
+        #expect(results.all == [.stored(Sequence(3)), .stored(Sequence(6))])
+        #expect(await journal.store(frame(3, tenant: String(repeating: "t", count: 256))).isRefused)
+        journal.close()
+        journal.close()
+        #expect(await journal.store(frame(4)).isRefused)
+        #expect(throws: JournalError.closed) { try journal.cursor(named: "late") }
+    }
+
+    @Test func `stores appends that wait together with one sync`() async throws {
+        let disk = FakeDisk()
+        let gate = Gate()
+        let journal = try openFake(disk, options: DiskJournalOptions())
+        await journal.storeAll(0..<1)
+        disk.onCall { call in
+            if call.name == "fdatasync" { gate.pass() }
+            return nil
+        }
+        let results = Results()
+        journal.append(frame(1)) { results.add($0) }
+        gate.waitForVisitor()
+        let before = disk.calls.count { $0.name == "fdatasync" }
+        for number in 2..<50 { journal.append(frame(number)) { results.add($0) } }
+        gate.open()
+        journal.close()
+        #expect(results.all.count == 49)
+        #expect(results.all.allSatisfy { !$0.isRefused })
+        // One for the group, one for the seal.
+        #expect(disk.calls.count { $0.name == "fdatasync" } == before + 2)
+    }
+
+    @Test func `refuses names that can not be a file and keeps strange ones apart`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        #expect(throws: JournalError.invalidCursorName("")) { try journal.cursor(named: "") }
+        #expect(throws: JournalError.self) { try journal.cursor(named: String(repeating: "/", count: 90)) }
+        for name in ["a/b", "a%2Fb", "..", "ä"] { _ = try journal.cursor(named: name) }
+        journal.close()
+        let names = disk.contents.keys.compactMap { path -> String? in
+            if case .cursor(let name) = JournalFileName(String(path.dropFirst(2))) { name } else { nil }
+        }
+        #expect(Set(names) == ["a/b", "a%2Fb", "..", "ä"])
+    }
+
+    @Test func `blocks at the cap and takes appends again when exporters caught up`() async throws {
+        var options = smallOptions()
+        options.maxBytes = 40_000
+        let journal = try openFake(FakeDisk(), options: options)
+        let cursor = try journal.cursor(named: "a")
+        var stored = 0
+        while !(await journal.store(frame(stored, bytes: 1000))).isRefused { stored += 1 }
+        #expect(stored > 30 && journal.diskBytes <= 40_000)
+        #expect(await cursor.drain().count == stored)
+        cursor.acknowledge(before: Sequence(UInt64(stored * 3)))
+        var tries = 0
+        while (await journal.store(frame(stored, bytes: 1000))).isRefused, tries < 100_000 { tries += 1 }
+        #expect(tries < 100_000)
+        #expect(await cursor.drainNumbers() == [stored])
+        journal.close()
+    }
+
+    @Test func `drops the oldest at the cap and counts for each cursor what it had not read`() async throws {
+        var options = smallOptions()
+        options.maxBytes = 40_000
+        options.overflow = .dropOldest
+        let journal = try openFake(FakeDisk(), options: options)
+        let idle = try journal.cursor(named: "idle")
+        let keen = try journal.cursor(named: "keen")
+        var seen = 0
+        for number in 0..<200 {
+            #expect(await journal.store(frame(number, bytes: 1000)) == .stored(Sequence(UInt64(number * 3))))
+            for stored in await keen.drain() {
+                seen += 1
+                keen.acknowledge(before: stored.end)
+            }
+        }
+        let left = await idle.drainNumbers()
+        let lost = idle.takeLosses()
+        #expect(left.last == 199 && left.count < 40)
+        #expect(lost.map(\.reason) == [LossReason.overflow])
+        #expect(lost.map(\.items) == [(200 - left.count) * 3])
+        #expect(idle.takeLosses().isEmpty)
+        #expect(seen == 200 && keen.takeLosses().isEmpty)
+        #expect(journal.diskBytes <= 40_000)
+        journal.close()
+    }
+
+    @Test func `stores a frame without items without keeping it`() async throws {
+        let journal = try openFake(FakeDisk())
+        let cursor = try journal.cursor(named: "a")
+        #expect(await journal.store(frame(0, items: 0)) == .stored(Sequence(0)))
+        #expect(await cursor.drain().isEmpty)
+        journal.close()
+    }
+}

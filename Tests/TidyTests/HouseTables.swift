@@ -1,0 +1,115 @@
+/// A call that has a better one in this project.
+struct BannedCall {
+    var text: String
+    var instead: String
+    /// Where it is banned: beginnings of paths.
+    var places: [String]
+    /// Files and folders in there that may.
+    var except: [String] = []
+
+    func applies(to path: String) -> Bool {
+        places.contains { path.hasPrefix($0) } && !except.contains { path.hasPrefix($0) }
+    }
+
+    /// Modules that work on each span: without Foundation, which is slow there and large in the binary.
+    private static let dataPath = ["Sources/Telemetry/", "Sources/OTLP/", "Sources/Pipeline/", "Sources/Journal/"]
+
+    /// Files that give the rest its effects.
+    static let effects = ["Sources/Exporters/Helper/WorkerEffects.swift"]
+
+    static let all: [BannedCall] = [
+        BannedCall(text: "try!", instead: "throw, or handle the error", places: ["Sources/", "Tests/"]),
+        BannedCall(
+            text: "fatalError(", instead: "return an error; only the executable may stop the process",
+            places: ["Sources/"], except: ["Sources/sluice/"]),
+        BannedCall(
+            text: "Date()", instead: "take the time from the clock effect, so that a test can set it",
+            places: ["Sources/"], except: effects),
+        BannedCall(
+            text: "Task.sleep", instead: "wait through the effects, so that a test need not wait",
+            places: ["Sources/"], except: effects),
+        BannedCall(
+            text: "UUID()", instead: "take randomness from the effects, so that a seed repeats it",
+            places: ["Sources/"], except: effects),
+        BannedCall(
+            text: "print(", instead: "log it, or return it; only the executable and the debug exporter print",
+            places: ["Sources/"], except: ["Sources/sluice/", "Sources/Exporters/Debug"]),
+        BannedCall(text: "import Foundation", instead: "use Glibc and the standard library", places: dataPath),
+        BannedCall(
+            text: "import FoundationEssentials", instead: "use Glibc and the standard library", places: dataPath),
+    ]
+}
+
+/// Who may import whom. A picture of the layers in ARCHITECTURE.md; Package.swift says the same to the compiler, which
+/// does not see the modules of the system.
+enum ImportTable {
+    /// Parts of the language and the C library.
+    static let everywhere: Set<String> = ["Glibc", "Synchronization"]
+
+    static let modules: [String: Set<String>] = [
+        "Telemetry": ["CSupport"],
+        "OTLP": ["Telemetry", "COTLP", "CProtobufC", "CSupport"],
+        "Configuration": ["Yams", "FoundationEssentials"],
+        "Pipeline": ["Telemetry", "OTLP", "Configuration"],
+        "GenAI": ["Telemetry", "CSupport", "CGenAITables", "Yams", "FoundationEssentials"],
+        "Journal": ["Pipeline", "Telemetry", "CSupport"],
+        "Processors": [
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CPCRE2", "Crypto", "FoundationEssentials",
+        ],
+        "Receivers": [
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "Logging", "NIOCore", "NIOPosix", "NIOHTTP1",
+            "FoundationEssentials",
+        ],
+        "Exporters": [
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "Logging", "GRDB", "Dispatch",
+            "FoundationEssentials",
+        ],
+        "Gateway": [
+            "Receivers", "Processors", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP", "Configuration",
+            "GenAI",
+            "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Foundation", "FoundationEssentials", "Dispatch",
+        ],
+        "sluice": [
+            "Gateway", "Configuration", "CCurl", "ArgumentParser", "Foundation", "FoundationEssentials", "Dispatch",
+        ],
+        "TestSupport": [
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "Journal", "COTLP", "CProtobufC", "Testing", "Foundation",
+        ],
+    ]
+
+    private static let leads: Set<Substring> = ["package", "internal", "private", "fileprivate", "public"]
+    private static let kinds: Set<Substring> = [
+        "struct", "class", "enum", "protocol", "func", "var", "let", "typealias", "actor",
+    ]
+
+    /// The module that a line of blanked code imports.
+    static func importedModule(in line: String) -> String? {
+        var words = line.split(separator: " ")[...]
+        words = words.drop { $0.hasPrefix("@") || leads.contains($0) }
+        guard words.first == "import" else { return nil }
+        words = words.dropFirst().drop { kinds.contains($0) }
+        return words.first?.split(separator: ".").first.map(String.init)
+    }
+}
+
+/// A place where a rule does not hold, and why.
+struct RuleException {
+    var rule: String
+    /// Beginning of the paths that are meant.
+    var path: String
+    /// Part of the finding's text; empty for all.
+    var about = ""
+    var reason: String
+
+    func covers(_ finding: Finding, of rule: Rule) -> Bool {
+        rule.name == self.rule && finding.path.hasPrefix(path) && (about.isEmpty || finding.message.contains(about))
+    }
+
+    static let all: [RuleException] = [
+        RuleException(
+            rule: "open end", path: "Tests/TidyTests/", reason: "the rule and its canary must name what they look for"),
+        RuleException(
+            rule: "machine path", path: "Tests/TidyTests/",
+            reason: "the rule and its canary must name what they look for"),
+    ]
+}
