@@ -100,8 +100,8 @@ struct CursorState: Sendable {
                 fetchPlace = .start(of: segment.number)
             }
             if fetchPlace.offset < segment.dataEnd { return true }
-            guard index + 1 < segments.count else { return false }
             skip(to: segment.end, reason: LossReason.corruptRecord)
+            guard index + 1 < segments.count else { return false }
             skip(to: segments[index + 1].base, reason: LossReason.missingSegment)
             fetchPlace = .start(of: segments[index + 1].number)
         }

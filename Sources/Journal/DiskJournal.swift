@@ -66,7 +66,11 @@ package final class DiskJournal: FrameLog {
             defer { threads = [] }
             return threads
         }
-        for thread in threads { thread.join() }
+        var isOver = !threads.isEmpty
+        for thread in threads { isOver = thread.join() && isOver }
+        // Another process may have the directory only when no thread of ours writes to it any more. Asked for by the
+        // writer itself, the lock goes with the last reference to the core.
+        if isOver { core.release() }
     }
 }
 

@@ -13,7 +13,6 @@ extension JournalCore {
             keep()
         }
         keep()
-        release()
     }
 
     /// One round. The order matters: a position is durable before the segments behind it go.

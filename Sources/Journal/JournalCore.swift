@@ -191,7 +191,7 @@ final class JournalCore: Sendable {
         keeperEvent.set()
     }
 
-    /// The last act of the keeper.
+    /// Closes the cursor files and lets go of the directory, once the threads have ended.
     func release() {
         cursorFiles.withLock { $0.close() }
         lock.close()

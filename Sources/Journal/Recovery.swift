@@ -243,7 +243,9 @@ struct Recovery {
 
     // MARK: Cursors
 
-    private func cursor(_ name: String, _ slot: CursorSlot?, journal: JournalID, in index: JournalIndex) -> CursorState {
+    private func cursor(
+        _ name: String, _ slot: CursorSlot?, journal: JournalID, in index: JournalIndex
+    ) -> CursorState {
         guard let slot, slot.journal == journal else {
             note(.warning, "the cursor of \(name) was unreadable; it starts at the oldest kept frame")
             return CursorState(position: index.oldest.sequence, place: index.oldest.place)

@@ -61,7 +61,7 @@ final class SegmentScanner {
                 chunk.next = start + at
                 return chunk
             case .incomplete(let header)
-            where start + header.recordBytes <= limit && header.recordBytes > bytes.count && bytes.count == buffer.count:
+            where start + header.recordBytes <= limit && bytes.count == buffer.count:
                 resize(to: header.recordBytes)
                 bytes = try load(file, from: start, count: header.recordBytes)
             case .incomplete, .noRecord:

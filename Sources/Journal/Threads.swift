@@ -90,12 +90,12 @@ struct DiskThread {
         self.thread = thread
     }
 
-    /// Waits until the body has returned, unless it is the body that asks.
-    func join() {
+    /// Waits until the body has returned; false at once when it is the body that asks.
+    func join() -> Bool {
         if pthread_equal(thread, pthread_self()) != 0 {
             pthread_detach(thread)
-        } else {
-            pthread_join(thread, nil)
+            return false
         }
+        return pthread_join(thread, nil) == 0
     }
 }

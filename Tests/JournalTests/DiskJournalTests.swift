@@ -143,12 +143,11 @@ import Testing
         // 152 bytes are being written and 56 more may wait; another 152 do not fit.
         journal.append(frame(1, bytes: 0)) { results.add($0) }
         #expect(await journal.store(frame(2)).isRefused)
-        gate.open()
-        #expect(await journal.store(frame(3)) == .stored(Sequence(9)))
-        #expect(results.all == [.stored(Sequence(3)), .stored(Sequence(6))])
         #expect(await journal.store(frame(3, tenant: String(repeating: "t", count: 256))).isRefused)
+        gate.open()
         journal.close()
         journal.close()
+        #expect(results.all == [.stored(Sequence(3)), .stored(Sequence(6))])
         #expect(await journal.store(frame(4)).isRefused)
         #expect(throws: JournalError.closed) { try journal.cursor(named: "late") }
     }

@@ -52,9 +52,9 @@ struct SQLiteStore {
 
     /// SQLite gives its side files the mode of the database, so it is enough to create that one.
     private static func createPrivately(_ path: String) throws {
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw FileFailure("cannot open the database", path, errno) }
-        close(descriptor)
+        Glibc.close(descriptor)
     }
 
     /// Writes the batches in one transaction; when that fails, each in one of its own, so that a bad one harms no other.

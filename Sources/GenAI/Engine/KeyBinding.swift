@@ -10,6 +10,9 @@ package final class KeyBinding: Sendable {
     /// By name: its key number.
     let keyOfName: [KeyID]
 
+    /// Whether the binding was made for this very table.
+    package func isFor(_ keys: KeyTable) -> Bool { self.keys === keys }
+
     package init(_ keys: KeyTable, _ tables: Tables) {
         self.keys = keys
         var masks = [UInt64](repeating: 0, count: keys.count + 1)

@@ -33,7 +33,7 @@ extension Normalizer {
     mutating func give(
         _ field: SubRule, _ source: SourceValue, _ root: JSONRef, _ batch: borrowing RecordBatch
     ) -> Bool {
-        guard field.target.exists, !isEmpty(source) else { return false }
+        guard field.target.exists, !isEmpty(source, for: field.target) else { return false }
         let draft = draft(field.target, batch)
         if draft.isFilled, !(options.overwrite && draft.state == .current) { return false }
         guard holds(field.conditions, field.target, source, batch) else { return false }

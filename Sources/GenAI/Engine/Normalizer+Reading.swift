@@ -108,6 +108,15 @@ extension Normalizer {
         return false
     }
 
+    /// Whether a value says nothing to a target. A tool may well answer with an empty list.
+    mutating func isEmpty(_ source: SourceValue, for target: TargetID) -> Bool {
+        if target.exists, source.kind == .string, !source.text.isEmpty {
+            let type = tables.layout.targetTypes[Int(target.value)]
+            if type == .arguments || type == .result { return source.text == "null" }
+        }
+        return isEmpty(source)
+    }
+
     /// Whether a value says nothing: empty text, an empty document, null.
     mutating func isEmpty(_ source: SourceValue) -> Bool {
         switch source.kind {

@@ -25,8 +25,17 @@ extension Normalizer {
             return applySecond(rule, source, batch)
         }
         guard holds(rule.conditions, rule.target, source, batch) else { return }
-        if !isEmpty(source), run(rule, source, batch), !rule.keepsSource, !rule.isRepair { consume(source) }
+        // A generic input or output asks again once it knows its target.
+        let isSilent = isGeneric(rule) ? !source.exists : isEmpty(source, for: rule.target)
+        if !isSilent, run(rule, source, batch), !rule.keepsSource, !rule.isRepair, rule.transform.carriesAll {
+            consume(source)
+        }
         applySecond(rule, source, batch)
+    }
+
+    private func isGeneric(_ rule: Rule) -> Bool {
+        if case .ioValue = rule.transform { return true }
+        return false
     }
 
     private mutating func applySecond(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) {

@@ -11,6 +11,15 @@ extension Tables {
         }
     }
 
+    /// Tables that are no dialects: what all of them share.
+    private static let common = ["targets", "value-maps", "parameters"]
+
+    /// Names that the `sources` option takes, without reading the tables.
+    package static var embeddedDialects: [String] {
+        (0..<sluice_genai_table_count()).map { String(cString: sluice_genai_table_at($0).name) }
+            .filter { !common.contains($0) }
+    }
+
     /// Compiles the embedded tables. Costs some tens of milliseconds: do it once.
     package static func embedded() throws(TableProblem) -> Tables {
         try compile(embeddedFiles())
@@ -30,7 +39,7 @@ extension Tables {
         var common: [String: TableNode] = [:]
         for (name, text) in files {
             let node = try TableNode.parse(text, file: name + ".yaml")
-            if ["targets", "value-maps", "parameters"].contains(name) { common[name] = node } else { dialects.append(node) }
+            if Tables.common.contains(name) { common[name] = node } else { dialects.append(node) }
         }
         if let targets = common["targets"] { try compiler.addTargets(targets) }
         if let maps = common["value-maps"] { try compiler.addMaps(maps) }

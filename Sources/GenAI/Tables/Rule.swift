@@ -91,6 +91,16 @@ enum Transform: BitwiseCopyable {
     case eventTool, eventAppend, eventDocuments, eventField, eventStrings, liftEvent
 }
 
+extension Transform {
+    /// Whether the target says all that the source said, so that `remove_originals` may take the source away.
+    var carriesAll: Bool {
+        switch self {
+        case .constant, .constantIfTrue, .firstWord, .arrayLength, .urlHost, .jsonPath, .jsonTools, .sumInt: false
+        default: true
+        }
+    }
+}
+
 /// Who wins when a target has a value already.
 enum Conflict: String, BitwiseCopyable, CaseIterable {
     case keepTarget = "keep_target"

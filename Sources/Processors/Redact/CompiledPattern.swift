@@ -53,7 +53,7 @@ package final class CompiledPattern: @unchecked Sendable {
     }
 
     /// Whether the pattern matches anywhere. Undecided counts as `otherwise`.
-    package func matches(_ text: Text, _ matcher: borrowing PatternMatcher, otherwise: Bool) -> Bool {
+    func matches(_ text: Text, _ matcher: borrowing PatternMatcher, otherwise: Bool) -> Bool {
         switch find(in: text, from: 0, matcher) {
         case .none: false
         case .found: true
@@ -109,7 +109,7 @@ enum PatternResult: Equatable {
 }
 
 /// Working memory of searches: match data, limits and JIT stack. Used by one thread at a time.
-package struct PatternMatcher: ~Copyable {
+struct PatternMatcher: ~Copyable {
     let data: OpaquePointer?
     let context: OpaquePointer?
     private let stack: OpaquePointer?
@@ -117,7 +117,7 @@ package struct PatternMatcher: ~Copyable {
     /// Backtracking steps before a search gives up; about a millisecond of work.
     static let matchLimit: UInt32 = 200_000
 
-    package init() {
+    init() {
         data = pcre2_match_data_create_8(32, nil)
         context = pcre2_match_context_create_8(nil)
         stack = pcre2_jit_stack_create_8(32 << 10, 512 << 10, nil)

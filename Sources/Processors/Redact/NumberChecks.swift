@@ -81,7 +81,7 @@ extension DetectorScan {
         }
         let separator = bytes[end]
         guard separator == 0x2D || separator == 0x20, bytes[start &+ 6] == separator else { return nil }
-        for offset in [4, 5, 7, 8, 9, 10] as InlineArray<6, Int> where !bytes.isDigit(start &+ offset) { return nil }
+        for offset in 4...10 where offset != 6 && !bytes.isDigit(start &+ offset) { return nil }
         guard bytes[start &+ 4] != 0x30 || bytes[start &+ 5] != 0x30 else { return nil }
         let serialIsZero = bytes.has("0000", at: start &+ 7)
         let after = bytes[start &+ 11]

@@ -215,7 +215,7 @@ struct TextRedaction: Sendable {
 
     /// Sorts the finds from `first` on and merges those that overlap.
     private func settle(_ finds: inout Column<Match>, from first: Int) {
-        let run = UnsafeMutableBufferPointer(start: finds.base + first, count: finds.count - first)
+        var run = UnsafeMutableBufferPointer(start: finds.base + first, count: finds.count - first)
         var isSorted = true
         for index in run.indices.dropFirst() where run[index].start < run[index - 1].end { isSorted = false }
         if isSorted { return }

@@ -38,7 +38,7 @@ package struct SamplingThreshold: Equatable, Comparable, Sendable {
         let exponent = min(SamplingThreshold.exponent(probability), SamplingThreshold.exponent(1 - probability))
         let kept = min(SamplingThreshold.digits, precision + exponent / -4)
         let shift = 4 * (SamplingThreshold.digits - kept)
-        if shift > 0 { threshold = (threshold + (1 << UInt64(shift - 1))) >> UInt64(shift) << UInt64(shift) }
+        if shift > 0 { threshold = ((threshold + (1 << UInt64(shift - 1))) >> UInt64(shift)) << UInt64(shift) }
         self.init(threshold)
     }
 
@@ -62,9 +62,7 @@ enum HashedRandomness {
 
     static func fnv(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> UInt32 {
         var hash: UInt32 = 2_166_136_261
-        for shift in [0, 8, 16, 24] as InlineArray<4, UInt32> {
-            hash = (hash ^ (seed >> shift & 0xFF)) &* 16_777_619
-        }
+        for byte: UInt32 in 0..<4 { hash = (hash ^ ((seed >> (8 * byte)) & 0xFF)) &* 16_777_619 }
         for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
         return hash
     }

@@ -15,6 +15,11 @@ final class ConnectionRegistry: Sendable {
         var channels: [ObjectIdentifier: any Channel] = [:]
         var isClosing = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+
+        mutating func takeWaiters() -> [CheckedContinuation<Void, Never>] {
+            defer { waiters = [] }
+            return waiters
+        }
     }
 
     /// Connections beyond the limit that are told so at once.
@@ -72,12 +77,5 @@ final class ConnectionRegistry: Sendable {
             }
             if isEmpty { continuation.resume() }
         }
-    }
-}
-
-extension ConnectionRegistry.State {
-    fileprivate mutating func takeWaiters() -> [CheckedContinuation<Void, Never>] {
-        defer { waiters = [] }
-        return waiters
     }
 }

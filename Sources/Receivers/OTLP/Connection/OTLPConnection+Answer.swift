@@ -1,5 +1,7 @@
+import Logging
 import NIOCore
 import NIOHTTP1
+import Telemetry
 
 /// From a verdict or reply to the bytes of an answer, and what becomes of the connection.
 extension OTLPConnection {

@@ -22,14 +22,14 @@ extension OTLPConnection {
 
     private func begin(_ head: HTTPRequestHead) {
         guard let context else { return }
-        let facts = HeaderFacts(head.headers)
+        let facts = HeaderFacts(head)
         clock.enter(.body, now: context.eventLoop.now)
         // The parser stops behind a request that asks for another protocol, so the connection cannot go on either.
         let leavesHTTP = facts.asksUpgrade || head.method == .CONNECT
         current = Current(
             answerType: HeadCheck.answerType(head.method, facts),
             keepsAlive: head.isKeepAlive && shared.keepsAlive && !leavesHTTP,
-            isOldHTTP: head.version < .http1_1, isHEAD: head.method == .HEAD, origin: facts.origin,
+            isOldHTTP: !facts.isHTTP11, isHEAD: head.method == .HEAD, origin: facts.origin,
             declared: facts.transferEncoding == nil ? facts.contentLength ?? 0 : nil,
             mayHoldBody: facts.expect != nil)
         switch shared.check.verdict(head, facts) {

@@ -1,4 +1,4 @@
-package import Configuration
+import Configuration
 
 /// How long a connection may take for what. Zero switches a limit off, as in the Collector.
 package struct ConnectionTimeouts: Sendable, Equatable {

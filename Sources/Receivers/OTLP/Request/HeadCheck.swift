@@ -59,7 +59,7 @@ struct HeadCheck: Sendable {
             let signal = try checkTarget(head)
             let mediaType = try checkMediaType(facts)
             let coding = try checkCoding(facts)
-            let wantsContinue = try checkExpectation(head, facts)
+            let wantsContinue = try checkExpectation(facts)
             let isChunked = facts.transferEncoding != nil
             let length = isChunked ? nil : facts.contentLength ?? 0
             if let length, length > bodySizeMax { throw RefusalError(tooLarge(inflated: false)) }
@@ -119,7 +119,7 @@ struct HeadCheck: Sendable {
         }
         if let coding = facts.transferEncoding {
             if facts.contentLengths > 0 { throw .framing("Content-Length and Transfer-Encoding exclude each other") }
-            if head.version < .http1_1 { throw .framing("HTTP/1.0 has no Transfer-Encoding") }
+            if !facts.isHTTP11 { throw .framing("HTTP/1.0 has no Transfer-Encoding") }
             if !ASCII.equal(coding, "chunked") {
                 throw RefusalError(
                     .notImplemented, .malformed,
@@ -127,7 +127,7 @@ struct HeadCheck: Sendable {
             }
         }
         if facts.hosts > 1 { throw .framing("more than one Host header") }
-        if facts.hosts == 0, head.version >= .http1_1 { throw .framing("the Host header is missing") }
+        if facts.hosts == 0, facts.isHTTP11 { throw .framing("the Host header is missing") }
         if facts.contentTypes > 1 { throw .framing("more than one Content-Type") }
     }
 
@@ -185,8 +185,8 @@ struct HeadCheck: Sendable {
     }
 
     /// True when the sender asked for an interim answer (RFC 9110, 10.1.1).
-    private func checkExpectation(_ head: HTTPRequestHead, _ facts: HeaderFacts) throws(RefusalError) -> Bool {
-        guard let expect = facts.expect, head.version >= .http1_1 else { return false }
+    private func checkExpectation(_ facts: HeaderFacts) throws(RefusalError) -> Bool {
+        guard let expect = facts.expect, facts.isHTTP11 else { return false }
         guard ASCII.equal(expect, "100-continue") else {
             throw RefusalError(
                 .expectationFailed, .malformed,

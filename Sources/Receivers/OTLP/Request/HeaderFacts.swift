@@ -21,8 +21,12 @@ struct HeaderFacts: Equatable {
     /// A value holds a control character, such as a folded line (RFC 9112, 5.2).
     var hasControlCharacter = false
 
-    init(_ headers: HTTPHeaders) {
-        for (name, value) in headers {
+    /// Requests of HTTP/1.0 have fewer ways to end.
+    let isHTTP11: Bool
+
+    init(_ head: HTTPRequestHead) {
+        isHTTP11 = head.version.major == 1 && head.version.minor >= 1
+        for (name, value) in head.headers {
             if !ASCII.isFieldValue(value) { hasControlCharacter = true }
             read(name, value)
         }

@@ -1,0 +1,108 @@
+package import Configuration
+package import Exporters
+package import Pipeline
+package import Processors
+package import Receivers
+
+/// What a processor of the file becomes.
+package enum ProcessorRole: Sendable {
+    /// A step of the chain, made once per pipeline.
+    case step(@Sendable (inout ProcessorBuild) throws -> any Processor)
+    /// Sets the budget of bytes in flight.
+    case memoryLimiter(MemoryLimiterOptions)
+    /// Becomes the batching of the pipeline's exporters.
+    case batch(Processors.BatchOptions)
+}
+
+/// One processor type of the registry.
+package struct ProcessorEntry: Sendable {
+    package var types: [String]
+    package var sentence: String
+    package var describe: @Sendable () -> [OptionDescription]
+    package var read: @Sendable (ConfigNode, String, inout ConfigProblems) -> ProcessorRole
+
+    /// An entry whose options are read as `Options`.
+    static func entry<Options: ComponentOptions>(
+        _ types: [String], _ sentence: String, _ options: Options.Type,
+        _ make: @escaping @Sendable (Options) -> ProcessorRole
+    ) -> ProcessorEntry {
+        ProcessorEntry(
+            types: types, sentence: sentence, describe: { describeOptions(options) },
+            read: { node, path, problems in
+                make(readOptions(options, node: node, path: path, problems: &problems))
+            })
+    }
+}
+
+/// An exporter of the file, ready to be made.
+package struct ExporterPlan: Sendable {
+    package var helper: ExporterHelperOptions
+    package var make: @Sendable (ExporterBuild) -> any Exporter
+    /// Largest delivery in bytes.
+    package var batchBytesMax: Int?
+    /// Signals it can take, all when nil.
+    package var accepts: (@Sendable (GatewayConfiguration.PipelineSignal) -> Bool)?
+
+    package init(
+        helper: ExporterHelperOptions, batchBytesMax: Int? = nil,
+        accepts: (@Sendable (GatewayConfiguration.PipelineSignal) -> Bool)? = nil,
+        make: @escaping @Sendable (ExporterBuild) -> any Exporter
+    ) {
+        self.helper = helper
+        self.batchBytesMax = batchBytesMax
+        self.accepts = accepts
+        self.make = make
+    }
+}
+
+/// One exporter type of the registry.
+package struct ExporterEntry: Sendable {
+    package var types: [String]
+    package var sentence: String
+    package var describe: @Sendable () -> [OptionDescription]
+    package var read: @Sendable (ConfigNode, String, inout ConfigProblems) -> ExporterPlan
+
+    static func entry<Options: ComponentOptions>(
+        _ types: [String], _ sentence: String, _ options: Options.Type,
+        _ make: @escaping @Sendable (Options) -> ExporterPlan
+    ) -> ExporterEntry {
+        ExporterEntry(
+            types: types, sentence: sentence, describe: { describeOptions(options) },
+            read: { node, path, problems in
+                make(readOptions(options, node: node, path: path, problems: &problems))
+            })
+    }
+}
+
+/// One receiver type of the registry. There is one kind of receiver so far, so its options are named here.
+package struct ReceiverEntry: Sendable {
+    package var types: [String]
+    package var sentence: String
+    package var describe: @Sendable () -> [OptionDescription]
+    package var read: @Sendable (ConfigNode, String, inout ConfigProblems) -> OTLPReceiverOptions
+}
+
+/// What an extension of the file becomes.
+package enum ExtensionRole: Sendable {
+    case healthCheck(HealthCheckOptions)
+    case fileStorage(FileStorageOptions)
+}
+
+/// One extension type of the registry.
+package struct ExtensionEntry: Sendable {
+    package var types: [String]
+    package var sentence: String
+    package var describe: @Sendable () -> [OptionDescription]
+    package var read: @Sendable (ConfigNode, String, inout ConfigProblems) -> ExtensionRole
+
+    static func entry<Options: ComponentOptions>(
+        _ types: [String], _ sentence: String, _ options: Options.Type,
+        _ make: @escaping @Sendable (Options) -> ExtensionRole
+    ) -> ExtensionEntry {
+        ExtensionEntry(
+            types: types, sentence: sentence, describe: { describeOptions(options) },
+            read: { node, path, problems in
+                make(readOptions(options, node: node, path: path, problems: &problems))
+            })
+    }
+}

@@ -1,0 +1,48 @@
+package import Configuration
+
+/// Options of the `health_check` extension.
+package struct HealthCheckOptions: ComponentOptions {
+    package let address: TelemetryConfiguration.Address
+    package let path: String
+
+    package init(_ settings: inout Settings) {
+        let endpoint = settings.string("endpoint", default: "127.0.0.1:13133", "host:port to answer on.")
+        path = settings.string("path", default: "/", "Path that is answered.")
+        settings.accepted("tls", "The health check is served in plain text; keep it on a loopback address.")
+        settings.accepted("response_body", "The answer's body is fixed.")
+        settings.accepted("check_collector_pipeline", "The answer tells whether journals can be written.")
+        let parts = endpoint.hasPrefix("localhost:") ? "127.0.0.1" + endpoint.dropFirst(9) : Substring(endpoint)
+        if let address = TelemetryConfiguration.Address(String(parts)) {
+            self.address = address
+        } else {
+            address = TelemetryConfiguration.Address(host: "127.0.0.1", port: 13_133)
+            if !settings.isDescribing { settings.problem("expects host:port, such as 127.0.0.1:13133", at: "endpoint") }
+        }
+        if !path.hasPrefix("/") && !settings.isDescribing { settings.problem("must begin with a slash", at: "path") }
+    }
+}
+
+/// Options of the `file_storage` extension: where journals lie.
+package struct FileStorageOptions: ComponentOptions {
+    package let directory: String
+    package let createsDirectory: Bool
+    package let segmentBytes: Int
+    package let maxBytes: Int
+
+    package init(_ settings: inout Settings) {
+        directory = settings.string(
+            "directory", default: "/var/lib/otelcol/file_storage", "Folder of the journals, one below it per pipeline.")
+        createsDirectory = settings.bool(
+            "create_directory", default: true, "Whether the folder is made when it is not there.")
+        segmentBytes = settings.bytes(
+            "segment_size", default: 64 << 20, in: 1 << 20...1 << 30, "Size of one journal file.")
+        maxBytes = settings.bytes(
+            "max_size", default: 0, in: 0...1 << 50,
+            "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503. 0 is no cap.")
+        settings.accepted("timeout", "A directory in use is refused at once, with the holder's name.")
+        settings.accepted("fsync", "Sluice always syncs before it answers.")
+        settings.accepted("directory_permissions", "Journals are 0700: they hold prompts.")
+        settings.accepted("compaction", "Finished journal files are deleted; there is nothing to compact.")
+        settings.accepted("recreate", "A damaged journal is repaired or set aside without being asked.")
+    }
+}

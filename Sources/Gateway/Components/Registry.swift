@@ -1,0 +1,94 @@
+package import Configuration
+import Exporters
+import Processors
+import Receivers
+import Telemetry
+
+/// Everything that Sluice can do, one line per component: the table of contents of the product.
+package enum Registry {
+    package static let receivers: [ReceiverEntry] = [
+        ReceiverEntry(
+            types: ["otlp"], sentence: "Receives OTLP over HTTP, protobuf and JSON.",
+            describe: { describeOptions(OTLPReceiverOptions.self) },
+            read: { readOptions(OTLPReceiverOptions.self, node: $0, path: $1, problems: &$2) })
+    ]
+
+    package static let processors: [ProcessorEntry] = [
+        .entry(
+            ["gen_ai_normalizer"], "Turns GenAI attributes of any instrumentation into the semantic conventions.",
+            NormalizerOptions.self
+        ) { options in .step { build in try NormalizerProcessor(options: options, build: &build) } },
+        .entry(
+            ["redaction"], "Removes attributes that are not allowed and masks secrets and personal data.",
+            RedactionOptions.self
+        ) { options in .step { build in RedactionProcessor(options: options, build: &build) } },
+        .entry(
+            ["probabilistic_sampler"], "Keeps a share of traces, chosen by trace id.", SamplerOptions.self
+        ) { options in .step { build in try SamplerProcessor(options: options, build: &build) } },
+        .entry(
+            ["attributes"], "Inserts, changes and deletes attributes of records.", AttributesOptions.self
+        ) { options in .step { build in try AttributesProcessor(options: options, build: &build) } },
+        .entry(
+            ["resource"], "Inserts, changes and deletes attributes of resources.", ResourceOptions.self
+        ) { options in .step { build in try ResourceProcessor(options: options, build: &build) } },
+        .entry(
+            ["batch"], "Groups records into larger deliveries, at each exporter.", Processors.BatchOptions.self
+        ) { .batch($0) },
+        .entry(
+            ["memory_limiter"], "Limits the bytes of requests in memory.", MemoryLimiterOptions.self
+        ) { .memoryLimiter($0) },
+    ]
+
+    package static let exporters: [ExporterEntry] = [
+        .entry(
+            ["otlp_http", "otlphttp"], "Sends OTLP over HTTP to a backend or another collector.", OTLPHTTPOptions.self
+        ) { options in
+            ExporterPlan(
+                helper: options.helper, batchBytesMax: options.requestBodyMax > 0 ? options.requestBodyMax : nil,
+                accepts: { signal in options.urls.contains { $0.signal.description == signal.rawValue } },
+                make: { OTLPHTTPExporter(options: options, build: $0, version: Version.current) })
+        },
+        .entry(["file"], "Writes OTLP JSON lines or protobuf to a rotating file.", FileOptions.self) { options in
+            ExporterPlan(helper: options.helper) { FileExporter(options: options, build: $0) }
+        },
+        .entry(["sqlite"], "Stores spans, logs and metrics in a SQLite database.", SQLiteOptions.self) { options in
+            ExporterPlan(helper: options.helper) { SQLiteExporter(options: options, build: $0) }
+        },
+        .entry(["debug"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
+            ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
+        },
+        .entry(["nop"], "Takes everything and keeps nothing.", NopOptions.self) { options in
+            ExporterPlan(helper: options.helper) { _ in NopExporter() }
+        },
+    ]
+
+    package static let extensions: [ExtensionEntry] = [
+        .entry(["health_check"], "Answers 200 over HTTP while the gateway works.", HealthCheckOptions.self) {
+            .healthCheck($0)
+        },
+        .entry(["file_storage"], "Says where journals are kept on disk.", FileStorageOptions.self) {
+            .fileStorage($0)
+        },
+    ]
+
+    /// All components with their options, for the reference page and `sluice components`.
+    package static var references: [ComponentReference] {
+        var all: [ComponentReference] = []
+        func add(_ kind: ComponentKind, _ types: [String], _ sentence: String, _ options: [OptionDescription]) {
+            all.append(
+                ComponentReference(
+                    kind: kind, type: types.first ?? "", aliases: Array(types.dropFirst()), sentence: sentence,
+                    options: options))
+        }
+        for entry in receivers { add(.receiver, entry.types, entry.sentence, entry.describe()) }
+        for entry in processors { add(.processor, entry.types, entry.sentence, entry.describe()) }
+        for entry in exporters { add(.exporter, entry.types, entry.sentence, entry.describe()) }
+        for entry in extensions { add(.extension, entry.types, entry.sentence, entry.describe()) }
+        return all
+    }
+
+    /// Type names of one kind, aliases included.
+    package static func types(of kind: ComponentKind) -> [String] {
+        references.filter { $0.kind == kind }.flatMap { [$0.type] + $0.aliases }
+    }
+}

@@ -1,0 +1,99 @@
+import OTLP
+import Pipeline
+import Telemetry
+
+/// The chain and journal of one pipeline, as its receivers see it.
+struct PipelineIntake: Sendable {
+    let id: String
+    let signal: Signal
+    let steps: [any Processor]
+    let journal: any FrameLog
+    let metrics: IntakeMetrics
+}
+
+/// Counters of one pipeline's intake. Per pipeline: accepted = dropped by processors + stored.
+struct IntakeMetrics: Sendable {
+    let received: Counter
+    let filtered: Counter
+    let stored: Counter
+    let refused: Counter
+
+    init(_ metrics: SelfMetrics, pipeline: String, signal: Signal) {
+        let labels = [(name: "pipeline", value: pipeline)]
+        let what = signal.itemName
+        received = metrics.counter(
+            "sluice_pipeline_received_\(what)", "Records that entered the pipeline and were taken.", labels)
+        filtered = metrics.counter(
+            "sluice_pipeline_filtered_\(what)", "Records that processors of the pipeline took out.", labels)
+        stored = metrics.counter(
+            "sluice_pipeline_stored_\(what)", "Records that the pipeline's journal holds for its exporters.", labels)
+        refused = metrics.counter(
+            "sluice_pipeline_refused_\(what)", "Records that the pipeline could not take; senders were told.", labels)
+    }
+}
+
+/// What one pipeline made of a request.
+enum IntakeResult {
+    /// A frame to append, and how many records processors took out.
+    case frame(Frame, filtered: Int)
+    /// Nothing is left to store.
+    case empty(filtered: Int)
+    case failed(IngestReply)
+}
+
+extension PipelineIntake {
+    /// Decodes, processes and encodes one request. `body` is protobuf. The summary tells what was rejected.
+    func prepare(
+        _ body: Text, tenant: String, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary
+    ) -> IntakeResult {
+        do throws(DecodeFailure) {
+            summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)
+        } catch {
+            return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(error.message)"))
+        }
+        let accepted = workspace.batch.liveCount
+        var context = ProcessContext(tenant: tenant)
+        for step in steps {
+            do throws(ProcessFailure) {
+                try step.process(&workspace.batch, &context)
+            } catch {
+                return .failed(.unavailable(message: error.reason, retryAfter: .seconds(5)))
+            }
+        }
+        let left = workspace.batch.liveCount
+        let filtered = max(0, accepted - left)
+        guard left > 0 else { return .empty(filtered: filtered) }
+        let bytes: [UInt8]
+        if workspace.batch.isEdited {
+            workspace.output.removeAll()
+            OTLPWriter.write(workspace.batch, into: &workspace.output)
+            bytes = [UInt8](workspace.output.bytes)
+        } else {
+            bytes = [UInt8](body.bytes)
+        }
+        let span = workspace.batch.timeSpan
+        let header = FrameHeader(
+            signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max, tenant: tenant)
+        return .frame(Frame(header: header, bytes: bytes), filtered: filtered)
+    }
+}
+
+extension RecordBatch {
+    /// Earliest and latest record time, Unix nanoseconds; zero when no record has one.
+    fileprivate var timeSpan: (min: UInt64, max: UInt64) {
+        var low = UInt64.max
+        var high: UInt64 = 0
+        func add(_ time: UInt64) {
+            guard time != 0 else { return }
+            low = min(low, time)
+            high = max(high, time)
+        }
+        switch signal {
+        case .traces: for index in spans.indices { add(spans[index].start) }
+        case .logs:
+            for index in logs.indices { add(logs[index].time != 0 ? logs[index].time : logs[index].observedTime) }
+        case .metrics: for index in points.indices { add(points[index].time) }
+        }
+        return high == 0 ? (0, 0) : (low, high)
+    }
+}

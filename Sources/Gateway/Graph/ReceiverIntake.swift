@@ -1,0 +1,156 @@
+import OTLP
+import Pipeline
+import Synchronization
+import Telemetry
+
+/// Takes a receiver's requests to all pipelines that read from it, and answers when all journals have.
+final class ReceiverIntake: Ingest {
+    private let pipelines: [PipelineIntake]
+    private let keys: KeyTable
+    private let pool: WorkspacePool
+    private let accepted: [Counter]
+    private let refused: [Counter]
+
+    init(
+        receiver: String, pipelines: [PipelineIntake], keys: KeyTable, pool: WorkspacePool, metrics: SelfMetrics
+    ) {
+        self.pipelines = pipelines
+        self.keys = keys
+        self.pool = pool
+        let labels = [(name: "receiver", value: receiver), (name: "transport", value: "http")]
+        accepted = Signal.allCases.map {
+            metrics.counter(
+                "otelcol_receiver_accepted_\($0.itemName)", "Records that senders were told are taken.", labels)
+        }
+        refused = Signal.allCases.map {
+            metrics.counter(
+                "otelcol_receiver_refused_\($0.itemName)", "Records that could not be taken; senders were told.",
+                labels)
+        }
+    }
+
+    func accepts(_ signal: Signal) -> Bool { pipelines.contains { $0.signal == signal } }
+
+    func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
+        let appends: Appends? = pool.withWorkspace { workspace in
+            prepare(request, workspace, reply)
+        }
+        guard let appends else { return }
+        let signal = Int(request.signal.rawValue) - 1
+        let gathering = Gathering(
+            waiting: appends.frames.count, rejected: appends.summary, items: appends.items,
+            accepted: accepted[signal], refused: refused[signal], reply: reply)
+        for (pipeline, frame, filtered) in appends.frames {
+            let items = Int(frame.header.itemCount)
+            pipeline.journal.append(frame) { result in
+                switch result {
+                case .stored:
+                    pipeline.metrics.received.add(items + filtered)
+                    pipeline.metrics.filtered.add(filtered)
+                    pipeline.metrics.stored.add(items)
+                case .refused: pipeline.metrics.refused.add(items + filtered)
+                }
+                gathering.finish(result)
+            }
+        }
+    }
+
+    private struct Appends {
+        var frames: [(pipeline: PipelineIntake, frame: Frame, filtered: Int)] = []
+        var summary = ReadSummary()
+        /// Records of the request that were not rejected.
+        var items = 0
+    }
+
+    /// Runs the chains. Answers at once, and returns nil, when nothing has to be stored.
+    private func prepare(
+        _ request: IngestRequest, _ workspace: Workspace, _ reply: (IngestReply) -> Void
+    ) -> Appends? {
+        var body = Text(request.body)
+        if request.encoding == .json {
+            workspace.transcoded.removeAll()
+            do throws(DecodeFailure) {
+                try OTLPJSONReader.transcode(body, signal: request.signal, into: &workspace.transcoded)
+            } catch {
+                reply(.invalid(message: "the request is not valid OTLP/JSON: \(error.message)"))
+                return nil
+            }
+            body = workspace.transcoded.text
+        }
+        var appends = Appends()
+        let index = Int(request.signal.rawValue) - 1
+        for pipeline in pipelines where pipeline.signal == request.signal {
+            switch pipeline.prepare(body, tenant: request.tenant, keys: keys, workspace, &appends.summary) {
+            case .frame(let frame, let filtered):
+                appends.frames.append((pipeline, frame, filtered))
+                appends.items = Int(frame.header.itemCount) + filtered
+            case .empty(let filtered):
+                pipeline.metrics.received.add(filtered)
+                pipeline.metrics.filtered.add(filtered)
+                appends.items = filtered
+            case .failed(let answer):
+                refused[index].add(workspace.batch.liveCount)
+                reply(answer)
+                return nil
+            }
+        }
+        if appends.frames.isEmpty {
+            accepted[index].add(appends.items)
+            refused[index].add(appends.summary.rejected)
+            reply(appends.summary.answer)
+            return nil
+        }
+        return appends
+    }
+}
+
+extension ReadSummary {
+    /// The answer to a request that was taken but for what this summary counts.
+    fileprivate var answer: IngestReply {
+        rejected == 0 ? .accepted : .partial(rejected: Int64(rejected), message: rejectedMessage)
+    }
+}
+
+/// Waits for all journals of one request; the worst result is the answer.
+private final class Gathering: Sendable {
+    private struct State {
+        var waiting: Int
+        var refusal: (reason: String, retryAfter: Duration)?
+    }
+
+    private let state: Mutex<State>
+    private let rejected: ReadSummary
+    private let items: Int
+    private let accepted: Counter
+    private let refused: Counter
+    private let reply: @Sendable (IngestReply) -> Void
+
+    init(
+        waiting: Int, rejected: ReadSummary, items: Int, accepted: Counter, refused: Counter,
+        reply: @escaping @Sendable (IngestReply) -> Void
+    ) {
+        state = Mutex(State(waiting: waiting))
+        self.rejected = rejected
+        self.items = items
+        self.accepted = accepted
+        self.refused = refused
+        self.reply = reply
+    }
+
+    func finish(_ result: AppendResult) {
+        let last: State? = state.withLock { state in
+            state.waiting -= 1
+            if case .refused(let reason, let retryAfter) = result { state.refusal = (reason, retryAfter) }
+            return state.waiting == 0 ? state : nil
+        }
+        guard let last else { return }
+        if let refusal = last.refusal {
+            refused.add(items)
+            reply(.unavailable(message: refusal.reason, retryAfter: refusal.retryAfter))
+        } else {
+            accepted.add(items)
+            refused.add(rejected.rejected)
+            reply(rejected.answer)
+        }
+    }
+}

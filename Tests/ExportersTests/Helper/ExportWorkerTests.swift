@@ -1,0 +1,164 @@
+@testable import Exporters
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ExportWorkerTests {
+    private func frame(_ number: UInt64, items: UInt32 = 3, tenant: String = "") -> Frame {
+        let bytes = (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+        return Frame(header: FrameHeader(signal: .traces, itemCount: items, tenant: tenant), bytes: bytes)
+    }
+
+    /// The numbers that `frame` put into the bytes of a batch.
+    private func numbers(_ batch: ExportBatch) -> [UInt64] {
+        stride(from: 0, to: batch.bytes.count, by: 8).map { start in
+            (0..<8).reduce(0) { $0 | UInt64(batch.bytes[start + $1]) << UInt64(8 * $1) }
+        }
+    }
+
+    private func setup(
+        _ yaml: String, clock: FlyingClock, isDurable: Bool = true, random: @escaping @Sendable () -> Double = { 0.5 },
+        log: LogLines = LogLines()
+    ) -> ExportWorkerSetup {
+        ExportWorkerSetup(
+            exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
+            isDurable: isDurable, effects: clock.effects(random: random), log: { log.add($0, $1) })
+    }
+
+    @Test(arguments: 1...12 as ClosedRange<UInt64>)
+    func `loses nothing that is acknowledged and balances its books`(seed: UInt64) async {
+        let clock = FlyingClock()
+        let random = SeededRandom(seed)
+        let settled = Mutex<Set<UInt64>>([])
+        let uncovered = Mutex<[UInt64]>([])
+        let cursor = FakeCursor(clock: clock) { frame in
+            let number = frame.frame.bytes.enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64(8 * $1.offset) }
+            if !settled.withLock({ $0.contains(number) }) { uncovered.withLock { $0.append(number) } }
+        }
+        for number in 0..<400 as Range<UInt64> {
+            cursor.append(frame(number, items: UInt32(random.next() % 5 + 1), tenant: random.next() % 4 == 0 ? "b" : "a"))
+        }
+        let total = cursor.backlog.items
+        cursor.lose(17, reason: "overflow")
+        let exporter = ScriptedExporter { batch in
+            for _ in 0..<random.next() % 4 { await Task.yield() }
+            let outcome: ExportOutcome =
+                switch random.next() % 10 {
+                case 0...4: .delivered
+                case 5: .partial(rejected: 1, message: "one")
+                case 6: .permanent(reason: "bad")
+                default: .retry(reason: "busy", after: random.next() % 2 == 0 ? .seconds(1) : nil)
+                }
+            if case .retry = outcome { return outcome }
+            settled.withLock { $0.formUnion(self.numbers(batch)) }
+            return outcome
+        }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: setup(
+                "{sending_queue: {num_consumers: \(seed % 4 + 1), batch: {min_size: 12}}}", clock: clock,
+                random: { random.unit() }))
+        async let running: Void = worker.run()
+        await worker.drain(deadline: .seconds(1_000_000_000))
+        await running
+        #expect(uncovered.withLock { $0 } == [], "acknowledged before it was settled, seed \(seed)")
+        #expect(worker.heldItems == 0)
+        let lost = worker.account.droppedItems - worker.account.droppedItems(reason: "overflow")
+        #expect(worker.account.droppedItems(reason: "overflow") == 17)
+        #expect(Int(worker.account.deliveredItems + lost) == total)
+        for batch in exporter.batches.withLock({ $0 }) { #expect(["a", "b"].contains(batch.tenant)) }
+    }
+
+    @Test func `keeps the order with one consumer`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for number in 0..<50 as Range<UInt64> { cursor.append(frame(number)) }
+        let exporter = ScriptedExporter(maxConcurrency: 1) { _ in .delivered }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup("{}", clock: clock))
+        async let running: Void = worker.run()
+        await worker.drain(deadline: .seconds(1_000_000))
+        await running
+        #expect(exporter.batches.withLock { $0 }.flatMap(numbers) == Array(0..<50))
+    }
+
+    @Test func `leaves what a dead backend did not take in a journal on disk`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for number in 0..<20 as Range<UInt64> { cursor.append(frame(number)) }
+        let log = LogLines()
+        let exporter = ScriptedExporter { _ in .retry(reason: "connection refused", after: nil) }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup("{}", clock: clock, log: log))
+        async let running: Void = worker.run()
+        await worker.drain(deadline: .seconds(30))
+        await running
+        #expect(worker.heldItems == 60)
+        #expect(worker.account.droppedItems == 0)
+        #expect(cursor.state.withLock { $0.acknowledged } == Sequence(0))
+        #expect(log.lines.contains { $0.contains("connection refused") })
+    }
+
+    @Test func `counts what a memory journal still holds at shutdown as dropped`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for number in 0..<20 as Range<UInt64> { cursor.append(frame(number)) }
+        let exporter = ScriptedExporter { _ in .retry(reason: "down", after: nil) }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: setup("{}", clock: clock, isDurable: false))
+        async let running: Void = worker.run()
+        await worker.drain(deadline: .seconds(30))
+        await running
+        #expect(worker.account.droppedItems(reason: "shutdown") == 60)
+    }
+
+    @Test func `gives up after the elapsed time and names the reason`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        cursor.append(frame(1))
+        let exporter = ScriptedExporter { _ in .retry(reason: "down", after: nil) }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: setup("{retry_on_failure: {max_elapsed_time: 60s}}", clock: clock))
+        async let running: Void = worker.run()
+        await worker.drain(deadline: .seconds(1_000_000_000))
+        await running
+        #expect(worker.account.droppedItems(reason: "retries_exhausted") == 3)
+        #expect(cursor.backlog.items == 0)
+    }
+
+    @Test func `ends when cancelled and can be drained before it ran and twice`() async {
+        let clock = FlyingClock()
+        let worker = ExportWorker(
+            cursor: FakeCursor(clock: clock), exporter: ScriptedExporter { _ in .delivered }, metrics: SelfMetrics(),
+            setup: setup("{}", clock: clock))
+        let task = Task { await worker.run() }
+        task.cancel()
+        await task.value
+        await worker.drain(deadline: .zero)
+        let unborn = ExportWorker(
+            cursor: FakeCursor(clock: clock), exporter: ScriptedExporter { _ in .delivered }, metrics: SelfMetrics(),
+            setup: setup("{}", clock: clock))
+        await unborn.drain(deadline: .zero)
+        await unborn.drain(deadline: .zero)
+        await unborn.run()
+    }
+
+    @Test func `registers the Collector's metric names`() {
+        let metrics = SelfMetrics()
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        cursor.append(frame(1, items: 5))
+        let worker = ExportWorker(
+            cursor: cursor, exporter: ScriptedExporter { _ in .delivered }, metrics: metrics,
+            setup: setup("{sending_queue: {sizer: items, queue_size: 77}}", clock: clock))
+        let values = Dictionary(metrics.series.map { ($0.name, $0.read()) }) { first, _ in first }
+        #expect(values["otelcol_exporter_queue_size"] == 5)
+        #expect(values["otelcol_exporter_queue_capacity"] == 77)
+        #expect(values["otelcol_exporter_sent_spans"] == 0)
+        #expect(values["otelcol_exporter_send_failed_log_records"] == 0)
+        #expect(worker.heldItems == 5)
+    }
+}

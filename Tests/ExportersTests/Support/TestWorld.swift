@@ -1,0 +1,168 @@
+import Configuration
+import Exporters
+import FoundationEssentials
+import Glibc
+import Pipeline
+import Synchronization
+import Telemetry
+
+/// Options read from YAML, with the problems found.
+func options<Options: ComponentOptions>(
+    _ type: Options.Type, _ yaml: String
+) -> (options: Options, problems: [String]) {
+    var problems = ConfigProblems()
+    let node = YAMLReader.read(yaml, file: "t.yaml", problems: &problems) ?? .null(at: .nowhere)
+    let options = readOptions(type, node: node, path: "exporters.test", problems: &problems)
+    return (options, problems.all.filter { $0.severity == .error }.map(\.message))
+}
+
+/// Collects log lines.
+final class LogLines: Sendable {
+    private let storage = Mutex<[String]>([])
+    func add(_ level: LogLevel, _ message: String) { storage.withLock { $0.append("\(level.rawValue) \(message)") } }
+    var lines: [String] { storage.withLock { $0 } }
+}
+
+/// What exporters get at start.
+func exporterBuild(directory: String = "/nonexistent", log: LogLines = LogLines()) -> ExporterBuild {
+    ExporterBuild(metrics: SelfMetrics(), id: "test", dataDirectory: directory) { log.add($0, $1) }
+}
+
+/// A directory of its own that is deleted with the value.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/sluice-exporters-XXXXXX".utf8CString)
+        path = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String) -> String { path + "/" + name }
+    func contents(_ name: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: file(name)) ?? Data(), as: UTF8.self)
+    }
+    var names: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted() }
+}
+
+/// Time that flies: a sleep ends at once and moves the clock.
+final class FlyingClock: Sendable {
+    private let storage = Mutex(Duration.zero)
+    var now: Duration { storage.withLock { $0 } }
+    func advance(_ duration: Duration) { storage.withLock { $0 += duration } }
+
+    func effects(random: @escaping @Sendable () -> Double = { 0.5 }) -> WorkerEffects {
+        WorkerEffects(
+            now: { self.now },
+            sleep: { duration in
+                try Task.checkCancellation()
+                self.advance(duration)
+                await Task.yield()
+            }, random: random)
+    }
+}
+
+/// Numbers from a seed (SplitMix64).
+final class SeededRandom: Sendable {
+    private let state: Mutex<UInt64>
+    init(_ seed: UInt64) { state = Mutex(seed) }
+
+    func next() -> UInt64 {
+        state.withLock { state in
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+            return mixed ^ (mixed >> 31)
+        }
+    }
+
+    func unit() -> Double { Double(next() >> 11) / Double(1 << 53) }
+}
+
+/// A journal in memory with one reader, which checks every acknowledgement against what may be acknowledged.
+final class FakeCursor: FrameCursor {
+    struct State {
+        var frames: [StoredFrame] = []
+        var read = 0
+        var acknowledged = Sequence(0)
+        var losses: [(reason: String, items: Int)] = []
+        var regressions = 0
+    }
+
+    let state = Mutex(State())
+    let clock: FlyingClock
+    /// Called with every frame that an acknowledgement covers for the first time.
+    let covered: @Sendable (StoredFrame) -> Void
+
+    init(clock: FlyingClock, covered: @escaping @Sendable (StoredFrame) -> Void = { _ in }) {
+        self.clock = clock
+        self.covered = covered
+    }
+
+    func append(_ frame: Frame) {
+        state.withLock { state in
+            let start = state.frames.last?.end ?? Sequence(0)
+            state.frames.append(StoredFrame(sequence: start, frame: frame))
+        }
+    }
+
+    func lose(_ items: Int, reason: String) { state.withLock { $0.losses.append((reason, items)) } }
+
+    func next(maxFrames: Int, maxBytes: Int, timeout: Duration) async -> [StoredFrame] {
+        await Task.yield()
+        let frames = state.withLock { state in
+            let end = min(state.frames.count, state.read + min(maxFrames, 7))
+            defer { state.read = end }
+            return Array(state.frames[state.read..<end])
+        }
+        if frames.isEmpty { clock.advance(timeout) }
+        return frames
+    }
+
+    func acknowledge(before sequence: Sequence) {
+        let fresh = state.withLock { state -> [StoredFrame] in
+            guard sequence > state.acknowledged else { return [] }
+            let from = state.acknowledged
+            state.acknowledged = sequence
+            return state.frames.filter { $0.sequence >= from && $0.end <= sequence }
+        }
+        for frame in fresh { covered(frame) }
+    }
+
+    func takeLosses() -> [(reason: String, items: Int)] {
+        state.withLock { state in
+            defer { state.losses = [] }
+            return state.losses
+        }
+    }
+
+    var backlog: HeldAmount {
+        state.withLock { state in
+            let open = state.frames.filter { $0.end > state.acknowledged }
+            return HeldAmount(
+                frames: open.count, items: open.reduce(0) { $0 + Int($1.frame.header.itemCount) },
+                bytes: open.reduce(0) { $0 + $1.frame.bytes.count })
+        }
+    }
+}
+
+/// An exporter that answers from a script.
+final class ScriptedExporter: Exporter {
+    let maxConcurrency: Int
+    let batches = Mutex<[ExportBatch]>([])
+    private let answer: @Sendable (ExportBatch) async -> ExportOutcome
+
+    init(maxConcurrency: Int = .max, _ answer: @escaping @Sendable (ExportBatch) async -> ExportOutcome) {
+        self.maxConcurrency = maxConcurrency
+        self.answer = answer
+    }
+
+    func start() async throws {}
+    func export(_ batch: ExportBatch) async -> ExportOutcome {
+        batches.withLock { $0.append(batch) }
+        return await answer(batch)
+    }
+    func shutdown() async {}
+}

@@ -1,0 +1,125 @@
+import Glibc
+import Pipeline
+import Synchronization
+import Testing
+
+@testable import Journal
+
+@Suite struct DiskFaultTests {
+    @Test func `acknowledges nobody after a failed sync and goes on in a new segment`() async throws {
+        let disk = FakeDisk()
+        let log = Notices()
+        let journal = try openFake(disk, log: log)
+        let cursor = try journal.cursor(named: "a")
+        #expect(await journal.store(frame(0)) == .stored(Sequence(0)))
+        let failures = Atomic(1)
+        disk.onCall { call in
+            guard call.name == "fdatasync", call.path.contains(".segment") else { return nil }
+            return failures.exchange(0, ordering: .relaxed) == 1 ? .error(EIO) : nil
+        }
+        #expect(await journal.store(frame(1)).isRefused)
+        #expect(journal.problem != nil)
+        #expect(await journal.store(frame(2)) == .stored(Sequence(3)))
+        #expect(journal.problem == nil)
+        #expect(log.has("fdatasync") && log.has("stored again"))
+        #expect(disk.segmentCount == 2)
+        let crashed = disk.afterPowerLoss(seed: 1)
+        #expect(await cursor.drainNumbers() == [0, 2])
+        journal.close()
+        let reopened = try openFake(crashed)
+        let again = try reopened.cursor(named: "a")
+        #expect(await again.drainNumbers() == [0, 2])
+        #expect(again.takeLosses().isEmpty)
+        reopened.close()
+    }
+
+    @Test func `loops over short and interrupted reads and writes`() async throws {
+        let disk = FakeDisk()
+        let calls = Atomic(0)
+        disk.onCall { call in
+            guard call.name == "pwrite" || call.name == "pread" else { return nil }
+            let count = calls.wrappingAdd(1, ordering: .relaxed).newValue
+            return count % 3 == 0 ? .error(EINTR) : .short(1 + count % 700)
+        }
+        var journal = try openFake(disk)
+        _ = try journal.cursor(named: "a")
+        #expect(await journal.storeAll(0..<50).allSatisfy { !$0.isRefused })
+        journal.close()
+        journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        #expect(await cursor.drain().map(\.frame) == (0..<50).map { frame($0) })
+        #expect(cursor.takeLosses().isEmpty)
+        journal.close()
+    }
+
+    @Test(arguments: ["fallocate", "pwrite", "create", "rename"])
+    func `refuses on a full disk, keeps delivering, recovers`(
+        call: String
+    ) async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<20)
+        disk.onCall { $0.name == call && $0.path.contains(".segment") ? .error(ENOSPC) : nil }
+        var stored = 20
+        while case .stored = await journal.store(frame(stored)), stored < 1000 { stored += 1 }
+        #expect(stored < 1000)
+        guard case .refused(_, let retryAfter) = await journal.store(frame(stored)) else {
+            Issue.record("stored on a full disk")
+            return
+        }
+        #expect(retryAfter > .zero)
+        #expect(await cursor.drainNumbers() == Array(0..<stored))
+        cursor.acknowledge(before: Sequence(UInt64(stored * 3)))
+        disk.onCall(nil)
+        #expect(await journal.store(frame(stored)) == .stored(Sequence(UInt64(stored * 3))))
+        #expect(await cursor.drainNumbers() == [stored])
+        journal.close()
+    }
+
+    @Test func `saves cursors and removes segments while no new block can be had`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<200)
+        disk.onCall { ["fallocate", "create"].contains($0.name) ? .error(ENOSPC) : nil }
+        _ = await cursor.drain()
+        cursor.acknowledge(before: Sequence(600))
+        journal.close()
+        disk.onCall(nil)
+        let reopened = try openFake(disk)
+        #expect(try reopened.cursor(named: "a").backlog == HeldAmount())
+        reopened.close()
+        #expect(disk.segmentCount == 0)
+    }
+
+    @Test func `steps over pages the disk can not read`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<100)
+        let failures = Atomic(2)
+        disk.onCall { call in
+            guard call.name == "pread", failures.load(ordering: .relaxed) > 0 else { return nil }
+            failures.wrappingSubtract(1, ordering: .relaxed)
+            return .error(EIO)
+        }
+        let read = await cursor.drain().count
+        #expect(read < 100)
+        #expect(cursor.takeLosses().map(\.items) == [(100 - read) * 3])
+        journal.close()
+    }
+
+    @Test func `tries again when a segment can not be opened for now`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<10)
+        disk.onCall { $0.name == "open" ? .error(EMFILE) : nil }
+        #expect(await cursor.next(maxFrames: 9, maxBytes: 9999, timeout: .zero).isEmpty)
+        disk.onCall(nil)
+        #expect(await cursor.drainNumbers() == Array(0..<10))
+        #expect(cursor.takeLosses().isEmpty)
+        journal.close()
+    }
+}

@@ -1,0 +1,126 @@
+import NIOCore
+import Testing
+
+@testable import Receivers
+
+@Suite struct BodyCollectorTests {
+    private let resources = LoopResources()
+
+    @Test func `joins the parts of a body of known length`() throws {
+        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 100))
+        var collector = BodyCollector(declared: 6, sizeMax: 10)
+        try collector.reserve(ticket)
+        #expect(ticket.held == 6)
+        for part in ["ab", "", "cde", "f"] {
+            try collector.append(ByteBuffer(string: part), ticket: ticket, resources: resources)
+        }
+        #expect(String(buffer: collector.body) == "abcdef")
+    }
+
+    @Test func `a body that comes whole is not copied`() throws {
+        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 100))
+        var collector = BodyCollector(declared: 3, sizeMax: 10)
+        try collector.reserve(ticket)
+        let part = ByteBuffer(string: "abc")
+        try collector.append(part, ticket: ticket, resources: resources)
+        let same = collector.body.withUnsafeReadableBytes { mine in
+            part.withUnsafeReadableBytes { $0.baseAddress == mine.baseAddress }
+        }
+        #expect(same)
+    }
+
+    @Test func `a chunked body reserves as it grows and stops at the cap`() throws {
+        let budget = AdmissionBudget(limitBytes: 1 << 20)
+        let ticket = AdmissionTicket(budget: budget)
+        var collector = BodyCollector(declared: nil, sizeMax: 300_000)
+        try collector.reserve(ticket)
+        #expect(budget.used == BodyCollector.chunkedStart)
+        let part = ByteBuffer(repeating: 9, count: 50_000)
+        for _ in 0..<6 { try collector.append(part, ticket: ticket, resources: resources) }
+        #expect(collector.body.readableBytes == 300_000)
+        #expect(budget.used == 300_000)
+        #expect(throws: BodyFault.tooLarge(inflated: false)) {
+            try collector.append(ByteBuffer(string: "x"), ticket: ticket, resources: resources)
+        }
+        ticket.release()
+        #expect(budget.used == 0)
+    }
+
+    @Test func `a chunked body that outgrows the budget is refused`() throws {
+        let budget = AdmissionBudget(limitBytes: 200_000)
+        let other = AdmissionTicket(budget: budget)
+        #expect(other.grow(by: 100_000) == .granted)
+        let ticket = AdmissionTicket(budget: budget)
+        var collector = BodyCollector(declared: nil, sizeMax: 1 << 20)
+        try collector.reserve(ticket)
+        #expect(throws: BodyFault.overBudget) {
+            try collector.append(ByteBuffer(repeating: 0, count: 70_000), ticket: ticket, resources: resources)
+        }
+    }
+
+    @Test func `a buffer of the loop is used again and large ones are not kept`() {
+        let resources = LoopResources()
+        let first = resources.takeBuffer(capacity: 1000)
+        let address = first.withVeryUnsafeBytes { Int(bitPattern: $0.baseAddress) }
+        resources.give(first)
+        #expect(resources.takeBuffer(capacity: 500).withVeryUnsafeBytes { Int(bitPattern: $0.baseAddress) } == address)
+        resources.give(ByteBufferAllocator().buffer(capacity: LoopResources.spareBytesMax * 2))
+        #expect(resources.takeBuffer(capacity: 1).capacity < LoopResources.spareBytesMax)
+    }
+}
+
+@Suite struct AdmissionBudgetTests {
+    @Test func `grants up to the limit and takes back`() {
+        let budget = AdmissionBudget(limitBytes: 100)
+        let first = AdmissionTicket(budget: budget)
+        let second = AdmissionTicket(budget: budget)
+        #expect(first.grow(by: 60) == .granted)
+        #expect(second.grow(by: 41) == .refused)
+        #expect(second.grow(by: 40) == .granted)
+        first.release()
+        first.release()
+        #expect(budget.used == 40)
+        #expect(second.grow(by: 61) == .neverFits)
+        #expect(first.grow(by: .max) == .neverFits)
+    }
+
+    @Test func `a lowered limit refuses until enough is given back`() {
+        let budget = AdmissionBudget(limitBytes: 100)
+        let ticket = AdmissionTicket(budget: budget)
+        #expect(ticket.grow(by: 90) == .granted)
+        budget.setLimit(50)
+        #expect(AdmissionTicket(budget: budget).grow(by: 10) == .refused)
+        ticket.release()
+        #expect(AdmissionTicket(budget: budget).grow(by: 50) == .granted)
+    }
+
+    @Test func `a ticket that is dropped gives back its bytes`() {
+        let budget = AdmissionBudget(limitBytes: 100)
+        do {
+            let ticket = AdmissionTicket(budget: budget)
+            #expect(ticket.grow(by: 10) == .granted)
+        }
+        #expect(budget.used == 0)
+    }
+
+    @Test func `many threads never get more than the limit`() async {
+        let budget = AdmissionBudget(limitBytes: 1000)
+        let over = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    var over = 0
+                    for _ in 0..<2000 {
+                        let ticket = AdmissionTicket(budget: budget)
+                        _ = ticket.grow(by: 300)
+                        if budget.used > 1000 { over += 1 }
+                        ticket.release()
+                    }
+                    return over
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(over == 0)
+        #expect(budget.used == 0)
+    }
+}

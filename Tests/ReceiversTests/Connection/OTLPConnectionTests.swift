@@ -1,0 +1,213 @@
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import Pipeline
+import Telemetry
+import Testing
+
+@testable import Receivers
+
+/// The handler on an embedded channel, whose clock is moved by hand.
+@Suite struct OTLPConnectionTests {
+    private struct Rig {
+        let channel: EmbeddedChannel
+        let loop: EmbeddedEventLoop
+        let budget: AdmissionBudget
+        let metrics: SelfMetrics
+
+        func send(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
+
+        /// All that was written since the last call.
+        func written() throws -> String {
+            var text = ""
+            while let part = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: part) }
+            return text
+        }
+
+        func refused(_ reason: RefusalReason) -> Double {
+            metrics.series.first { $0.labels.contains { $0.value == reason.rawValue } }?.read() ?? -1
+        }
+    }
+
+    private func rig(
+        _ ingest: FakeIngest, timeouts: ConnectionTimeouts = ConnectionTimeouts(), budgetBytes: Int = 1 << 20
+    ) throws -> Rig {
+        let loop = EmbeddedEventLoop()
+        let channel = EmbeddedChannel(loop: loop)
+        let budget = AdmissionBudget(limitBytes: budgetBytes)
+        let metrics = SelfMetrics()
+        let shared = ReceiverShared(
+            check: HeadCheck(
+                paths: RequestPaths(), accepted: Set(Signal.allCases), bodySizeMax: 100_000,
+                codings: HeadCheck.CodingSet(), cors: nil),
+            timeouts: timeouts, keepsAlive: true, encoder: AnswerEncoder(), ingest: ingest, budget: budget,
+            metrics: ReceiverMetrics(metrics, id: "otlp"), log: quietLogger())
+        try OTLPReceiver.configure(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        return Rig(channel: channel, loop: loop, budget: budget, metrics: metrics)
+    }
+
+    private let head = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+    @Test func `a request cut into single bytes is one request`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        for byte in (head + "Content-Length: 5\r\n\r\nhello").unicodeScalars { try rig.send(String(byte)) }
+        #expect(ingest.calls == [FakeIngest.Call(signal: .traces, encoding: .json, body: Array("hello".utf8))])
+        #expect(try rig.written().hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(rig.budget.used == 0)
+    }
+
+    @Test func `a slow head is answered with 408`() throws {
+        let rig = try rig(FakeIngest())
+        try rig.send("POST /v1/tra")
+        rig.loop.advanceTime(by: .seconds(59))
+        #expect(try rig.written() == "")
+        rig.loop.advanceTime(by: .seconds(2))
+        #expect(try rig.written().hasPrefix("HTTP/1.1 408"))
+        #expect(rig.refused(.timeout) == 1)
+    }
+
+    @Test func `an idle connection is closed without a word`() throws {
+        let rig = try rig(FakeIngest())
+        try rig.send(head + "Content-Length: 0\r\n\r\n")
+        _ = try rig.written()
+        rig.loop.advanceTime(by: .seconds(62))
+        #expect(try rig.written() == "")
+        #expect(!rig.channel.isActive)
+    }
+
+    @Test func `the head of a second request has its time from its first byte`() throws {
+        let rig = try rig(FakeIngest(), timeouts: ConnectionTimeouts(readHeader: .seconds(10), idle: .seconds(60)))
+        try rig.send(head + "Content-Length: 0\r\n\r\n")
+        _ = try rig.written()
+        rig.loop.advanceTime(by: .seconds(50))
+        try rig.send("POST")
+        rig.loop.advanceTime(by: .seconds(9))
+        #expect(rig.channel.isActive)
+        rig.loop.advanceTime(by: .seconds(2))
+        #expect(try rig.written().hasPrefix("HTTP/1.1 408"))
+    }
+
+    @Test func `a body that trickles is cut and never handed on`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        try rig.send(head + "Content-Length: 50000\r\n\r\n")
+        for _ in 0..<12 {
+            try rig.send("x")
+            rig.loop.advanceTime(by: .seconds(1))
+        }
+        #expect(try rig.written().hasPrefix("HTTP/1.1 408"))
+        #expect(ingest.calls.isEmpty)
+        #expect(rig.budget.used == 0)
+    }
+
+    @Test func `a pipeline that never replies is given up with 503`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        try rig.send(head + "Content-Length: 2\r\n\r\n{}")
+        #expect(rig.budget.used == 2)
+        rig.loop.advanceTime(by: .seconds(31))
+        let answer = try rig.written()
+        #expect(answer.hasPrefix("HTTP/1.1 503"))
+        #expect(answer.contains("Retry-After: 1\r\n"))
+        #expect(rig.budget.used == 0)
+        ingest.release(.accepted)
+        #expect(try rig.written() == "")
+    }
+
+    @Test func `requests in one read are answered one after the other`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        try rig.send(String(repeating: head + "Content-Length: 1\r\n\r\n1", count: 3))
+        for count in 1...3 {
+            #expect(ingest.calls.count == count)
+            ingest.release(.accepted)
+        }
+        #expect(try rig.written().components("HTTP/1.1 200 OK") == 3)
+    }
+
+    @Test func `thousands of requests in one read do not exhaust the stack`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        try rig.send(String(repeating: head + "Content-Length: 0\r\n\r\n", count: 20_000))
+        #expect(ingest.calls.count == 20_000)
+    }
+
+    @Test func `a client that pipelines beyond the limit is cut off behind what was queued`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        try rig.send(String(repeating: head + "Content-Length: 0\r\n\r\n", count: 1000))
+        for _ in 0..<1000 { ingest.release(.accepted) }
+        #expect(ingest.calls.count == OTLPConnection.queuedHeadsMax + 1)
+        #expect(!rig.channel.isActive)
+    }
+
+    @Test func `a fault behind a request in progress waits for its answer`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        try rig.send(head + "Content-Length: 0\r\n\r\nnonsense\r\n\r\n")
+        #expect(try rig.written() == "")
+        ingest.release(.accepted)
+        let answer = try rig.written()
+        #expect(answer.hasPrefix("HTTP/1.1 200 OK"))
+    }
+
+    @Test func `a connection that ends in a body hands nothing on`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        try rig.send(head + "Content-Length: 10\r\n\r\nhello")
+        #expect(rig.budget.used == 10)
+        rig.channel.pipeline.fireChannelInactive()
+        #expect(ingest.calls.isEmpty)
+        #expect(rig.budget.used == 0)
+    }
+
+    @Test func `a reply to a connection that is gone is dropped`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        try rig.send(head + "Content-Length: 0\r\n\r\n")
+        try rig.channel.close().wait()
+        ingest.release(.accepted)
+        #expect(rig.budget.used == 0)
+    }
+
+    @Test func `shutting down closes an idle connection and lets a request finish`() throws {
+        let idle = try rig(FakeIngest())
+        idle.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        #expect(!idle.channel.isActive)
+        let ingest = FakeIngest(.hold)
+        let busy = try rig(ingest)
+        try busy.send(head + "Content-Length: 0\r\n\r\n")
+        busy.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        #expect(busy.channel.isActive)
+        ingest.release(.accepted)
+        #expect(try busy.written().contains("Connection: close\r\n"))
+    }
+
+    @Test func `every prefix and garbled byte of a request leaves no reservation behind`() throws {
+        let whole = Array((head + "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nT: v\r\n\r\n").utf8)
+        for index in whole.indices {
+            let rig = try rig(FakeIngest())
+            var bytes = whole
+            bytes[index] = bytes[index] ^ 0x15
+            try? rig.channel.writeInbound(ByteBuffer(bytes: bytes))
+            try? rig.channel.writeInbound(ByteBuffer(bytes: whole[..<index]))
+            rig.channel.pipeline.fireChannelInactive()
+            #expect(rig.budget.used == 0)
+        }
+    }
+}
+
+extension String {
+    /// How often a text occurs.
+    fileprivate func components(_ text: String) -> Int {
+        var count = 0
+        var rest = Substring(self)
+        while let range = rest.firstRange(of: text) {
+            count += 1
+            rest = rest[range.upperBound...]
+        }
+        return count
+    }
+}
