@@ -42,8 +42,11 @@ let package = Package(
         .target(name: "OTLP", dependencies: ["Telemetry", "COTLP", "CProtobufC", "CSupport"], swiftSettings: house),
         .target(name: "Configuration", dependencies: ["Yams"], swiftSettings: house),
         .target(name: "Pipeline", dependencies: ["Telemetry", "OTLP", "Configuration"], swiftSettings: house),
-        .target(name: "GenAI", dependencies: ["Telemetry", "CSupport", "Yams"], swiftSettings: house),
-        .target(name: "Journal", dependencies: ["Pipeline", "CSupport"], swiftSettings: house),
+        // The dialect tables, embedded as they stand in the folder.
+        .target(name: "CGenAITables"),
+        .target(
+            name: "GenAI", dependencies: ["Telemetry", "CSupport", "CGenAITables", "Yams"], swiftSettings: house),
+        .target(name: "Journal", dependencies: ["Pipeline", "Telemetry", "CSupport"], swiftSettings: house),
         .target(
             name: "Processors",
             dependencies: [
@@ -66,15 +69,23 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Receivers", "Processors", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP", "Configuration",
-                "GenAI", logging,
+                logging,
             ] + nio,
             swiftSettings: house),
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Gateway", "Configuration", "CCurl",
+                "Gateway", "Configuration", "Exporters", "Pipeline", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            swiftSettings: house),
+
+        .testTarget(name: "TidyTests", swiftSettings: house),
+        .testTarget(
+            name: "OTLPTests", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC"], swiftSettings: house),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: house),
+        .testTarget(
+            name: "JournalTests", dependencies: ["Journal", "Pipeline", "Telemetry", "CSupport"],
             swiftSettings: house),
     ]
 )

@@ -63,7 +63,9 @@ import Testing
 
     /// Messages in the schema's shape, nil for anything else.
     private static func messages(_ text: String?) -> [Entry]? {
-        guard let text, let list = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [Entry] else { return nil }
+        guard let text, let list = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [Entry] else {
+            return nil
+        }
         for message in list {
             guard message["role"] is String, let parts = message["parts"] as? [Entry] else { return nil }
             for part in parts where !(part["type"] is String) { return nil }

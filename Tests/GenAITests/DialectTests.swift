@@ -11,7 +11,8 @@ import Testing
                     ("openinference.span.kind", "LLM"), ("llm.system", "OpenAI"), ("llm.model_name", "gpt-4.1-mini"),
                     ("llm.token_count.prompt", 12), ("llm.token_count.completion", 3), ("session.id", "s-1"),
                     ("user.id", "u-1"), ("llm.input_messages.1.message.content", "hi"),
-                    ("llm.input_messages.0.message.role", "system"), ("llm.input_messages.0.message.content", "be kind"),
+                    ("llm.input_messages.0.message.role", "system"),
+                    ("llm.input_messages.0.message.content", "be kind"),
                     ("llm.input_messages.1.message.role", "user"),
                     ("llm.output_messages.0.message.role", "assistant"),
                     ("llm.output_messages.0.message.content", "let me look"),
@@ -33,11 +34,13 @@ import Testing
         #expect(result["gen_ai.request.choice.count"] == nil)
         #expect(
             result["gen_ai.input.messages"]
-                == #"[{"role":"system","parts":[{"type":"text","content":"be kind"}]},{"role":"user","parts":[{"type":"text","content":"hi"}]}]"#
+                == #"[{"role":"system","parts":[{"type":"text","content":"be kind"}]},{"role":"user","#
+                + #""parts":[{"type":"text","content":"hi"}]}]"#
         )
         #expect(
             result["gen_ai.output.messages"]
-                == #"[{"role":"assistant","parts":[{"type":"text","content":"let me look"},{"type":"tool_call","id":"call_1","name":"lookup","arguments":{"id": 7}}]}]"#
+                == #"[{"role":"assistant","parts":[{"type":"text","content":"let me look"},"#
+                + #"{"type":"tool_call","id":"call_1","name":"lookup","arguments":{"id": 7}}]}]"#
         )
         #expect(result["llm.model_name"] == "gpt-4.1-mini", "originals stay by default")
     }
@@ -84,7 +87,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"args": [], "kwargs": {"a": 1}}"#, #"{"a": 1}"#), (#"{"args": [{"a": 1}], "kwargs": {}, "flag": true}"#, #"{"a": 1}"#),
+        (#"{"args": [], "kwargs": {"a": 1}}"#, #"{"a": 1}"#),
+        (#"{"args": [{"a": 1}], "kwargs": {}, "flag": true}"#, #"{"a": 1}"#),
         (#"{"type": "tool_call", "args": {"a": 1}}"#, #"{"a": 1}"#), (#"{"input": {"a": 1}}"#, #"{"a": 1}"#),
         ("plain text", #"{"input": "plain text"}"#), ("[1, 2]", #"{"input": [1, 2]}"#), ("{}", "{}"),
         (#""{\"a\": 1}""#, #"{"a": 1}"#), ("Thing(a=1)", #"{"input": "Thing(a=1)"}"#),
@@ -108,7 +112,8 @@ import Testing
                     ("gen_ai.completion.0.finish_reason", "tool_calls"),
                     ("gen_ai.completion.0.tool_calls.0.id", "c2"), ("gen_ai.completion.0.tool_calls.0.name", "f"),
                     ("gen_ai.completion.0.tool_calls.0.arguments", "{}"),
-                    ("llm.request.functions.0.name", "f"), ("llm.request.functions.0.parameters", #"{"type":"object"}"#),
+                    ("llm.request.functions.0.name", "f"),
+                    ("llm.request.functions.0.parameters", #"{"type":"object"}"#),
                     ("traceloop.association.properties.session_id", "s-2"),
                     ("traceloop.association.properties.user_id", "u-2"), ("llm.is_streaming", false),
                 ]))
@@ -122,13 +127,16 @@ import Testing
         #expect(result["gen_ai.response.finish_reasons"] == #"["tool_calls"]"#)
         #expect(
             result["gen_ai.input.messages"]
-                == #"[{"role":"user","parts":[{"type":"text","content":"hi"}]},{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":"42"}]}]"#
+                == #"[{"role":"user","parts":[{"type":"text","content":"hi"}]},{"role":"tool","#
+                + #""parts":[{"type":"tool_call_response","id":"c1","response":"42"}]}]"#
         )
         #expect(
             result["gen_ai.output.messages"]
-                == #"[{"role":"assistant","parts":[{"type":"tool_call","id":"c2","name":"f","arguments":{}}],"finish_reason":"tool_call"}]"#
+                == #"[{"role":"assistant","parts":[{"type":"tool_call","id":"c2","name":"f","#
+                + #""arguments":{}}],"finish_reason":"tool_call"}]"#
         )
-        #expect(result["gen_ai.tool.definitions"] == #"[{"type":"function","name":"f","parameters":{"type":"object"}}]"#)
+        #expect(
+            result["gen_ai.tool.definitions"] == #"[{"type":"function","name":"f","parameters":{"type":"object"}}]"#)
     }
 
     @Test func `Traceloop entities give tools and agents`() throws {
@@ -183,7 +191,8 @@ import Testing
         #expect(result["gen_ai.output.type"] == "json")
         #expect(result["gen_ai.operation.name"] == "chat")
         #expect(result["gen_ai.input.messages"] == #"[{"role":"user","parts":[{"type":"text","content":"hi"}]}]"#)
-        #expect(result["gen_ai.output.messages"] == #"[{"role":"assistant","parts":[{"type":"text","content":"hello"}]}]"#)
+        #expect(
+            result["gen_ai.output.messages"] == #"[{"role":"assistant","parts":[{"type":"text","content":"hello"}]}]"#)
     }
 
     @Test func `message events become message lists`() throws {

@@ -53,14 +53,19 @@ import Testing
         let large = "[\"" + String(repeating: "x", count: 20 << 20) + "\"]"
         let bench = try Bench()
         let result = try bench.attributes(
-            TestSpan(attributes: [("openinference.span.kind", "TOOL"), ("metadata", .string(large)), ("tool.name", "t")]))
+            TestSpan(attributes: [
+                ("openinference.span.kind", "TOOL"), ("metadata", .string(large)), ("tool.name", "t"),
+            ]))
         #expect(result["metadata"]?.utf8.count == large.utf8.count)
         #expect(result["gen_ai.tool.name"] == "t")
         #expect(bench.normalizer.unreadable > 0)
     }
 
     @Test func `JSON cut at any byte never gives half a message list`() throws {
-        let whole = #"[{"role": "user", "content": [{"type": "text", "text": "caf\u00e9 \"x\""}]}, {"role": "assistant", "content": null, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{\"a\": [1, 2.5e3, true]}"}}]}]"#
+        let whole =
+            #"[{"role": "user", "content": [{"type": "text", "text": "caf\u00e9 \"x\""}]},"#
+            + #" {"role": "assistant", "content": null, "tool_calls": [{"id": "c","#
+            + #" "function": {"name": "f", "arguments": "{\"a\": [1, 2.5e3, true]}"}}]}]"#
         let bench = try Bench()
         for length in 1..<whole.utf8.count {
             let cut = String(decoding: Array(whole.utf8)[..<length], as: UTF8.self)
@@ -101,7 +106,10 @@ import Testing
         var generator = Seeded(state: 42)
         let alphabet = Array(#"{}[]",:'\u00e9TFN01-.eE rolecontentparts"#)
         for _ in 0..<3_000 {
-            let text = String((0..<Int.random(in: 0...60, using: &generator)).map { _ in alphabet.randomElement(using: &generator) ?? " " })
+            let text = String(
+                (0..<Int.random(in: 0...60, using: &generator)).map { _ in
+                    alphabet.randomElement(using: &generator) ?? " "
+                })
             let kind = ["LLM", "TOOL", "AGENT", "RETRIEVER", "CHAIN"].randomElement(using: &generator) ?? "LLM"
             let span = TestSpan(attributes: [
                 ("openinference.span.kind", .string(kind)), ("input.value", .string(text)),

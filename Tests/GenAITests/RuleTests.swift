@@ -86,12 +86,14 @@ import Testing
         ("my-gateway:8080", "my-gateway:8080"),
     ])
     func `providers get their current names`(raw: String, expected: String) throws {
-        let result = try normalized(TestSpan(attributes: [("gen_ai.system", .string(raw)), ("gen_ai.request.model", "m")]))
+        let result = try normalized(
+            TestSpan(attributes: [("gen_ai.system", .string(raw)), ("gen_ai.request.model", "m")]))
         #expect(result["gen_ai.provider.name"] == expected)
     }
 
     @Test func `a framework is no provider`() throws {
-        let result = try normalized(TestSpan(attributes: [("gen_ai.system", "langchain"), ("gen_ai.request.model", "m")]))
+        let result = try normalized(
+            TestSpan(attributes: [("gen_ai.system", "langchain"), ("gen_ai.request.model", "m")]))
         #expect(result["gen_ai.provider.name"] == nil)
         #expect(result["gen_ai.system"] == "langchain")
     }
@@ -122,7 +124,10 @@ import Testing
     }
 
     @Test func `a broken table names its place`() {
-        let files = [(name: "targets", text: "string: [a]"), (name: "d", text: "dialect: d\npriority: 1\nrules:\n  rest:\n    - {from: x, to: b}\n")]
+        let files = [
+            (name: "targets", text: "string: [a]"),
+            (name: "d", text: "dialect: d\npriority: 1\nrules:\n  rest:\n    - {from: x, to: b}\n"),
+        ]
         #expect { try Tables.compile(files) } throws: { "\($0)".contains("d.yaml:5") && "\($0)".contains("`b`") }
     }
 }

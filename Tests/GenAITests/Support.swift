@@ -116,7 +116,9 @@ final class Bench {
     }
 
     /// Normalizes a request and hands the batch out, then gives the encoded result.
-    func run(_ bytes: [UInt8], normalize: Bool = true, _ body: (borrowing RecordBatch) -> Void = { _ in }) throws -> [UInt8] {
+    func run(
+        _ bytes: [UInt8], normalize: Bool = true, _ body: (borrowing RecordBatch) -> Void = { _ in }
+    ) throws -> [UInt8] {
         try bytes.withUnsafeBytes { raw in
             _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
             if normalize { normalizer.normalize(&batch, binding: binding) }

@@ -16,8 +16,8 @@ package enum Registry {
     package static let processors: [ProcessorEntry] = [
         .entry(
             ["gen_ai_normalizer"], "Turns GenAI attributes of any instrumentation into the semantic conventions.",
-            NormalizerOptions.self
-        ) { options in .step { build in try NormalizerProcessor(options: options, build: &build) } },
+            NormalizeOptions.self
+        ) { options in .step { build in NormalizeProcessor(options: options, build: &build) } },
         .entry(
             ["redaction"], "Removes attributes that are not allowed and masks secrets and personal data.",
             RedactionOptions.self
@@ -30,7 +30,7 @@ package enum Registry {
         ) { options in .step { build in try AttributesProcessor(options: options, build: &build) } },
         .entry(
             ["resource"], "Inserts, changes and deletes attributes of resources.", ResourceOptions.self
-        ) { options in .step { build in try ResourceProcessor(options: options, build: &build) } },
+        ) { options in .step { build in ResourceProcessor(options: options, build: &build) } },
         .entry(
             ["batch"], "Groups records into larger deliveries, at each exporter.", Processors.BatchOptions.self
         ) { .batch($0) },

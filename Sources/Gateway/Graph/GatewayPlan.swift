@@ -1,6 +1,6 @@
 package import Configuration
 import Exporters
-import Processors
+package import Processors
 package import Receivers
 
 /// A configuration with every component's options read and all references resolved: what a gateway is built from.

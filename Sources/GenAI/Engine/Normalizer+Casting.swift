@@ -53,7 +53,8 @@ extension Normalizer {
         while start < end, JSONCursor.isSpace(text[start]) { start += 1 }
         while end > start, JSONCursor.isSpace(text[end - 1]) { end -= 1 }
         let trimmed = text[start..<end]
-        guard trimmed.count >= 2, trimmed[0] == UInt8(ascii: "\""), case .value(let ref) = reader.tree.parse(trimmed) else {
+        guard trimmed.count >= 2, trimmed[0] == UInt8(ascii: "\""), case .value(let ref) = reader.tree.parse(trimmed)
+        else {
             return trimmed
         }
         return reader.tree.string(ref)

@@ -77,7 +77,9 @@ extension Normalizer {
             drafts[index].value = settled(drafts[index].value, batch)
         }
         for index in added.indices { added[index].value = settled(added[index].value, batch) }
-        if isInEdits(pendingStatusMessage, batch) { pendingStatusMessage = reader.tree.arena.copy(pendingStatusMessage) }
+        if isInEdits(pendingStatusMessage, batch) {
+            pendingStatusMessage = reader.tree.arena.copy(pendingStatusMessage)
+        }
         for position in touched.indices {
             let index = Int(touched[position])
             guard drafts[index].state == .mapped || drafts[index].state == .weakMapped else { continue }
@@ -112,7 +114,8 @@ extension Normalizer {
     private func stored(_ value: MadeValue, _ batch: inout RecordBatch) -> MadeValue {
         switch value.kind {
         case .string, .array, .map, .bytes:
-            let text = value.isOutput
+            let text =
+                value.isOutput
                 ? Text(UnsafeRawBufferPointer(rebasing: output.bytes[value.outputRange])) : value.text
             return MadeValue(kind: value.kind, bits: AttributeRecord.pack(batch.addText(text)))
         default: return value
@@ -149,7 +152,8 @@ extension Normalizer {
         guard record.kind == value.kind else { return false }
         switch record.kind {
         case .string, .array, .map, .bytes:
-            let made = TextRef(offset: UInt32(truncatingIfNeeded: value.bits), length: UInt32(truncatingIfNeeded: value.bits >> 32))
+            let made = TextRef(
+                offset: UInt32(truncatingIfNeeded: value.bits), length: UInt32(truncatingIfNeeded: value.bits >> 32))
             return batch.text(record.text) == batch.text(made)
         default: return record.payload == value.bits
         }
@@ -192,7 +196,9 @@ extension Normalizer {
         let start = batch.range(of: facts.set).lowerBound
         for local in consumed.indices where consumed[local] {
             let name = Int(binding.names[Int(batch.attributes[start + local].keyID.value)])
-            if name != 0, tables.layout.nameTargets[name].exists { consumed[local] = false }
+            guard name != 0 else { continue }
+            let stays = tables.layout.nameTargets[name].exists || tables.layout.nameStays.contains(UInt16(name))
+            if stays { consumed[local] = false }
         }
         for position in touched.indices {
             let draft = drafts[Int(touched[position])]

@@ -84,7 +84,8 @@ extension Normalizer {
         reader.list.removeAll()
         reader.system = .none
         for event in facts.events.range {
-            guard let role = Normalizer.role(of: batch.text(batch.events[event].name)), (role == .system) == isSystem else {
+            guard let role = Normalizer.role(of: batch.text(batch.events[event].name)), (role == .system) == isSystem
+            else {
                 continue
             }
             eventMessage(event, role, rule, batch)

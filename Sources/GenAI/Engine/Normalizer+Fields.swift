@@ -44,7 +44,8 @@ extension Normalizer {
             guard let value = sum(source, field.paths, root) else { return false }
             return offer(field.target, value, nil, batch)
         default:
-            guard case .value(let value) = outcome(field.transform, field.target, source, field.drop, .empty, batch) else {
+            guard case .value(let value) = outcome(field.transform, field.target, source, field.drop, .empty, batch)
+            else {
                 return false
             }
             return offer(field.target, value, nil, batch)
@@ -154,7 +155,8 @@ extension Normalizer {
             let ref = reader.tree.member(root, tables.layout.textLists[index])
             guard ref.exists else { continue }
             let node = reader.tree[ref]
-            let isEmpty = node.kind == .null || node.kind == .string && node.text.isEmpty
+            let isEmpty =
+                node.kind == .null || node.kind == .string && node.text.isEmpty
                 || node.kind.rawValue >= JSONKind.array.rawValue && node.count == 0
             if !isEmpty {
                 var value = SourceValue.node(ref)

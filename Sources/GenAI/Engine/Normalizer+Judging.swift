@@ -8,7 +8,11 @@ extension Normalizer {
         let type = tables.layout.targetTypes[index]
         switch type {
         case .string:
-            if source.kind == .string { drafts[index].state = source.text.isEmpty ? .absent : .current } else { recast(target, source) }
+            if source.kind == .string {
+                drafts[index].state = source.text.isEmpty ? .absent : .current
+            } else {
+                recast(target, source)
+            }
         case .int:
             guard source.kind == .int else { return recast(target, source) }
             drafts[index].state = isPlausible(target, Int64(bitPattern: source.bits)) ? .current : .absent
@@ -35,7 +39,9 @@ extension Normalizer {
 
     /// Token counts are never negative.
     func isPlausible(_ target: TargetID, _ value: Int64) -> Bool {
-        value >= 0 || !tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)].hasPrefix("gen_ai.usage.")
+        value >= 0
+            || !tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)].hasPrefix(
+                "gen_ai.usage.")
     }
 
     private mutating func recast(_ target: TargetID, _ source: SourceValue) {
@@ -100,7 +106,9 @@ enum MessageShape {
         guard tree.isArray(ref), tree.count(ref) > 0 else { return false }
         var child = tree.first(ref)
         while child.exists {
-            guard tree.isString(tree.member(child, "type")), tree.isString(tree.member(child, "name")) else { return false }
+            guard tree.isString(tree.member(child, "type")), tree.isString(tree.member(child, "name")) else {
+                return false
+            }
             child = tree.next(child)
         }
         return true

@@ -193,7 +193,10 @@ extension Normalizer {
         output.append(UInt8(ascii: "{"))
         var writer = FieldWriter()
         for name: StaticString in ["id", "score", "content", "metadata", "url", "mime_type", "name"] {
-            guard let field = fields.first(where: { $0.field.hasSuffix(Text(name)) && $0.field.count == name.utf8CodeUnitCount + 9 })
+            guard
+                let field = fields.first(where: {
+                    $0.field.hasSuffix(Text(name)) && $0.field.count == name.utf8CodeUnitCount + 9
+                })
             else { continue }
             let source = source(at: field.local, batch)
             writer.name(name, &output)

@@ -148,7 +148,9 @@ extension Normalizer {
     mutating func holds(
         _ conditions: PoolRange, _ target: TargetID, _ source: SourceValue, _ batch: borrowing RecordBatch
     ) -> Bool {
-        for index in conditions.range where !holds(tables.layout.conditions[index], target, source, batch) { return false }
+        for index in conditions.range where !holds(tables.layout.conditions[index], target, source, batch) {
+            return false
+        }
         return true
     }
 
@@ -181,7 +183,9 @@ extension Normalizer {
             return word(tables.layout.known.provider, batch).map { isOne(of: words, $0) } ?? false
         case .scope(let words): return isOne(of: words, facts.scope)
         case .scopePrefix(let words):
-            for index in words.range where ScopeName.hasPrefix(facts.scope, tables.layout.textLists[index]) { return true }
+            for index in words.range where ScopeName.hasPrefix(facts.scope, tables.layout.textLists[index]) {
+                return true
+            }
             return false
         case .spanName(let words): return isOne(of: words, facts.name)
         case .spanNameIs(let name, let path): return isSpanName(name, path, batch)

@@ -71,8 +71,8 @@ extension Normalizer {
         var isError = false
     }
 
-    /// Result of a tool call as an object, out of its message envelope; the envelope's call id and error flag fill their
-    /// own attributes.
+    /// Result of a tool call as an object, out of its message envelope; the envelope's call id and error flag fill
+    /// their own attributes.
     mutating func toolResult(
         _ target: TargetID, _ source: SourceValue, _ rule: Rule?, _ batch: borrowing RecordBatch
     ) -> Bool {
@@ -118,7 +118,9 @@ extension Normalizer {
         guard reader.tree.count(ref) == 1, reader.tree.isObject(block) else { return nil }
         let text = reader.tree.member(block, "text")
         let type = reader.tree.member(block, "type")
-        guard reader.tree.isString(text), reader.tree.isString(type), reader.tree.string(type) == "text" else { return nil }
+        guard reader.tree.isString(text), reader.tree.isString(type), reader.tree.string(type) == "text" else {
+            return nil
+        }
         return text
     }
 

@@ -25,7 +25,11 @@ extension Normalizer {
         case .scale(let factor): return value(double(source).map { $0 >= 0 ? .double($0 * factor) : nil } ?? nil)
         case .isoMinusStart: return value(sinceStart(ISOTime.nanoseconds(unquoted(text(source)))))
         case .epochMillisecondsMinusStart:
-            return value(sinceStart(integer(source).flatMap { $0 > 0 ? UInt64($0).multipliedReportingOverflow(by: 1_000_000).partialValue : nil }))
+            return value(
+                sinceStart(
+                    integer(source).flatMap {
+                        $0 > 0 ? UInt64($0).multipliedReportingOverflow(by: 1_000_000).partialValue : nil
+                    }))
         case .spanName: return facts.name.isEmpty ? .nothing : .value(.string(facts.name))
         case .scopeProvider: return scopeProvider()
         case .firstWord: return value(firstWord(text(source)).map { .string($0) })
@@ -59,7 +63,8 @@ extension Normalizer {
     private func value(_ value: MadeValue?) -> Outcome { value.map { .value($0) } ?? .nothing }
 
     private func isLatency(_ target: TargetID) -> Bool {
-        tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)] == "gen_ai.response.time_to_first_chunk"
+        tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)]
+            == "gen_ai.response.time_to_first_chunk"
     }
 
     private func isDropped(_ drop: DropValue, _ number: Int64) -> Bool {
@@ -130,7 +135,9 @@ extension Normalizer {
         var end = facts.scope.count
         while end > 0 {
             var start = end
-            while start > 0, facts.scope[start - 1] != UInt8(ascii: "."), facts.scope[start - 1] != UInt8(ascii: "/") { start -= 1 }
+            while start > 0, facts.scope[start - 1] != UInt8(ascii: "."), facts.scope[start - 1] != UInt8(ascii: "/") {
+                start -= 1
+            }
             let word = facts.scope[start..<end]
             let isVersion = word.count >= 2 && word[0] == UInt8(ascii: "v") && word[1] >= 0x30 && word[1] <= 0x39
             if !isVersion {

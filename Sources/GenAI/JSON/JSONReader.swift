@@ -16,8 +16,8 @@ package enum JSONResult {
 }
 
 extension JSONTree {
-    /// Reads one RFC 8259 document. Iterative, one pass; containers keep their raw slice. On failure the nodes that were
-    /// made are given back.
+    /// Reads one RFC 8259 document. Iterative, one pass; containers keep their raw slice. On failure the nodes that
+    /// were made are given back.
     package mutating func parse(_ text: Text) -> JSONResult {
         guard text.count <= limits.bytes else { return .failure(.tooLarge) }
         let mark = nodes.count

@@ -9,7 +9,8 @@ package enum JSONText {
         let quotes = UInt64(quote) &* 0x0101_0101_0101_0101
         while text.count &- index >= 8 {
             let word = text.start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            // Marks a byte's top bit when it is the quote, the backslash or below 0x20; false marks only above a true one.
+            // Marks a byte's top bit when it is the quote, the backslash or below 0x20; false marks only above a true
+            // one.
             let q = word ^ quotes
             let b = word ^ 0x5C5C_5C5C_5C5C_5C5C
             let hits =

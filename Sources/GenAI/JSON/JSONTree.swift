@@ -8,7 +8,8 @@ package enum JSONKind: UInt8, BitwiseCopyable, Sendable {
 /// One value of a document. Text points into the document or the tree's arena.
 package struct JSONNode: BitwiseCopyable {
     package var kind: JSONKind
-    /// Strings: the text still holds backslash escapes. Containers: the text is a JSON slice that may be copied as it is.
+    /// Strings: the text still holds backslash escapes. Containers: the text is a JSON slice that may be copied as it
+    /// is.
     package var isRaw: Bool
     /// Name of the member, decoded; empty outside objects.
     package var key = Text.empty

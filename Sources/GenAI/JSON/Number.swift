@@ -18,7 +18,8 @@ package enum Number {
             guard byte >= 0x30, byte <= 0x39 else { return nil }
             let (scaled, first) = value.multipliedReportingOverflow(by: 10)
             let digit = Int64(byte - 0x30)
-            let (next, second) = negative
+            let (next, second) =
+                negative
                 ? scaled.subtractingReportingOverflow(digit) : scaled.addingReportingOverflow(digit)
             guard !first, !second else { return nil }
             value = next

@@ -9,7 +9,9 @@ package enum Documents {
         guard let kind = tree.kind(ref), depth < 8 else { return }
         switch kind {
         case .array:
-            if isScored(ref, tree) { return document(tree.first(ref), score: tree.element(ref, 1), &tree, &out, &count) }
+            if isScored(ref, tree) {
+                return document(tree.first(ref), score: tree.element(ref, 1), &tree, &out, &count)
+            }
             var child = tree.first(ref)
             while child.exists {
                 write(child, &tree, into: &out, count: &count, depth: depth + 1)
@@ -56,9 +58,14 @@ package enum Documents {
         let metadata = tree.member(holder, "metadata")
         var writer = FieldWriter()
         begin(&out, &count)
-        writer.string("id", first(holder, metadata, tree, ["id", "document_id", "doc_id", "_id", "node_id", "document.id"]), tree, &out)
+        writer.string(
+            "id", first(holder, metadata, tree, ["id", "document_id", "doc_id", "_id", "node_id", "document.id"]), tree,
+            &out)
         var score = outer
-        if !score.exists { score = first(ref, metadata, tree, ["score", "similarity", "relevance_score", "relevanceScore", "document.score"]) }
+        if !score.exists {
+            score = first(
+                ref, metadata, tree, ["score", "similarity", "relevance_score", "relevanceScore", "document.score"])
+        }
         writer.value("score", tree.kind(score) == .number ? score : .none, tree, &out)
         var content = first(holder, .none, tree, ["content", "page_content", "text", "document.content"])
         if !content.exists, tree.isString(tree.member(ref, "document")) { content = tree.member(ref, "document") }

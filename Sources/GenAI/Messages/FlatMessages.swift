@@ -1,7 +1,7 @@
 package import Telemetry
 
-/// Collects indexed attributes (`<prefix>.<i>.message.tool_calls.<j>.…`) and builds messages of them, in index order and
-/// independent of the attributes' order. Both spellings (OpenInference, OpenLLMetry) are read by one grammar.
+/// Collects indexed attributes (`<prefix>.<i>.message.tool_calls.<j>.…`) and builds messages of them, in index order
+/// and independent of the attributes' order. Both spellings (OpenInference, OpenLLMetry) are read by one grammar.
 package struct FlatMessages: ~Copyable {
     enum Field: UInt8, BitwiseCopyable {
         case role, name, content, reasoning, refusal, toolCallID, functionName, functionArguments, finish
@@ -31,8 +31,8 @@ package struct FlatMessages: ~Copyable {
 
     package mutating func removeAll() { entries.removeAll() }
 
-    /// Takes one attribute; `rest` is its key behind the prefix and its dot. False when the key does not fit the grammar
-    /// or an index is above `maxIndex`: such an attribute stays where it is.
+    /// Takes one attribute; `rest` is its key behind the prefix and its dot. False when the key does not fit the
+    /// grammar or an index is above `maxIndex`: such an attribute stays where it is.
     package mutating func add(_ rest: Text, _ value: Fragment, maxIndex: Int) -> Bool {
         var path = PathCursor(rest)
         guard let message = path.index(upTo: min(maxIndex, 0xFFF_FFFF)) else { return false }

@@ -11,7 +11,9 @@ enum BlockType: UInt8 {
 
     private static func named(_ type: Text) -> BlockType {
         if type == "text" || type == "input_text" || type == "output_text" { return .text }
-        if type == "tool_call" || type == "tool_use" || type == "tool-call" || type == "function_call" || type == "function" {
+        if type == "tool_call" || type == "tool_use" || type == "tool-call" || type == "function_call"
+            || type == "function"
+        {
             return .toolCall
         }
         if type == "tool_call_response" || type == "tool_result" || type == "tool-result"

@@ -62,7 +62,8 @@ extension MessageReader {
         return false
     }
 
-    /// `{index, message, finish_reason}`, `{text, message, generation_info}`, `{content: {role, parts}, finish_reason}`.
+    /// `{index, message, finish_reason}`, `{text, message, generation_info}`, `{content: {role, parts},
+    /// finish_reason}`.
     private mutating func choice(_ fields: MessageFields, _ depth: Int) -> Bool {
         let before = list.messages.count
         let inner = fields.message.exists ? fields.message : fields.content

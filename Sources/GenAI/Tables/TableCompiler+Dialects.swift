@@ -117,7 +117,9 @@ extension TableCompiler {
             case "do": action = try value.word()
             case "when": rule.conditions = try conditions(value)
             case "conflict":
-                guard let conflict = Conflict(rawValue: try value.word()) else { throw value.problem("unknown conflict") }
+                guard let conflict = Conflict(rawValue: try value.word()) else {
+                    throw value.problem("unknown conflict")
+                }
                 rule.conflict = conflict
             case "keep_source": rule.keepsSource = value.isTrue
             case "typed_wrapper": rule.isTyped = value.isTrue

@@ -126,6 +126,7 @@ extension TableCompiler {
             }
         case "span_name_is":
             let reference = try value.word().split(separator: "#", maxSplits: 1).map(String.init)
+            layout.nameStays.insert(name(reference[0]).value)
             return .spanNameIs(name(reference[0]), path: text(reference.count > 1 ? reference[1] : ""))
         case "any":
             var made: [PoolRange] = []

@@ -36,6 +36,8 @@ struct TableLayout {
     var nameExact: [UInt64] = [0]
     /// Asked patterns that a name falls under.
     var namePatterns: [PoolRange] = [.empty]
+    /// Names that tell what a span is: they stay even when originals are removed, or a second run would judge anew.
+    var nameStays: Set<UInt16> = []
     /// Target of a name.
     var nameTargets: [TargetID] = [.none]
     var patternPool: [UInt16] = []

@@ -15,6 +15,8 @@ package struct ReadSummary: Sendable, Equatable {
     /// Records refused for a trace or span id of wrong length or all zeros; they are already taken out of the batch.
     package var rejected = 0
     package var rejectedMessage: String = ""
+
+    package init() {}
 }
 
 /// Decodes one protobuf `Export…ServiceRequest` into a batch of flat records: one pass, no allocation once the

@@ -1,0 +1,113 @@
+import Configuration
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+/// An answer of the admin listener.
+struct AdminAnswer: Sendable {
+    var status: HTTPResponseStatus
+    var contentType: String
+    var body: String
+}
+
+/// A small read-only HTTP listener: the metrics endpoint and the health check.
+final class AdminServer: Sendable {
+    private let routes: @Sendable (String) -> AdminAnswer?
+    private let address: TelemetryConfiguration.Address
+    private let channel = Mutex<(any Channel)?>(nil)
+
+    init(address: TelemetryConfiguration.Address, routes: @escaping @Sendable (String) -> AdminAnswer?) {
+        self.address = address
+        self.routes = routes
+    }
+
+    /// Listens; returns the port. Throws `GatewayStartFailure` when the address cannot be had.
+    func start(_ group: any EventLoopGroup, what: String) async throws -> Int {
+        let routes = routes
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline(
+                        withPipeliningAssistance: true, withErrorHandling: true)
+                    try channel.pipeline.syncOperations.addHandlers([
+                        IdleStateHandler(readTimeout: .seconds(30)), AdminHandler(routes: routes),
+                    ])
+                }
+            }
+        do {
+            let bound = try await bootstrap.bind(host: address.host, port: address.port).get()
+            channel.withLock { $0 = bound }
+            return bound.localAddress?.port ?? address.port
+        } catch {
+            throw GatewayStartFailure(
+                "\(what) cannot listen on \(address.host):\(address.port): \(error); choose a free port, or end the "
+                    + "program that has it")
+        }
+    }
+
+    func stop() async {
+        let open = channel.withLock { channel in
+            defer { channel = nil }
+            return channel
+        }
+        try? await open?.close()
+    }
+}
+
+/// Answers one request after the other on one admin connection.
+private final class AdminHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let routes: @Sendable (String) -> AdminAnswer?
+    private var head: HTTPRequestHead?
+
+    init(routes: @escaping @Sendable (String) -> AdminAnswer?) { self.routes = routes }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): self.head = head
+        case .body: break
+        case .end:
+            guard let head else { return }
+            self.head = nil
+            answer(head, context)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is IdleStateHandler.IdleStateEvent {
+            context.close(promise: nil)
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let path = String(request.uri.prefix { $0 != "?" })
+        var answer =
+            routes(path)
+            ?? AdminAnswer(status: .notFound, contentType: "text/plain; charset=utf-8", body: "not found\n")
+        if request.method != .GET && request.method != .HEAD {
+            answer = AdminAnswer(status: .methodNotAllowed, contentType: "text/plain", body: "only GET\n")
+        }
+        var head = HTTPResponseHead(version: request.version, status: answer.status)
+        head.headers.add(name: "content-type", value: answer.contentType)
+        head.headers.add(name: "content-length", value: String(answer.body.utf8.count))
+        if answer.status == .methodNotAllowed { head.headers.add(name: "allow", value: "GET, HEAD") }
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if request.method != .HEAD {
+            let body = context.channel.allocator.buffer(string: answer.body)
+            context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        }
+        let isKept = request.isKeepAlive
+        let loopBound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            if !isKept { loopBound.value.close(promise: nil) }
+        }
+    }
+}

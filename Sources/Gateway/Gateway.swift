@@ -1,0 +1,172 @@
+import Configuration
+import Exporters
+import Journal
+package import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Pipeline
+import Processors
+import Receivers
+import Synchronization
+import Telemetry
+
+/// The gateway cannot start; says what to change.
+package struct GatewayStartFailure: Error, CustomStringConvertible {
+    package var description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// A running gateway: receivers, pipelines with their journals, exporters and the admin listeners of one plan.
+///
+/// Life: `start`, then `shutdown`. Start goes from the exporters to the receivers, shutdown the other way, so that
+/// nothing is taken in that has nowhere to go.
+package final class Gateway: Sendable {
+    private struct Parts {
+        var receivers: [OTLPReceiver] = []
+        var workers: [(worker: ExportWorker, task: Task<Void, Never>)] = []
+        var exporters: [any Exporter] = []
+        var journals: [(pipeline: String, journal: any FrameLog)] = []
+        var admin: [AdminServer] = []
+    }
+
+    let plan: GatewayPlan
+    let dataDirectory: String
+    let log: Logger
+    let metrics = SelfMetrics()
+    let group: MultiThreadedEventLoopGroup
+    let budget: AdmissionBudget
+    private let parts = Mutex(Parts())
+    private let startTime = SystemFacts.monotonicSeconds
+
+    /// Bytes of requests in memory when no memory_limiter says otherwise: a quarter of the memory, at most 1 GiB.
+    private static var defaultBudget: Int { min(1 << 30, max(128 << 20, SystemFacts.memoryTotal / 4)) }
+
+    package init(plan: GatewayPlan, dataDirectory: String, log: Logger) {
+        self.plan = plan
+        self.dataDirectory = dataDirectory
+        self.log = log
+        group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let limits = plan.memoryLimits.map { $0.softLimit(ofTotal: SystemFacts.memoryTotal) }
+        budget = AdmissionBudget(limitBytes: limits.min() ?? Gateway.defaultBudget)
+    }
+
+    /// Ports that the receivers listen on, in the order of the file; for tests and the start message.
+    package func start() async throws -> [Int] {
+        do {
+            return try await startParts()
+        } catch {
+            await shutdown(deadline: .zero)
+            throw error
+        }
+    }
+
+    private func startParts() async throws -> [Int] {
+        registerProcessMetrics()
+        if let failure = SystemFacts.makeDirectory(dataDirectory) {
+            throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
+        }
+        var builder = GraphBuilder(gateway: self)
+        let graph = try builder.build()
+        parts.withLock { parts in
+            parts.journals = graph.journals
+            parts.exporters = graph.exporters.map(\.exporter)
+        }
+        for (id, exporter) in graph.exporters {
+            do {
+                try await exporter.start()
+            } catch {
+                throw GatewayStartFailure("exporter \(id): \(error)")
+            }
+        }
+        for worker in graph.workers {
+            let task = Task { await worker.run() }
+            parts.withLock { $0.workers.append((worker, task)) }
+        }
+        try await startAdmin()
+        var ports: [Int] = []
+        let pool = WorkspacePool()
+        for (id, options) in plan.receivers {
+            let intake = ReceiverIntake(
+                receiver: id, pipelines: graph.intakes(of: id, plan), keys: graph.keys, pool: pool, metrics: metrics)
+            let receiver = OTLPReceiver(
+                options: options, ingest: intake, metrics: metrics, group: group, budget: budget, log: log, id: id)
+            let addresses = try await receiver.start()
+            parts.withLock { $0.receivers.append(receiver) }
+            ports += addresses.prefix(1).compactMap(\.port)
+        }
+        return ports
+    }
+
+    /// Stops intake, delivers what is held until the deadline, closes everything. Safe to call twice.
+    package func shutdown(deadline: Duration) async {
+        let parts = parts.withLock { parts in
+            defer { parts = Parts() }
+            return parts
+        }
+        for receiver in parts.receivers { await receiver.shutdown(deadline: deadline) }
+        await withTaskGroup(of: Void.self) { tasks in
+            for (worker, _) in parts.workers { tasks.addTask { await worker.drain(deadline: deadline) } }
+        }
+        for (_, task) in parts.workers { await task.value }
+        for exporter in parts.exporters { await exporter.shutdown() }
+        for (_, journal) in parts.journals { journal.close() }
+        for server in parts.admin { await server.stop() }
+        try? await group.shutdownGracefully()
+    }
+
+    // MARK: Admin
+
+    private func startAdmin() async throws {
+        for address in plan.telemetry.metricsAddresses {
+            let metrics = metrics
+            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { path in
+                guard path == "/metrics" else { return nil }
+                return AdminAnswer(
+                    status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                    body: PrometheusText.render(metrics.series))
+            }
+        }
+        for check in plan.healthChecks {
+            try await serve(check.address, what: "the health_check extension") { [weak self] path in
+                guard path == check.path else { return nil }
+                return self?.health
+            }
+        }
+    }
+
+    private func serve(
+        _ address: TelemetryConfiguration.Address, what: String,
+        _ routes: @escaping @Sendable (String) -> AdminAnswer?
+    ) async throws {
+        let server = AdminServer(address: address, routes: routes)
+        _ = try await server.start(group, what: what)
+        parts.withLock { $0.admin.append(server) }
+    }
+
+    private var health: AdminAnswer {
+        let problems = parts.withLock { parts in
+            parts.journals.compactMap { pipeline, journal in
+                (journal as? DiskJournal)?.problem.map { "\(pipeline): \($0)" }
+            }
+        }
+        if problems.isEmpty {
+            return AdminAnswer(
+                status: .ok, contentType: "application/json", body: "{\"status\":\"Server available\"}\n")
+        }
+        let text = problems.joined(separator: "; ").replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return AdminAnswer(
+            status: .serviceUnavailable, contentType: "application/json",
+            body: "{\"status\":\"Server not available\",\"reason\":\"\(text)\"}\n")
+    }
+
+    private func registerProcessMetrics() {
+        let start = startTime
+        metrics.gauge("otelcol_process_uptime", "Seconds since the start.") { SystemFacts.monotonicSeconds - start }
+        metrics.gauge("otelcol_process_memory_rss", "Resident memory in bytes.") { SystemFacts.residentBytes }
+        metrics.gauge("otelcol_process_cpu_seconds", "CPU seconds, user and system.") {
+            SystemFacts.processorSeconds
+        }
+    }
+}

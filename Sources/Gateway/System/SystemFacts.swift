@@ -1,0 +1,72 @@
+package import Configuration
+import Glibc
+
+/// The environment variables and files of the process, as the configuration may ask for them.
+package enum SystemFacts {
+    /// Largest file that a configuration may read.
+    private static let fileSizeMax = 4 << 20
+
+    package static let environment = ConfigEnvironment(
+        variable: { name in getenv(name).map { String(cString: $0) } },
+        readFile: { path throws(ConfigReadFailure) in try read(path) })
+
+    private static func read(_ path: String) throws(ConfigReadFailure) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw ConfigReadFailure(reason: String(cString: strerror(errno))) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw ConfigReadFailure(reason: String(cString: strerror(errno))) }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+            guard bytes.count <= fileSizeMax else { throw ConfigReadFailure(reason: "it is larger than 4 MiB") }
+        }
+    }
+
+    /// Bytes of memory that the process may use: of the machine, or of its control group when that is less.
+    static var memoryTotal: Int {
+        var total = Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+        for path in ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
+            guard let bytes = try? read(path) else { continue }
+            let text = String(decoding: bytes, as: UTF8.self).prefix { $0.isNumber }
+            if let limit = Int(text), limit > 0 { total = min(total, limit) }
+        }
+        return total
+    }
+
+    /// Makes a folder and those above it, readable by the owner alone. Returns why it failed, nil when it is there.
+    static func makeDirectory(_ path: String) -> String? {
+        var made = path.hasPrefix("/") ? "" : "."
+        for part in path.split(separator: "/", omittingEmptySubsequences: true) {
+            made += "/" + part
+            if mkdir(made, 0o700) != 0 && errno != EEXIST { return String(cString: strerror(errno)) }
+        }
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return "it is not a folder" }
+        return nil
+    }
+
+    /// Resident memory in bytes.
+    static var residentBytes: Double {
+        guard let bytes = try? read("/proc/self/statm") else { return 0 }
+        let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+        return fields.count > 1 ? (Double(fields[1]) ?? 0) * Double(sysconf(Int32(_SC_PAGESIZE))) : 0
+    }
+
+    /// CPU seconds of the process, user and system.
+    static var processorSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    /// Seconds on a clock that only goes forward.
+    static var monotonicSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

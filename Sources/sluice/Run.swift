@@ -1,0 +1,75 @@
+import ArgumentParser
+@preconcurrency import Dispatch
+import Gateway
+import Glibc
+import Logging
+
+/// Writing to the terminal.
+enum Terminal {
+    /// A line on standard error.
+    static func error(_ text: String) {
+        var line = text.hasSuffix("\n") ? text : text + "\n"
+        line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+    }
+}
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Runs the gateway until SIGTERM or SIGINT.")
+    @OptionGroup var options: ConfigurationOptions
+
+    @Option(help: "Folder of the journals and databases for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
+    @Option(help: "Seconds that a shutdown may take to deliver what is held.")
+    var shutdownTimeout = 10
+
+    func run() async throws {
+        let loaded = try options.load()
+        signal(SIGPIPE, SIG_IGN)
+        umask(0o077)
+        let signals = Signals([SIGTERM, SIGINT])
+        let log = Logger.gateway(loaded.plan.telemetry)
+        let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)
+        do {
+            _ = try await gateway.start()
+        } catch {
+            Terminal.error("sluice: \(error)")
+            throw Exit.start
+        }
+        log.info("sluice \(Version.current) is ready")
+        await signals.first()
+        log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
+        // A second signal ends at once; what was answered 200 is in the journal.
+        let impatient = Task {
+            await signals.first()
+            log.warning("second signal: ending now; the journal keeps what is not delivered")
+            Glibc._exit(0)
+        }
+        await gateway.shutdown(deadline: .seconds(max(0, shutdownTimeout)))
+        impatient.cancel()
+        log.info("ended")
+    }
+}
+
+/// Waits for signals of the process.
+final class Signals: Sendable {
+    private let stream: AsyncStream<Int32>
+    private let sources: [any DispatchSourceSignal]
+
+    init(_ numbers: [Int32]) {
+        let (stream, continuation) = AsyncStream<Int32>.makeStream()
+        self.stream = stream
+        sources = numbers.map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler { continuation.yield(number) }
+            source.resume()
+            return source
+        }
+    }
+
+    /// Returns when the next signal comes.
+    func first() async {
+        for await _ in stream { return }
+    }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Configuration
+import Gateway
+
+/// Exit codes of the command.
+enum Exit {
+    /// The configuration has errors.
+    static let configuration = ExitCode(2)
+    /// The gateway could not start: a port, a folder, a database.
+    static let start = ExitCode(3)
+    /// `send`: at least one payload was not accepted.
+    static let rejected = ExitCode(4)
+}
+
+@main
+struct Sluice: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sluice", abstract: "A telemetry gateway for AI agents.",
+        discussion: """
+            Exit codes: 0 done; 2 the configuration has errors; 3 the gateway could not start; 4 a payload was not \
+            accepted (send); 64 wrong arguments.
+            """,
+        version: Version.current,
+        subcommands: [
+            Run.self, Validate.self, PrintConfig.self, Components.self, Reference.self, Send.self, ShowVersion.self,
+        ], defaultSubcommand: Run.self)
+}
+
+/// Options that name a configuration.
+struct ConfigurationOptions: ParsableArguments {
+    @Option(name: .long, help: "A configuration file; repeat to lay files over each other. Default: the built-in one.")
+    var config: [String] = []
+
+    @Option(name: .long, help: "Overrides one value: --set exporters.debug.verbosity=detailed. Repeatable.")
+    var set: [String] = []
+
+    /// Loads it, prints warnings, and ends the command when there are errors.
+    func load() throws -> LoadedConfiguration {
+        let loaded = LoadedConfiguration.load(files: config, overrides: set)
+        if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
+        if loaded.problems.hasErrors { throw Exit.configuration }
+        return loaded
+    }
+}
+
+struct Validate: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Checks a configuration and says all that is wrong.")
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() throws {
+        _ = try options.load()
+        print("the configuration is valid")
+    }
+}
+
+struct PrintConfig: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "print-config", abstract: "Prints the merged and expanded configuration, secrets masked.")
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() throws {
+        let loaded = try options.load()
+        print(ConfigPrinter.print(loaded.tree, secretPaths: loaded.problems.secretPaths), terminator: "")
+    }
+}
+
+struct Components: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Lists everything a pipeline can be made of.")
+
+    func run() {
+        for kind in ComponentKind.allCases {
+            let all = Registry.references.filter { $0.kind == kind }
+            guard !all.isEmpty else { continue }
+            print("\(kind.section):")
+            for one in all {
+                let names = ([one.type] + one.aliases).joined(separator: ", ")
+                print("  \(names.padding(to: 24))\(one.sentence)")
+            }
+        }
+    }
+}
+
+struct Reference: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Prints the reference of all options as Markdown.")
+
+    func run() { print(ReferencePage.markdown(Registry.references), terminator: "") }
+}
+
+struct ShowVersion: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Prints the version.")
+
+    func run() { print("sluice \(Version.current)") }
+}
+
+extension String {
+    /// The text with spaces behind it up to a width.
+    func padding(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+}

@@ -1,0 +1,79 @@
+import Configuration
+import GenAI
+import OTLP
+import Pipeline
+import Processors
+import Telemetry
+import Testing
+
+@Suite struct NormalizeProcessorTests {
+    private func options(_ text: String) -> (options: NormalizeOptions, headlines: [String]) {
+        var problems = ConfigProblems()
+        let world = ConfigEnvironment(variable: { _ in nil }) { _ throws(ConfigReadFailure) in
+            throw ConfigReadFailure(reason: "no such file")
+        }
+        let loader = ConfigLoader(environment: world)
+        let tree = loader.load([.text(name: "c.yaml", text)], overrides: [], problems: &problems)
+        let options = readOptions(NormalizeOptions.self, node: tree, path: "x", problems: &problems)
+        return (options, problems.all.map(ConfigProblems.headline))
+    }
+
+    @Test func `all dialects run by default and originals stay`() {
+        let (options, headlines) = options("{}")
+        #expect(headlines == [])
+        #expect(options.engine.sources == nil)
+        #expect(!options.engine.removeOriginals)
+        #expect(!options.engine.overwrite)
+    }
+
+    @Test func `every option is read`() {
+        let (options, headlines) = options(
+            """
+            sources: [openinference, openllmetry]
+            remove_originals: true
+            overwrite: true
+            custom_mappings: {my.model: gen_ai.request.model}
+            max_json_bytes: 1MiB
+            max_index: 100
+            max_depth: 10
+            """)
+        #expect(headlines == [])
+        #expect(options.engine.sources?.contains("openinference") == true)
+        #expect(options.engine.sources?.contains("openllmetry_legacy") == true)
+        #expect(options.engine.removeOriginals)
+        #expect(options.engine.overwrite)
+        #expect(options.engine.customMappings.map(\.to) == ["gen_ai.request.model"])
+        #expect(options.engine.limits.bytes == 1 << 20)
+        #expect(options.engine.maxIndex == 100)
+        #expect(options.engine.limits.depth == 10)
+    }
+
+    @Test func `an unknown dialect is a problem with a suggestion`() {
+        let (_, headlines) = options("sources: [openinferense]")
+        #expect(headlines.count == 1)
+        #expect(headlines.first?.contains("did you mean \"openinference\"?") == true)
+    }
+
+    @Test func `spans are rewritten, counted and never dropped`() throws {
+        let metrics = SelfMetrics()
+        var build = ProcessorBuild(
+            keys: KeyTable.Builder(), metrics: metrics, id: "gen_ai_normalizer", pipeline: "traces", signal: .traces)
+        let processor = NormalizeProcessor(options: options("{}").options, build: &build)
+        let keys = build.keys.build()
+        let span = Wire.strings(9, [("openinference.span.kind", "LLM"), ("llm.model_name", "m")])
+        var batch = RecordBatch(keys: keys)
+        for _ in 0..<2 {
+            try Wire.traces(span: span).withUnsafeBytes { raw in
+                _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
+                var context = ProcessContext()
+                try processor.process(&batch, &context)
+                #expect(context.droppedItems == 0)
+                #expect(batch.spans.count == 1)
+                let found = batch.find(name: Text("gen_ai.operation.name"), in: batch.spans[0].set)
+                #expect(found != nil)
+            }
+        }
+        let changed = metrics.series.first { $0.name == "sluice_gen_ai_normalized_spans_total" }
+        #expect(changed?.read() == 2)
+    }
+}
