@@ -87,5 +87,30 @@ let package = Package(
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Pipeline", "Telemetry", "CSupport"],
             swiftSettings: house),
+        .testTarget(
+            name: "ReceiversTests",
+            dependencies: [
+                "Receivers", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", logging,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ] + nio,
+            swiftSettings: house),
+        .testTarget(
+            name: "ExportersTests",
+            dependencies: [
+                "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: house),
+        .testTarget(
+            name: "ProcessorsTests",
+            dependencies: ["Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+        .testTarget(
+            name: "GenAITests",
+            dependencies: ["GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"],
+            swiftSettings: house),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: ["Gateway", "Configuration", "Pipeline", "Telemetry", "OTLP"], swiftSettings: house),
+        .testTarget(name: "EndToEndTests", dependencies: ["sluice"], swiftSettings: house),
     ]
 )

@@ -42,6 +42,7 @@ struct Run: AsyncParsableCommand {
         // A second signal ends at once; what was answered 200 is in the journal.
         let impatient = Task {
             await signals.first()
+            guard !Task.isCancelled else { return }
             log.warning("second signal: ending now; the journal keeps what is not delivered")
             Glibc._exit(0)
         }

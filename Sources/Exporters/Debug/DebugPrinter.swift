@@ -53,7 +53,8 @@ struct DebugPrinter: Sendable {
         switch batch.signal {
         case .traces: "traces: \(batch.liveCount) spans, \(batch.resources.count) resources"
         case .logs: "logs: \(batch.liveCount) records, \(batch.resources.count) resources"
-        case .metrics: "metrics: \(batch.metrics.count) metrics, \(batch.liveCount) points, \(batch.resources.count) resources"
+        case .metrics:
+            "metrics: \(batch.metrics.count) metrics, \(batch.liveCount) points, \(batch.resources.count) resources"
         }
     }
 
@@ -110,7 +111,8 @@ struct DebugPrinter: Sendable {
 
     private func tokens(_ set: SetIndex, _ batch: borrowing RecordBatch) -> String? {
         func count(_ key: KeyID, _ batch: borrowing RecordBatch) -> Int64? {
-            guard let index = batch.find(key, in: set), case .int(let value) = batch.attributes[index].value else { return nil }
+            guard let index = batch.find(key, in: set), case .int(let value) = batch.attributes[index].value
+            else { return nil }
             return value
         }
         let (input, output) = (count(inputTokens, batch), count(outputTokens, batch))

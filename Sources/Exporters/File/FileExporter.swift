@@ -1,7 +1,9 @@
 package import Pipeline
 import Synchronization
 
-/// Writes batches to a file as OTLP JSON lines or length-prefixed protobuf. A batch counts as delivered when it is on disk.
+/// Writes batches to a file as OTLP JSON lines or length-prefixed protobuf.
+///
+/// A batch counts as delivered when it is on disk.
 package final class FileExporter: Exporter {
     /// Several deliveries may wait for one sync of the file.
     package let maxConcurrency = GroupLane.groupMax

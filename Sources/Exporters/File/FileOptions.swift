@@ -22,7 +22,7 @@ package struct FileOptions: ComponentOptions {
             "json: one OTLP/JSON request per line; proto: requests in protobuf, each behind its length in 4 bytes.")
         appends = settings.bool(
             "append", default: true,
-            "False empties the file at start, which loses what was delivered before; the Collector's default is false.")
+            "False empties the file at start, which loses what was delivered before; the Collector's default.")
         createsDirectory = settings.bool("create_directory", default: false, "True creates missing directories of path.")
         let permissions = settings.string(
             "directory_permissions", default: "0755", "Octal mode of created directories.")
@@ -55,11 +55,13 @@ package struct RotationOptions: ComponentOptions, Equatable {
         maxMegabytes = settings.int(
             "max_megabytes", default: 100, in: 1...1_048_576, unit: "MiB", "Size at which a new file is begun.")
         maxDays = settings.int(
-            "max_days", default: 0, in: 0...36_500, unit: "days", "Closed files older than this are deleted; 0 keeps them.")
+            "max_days", default: 0, in: 0...36_500, unit: "days",
+            "Closed files older than this are deleted; 0 keeps them.")
         maxBackups = settings.int(
             "max_backups", default: 100, in: 0...1_000_000, unit: "files",
             "More closed files than this are deleted, oldest first; 0 keeps all.")
-        usesLocalTime = settings.bool("localtime", default: false, "True names closed files by local time instead of UTC.")
+        usesLocalTime = settings.bool(
+            "localtime", default: false, "True names closed files by local time instead of UTC.")
     }
 
     /// For tests.

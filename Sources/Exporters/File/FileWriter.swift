@@ -72,8 +72,8 @@ struct FileWriter: ~Copyable {
             try truncate(to: 0)
         } else {
             guard let good = TornTail.goodSize(descriptor, size: size, format: options.format) else {
-                throw FileFailure(
-                    "\(options.path) holds something other than OTLP \(options.format.rawValue) records: choose another path")
+                let kind = "OTLP \(options.format.rawValue) records"
+                throw FileFailure("\(options.path) holds something other than \(kind): choose another path")
             }
             if good < size {
                 log(.warn, "\(options.path): cut off \(size - good) bytes of an unfinished record at its end")

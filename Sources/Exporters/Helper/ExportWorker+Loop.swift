@@ -63,7 +63,8 @@ extension ExportWorker {
 
     private func take(_ stored: StoredFrame, now: Duration, _ batcher: inout Batcher, _ ready: inout [PreparedBatch]) {
         let header = stored.frame.header
-        let pieces = FrameSplit.pieces(of: stored.frame, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
+        let pieces = FrameSplit.pieces(
+            of: stored.frame, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         let ticket = state.withLock { $0.tracker.register(end: stored.end, parts: pieces.count) }
         for piece in pieces {
             batcher.add(

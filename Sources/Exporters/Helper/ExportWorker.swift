@@ -113,7 +113,8 @@ package final class ExportWorker: Sendable {
     }
 
     /// Keeps delivering what is held until all is gone or `deadline` from now has passed, and returns when `run()` has
-    /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call twice.
+    /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call
+    /// twice.
     package func drain(deadline: Duration) async {
         let wasStarted = state.withLock { state in
             defer { (state.isDraining, state.isStarted) = (true, true) }

@@ -49,18 +49,21 @@ package struct SendingQueueOptions: ComponentOptions {
             "Largest backlog of a journal in memory; a journal on disk is limited by its own size.")
         sizer = settings.choice("sizer", default: Sizer.requests, "What queue_size counts.")
         if settings.bool(
-            "wait_for_result", default: false, "True would answer senders only after delivery; only false is supported.")
+            "wait_for_result", default: false,
+            "True would answer senders only after delivery; only false is supported.")
         {
             settings.problem(
                 "waiting for the delivery is not supported: remove wait_for_result; accepted data is in the journal "
                     + "before the sender gets its answer", at: "wait_for_result")
         }
         settings.accepted(
-            "block_on_overflow", "A full journal answers senders 503 with Retry-After, so they hold back by themselves.")
+            "block_on_overflow",
+            "A full journal answers senders 503 with Retry-After, so they hold back by themselves.")
         storage = settings.optionalString(
             "storage", "Id of a file_storage extension for the journal, or the word memory to keep nothing on disk.")
-        batch = settings.optionalGroup("batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults.")
-        { BatchOptions(&$0) }
+        batch = settings.optionalGroup(
+            "batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults."
+        ) { BatchOptions(&$0) }
     }
 
     /// Deliveries that may run at once.
@@ -83,7 +86,8 @@ package struct BatchOptions: ComponentOptions, Equatable {
             "flush_timeout", default: .milliseconds(200), in: .milliseconds(1) ... .seconds(3_600),
             "Longest time that a request waits for company.")
         minSize = settings.int(
-            "min_size", default: 8_192, in: 0...Int.max, unit: "in units of sizer", "A batch of this size leaves at once.")
+            "min_size", default: 8_192, in: 0...Int.max, unit: "in units of sizer",
+            "A batch of this size leaves at once.")
         maxSize = settings.int(
             "max_size", default: 0, in: 0...Int.max, unit: "in units of sizer",
             "Larger batches are split; 0 means no limit.")

@@ -84,7 +84,7 @@ package final class CurlEngine: Sendable {
     /// Closes a target's idle handles on the engine's thread.
     func release(_ pool: CurlTarget.HandlePool) { send(.release(pool)) }
 
-    /// Ends the thread; transfers in flight end as cancelled. For tests: the shared engine lives as long as the process.
+    /// Ends the thread; transfers in flight end as cancelled. For tests: the shared engine is never stopped.
     package func stop() { send(.stop) }
 
     private func send(_ order: Order) {

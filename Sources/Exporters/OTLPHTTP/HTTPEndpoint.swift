@@ -29,7 +29,9 @@ struct HTTPEndpoint: Equatable, Sendable {
         guard !authority.contains("@") else {
             throw Fault(message: "holds a user or password: put credentials into headers, where they are not printed")
         }
-        guard !rest.contains("#") else { throw Fault(message: "holds a fragment (#…), which is never sent: remove it") }
+        guard !rest.contains("#") else {
+            throw Fault(message: "holds a fragment (#…), which is never sent: remove it")
+        }
         path = String(rest.dropFirst(authority.count))
         (host, port) = try Self.split(authority, scheme: scheme)
     }

@@ -19,7 +19,8 @@ enum OTLPAnswer {
         case .cancelled:
             return .retry(reason: "stopped before the answer came", after: nil)
         case .tooLarge(let status):
-            return .permanent(reason: "HTTP \(status) with an answer of more than 4 MiB; check that endpoint is an OTLP receiver")
+            let advice = "check that endpoint is an OTLP receiver"
+            return .permanent(reason: "HTTP \(status) with an answer of more than 4 MiB; \(advice)")
         case .answered(let status, let body, let type, let seconds):
             switch status {
             case 200...299:
@@ -54,7 +55,8 @@ enum OTLPAnswer {
         let detail: String
         switch Media(type) {
         case .protobuf:
-            detail = ControlMessages.decodeStatus(bytes: body).map { EscapedText.make($0.message, limit: textMax) } ?? ""
+            let message = ControlMessages.decodeStatus(bytes: body)?.message ?? ""
+            detail = EscapedText.make(message, limit: textMax)
         case .json:
             detail =
                 JSONAnswer.statusMessage(body).map { EscapedText.make($0, limit: textMax) }
@@ -110,7 +112,8 @@ private enum JSONAnswer {
     }
 
     static func partialSuccess(_ body: [UInt8], signal: Signal) -> (rejected: Int64, message: String)? {
-        guard let partial = (try? JSONDecoder().decode(Export.self, from: Data(body)))?.partialSuccess else { return nil }
+        let answer = try? JSONDecoder().decode(Export.self, from: Data(body))
+        guard let partial = answer?.partialSuccess else { return nil }
         let count: Count? =
             switch signal {
             case .traces: partial.rejectedSpans

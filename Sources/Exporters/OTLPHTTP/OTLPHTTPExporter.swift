@@ -79,12 +79,14 @@ package final class OTLPHTTPExporter: Exporter {
         }
         let plain = options.encoding == .json ? json(batch) : batch.bytes
         guard plain.count <= options.requestBodyMax else {
-            return .permanent(
-                reason: "a request of \(plain.count) bytes is larger than max_request_body_size (\(options.requestBodyMax))")
+            let limit = "max_request_body_size (\(options.requestBodyMax))"
+            return .permanent(reason: "a request of \(plain.count) bytes is larger than \(limit)")
         }
         var body = plain
         if let gzip {
-            guard let compressed = gzip.compress(plain) else { return .retry(reason: "no memory to compress", after: nil) }
+            guard let compressed = gzip.compress(plain) else {
+                return .retry(reason: "no memory to compress", after: nil)
+            }
             body = compressed
         }
         return OTLPAnswer.outcome(await engine.post(body, to: target), signal: batch.signal)

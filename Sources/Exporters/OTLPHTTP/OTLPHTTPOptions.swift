@@ -103,7 +103,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
     }
 
     /// Names that the exporter sets itself; a second one would make the request ambiguous.
-    private static let ownHeaders = ["content-type", "content-encoding", "content-length", "transfer-encoding", "expect"]
+    private static let ownHeaders = [
+        "content-type", "content-encoding", "content-length", "transfer-encoding", "expect",
+    ]
 
     private static func check(_ headers: [(key: String, value: Secret)], _ settings: inout Settings) {
         for header in headers {

@@ -11,7 +11,8 @@ final class CancelFlag: Sendable {
 
 /// One POST on its way: keeps the body alive, collects the answer, resumes the waiting task once.
 ///
-// Unchecked: made by the posting task, then only touched by the engine's thread; the hand-over goes through the engine's mutex.
+// Unchecked: made by the posting task, then only touched by the engine's thread; the hand-over goes through the
+// engine's mutex.
 final class Transfer: @unchecked Sendable {
     let id: UInt64
     let target: CurlTarget

@@ -5,8 +5,8 @@ import Telemetry
 struct PointRows: Sendable {
     private let serviceKey: KeyID
     private static let insert = """
-        INSERT OR IGNORE INTO metric_points (block, position, name, type, unit, temporality, start_time, time, value, count,
-            sum, min, max, service_name, scope_name, tenant, attributes, resource, scope, point)
+        INSERT OR IGNORE INTO metric_points (block, position, name, type, unit, temporality, start_time, time, value,
+            count, sum, min, max, service_name, scope_name, tenant, attributes, resource, scope, point)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
 
@@ -35,12 +35,14 @@ struct PointRows: Sendable {
                 let facts = PointFacts(batch.text(record.raw), kind: metric.kind)
                 scratch.removeAll()
                 ValueJSON.appendObject(record.set, of: batch, to: &scratch)
-                let value: (any DatabaseValueConvertible)? = facts.integer ?? facts.double as (any DatabaseValueConvertible)?
+                let double: (any DatabaseValueConvertible)? = facts.double
+                let value: (any DatabaseValueConvertible)? = facts.integer ?? double
                 let row: [(any DatabaseValueConvertible)?] = [
                     texts.block, position, name, Self.type(metric.kind), unit, temporality,
                     facts.startTime == 0 ? nil : RowText.time(facts.startTime), RowText.time(record.time), value,
                     facts.count.map { Int64(clamping: $0) }, facts.sum, facts.least, facts.most, texts.serviceName,
-                    texts.scopeName, tenant, scratch.text.string, texts.resource, texts.scope, facts.details.text.string,
+                    texts.scopeName, tenant, scratch.text.string, texts.resource, texts.scope,
+                    facts.details.text.string,
                 ]
                 position += 1
                 statement.setUncheckedArguments(StatementArguments(row))

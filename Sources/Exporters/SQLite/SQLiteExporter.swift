@@ -2,7 +2,9 @@ import GRDB
 package import Pipeline
 import Synchronization
 
-/// Writes batches to a SQLite database with typed columns for GenAI attributes. Delivering a batch twice changes nothing.
+/// Writes batches to a SQLite database with typed columns for GenAI attributes.
+///
+/// Delivering a batch twice changes nothing.
 package final class SQLiteExporter: Exporter {
     /// Several deliveries may share one commit.
     package let maxConcurrency = GroupLane.groupMax
@@ -32,8 +34,10 @@ package final class SQLiteExporter: Exporter {
         let (shared, path, options) = (shared, path, options)
         let failure = await lane.run { () -> ExporterStartFailure? in
             shared.storage.withLock { store in
-                do throws(ExporterStartFailure) { store = try SQLiteStore(path: path, options: options) } catch { return error }
-                return nil
+                do throws(ExporterStartFailure) {
+                    store = try SQLiteStore(path: path, options: options)
+                    return nil
+                } catch { return error }
             }
         }
         if let failure { throw failure }

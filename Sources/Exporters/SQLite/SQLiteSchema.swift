@@ -18,7 +18,8 @@ enum SQLiteSchema {
         let hasTable = try database.tableExists("sluice_schema")
         let found = hasTable ? try Int.fetchOne(database, sql: "SELECT max(version) FROM sluice_schema") ?? 0 : 0
         if found > version {
-            throw Fault(message: "was made by a newer Sluice (schema \(found), this one knows \(version)): update Sluice")
+            throw Fault(
+                message: "was made by a newer Sluice (schema \(found), this one knows \(version)): update Sluice")
         }
         if found == version { return }
         guard create else {
@@ -180,8 +181,8 @@ enum SQLiteSchema {
 
         CREATE VIEW llm_calls AS SELECT
             trace_id, span_id, parent_span_id, start_time, duration_ms, operation, provider, request_model,
-            response_model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd,
-            finish_reasons, system_instructions, input_messages, output_messages, agent_name, conversation_id,
+            response_model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+            cost_usd, finish_reasons, system_instructions, input_messages, output_messages, agent_name, conversation_id,
             status_code, status_message, error_type
         FROM spans WHERE operation IN ('chat', 'text_completion', 'generate_content');
 

@@ -57,7 +57,7 @@ struct SQLiteStore {
         Glibc.close(descriptor)
     }
 
-    /// Writes the batches in one transaction; when that fails, each in one of its own, so that a bad one harms no other.
+    /// Writes the batches in one transaction; when that fails, each in one of its own: a bad one harms no other.
     func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
         let together = attempt(batches[...])
         if together == .delivered || batches.count == 1 { return batches.map { _ in together } }

@@ -57,7 +57,7 @@ import Testing
 
     @Test(arguments: ["{\"a\":1}\n{\"b\":2}\n", "{\"a\":1}\n{\"b\"", "{\"torn"])
     func `cuts off a torn last line at start`(content: String) async throws {
-        FileManager.default.createFile(atPath: directory.file("out.json"), contents: Data(content.utf8))
+        _ = FileManager.default.createFile(atPath: directory.file("out.json"), contents: Data(content.utf8))
         let log = LogLines()
         let exporter = make(log: log)
         try await exporter.start()
@@ -70,14 +70,14 @@ import Testing
 
     @Test func `cuts off a torn last record of protobuf at start`() async throws {
         let content = Data([0, 0, 0, 2, 7, 7, 0, 0, 0, 9, 1])
-        FileManager.default.createFile(atPath: directory.file("out.json"), contents: content)
+        _ = FileManager.default.createFile(atPath: directory.file("out.json"), contents: content)
         let exporter = make("format: proto\n")
         try await exporter.start()
         #expect(FileManager.default.contents(atPath: directory.file("out.json")) == content.prefix(6))
     }
 
     @Test func `will not touch a file of another kind`() async throws {
-        FileManager.default.createFile(atPath: directory.file("out.json"), contents: Data("dear diary".utf8))
+        _ = FileManager.default.createFile(atPath: directory.file("out.json"), contents: Data("dear diary".utf8))
         await #expect(throws: ExporterStartFailure.self) { try await make().start() }
         #expect(directory.contents("out.json") == "dear diary")
     }

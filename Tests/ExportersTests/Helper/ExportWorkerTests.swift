@@ -12,9 +12,18 @@ import Testing
 
     /// The numbers that `frame` put into the bytes of a batch.
     private func numbers(_ batch: ExportBatch) -> [UInt64] {
-        stride(from: 0, to: batch.bytes.count, by: 8).map { start in
-            (0..<8).reduce(0) { $0 | UInt64(batch.bytes[start + $1]) << UInt64(8 * $1) }
-        }
+        stride(from: 0, to: batch.bytes.count, by: 8).map { number(batch.bytes[$0..<$0 + 8]) }
+    }
+
+    private func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    private func runAndDrain(_ worker: ExportWorker, deadline: Duration) async {
+        async let running: Void = worker.run()
+        while !worker.state.withLock({ $0.isStarted }) { await Task.yield() }
+        await worker.drain(deadline: deadline)
+        await running
     }
 
     private func setup(
@@ -33,11 +42,12 @@ import Testing
         let settled = Mutex<Set<UInt64>>([])
         let uncovered = Mutex<[UInt64]>([])
         let cursor = FakeCursor(clock: clock) { frame in
-            let number = frame.frame.bytes.enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << UInt64(8 * $1.offset) }
+            let number = self.number(frame.frame.bytes[...])
             if !settled.withLock({ $0.contains(number) }) { uncovered.withLock { $0.append(number) } }
         }
         for number in 0..<400 as Range<UInt64> {
-            cursor.append(frame(number, items: UInt32(random.next() % 5 + 1), tenant: random.next() % 4 == 0 ? "b" : "a"))
+            let tenant = random.next() % 4 == 0 ? "b" : "a"
+            cursor.append(frame(number, items: UInt32(random.next() % 5 + 1), tenant: tenant))
         }
         let total = cursor.backlog.items
         cursor.lose(17, reason: "overflow")
@@ -59,9 +69,7 @@ import Testing
             setup: setup(
                 "{sending_queue: {num_consumers: \(seed % 4 + 1), batch: {min_size: 12}}}", clock: clock,
                 random: { random.unit() }))
-        async let running: Void = worker.run()
-        await worker.drain(deadline: .seconds(1_000_000_000))
-        await running
+        await runAndDrain(worker, deadline: .seconds(1_000_000_000))
         #expect(uncovered.withLock { $0 } == [], "acknowledged before it was settled, seed \(seed)")
         #expect(worker.heldItems == 0)
         let lost = worker.account.droppedItems - worker.account.droppedItems(reason: "overflow")
@@ -77,9 +85,7 @@ import Testing
         let exporter = ScriptedExporter(maxConcurrency: 1) { _ in .delivered }
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup("{}", clock: clock))
-        async let running: Void = worker.run()
-        await worker.drain(deadline: .seconds(1_000_000))
-        await running
+        await runAndDrain(worker, deadline: .seconds(1_000_000))
         #expect(exporter.batches.withLock { $0 }.flatMap(numbers) == Array(0..<50))
     }
 
@@ -91,9 +97,7 @@ import Testing
         let exporter = ScriptedExporter { _ in .retry(reason: "connection refused", after: nil) }
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup("{}", clock: clock, log: log))
-        async let running: Void = worker.run()
-        await worker.drain(deadline: .seconds(30))
-        await running
+        await runAndDrain(worker, deadline: .seconds(30))
         #expect(worker.heldItems == 60)
         #expect(worker.account.droppedItems == 0)
         #expect(cursor.state.withLock { $0.acknowledged } == Sequence(0))
@@ -108,9 +112,7 @@ import Testing
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
             setup: setup("{}", clock: clock, isDurable: false))
-        async let running: Void = worker.run()
-        await worker.drain(deadline: .seconds(30))
-        await running
+        await runAndDrain(worker, deadline: .seconds(30))
         #expect(worker.account.droppedItems(reason: "shutdown") == 60)
     }
 
@@ -122,9 +124,7 @@ import Testing
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
             setup: setup("{retry_on_failure: {max_elapsed_time: 60s}}", clock: clock))
-        async let running: Void = worker.run()
-        await worker.drain(deadline: .seconds(1_000_000_000))
-        await running
+        await runAndDrain(worker, deadline: .seconds(1_000_000_000))
         #expect(worker.account.droppedItems(reason: "retries_exhausted") == 3)
         #expect(cursor.backlog.items == 0)
     }

@@ -1,6 +1,7 @@
 @testable import Exporters
 import OTLP
 import Pipeline
+import Telemetry
 import Testing
 
 @Suite struct OTLPAnswerTests {
@@ -41,7 +42,8 @@ import Testing
         let binary = ControlMessages.exportResponse(signal: .traces, rejected: 3, message: "too old", json: false)
         #expect(outcome(200, binary) == .partial(rejected: 3, message: "too old"))
         let text = ControlMessages.exportResponse(signal: .traces, rejected: 3, message: "too old", json: true)
-        #expect(outcome(200, text, type: "Application/JSON; charset=utf-8") == .partial(rejected: 3, message: "too old"))
+        let type = "Application/JSON; charset=utf-8"
+        #expect(outcome(200, text, type: type) == .partial(rejected: 3, message: "too old"))
         let number = Array(#"{"partialSuccess":{"rejectedSpans":2}}"#.utf8)
         #expect(outcome(200, number, type: "application/json") == .partial(rejected: 2, message: ""))
     }

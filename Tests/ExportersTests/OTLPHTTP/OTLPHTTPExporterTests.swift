@@ -35,7 +35,9 @@ import Testing
     }
 
     @Test func `compresses with gzip by default and writes JSON on request`() async throws {
-        let server = ScriptedServer { _, _ in .answer(200, headers: ["Content-Type: application/json"], body: [0x7B, 0x7D]) }
+        let server = ScriptedServer { _, _ in
+            .answer(200, headers: ["Content-Type: application/json"], body: [0x7B, 0x7D])
+        }
         defer { server.stop() }
         let exporter = try await exporter(server, "encoding: json\n")
         #expect(await exporter.export(batch) == .delivered)
@@ -173,8 +175,8 @@ import Testing
     @Test func `refuses what is too large and signals without endpoint`() async throws {
         let server = ScriptedServer { _, _ in .answer(200) }
         defer { server.stop() }
-        let read = options(
-            OTLPHTTPOptions.self, "{traces_endpoint: '\(server.url)/t', max_request_body_size: 1KiB, compression: none}")
+        let yaml = "{traces_endpoint: '\(server.url)/t', max_request_body_size: 1KiB, compression: none}"
+        let read = options(OTLPHTTPOptions.self, yaml)
         let exporter = OTLPHTTPExporter(options: read.options, build: exporterBuild(), version: "1")
         try await exporter.start()
         #expect(exporter.accepts(.traces))

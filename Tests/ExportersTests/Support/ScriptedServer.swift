@@ -100,7 +100,7 @@ final class ScriptedServer: Sendable {
         var at = 0
         while at < bytes.count {
             let count = bytes[at...].withUnsafeBytes {
-                Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { return false }
             at += count

@@ -46,20 +46,62 @@ final class TemporaryDirectory: Sendable {
     var names: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted() }
 }
 
-/// Time that flies: a sleep ends at once and moves the clock.
+/// Time that flies: when everybody waits, the clock moves to the end of the shortest wait.
 final class FlyingClock: Sendable {
-    private let storage = Mutex(Duration.zero)
-    var now: Duration { storage.withLock { $0 } }
-    func advance(_ duration: Duration) { storage.withLock { $0 += duration } }
+    private struct State {
+        var now = Duration.zero
+        var ends: [Int: Duration] = [:]
+        var lastID = 0
+        /// Grows with everything that happens, so that a waiter can see whether others are still busy.
+        var activity = 0
+    }
+
+    /// Turns of the scheduler without any activity after which everybody is taken to be waiting.
+    private static let idleTurns = 500
+    private let state = Mutex(State())
+
+    var now: Duration { state.withLock { $0.now } }
+
+    func advance(_ duration: Duration) {
+        state.withLock { state in
+            state.now += duration
+            state.activity += 1
+        }
+    }
+
+    func sleep(_ duration: Duration) async throws {
+        let id = state.withLock { state in
+            state.lastID += 1
+            state.activity += 1
+            state.ends[state.lastID] = state.now + duration
+            return state.lastID
+        }
+        defer {
+            state.withLock { state in
+                state.ends[id] = nil
+                state.activity += 1
+            }
+        }
+        var seen = -1
+        var turns = 0
+        while true {
+            try Task.checkCancellation()
+            let (isOver, activity) = state.withLock { state in
+                let end = state.ends[id] ?? state.now
+                if turns > Self.idleTurns, state.ends.values.allSatisfy({ $0 >= end }) {
+                    state.now = max(state.now, end)
+                }
+                return (state.now >= end, state.activity)
+            }
+            if isOver { return }
+            turns = activity == seen ? turns + 1 : 0
+            seen = activity
+            await Task.yield()
+        }
+    }
 
     func effects(random: @escaping @Sendable () -> Double = { 0.5 }) -> WorkerEffects {
-        WorkerEffects(
-            now: { self.now },
-            sleep: { duration in
-                try Task.checkCancellation()
-                self.advance(duration)
-                await Task.yield()
-            }, random: random)
+        WorkerEffects(now: { self.now }, sleep: { try await self.sleep($0) }, random: random)
     }
 }
 

@@ -51,7 +51,8 @@ import Testing
             var counts = ["spans": 0, "logs": 0, "metrics": 0]
             for post in capture.posts {
                 let data = try Data(contentsOf: Self.folder.appending(path: "\(capture.capture)/\(post.file)"))
-                let count = try #require(count(in: [UInt8](data), path: post.path), "\(capture.capture)/\(post.file)")
+                let found = count(in: [UInt8](data), path: post.path)
+                let count = try #require(found, "\(capture.capture)/\(post.file)")
                 counts[count.name, default: 0] += count.items
                 checked += 1
             }

@@ -191,8 +191,8 @@ import Testing
             let rig = try rig(FakeIngest())
             var bytes = whole
             bytes[index] = bytes[index] ^ 0x15
-            try? rig.channel.writeInbound(ByteBuffer(bytes: bytes))
-            try? rig.channel.writeInbound(ByteBuffer(bytes: whole[..<index]))
+            _ = try? rig.channel.writeInbound(ByteBuffer(bytes: bytes))
+            _ = try? rig.channel.writeInbound(ByteBuffer(bytes: whole[..<index]))
             rig.channel.pipeline.fireChannelInactive()
             #expect(rig.budget.used == 0)
         }

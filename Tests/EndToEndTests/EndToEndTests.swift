@@ -1,0 +1,122 @@
+import Foundation
+import Testing
+
+/// Spans of OTLP JSON, by span id, in a form that can be compared.
+private func spans(ofLines text: String) -> [String: NSDictionary] {
+    var result: [String: NSDictionary] = [:]
+    for line in text.split(separator: "\n") {
+        let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+        for resource in object?["resourceSpans"] as? [[String: Any]] ?? [] {
+            for scope in resource["scopeSpans"] as? [[String: Any]] ?? [] {
+                for span in scope["spans"] as? [[String: Any]] ?? [] {
+                    guard let id = span["spanId"] as? String else { continue }
+                    result[id] = [
+                        "span": span, "resource": resource["resource"] ?? [:], "scope": scope["scope"] ?? [:],
+                    ] as NSDictionary
+                }
+            }
+        }
+    }
+    return result
+}
+
+/// A request with one span for each id.
+private func request(_ ids: Range<Int>) -> [UInt8] {
+    let spans = ids.map { id in
+        """
+        {"traceId":"0123456789abcdef0123456789abcdef","spanId":"\(String(format: "%016x", id + 1))","name":"step",\
+        "startTimeUnixNano":"1","endTimeUnixNano":"2","attributes":[{"key":"n","value":{"intValue":"\(id)"}}]}
+        """
+    }
+    return [UInt8]("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[\(spans.joined(separator: ","))]}]}]}".utf8)
+}
+
+private let toFile = """
+    receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+    exporters:
+      file: {path: FOLDER/out.jsonl, flush_interval: 100ms}
+    service:
+      telemetry:
+        metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+      pipelines:
+        traces: {receivers: [otlp], exporters: [file]}
+    """
+
+@Suite(.serialized) struct `The gateway` {
+    @Test func `writes recorded JSON requests to the file span for span`() async throws {
+        let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Fixtures/Corpus")
+        let gateway = try RunningGateway(toFile)
+        try await gateway.start()
+        var sent = ""
+        let files = FileManager.default.enumerator(atPath: corpus.path)
+        while let name = files?.nextObject() as? String {
+            guard name.hasSuffix(".traces.json") else { continue }
+            let body = try Data(contentsOf: corpus.appending(path: name))
+            #expect(try await gateway.post([UInt8](body), path: "/v1/traces", type: "application/json") == 200)
+            sent += String(decoding: body, as: UTF8.self).replacingOccurrences(of: "\n", with: " ") + "\n"
+        }
+        try await gateway.waitUntilDelivered()
+        #expect(gateway.end(SIGTERM) == 0)
+        let expected = spans(ofLines: sent)
+        let text = try String(contentsOf: gateway.folder.appending(path: "out.jsonl"), encoding: .utf8)
+        let delivered = spans(ofLines: text)
+        #expect(expected.count > 20)
+        #expect(Set(expected.keys) == Set(delivered.keys))
+        for (id, span) in expected { #expect(delivered[id] == span, "span \(id)") }
+    }
+
+    @Test func `loses no span that was answered 200 when it is killed under load`() async throws {
+        let gateway = try RunningGateway(toFile)
+        var accepted: Set<Int> = []
+        for round in 0..<3 {
+            try await gateway.start()
+            let killer = Task {
+                try await Task.sleep(for: .milliseconds(300 + 150 * round))
+                return gateway.end(SIGKILL)
+            }
+            accepted.formUnion(
+                try await withThrowingTaskGroup(of: [Int].self) { group in
+                    for client in 0..<4 {
+                        group.addTask {
+                            var mine: [Int] = []
+                            for step in 0..<2_000 {
+                                let first = ((round * 4 + client) * 2_000 + step) * 10
+                                let status = try await gateway.post(
+                                    request(first..<first + 10), path: "/v1/traces", type: "application/json")
+                                if status != 200 { break }
+                                mine.append(contentsOf: first..<first + 10)
+                            }
+                            return mine
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0 += $1 }
+                })
+            _ = try await killer.value
+        }
+        try await gateway.start()
+        try await gateway.waitUntilDelivered()
+        #expect(gateway.end(SIGTERM) == 0)
+        let text = try String(contentsOf: gateway.folder.appending(path: "out.jsonl"), encoding: .utf8)
+        let delivered = Set(spans(ofLines: text).keys)
+        let lost = accepted.filter { !delivered.contains(String(format: "%016x", $0 + 1)) }
+        #expect(accepted.count > 100)
+        #expect(lost.isEmpty, "\(lost.count) of \(accepted.count) accepted spans are missing")
+    }
+
+    @Test func `counts so that received equals delivered and dropped and held`() async throws {
+        let gateway = try RunningGateway(toFile)
+        try await gateway.start()
+        for batch in 0..<20 {
+            let body = request(batch * 50..<(batch + 1) * 50)
+            #expect(try await gateway.post(body, path: "/v1/traces", type: "application/json") == 200)
+        }
+        #expect(try await gateway.post([0xFF, 0xFF], path: "/v1/traces") == 400)
+        try await gateway.waitUntilDelivered()
+        let received = try await gateway.metric("otelcol_receiver_accepted_spans")
+        let sent = try await gateway.metric("otelcol_exporter_sent_spans")
+        let dropped = try await gateway.metric("sluice_exporter_dropped_items_total")
+        #expect(received == 1_000 && sent + dropped == received)
+        #expect(gateway.end(SIGTERM) == 0)
+    }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
+/// The built binary as a child process in a folder of its own.
+final class RunningGateway {
+    let folder: URL
+    let port: Int
+    let metricsPort: Int
+    private let configuration: String
+    private var process = Process()
+
+    /// `configuration` may use PORT, METRICS and FOLDER.
+    init(_ configuration: String) throws {
+        folder = FileManager.default.temporaryDirectory.appending(path: "sluice-e2e-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        port = try freePort()
+        metricsPort = try freePort()
+        self.configuration =
+            configuration
+            .replacingOccurrences(of: "PORT", with: String(port))
+            .replacingOccurrences(of: "METRICS", with: String(metricsPort))
+            .replacingOccurrences(of: "FOLDER", with: folder.path)
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    /// The binary lies beside the test bundle.
+    static var binary: URL {
+        var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+        for _ in 0..<4 {
+            let candidate = folder.appending(path: "sluice")
+            if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
+            folder = folder.deletingLastPathComponent()
+        }
+        return URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: ".build/debug/sluice")
+    }
+
+    func start() async throws {
+        let file = folder.appending(path: "config.yaml")
+        try configuration.write(to: file, atomically: true, encoding: .utf8)
+        process = Process()
+        process.executableURL = RunningGateway.binary
+        process.arguments = ["run", "--config", file.path, "--data-directory", folder.appending(path: "data").path]
+        let log = folder.appending(path: "log.txt")
+        if !FileManager.default.fileExists(atPath: log.path) {
+            _ = FileManager.default.createFile(atPath: log.path, contents: nil)
+        }
+        let handle = try FileHandle(forWritingTo: log)
+        try handle.seekToEnd()
+        process.standardError = handle
+        process.standardOutput = handle
+        try process.run()
+        for _ in 0..<400 {
+            if (try? await metrics()) != nil, try await post([], path: "/v1/traces") == 200 { return }
+            guard process.isRunning else { break }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        throw Fault(text: "the gateway did not start: \((try? String(contentsOf: log, encoding: .utf8)) ?? "")")
+    }
+
+    struct Fault: Error { var text: String }
+
+    func end(_ signal: Int32) -> Int32 {
+        kill(process.processIdentifier, signal)
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    /// The status of the answer; 0 when there was none.
+    func post(_ body: [UInt8], path: String, type: String = "application/x-protobuf") async throws -> Int {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)\(path)")!)
+        request.httpMethod = "POST"
+        request.httpBody = Data(body)
+        request.setValue(type, forHTTPHeaderField: "content-type")
+        request.timeoutInterval = 20
+        guard let (_, answer) = try? await URLSession.shared.data(for: request) else { return 0 }
+        return (answer as? HTTPURLResponse)?.statusCode ?? 0
+    }
+
+    /// Sum of a metric over its series.
+    func metric(_ name: String) async throws -> Double {
+        try await metrics().split(separator: "\n").filter { $0.hasPrefix(name + "{") || $0.hasPrefix(name + " ") }
+            .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "0") ?? 0) }
+    }
+
+    /// Waits until nothing is held any more.
+    func waitUntilDelivered() async throws {
+        for _ in 0..<800 {
+            if try await metric("sluice_exporter_held_items") == 0 { return }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        throw Fault(text: "records are still held after 20 s")
+    }
+
+    private func metrics() async throws -> String {
+        let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(metricsPort)/metrics")!)
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+/// A port that was free a moment ago.
+func freePort() throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = in_addr_t(0x0100_007F)
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+        }
+    }
+    guard isBound else { throw RunningGateway.Fault(text: "no free port") }
+    return Int(UInt16(bigEndian: address.sin_port))
+}

@@ -1,0 +1,25 @@
+@testable import Exporters
+import Testing
+
+@Suite struct EscapedTextTests {
+    @Test func `lets nothing steer a terminal`() {
+        #expect(EscapedText.make("a\nb\r\t\u{1B}]0;x\u{7}\u{202E}\u{9B}é", limit: 100)
+            == "a\\nb\\r\\t\\u{1b}]0;x\\u{7}\\u{202e}\\u{9b}é")
+    }
+
+    @Test func `cuts long text and broken UTF-8 without failing`() {
+        #expect(EscapedText.make("abcd", limit: 3) == "abc…")
+        #expect(EscapedText.make("abc", limit: 3) == "abc")
+        #expect(EscapedText.make(utf8: [0x61, 0xFF, 0x62], limit: 9) == "a\u{FFFD}b")
+        #expect(EscapedText.make(utf8: [UInt8](repeating: 0x61, count: 1_000), limit: 3) == "aaa…")
+    }
+
+    @Test func `complains once per interval and tells how often it kept silent`() {
+        var limiter = LogLimiter(interval: .seconds(10))
+        #expect(limiter.allow(at: .seconds(1)) == 0)
+        #expect(limiter.allow(at: .seconds(2)) == nil)
+        #expect(limiter.allow(at: .seconds(3)) == nil)
+        #expect(limiter.allow(at: .seconds(11)) == 2)
+        #expect(limiter.allow(at: .seconds(21)) == 0)
+    }
+}

@@ -1,0 +1,210 @@
+@testable import Exporters
+import GRDB
+import Glibc
+import Pipeline
+import Telemetry
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct SQLiteExporterTests {
+    private let directory = TemporaryDirectory()
+    private var path: String { directory.file("sluice.db") }
+
+    private func start(_ yaml: String = "{}") async throws -> SQLiteExporter {
+        let read = options(SQLiteOptions.self, yaml)
+        #expect(read.problems == [])
+        let exporter = SQLiteExporter(options: read.options, build: exporterBuild(directory: directory.path))
+        try await exporter.start()
+        return exporter
+    }
+
+    private func rows(_ sql: String) throws -> [Row] {
+        try DatabaseQueue(path: path).read { try Row.fetchAll($0, sql: sql) }
+    }
+
+    private func value<Value: DatabaseValueConvertible>(
+        _ sql: String, as type: Value.Type = Value.self
+    ) throws -> Value? {
+        try DatabaseQueue(path: path).read { try Value.fetchOne($0, sql: sql) }
+    }
+
+    private func traces(_ spans: [TestSpan], tenant: String = "") -> ExportBatch {
+        ExportBatch(signal: .traces, itemCount: spans.count, bytes: TestRequest.traces(spans), tenant: tenant)
+    }
+
+    private let tool = TestSpan(
+        id: 2, parent: 1, name: "execute_tool search", status: 2, message: "timed out",
+        attributes: [
+            ("gen_ai.operation.name", .text("execute_tool")), ("gen_ai.tool.name", .text("search")),
+            ("gen_ai.tool.call.arguments", .map([("q", .text("a \"b\"")), ("n", .int(3))])),
+            ("gen_ai.conversation.id", .text("c1")), ("error.type", .text("timeout")),
+            ("custom", .list([.int(1), .double(.nan), .data([1, 2]), .none])),
+        ],
+        events: [("exception", [("exception.message", .text("slow"))])], links: [9])
+
+    private let chat = TestSpan(
+        id: 3, parent: 1, name: "chat m",
+        attributes: [
+            ("gen_ai.operation.name", .text("chat")), ("gen_ai.request.model", .text("m")),
+            ("gen_ai.usage.input_tokens", .int(100)), ("gen_ai.usage.output_tokens", .text("20")),
+            ("gen_ai.usage.cost", .double(0.25)), ("session.id", .text("c1")),
+            ("gen_ai.response.finish_reasons", .list([.text("stop")])),
+        ])
+
+    @Test func `fills typed columns and keeps the rest as JSON`() async throws {
+        let exporter = try await start()
+        #expect(await exporter.export(traces([tool, chat], tenant: "acme")) == .delivered)
+        let span = try #require(try rows("SELECT * FROM spans WHERE operation = 'execute_tool'").first)
+        #expect(span["trace_id"] == "01010101010101010101010101010101")
+        #expect(span["span_id"] == "0202020202020202")
+        #expect(span["parent_span_id"] == "0101010101010101")
+        #expect(span["kind"] == "internal")
+        #expect(span["status_code"] == "error")
+        #expect(span["status_message"] == "timed out")
+        #expect(span["duration_ms"] == 250.0)
+        #expect(span["service_name"] == "agent")
+        #expect(span["scope_name"] == "tests")
+        #expect(span["tenant"] == "acme")
+        #expect(span["tool_arguments"] == #"{"q":"a \"b\"","n":3}"#)
+        #expect(span["attributes"] == #"{"custom":[1,"NaN","AQI=",null]}"#)
+        #expect(span["resource"] == #"{"service.name":"agent"}"#)
+        let other = try #require(try rows("SELECT * FROM spans WHERE operation = 'chat'").first)
+        #expect(other["input_tokens"] == 100)
+        #expect(other["output_tokens"] == 20, "a number in a string still counts")
+        #expect(other["cost_usd"] == 0.25)
+        #expect(other["conversation_id"] == "c1", "session.id stands in")
+        #expect(other["finish_reasons"] == #"["stop"]"#)
+        #expect(other["attributes"] == #"{"gen_ai.usage.output_tokens":"20","session.id":"c1"}"#)
+    }
+
+    @Test func `keeps one row per span however often it is delivered`() async throws {
+        let exporter = try await start()
+        for _ in 0..<3 { #expect(await exporter.export(traces([tool, chat])) == .delivered) }
+        #expect(try value("SELECT count(*) FROM spans") == 2)
+        #expect(try value("SELECT count(*) FROM span_events") == 1)
+        #expect(try value("SELECT count(*) FROM span_links") == 1)
+        var later = tool
+        later.name = "renamed"
+        later.events = []
+        later.links = []
+        #expect(await exporter.export(traces([later])) == .delivered)
+        #expect(try value("SELECT name FROM spans WHERE span_id = '0202020202020202'") == "renamed")
+        #expect(try value("SELECT count(*) FROM span_events") == 0, "what belonged to the older delivery is gone")
+        #expect(try value("SELECT count(*) FROM span_links") == 0)
+    }
+
+    @Test func `knows logs and points that were delivered before, in any grouping`() async throws {
+        let exporter = try await start()
+        let first = TestRequest.logs(["same", "same", "other"])
+        let second = TestRequest.logs(["third"], service: "b")
+        for bytes in [first, first + second, second, second + first] {
+            #expect(await exporter.export(ExportBatch(signal: .logs, itemCount: 4, bytes: bytes)) == .delivered)
+        }
+        #expect(try value("SELECT count(*) FROM logs") == 4)
+        #expect(try value("SELECT count(*) FROM logs WHERE body = 'same'") == 2, "equal records of one block all count")
+        let points = ExportBatch(signal: .metrics, itemCount: 3, bytes: TestRequest.metrics())
+        for _ in 0..<2 { #expect(await exporter.export(points) == .delivered) }
+        #expect(try value("SELECT count(*) FROM metric_points") == 3)
+        #expect(try value("SELECT value FROM metric_points WHERE time = 7") == 42)
+        #expect(try value("SELECT value FROM metric_points WHERE time = 8") == 1.5)
+        let histogram = try #require(try rows("SELECT * FROM metric_points WHERE type = 'histogram'").first)
+        #expect(histogram["count"] == 3)
+        #expect(histogram["sum"] == 6.0)
+        #expect(histogram["temporality"] == "delta")
+        #expect(histogram["point"] == #"{"bucket_counts":[1,2]}"#)
+    }
+
+    @Test func `answers questions through its views`() async throws {
+        let exporter = try await start()
+        let root = TestSpan(id: 1, name: "agent run", start: 500_000_000, end: 2_000_000_000)
+        #expect(await exporter.export(traces([root, tool, chat])) == .delivered)
+        let trace = try #require(try rows("SELECT * FROM traces").first)
+        #expect(trace["root_name"] == "agent run")
+        #expect(trace["spans"] == 3)
+        #expect(trace["failed_spans"] == 1)
+        #expect(trace["tool_calls"] == 1)
+        #expect(trace["input_tokens"] == 100)
+        #expect(trace["cost_usd"] == 0.25)
+        #expect(trace["duration_ms"] == 1_500.0)
+        #expect(try value("SELECT spans FROM sessions WHERE conversation_id = 'c1'") == 2)
+        #expect(try value("SELECT tool_name FROM failed_tool_calls") == "search")
+        #expect(try value("SELECT request_model FROM llm_calls") == "m")
+    }
+
+    @Test func `is private, durable and survives reopening`() async throws {
+        let exporter = try await start()
+        #expect(await exporter.export(traces([tool])) == .delivered)
+        for name in directory.names {
+            var facts = stat()
+            #expect(stat(directory.file(name), &facts) == 0)
+            #expect(facts.st_mode & 0o777 == 0o600, "\(name)")
+        }
+        #expect(try value("PRAGMA journal_mode") == "wal")
+        await exporter.shutdown()
+        await exporter.shutdown()
+        guard case .retry = await exporter.export(traces([chat])) else {
+            Issue.record("a closed database takes nothing")
+            return
+        }
+        let again = try await start()
+        #expect(await again.export(traces([tool, chat])) == .delivered)
+        #expect(try value("SELECT count(*) FROM spans") == 2)
+        #expect(try value("SELECT count(*) FROM sluice_schema") == SQLiteSchema.version)
+    }
+
+    @Test func `refuses databases that it does not understand`() async throws {
+        await #expect(throws: ExporterStartFailure.self) { _ = try await start("{create_schema: false}") }
+        _ = try await start()
+        try await DatabaseQueue(path: path).write { try $0.execute(sql: "INSERT INTO sluice_schema VALUES (999, 'x')") }
+        do {
+            _ = try await start()
+            Issue.record("started on a newer schema")
+        } catch { #expect("\(error)".contains("newer Sluice")) }
+        await #expect(throws: ExporterStartFailure.self) { _ = try await start("{path: /nonexistent/a.db}") }
+    }
+
+    @Test func `waits for a writer that will not let go, and a bad batch harms no other`() async throws {
+        let exporter = try await start("{busy_timeout: 1ms}")
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let other = try DatabaseQueue(path: path, configuration: configuration)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        guard case .retry = await exporter.export(traces([tool])) else {
+            Issue.record("a busy database is a passing problem")
+            return
+        }
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        let bad = ExportBatch(signal: .traces, itemCount: 1, bytes: [0x0A, 0xFF])
+        let (toolBatch, chatBatch) = (traces([tool]), traces([chat]))
+        async let first = exporter.export(toolBatch)
+        async let second = exporter.export(bad)
+        async let third = exporter.export(chatBatch)
+        let outcomes = await (first, second, third)
+        #expect(outcomes.0 == .delivered)
+        guard case .permanent = outcomes.1 else {
+            Issue.record("not permanent")
+            return
+        }
+        #expect(outcomes.2 == .delivered)
+        #expect(try value("SELECT count(*) FROM spans") == 2)
+    }
+
+    @Test func `retries a full disk without half a batch`() async throws {
+        let exporter = try await start()
+        #expect(await exporter.export(traces([tool])) == .delivered)
+        let pages = try #require(try value("PRAGMA page_count", as: Int.self))
+        #expect(pages > 0)
+        // The limit of a database lies in the connection, so the write is refused through a trigger instead.
+        try await DatabaseQueue(path: path).write {
+            try $0.execute(
+                sql: "CREATE TRIGGER full BEFORE INSERT ON spans WHEN new.span_id = '0303030303030303' "
+                    + "BEGIN SELECT raise(ABORT, 'no'); END")
+        }
+        var second = tool
+        second.id = 4
+        guard case .permanent = await exporter.export(traces([second, chat])) else {
+            Issue.record("a refusal by a constraint is for good")
+            return
+        }
+        #expect(try value("SELECT count(*) FROM spans") == 1, "the transaction was rolled back as a whole")
+    }
+}

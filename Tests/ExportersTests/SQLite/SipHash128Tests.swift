@@ -1,0 +1,26 @@
+@testable import Exporters
+import Telemetry
+import Testing
+
+@Suite struct SipHash128Tests {
+    private func hash(_ bytes: [UInt8], key: (UInt64, UInt64) = (1, 2)) -> [UInt64] {
+        bytes.withUnsafeBytes {
+            let result = SipHash128.hash(Text($0), key: key)
+            return [result.0, result.1]
+        }
+    }
+
+    @Test func `differs for every length, byte and key`() {
+        var seen: Set<[UInt64]> = []
+        for length in 0..<64 { seen.insert(hash([UInt8](repeating: 0, count: length))) }
+        #expect(seen.count == 64)
+        for position in 0..<63 {
+            var bytes = [UInt8](repeating: 0, count: 63)
+            bytes[position] = 1
+            seen.insert(hash(bytes))
+        }
+        #expect(seen.count == 127)
+        #expect(hash([1, 2, 3], key: (1, 3)) != hash([1, 2, 3]))
+        #expect(hash([1, 2, 3]) == hash([1, 2, 3]))
+    }
+}

@@ -1,0 +1,97 @@
+import Configuration
+import Foundation
+import Gateway
+import Testing
+
+/// The project's folder, found from this file.
+private let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+@Suite struct `Files in Config` {
+    static var files: [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: root.appending(path: "Config").path)) ?? []
+        return names.filter { $0.hasSuffix(".yaml") }.sorted()
+    }
+
+    @Test func `there are the default and at least three examples`() {
+        #expect(Self.files.count >= 4)
+    }
+
+    @Test(arguments: Self.files) func `load without a problem`(_ name: String) {
+        let path = root.appending(path: "Config/\(name)").path
+        let loaded = LoadedConfiguration.load(files: [path], overrides: [])
+        #expect(loaded.problems.isEmpty, "\(loaded.problems.report())")
+        #expect(!loaded.plan.pipelines.isEmpty)
+    }
+
+    @Test func `the built-in default is Config default yaml`() throws {
+        let file = try String(contentsOf: root.appending(path: "Config/default.yaml"), encoding: .utf8)
+        #expect(DefaultConfiguration.text == file)
+    }
+
+    @Test func `the reference page is what the options say`() throws {
+        let file = try String(contentsOf: root.appending(path: "Config/REFERENCE.md"), encoding: .utf8)
+        #expect(
+            file == ReferencePage.markdown(Registry.references),
+            "run: swift run sluice reference > Config/REFERENCE.md")
+    }
+}
+
+@Suite struct `A plan` {
+    private func load(_ text: String) -> LoadedConfiguration {
+        LoadedConfiguration.load([.text(name: "test.yaml", text)])
+    }
+
+    @Test func `tells all problems at once with their places`() {
+        let loaded = load(
+            """
+            receivers:
+              otlp: {protocols: {http: {endpont: "127.0.0.1:0"}}}
+            exporters:
+              debugg: {}
+              file: {}
+            service:
+              pipelines:
+                traces: {receivers: [otlp], exporters: [debugg, file]}
+            """)
+        let report = loaded.problems.report()
+        #expect(report.contains("test.yaml:2:") && report.contains("did you mean \"endpoint\"?"))
+        #expect(report.contains("test.yaml:4:") && report.contains("did you mean \"debug\"?"))
+        #expect(report.contains("exporters.file"))
+    }
+
+    @Test func `keeps journals on disk unless all exporters ask for memory`() {
+        let head = """
+            receivers: {otlp: {protocols: {http: {}}}}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [debug, nop]}}}
+
+            """
+        let memory = "{sending_queue: {storage: memory}}"
+        #expect(load(head + "exporters: {debug: \(memory), nop: \(memory)}").plan.pipelines.first?.storage == nil)
+        #expect(load(head + "exporters: {debug: \(memory), nop: {}}").plan.pipelines.first?.storage != nil)
+    }
+
+    @Test func `takes the journal's place from the named file_storage`() {
+        let loaded = load(
+            """
+            receivers: {otlp: {protocols: {http: {}}}}
+            exporters: {debug: {sending_queue: {storage: file_storage/x}}}
+            extensions: {file_storage/x: {directory: /tmp/x}}
+            service:
+              extensions: [file_storage/x]
+              pipelines: {traces: {receivers: [otlp], exporters: [debug]}}
+            """)
+        #expect(!loaded.problems.hasErrors, "\(loaded.problems.report())")
+        #expect(loaded.plan.pipelines.first?.storage?.directory == "/tmp/x")
+    }
+
+    @Test func `refuses a storage that is no extension of the file`() {
+        let loaded = load(
+            """
+            receivers: {otlp: {protocols: {http: {}}}}
+            exporters: {debug: {sending_queue: {storage: file_storage}}}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
+            """)
+        #expect(loaded.problems.report().contains("no file_storage extension"))
+    }
+}
