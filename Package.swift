@@ -9,6 +9,13 @@ let house: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// For tests with raw sockets: NIO's C modules claim the members of `sockaddr_in`, so MemberImportVisibility is off.
+let socketTests: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
@@ -93,7 +100,7 @@ let package = Package(
                 "Receivers", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", logging,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ] + nio,
-            swiftSettings: house),
+            swiftSettings: socketTests),
         .testTarget(
             name: "ExportersTests",
             dependencies: [

@@ -42,7 +42,7 @@ private let toFile = """
         traces: {receivers: [otlp], exporters: [file]}
     """
 
-@Suite(.serialized) struct `The gateway` {
+@Suite(.serialized) struct EndToEndTests {
     @Test func `writes recorded JSON requests to the file span for span`() async throws {
         let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "Fixtures/Corpus")

@@ -6,7 +6,9 @@ import Testing
 #endif
 
 /// The built binary as a child process in a folder of its own.
-final class RunningGateway {
+///
+// Unchecked: `process` changes only in `start`, which a test awaits before it lets other tasks in.
+final class RunningGateway: @unchecked Sendable {
     let folder: URL
     let port: Int
     let metricsPort: Int

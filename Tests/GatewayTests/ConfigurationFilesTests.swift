@@ -7,7 +7,7 @@ import Testing
 private let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-@Suite struct `Files in Config` {
+@Suite struct ConfigurationFilesTests {
     static var files: [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root.appending(path: "Config").path)) ?? []
         return names.filter { $0.hasSuffix(".yaml") }.sorted()
@@ -37,7 +37,7 @@ private let root = URL(filePath: #filePath).deletingLastPathComponent().deleting
     }
 }
 
-@Suite struct `A plan` {
+@Suite struct PlanTests {
     private func load(_ text: String) -> LoadedConfiguration {
         LoadedConfiguration.load([.text(name: "test.yaml", text)])
     }

@@ -18,6 +18,9 @@ package enum HTTPResult: Sendable {
 /// Requests come in through a queue guarded by a mutex; the thread is woken only when it sleeps. Each request in flight
 /// was bounded by its exporter's concurrency before it came here.
 package final class CurlEngine: Sendable {
+    /// Most idle connections that are kept, for all targets together.
+    static let connectionsMax = 1_024
+
     /// The process's engine; its thread starts with the first use.
     package static let shared = CurlEngine()
 
@@ -46,6 +49,8 @@ package final class CurlEngine: Sendable {
         // TLS libraries write to sockets without MSG_NOSIGNAL; a peer that hangs up must not end the process.
         signal(SIGPIPE, SIG_IGN)
         multi = curl_multi_init()
+        // The default keeps four connections per running transfer, so that exporters would close each other's.
+        _ = sluice_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.connectionsMax)
         let box = Unmanaged.passRetained(self)
         var thread = pthread_t()
         let code = pthread_create(

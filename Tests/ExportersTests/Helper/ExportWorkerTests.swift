@@ -19,9 +19,9 @@ import Testing
         bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    private func runAndDrain(_ worker: ExportWorker, deadline: Duration) async {
+    private func runAndDrain(_ worker: ExportWorker, deadline: Duration, after ready: () -> Bool = { true }) async {
         async let running: Void = worker.run()
-        while !worker.state.withLock({ $0.isStarted }) { await Task.yield() }
+        while !worker.state.withLock({ $0.isStarted }) || !ready() { await Task.yield() }
         await worker.drain(deadline: deadline)
         await running
     }
@@ -69,7 +69,7 @@ import Testing
             setup: setup(
                 "{sending_queue: {num_consumers: \(seed % 4 + 1), batch: {min_size: 12}}}", clock: clock,
                 random: { random.unit() }))
-        await runAndDrain(worker, deadline: .seconds(1_000_000_000))
+        await runAndDrain(worker, deadline: FlyingClock.never)
         #expect(uncovered.withLock { $0 } == [], "acknowledged before it was settled, seed \(seed)")
         #expect(worker.heldItems == 0)
         let lost = worker.account.droppedItems - worker.account.droppedItems(reason: "overflow")
@@ -85,7 +85,7 @@ import Testing
         let exporter = ScriptedExporter(maxConcurrency: 1) { _ in .delivered }
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup("{}", clock: clock))
-        await runAndDrain(worker, deadline: .seconds(1_000_000))
+        await runAndDrain(worker, deadline: FlyingClock.never)
         #expect(exporter.batches.withLock { $0 }.flatMap(numbers) == Array(0..<50))
     }
 
@@ -97,7 +97,7 @@ import Testing
         let exporter = ScriptedExporter { _ in .retry(reason: "connection refused", after: nil) }
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup("{}", clock: clock, log: log))
-        await runAndDrain(worker, deadline: .seconds(30))
+        await runAndDrain(worker, deadline: .seconds(30), after: { !log.lines.isEmpty })
         #expect(worker.heldItems == 60)
         #expect(worker.account.droppedItems == 0)
         #expect(cursor.state.withLock { $0.acknowledged } == Sequence(0))
@@ -124,7 +124,7 @@ import Testing
         let worker = ExportWorker(
             cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
             setup: setup("{retry_on_failure: {max_elapsed_time: 60s}}", clock: clock))
-        await runAndDrain(worker, deadline: .seconds(1_000_000_000))
+        await runAndDrain(worker, deadline: FlyingClock.never)
         #expect(worker.account.droppedItems(reason: "retries_exhausted") == 3)
         #expect(cursor.backlog.items == 0)
     }

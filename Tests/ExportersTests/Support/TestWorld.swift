@@ -58,6 +58,8 @@ final class FlyingClock: Sendable {
 
     /// Turns of the scheduler without any activity after which everybody is taken to be waiting.
     private static let idleTurns = 500
+    /// A wait of this length or more ends only by cancellation: it stands for a limit that the test must not reach.
+    static let never = Duration.seconds(1_000_000)
     private let state = Mutex(State())
 
     var now: Duration { state.withLock { $0.now } }
@@ -73,7 +75,7 @@ final class FlyingClock: Sendable {
         let id = state.withLock { state in
             state.lastID += 1
             state.activity += 1
-            state.ends[state.lastID] = state.now + duration
+            if duration < Self.never { state.ends[state.lastID] = state.now + duration }
             return state.lastID
         }
         defer {
@@ -87,7 +89,7 @@ final class FlyingClock: Sendable {
         while true {
             try Task.checkCancellation()
             let (isOver, activity) = state.withLock { state in
-                let end = state.ends[id] ?? state.now
+                guard let end = state.ends[id] else { return (false, 0) }
                 if turns > Self.idleTurns, state.ends.values.allSatisfy({ $0 >= end }) {
                     state.now = max(state.now, end)
                 }

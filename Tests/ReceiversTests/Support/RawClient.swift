@@ -61,8 +61,9 @@ final class RawClient {
     func send(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
+            // 0x4000 is MSG_NOSIGNAL, whose Swift type depends on which C module is read first.
             let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress, $0.count, 0x4000)
             }
             guard count > 0 else { return }
             sent += count
