@@ -46,7 +46,7 @@ struct CursorFiles {
         guard let path = path(name) else { return }
         do throws(SystemError) {
             try files.unlink(path)
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             return
         }
         try files.syncDirectory(directory)

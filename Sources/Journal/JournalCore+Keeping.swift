@@ -57,7 +57,7 @@ extension JournalCore {
             } else {
                 try files.unlink(path)
             }
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             return
         }
     }

@@ -67,7 +67,7 @@ extension JournalCore {
                 place.offset = chunk.next
             }
             return .read(frames, goingOnAt: place, isDamaged: isDamaged)
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             note(.error, "\(error); what it held is lost")
             return .unreadable
         } catch {

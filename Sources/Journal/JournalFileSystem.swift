@@ -72,7 +72,7 @@ extension JournalFile {
                 // POSIX lets a write of something return 0; treated as a full disk, or the loop would never end.
                 if count <= 0 { throw SystemError(call: "pwrite", path: "journal file", code: ENOSPC) }
                 done += count
-            } catch where error.code == EINTR || error.code == EAGAIN {
+            } catch  where error.code == EINTR || error.code == EAGAIN {
                 continue
             }
         }
@@ -104,7 +104,7 @@ extension JournalFile {
                 let count = try read(into: rest, at: offset + done)
                 if count <= 0 { break }
                 done += count
-            } catch where error.code == EINTR || error.code == EAGAIN {
+            } catch  where error.code == EINTR || error.code == EAGAIN {
                 continue
             }
         }

@@ -108,7 +108,7 @@ struct Recovery {
             let bytes = try file.readAll(count: count, at: 0)
             file.close()
             return bytes
-        } catch where [EIO, EISDIR, ELOOP, ENXIO, ENOENT].contains(error.code) {
+        } catch  where [EIO, EISDIR, ELOOP, ENXIO, ENOENT].contains(error.code) {
             note(.error, "\(error)")
             return []
         }
@@ -168,7 +168,7 @@ struct Recovery {
             do throws(SystemError) {
                 let limit = following?.header?.base ?? .max
                 if let info = try recover(name, segment, journal: journal, before: limit) { segments.append(info) }
-            } catch where [EIO, EISDIR, ELOOP, ENXIO].contains(error.code) {
+            } catch  where [EIO, EISDIR, ELOOP, ENXIO].contains(error.code) {
                 quarantine(name, because: "\(error)")
             }
         }

@@ -104,13 +104,13 @@ final class SegmentScanner {
         do throws(SystemError) {
             let got = try file.readAll(into: window, at: start)
             return UnsafeRawBufferPointer(window).part(0..<got)
-        } catch where error.code == EIO {
+        } catch  where error.code == EIO {
             var at = 0
             while at < count {
                 let page = UnsafeMutableRawBufferPointer(rebasing: window[at..<min(at + 4096, count)])
                 do throws(SystemError) {
                     if try file.readAll(into: page, at: start + at) < page.count { break }
-                } catch where error.code == EIO {
+                } catch  where error.code == EIO {
                     page.initializeMemory(as: UInt8.self, repeating: 0)
                 }
                 at += page.count

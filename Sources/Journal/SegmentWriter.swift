@@ -61,10 +61,10 @@ struct SegmentWriter {
             let size = max(segmentBytes, least)
             do throws(SystemError) {
                 try made.allocate(size)
-            } catch where error.isFull && least < size {
+            } catch  where error.isFull && least < size {
                 // Not much room: take what this record needs.
                 try made.allocate(least)
-            } catch where error.code == EOPNOTSUPP || error.code == EINVAL || error.code == ENOSYS {
+            } catch  where error.code == EOPNOTSUPP || error.code == EINVAL || error.code == ENOSYS {
                 // A file system without preallocation. A full disk then shows at a write instead.
             }
             capacity = try made.size() >= least ? made.size() : size

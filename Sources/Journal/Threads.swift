@@ -79,10 +79,12 @@ struct DiskThread {
         var thread = pthread_t()
         // The new thread takes over the reference that is made here.
         let raw = Unmanaged.passRetained(Body(body)).toOpaque()
-        let code = pthread_create(&thread, nil, { raw in
-            raw.map { Unmanaged<Body>.fromOpaque($0).takeRetainedValue().run() }
-            return nil
-        }, raw)
+        let code = pthread_create(
+            &thread, nil,
+            { raw in
+                raw.map { Unmanaged<Body>.fromOpaque($0).takeRetainedValue().run() }
+                return nil
+            }, raw)
         guard code == 0 else {
             Unmanaged<Body>.fromOpaque(raw).release()
             throw SystemError(call: "pthread_create", path: name, code: code)

@@ -56,7 +56,9 @@ public final class KeyTable: Sendable {
         for (index, name) in names.enumerated() {
             let length = name.utf8.count
             var copy = name
-            copy.withUTF8 { UnsafeMutableRawBufferPointer(start: arena + offset, count: length).copyMemory(from: .init($0)) }
+            copy.withUTF8 {
+                UnsafeMutableRawBufferPointer(start: arena + offset, count: length).copyMemory(from: .init($0))
+            }
             places[index + 1] = TextRef(offset: TextRef.keyRegion | UInt32(offset), length: UInt32(length))
             var slot = Text(start: UnsafeRawPointer(arena + offset), count: length).keyHash & mask
             while slots[Int(slot)] != 0 { slot = (slot &+ 1) & mask }

@@ -10,9 +10,10 @@ private func spans(ofLines text: String) -> [String: NSDictionary] {
             for scope in resource["scopeSpans"] as? [[String: Any]] ?? [] {
                 for span in scope["spans"] as? [[String: Any]] ?? [] {
                     guard let id = span["spanId"] as? String else { continue }
-                    result[id] = [
-                        "span": span, "resource": resource["resource"] ?? [:], "scope": scope["scope"] ?? [:],
-                    ] as NSDictionary
+                    result[id] =
+                        [
+                            "span": span, "resource": resource["resource"] ?? [:], "scope": scope["scope"] ?? [:],
+                        ] as NSDictionary
                 }
             }
         }

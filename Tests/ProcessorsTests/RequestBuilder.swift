@@ -55,7 +55,8 @@ enum Wire {
     static func traces(
         resource: [UInt8] = [], scope: [UInt8] = [], span: [UInt8], traceID: String = "0102030405060708090a0b0c0d0e0f10"
     ) -> [UInt8] {
-        traces(resource: resource, scope: scope, spans: [field(1, id(traceID)) + field(2, id("0102030405060708")) + span])
+        traces(
+            resource: resource, scope: scope, spans: [field(1, id(traceID)) + field(2, id("0102030405060708")) + span])
     }
 
     static func traces(resource: [UInt8] = [], scope: [UInt8] = [], spans: [[UInt8]]) -> [UInt8] {

@@ -70,7 +70,7 @@ enum ImportTable {
             "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Foundation", "FoundationEssentials", "Dispatch",
         ],
         "sluice": [
-            "Gateway", "Configuration", "CCurl", "ArgumentParser", "Foundation", "FoundationEssentials", "Dispatch",
+            "Gateway", "Configuration", "Exporters", "Pipeline", "Telemetry", "Logging", "ArgumentParser", "Dispatch",
         ],
         "TestSupport": [
             "Pipeline", "Telemetry", "OTLP", "Configuration", "Journal", "COTLP", "CProtobufC", "Testing", "Foundation",

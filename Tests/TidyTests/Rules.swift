@@ -62,7 +62,9 @@ enum Rules {
     }
 
     private static func access(_ file: SourceFile) -> [Finding] {
-        guard file.isSwift, file.isSource || file.isTest else { return [] }
+        // Telemetry is public and inlinable: Swift 6.3 does not inline package members across modules, and decoding
+        // was five times slower with them.
+        guard file.isSwift, file.isSource || file.isTest, !file.path.hasPrefix("Sources/Telemetry/") else { return [] }
         let declarations: Set = [
             "actor", "class", "enum", "extension", "func", "import", "init", "let", "protocol", "static", "struct",
             "subscript", "typealias", "var", "final", "override", "private(set)", "internal(set)", "package(set)",

@@ -154,7 +154,8 @@ struct DebugPrinter: Sendable {
             guard verbosity == .detailed else { continue }
             for point in metric.points.range where !batch.isRemoved(point: point) {
                 let facts = PointFacts(batch.text(batch.points[point].raw), kind: metric.kind)
-                let value = facts.integer.map(String.init) ?? facts.double.map { "\($0)" }
+                let value =
+                    facts.integer.map(String.init) ?? facts.double.map { "\($0)" }
                     ?? "count \(facts.count ?? 0), sum \(facts.sum ?? 0)"
                 lines.append("      \(value)")
                 appendAttributes(batch.points[point].set, batch, indent: "        ", &lines)

@@ -23,7 +23,8 @@ package struct FileOptions: ComponentOptions {
         appends = settings.bool(
             "append", default: true,
             "False empties the file at start, which loses what was delivered before; the Collector's default.")
-        createsDirectory = settings.bool("create_directory", default: false, "True creates missing directories of path.")
+        createsDirectory = settings.bool(
+            "create_directory", default: false, "True creates missing directories of path.")
         let permissions = settings.string(
             "directory_permissions", default: "0755", "Octal mode of created directories.")
         directoryMode = UInt32(permissions, radix: 8) ?? 0o755

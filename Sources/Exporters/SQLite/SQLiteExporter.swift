@@ -20,7 +20,8 @@ package final class SQLiteExporter: Exporter {
     /// Opens nothing yet; `start` does.
     package init(options: SQLiteOptions, build: ExporterBuild) {
         self.options = options
-        path = options.path.hasPrefix("/") || options.path.hasPrefix(":")
+        path =
+            options.path.hasPrefix("/") || options.path.hasPrefix(":")
             ? options.path : build.dataDirectory + "/" + options.path
         let shared = shared
         lane = GroupLane(label: "sluice.sqlite") { batches in

@@ -11,7 +11,8 @@ package struct GatewayLogHandler: LogHandler {
     package var isJSON: Bool
     private let now: @Sendable () -> String
 
-    package init(level: Logger.Level, isJSON: Bool, now: @escaping @Sendable () -> String = GatewayLogHandler.timestamp) {
+    package init(level: Logger.Level, isJSON: Bool, now: @escaping @Sendable () -> String = GatewayLogHandler.timestamp)
+    {
         logLevel = level
         self.isJSON = isJSON
         self.now = now

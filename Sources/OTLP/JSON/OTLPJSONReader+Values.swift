@@ -236,7 +236,9 @@ extension OTLPJSONReader {
     private mutating func fourHex() throws(DecodeFailure) -> UInt32 {
         var value: UInt32 = 0
         for _ in 0..<4 {
-            guard let digit = Hex.value(peek()) else { throw DecodeFailure(.syntax, at: at, "four hex digits are expected") }
+            guard let digit = Hex.value(peek()) else {
+                throw DecodeFailure(.syntax, at: at, "four hex digits are expected")
+            }
             value = value << 4 | UInt32(digit)
             at += 1
         }

@@ -72,7 +72,8 @@ package struct OTLPReader {
             case 0x0A:
                 record.isPresent = true
                 let content = try cursor.length()
-                record.droppedAttributes = try readAttributed(body, content, attributes: 0x0A, dropped: 0x10, set, &batch)
+                record.droppedAttributes = try readAttributed(
+                    body, content, attributes: 0x0A, dropped: 0x10, set, &batch)
             case 0x12: try readScopeContainer(body, try cursor.length(), resource: index, &batch)
             case 0x1A: record.schemaURL = try readText(body, &cursor)
             default: try cursor.skip(tag)

@@ -24,7 +24,8 @@ package enum OTLPSplitter {
         }
     }
 
-    private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [(records: Range<Int>, items: Int)] {
+    private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [(records: Range<Int>, items: Int)]
+    {
         guard batch.signal == .metrics else {
             return stride(from: 0, to: batch.recordCount, by: maxItems).map { start in
                 let end = min(start + maxItems, batch.recordCount)

@@ -13,7 +13,8 @@ package struct MemoryLimiterOptions: ComponentOptions {
             "check_interval", default: .zero, in: .zero ... .seconds(86_400),
             "Interval of the Collector's checks; here every request is checked.")
         limitMiB = settings.int(
-            "limit_mib", default: 0, in: 0...(1 << 30), unit: "MiB", "Hard limit of memory; 0 leaves it to the percentage.")
+            "limit_mib", default: 0, in: 0...(1 << 30), unit: "MiB",
+            "Hard limit of memory; 0 leaves it to the percentage.")
         spikeLimitMiB = settings.int(
             "spike_limit_mib", default: 0, in: 0...(1 << 30), unit: "MiB",
             "Part of the limit kept free for bursts; 0 is a fifth of the limit.")

@@ -7,7 +7,9 @@ package struct AttributesOptions: ComponentOptions {
     package var exclude: MatchOptions?
 
     package init(_ settings: inout Settings) {
-        actions = settings.list("actions", "What to do with attributes of spans, log records and data points, in order.") {
+        actions = settings.list(
+            "actions", "What to do with attributes of spans, log records and data points, in order."
+        ) {
             AttributeAction(&$0)
         }
         include = settings.optionalGroup("include", "Only records that match are changed.") { MatchOptions(&$0) }

@@ -84,7 +84,8 @@ struct RecordMatch: Sendable {
         }
         guard unfit.isEmpty else {
             throw ProcessorBuildFailure(
-                "\(build.id) in \(build.pipeline): \(unfit.joined(separator: ", ")) cannot be matched in \(build.signal)")
+                "\(build.id) in \(build.pipeline): \(unfit.joined(separator: ", ")) cannot be matched in \(build.signal)"
+            )
         }
     }
 
@@ -109,7 +110,9 @@ struct RecordMatch: Sendable {
         }
         if !severityTexts.isEmpty, !has(severityTexts, batch.text(log.severityText), batch, state) { return false }
         if !logBodies.isEmpty {
-            guard case .string(let body) = log.body, has(logBodies, batch.text(body), batch, state) else { return false }
+            guard case .string(let body) = log.body, has(logBodies, batch.text(body), batch, state) else {
+                return false
+            }
         }
         return matchesCommon(scope: log.scope, log.set, batch, state)
     }

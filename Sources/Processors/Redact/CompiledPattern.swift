@@ -21,7 +21,7 @@ package final class CompiledPattern: @unchecked Sendable {
         self.text = text
         var number: Int32 = 0
         var offset = 0
-        let options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | UInt32(0x0400_0000) // PCRE2_MATCH_INVALID_UTF
+        let options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | UInt32(0x0400_0000)  // PCRE2_MATCH_INVALID_UTF
         var copy = text
         let compiled = copy.withUTF8 { pcre2_compile_8($0.baseAddress, $0.count, options, &number, &offset, nil) }
         guard let compiled else { throw PatternProblem(CompiledPattern.message(number, offset)) }

@@ -191,7 +191,9 @@ struct JSONTokens {
         if bytes.has("NaN", at: start) { return index &- start == 3 }
         if bytes.has("Infinity", at: start) || bytes.has("-Infinity", at: start) { return true }
         guard bytes[start] == 0x2D || bytes.isDigit(start) else { return false }
-        for place in start..<index where ByteClass.isLetter(bytes[place]) && bytes[place] | 0x20 != 0x65 { return false }
+        for place in start..<index where ByteClass.isLetter(bytes[place]) && bytes[place] | 0x20 != 0x65 {
+            return false
+        }
         return true
     }
 

@@ -47,7 +47,9 @@ extension DetectorScan {
         while groups < 5 {
             groups += 1
             while index < groupEnd {
-                if !digits.append(bytes[index] &- 0x30) { return best.map { Match(start, $0, Detector.creditCard.tag) } }
+                if !digits.append(bytes[index] &- 0x30) {
+                    return best.map { Match(start, $0, Detector.creditCard.tag) }
+                }
                 index &+= 1
             }
             if digits.isCard, isNumberEnd(bytes, groupEnd) { best = groupEnd }
@@ -73,7 +75,8 @@ extension DetectorScan {
     private func socialSecurityNumber(_ bytes: ByteCursor, _ start: Int, _ end: Int) -> Match? {
         let before = bytes[start &- 1]
         if before == 0x2D || before == 0x2E || before == 0x2B { return nil }
-        let area = Int(bytes[start] &- 0x30) * 100 + Int(bytes[start &+ 1] &- 0x30) * 10 + Int(bytes[start &+ 2] &- 0x30)
+        let area =
+            Int(bytes[start] &- 0x30) * 100 + Int(bytes[start &+ 1] &- 0x30) * 10 + Int(bytes[start &+ 2] &- 0x30)
         guard area != 0, area != 666, area < 900 else { return nil }
         if end &- start == 9 {
             guard !ByteClass.isWord(bytes[end]), precedes(bytes, start, within: 14, "ssn") else { return nil }

@@ -185,7 +185,9 @@ extension DetectorScan {
     func bearer(_ bytes: ByteCursor, _ index: Int) -> Match? {
         guard bytes.hasFolded("bearer", at: index), bytes.isTokenStart(index) else { return nil }
         var start = index &+ 6
-        while start &- index < 24, ByteClass.isSpace(bytes[start]) || bytes[start] == 0x3A || bytes.has("%20", at: start) {
+        while start &- index < 24,
+            ByteClass.isSpace(bytes[start]) || bytes[start] == 0x3A || bytes.has("%20", at: start)
+        {
             start &+= bytes[start] == 0x25 ? 3 : 1
         }
         guard start > index &+ 6 else { return nil }
@@ -227,11 +229,14 @@ extension DetectorScan {
     /// `AKIA` or `ASIA` with 16 more capitals and digits, and a secret of 40 characters close to it.
     @inline(never)
     func amazon(_ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
-        if bytes[index] == 0x4B, bytes.hasFolded("secretaccess", at: index &- 12), bytes.hasFolded("ey", at: index &+ 1) {
+        if bytes[index] == 0x4B, bytes.hasFolded("secretaccess", at: index &- 12), bytes.hasFolded("ey", at: index &+ 1)
+        {
             return record(bytes, labelledSecret(bytes, index &+ 3), first, &matches)
         }
         let start = index &- 1
-        guard bytes.has("AKIA", at: start) || bytes.has("ASIA", at: start), bytes.isTokenStart(start) else { return nil }
+        guard bytes.has("AKIA", at: start) || bytes.has("ASIA", at: start), bytes.isTokenStart(start) else {
+            return nil
+        }
         let end = bytes.endOfAlphanumerics(start)
         guard end &- start >= 16, end &- start <= 128, !ByteClass.isWord(bytes[end]) else { return nil }
         for offset in start..<end where ByteClass.isLetter(bytes[offset]) && !ByteClass.isUpper(bytes[offset]) {
@@ -294,7 +299,9 @@ extension DetectorScan {
     private func privateKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
         var label = index &+ 11
         let labelStart = label
-        while label &- labelStart < 48, ByteClass.isUpper(bytes[label]) || ByteClass.isDigit(bytes[label]) || bytes[label] == 0x20 {
+        while label &- labelStart < 48,
+            ByteClass.isUpper(bytes[label]) || ByteClass.isDigit(bytes[label]) || bytes[label] == 0x20
+        {
             label &+= 1
         }
         let isKey =
@@ -305,7 +312,9 @@ extension DetectorScan {
             let byte = bytes[end]
             if byte == 0x2D, bytes.has("-----END ", at: end) {
                 end &+= 9
-                while end < bytes.count, bytes[end] != 0x2D, ByteClass.isUpper(bytes[end]) || bytes[end] == 0x20 { end &+= 1 }
+                while end < bytes.count, bytes[end] != 0x2D, ByteClass.isUpper(bytes[end]) || bytes[end] == 0x20 {
+                    end &+= 1
+                }
                 if bytes.has("-----", at: end) { end &+= 5 }
                 break
             }

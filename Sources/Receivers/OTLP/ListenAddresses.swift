@@ -23,7 +23,9 @@ enum ListenAddresses {
                 let address = hasIPv6() ? "::" : "0.0.0.0"
                 return [Candidate(address: try SocketAddress(ipAddress: address, port: port))]
             case .named(let host):
-                if let address = try? SocketAddress(ipAddress: host, port: port) { return [Candidate(address: address)] }
+                if let address = try? SocketAddress(ipAddress: host, port: port) {
+                    return [Candidate(address: address)]
+                }
                 return [Candidate(address: try SocketAddress.makeAddressResolvingHost(host, port: port))]
             }
         } catch {
@@ -42,7 +44,8 @@ enum ListenAddresses {
         let advice: String
         switch (error as? IOError)?.errnoCode {
         case EADDRINUSE:
-            advice = "the port is taken by another process (see `ss -ltnp sport = :\(port)`); "
+            advice =
+                "the port is taken by another process (see `ss -ltnp sport = :\(port)`); "
                 + "stop it or choose another port in protocols.http.endpoint"
         case EACCES, EPERM:
             advice = "permission denied; use a port above 1023 in protocols.http.endpoint"

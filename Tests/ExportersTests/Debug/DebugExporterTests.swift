@@ -24,13 +24,14 @@ import Testing
 
     @Test func `draws the steps of a trace as a tree in order of time`() throws {
         let lines = try text([tool, root, chat]).split(separator: "\n").map(String.init)
-        #expect(lines == [
-            "traces: 3 spans, 1 resources",
-            "trace 01010101010101010101010101010101  agent",
-            "  • agent run  2.5 s",
-            "    • chat m  1.2 s · 10→4 tokens",
-            "      ✗ call  search · 5 ms · error timeout: no\\u{1b}[31m",
-        ])
+        #expect(
+            lines == [
+                "traces: 3 spans, 1 resources",
+                "trace 01010101010101010101010101010101  agent",
+                "  • agent run  2.5 s",
+                "    • chat m  1.2 s · 10→4 tokens",
+                "      ✗ call  search · 5 ms · error timeout: no\\u{1b}[31m",
+            ])
     }
 
     @Test func `says little or all, as told`() throws {

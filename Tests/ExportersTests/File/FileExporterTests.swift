@@ -107,7 +107,12 @@ import Testing
     @Test func `begins a new file when the current one is full and keeps the newest closed ones`() async throws {
         let clock = Mutex<Int64>(1_700_000_000_000)
         var effects = FileEffects.system
-        effects.wallClock = { clock.withLock { $0 += 1; return $0 } }
+        effects.wallClock = {
+            clock.withLock {
+                $0 += 1
+                return $0
+            }
+        }
         let exporter = make("rotation: {max_megabytes: 1, max_backups: 2}\n", effects: effects)
         try await exporter.start()
         let name = String(repeating: "x", count: 400_000)
@@ -129,7 +134,12 @@ import Testing
         for failing in 0..<12 {
             let path = directory.file("f\(failing).json")
             let calls = Mutex(0)
-            let fails: @Sendable () -> Bool = { calls.withLock { $0 += 1; return $0 - 1 == failing } }
+            let fails: @Sendable () -> Bool = {
+                calls.withLock {
+                    $0 += 1
+                    return $0 - 1 == failing
+                }
+            }
             var effects = FileEffects.system
             effects.write = { descriptor, bytes in
                 if !fails() { return FileEffects.system.write(descriptor, bytes) }

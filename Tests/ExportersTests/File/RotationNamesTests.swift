@@ -3,8 +3,9 @@ import Testing
 
 @Suite struct RotationNamesTests {
     @Test func `names closed files as lumberjack does`() {
-        #expect(RotationNames(path: "/var/log/spans.json").backup(at: 1_700_000_000_123, localTime: false)
-            == "/var/log/spans-2023-11-14T22-13-20.123.json")
+        #expect(
+            RotationNames(path: "/var/log/spans.json").backup(at: 1_700_000_000_123, localTime: false)
+                == "/var/log/spans-2023-11-14T22-13-20.123.json")
         #expect(RotationNames(path: "spans").backup(at: 0, localTime: false) == "./spans-1970-01-01T00-00-00.000")
         #expect(RotationNames(path: "/.spans").backup(at: 0, localTime: false) == "/.spans-1970-01-01T00-00-00.000")
     }

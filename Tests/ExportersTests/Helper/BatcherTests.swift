@@ -76,8 +76,9 @@ import Testing
                 batcher.add(part(5, tenant: tenant, signal: signal), now: .zero, ready: &ready)
             }
         }
-        #expect(ready.map { "\($0.batch.tenant) \($0.batch.signal) \($0.batch.itemCount)" }
-            == ["a traces 10", "a logs 10", "b traces 10", "b logs 10"])
+        #expect(
+            ready.map { "\($0.batch.tenant) \($0.batch.signal) \($0.batch.itemCount)" }
+                == ["a traces 10", "a logs 10", "b traces 10", "b logs 10"])
     }
 
     @Test func `keeps a bounded number of groups open`() {

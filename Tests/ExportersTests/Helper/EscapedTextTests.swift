@@ -3,8 +3,9 @@ import Testing
 
 @Suite struct EscapedTextTests {
     @Test func `lets nothing steer a terminal`() {
-        #expect(EscapedText.make("a\nb\r\t\u{1B}]0;x\u{7}\u{202E}\u{9B}é", limit: 100)
-            == "a\\nb\\r\\t\\u{1b}]0;x\\u{7}\\u{202e}\\u{9b}é")
+        #expect(
+            EscapedText.make("a\nb\r\t\u{1B}]0;x\u{7}\u{202E}\u{9B}é", limit: 100)
+                == "a\\nb\\r\\t\\u{1b}]0;x\\u{7}\\u{202e}\\u{9b}é")
     }
 
     @Test func `cuts long text and broken UTF-8 without failing`() {

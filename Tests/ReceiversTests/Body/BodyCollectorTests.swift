@@ -62,7 +62,7 @@ import Testing
         let resources = LoopResources()
         let first = resources.takeBuffer(capacity: 1000)
         let address = first.withVeryUnsafeBytes { Int(bitPattern: $0.baseAddress) }
-        resources.give(first)
+        resources.give(consume first)
         #expect(resources.takeBuffer(capacity: 500).withVeryUnsafeBytes { Int(bitPattern: $0.baseAddress) } == address)
         resources.give(ByteBufferAllocator().buffer(capacity: LoopResources.spareBytesMax * 2))
         #expect(resources.takeBuffer(capacity: 1).capacity < LoopResources.spareBytesMax)

@@ -70,7 +70,9 @@ import Testing
     @Test func `every cut and every garbled byte is refused or harmless`() {
         let whole = Compressed.gzip(text)
         for length in 0..<whole.count {
-            guard case .failure(.corrupt) = inflate(Array(whole[..<length])) else { return #expect(Bool(false), "\(length)") }
+            guard case .failure(.corrupt) = inflate(Array(whole[..<length])) else {
+                return #expect(Bool(false), "\(length)")
+            }
         }
         for index in whole.indices {
             var bytes = whole

@@ -27,7 +27,8 @@ import Testing
 
     @Test func `an answer has the headers that its connection needs`() {
         let refusal = Refusal(status: .serviceUnavailable, reason: .overload, message: "m", retryAfter: 3)
-        let bytes = AnswerEncoder().encode(.refusal(refusal, .json), AnswerEncoder.Context(closes: true, omitsBody: true))
+        let bytes = AnswerEncoder().encode(
+            .refusal(refusal, .json), AnswerEncoder.Context(closes: true, omitsBody: true))
         let body = ControlMessages.status(code: 14, message: "m", json: true)
         #expect(
             String(buffer: bytes)

@@ -85,7 +85,9 @@ import Testing
         #expect(try ListenEndpoint(parsing: text) == expected)
     }
 
-    @Test(arguments: ["", "4318", "::1:4318", "a:", "a:65536", "a:-1", "a:+1", "[a]:1", "a/b:1", "https://a:1", "[::1:4318"])
+    @Test(arguments: [
+        "", "4318", "::1:4318", "a:", "a:65536", "a:-1", "a:+1", "[a]:1", "a/b:1", "https://a:1", "[::1:4318",
+    ])
     func `refuses what is no endpoint`(text: String) {
         #expect(throws: ListenEndpoint.Fault.self) { try ListenEndpoint(parsing: text) }
     }

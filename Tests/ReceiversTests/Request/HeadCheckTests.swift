@@ -55,7 +55,9 @@ import Testing
         #expect(plan(verdict(uri: uri))?.signal == .traces)
     }
 
-    @Test(arguments: ["/", "/v1/trace", "/v1/traces/", "/V1/traces", "*", "host:80", "http://host", "ftp://h/v1/traces", ""])
+    @Test(arguments: [
+        "/", "/v1/trace", "/v1/traces/", "/V1/traces", "*", "host:80", "http://host", "ftp://h/v1/traces", "",
+    ])
     func `other targets are not found`(uri: String) {
         guard case .refuse(let refusal) = verdict(uri: uri) else { return #expect(Bool(false)) }
         #expect(refusal.status == .notFound)
@@ -74,7 +76,10 @@ import Testing
         #expect(status(verdict(method: .GET)) == 405)
     }
 
-    @Test(arguments: [[("Content-Length", "1"), ("Transfer-Encoding", "chunked")], [("Content-Length", "1"), ("Content-Length", "1")]])
+    @Test(arguments: [
+        [("Content-Length", "1"), ("Transfer-Encoding", "chunked")],
+        [("Content-Length", "1"), ("Content-Length", "1")],
+    ])
     func `two ways to tell the length are refused and end the connection`(headers: [(String, String)]) {
         guard case .refuse(let refusal) = verdict(headers) else { return #expect(Bool(false)) }
         #expect(refusal.status == .badRequest)
@@ -109,7 +114,9 @@ import Testing
         #expect(status(verdict([("X-Note", "a\tb")])) == 200)
     }
 
-    @Test(arguments: [nil, "text/plain", "application/xml", "application/jsonx", "", "application/json; charset=latin1"])
+    @Test(arguments: [
+        nil, "text/plain", "application/xml", "application/jsonx", "", "application/json; charset=latin1",
+    ])
     func `other or missing media types are refused`(type: String?) {
         #expect(status(verdict(type: type)) == 415)
     }
@@ -157,7 +164,8 @@ import Testing
 
     @Test(arguments: [
         (HTTPMethod.POST, "application/json; charset=utf-8", nil as String?, MediaType.json),
-        (.POST, "Application/X-Protobuf", "application/json", .xProtobuf), (.POST, "application/protobuf", nil, .protobuf),
+        (.POST, "Application/X-Protobuf", "application/json", .xProtobuf),
+        (.POST, "application/protobuf", nil, .protobuf),
         (.POST, "text/plain", "application/json, */*", .json), (.POST, "text/plain", "*/*", .xProtobuf),
         (.GET, "", "text/html", .json), (.GET, "", "application/x-protobuf", .xProtobuf),
     ])
@@ -171,7 +179,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "application/json", "APPLICATION/JSON ; Charset=UTF-8", "application/json;charset=\"utf-8\"", "application/json;",
+        "application/json", "APPLICATION/JSON ; Charset=UTF-8", "application/json;charset=\"utf-8\"",
+        "application/json;",
         "application/json; profile=x",
     ])
     func `the JSON media type may carry parameters`(type: String) { #expect(MediaType(contentType: type) == .json) }

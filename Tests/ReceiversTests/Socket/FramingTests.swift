@@ -12,7 +12,8 @@ import Testing
         let ingest = FakeIngest()
         try await withServer(ingest) { server in
             let client = try server.connect()
-            client.send(start + "Transfer-Encoding: chunked\r\n\r\n3;name=value\r\nabc\r\n4\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n")
+            client.send(
+                start + "Transfer-Encoding: chunked\r\n\r\n3;name=value\r\nabc\r\n4\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n")
             #expect(try client.response().status == 200)
             client.send(post())
             #expect(try client.response().status == 200)
@@ -26,7 +27,8 @@ import Testing
             let client = try server.connect()
             var bytes: [UInt8] = []
             for index in 0..<20 {
-                bytes += index % 3 == 2
+                bytes +=
+                    index % 3 == 2
                     ? post("/nowhere", type: "application/json", body: [1])
                     : post(type: "application/json", body: Array("\(index)".utf8))
             }
@@ -94,13 +96,17 @@ import Testing
     }
 
     @Test(arguments: [
-        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
-        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "Content-Length: +2\r\n\r\n{}", "Content-Length: 2,2\r\n\r\n{}",
-        "Content-Length: 99999999999999999999\r\n\r\n", "Content-Length : 2\r\n\r\n{}", "Transfer-Encoding: gzip\r\n\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "Content-Length: +2\r\n\r\n{}",
+        "Content-Length: 2,2\r\n\r\n{}",
+        "Content-Length: 99999999999999999999\r\n\r\n", "Content-Length : 2\r\n\r\n{}",
+        "Transfer-Encoding: gzip\r\n\r\n",
         "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         "Transfer-Encoding: chunked\r\n\r\n-1\r\n", "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
         "Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx", "Host: b\r\nContent-Length: 0\r\n\r\n",
-        "X: a\r\n b\r\nContent-Length: 0\r\n\r\n", "X: a\0b\r\nContent-Length: 0\r\n\r\n", ": x\r\nContent-Length: 0\r\n\r\n",
+        "X: a\r\n b\r\nContent-Length: 0\r\n\r\n", "X: a\0b\r\nContent-Length: 0\r\n\r\n",
+        ": x\r\nContent-Length: 0\r\n\r\n",
         "X Y: x\r\nContent-Length: 0\r\n\r\n", "Content-Length: 0\r\nX: a\rb: c\r\n\r\n",
     ])
     func `a request that could be read in two ways is refused and ends the connection`(rest: String) async throws {
@@ -117,7 +123,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("GARBAGE\r\n\r\n", 400), ("POST /v1/traces HTTP/2.0\r\nHost: a\r\n\r\n", 505), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("GARBAGE\r\n\r\n", 400), ("POST /v1/traces HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         ("POST /v1/traces HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400), ("POST /v1/traces\r\n\r\n", 400),
         ("\u{16}\u{03}\u{01}\u{02}", 400),
     ])
@@ -209,7 +216,9 @@ import Testing
         try await withServer(ingest) { server in
             let client = try server.connect()
             client.send(
-                post(headers: ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"], body: [1]))
+                post(
+                    headers: ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"],
+                    body: [1]))
             let answer = try client.response()
             #expect(answer.status == 200)
             #expect(answer.headers["connection"] == "close")

@@ -15,7 +15,8 @@ import Testing
             first.send(post(body: [UInt8](repeating: 1, count: 80_000)))
             #expect(ingest.hasCalls(1))
             let second = try server.connect()
-            second.send("POST /v1/logs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 30000\r\n\r\n")
+            second.send(
+                "POST /v1/logs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 30000\r\n\r\n")
             let refusal = try second.response()
             #expect(refusal.status == 503)
             #expect(refusal.headers["retry-after"] == "1")
@@ -107,7 +108,8 @@ import Testing
             let (options, _) = try options("protocols: {http: {endpoint: 127.0.0.1:\(server.port)}}")
             let second = OTLPReceiver(
                 options: options, ingest: FakeIngest(), metrics: SelfMetrics(),
-                group: MultiThreadedEventLoopGroup.singleton, budget: AdmissionBudget(limitBytes: 1), log: quietLogger())
+                group: MultiThreadedEventLoopGroup.singleton, budget: AdmissionBudget(limitBytes: 1), log: quietLogger()
+            )
             let failure = await #expect(throws: ReceiverStartFailure.self) { try await second.start() }
             #expect(failure?.description.contains("taken by another process") == true)
             await second.shutdown(deadline: .zero)

@@ -63,6 +63,8 @@ final class OTLPConnection: ChannelInboundHandler {
     private var queuedHeads = 0
     private var isOverflown = false
     private var tick: Scheduled<Void>?
+    /// Whether the present read brought a whole part of a request.
+    private var readBroughtPart = false
 
     init(shared: ReceiverShared, resources: LoopResources, now: NIODeadline) {
         self.shared = shared
@@ -110,6 +112,7 @@ final class OTLPConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
+        readBroughtPart = true
         if phase == .lingering { return discard(part) }
         guard isBlocked || isHandling || !queue.isEmpty else {
             isHandling = true
@@ -122,7 +125,10 @@ final class OTLPConnection: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         // Bytes came but no head: the request has begun, so its head has a deadline from now on.
-        if phase == .idle, clock.phase == .idle, queue.isEmpty { clock.enter(.head, now: context.eventLoop.now) }
+        if !readBroughtPart, phase == .idle, clock.phase == .idle, queue.isEmpty {
+            clock.enter(.head, now: context.eventLoop.now)
+        }
+        readBroughtPart = false
         readIfWanted()
     }
 

@@ -110,7 +110,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
     }
 
     private static func cors(_ settings: inout Settings) -> CORSPolicy? {
-        settings.optionalGroup("cors", "Web pages that may send telemetry from a browser; none when left out.") { cors in
+        settings.optionalGroup("cors", "Web pages that may send telemetry from a browser; none when left out.") {
+            cors in
             let origins = cors.strings(
                 "allowed_origins", default: [],
                 "Origins such as https://app.example.com; * stands for any text, alone for any origin.")
@@ -151,7 +152,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
             ("middlewares", "Middleware", "remove it"),
         ]
         for (key, name, fix) in unsupported {
-            let value = settings.value(key, "\(name) of the Collector; not supported in this version, refused when given.")
+            let value = settings.value(
+                key, "\(name) of the Collector; not supported in this version, refused when given.")
             if value != nil { settings.problem("\(name) is not supported in this version; \(fix)", at: key) }
         }
     }
