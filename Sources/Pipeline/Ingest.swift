@@ -27,7 +27,7 @@ package struct IngestRequest {
 package enum IngestReply: Sendable, Equatable {
     /// All of it is as safe as the pipeline promises.
     case accepted
-    /// The request is accepted but for `rejected` records; `message` says why. Zero rejected with a message is a warning.
+    /// The request is accepted but for `rejected` records; `message` says why. None rejected: a warning.
     case partial(rejected: Int64, message: String)
     /// The request can never be accepted as it is (HTTP 400).
     case invalid(message: String)

@@ -6,7 +6,7 @@
 public struct RecordBatch: ~Copyable {
     public var signal: Signal = .traces
     public var keys: KeyTable
-    /// The protobuf request, borrowed from whoever called `reset`; JSON requests are first transcoded into `transcoded`.
+    /// The protobuf request, borrowed from whoever called `reset`; JSON is first transcoded into `transcoded`.
     public var input = Text.empty
     public var transcoded = ByteColumn()
     /// Side buffer: text that processors made.

@@ -99,10 +99,4 @@ package final class OTLPHTTPExporter: Exporter {
     }
 
     package func shutdown() async { targets.withLock { $0 = [] } }
-
-    /// Largest batch that the worker should hand over, so that splitting happens before refusing.
-    package var batchBytesMax: Int {
-        // JSON takes up to about twice the room of protobuf: hex ids, field names, escapes.
-        options.encoding == .json ? options.requestBodyMax / 3 : options.requestBodyMax
-    }
 }

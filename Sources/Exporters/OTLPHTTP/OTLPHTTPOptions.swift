@@ -60,6 +60,12 @@ package struct OTLPHTTPOptions: ComponentOptions {
         }
     }
 
+    /// Largest batch in bytes of protobuf that a worker should hand over, so that it is split rather than refused.
+    package var batchBytesMax: Int {
+        // JSON takes up to about three times the room: hex ids, field names, escapes.
+        encoding == .json ? requestBodyMax / 3 : requestBodyMax
+    }
+
     private static let endpointKeys = ["endpoint", "traces_endpoint", "logs_endpoint", "metrics_endpoint"]
 
     private static func readURLs(_ settings: inout Settings) -> [(signal: Signal, url: String)] {

@@ -84,7 +84,8 @@ struct RecordMatch: Sendable {
         }
         guard unfit.isEmpty else {
             throw ProcessorBuildFailure(
-                "\(build.id) in \(build.pipeline): \(unfit.joined(separator: ", ")) cannot be matched in \(build.signal)"
+                "\(build.id) in \(build.pipeline): \(unfit.joined(separator: ", ")) "
+                    + "cannot be matched in \(build.signal)"
             )
         }
     }

@@ -45,7 +45,7 @@ struct ByteCursor {
         return true
     }
 
-    /// Whether a token may start at `index`: nothing, a byte that no word contains, or an escape such as `\n` before it.
+    /// Whether a token may start at `index`: nothing, a byte that no word has, or an escape such as `\n` before it.
     @inline(__always)
     func isTokenStart(_ index: Int) -> Bool {
         let before = self[index &- 1]

@@ -17,7 +17,7 @@ package enum Detector: String, CaseIterable, Sendable {
     /// What a match is: a detector's find, or one of the reasons that are no detector.
     var tag: MatchTag { MatchTag(rawValue: UInt8(Detector.allCases.firstIndex(of: self) ?? 0)) }
 
-    /// What stands in the text afterwards. Plain ASCII without quotes or backslashes, so it is safe inside JSON strings.
+    /// What stands in the text afterwards. Plain ASCII without quotes or backslashes: safe inside JSON strings.
     var replacement: StaticString {
         switch self {
         case .email: "[REDACTED:EMAIL]"

@@ -199,7 +199,7 @@ struct JSONTokens {
 
     // MARK: Escapes
 
-    /// Appends the character at `index` with its escape resolved, as far as it is a good one; returns where the next is.
+    /// Appends the character at `index` with its escape resolved, as far as it is good; returns where the next is.
     static func decode(_ bytes: ByteCursor, _ index: Int, _ end: Int, _ output: inout ByteColumn) -> Int {
         guard bytes[index] == 0x5C, index &+ 1 < end else {
             output.append(bytes[index])

@@ -295,7 +295,7 @@ extension DetectorScan {
 
     // MARK: Private keys
 
-    /// A PEM block whose label ends with PRIVATE KEY (RFC 7468) or is PGP's; to its END line, or as far as it can reach.
+    /// A PEM block whose label ends with PRIVATE KEY (RFC 7468) or is PGP's; to its END line, or as far as it goes.
     private func privateKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
         var label = index &+ 11
         let labelStart = label

@@ -146,7 +146,8 @@ struct HeadCheck: Sendable {
         guard head.method == .POST else {
             throw RefusalError(
                 .methodNotAllowed, .method,
-                "this is an OTLP/HTTP endpoint for \(signal); it takes POST, not \(PlainText.shown(head.method.rawValue))",
+                "this is an OTLP/HTTP endpoint for \(signal); it takes POST, "
+                    + "not \(PlainText.shown(head.method.rawValue))",
                 headers: [Refusal.Header(name: "Allow", value: cors == nil ? "POST" : "POST, OPTIONS")])
         }
         guard accepted.contains(signal) else {
