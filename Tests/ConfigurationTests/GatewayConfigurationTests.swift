@@ -31,7 +31,8 @@ struct GatewayConfigurationTests {
                         + "did you mean \"otlp\"?",
                     "c.yaml:14:20: error: service.pipelines.traces.processors: processor \"debug\" is not defined; "
                         + "it is defined under exporters (line 6)",
-                    "c.yaml:14:34: error: service.pipelines.traces.processors[2]: batch is named twice; keep one of them",
+                    "c.yaml:14:34: error: service.pipelines.traces.processors[2]: batch "
+                        + "is named twice; keep one of them",
                     "c.yaml:15:26: error: service.pipelines.traces.exporters: exporter \"kafka\" is not defined; "
                         + "add `kafka:` under `exporters:`",
                     "c.yaml:16:5: error: service.pipelines.profiles: \"profiles\" is no signal; "

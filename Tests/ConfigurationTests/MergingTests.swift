@@ -44,7 +44,8 @@ struct MergingTests {
                 "--set: error: \"a.b\" has no value; write --set path.to.option=value",
                 "--set: error: \"a..b\" is no path of an option; write --set path.to.option=value",
                 "--set: error: \"\" is no path of an option; write --set path.to.option=value",
-                "--set: error: a.b: bad YAML: did not find expected ',' or ']' (while parsing a flow sequence in line 1); "
+                "--set: error: a.b: bad YAML: did not find expected ',' or ']' (while "
+                    + "parsing a flow sequence in line 1); "
                     + "close the bracket, or separate the elements with commas",
                 "--set: error: a.b: the alias has no anchor before it; define it with &name",
             ])

@@ -51,14 +51,17 @@ struct SettingsTests {
         #expect(
             loaded.headlines == [
                 "c.yaml:2:9: error: queue.size: expects an integer, not the string \"many\"; write e.g. `size: 10`",
-                "c.yaml:3:9: error: queue.name: expects a string, not an integer (12); put it in quotes: `name: \"12\"`",
+                "c.yaml:3:9: error: queue.name: expects a string, not an integer (12); "
+                    + "put it in quotes: `name: \"12\"`",
                 "c.yaml:4:12: error: queue.enabled: expects a boolean, not the string \"true\"; "
                     + "write `enabled: true` or `enabled: false`, without quotes",
                 "c.yaml:5:10: error: queue.ratio: expects a number, not a list; write e.g. `ratio: 12.5`",
-                "c.yaml:6:9: error: queue.tags: expects a list of strings, not the string \"one\"; write `tags: [\"one\"]`",
+                "c.yaml:6:9: error: queue.tags: expects a list of strings, not the string "
+                    + "\"one\"; write `tags: [\"one\"]`",
                 "c.yaml:7:10: error: queue.retry: expects a duration, not a boolean (true); "
                     + "write e.g. `retry: 30s` (units: ns, us, ms, s, m, h)",
-                "c.yaml:8:10: error: queue.limit: expects a size, not the string \"3 potatoes\"; write bytes or a number "
+                "c.yaml:8:10: error: queue.limit: expects a size, not the string \"3 "
+                    + "potatoes\"; write bytes or a number "
                     + "with a unit (KB, KiB, MB, MiB, GB, GiB), e.g. `limit: 64MiB`",
                 "c.yaml:9:9: error: queue.mode: expects one of fast, slow, very_careful, not the string \"fastt\"; "
                     + "did you mean \"fast\"?",
@@ -101,7 +104,8 @@ struct SettingsTests {
                 "c.yaml:1:1: error: x.sise: unknown key; did you mean \"size\"?",
                 "c.yaml:3:3: error: x.nested.dept: unknown key; did you mean \"depth\"?",
                 "c.yaml:6:5: error: x.rules[0].acton: unknown key; did you mean \"action\"?",
-                "c.yaml:7:1: error: x.qqqqqqqq: unknown key; known keys: size, name, enabled, ratio, tags, retry, wait, "
+                "c.yaml:7:1: error: x.qqqqqqqq: unknown key; known keys: size, name, "
+                    + "enabled, ratio, tags, retry, wait, "
                     + "limit, mode, key, headers, labels, …",
             ])
         #expect(
@@ -160,11 +164,13 @@ struct SettingsTests {
                 "c.yaml:1:11: error: x.headers[0]: expects a mapping, not an integer; write `- {name: …, value: …}`",
                 "c.yaml:1:14: error: x.headers[1].name: is required and missing (string); add `name: …`",
                 "c.yaml:1:15: error: x.headers[1].nam: unknown key; did you mean \"name\"?",
-                "c.yaml:2:13: error: x.labels.a: expects a string, not an integer (1); put it in quotes: `labels.a: \"1\"`",
+                "c.yaml:2:13: error: x.labels.a: expects a string, not an integer (1); "
+                    + "put it in quotes: `labels.a: \"1\"`",
                 "c.yaml:2:16: error: x.labels.b: has no value; give it one, or \"\" for an empty text",
                 "c.yaml:3:8: error: x.rules: expects a list of mappings, not a mapping; "
                     + "start each element with `- ` under `rules:`",
-                "c.yaml:4:8: error: x.tags[0]: expects a string, not an integer (1); put it in quotes: `tags[0]: \"1\"`",
+                "c.yaml:4:8: error: x.tags[0]: expects a string, not an integer (1); put "
+                    + "it in quotes: `tags[0]: \"1\"`",
                 "c.yaml:4:11: error: x.tags[1]: expects a string, not a mapping; write e.g. `tags[1]: \"…\"`",
                 "c.yaml:5:9: error: x.nested: expects a mapping of options, not a list; "
                     + "write `key: value` lines indented under `nested:`",
