@@ -23,6 +23,9 @@ final class ScriptedServer: Sendable {
     private struct State {
         var requests: [Request] = []
         var connections = 0
+        /// Descriptors of the connections that are served now.
+        var open: Set<Int32> = []
+        var isStopped = false
     }
 
     let port: UInt16
@@ -54,25 +57,40 @@ final class ScriptedServer: Sendable {
     var requests: [Request] { state.withLock { $0.requests } }
     var connections: Int { state.withLock { $0.connections } }
 
+    /// Ends the connections too: the engine of the process keeps idle ones, and would use one that still answers for
+    /// the next server that gets this port.
     func stop() {
         Glibc.shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
+        state.withLock { state in
+            state.isStopped = true
+            for connection in state.open { Glibc.shutdown(connection, Int32(SHUT_RDWR)) }
+        }
     }
 
     private func acceptLoop() {
         while true {
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { return }
-            let number = state.withLock { state in
+            let number: Int? = state.withLock { state in
+                guard !state.isStopped else { return nil }
                 state.connections += 1
+                state.open.insert(connection)
                 return state.connections
+            }
+            guard let number else {
+                close(connection)
+                return
             }
             Thread.start { self.serve(connection, number) }
         }
     }
 
     private func serve(_ connection: Int32, _ number: Int) {
-        defer { close(connection) }
+        defer {
+            state.withLock { _ = $0.open.remove(connection) }
+            close(connection)
+        }
         var pending: [UInt8] = []
         while let request = Self.read(connection, &pending, number) {
             let index = state.withLock { state in
