@@ -117,7 +117,8 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "GatewayTests",
-            dependencies: ["Gateway", "Configuration", "Pipeline", "Telemetry", "OTLP"], swiftSettings: house),
-        .testTarget(name: "EndToEndTests", dependencies: ["sluice"], swiftSettings: house),
+            dependencies: ["Gateway", "Configuration", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP"],
+            swiftSettings: house),
+        .testTarget(name: "EndToEndTests", dependencies: ["sluice", "OTLP", "Telemetry"], swiftSettings: house),
     ]
 )

@@ -25,7 +25,8 @@ package struct GatewayStartFailure: Error, CustomStringConvertible {
 package final class Gateway: Sendable {
     private struct Parts {
         var receivers: [OTLPReceiver] = []
-        var workers: [(worker: ExportWorker, task: Task<Void, Never>)] = []
+        var workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)] = []
+        var stages: [(pipeline: String, stage: TraceStage, task: Task<Void, Never>)] = []
         var exporters: [any Exporter] = []
         var journals: [(pipeline: String, journal: any FrameLog)] = []
         var admin: [AdminServer] = []
@@ -80,9 +81,14 @@ package final class Gateway: Sendable {
                 throw GatewayStartFailure("exporter \(id): \(error)")
             }
         }
-        for worker in graph.workers {
+        for (pipeline, worker) in graph.workers {
             let task = Task { await worker.run() }
-            parts.withLock { $0.workers.append((worker, task)) }
+            parts.withLock { $0.workers.append((pipeline, worker, task)) }
+        }
+        let keys = graph.keys
+        for (pipeline, stage) in graph.stages {
+            let task = Task { await stage.run(keys: keys) }
+            parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
         try await startAdmin()
         var ports: [Int] = []
@@ -106,14 +112,40 @@ package final class Gateway: Sendable {
             return parts
         }
         for receiver in parts.receivers { await receiver.shutdown(deadline: deadline) }
-        await withTaskGroup(of: Void.self) { tasks in
-            for (worker, _) in parts.workers { tasks.addTask { await worker.drain(deadline: deadline) } }
+        let start = SystemFacts.monotonicSeconds
+        // What one pipeline still holds may have to go through those behind it: the ones in front end first.
+        for depth in Set(plan.pipelines.map(\.depth)).sorted() {
+            let left = deadline - .seconds(SystemFacts.monotonicSeconds - start)
+            await drain(Set(plan.pipelines.filter { $0.depth == depth }.map(\.id)), of: parts, within: max(left, .zero))
         }
-        for (_, task) in parts.workers { await task.value }
         for exporter in parts.exporters { await exporter.shutdown() }
         for (_, journal) in parts.journals { journal.close() }
         for server in parts.admin { await server.stop() }
         try? await group.shutdownGracefully()
+    }
+
+    private func drain(_ pipelines: Set<String>, of parts: Parts, within deadline: Duration) async {
+        let start = SystemFacts.monotonicSeconds
+        await withTaskGroup(of: Void.self) { tasks in
+            for (pipeline, stage, task) in parts.stages where pipelines.contains(pipeline) {
+                tasks.addTask {
+                    stage.drain()
+                    let limit = Task {
+                        do { try await WorkerEffects.system().sleep(deadline) } catch { return }
+                        task.cancel()
+                    }
+                    await task.value
+                    limit.cancel()
+                }
+            }
+        }
+        let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
+        await withTaskGroup(of: Void.self) { tasks in
+            for (pipeline, worker, _) in parts.workers where pipelines.contains(pipeline) {
+                tasks.addTask { await worker.drain(deadline: left) }
+            }
+        }
+        for (pipeline, _, task) in parts.workers where pipelines.contains(pipeline) { await task.value }
     }
 
     // MARK: Admin

@@ -24,7 +24,7 @@ struct Run: AsyncParsableCommand {
     var shutdownTimeout = 10
 
     func run() async throws {
-        let loaded = try options.load()
+        let loaded = try options.load(dataDirectory: dataDirectory)
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         let signals = Signals([SIGTERM, SIGINT])

@@ -35,8 +35,8 @@ struct ConfigurationOptions: ParsableArguments {
     var set: [String] = []
 
     /// Loads it, prints warnings, and ends the command when there are errors.
-    func load() throws -> LoadedConfiguration {
-        let loaded = LoadedConfiguration.load(files: config, overrides: set)
+    func load(dataDirectory: String = LoadedConfiguration.dataDirectory) throws -> LoadedConfiguration {
+        let loaded = LoadedConfiguration.load(files: config, overrides: set, dataDirectory: dataDirectory)
         if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
         if loaded.problems.hasErrors { throw Exit.configuration }
         return loaded

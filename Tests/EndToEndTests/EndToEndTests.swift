@@ -1,4 +1,6 @@
 import Foundation
+import OTLP
+import Telemetry
 import Testing
 
 /// Spans of OTLP JSON, by span id, in a form that can be compared.
@@ -19,6 +21,14 @@ private func spans(ofLines text: String) -> [String: NSDictionary] {
         }
     }
     return result
+}
+
+/// The recorded payloads whose names end like this, in a fixed order.
+private func corpusFiles(_ suffix: String) throws -> [URL] {
+    let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Fixtures/Corpus")
+    let names = try FileManager.default.subpathsOfDirectory(atPath: corpus.path)
+    return names.filter { $0.hasSuffix(suffix) }.sorted().map { corpus.appending(path: $0) }
 }
 
 /// A request with one span for each id.
@@ -43,17 +53,40 @@ private let toFile = """
         traces: {receivers: [otlp], exporters: [file]}
     """
 
+private let throughConnector = """
+    receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+    processors:
+      attributes: {actions: [{key: seen, value: here, action: insert}]}
+    connectors: {forward: {}}
+    exporters:
+      file/in: {path: FOLDER/in.jsonl, flush_interval: 100ms}
+      file/out: {path: FOLDER/out.jsonl, flush_interval: 100ms}
+    service:
+      telemetry:
+        metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+      pipelines:
+        traces/out: {receivers: [forward], processors: [attributes], exporters: [file/out]}
+        traces/in: {receivers: [otlp], exporters: [forward, file/in]}
+    """
+
+private let toGateway = """
+    receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+    processors: {batch: {timeout: 100ms}}
+    exporters: {otlp_http: {endpoint: "http://127.0.0.1:NEXT"}}
+    service:
+      telemetry:
+        metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+      pipelines:
+        traces: {receivers: [otlp], processors: [batch], exporters: [otlp_http]}
+    """
+
 @Suite(.serialized) struct EndToEndTests {
     @Test func `writes recorded JSON requests to the file span for span`() async throws {
-        let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appending(path: "Fixtures/Corpus")
         let gateway = try RunningGateway(toFile)
         try await gateway.start()
         var sent = ""
-        let files = FileManager.default.enumerator(atPath: corpus.path)
-        while let name = files?.nextObject() as? String {
-            guard name.hasSuffix(".traces.json") else { continue }
-            let body = try Data(contentsOf: corpus.appending(path: name))
+        for file in try corpusFiles(".traces.json") {
+            let body = try Data(contentsOf: file)
             #expect(try await gateway.post([UInt8](body), path: "/v1/traces", type: "application/json") == 200)
             sent += String(decoding: body, as: UTF8.self).replacingOccurrences(of: "\n", with: " ") + "\n"
         }
@@ -119,5 +152,52 @@ private let toFile = """
         let dropped = try await gateway.metric("sluice_exporter_dropped_items_total")
         #expect(received == 1_000 && sent + dropped == received)
         #expect(gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `hands a pipeline's data to another through a connector, and all of it at a shutdown`() async throws {
+        let gateway = try RunningGateway(throughConnector)
+        try await gateway.start()
+        for batch in 0..<30 {
+            let body = request(batch * 10..<(batch + 1) * 10)
+            #expect(try await gateway.post(body, path: "/v1/traces", type: "application/json") == 200)
+        }
+        #expect(gateway.end(SIGTERM) == 0)
+        for (name, marked) in [("in", 0), ("out", 300)] {
+            let text = try String(contentsOf: gateway.folder.appending(path: "\(name).jsonl"), encoding: .utf8)
+            #expect(spans(ofLines: text).count == 300, "\(name)")
+            #expect(text.components(separatedBy: "\"seen\"").count - 1 == marked, "\(name)")
+        }
+    }
+
+    @Test func `sends recorded protobuf requests to another gateway span for span`() async throws {
+        let last = try RunningGateway(toFile)
+        try await last.start()
+        let first = try RunningGateway(toGateway.replacingOccurrences(of: "NEXT", with: String(last.port)))
+        try await first.start()
+        var expected: [String: NSDictionary] = [:]
+        for file in try corpusFiles(".traces.pb") {
+            let body = [UInt8](try Data(contentsOf: file))
+            #expect(try await first.post(body, path: "/v1/traces") == 200)
+            var text = ByteColumn()
+            body.withUnsafeBytes { OTLPJSONWriter.write(Text($0), signal: .traces, into: &text) }
+            expected.merge(spans(ofLines: String(decoding: text.bytes, as: UTF8.self))) { $1 }
+        }
+        try await first.waitUntilDelivered()
+        #expect(first.end(SIGTERM) == 0)
+        try await last.waitUntilDelivered()
+        #expect(last.end(SIGTERM) == 0)
+        let delivered = spans(
+            ofLines: try String(contentsOf: last.folder.appending(path: "out.jsonl"), encoding: .utf8))
+        #expect(expected.count > 500)
+        #expect(Set(expected.keys) == Set(delivered.keys))
+        for (id, span) in expected { #expect(delivered[id] == span, "span \(id)") }
+    }
+
+    @Test func `keeps all it writes below the data directory that it is given`() async throws {
+        let gateway = try RunningGateway(toFile)
+        try await gateway.start()
+        #expect(gateway.end(SIGTERM) == 0)
+        let journal = gateway.folder.appending(path: "data/journal/traces")
+        #expect(FileManager.default.fileExists(atPath: journal.path))
     }
 }

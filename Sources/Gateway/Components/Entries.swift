@@ -3,11 +3,15 @@ package import Exporters
 package import Pipeline
 package import Processors
 package import Receivers
+package import Telemetry
 
 /// What a processor of the file becomes.
 package enum ProcessorRole: Sendable {
     /// A step of the chain, made once per pipeline.
     case step(@Sendable (inout ProcessorBuild) throws -> any Processor)
+    /// The same, for a processor that looks at whole traces: it, and what stands behind it, runs on batches that hold
+    /// all spans of exactly one trace, as far as they came within the wait.
+    case traceStep(TraceWait, @Sendable (inout ProcessorBuild) throws -> any Processor)
     /// Sets the budget of bytes in flight.
     case memoryLimiter(MemoryLimiterOptions)
     /// Becomes the batching of the pipeline's exporters.
@@ -80,6 +84,40 @@ package struct ReceiverEntry: Sendable {
     package var sentence: String
     package var describe: @Sendable () -> [OptionDescription]
     package var read: @Sendable (ConfigNode, String, inout ConfigProblems) -> OTLPReceiverOptions
+}
+
+/// A connector of the file, ready to be made for each pipeline that writes to it.
+package struct ConnectorPlan: Sendable {
+    package var make: @Sendable (ConnectorBuild) throws -> any Connector
+    /// Whether a pipeline of the first signal may feed one of the second through it.
+    package var joins: @Sendable (_ input: Signal, _ output: Signal) -> Bool
+
+    package init(
+        joins: @escaping @Sendable (_ input: Signal, _ output: Signal) -> Bool = { $0 == $1 },
+        make: @escaping @Sendable (ConnectorBuild) throws -> any Connector
+    ) {
+        self.joins = joins
+        self.make = make
+    }
+}
+
+/// One connector type of the registry.
+package struct ConnectorEntry: Sendable {
+    package var types: [String]
+    package var sentence: String
+    package var describe: @Sendable () -> [OptionDescription]
+    package var read: @Sendable (ConfigNode, String, inout ConfigProblems) -> ConnectorPlan
+
+    static func entry<Options: ComponentOptions>(
+        _ types: [String], _ sentence: String, _ options: Options.Type,
+        _ make: @escaping @Sendable (Options) -> ConnectorPlan
+    ) -> ConnectorEntry {
+        ConnectorEntry(
+            types: types, sentence: sentence, describe: { describeOptions(options) },
+            read: { node, path, problems in
+                make(readOptions(options, node: node, path: path, problems: &problems))
+            })
+    }
 }
 
 /// What an extension of the file becomes.

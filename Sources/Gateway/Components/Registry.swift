@@ -62,6 +62,13 @@ package enum Registry {
         },
     ]
 
+    package static let connectors: [ConnectorEntry] = [
+        .entry(["forward"], "Hands what one pipeline puts in to the pipelines that read from it.", ForwardOptions.self)
+        {
+            _ in ConnectorPlan { ForwardConnector(build: $0) }
+        }
+    ]
+
     package static let extensions: [ExtensionEntry] = [
         .entry(["health_check"], "Answers 200 over HTTP while the gateway works.", HealthCheckOptions.self) {
             .healthCheck($0)
@@ -83,6 +90,7 @@ package enum Registry {
         for entry in receivers { add(.receiver, entry.types, entry.sentence, entry.describe()) }
         for entry in processors { add(.processor, entry.types, entry.sentence, entry.describe()) }
         for entry in exporters { add(.exporter, entry.types, entry.sentence, entry.describe()) }
+        for entry in connectors { add(.connector, entry.types, entry.sentence, entry.describe()) }
         for entry in extensions { add(.extension, entry.types, entry.sentence, entry.describe()) }
         return all
     }

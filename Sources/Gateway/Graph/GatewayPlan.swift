@@ -1,7 +1,9 @@
 package import Configuration
 import Exporters
+package import Pipeline
 package import Processors
 package import Receivers
+package import Telemetry
 
 /// A configuration with every component's options read and all references resolved: what a gateway is built from.
 package struct GatewayPlan: Sendable {
@@ -11,10 +13,16 @@ package struct GatewayPlan: Sendable {
         package var receivers: [String]
         package var steps: [(id: String, role: ProcessorRole)]
         package var exporters: [(id: String, plan: ExporterPlan)]
+        /// Connectors it writes to, with the pipelines that read from them.
+        package var connectors: [(id: String, plan: ConnectorPlan, outputs: [ConnectorOutput])] = []
         /// Nil when all exporters ask for memory.
         package var storage: FileStorageOptions?
         /// The `batch` processor of the chain, for exporters without `sending_queue.batch`.
         package var batch: Processors.BatchOptions?
+        /// How long traces are gathered; nil when no processor of the chain looks at whole traces.
+        package var wait: TraceWait?
+        /// Pipelines between the receivers and this one along the longest way through connectors.
+        package var depth = 0
     }
 
     package var receivers: [(id: String, options: OTLPReceiverOptions)] = []
@@ -38,6 +46,7 @@ package struct GatewayPlan: Sendable {
         for component in configuration.components(of: .receiver) where used.contains(component.id) {
             if let options = reader.receivers[component.id] { receivers.append((component.id.description, options)) }
         }
+        setDepths()
         for pipeline in pipelines {
             for case .memoryLimiter(let limit) in pipeline.steps.map(\.role) { memoryLimits.append(limit) }
         }
@@ -55,109 +64,28 @@ package struct GatewayPlan: Sendable {
     }
 }
 
-/// Reads component bodies through the registry.
-private struct PlanReader {
-    let configuration: GatewayConfiguration
-    let dataDirectory: String
-    var receivers: [ComponentID: OTLPReceiverOptions] = [:]
-    var processors: [ComponentID: ProcessorRole] = [:]
-    var exporters: [ComponentID: ExporterPlan] = [:]
-    var extensions: [ComponentID: ExtensionRole] = [:]
-
-    mutating func readComponents(_ problems: inout ConfigProblems) {
-        for component in configuration.components {
-            let type = component.id.type
-            switch component.kind {
-            case .receiver:
-                if let entry = Registry.receivers.first(where: { $0.types.contains(type) }) {
-                    receivers[component.id] = entry.read(component.body, component.path, &problems)
-                    continue
+extension GatewayPlan {
+    /// Cycles were refused before; the bound ends the loop on one all the same.
+    private mutating func setDepths() {
+        for _ in pipelines {
+            for pipeline in pipelines {
+                for output in pipeline.connectors.flatMap(\.outputs) {
+                    guard let index = pipelines.firstIndex(where: { $0.id == output.pipeline }) else { continue }
+                    pipelines[index].depth = max(pipelines[index].depth, pipeline.depth + 1)
                 }
-            case .processor:
-                if let entry = Registry.processors.first(where: { $0.types.contains(type) }) {
-                    processors[component.id] = entry.read(component.body, component.path, &problems)
-                    continue
-                }
-            case .exporter:
-                if let entry = Registry.exporters.first(where: { $0.types.contains(type) }) {
-                    exporters[component.id] = entry.read(component.body, component.path, &problems)
-                    continue
-                }
-            case .extension:
-                if let entry = Registry.extensions.first(where: { $0.types.contains(type) }) {
-                    extensions[component.id] = entry.read(component.body, component.path, &problems)
-                    continue
-                }
-            case .connector: break
             }
-            let known = Registry.types(of: component.kind)
-            problems.error(
-                "unknown \(component.kind.rawValue) type \"\(type)\"",
-                fix: Suggestion.fix(for: type, among: known, noun: "type")
-                    ?? (known.isEmpty ? "this version has none; remove it" : "known: \(known.joined(separator: ", "))"),
-                at: component.place, path: component.path)
         }
     }
+}
 
-    func pipeline(
-        _ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems
-    ) -> GatewayPlan.PipelinePlan {
-        var plan = GatewayPlan.PipelinePlan(
-            id: pipeline.id.description, signal: pipeline.signal,
-            receivers: pipeline.receivers.map(\.id.description), steps: [], exporters: [])
-        for reference in pipeline.processors {
-            guard let role = processors[reference.id] else { continue }
-            plan.steps.append((reference.id.description, role))
-            if case .batch(let options) = role { plan.batch = options }
+extension GatewayConfiguration.PipelineSignal {
+    /// The signal of the records in such a pipeline.
+    package var recorded: Signal {
+        switch self {
+        case .traces: .traces
+        case .logs: .logs
+        case .metrics: .metrics
         }
-        for reference in pipeline.exporters {
-            guard let exporter = exporters[reference.id] else { continue }
-            if let accepts = exporter.accepts, !accepts(pipeline.signal) {
-                problems.error(
-                    "exporter \(reference.id) has no endpoint for \(pipeline.signal.rawValue)",
-                    fix: "set endpoint or \(pipeline.signal.rawValue)_endpoint", at: reference.place,
-                    path: pipeline.path)
-            }
-            plan.exporters.append((reference.id.description, exporter))
-        }
-        plan.storage = storage(of: plan, pipeline, &problems)
-        return plan
-    }
-
-    /// One journal serves all exporters of a pipeline: on disk unless all ask for memory.
-    private func storage(
-        of plan: GatewayPlan.PipelinePlan, _ pipeline: GatewayConfiguration.Pipeline,
-        _ problems: inout ConfigProblems
-    ) -> FileStorageOptions? {
-        let names = plan.exporters.map { $0.plan.helper.queue.storage }
-        if !names.isEmpty && names.allSatisfy({ $0 == "memory" }) { return nil }
-        var chosen: (name: String, options: FileStorageOptions)?
-        for (index, name) in names.enumerated() {
-            guard let name, name != "memory" else { continue }
-            let id = try? ComponentID(parsing: name)
-            guard let id, case .fileStorage(let options)? = extensions[id] else {
-                problems.error(
-                    "sending_queue.storage of exporter \(plan.exporters[index].id) names \"\(name)\", which is no "
-                        + "file_storage extension of this file",
-                    fix: "add it under extensions and service.extensions, or write memory",
-                    at: pipeline.exporters[index].place, path: pipeline.path)
-                continue
-            }
-            if !configuration.extensions.contains(where: { $0.id == id }) {
-                problems.error(
-                    "extension \(name) is not in service.extensions", fix: "add it to the list",
-                    at: pipeline.exporters[index].place, path: pipeline.path)
-            }
-            if let chosen, chosen.name != name {
-                problems.error(
-                    "the exporters of one pipeline share one journal, but name \(chosen.name) and \(name)",
-                    fix: "name one storage, or split the pipeline", at: pipeline.exporters[index].place,
-                    path: pipeline.path)
-            }
-            chosen = (name, options)
-        }
-        if let chosen { return chosen.options }
-        return FileStorageOptions(directory: dataDirectory)
     }
 }
 

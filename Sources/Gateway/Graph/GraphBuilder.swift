@@ -11,7 +11,9 @@ struct GatewayGraph {
     var keys = KeyTable.empty
     var pipelines: [PipelineIntake] = []
     var exporters: [(id: String, exporter: any Exporter)] = []
-    var workers: [ExportWorker] = []
+    var workers: [(pipeline: String, worker: ExportWorker)] = []
+    var stages: [(pipeline: String, stage: TraceStage)] = []
+    var connectors: [ConnectorExporter] = []
     var journals: [(pipeline: String, journal: any FrameLog)] = []
 
     /// The pipelines that read from a receiver.
@@ -38,39 +40,82 @@ struct GraphBuilder {
             throw error
         }
         graph.keys = keys.build()
+        for connector in graph.connectors { try connector.link(graph) }
         return graph
     }
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
-        let signal: Signal =
-            switch pipeline.signal {
-            case .traces: .traces
-            case .logs: .logs
-            case .metrics: .metrics
-            }
-        let steps = try makeSteps(pipeline, signal)
-        let journal = try openJournal(pipeline)
+        let signal = pipeline.signal.recorded
+        let (first, whole) = try makeSteps(pipeline, signal)
+        let journal = try openJournal(pipeline, folder: GraphBuilder.folderName(pipeline.id))
         graph.journals.append((pipeline.id, journal))
+        let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
+        let gathered = try addStage(pipeline, ProcessorChain(signal: signal, steps: whole), metrics, output: journal)
+        let isBuffered = pipeline.wait != nil
         graph.pipelines.append(
             PipelineIntake(
-                id: pipeline.id, signal: signal, steps: steps, journal: journal,
-                metrics: IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)))
-        for (id, plan) in pipeline.exporters { try addWorker(id, plan, pipeline, journal) }
-        let names = Set(pipeline.exporters.map(\.id))
+                id: pipeline.id, chain: ProcessorChain(signal: signal, steps: first),
+                journal: isBuffered ? gathered ?? journal : journal, metrics: metrics, isBuffered: isBuffered))
+        for (id, plan) in pipeline.exporters { try addExporter(id, plan, pipeline, journal) }
+        for (id, plan, outputs) in pipeline.connectors {
+            try addConnector(id, plan, outputs, pipeline, journal)
+        }
+        let names = Set(pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id))
         (journal as? DiskJournal)?.retainCursors(named: names)
         (journal as? MemoryJournal)?.retainCursors(named: names)
     }
 
+    /// The stage that gathers whole traces, and the journal in front of it. A folder that an earlier configuration with
+    /// such a stage has left is emptied in the same way; nothing new goes in.
+    private mutating func addStage(
+        _ pipeline: GatewayPlan.PipelinePlan, _ chain: ProcessorChain, _ metrics: IntakeMetrics,
+        output: any FrameLog
+    ) throws -> (any FrameLog)? {
+        let folder = GraphBuilder.folderName(pipeline.id) + "~traces"
+        if pipeline.wait == nil {
+            guard let storage = pipeline.storage, SystemFacts.exists(storage.directory + "/" + folder) else {
+                return nil
+            }
+        }
+        let journal = try openJournal(pipeline, folder: folder)
+        graph.journals.append((pipeline.id + " (traces)", journal))
+        let log = gateway.log
+        let setup = TraceStage.Setup(
+            pipeline: pipeline.id, wait: pipeline.wait ?? TraceWait(), chain: chain,
+            isDurable: pipeline.storage != nil, effects: .system(), log: { log.line($0, $1) })
+        do {
+            let cursor = try journal.cursor(named: "traces")
+            graph.stages.append(
+                (
+                    pipeline.id,
+                    TraceStage(setup: setup, input: cursor, output: output, intake: metrics, metrics: gateway.metrics)
+                ))
+        } catch {
+            throw GatewayStartFailure("the traces of pipeline \(pipeline.id): \(error)")
+        }
+        return journal
+    }
+
+    /// The processors up to the first that looks at whole traces, and the rest.
     private mutating func makeSteps(
         _ pipeline: GatewayPlan.PipelinePlan, _ signal: Signal
-    ) throws -> [any Processor] {
-        var steps: [any Processor] = []
+    ) throws -> (first: [any Processor], whole: [any Processor]) {
+        var steps: (first: [any Processor], whole: [any Processor]) = ([], [])
+        var isWhole = false
         for (id, role) in pipeline.steps {
-            guard case .step(let make) = role else { continue }
+            let make: @Sendable (inout ProcessorBuild) throws -> any Processor
+            switch role {
+            case .step(let step): make = step
+            case .traceStep(_, let step):
+                make = step
+                isWhole = true
+            case .batch, .memoryLimiter: continue
+            }
             var build = ProcessorBuild(
                 keys: keys, metrics: gateway.metrics, id: id, pipeline: pipeline.id, signal: signal)
             do {
-                steps.append(try make(&build))
+                let step = try make(&build)
+                if isWhole { steps.whole.append(step) } else { steps.first.append(step) }
             } catch {
                 throw GatewayStartFailure("processor \(id) of pipeline \(pipeline.id): \(error)")
             }
@@ -79,7 +124,7 @@ struct GraphBuilder {
         return steps
     }
 
-    private func openJournal(_ pipeline: GatewayPlan.PipelinePlan) throws -> any FrameLog {
+    private func openJournal(_ pipeline: GatewayPlan.PipelinePlan, folder: String) throws -> any FrameLog {
         guard let storage = pipeline.storage else { return MemoryJournal() }
         if storage.createsDirectory, let failure = SystemFacts.makeDirectory(storage.directory) {
             throw GatewayStartFailure(
@@ -92,7 +137,7 @@ struct GraphBuilder {
         let id = pipeline.id
         do {
             return try DiskJournal(
-                directory: storage.directory + "/" + GraphBuilder.folderName(id), options: options,
+                directory: storage.directory + "/" + folder, options: options,
                 log: { notice in
                     switch notice.level {
                     case .info: log.info("journal of \(id): \(notice.text)")
@@ -120,7 +165,7 @@ struct GraphBuilder {
         return name
     }
 
-    private mutating func addWorker(
+    private mutating func addExporter(
         _ id: String, _ plan: ExporterPlan, _ pipeline: GatewayPlan.PipelinePlan, _ journal: any FrameLog
     ) throws {
         let log = gateway.log
@@ -139,14 +184,43 @@ struct GraphBuilder {
             options.queue.batch = Exporters.BatchOptions(
                 flushTimeout: batch.timeout, minSize: batch.sendBatchSize, maxSize: batch.sendBatchMaxSize)
         }
+        try addWorker(id, exporter, options, plan.batchBytesMax, pipeline, journal)
+    }
+
+    private mutating func addConnector(
+        _ id: String, _ plan: ConnectorPlan, _ outputs: [ConnectorOutput], _ pipeline: GatewayPlan.PipelinePlan,
+        _ journal: any FrameLog
+    ) throws {
+        let build = ConnectorBuild(
+            metrics: gateway.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
+            outputs: outputs)
+        let exporter: ConnectorExporter
+        do {
+            exporter = ConnectorExporter(connector: try plan.make(build), id: id, outputs: outputs)
+        } catch {
+            throw GatewayStartFailure("connector \(id) in pipeline \(pipeline.id): \(error)")
+        }
+        graph.connectors.append(exporter)
+        try addWorker(id, exporter, ConnectorExporter.helperOptions, nil, pipeline, journal)
+    }
+
+    private mutating func addWorker(
+        _ id: String, _ exporter: any Exporter, _ options: ExporterHelperOptions, _ bytesMax: Int?,
+        _ pipeline: GatewayPlan.PipelinePlan, _ journal: any FrameLog
+    ) throws {
+        let log = gateway.log
         var setup = ExportWorkerSetup(
             exporterID: id, pipelineID: pipeline.id, options: options, isDurable: pipeline.storage != nil,
             log: { log.line($0, $1) })
-        if let limit = plan.batchBytesMax { setup.batchBytesMax = min(limit, setup.batchBytesMax) }
+        if let bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         do {
             graph.workers.append(
-                ExportWorker(
-                    cursor: try journal.cursor(named: id), exporter: exporter, metrics: gateway.metrics, setup: setup))
+                (
+                    pipeline.id,
+                    ExportWorker(
+                        cursor: try journal.cursor(named: id), exporter: exporter, metrics: gateway.metrics,
+                        setup: setup)
+                ))
         } catch {
             throw GatewayStartFailure("exporter \(id) in pipeline \(pipeline.id): \(error)")
         }

@@ -9,16 +9,21 @@ package struct LoadedConfiguration: Sendable {
     /// Where journals and databases lie when the file names no place.
     package static let dataDirectory = "./sluice-data"
 
-    /// Reads `files`, or the built-in default when there are none, and lays `overrides` over them.
-    package static func load(files: [String], overrides: [String]) -> LoadedConfiguration {
+    /// Reads `files`, or the built-in default when there are none, and lays `overrides` over them. Journals lie below
+    /// `dataDirectory` when the file names no place.
+    package static func load(
+        files: [String], overrides: [String], dataDirectory: String = dataDirectory
+    ) -> LoadedConfiguration {
         let sources: [ConfigSource] =
             files.isEmpty
             ? [.text(name: "built-in default", DefaultConfiguration.text)] : files.map { .file(strippingScheme($0)) }
-        return load(sources, overrides: overrides)
+        return load(sources, overrides: overrides, dataDirectory: dataDirectory)
     }
 
     /// The same for sources that need not be files.
-    package static func load(_ sources: [ConfigSource], overrides: [String] = []) -> LoadedConfiguration {
+    package static func load(
+        _ sources: [ConfigSource], overrides: [String] = [], dataDirectory: String = dataDirectory
+    ) -> LoadedConfiguration {
         var problems = ConfigProblems()
         let loader = ConfigLoader(environment: SystemFacts.environment)
         let tree = loader.load(sources, overrides: overrides, problems: &problems)

@@ -2,13 +2,22 @@ import OTLP
 import Pipeline
 import Telemetry
 
-/// The chain and journal of one pipeline, as its receivers see it.
+/// The first chain and journal of one pipeline, as its receivers see it.
 struct PipelineIntake: Sendable {
     let id: String
-    let signal: Signal
-    let steps: [any Processor]
+    let chain: ProcessorChain
     let journal: any FrameLog
     let metrics: IntakeMetrics
+    /// Whether a stage that gathers traces stands between the journal and the exporters.
+    let isBuffered: Bool
+
+    var signal: Signal { chain.signal }
+}
+
+/// Processors that run one after the other on each batch of a signal.
+struct ProcessorChain: Sendable {
+    let signal: Signal
+    let steps: [any Processor]
 }
 
 /// Counters of one pipeline's intake. Per pipeline: accepted = dropped by processors + stored.
@@ -32,8 +41,8 @@ struct IntakeMetrics: Sendable {
     }
 }
 
-/// What one pipeline made of a request.
-enum IntakeResult {
+/// What a chain made of a request.
+enum ChainResult {
     /// A frame to append, and how many records processors took out.
     case frame(Frame, filtered: Int)
     /// Nothing is left to store.
@@ -42,10 +51,34 @@ enum IntakeResult {
 }
 
 extension PipelineIntake {
+    /// Appends the frame of a request that lost `filtered` records on its way, and counts how it ended. `completion`
+    /// runs exactly once, on an unspecified thread, and must not block.
+    func append(_ frame: Frame, filtered: Int, completion: @escaping @Sendable (AppendResult) -> Void) {
+        let items = Int(frame.header.itemCount)
+        journal.append(frame) { result in
+            switch result {
+            case .stored:
+                metrics.received.add(items + filtered)
+                metrics.filtered.add(filtered)
+                if !isBuffered { metrics.stored.add(items) }
+            case .refused: metrics.refused.add(items + filtered)
+            }
+            completion(result)
+        }
+    }
+
+    /// Counts a request that processors took out whole.
+    func countFiltered(_ items: Int) {
+        metrics.received.add(items)
+        metrics.filtered.add(items)
+    }
+}
+
+extension ProcessorChain {
     /// Decodes, processes and encodes one request. `body` is protobuf. The summary tells what was rejected.
     func prepare(
         _ body: Text, tenant: String, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary
-    ) -> IntakeResult {
+    ) -> ChainResult {
         do throws(DecodeFailure) {
             summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)
         } catch {

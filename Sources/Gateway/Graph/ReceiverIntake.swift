@@ -41,17 +41,7 @@ final class ReceiverIntake: Ingest {
             waiting: appends.frames.count, rejected: appends.summary, items: appends.items,
             accepted: accepted[signal], refused: refused[signal], reply: reply)
         for (pipeline, frame, filtered) in appends.frames {
-            let items = Int(frame.header.itemCount)
-            pipeline.journal.append(frame) { result in
-                switch result {
-                case .stored:
-                    pipeline.metrics.received.add(items + filtered)
-                    pipeline.metrics.filtered.add(filtered)
-                    pipeline.metrics.stored.add(items)
-                case .refused: pipeline.metrics.refused.add(items + filtered)
-                }
-                gathering.finish(result)
-            }
+            pipeline.append(frame, filtered: filtered) { gathering.finish($0) }
         }
     }
 
@@ -80,13 +70,12 @@ final class ReceiverIntake: Ingest {
         var appends = Appends()
         let index = Int(request.signal.rawValue) - 1
         for pipeline in pipelines where pipeline.signal == request.signal {
-            switch pipeline.prepare(body, tenant: request.tenant, keys: keys, workspace, &appends.summary) {
+            switch pipeline.chain.prepare(body, tenant: request.tenant, keys: keys, workspace, &appends.summary) {
             case .frame(let frame, let filtered):
                 appends.frames.append((pipeline, frame, filtered))
                 appends.items = Int(frame.header.itemCount) + filtered
             case .empty(let filtered):
-                pipeline.metrics.received.add(filtered)
-                pipeline.metrics.filtered.add(filtered)
+                pipeline.countFiltered(filtered)
                 appends.items = filtered
             case .failed(let answer):
                 refused[index].add(workspace.batch.liveCount)

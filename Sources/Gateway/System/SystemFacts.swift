@@ -37,6 +37,9 @@ package enum SystemFacts {
         return total
     }
 
+    /// Whether there is anything under this path.
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
     /// Makes a folder and those above it, readable by the owner alone. Returns why it failed, nil when it is there.
     static func makeDirectory(_ path: String) -> String? {
         var made = path.hasPrefix("/") ? "" : "."

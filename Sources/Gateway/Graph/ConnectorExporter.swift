@@ -1,0 +1,97 @@
+import Configuration
+import Exporters
+import OTLP
+import Pipeline
+import Synchronization
+import Telemetry
+
+/// Carries what a connector makes of a pipeline's batches into the pipelines that read from it: runs their chains and
+/// appends to their journals. A batch is delivered when all of them have stored their part; after a refusal the whole
+/// batch comes again, and pipelines that had stored it get it twice.
+final class ConnectorExporter: Exporter {
+    private struct Link {
+        var pipelines: [PipelineIntake]
+        var keys: KeyTable
+    }
+
+    /// One at a time keeps the order.
+    let maxConcurrency = 1
+    private let connector: any Connector
+    private let id: String
+    private let outputs: [ConnectorOutput]
+    private let pool = WorkspacePool()
+    private let links = Mutex<Link?>(nil)
+
+    init(connector: any Connector, id: String, outputs: [ConnectorOutput]) {
+        self.connector = connector
+        self.id = id
+        self.outputs = outputs
+    }
+
+    /// A connector has no queue options of its own: what it could not hand on is tried again for ever.
+    static var helperOptions: ExporterHelperOptions {
+        var problems = ConfigProblems()
+        var options = readOptions(
+            ExporterHelperOptions.self, node: .emptyMap(at: .nowhere), path: "connectors", problems: &problems)
+        options.queue.batch = nil
+        options.retry.maxElapsedTime = .zero
+        return options
+    }
+
+    /// Tells where the outputs are, once all pipelines are made.
+    func link(_ graph: GatewayGraph) throws {
+        var pipelines: [PipelineIntake] = []
+        for output in outputs {
+            guard let pipeline = graph.pipelines.first(where: { $0.id == output.pipeline }) else {
+                throw GatewayStartFailure("connector \(id): there is no pipeline \(output.pipeline)")
+            }
+            pipelines.append(pipeline)
+        }
+        let link = Link(pipelines: pipelines, keys: graph.keys)
+        links.withLock { $0 = link }
+    }
+
+    func start() async throws {}
+
+    func export(_ batch: ExportBatch) async -> ExportOutcome {
+        guard let link = links.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
+        let deliveries: [ConnectorDelivery]
+        do throws(ProcessFailure) { deliveries = try connector.connect(batch) } catch {
+            return .permanent(reason: error.reason)
+        }
+        for delivery in deliveries {
+            let pipeline = link.pipelines[delivery.output]
+            switch prepare(delivery, tenant: batch.tenant, pipeline, link.keys) {
+            case .empty(let filtered): pipeline.countFiltered(filtered)
+            case .failed(.unavailable(let message, let retryAfter)):
+                return .retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter)
+            case .failed(let reply): return .permanent(reason: "pipeline \(pipeline.id): \(reply)")
+            case .frame(let frame, let filtered):
+                let result = await append(frame, filtered, to: pipeline)
+                if case .refused(let reason, let retryAfter) = result {
+                    return .retry(reason: "pipeline \(pipeline.id): \(reason)", after: retryAfter)
+                }
+            }
+        }
+        return .delivered
+    }
+
+    private func prepare(
+        _ delivery: ConnectorDelivery, tenant: String, _ pipeline: PipelineIntake, _ keys: KeyTable
+    ) -> ChainResult {
+        pool.withWorkspace { workspace in
+            delivery.bytes.withUnsafeBytes { bytes in
+                var summary = ReadSummary()
+                return pipeline.chain.prepare(Text(bytes), tenant: tenant, keys: keys, workspace, &summary)
+            }
+        }
+    }
+
+    private func append(_ frame: Frame, _ filtered: Int, to pipeline: PipelineIntake) async -> AppendResult {
+        await withCheckedContinuation { continuation in
+            pipeline.append(frame, filtered: filtered) { continuation.resume(returning: $0) }
+        }
+    }
+
+    func shutdown() async {}
+}

@@ -1,0 +1,163 @@
+import Configuration
+import Exporters
+import Pipeline
+import Processors
+import Receivers
+import Telemetry
+
+/// Reads component bodies through the registry.
+struct PlanReader {
+    let configuration: GatewayConfiguration
+    let dataDirectory: String
+    var receivers: [ComponentID: OTLPReceiverOptions] = [:]
+    var processors: [ComponentID: ProcessorRole] = [:]
+    var exporters: [ComponentID: ExporterPlan] = [:]
+    var connectors: [ComponentID: ConnectorPlan] = [:]
+    var extensions: [ComponentID: ExtensionRole] = [:]
+
+    mutating func readComponents(_ problems: inout ConfigProblems) {
+        for component in configuration.components {
+            let type = component.id.type
+            switch component.kind {
+            case .receiver:
+                if let entry = Registry.receivers.first(where: { $0.types.contains(type) }) {
+                    receivers[component.id] = entry.read(component.body, component.path, &problems)
+                    continue
+                }
+            case .processor:
+                if let entry = Registry.processors.first(where: { $0.types.contains(type) }) {
+                    processors[component.id] = entry.read(component.body, component.path, &problems)
+                    continue
+                }
+            case .exporter:
+                if let entry = Registry.exporters.first(where: { $0.types.contains(type) }) {
+                    exporters[component.id] = entry.read(component.body, component.path, &problems)
+                    continue
+                }
+            case .extension:
+                if let entry = Registry.extensions.first(where: { $0.types.contains(type) }) {
+                    extensions[component.id] = entry.read(component.body, component.path, &problems)
+                    continue
+                }
+            case .connector:
+                if let entry = Registry.connectors.first(where: { $0.types.contains(type) }) {
+                    connectors[component.id] = entry.read(component.body, component.path, &problems)
+                    continue
+                }
+            }
+            let known = Registry.types(of: component.kind)
+            problems.error(
+                "unknown \(component.kind.rawValue) type \"\(type)\"",
+                fix: Suggestion.fix(for: type, among: known, noun: "type")
+                    ?? (known.isEmpty ? "this version has none; remove it" : "known: \(known.joined(separator: ", "))"),
+                at: component.place, path: component.path)
+        }
+    }
+
+    func pipeline(
+        _ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems
+    ) -> GatewayPlan.PipelinePlan {
+        var plan = GatewayPlan.PipelinePlan(
+            id: pipeline.id.description, signal: pipeline.signal,
+            receivers: pipeline.receivers.map(\.id.description), steps: [], exporters: [])
+        for reference in pipeline.processors {
+            guard let role = processors[reference.id] else { continue }
+            plan.steps.append((reference.id.description, role))
+            switch role {
+            case .batch(let options): plan.batch = options
+            case .traceStep(let wait, _):
+                plan.wait = plan.wait?.joined(with: wait) ?? wait
+                guard pipeline.signal != .traces else { continue }
+                problems.error(
+                    "processor \(reference.id) looks at whole traces, and this is a pipeline of "
+                        + pipeline.signal.rawValue,
+                    fix: "name it in a traces pipeline", at: reference.place, path: pipeline.path)
+            default: break
+            }
+        }
+        for reference in pipeline.exporters {
+            if let connector = connectors[reference.id] {
+                let outputs = outputs(of: reference, from: pipeline, connector, &problems)
+                plan.connectors.append((reference.id.description, connector, outputs))
+            }
+            guard let exporter = exporters[reference.id] else { continue }
+            if let accepts = exporter.accepts, !accepts(pipeline.signal) {
+                problems.error(
+                    "exporter \(reference.id) has no endpoint for \(pipeline.signal.rawValue)",
+                    fix: "set endpoint or \(pipeline.signal.rawValue)_endpoint", at: reference.place,
+                    path: pipeline.path)
+            }
+            plan.exporters.append((reference.id.description, exporter))
+        }
+        plan.storage = storage(of: plan, pipeline, &problems)
+        return plan
+    }
+
+    /// The pipelines that read from a connector, as far as it can join them to the one that writes.
+    private func outputs(
+        of connector: GatewayConfiguration.Reference, from pipeline: GatewayConfiguration.Pipeline,
+        _ plan: ConnectorPlan, _ problems: inout ConfigProblems
+    ) -> [ConnectorOutput] {
+        let readers = configuration.pipelines.filter { $0.receivers.contains { $0.id == connector.id } }
+        let outputs = readers.map { ConnectorOutput(pipeline: $0.id.description, signal: $0.signal.recorded) }
+        let joined = outputs.filter { plan.joins(pipeline.signal.recorded, $0.signal) }
+        if joined.isEmpty && !readers.isEmpty {
+            problems.error(
+                "connector \(connector.id) cannot join this pipeline to "
+                    + outputs.map(\.pipeline).joined(separator: ", "),
+                fix: "name it under receivers of a pipeline of a signal that it makes of \(pipeline.signal.rawValue)",
+                at: connector.place, path: pipeline.path)
+        }
+        return joined
+    }
+
+    /// What exporters say of storage: the pipeline's own, or, where it only feeds connectors, those behind it. Nil
+    /// stands for an exporter that says nothing.
+    private func storageNames(_ pipeline: GatewayConfiguration.Pipeline, depth: Int = 0) -> [String?] {
+        let own = pipeline.exporters.compactMap { exporters[$0.id] }.map(\.helper.queue.storage)
+        guard own.isEmpty, depth < configuration.pipelines.count else { return own }
+        let readers = configuration.pipelines.filter { other in
+            other.receivers.contains { receiver in pipeline.exporters.contains { $0.id == receiver.id } }
+        }
+        return readers.flatMap { storageNames($0, depth: depth + 1) }
+    }
+
+    /// One journal serves all exporters of a pipeline: on disk unless all ask for memory.
+    private func storage(
+        of plan: GatewayPlan.PipelinePlan, _ pipeline: GatewayConfiguration.Pipeline,
+        _ problems: inout ConfigProblems
+    ) -> FileStorageOptions? {
+        let all = storageNames(pipeline)
+        if !all.isEmpty && all.allSatisfy({ $0 == "memory" }) { return nil }
+        let names = plan.exporters.map { $0.plan.helper.queue.storage }
+        var chosen: (name: String, options: FileStorageOptions)?
+        for (index, name) in names.enumerated() {
+            let place =
+                pipeline.exporters.first { $0.id.description == plan.exporters[index].id }?.place ?? pipeline.place
+            guard let name, name != "memory" else { continue }
+            let id = try? ComponentID(parsing: name)
+            guard let id, case .fileStorage(let options)? = extensions[id] else {
+                problems.error(
+                    "sending_queue.storage of exporter \(plan.exporters[index].id) names \"\(name)\", which is no "
+                        + "file_storage extension of this file",
+                    fix: "add it under extensions and service.extensions, or write memory",
+                    at: place, path: pipeline.path)
+                continue
+            }
+            if !configuration.extensions.contains(where: { $0.id == id }) {
+                problems.error(
+                    "extension \(name) is not in service.extensions", fix: "add it to the list",
+                    at: place, path: pipeline.path)
+            }
+            if let chosen, chosen.name != name {
+                problems.error(
+                    "the exporters of one pipeline share one journal, but name \(chosen.name) and \(name)",
+                    fix: "name one storage, or split the pipeline", at: place,
+                    path: pipeline.path)
+            }
+            chosen = (name, options)
+        }
+        if let chosen { return chosen.options }
+        return FileStorageOptions(directory: dataDirectory)
+    }
+}

@@ -1,0 +1,97 @@
+import Exporters
+@testable import Gateway
+import OTLP
+import Pipeline
+import Testing
+
+@Suite struct TraceBufferTests {
+    private let wait = TraceWait(
+        idle: .seconds(30), afterRoot: .seconds(2), maxAge: .seconds(100), maxTraces: 4, maxBytes: 1_000,
+        maxTraceBytes: 500)
+
+    private struct Bench {
+        var buffer: TraceBuffer
+        var tracker = AcknowledgementTracker()
+        var frames: UInt64 = 0
+
+        mutating func add(_ trace: UInt64, at now: Int, bytes: Int = 10, root: Bool = false, tenant: String = "") {
+            frames += 1
+            let ticket = tracker.register(end: Sequence(frames), parts: 1)
+            buffer.add(
+                TraceBuffer.Key(trace: TraceID(high: 0, low: trace), tenant: tenant),
+                [UInt8](repeating: UInt8(truncatingIfNeeded: trace), count: bytes), items: 1, hasRoot: root,
+                share: TraceBuffer.Share(ticket: ticket, items: 1), now: .seconds(now))
+        }
+
+        mutating func complete(at now: Int) -> [String] {
+            buffer.takeComplete(now: .seconds(now)).map { "\($0.key.trace.low) \($0.items) \($0.reason)" }
+        }
+    }
+
+    @Test func `waits for the rest after the root and for a root that never comes`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        bench.add(1, at: 0)
+        bench.add(2, at: 0)
+        bench.add(1, at: 1, root: true)
+        #expect(bench.complete(at: 2) == [])
+        #expect(bench.complete(at: 3) == ["1 2 root"])
+        #expect(bench.complete(at: 29) == [])
+        #expect(bench.complete(at: 30) == ["2 1 idle"])
+        #expect(bench.buffer.count == 0 && bench.buffer.bytes == 0 && bench.buffer.items == 0)
+    }
+
+    @Test func `waits anew with every span, up to the greatest age`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        for second in stride(from: 0, to: 100, by: 20) { bench.add(1, at: second) }
+        #expect(bench.complete(at: 99) == [])
+        #expect(bench.complete(at: 100) == ["1 5 age"])
+        bench.add(1, at: 101)
+        #expect(bench.complete(at: 131) == ["1 1 idle"])
+    }
+
+    @Test func `holds no more traces and bytes than it may`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        for trace in 1...6 { bench.add(UInt64(trace), at: trace) }
+        #expect(bench.complete(at: 7) == ["1 1 full", "2 1 full"])
+        for trace in 3...6 { bench.add(UInt64(trace), at: 8, bytes: 300) }
+        #expect(bench.complete(at: 8) == ["3 2 full"])
+        #expect(bench.buffer.bytes <= 1_000)
+    }
+
+    @Test func `ends one trace that is too large and leaves the others alone`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        bench.add(1, at: 0)
+        bench.add(2, at: 0, bytes: 500)
+        #expect(bench.complete(at: 0) == ["2 1 full"])
+        #expect(bench.buffer.count == 1)
+    }
+
+    @Test func `keeps tenants apart`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        bench.add(1, at: 0, tenant: "a")
+        bench.add(1, at: 0, root: true, tenant: "b")
+        #expect(bench.complete(at: 2) == ["1 1 root"])
+        #expect(bench.buffer.count == 1)
+    }
+
+    @Test func `gives all back at the end, nearest to its end first`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        bench.add(1, at: 0)
+        bench.add(2, at: 5, root: true)
+        #expect(bench.buffer.takeAll().map(\.key.trace.low) == [2, 1])
+        #expect(bench.buffer.deadline == nil)
+    }
+
+    @Test func `tells a time at which something may be complete, never too late`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        var random = SystemRandomNumberGenerator()
+        for now in 0..<2_000 {
+            if Bool.random(using: &random) {
+                bench.add(UInt64.random(in: 0..<3, using: &random), at: now, root: now % 7 == 0)
+            }
+            let deadline = bench.buffer.deadline
+            let complete = bench.complete(at: now)
+            if let deadline, deadline > .seconds(now) { #expect(complete == []) }
+        }
+    }
+}
