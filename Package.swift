@@ -73,9 +73,12 @@ let package = Package(
             ],
             swiftSettings: house),
         .target(
+            name: "Connectors", dependencies: ["Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+        .target(
             name: "Gateway",
             dependencies: [
-                "Receivers", "Processors", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP", "Configuration",
+                "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
+                "Configuration",
                 logging,
             ] + nio,
             swiftSettings: house),
@@ -111,6 +114,9 @@ let package = Package(
         .testTarget(
             name: "ProcessorsTests",
             dependencies: ["Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+        .testTarget(
+            name: "ConnectorsTests",
+            dependencies: ["Connectors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
         .testTarget(
             name: "GenAITests",
             dependencies: ["GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"],

@@ -32,6 +32,12 @@ package protocol Connector: Sendable {
     /// The deliveries that one batch turns into. The same batch may come again after a failure. A batch that cannot be
     /// read gives an error that says why; it is dropped and counted.
     func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery]
+    /// The deliveries of the last `connect` are stored: what that batch counted counts for good.
+    func stored()
+}
+
+extension Connector {
+    package func stored() {}
 }
 
 /// What a connector gets when the gateway is built: one is made for each pipeline that writes to it. A connector that
@@ -44,10 +50,14 @@ package struct ConnectorBuild: Sendable {
     package let input: String
     package let inputSignal: Signal
     package let outputs: [ConnectorOutput]
+    /// Unix nanoseconds.
+    package let now: @Sendable () -> UInt64
 
     package init(
-        metrics: SelfMetrics, id: String, input: String, inputSignal: Signal, outputs: [ConnectorOutput]
+        metrics: SelfMetrics, id: String, input: String, inputSignal: Signal, outputs: [ConnectorOutput],
+        now: @escaping @Sendable () -> UInt64
     ) {
+        self.now = now
         self.metrics = metrics
         self.id = id
         self.input = input

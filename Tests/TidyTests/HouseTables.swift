@@ -64,8 +64,10 @@ enum ImportTable {
             "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "Logging", "GRDB", "Dispatch",
             "FoundationEssentials",
         ],
+        "Connectors": ["Pipeline", "Telemetry", "OTLP", "Configuration"],
         "Gateway": [
-            "Receivers", "Processors", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP", "Configuration",
+            "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
+            "Configuration",
             "GenAI",
             "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Foundation", "FoundationEssentials", "Dispatch",
         ],

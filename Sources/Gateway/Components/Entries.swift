@@ -91,8 +91,11 @@ package struct ConnectorPlan: Sendable {
     package var make: @Sendable (ConnectorBuild) throws -> any Connector
     /// Whether a pipeline of the first signal may feed one of the second through it.
     package var joins: @Sendable (_ input: Signal, _ output: Signal) -> Bool
+    /// How long batches are gathered into one; nil hands on each as it comes.
+    package var gather: Duration?
 
     package init(
+        gather: Duration? = nil,
         joins: @escaping @Sendable (_ input: Signal, _ output: Signal) -> Bool = { $0 == $1 },
         make: @escaping @Sendable (ConnectorBuild) throws -> any Connector
     ) {

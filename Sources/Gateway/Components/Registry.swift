@@ -1,4 +1,5 @@
 package import Configuration
+import Connectors
 import Exporters
 import Processors
 import Receivers
@@ -66,7 +67,22 @@ package enum Registry {
         .entry(["forward"], "Hands what one pipeline puts in to the pipelines that read from it.", ForwardOptions.self)
         {
             _ in ConnectorPlan { ForwardConnector(build: $0) }
-        }
+        },
+        .entry(
+            ["spanmetrics", "span_metrics"], "Counts and times spans by service, name, kind and status.",
+            SpanMetricsOptions.self
+        ) { options in
+            ConnectorPlan(gather: options.output.flushInterval, joins: { $0 == .traces && $1 == .metrics }) {
+                SpanMetricsConnector(options: options, build: $0)
+            }
+        },
+        .entry(
+            ["gen_ai_metrics"], "Computes the GenAI conventions' client metrics from spans.", GenAIMetricsOptions.self
+        ) { options in
+            ConnectorPlan(gather: options.output.flushInterval, joins: { $0 == .traces && $1 == .metrics }) {
+                GenAIMetricsConnector(options: options, build: $0)
+            }
+        },
     ]
 
     package static let extensions: [ExtensionEntry] = [

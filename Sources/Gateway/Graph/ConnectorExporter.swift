@@ -29,11 +29,11 @@ final class ConnectorExporter: Exporter {
     }
 
     /// A connector has no queue options of its own: what it could not hand on is tried again for ever.
-    static var helperOptions: ExporterHelperOptions {
+    static func helperOptions(gather: Duration?) -> ExporterHelperOptions {
         var problems = ConfigProblems()
         var options = readOptions(
             ExporterHelperOptions.self, node: .emptyMap(at: .nowhere), path: "connectors", problems: &problems)
-        options.queue.batch = nil
+        options.queue.batch = gather.map { BatchOptions(flushTimeout: $0, minSize: Int.max, maxSize: 0) }
         options.retry.maxElapsedTime = .zero
         return options
     }
@@ -73,6 +73,7 @@ final class ConnectorExporter: Exporter {
                 }
             }
         }
+        connector.stored()
         return .delivered
     }
 

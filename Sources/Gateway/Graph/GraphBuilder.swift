@@ -193,7 +193,7 @@ struct GraphBuilder {
     ) throws {
         let build = ConnectorBuild(
             metrics: gateway.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
-            outputs: outputs)
+            outputs: outputs, now: { SystemFacts.unixNanoseconds })
         let exporter: ConnectorExporter
         do {
             exporter = ConnectorExporter(connector: try plan.make(build), id: id, outputs: outputs)
@@ -201,7 +201,7 @@ struct GraphBuilder {
             throw GatewayStartFailure("connector \(id) in pipeline \(pipeline.id): \(error)")
         }
         graph.connectors.append(exporter)
-        try addWorker(id, exporter, ConnectorExporter.helperOptions, nil, pipeline, journal)
+        try addWorker(id, exporter, ConnectorExporter.helperOptions(gather: plan.gather), nil, pipeline, journal)
     }
 
     private mutating func addWorker(

@@ -1,0 +1,150 @@
+import OTLP
+import Telemetry
+
+/// The series of one metric: counts, sums and buckets by resource and attributes, bounded in number.
+///
+/// Looking a series up allocates nothing once it exists. Beyond the limit, values count under one series with the
+/// attribute `otel.metric.overflow`, as the metrics SDK specification has it.
+struct SeriesTable: Sendable {
+    struct Series: Sendable {
+        /// Where the resource's and the point's attributes lie in `keys`.
+        var resource: Range<Int>
+        var attributes: Range<Int>
+        var hash: UInt64
+        var count: UInt64 = 0
+        var sum = 0.0
+        var min = Double.infinity
+        var max = -Double.infinity
+    }
+
+    /// Upper bounds of the buckets; empty for a metric that only counts.
+    let bounds: [Double]
+    private let limit: Int
+    private var keys: [UInt8] = []
+    private(set) var series: [Series] = []
+    /// Bucket counts of all series, one run of `bounds.count + 1` each.
+    private var buckets: [UInt64] = []
+    private var slots: [Int32] = Array(repeating: -1, count: 64)
+    /// Values that found no room under their own attributes.
+    private(set) var overflowed = 0
+
+    init(bounds: [Double] = [], limit: Int) {
+        self.bounds = bounds
+        self.limit = max(1, limit)
+    }
+
+    var isEmpty: Bool { series.isEmpty }
+
+    /// Adds one value. The texts are attribute lists.
+    mutating func add(_ value: Double, resource: Text, attributes: Text) {
+        var index = find(resource, attributes)
+        if index == nil, series.count < limit { index = insert(resource, attributes) }
+        if index == nil {
+            overflowed += 1
+            index = overflow()
+        }
+        guard let index else { return }
+        series[index].count &+= 1
+        guard !bounds.isEmpty else { return }
+        series[index].sum += value
+        series[index].min = Swift.min(series[index].min, value)
+        series[index].max = Swift.max(series[index].max, value)
+        buckets[index * (bounds.count + 1) + bucket(of: value)] &+= 1
+    }
+
+    /// Adds all that another table with the same bounds has counted.
+    mutating func merge(_ other: SeriesTable) {
+        for (number, one) in other.series.enumerated() {
+            let index = other.keys.withUnsafeBytes { bytes -> Int? in
+                let keys = Text(bytes)
+                let (resource, attributes) = (keys[one.resource], keys[one.attributes])
+                return find(resource, attributes) ?? (series.count <= limit ? insert(resource, attributes) : overflow())
+            }
+            guard let index else { continue }
+            series[index].count &+= one.count
+            series[index].sum += one.sum
+            series[index].min = Swift.min(series[index].min, one.min)
+            series[index].max = Swift.max(series[index].max, one.max)
+            let width = bounds.count + 1
+            guard !bounds.isEmpty else { continue }
+            for bucket in 0..<width { buckets[index * width + bucket] &+= other.buckets[number * width + bucket] }
+        }
+        overflowed += other.overflowed
+    }
+
+    /// Indices of the series, those of one resource together, in a fixed order.
+    func sorted() -> [Int] {
+        series.indices.sorted { left, right in
+            let (one, other) = (series[left], series[right])
+            let resources = keys[one.resource].lexicographicallyPrecedes(keys[other.resource])
+            if resources || keys[other.resource].lexicographicallyPrecedes(keys[one.resource]) { return resources }
+            return keys[one.attributes].lexicographicallyPrecedes(keys[other.attributes])
+        }
+    }
+
+    func bucketCounts(_ index: Int) -> ArraySlice<UInt64> {
+        let width = bounds.count + 1
+        return bounds.isEmpty ? [] : buckets[index * width..<(index + 1) * width]
+    }
+
+    /// Runs `body` on the bytes of the keys.
+    func withKeys<Result>(_ body: (Text) -> Result) -> Result { keys.withUnsafeBytes { body(Text($0)) } }
+
+    /// The first bucket whose bound is not below the value; a value that is not a number counts in the last.
+    private func bucket(of value: Double) -> Int { bounds.firstIndex { value <= $0 } ?? bounds.count }
+
+    // MARK: Looking up
+
+    private static func hash(_ resource: Text, _ attributes: Text) -> UInt64 {
+        // FNV-1a over both: lists differ anywhere, and many begin and end alike.
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in resource.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        for byte in attributes.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return hash ^ hash >> 32
+    }
+
+    private func find(_ resource: Text, _ attributes: Text) -> Int? {
+        let hash = Self.hash(resource, attributes)
+        var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+        return keys.withUnsafeBytes { bytes -> Int? in
+            let keys = Text(bytes)
+            while slots[slot] >= 0 {
+                let one = series[Int(slots[slot])]
+                if one.hash == hash, keys[one.resource] == resource, keys[one.attributes] == attributes {
+                    return Int(slots[slot])
+                }
+                slot = (slot + 1) & (slots.count - 1)
+            }
+            return nil
+        }
+    }
+
+    private mutating func insert(_ resource: Text, _ attributes: Text) -> Int {
+        let start = keys.count
+        keys.append(contentsOf: resource.bytes)
+        let middle = keys.count
+        keys.append(contentsOf: attributes.bytes)
+        let hash = Self.hash(resource, attributes)
+        series.append(Series(resource: start..<middle, attributes: middle..<keys.count, hash: hash))
+        if !bounds.isEmpty { buckets.append(contentsOf: repeatElement(0, count: bounds.count + 1)) }
+        if series.count * 2 > slots.count {
+            slots = Array(repeating: -1, count: slots.count * 2)
+            for index in series.indices { place(index) }
+        } else {
+            place(series.count - 1)
+        }
+        return series.count - 1
+    }
+
+    private mutating func place(_ index: Int) {
+        var slot = Int(truncatingIfNeeded: series[index].hash) & (slots.count - 1)
+        while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
+        slots[slot] = Int32(index)
+    }
+
+    private mutating func overflow() -> Int {
+        var list = ByteColumn()
+        AttributeList.append(Text("otel.metric.overflow"), Text("true"), to: &list)
+        return find(.empty, list.text) ?? insert(.empty, list.text)
+    }
+}
