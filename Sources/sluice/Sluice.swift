@@ -10,6 +10,8 @@ enum Exit {
     static let start = ExitCode(3)
     /// `send`: at least one payload was not accepted.
     static let rejected = ExitCode(4)
+    /// `test` and `replay`: something was not as expected.
+    static let expectation = ExitCode(5)
 }
 
 @main
@@ -18,11 +20,13 @@ struct Sluice: AsyncParsableCommand {
         commandName: "sluice", abstract: "A telemetry gateway for AI agents.",
         discussion: """
             Exit codes: 0 done; 2 the configuration has errors; 3 the gateway could not start; 4 a payload was not \
-            accepted (send); 64 wrong arguments.
+            accepted (send); 5 something was not as expected (test, replay); 64 wrong arguments.
             """,
         version: Version.current,
         subcommands: [
-            Run.self, Validate.self, PrintConfig.self, Components.self, Reference.self, Send.self, ShowVersion.self,
+            Run.self, Validate.self, Test.self, Replay.self, PrintConfig.self, Components.self, Reference.self,
+            Send.self,
+            ShowVersion.self,
         ], defaultSubcommand: Run.self)
 }
 

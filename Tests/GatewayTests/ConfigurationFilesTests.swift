@@ -24,6 +24,15 @@ private let root = URL(filePath: #filePath).deletingLastPathComponent().deleting
         #expect(!loaded.plan.pipelines.isEmpty)
     }
 
+    @Test func `the example tests pass`() throws {
+        let folder = root.appending(path: "Config/tests")
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
+            let run = ConfigTestRun(file: folder.appending(path: name).path)
+            #expect(run.problems.isEmpty, "\(run.problems.report())")
+            #expect(!run.results.isEmpty && run.results.allSatisfy(\.failures.isEmpty), "\(run.results)")
+        }
+    }
+
     @Test func `the built-in default is Config default yaml`() throws {
         let file = try String(contentsOf: root.appending(path: "Config/default.yaml"), encoding: .utf8)
         #expect(DefaultConfiguration.text == file)

@@ -2,9 +2,9 @@
 struct GatewayReader {
     var problems: ConfigProblems
 
-    /// Reads sections, extensions and pipelines into a configuration.
+    /// Reads sections, extensions and pipelines into a configuration. `tests` belongs to the command that runs them.
     mutating func read(_ tree: ConfigNode, into configuration: inout GatewayConfiguration) {
-        refuseUnknown(tree, known: ComponentKind.allCases.map(\.section) + ["service"], path: "")
+        refuseUnknown(tree, known: ComponentKind.allCases.map(\.section) + ["service", "tests"], path: "")
         for kind in ComponentKind.allCases {
             configuration.components += readSection(kind, tree.entry(kind.section))
         }

@@ -1,14 +1,14 @@
 import OTLP
-import Telemetry
+package import Telemetry
 
 /// Attribute values as natural JSON: `{"key": "value", "list": [1, 2]}`, not the tagged form of OTLP/JSON. Bytes become
 /// base64, NaN and infinities words in quotes.
-enum ValueJSON {
+package enum ValueJSON {
     /// Levels of arrays and maps; deeper ones are written as null. Readers refuse them before.
     static let depthMax = 100
 
     /// One value of a batch.
-    static func append(_ value: AttributeValue, of batch: borrowing RecordBatch, to output: inout ByteColumn) {
+    package static func append(_ value: AttributeValue, of batch: borrowing RecordBatch, to output: inout ByteColumn) {
         switch value {
         case .empty, .other: output.append("null")
         case .string(let text): JSONText.append(batch.text(text), to: &output)

@@ -46,15 +46,15 @@ struct GraphBuilder {
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
         let signal = pipeline.signal.recorded
-        let (first, whole) = try makeSteps(pipeline, signal)
+        let (first, whole) = try StepMaker.make(pipeline, metrics: gateway.metrics, keys: &keys)
         let journal = try openJournal(pipeline, folder: GraphBuilder.folderName(pipeline.id))
         graph.journals.append((pipeline.id, journal))
         let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
-        let gathered = try addStage(pipeline, ProcessorChain(signal: signal, steps: whole), metrics, output: journal)
+        let gathered = try addStage(pipeline, whole, metrics, output: journal)
         let isBuffered = pipeline.wait != nil
         graph.pipelines.append(
             PipelineIntake(
-                id: pipeline.id, chain: ProcessorChain(signal: signal, steps: first),
+                id: pipeline.id, chain: first,
                 journal: isBuffered ? gathered ?? journal : journal, metrics: metrics, isBuffered: isBuffered))
         for (id, plan) in pipeline.exporters { try addExporter(id, plan, pipeline, journal) }
         for (id, plan, outputs) in pipeline.connectors {
@@ -94,34 +94,6 @@ struct GraphBuilder {
             throw GatewayStartFailure("the traces of pipeline \(pipeline.id): \(error)")
         }
         return journal
-    }
-
-    /// The processors up to the first that looks at whole traces, and the rest.
-    private mutating func makeSteps(
-        _ pipeline: GatewayPlan.PipelinePlan, _ signal: Signal
-    ) throws -> (first: [any Processor], whole: [any Processor]) {
-        var steps: (first: [any Processor], whole: [any Processor]) = ([], [])
-        var isWhole = false
-        for (id, role) in pipeline.steps {
-            let make: @Sendable (inout ProcessorBuild) throws -> any Processor
-            switch role {
-            case .step(let step): make = step
-            case .traceStep(_, let step):
-                make = step
-                isWhole = true
-            case .batch, .memoryLimiter: continue
-            }
-            var build = ProcessorBuild(
-                keys: keys, metrics: gateway.metrics, id: id, pipeline: pipeline.id, signal: signal)
-            do {
-                let step = try make(&build)
-                if isWhole { steps.whole.append(step) } else { steps.first.append(step) }
-            } catch {
-                throw GatewayStartFailure("processor \(id) of pipeline \(pipeline.id): \(error)")
-            }
-            keys = build.keys
-        }
-        return steps
     }
 
     private func openJournal(_ pipeline: GatewayPlan.PipelinePlan, folder: String) throws -> any FrameLog {

@@ -1,0 +1,36 @@
+import Pipeline
+import Processors
+import Telemetry
+
+/// Makes the processors of a pipeline.
+enum StepMaker {
+    /// The chain up to the first processor that looks at whole traces, and the rest. Keys that the processors ask for
+    /// are added to `keys`.
+    static func make(
+        _ pipeline: GatewayPlan.PipelinePlan, metrics: SelfMetrics, keys: inout KeyTable.Builder
+    ) throws(GatewayStartFailure) -> (first: ProcessorChain, whole: ProcessorChain) {
+        let signal = pipeline.signal.recorded
+        var first: [any Processor] = []
+        var whole: [any Processor] = []
+        var isWhole = false
+        for (id, role) in pipeline.steps {
+            let make: @Sendable (inout ProcessorBuild) throws -> any Processor
+            switch role {
+            case .step(let step): make = step
+            case .traceStep(_, let step):
+                make = step
+                isWhole = true
+            case .batch, .memoryLimiter: continue
+            }
+            var build = ProcessorBuild(keys: keys, metrics: metrics, id: id, pipeline: pipeline.id, signal: signal)
+            do {
+                let step = try make(&build)
+                if isWhole { whole.append(step) } else { first.append(step) }
+            } catch {
+                throw GatewayStartFailure("processor \(id) of pipeline \(pipeline.id): \(error)")
+            }
+            keys = build.keys
+        }
+        return (ProcessorChain(signal: signal, steps: first), ProcessorChain(signal: signal, steps: whole))
+    }
+}

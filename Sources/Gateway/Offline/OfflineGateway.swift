@@ -1,0 +1,141 @@
+import OTLP
+package import Pipeline
+package import Telemetry
+
+/// A request for an offline run: protobuf bytes.
+package struct OfflineInput: Sendable {
+    package var signal: Signal
+    package var bytes: [UInt8]
+
+    package init(signal: Signal, bytes: [UInt8]) {
+        self.signal = signal
+        self.bytes = bytes
+    }
+}
+
+/// What one pipeline of an offline run gave its exporters.
+package struct OfflineOutput: Sendable {
+    /// `signal/name` as in the file.
+    package var pipeline: String
+    package var signal: Signal
+    /// Requests in protobuf, in order.
+    package var requests: [[UInt8]] = []
+    package var received = 0
+    /// Records that processors took out.
+    package var filtered = 0
+    /// Why requests were refused.
+    package var refusals: [String] = []
+}
+
+/// Runs requests through the pipelines of a plan without sockets, journals and exporters: every trace is complete when
+/// the input is over. The same plan and input give the same output.
+package struct OfflineGateway {
+    private struct Part {
+        var id: String
+        var first: ProcessorChain
+        var whole: ProcessorChain
+        var wait: TraceWait?
+        var receivers: Set<String>
+        var depth: Int
+        var connectors: [(connector: any Connector, outputs: [ConnectorOutput])]
+    }
+
+    private var parts: [Part] = []
+    private let receivers: Set<String>
+    private let keys: KeyTable
+    private let workspace = Workspace()
+    /// The gateway's own metrics of this run.
+    package let metrics = SelfMetrics()
+
+    package init(plan: GatewayPlan) throws {
+        receivers = Set(plan.receivers.map(\.id))
+        var builder = KeyTable.Builder()
+        for pipeline in plan.pipelines {
+            let (first, whole) = try StepMaker.make(pipeline, metrics: metrics, keys: &builder)
+            let signal = pipeline.signal.recorded
+            var connectors: [(connector: any Connector, outputs: [ConnectorOutput])] = []
+            for (id, plan, outputs) in pipeline.connectors {
+                let build = ConnectorBuild(
+                    metrics: metrics, id: id, input: pipeline.id, inputSignal: signal, outputs: outputs, now: { 1 })
+                connectors.append((try plan.make(build), outputs))
+            }
+            parts.append(
+                Part(
+                    id: pipeline.id, first: first, whole: whole, wait: pipeline.wait,
+                    receivers: Set(pipeline.receivers), depth: pipeline.depth, connectors: connectors))
+        }
+        keys = builder.build()
+    }
+
+    /// The outputs of all pipelines, those in front of connectors first.
+    package func run(_ inputs: [OfflineInput]) -> [OfflineOutput] {
+        var waiting: [String: [OfflineInput]] = [:]
+        for part in parts where !part.receivers.isDisjoint(with: receivers) {
+            waiting[part.id] = inputs.filter { $0.signal == part.first.signal }
+        }
+        var outputs: [OfflineOutput] = []
+        for part in parts.sorted(by: { $0.depth < $1.depth }) {
+            let output = run(part, waiting[part.id] ?? [])
+            for (connector, targets) in part.connectors {
+                for request in output.requests {
+                    let batch = ExportBatch(signal: output.signal, itemCount: 1, bytes: request)
+                    do throws(ProcessFailure) {
+                        for delivery in try connector.connect(batch) {
+                            let target = targets[delivery.output]
+                            waiting[target.pipeline, default: []].append(
+                                OfflineInput(signal: target.signal, bytes: delivery.bytes))
+                        }
+                        connector.stored()
+                    } catch { continue }
+                }
+            }
+            outputs.append(output)
+        }
+        return outputs
+    }
+
+    private func run(_ part: Part, _ inputs: [OfflineInput]) -> OfflineOutput {
+        var output = OfflineOutput(pipeline: part.id, signal: part.first.signal)
+        for input in inputs { process(input.bytes, part.first, &output, isFirst: true) }
+        guard part.wait != nil else { return output }
+        let traces = gather(output.requests)
+        output.requests = []
+        for trace in traces { process(trace, part.whole, &output, isFirst: false) }
+        return output
+    }
+
+    private func process(_ bytes: [UInt8], _ chain: ProcessorChain, _ output: inout OfflineOutput, isFirst: Bool) {
+        let result = bytes.withUnsafeBytes { bytes in
+            var summary = ReadSummary()
+            return chain.prepare(Text(bytes), tenant: "", keys: keys, workspace, &summary)
+        }
+        switch result {
+        case .frame(let frame, let filtered):
+            if isFirst { output.received += Int(frame.header.itemCount) + filtered }
+            output.filtered += filtered
+            output.requests.append(frame.bytes)
+        case .empty(let filtered):
+            if isFirst { output.received += filtered }
+            output.filtered += filtered
+        case .failed(.invalid(let message)), .failed(.unavailable(let message, _)): output.refusals.append(message)
+        case .failed(let reply): output.refusals.append("\(reply)")
+        }
+    }
+
+    /// One request per trace, in order of the trace ids.
+    private func gather(_ requests: [[UInt8]]) -> [[UInt8]] {
+        var traces: [TraceID: [UInt8]] = [:]
+        for request in requests {
+            request.withUnsafeBytes { bytes in
+                let read = try? OTLPReader.read(
+                    Text(bytes), signal: .traces, keys: .empty, into: &workspace.batch)
+                guard read != nil else { return }
+                var pieces = ByteColumn()
+                for piece in TraceSplitter.split(workspace.batch, into: &pieces) {
+                    traces[piece.trace, default: []] += [UInt8](pieces.text[piece.bytes].bytes)
+                }
+            }
+        }
+        return traces.sorted { $0.key < $1.key }.map(\.value)
+    }
+}

@@ -1,0 +1,139 @@
+import Configuration
+import Foundation
+@testable import Gateway
+import Telemetry
+import Testing
+
+@Suite struct ConfigTestRunTests {
+    private static let configuration = """
+        receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
+        processors:
+          gen_ai_normalizer: {}
+          redaction: {allow_all_keys: true, detectors: all}
+          attributes: {actions: [{key: seen, value: 3, action: insert}]}
+        connectors: {forward: {}}
+        exporters: {nop: {}}
+        service:
+          pipelines:
+            traces/in: {receivers: [otlp], processors: [gen_ai_normalizer, redaction], exporters: [forward]}
+            traces/out: {receivers: [forward], processors: [attributes], exporters: [nop]}
+        """
+
+    private func run(_ tests: String, configuration: String = configuration) throws -> ConfigTestRun {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appending(path: "config.yaml")
+        try (configuration + "\n" + tests).write(to: file, atomically: true, encoding: .utf8)
+        try #"{"resourceSpans":[{"scopeSpans":[{"spans":[\#(span)]}]}]}"#.write(
+            to: folder.appending(path: "one.traces.json"), atomically: true, encoding: .utf8)
+        return ConfigTestRun(file: file.path)
+    }
+
+    private let span = #"{"traceId":"0123456789abcdef0123456789abcdef","spanId":"0123456789abcdef","name":"file"}"#
+
+    @Test func `passes what is as expected in every pipeline`() throws {
+        let run = try run(
+            """
+            tests:
+              - name: masks and normalizes
+                spans:
+                  - name: call
+                    attributes: {llm.model_name: m, openinference.span.kind: LLM, note: "write to a.b@example.com"}
+                  - {name: tool, parent: call, failed: true, duration_ms: 20}
+                files: [one.traces.json]
+                expect:
+                  - {count: 3, dropped: 0, lacks: [a.b@example.com], contains: ["020000000"]}
+                  - {span: call, attributes: {gen_ai.request.model: m}, absent: [seen], findings: []}
+                  - {pipeline: traces/out, span: tool, attributes: {seen: 3}}
+            """)
+        #expect(run.problems.all.map(\.message) == [])
+        #expect(run.results.map(\.failures) == [[]])
+    }
+
+    @Test func `says for each difference what there is and what was expected`() throws {
+        let run = try run(
+            """
+            tests:
+              - name: wrong
+                spans: [{name: call, attributes: {a: 1, b: [1, x], c: 2}}]
+                expect:
+                  - {count: 2, dropped: 1, lacks: [call], contains: [nowhere]}
+                  - {span: call, attributes: {a: 2, b: [1, x], d: 1}, absent: [c], findings: [loop]}
+                  - {span: none}
+                  - {pipeline: traces/none, count: 0}
+            """)
+        #expect(
+            run.results[0].failures == [
+                "pipeline traces/in: 1 records came out, expected 2",
+                "pipeline traces/in: 0 records were taken out, expected 1",
+                "pipeline traces/in: nothing holds \"nowhere\"",
+                "pipeline traces/in: something holds \"call\"",
+                "pipeline traces/in, span call: a is 1, expected 2",
+                "pipeline traces/in, span call: d is missing, expected 1",
+                "pipeline traces/in, span call: c is 2, expected none",
+                "pipeline traces/in, span call: the findings are none, expected loop",
+                "pipeline traces/in: there is no span \"none\"; there are: call",
+                "there is no pipeline traces/none",
+            ])
+    }
+
+    @Test func `tells problems of tests and configuration at once`() throws {
+        let run = try run("tests: [{spanz: [], expect: [{count: many}]}]")
+        let messages = run.problems.all.map(\.message)
+        #expect(messages.count == 3 && run.results.isEmpty, "\(messages)")
+        #expect(try self.run("").problems.hasErrors, "no tests")
+    }
+
+    @Test func `tells what is wrong with an input`() throws {
+        let run = try run(
+            """
+            tests:
+              - {name: absent, files: [gone.pb]}
+              - {name: broken, payload: '{"resourceSpans": 3}'}
+            """)
+        #expect(run.results.map(\.failures.count) == [1, 1])
+        #expect(run.results[1].failures[0].hasPrefix("payload: "))
+    }
+}
+
+@Suite struct OfflineFileTests {
+    private func write(_ text: String, name: String) throws -> String {
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString)-\(name)")
+        try text.write(to: file, atomically: true, encoding: .utf8)
+        return file.path
+    }
+
+    @Test func `reads one document, many lines, and protobuf by the file's name`() throws {
+        let one = try PayloadFile.read(write("{\n\"resourceLogs\":\n[]}", name: "x.json"))
+        #expect(one.map(\.signal) == [.logs])
+        let lines = try PayloadFile.read(write("{\"resourceSpans\":[]}\n\n{\"resourceMetrics\":[]}\n", name: "x.jsonl"))
+        #expect(lines.map(\.signal) == [.traces, .metrics])
+        #expect(try PayloadFile.read(write("", name: "x.logs.pb")).map(\.signal) == [.logs])
+        #expect(throws: PayloadFile.Fault.self) { try PayloadFile.read(write("{}\n{\n", name: "x.jsonl")) }
+    }
+
+    @Test func `holds expected findings against what was found`() {
+        func finding(_ pattern: String, _ span: String) -> FindingRecord {
+            FindingRecord(trace: "t", span: span, spanName: span, pattern: pattern, tier: "", explanation: "")
+        }
+        let expected = ExpectedFindings.parse("# comment\nloop\n  loop   search flights\n\nhandoff_drop\n")
+        #expect(expected == ["loop", "loop search flights", "handoff_drop"])
+        let (missing, unexpected) = ExpectedFindings.compare(
+            expected, [finding("loop", "search flights"), finding("loop", "b"), finding("retry_storm", "c")])
+        #expect(missing == ["handoff_drop"] && unexpected.map(\.pattern) == ["retry_storm"])
+    }
+
+    @Test func `reads findings from the events of spans`() throws {
+        let json = """
+            {"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789abcdef0123456789abcdef",\
+            "spanId":"0123456789abcdef","name":"tool","events":[{"name":"other"},{"name":"gen_ai.evaluation.result",\
+            "attributes":[{"key":"gen_ai.evaluation.name","value":{"stringValue":"loop"}},\
+            {"key":"sluice.finding.tier","value":{"stringValue":"alert"}}]}]}]}]}]}
+            """
+        let findings = FindingRecord.read(try PayloadFile.request(Array(json.utf8)).bytes)
+        #expect(findings.map(\.pattern) == ["loop"] && findings[0].tier == "alert" && findings[0].spanName == "tool")
+        #expect(findings[0].span == "0123456789abcdef")
+        #expect(FindingRecord.read([0xFF]) == [])
+    }
+}
