@@ -90,9 +90,17 @@ let package = Package(
             ],
             swiftSettings: house),
 
+        // Seeds, builders, recorded payloads and the oracle: for tests and benchmarks only.
+        .target(
+            name: "TestSupport", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC"], path: "Tests/TestSupport",
+            swiftSettings: house),
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .testTarget(name: "TidyTests", swiftSettings: house),
         .testTarget(
-            name: "OTLPTests", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC"], swiftSettings: house),
+            name: "OTLPTests",
+            dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC", "CAllocationCount", "TestSupport"],
+            swiftSettings: house),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "OTLP", "TestSupport"], swiftSettings: house),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: house),
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Pipeline", "Telemetry", "CSupport"],
@@ -128,3 +136,15 @@ let package = Package(
         .testTarget(name: "EndToEndTests", dependencies: ["sluice", "OTLP", "Telemetry"], swiftSettings: house),
     ]
 )
+
+// In this manifest, because a package of its own would not see `package` declarations; only when asked for, because
+// nobody else needs them built: SLUICE_BENCH=1 swift build -c release --product bench, see Benchmarks/README.md.
+if Context.environment["SLUICE_BENCH"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                "OTLP", "Telemetry", "Pipeline", "Processors", "Configuration", "TestSupport", "CAllocationCount",
+            ],
+            path: "Benchmarks/Bench", swiftSettings: house))
+}

@@ -48,7 +48,7 @@ package final class Gateway: Sendable {
         self.plan = plan
         self.dataDirectory = dataDirectory
         self.log = log
-        group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        group = MultiThreadedEventLoopGroup(numberOfThreads: SystemFacts.usableCores(of: System.coreCount))
         let limits = plan.memoryLimits.map { $0.softLimit(ofTotal: SystemFacts.memoryTotal) }
         budget = AdmissionBudget(limitBytes: limits.min() ?? Gateway.defaultBudget)
     }

@@ -1,3 +1,5 @@
+public import CSupport
+
 /// A growable run of bytes: request bodies, edited text, encoder output. Memory is kept across `removeAll`.
 public struct ByteColumn: ~Copyable {
     public var base: UnsafeMutableRawPointer
@@ -56,7 +58,7 @@ public struct ByteColumn: ~Copyable {
     @inlinable
     public mutating func append(_ text: Text) {
         reserve(text.count)
-        (base + count).copyMemory(from: text.start, byteCount: text.count)
+        sluice_copy(base + count, text.start, text.count)
         count &+= text.count
     }
 

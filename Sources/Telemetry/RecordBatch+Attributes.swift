@@ -41,7 +41,6 @@ extension RecordBatch {
     @inlinable
     public mutating func setValue(_ value: AttributeValue, at index: Int, in set: SetIndex) {
         attributes[index].set(value)
-        attributes[index].flags.insert(.edited)
         markEdited(set)
     }
 

@@ -103,8 +103,8 @@ public struct AttributeRecord: BitwiseCopyable, Sendable {
         raw = .empty
         payload = 0
         kind = .empty
-        flags = .edited
-        set(value)
+        flags = .replaced
+        (kind, payload) = AttributeRecord.encode(value)
     }
 
     /// For decoders, which know the parts.
@@ -141,10 +141,12 @@ public struct AttributeRecord: BitwiseCopyable, Sendable {
         }
     }
 
+    /// Replaces the value, and marks the attribute for writing anew.
     @inline(__always)
     @inlinable
     public mutating func set(_ value: AttributeValue) {
         (kind, payload) = AttributeRecord.encode(value)
+        flags.formUnion(.replaced)
     }
 
     @inline(__always)
@@ -177,6 +179,10 @@ public struct AttributeFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var edited: AttributeFlags { AttributeFlags(rawValue: 1) }
     /// `raw` holds fields that the schema does not know; they are copied when the attribute is written anew.
     @inlinable public static var hasUnknownFields: AttributeFlags { AttributeFlags(rawValue: 2) }
+    /// The value is not the one in `raw`.
+    @inlinable public static var hasNewValue: AttributeFlags { AttributeFlags(rawValue: 4) }
+    /// Edited, with a new value. A literal of both would make an array where nothing is optimized.
+    @inlinable public static var replaced: AttributeFlags { AttributeFlags(rawValue: 1 | 4) }
 }
 
 /// What owns an attribute set.
@@ -390,11 +396,14 @@ public struct PointRecord: BitwiseCopyable, Sendable {
     public var set: SetIndex
     public var metric: UInt32
     public var edits: EditFlags = []
+    /// Kind of the data message that holds the point. A metric should have one; of several the last is its kind.
+    public var kind: MetricKind
 
     @inlinable
-    public init(raw: TextRef, set: SetIndex, metric: Int) {
+    public init(raw: TextRef, set: SetIndex, metric: Int, kind: MetricKind) {
         self.raw = raw
         self.set = set
         self.metric = UInt32(truncatingIfNeeded: metric)
+        self.kind = kind
     }
 }

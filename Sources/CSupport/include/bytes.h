@@ -7,9 +7,62 @@
 /// Byte count as Swift sees it.
 typedef ptrdiff_t sluice_count;
 
-/// Whether two runs of `n` bytes are equal.
+static inline uint64_t sluice_load64(const void *p) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+
+static inline uint32_t sluice_load32(const void *p) {
+    uint32_t w;
+    memcpy(&w, p, 4);
+    return w;
+}
+
+/// Whether two runs of `n` bytes are equal. Short ones, as attribute keys are, take no call: the last words overlap.
 static inline bool sluice_equal(const void *a, const void *b, sluice_count n) {
-    return memcmp(a, b, (size_t)n) == 0;
+    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
+    if (n > 64) return memcmp(a, b, (size_t)n) == 0;
+    if (n >= 8) {
+        for (sluice_count i = 0; i + 8 < n; i += 8) {
+            if (sluice_load64(p + i) != sluice_load64(q + i)) return false;
+        }
+        return sluice_load64(p + n - 8) == sluice_load64(q + n - 8);
+    }
+    if (n >= 4) {
+        return sluice_load32(p) == sluice_load32(q) && sluice_load32(p + n - 4) == sluice_load32(q + n - 4);
+    }
+    for (sluice_count i = 0; i < n; i++) {
+        if (p[i] != q[i]) return false;
+    }
+    return true;
+}
+
+/// Copies `n` bytes between places that do not overlap. Short runs, as most texts of telemetry are, take no call.
+static inline void sluice_copy(void *to, const void *from, sluice_count n) {
+    uint8_t *d = (uint8_t *)to;
+    const uint8_t *s = (const uint8_t *)from;
+    if (n > 32) {
+        memcpy(to, from, (size_t)n);
+    } else if (n >= 16) {
+        // Both ends, overlapping in the middle.
+        uint64_t a = sluice_load64(s), b = sluice_load64(s + 8);
+        uint64_t c = sluice_load64(s + n - 16), e = sluice_load64(s + n - 8);
+        memcpy(d, &a, 8);
+        memcpy(d + 8, &b, 8);
+        memcpy(d + n - 16, &c, 8);
+        memcpy(d + n - 8, &e, 8);
+    } else if (n >= 8) {
+        uint64_t a = sluice_load64(s), b = sluice_load64(s + n - 8);
+        memcpy(d, &a, 8);
+        memcpy(d + n - 8, &b, 8);
+    } else if (n >= 4) {
+        uint32_t a = sluice_load32(s), b = sluice_load32(s + n - 4);
+        memcpy(d, &a, 4);
+        memcpy(d + n - 4, &b, 4);
+    } else {
+        for (sluice_count i = 0; i < n; i++) d[i] = s[i];
+    }
 }
 
 /// Index of the first `byte` in `[from, n)`, or -1.
@@ -17,12 +70,6 @@ static inline sluice_count sluice_find(const void *p, sluice_count from, sluice_
     if (from >= n) return -1;
     const void *hit = memchr((const char *)p + from, byte, (size_t)(n - from));
     return hit ? (const char *)hit - (const char *)p : -1;
-}
-
-static inline uint64_t sluice_load64(const void *p) {
-    uint64_t w;
-    memcpy(&w, p, 8);
-    return w;
 }
 
 /// Mixes length, first, middle and last eight bytes of an attribute key. Ties are resolved by comparison, and the table

@@ -26,6 +26,18 @@ package enum SystemFacts {
         }
     }
 
+    /// Processors of `total` that this process may run on: fewer when it is pinned to some, as by taskset or systemd.
+    static func usableCores(of total: Int) -> Int {
+        guard let bytes = try? read("/proc/self/status") else { return total }
+        // `Cpus_allowed:` and a mask in groups of eight hex digits, one bit for each processor.
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        guard let mask = lines.first(where: { $0.hasPrefix("Cpus_allowed:") })?.drop(while: { $0 != ":" }) else {
+            return total
+        }
+        let count = mask.compactMap { $0.hexDigitValue }.reduce(0) { $0 + $1.nonzeroBitCount }
+        return count == 0 ? total : min(count, total)
+    }
+
     /// Bytes of memory that the process may use: of the machine, or of its control group when that is less.
     static var memoryTotal: Int {
         var total = Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))

@@ -27,10 +27,7 @@ extension OTLPJSONReader {
         case .double: output.append(littleEndian: try double().bitPattern)
         case .int32: output.appendVarint(UInt64(bitPattern: try signed(Int64(Int32.min)...Int64(Int32.max))))
         case .enumeration:
-            guard peek() != UInt8(ascii: "\"") else {
-                throw DecodeFailure(.wrongType, at: at, "enums are integers in OTLP/JSON, not names")
-            }
-            output.appendVarint(UInt64(bitPattern: try signed(Int64(Int32.min)...Int64(Int32.max))))
+            output.appendVarint(UInt64(bitPattern: try enumeration(field)))
         case .sint32:
             let value = try signed(Int64(Int32.min)...Int64(Int32.max))
             output.appendVarint(UInt64(bitPattern: (value << 1) ^ (value >> 63)) & 0xFFFF_FFFF)
@@ -122,12 +119,75 @@ extension OTLPJSONReader {
             }
             return value
         }
-        let number = try parse(found.range).magnitude
-        // Below 2^53 a double holds every integer exactly; larger ones must be written as plain digits.
-        guard number <= 9_007_199_254_740_992, let value = UInt64(exactly: number) else {
-            throw DecodeFailure(.outOfRange, at: index, "an integer is expected")
+        return try integralMagnitude(found)
+    }
+
+    /// The same for spellings with a point or an exponent, exactly: no way through a double.
+    private func integralMagnitude(_ found: NumberText) throws(DecodeFailure) -> UInt64 {
+        let failure = DecodeFailure(.outOfRange, at: found.range.lowerBound, "an integer is expected")
+        var digits = 0
+        var digitsBeforePoint: Int?
+        var end = found.range.lowerBound
+        while end < found.range.upperBound, json[end] | 0x20 != UInt8(ascii: "e") {
+            if json[end] == UInt8(ascii: ".") { digitsBeforePoint = digits }
+            if json[end] >= 0x30 { digits += 1 }
+            end += 1
+        }
+        // How many digits stand before the point once the exponent is applied.
+        let integral = (digitsBeforePoint ?? digits) + exponent(from: end, to: found.range.upperBound)
+        var value: UInt64 = 0
+        var position = 0
+        for index in found.range.lowerBound..<end where json[index] >= 0x30 {
+            let digit = UInt64(json[index] &- 0x30)
+            if position < integral {
+                value = try shifted(value, adding: digit, failure)
+            } else if digit != 0 {
+                throw failure
+            }
+            position += 1
+        }
+        while value != 0 && position < integral {
+            value = try shifted(value, adding: 0, failure)
+            position += 1
         }
         return value
+    }
+
+    private func shifted(
+        _ value: UInt64, adding digit: UInt64, _ failure: DecodeFailure
+    ) throws(DecodeFailure) -> UInt64 {
+        let (scaled, first) = value.multipliedReportingOverflow(by: 10)
+        let (sum, second) = scaled.addingReportingOverflow(digit)
+        if first || second { throw failure }
+        return sum
+    }
+
+    /// The exponent of a number, zero when it has none, at most a million either way.
+    private func exponent(from start: Int, to end: Int) -> Int {
+        var index = start + 1
+        guard index < end else { return 0 }
+        let isNegative = json[index] == UInt8(ascii: "-")
+        if isNegative || json[index] == UInt8(ascii: "+") { index += 1 }
+        var value = 0
+        while index < end {
+            value = min(value * 10 + Int(json[index] &- 0x30), 1_000_000)
+            index += 1
+        }
+        return isNegative ? -value : value
+    }
+
+    /// OTLP/JSON writes enums as integers of any value. Names, which protobuf's own JSON mapping writes, are taken too.
+    private mutating func enumeration(_ field: SchemaField) throws(DecodeFailure) -> Int64 {
+        guard peek() == UInt8(ascii: "\""), at + 1 < json.count, json[at + 1] >= UInt8(ascii: "A") else {
+            return try signed(Int64(Int32.min)...Int64(Int32.max))
+        }
+        let start = at
+        at += 1
+        _ = try skipString()
+        guard let value = schema.value(ofEnum: field.message, named: json[start + 1..<at - 1]) else {
+            throw DecodeFailure(.wrongType, at: start, "unknown enum name; OTLP/JSON writes enums as integers")
+        }
+        return Int64(value)
     }
 
     private mutating func double() throws(DecodeFailure) -> Double {
@@ -184,65 +244,6 @@ extension OTLPJSONReader {
         } else {
             output.endMessage(open)
         }
-    }
-
-    /// The rest of a string, escapes decoded, up to and with its closing quote.
-    private mutating func unescape(_ output: inout ByteColumn) throws(DecodeFailure) {
-        while true {
-            let start = at
-            at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
-            output.append(json[start..<at])
-            guard at < json.count else { throw DecodeFailure(.truncated, at: at, "a string is not closed") }
-            let byte = json[at]
-            at += 1
-            if byte == UInt8(ascii: "\"") { return }
-            guard byte == UInt8(ascii: "\\") else {
-                throw DecodeFailure(.syntax, at: at - 1, "control characters must be escaped in strings")
-            }
-            try escape(&output)
-        }
-    }
-
-    private mutating func escape(_ output: inout ByteColumn) throws(DecodeFailure) {
-        let kind = peek()
-        at += 1
-        switch kind {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): output.append(kind)
-        case UInt8(ascii: "b"): output.append(0x08 as UInt8)
-        case UInt8(ascii: "f"): output.append(0x0C as UInt8)
-        case UInt8(ascii: "n"): output.append(0x0A as UInt8)
-        case UInt8(ascii: "r"): output.append(0x0D as UInt8)
-        case UInt8(ascii: "t"): output.append(0x09 as UInt8)
-        case UInt8(ascii: "u"): try unicodeEscape(&output)
-        default: throw DecodeFailure(.syntax, at: at - 1, "unknown escape")
-        }
-    }
-
-    private mutating func unicodeEscape(_ output: inout ByteColumn) throws(DecodeFailure) {
-        let start = at
-        var code = try fourHex()
-        if code >= 0xD800 && code < 0xDC00 {
-            guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
-                throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate")
-            }
-            let low = try fourHex()
-            guard low >= 0xDC00 && low < 0xE000 else { throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate") }
-            code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
-        }
-        guard let scalar = Unicode.Scalar(code) else { throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate") }
-        for byte in Unicode.UTF8.encode(scalar) ?? Unicode.UTF8.encodedReplacementCharacter { output.append(byte) }
-    }
-
-    private mutating func fourHex() throws(DecodeFailure) -> UInt32 {
-        var value: UInt32 = 0
-        for _ in 0..<4 {
-            guard let digit = Hex.value(peek()) else {
-                throw DecodeFailure(.syntax, at: at, "four hex digits are expected")
-            }
-            value = value << 4 | UInt32(digit)
-            at += 1
-        }
-        return value
     }
 
     /// An id in hex of either case.

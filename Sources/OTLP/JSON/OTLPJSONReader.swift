@@ -55,12 +55,18 @@ package struct OTLPJSONReader {
     private mutating func member(
         _ message: Int, depth: Int, _ hint: inout Int, _ output: inout ByteColumn
     ) throws(DecodeFailure) {
-        let name = try key()
+        try expect(UInt8(ascii: "\""), "a quoted key is expected")
+        let nameStart = at
+        let isPlain = try skipString()
+        let name = json[nameStart..<at - 1]
         skipSpace()
         try expect(UInt8(ascii: ":"), "a colon is expected")
         skipSpace()
         if peek() == UInt8(ascii: "n") { return try literal("null") }
-        guard let index = schema.find(name, in: message, hint: &hint) else {
+        let found =
+            isPlain
+            ? schema.find(name, in: message, hint: &hint) : try findEscaped(nameStart, in: message, hint: &hint)
+        guard let index = found else {
             if name == "@unknown" { return try unknownFields(&output) }
             return try skipValue(depth: depth)
         }
@@ -70,6 +76,18 @@ package struct OTLPJSONReader {
         } else {
             try single(field, depth: depth, &output)
         }
+    }
+
+    /// The field of a key that is written with escapes, which senders may do and hardly ever do.
+    private mutating func findEscaped(
+        _ start: Int, in message: Int, hint: inout Int
+    ) throws(DecodeFailure) -> Int? {
+        let end = at
+        at = start
+        var name = ByteColumn()
+        try unescape(&name)
+        at = end
+        return schema.find(name.text, in: message, hint: &hint)
     }
 
     private mutating func repeated(
@@ -131,7 +149,9 @@ package struct OTLPJSONReader {
     }
 
     private mutating func nested(_ field: SchemaField, depth: Int, _ output: inout ByteColumn) throws(DecodeFailure) {
-        let open = output.beginMessage(tag: field.number << 3 | 2, guess: depth <= 6 ? 2_000 : 40)
+        // What is left of the text bounds what is left of the message, more or less.
+        let guess = min(field.usualLength, (json.count - at) / 2)
+        let open = output.beginMessage(tag: field.number << 3 | 2, guess: guess)
         try object(field.message, depth: depth + 1, &output)
         output.endMessage(open)
     }
@@ -139,95 +159,5 @@ package struct OTLPJSONReader {
     private func isZero(_ output: borrowing ByteColumn, from start: Int) -> Bool {
         for index in start..<output.count where output[index] != 0 { return false }
         return true
-    }
-
-    // MARK: Lexical parts
-
-    @inline(__always)
-    func peek() -> UInt8 { at < json.count ? json[at] : 0 }
-
-    @inline(__always)
-    mutating func take(_ byte: UInt8) -> Bool {
-        guard at < json.count, json[at] == byte else { return false }
-        at &+= 1
-        return true
-    }
-
-    @inline(__always)
-    mutating func expect(_ byte: UInt8, _ what: String) throws(DecodeFailure) {
-        guard take(byte) else { throw DecodeFailure(at < json.count ? .syntax : .truncated, at: at, what) }
-    }
-
-    @inline(__always)
-    mutating func skipSpace() {
-        while at < json.count {
-            let byte = json[at]
-            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
-            at &+= 1
-        }
-    }
-
-    mutating func literal(_ word: StaticString) throws(DecodeFailure) {
-        guard json[at..<json.count].hasPrefix(word) else { throw DecodeFailure(.syntax, at: at) }
-        at += word.utf8CodeUnitCount
-    }
-
-    /// The bytes between the quotes of an object key. Keys with escapes are never names of the schema, but must be
-    /// read over correctly.
-    @inline(__always)
-    mutating func key() throws(DecodeFailure) -> Text {
-        try expect(UInt8(ascii: "\""), "a quoted key is expected")
-        let start = at
-        try skipString()
-        return json[start..<at - 1]
-    }
-
-    /// Moves behind the closing quote of a string whose opening quote was read.
-    @inline(__always)
-    mutating func skipString() throws(DecodeFailure) {
-        while true {
-            at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
-            guard at < json.count else { throw DecodeFailure(.truncated, at: at, "a string is not closed") }
-            switch json[at] {
-            case UInt8(ascii: "\""):
-                at &+= 1
-                return
-            case UInt8(ascii: "\\"):
-                guard at + 1 < json.count else { throw DecodeFailure(.truncated, at: at) }
-                at &+= 2
-            default: throw DecodeFailure(.syntax, at: at, "control characters must be escaped in strings")
-            }
-        }
-    }
-
-    /// Steps over a value of any type, checking its structure without recursion.
-    mutating func skipValue(depth: Int) throws(DecodeFailure) {
-        var open = 0
-        while true {
-            skipSpace()
-            switch peek() {
-            case UInt8(ascii: "{"), UInt8(ascii: "["):
-                at += 1
-                open += 1
-                if depth + open > OTLPJSONReader.depthMax { throw DecodeFailure(.tooDeep, at: at) }
-                continue
-            case UInt8(ascii: "}"), UInt8(ascii: "]"):
-                guard open > 0 else { throw DecodeFailure(.syntax, at: at) }
-                at += 1
-                open -= 1
-            case UInt8(ascii: "\""):
-                at += 1
-                try skipString()
-                skipSpace()
-                if open > 0 && take(UInt8(ascii: ":")) { continue }
-            case UInt8(ascii: "t"): try literal("true")
-            case UInt8(ascii: "f"): try literal("false")
-            case UInt8(ascii: "n"): try literal("null")
-            default: _ = try number()
-            }
-            if open == 0 { return }
-            skipSpace()
-            _ = take(UInt8(ascii: ","))
-        }
     }
 }

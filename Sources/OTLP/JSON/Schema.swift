@@ -29,8 +29,10 @@ struct SchemaField {
     var isRepeated: Bool
     /// Written even when it has its default value: members of a oneof and `optional` fields.
     var hasPresence: Bool
-    /// Index of the message type for `.message`.
+    /// Index of the message type for `.message`, of the enum for `.enumeration`.
     var message: Int
+    /// Usual length of a message in this field, in bytes: as many digits are kept for it while it is written.
+    var usualLength: Int
 }
 
 /// One message type: its fields, a run of `Schema.fields`.
@@ -47,6 +49,8 @@ final class Schema: Sendable {
     nonisolated(unsafe) private let arena: UnsafeMutableRawPointer
     private let arenaCount: Int
     let requests: [Int]
+    // Descriptors of generated code: constants.
+    nonisolated(unsafe) private let enums: [UnsafePointer<ProtobufCEnumDescriptor>]
 
     static let shared = Schema()
 
@@ -58,6 +62,7 @@ final class Schema: Sendable {
             builder.add(otlp__export_metrics_service_request__descriptor),
         ]
         builder.finish()
+        enums = builder.enums
         fields = .allocate(capacity: builder.fields.count)
         _ = fields.initialize(from: builder.fields)
         messages = .allocate(capacity: builder.messages.count)
@@ -103,12 +108,19 @@ final class Schema: Sendable {
         return nil
     }
 
+    /// The number of an enum's value.
+    func value(ofEnum index: Int, named name: Text) -> Int32? {
+        guard enums.indices.contains(index) else { return nil }
+        return protobuf_c_enum_descriptor_get_value_by_name(enums[index], name.string)?.pointee.value
+    }
+
     // MARK: Building
 
     private struct Builder {
         var fields: [SchemaField] = []
         var messages: [SchemaMessage] = []
         var names: [UInt8] = []
+        var enums: [UnsafePointer<ProtobufCEnumDescriptor>] = []
         var known: [UnsafeRawPointer: Int] = [:]
         var waiting: [(index: Int, descriptor: ProtobufCMessageDescriptor)] = []
 
@@ -142,12 +154,30 @@ final class Schema: Sendable {
                     known[pointer] = target
                 }
             }
+            if field.type == PROTOBUF_C_TYPE_ENUM, let pointer = field.descriptor {
+                target = enums.count
+                enums.append(pointer.assumingMemoryBound(to: ProtobufCEnumDescriptor.self))
+            }
             return SchemaField(
                 number: field.id, name: start..<names.count, form: Builder.form(field, name),
                 isRepeated: field.label == PROTOBUF_C_LABEL_REPEATED,
                 hasPresence: field.label == PROTOBUF_C_LABEL_OPTIONAL
                     || field.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0,
-                message: target)
+                message: target, usualLength: Builder.usualLength(field))
+        }
+
+        /// Containers are large, values are small, records are between.
+        private static func usualLength(_ field: ProtobufCFieldDescriptor) -> Int {
+            guard field.type == PROTOBUF_C_TYPE_MESSAGE, let pointer = field.descriptor else { return 0 }
+            let descriptor = pointer.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee
+            switch String(cString: descriptor.short_name) {
+            case "ResourceSpans", "ScopeSpans", "ResourceLogs", "ScopeLogs", "ResourceMetrics", "ScopeMetrics":
+                return 40_000
+            case "Resource", "Span", "LogRecord", "Metric", "Event", "Gauge", "Sum", "Histogram",
+                "ExponentialHistogram", "Summary":
+                return 400
+            default: return 40
+            }
         }
 
         /// Strings are generated as bytes, so the text fields are told from the binary ones by name: only the ids and

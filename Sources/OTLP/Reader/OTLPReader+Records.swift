@@ -160,7 +160,7 @@ extension OTLPReader {
             default:
                 if let kind = MetricShape.kind(ofTag: tag) {
                     metric.kind = kind
-                    try collectPoints(body, try cursor.length(), metric: index, &batch)
+                    try collectPoints(body, try cursor.length(), metric: index, kind, &batch)
                 } else {
                     try cursor.skip(tag)
                 }
@@ -170,12 +170,12 @@ extension OTLPReader {
         metric.points = IndexRange(start: firstPoint, count: batch.points.count - firstPoint)
         batch.metrics.append(metric)
         batch.liveCount += batch.points.count - firstPoint
-        for point in metric.points.range { try readPoint(body, point, metric.kind, &batch) }
+        for point in metric.points.range { try readPoint(body, point, &batch) }
     }
 
     /// The five data messages all keep their points in field 1.
     private mutating func collectPoints(
-        _ body: Text, _ range: Range<Int>, metric: Int, _ batch: inout RecordBatch
+        _ body: Text, _ range: Range<Int>, metric: Int, _ kind: MetricKind, _ batch: inout RecordBatch
     ) throws(DecodeFailure) {
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
@@ -186,17 +186,16 @@ extension OTLPReader {
             }
             let content = try cursor.length()
             try count(at: content.lowerBound)
-            batch.points.append(PointRecord(raw: WireCursor.reference(content), set: SetIndex(0), metric: metric))
+            batch.points.append(
+                PointRecord(raw: WireCursor.reference(content), set: SetIndex(0), metric: metric, kind: kind))
         }
     }
 
-    private mutating func readPoint(
-        _ body: Text, _ index: Int, _ kind: MetricKind, _ batch: inout RecordBatch
-    ) throws(DecodeFailure) {
+    private mutating func readPoint(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
         let raw = batch.points[index].raw
         let set = newSet(index, .point, &batch)
         batch.points[index].set = set
-        let attributes = MetricShape.attributesTag(kind)
+        let attributes = MetricShape.attributesTag(batch.points[index].kind)
         let run = batch.attributes.count
         var cursor = WireCursor(body, Int(raw.offset)..<Int(raw.offset) + Int(raw.length))
         while !cursor.isAtEnd {

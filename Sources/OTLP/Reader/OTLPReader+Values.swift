@@ -5,6 +5,87 @@ extension OTLPReader {
     @inline(__always)
     mutating func readAttribute(_ body: Text, _ range: Range<Int>, _ batch: inout RecordBatch) throws(DecodeFailure) {
         try count(at: range.lowerBound)
+        if let attribute = usualAttribute(body, range, batch) {
+            batch.attributes.append(attribute)
+        } else {
+            try readAnyAttribute(body, range, &batch)
+        }
+    }
+
+    /// A KeyValue as every sender writes it: a key of less than 128 bytes, then one scalar or string, and nothing else.
+    /// Nil for all others, valid or not.
+    @inline(__always)
+    private func usualAttribute(
+        _ body: Text, _ range: Range<Int>, _ batch: borrowing RecordBatch
+    ) -> AttributeRecord? {
+        // Every read below is inside of `range`, which is inside of `body`.
+        let base = body.start + range.lowerBound
+        let count = range.count
+        guard count >= 6, base.load(as: UInt8.self) == 0x0A else { return nil }
+        let keyCount = Int(base.load(fromByteOffset: 1, as: UInt8.self))
+        guard keyCount < 0x80, keyCount &+ 6 <= count else { return nil }
+        guard base.load(fromByteOffset: keyCount &+ 2, as: UInt8.self) == 0x12 else { return nil }
+        var at = keyCount &+ 3
+        guard let value = shortLength(base, &at, count), at &+ value == count, value >= 2 else { return nil }
+        let member = base.load(fromByteOffset: at, as: UInt8.self)
+        at &+= 1
+        var payload: UInt64
+        let kind: ValueKind
+        switch member {
+        case 0x0A:
+            guard let length = shortLength(base, &at, count), at &+ length == count else { return nil }
+            guard Text(start: base + at, count: length).isValidUTF8 else { return nil }
+            payload = AttributeRecord.pack(WireCursor.reference(range.lowerBound &+ at..<range.upperBound))
+            kind = .string
+        case 0x18:
+            payload = UInt64(base.load(fromByteOffset: at, as: UInt8.self))
+            if payload >= 0x80 {
+                guard count &- at == 2 else { return nil }
+                let high = UInt64(base.load(fromByteOffset: at &+ 1, as: UInt8.self))
+                guard high < 0x80 else { return nil }
+                payload = payload & 0x7F | high &<< 7
+            } else if count &- at != 1 {
+                return nil
+            }
+            kind = .int
+        case 0x10:
+            guard count &- at == 1 else { return nil }
+            payload = UInt64(base.load(fromByteOffset: at, as: UInt8.self))
+            guard payload < 0x80 else { return nil }
+            payload = payload == 0 ? 0 : 1
+            kind = .bool
+        case 0x21:
+            guard count &- at == 8 else { return nil }
+            payload = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+            kind = .double
+        default: return nil
+        }
+        let key = Text(start: base + 2, count: keyCount)
+        let id = batch.keys.id(of: key)
+        // Keys of the table are known to be UTF-8.
+        guard id != .unknown || key.isValidUTF8 else { return nil }
+        return AttributeRecord(
+            key: WireCursor.reference(range.lowerBound &+ 2..<range.lowerBound &+ 2 &+ keyCount), keyID: id, kind: kind,
+            payload: payload, raw: WireCursor.reference(range), flags: [])
+    }
+
+    /// A length of one or two bytes at `at`, nil for longer ones and at the end.
+    @inline(__always)
+    private func shortLength(_ base: UnsafeRawPointer, _ at: inout Int, _ count: Int) -> Int? {
+        guard at < count else { return nil }
+        let low = Int(base.load(fromByteOffset: at, as: UInt8.self))
+        at &+= 1
+        if low < 0x80 { return low }
+        guard at < count else { return nil }
+        let high = Int(base.load(fromByteOffset: at, as: UInt8.self))
+        at &+= 1
+        return high < 0x80 ? low & 0x7F | high &<< 7 : nil
+    }
+
+    @inline(never)
+    private mutating func readAnyAttribute(
+        _ body: Text, _ range: Range<Int>, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
         var key = TextRef.empty
         var kind = ValueKind.empty
         var payload: UInt64 = 0
@@ -28,7 +109,6 @@ extension OTLPReader {
     }
 
     /// One AnyValue. The last member wins; an empty message is `empty`.
-    @inline(__always)
     func readValue(
         _ body: Text, _ range: Range<Int>, _ kind: inout ValueKind, _ payload: inout UInt64,
         _ flags: inout AttributeFlags

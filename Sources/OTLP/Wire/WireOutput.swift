@@ -11,6 +11,12 @@ struct OpenMessage {
 extension ByteColumn {
     @inline(__always)
     mutating func appendVarint(_ value: UInt64) {
+        if value < 0x80 { return append(UInt8(truncatingIfNeeded: value)) }
+        appendLongVarint(value)
+    }
+
+    @inline(never)
+    private mutating func appendLongVarint(_ value: UInt64) {
         var value = value
         while value >= 0x80 {
             append(UInt8(truncatingIfNeeded: value) | 0x80)

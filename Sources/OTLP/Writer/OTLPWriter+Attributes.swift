@@ -1,16 +1,35 @@
 import Telemetry
 
 extension OTLPWriter {
-    /// All attributes of a set as repeated KeyValue fields.
+    /// All attributes of a set as repeated KeyValue fields. Neighbours that are unchanged lie side by side in the
+    /// request as a rule, tags and lengths included, and are copied together.
     func writeAttributes(_ batch: borrowing RecordBatch, _ set: SetIndex, tag: UInt32, _ output: inout ByteColumn) {
+        var run = 0..<0
         for index in batch.range(of: set) {
             let attribute = batch.attributes[index]
             if attribute.flags.contains(.edited) {
+                if !run.isEmpty { output.append(body[run]) }
+                run = 0..<0
                 writeEdited(batch, attribute, tag: tag, &output)
+                continue
+            }
+            let content = range(attribute.raw)
+            // Where the field begins if its length has the shortest form. With a longer form this is a byte of the
+            // length that has more to come, at least 0x80, and so never the tag.
+            let start = content.lowerBound &- 1 &- WireSize.varint(UInt64(content.count))
+            if start == run.upperBound && UInt32(body[start]) == tag {
+                run = run.lowerBound..<content.upperBound
+                continue
+            }
+            if !run.isEmpty { output.append(body[run]) }
+            if start > 0 && UInt32(body[start]) == tag {
+                run = start..<content.upperBound
             } else {
-                output.appendField(tag: tag, body[range(attribute.raw)])
+                run = 0..<0
+                output.appendField(tag: tag, body[content])
             }
         }
+        if !run.isEmpty { output.append(body[run]) }
     }
 
     private func writeEdited(
@@ -19,7 +38,8 @@ extension OTLPWriter {
         let key = batch.text(attribute.key)
         let open = output.beginMessage(tag: tag, guess: key.count + 8 + OTLPWriter.contentLength(attribute))
         if !key.isEmpty { output.appendField(tag: 0x0A, key) }
-        if attribute.kind == .other {
+        if !attribute.flags.contains(.hasNewValue) {
+            // Only the key is new: the value stays as it came, with whatever it holds.
             copyFields(of: attribute.raw, where: { $0 != 0x0A }, &output)
         } else {
             if attribute.kind != .empty {

@@ -141,7 +141,7 @@ extension OTLPWriter {
             if point.edits.isEmpty {
                 output.append(body[field.whole])
             } else {
-                let attributes = MetricShape.attributesTag(metric.kind)
+                let attributes = MetricShape.attributesTag(point.kind)
                 writeWithAttributes(batch, field, tag: 0x0A, set: point.set, attributes: attributes, &output)
             }
         }

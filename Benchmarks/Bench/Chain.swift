@@ -1,0 +1,47 @@
+import Configuration
+import Pipeline
+import Processors
+import Telemetry
+
+/// Processors as a file would set them up.
+struct Chain {
+    let keys: KeyTable
+    let normalizer: any Processor
+    let redaction: any Processor
+    let attributes: any Processor
+
+    init() throws {
+        let metrics = SelfMetrics()
+        var build = ProcessorBuild(
+            keys: KeyTable.Builder(), metrics: metrics, id: "bench", pipeline: "traces", signal: .traces)
+        normalizer = NormalizeProcessor(options: try Chain.options("{}"), build: &build)
+        redaction = RedactionProcessor(
+            options: try Chain.options("{allow_all_keys: true, detectors: all}"), build: &build)
+        attributes = try AttributesProcessor(
+            options: try Chain.options(
+                """
+                actions:
+                  - {key: deployment.region, value: eu-1, action: insert}
+                  - {key: enduser.id, action: hash}
+                  - {key: user_agent.original, action: delete}
+                """), build: &build)
+        for name in ["url.path", "enduser.id", "renamed", "sluice.bench"] { _ = build.keys.intern(name) }
+        keys = build.keys.build()
+    }
+
+    private struct BadOptions: Error {
+        var problems: [String]
+    }
+
+    private static func options<Options: ComponentOptions>(_ text: String) throws -> Options {
+        var problems = ConfigProblems()
+        let environment = ConfigEnvironment(variable: { _ in nil }) { _ throws(ConfigReadFailure) in
+            throw ConfigReadFailure(reason: "no files here")
+        }
+        let tree = ConfigLoader(environment: environment).load(
+            [.text(name: "bench", text)], overrides: [], problems: &problems)
+        let options = readOptions(Options.self, node: tree, path: "bench", problems: &problems)
+        guard problems.all.isEmpty else { throw BadOptions(problems: problems.all.map(ConfigProblems.headline)) }
+        return options
+    }
+}

@@ -1,0 +1,163 @@
+import CSupport
+import Telemetry
+
+/// Tokens of JSON (RFC 8259), read strictly wherever they stand: also in values that are skipped.
+extension OTLPJSONReader {
+    @inline(__always)
+    func peek() -> UInt8 { at < json.count ? json[at] : 0 }
+
+    @inline(__always)
+    mutating func take(_ byte: UInt8) -> Bool {
+        guard at < json.count, json[at] == byte else { return false }
+        at &+= 1
+        return true
+    }
+
+    @inline(__always)
+    mutating func expect(_ byte: UInt8, _ what: StaticString) throws(DecodeFailure) {
+        guard take(byte) else { throw missing(what) }
+    }
+
+    @inline(never)
+    private func missing(_ what: StaticString) -> DecodeFailure {
+        DecodeFailure(at < json.count ? .syntax : .truncated, at: at, what.description)
+    }
+
+    @inline(__always)
+    mutating func skipSpace() {
+        while at < json.count {
+            let byte = json[at]
+            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
+            at &+= 1
+        }
+    }
+
+    mutating func literal(_ word: StaticString) throws(DecodeFailure) {
+        guard json[at..<json.count].hasPrefix(word) else { throw missing(word) }
+        at += word.utf8CodeUnitCount
+    }
+
+    // MARK: Strings
+
+    /// Moves behind the closing quote of a string whose opening quote was read. Returns whether it had no escapes.
+    @inline(__always)
+    mutating func skipString() throws(DecodeFailure) -> Bool {
+        at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
+        if take(UInt8(ascii: "\"")) { return true }
+        try skipEscapedString()
+        return false
+    }
+
+    @inline(never)
+    private mutating func skipEscapedString() throws(DecodeFailure) {
+        while !take(UInt8(ascii: "\"")) {
+            _ = try escapeOrFault()
+            at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
+        }
+    }
+
+    /// The rest of a string, escapes decoded, up to and with its closing quote.
+    mutating func unescape(_ output: inout ByteColumn) throws(DecodeFailure) {
+        while true {
+            let start = at
+            at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
+            output.append(json[start..<at])
+            if take(UInt8(ascii: "\"")) { return }
+            let scalar = try escapeOrFault()
+            if scalar.value < 0x80 {
+                output.append(UInt8(truncatingIfNeeded: scalar.value))
+            } else {
+                for byte in Unicode.UTF8.encode(scalar) ?? Unicode.UTF8.encodedReplacementCharacter {
+                    output.append(byte)
+                }
+            }
+        }
+    }
+
+    /// The character of the escape here, or why the string cannot go on here.
+    private mutating func escapeOrFault() throws(DecodeFailure) -> Unicode.Scalar {
+        guard at < json.count else { throw DecodeFailure(.truncated, at: at, "a string is not closed") }
+        guard take(UInt8(ascii: "\\")) else {
+            throw DecodeFailure(.syntax, at: at, "control characters must be escaped in strings")
+        }
+        let kind = peek()
+        at += 1
+        switch kind {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(kind)
+        case UInt8(ascii: "b"): return "\u{08}"
+        case UInt8(ascii: "f"): return "\u{0C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"): return try unicodeEscape()
+        default: throw DecodeFailure(.syntax, at: at - 1, "unknown escape")
+        }
+    }
+
+    private mutating func unicodeEscape() throws(DecodeFailure) -> Unicode.Scalar {
+        let start = at
+        var code = try fourHex()
+        if code >= 0xD800 && code < 0xDC00 {
+            guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
+                throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate")
+            }
+            let low = try fourHex()
+            guard low >= 0xDC00 && low < 0xE000 else { throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate") }
+            code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+        }
+        guard let scalar = Unicode.Scalar(code) else { throw DecodeFailure(.invalidUTF8, at: start, "lone surrogate") }
+        return scalar
+    }
+
+    private mutating func fourHex() throws(DecodeFailure) -> UInt32 {
+        var value: UInt32 = 0
+        for _ in 0..<4 {
+            guard let digit = Hex.value(peek()) else {
+                throw DecodeFailure(.syntax, at: at, "four hex digits are expected")
+            }
+            value = value << 4 | UInt32(digit)
+            at += 1
+        }
+        return value
+    }
+
+    // MARK: Values that nobody asked for
+
+    /// Steps over a value of any type. The recursion is bounded by `depthMax`.
+    mutating func skipValue(depth: Int) throws(DecodeFailure) {
+        switch peek() {
+        case UInt8(ascii: "{"): try skipMembers(depth: depth + 1, close: UInt8(ascii: "}"), areNamed: true)
+        case UInt8(ascii: "["): try skipMembers(depth: depth + 1, close: UInt8(ascii: "]"), areNamed: false)
+        case UInt8(ascii: "\""):
+            at += 1
+            _ = try skipString()
+        case UInt8(ascii: "t"): try literal("true")
+        case UInt8(ascii: "f"): try literal("false")
+        case UInt8(ascii: "n"): try literal("null")
+        default:
+            guard at < json.count else { throw missing("a value") }
+            _ = try number()
+        }
+    }
+
+    private mutating func skipMembers(depth: Int, close: UInt8, areNamed: Bool) throws(DecodeFailure) {
+        guard depth <= OTLPJSONReader.depthMax else { throw DecodeFailure(.tooDeep, at: at) }
+        at += 1
+        skipSpace()
+        if take(close) { return }
+        while true {
+            if areNamed {
+                try expect(UInt8(ascii: "\""), "a quoted key is expected")
+                _ = try skipString()
+                skipSpace()
+                try expect(UInt8(ascii: ":"), "a colon is expected")
+                skipSpace()
+            }
+            try skipValue(depth: depth)
+            skipSpace()
+            if take(close) { return }
+            try expect(UInt8(ascii: ","), "a comma or a closing bracket is expected")
+            skipSpace()
+        }
+    }
+}

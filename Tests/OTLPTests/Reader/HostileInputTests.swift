@@ -1,0 +1,217 @@
+import OTLP
+import Telemetry
+import TestSupport
+import Testing
+
+/// Input that somebody damaged: it may be refused or read as something else, but never traps and is never read beyond
+/// its end. The bytes lie in front of memory that must not be touched.
+@Suite struct `Damaged requests` {
+    private static let seeds: [(signal: Signal, bytes: [UInt8])] = {
+        var seeds: [(signal: Signal, bytes: [UInt8])] = []
+        for signal in Signal.allCases {
+            var requests = RandomRequests(seed: 41 + UInt64(signal.rawValue), elementsMax: 24)
+            seeds += (0..<15).map { _ in (signal, requests.next(signal)) }
+            let recorded = CorpusPayload.protobuf.filter { $0.signal == signal }.min { $0.bytes.count < $1.bytes.count }
+            if let recorded { seeds.append((signal, recorded.bytes)) }
+        }
+        return seeds
+    }()
+
+    /// Reads, edits and writes; what is written must be readable again. Returns whether it was read at all.
+    private func exercise(_ input: Text, _ signal: Signal, _ batch: inout RecordBatch) -> Bool {
+        do throws(DecodeFailure) {
+            _ = try OTLPReader.read(input, signal: signal, keys: .empty, into: &batch)
+        } catch {
+            return false
+        }
+        let text = batch.addText(Text("new"))
+        for set in batch.sets.indices {
+            let set = SetIndex(set)
+            if let index = batch.range(of: set).first { batch.setValue(.string(text), at: index, in: set) }
+            batch.append(key: text, .string(text), to: set)
+        }
+        for span in batch.spans.indices { batch.setStatusMessage(text, ofSpan: span) }
+        var output = ByteColumn()
+        OTLPWriter.write(batch, into: &output)
+        var json = ByteColumn()
+        OTLPJSONWriter.write(output.text, signal: signal, into: &json)
+        var again = RecordBatch()
+        do throws(DecodeFailure) {
+            _ = try OTLPReader.read(output.text, signal: signal, keys: .empty, into: &again)
+        } catch {
+            Issue.record("what was written cannot be read: \(error.message)")
+        }
+        if again.liveCount != batch.liveCount { Issue.record("\(again.liveCount) records, not \(batch.liveCount)") }
+        return true
+    }
+
+    @Test func `cut at any byte are read or refused`() throws {
+        let memory = try #require(GuardedBytes(capacity: 1 << 20))
+        var batch = RecordBatch()
+        var read = 0
+        var tried = 0
+        for seed in Self.seeds {
+            let step = max(1, seed.bytes.count / 40)
+            for length in stride(from: 0, to: seed.bytes.count, by: step) {
+                let wasRead = memory.with(Array(seed.bytes.prefix(length))) {
+                    exercise(Text($0), seed.signal, &batch)
+                }
+                read += wasRead ? 1 : 0
+                tried += 1
+            }
+        }
+        // Only the empty request and a cut between two resources are whole messages.
+        #expect(tried > 1_500)
+        #expect(read > 30 && read < tried / 4)
+    }
+
+    @Test func `with changed bytes are read or refused`() throws {
+        let memory = try #require(GuardedBytes(capacity: 1 << 20))
+        var random = SeededRandom(0xBAD)
+        var batch = RecordBatch()
+        var read = 0
+        let rounds = 4_000
+        for round in 0..<rounds {
+            let seed = Self.seeds[round % Self.seeds.count]
+            let mutated = mutate(seed.bytes, &random)
+            let signal = random.chance(percent: 90) ? seed.signal : random.pick(Signal.allCases)
+            if memory.with(mutated, { exercise(Text($0), signal, &batch) }) { read += 1 }
+        }
+        #expect(read > rounds / 20 && read < rounds)
+    }
+
+    @Test func `of JSON, cut or changed, are read or refused`() throws {
+        let memory = try #require(GuardedBytes(capacity: 1 << 20))
+        var random = SeededRandom(0xBAD2)
+        var read = 0
+        let rounds = 3_000
+        var wronglyRead = 0
+        var texts: [(signal: Signal, bytes: [UInt8])] = []
+        for seed in Self.seeds {
+            var json = ByteColumn()
+            seed.bytes.withUnsafeBytes { OTLPJSONWriter.write(Text($0), signal: seed.signal, into: &json) }
+            texts.append((seed.signal, [UInt8](json.bytes)))
+        }
+        for round in 0..<rounds {
+            let seed = texts[round % texts.count]
+            let isCut = random.chance(percent: 30)
+            let cut = Array(seed.bytes.prefix(random.below(seed.bytes.count)))
+            let bytes = isCut ? cut : mutate(seed.bytes, &random)
+            let wasRead = memory.with(bytes) { readJSON(Text($0), seed.signal) }
+            if isCut && wasRead { wronglyRead += 1 }
+            read += wasRead ? 1 : 0
+        }
+        #expect(wronglyRead == 0)
+        #expect(read > rounds / 50 && read < rounds)
+    }
+
+    private func readJSON(_ json: Text, _ signal: Signal) -> Bool {
+        var output = ByteColumn()
+        do throws(DecodeFailure) {
+            try OTLPJSONReader.transcode(json, signal: signal, into: &output)
+        } catch {
+            return false
+        }
+        var batch = RecordBatch()
+        do throws(DecodeFailure) {
+            _ = try OTLPReader.read(output.text, signal: signal, keys: .empty, into: &batch)
+        } catch {
+            // Whatever JSON can say is protobuf, but for what `@unknown` brings and for what nests too deeply.
+            let isUsual = error.reason == .tooDeep || error.reason == .invalidUTF8
+            if !isUsual && !json.string.contains("@unknown") { Issue.record("\(error.message): \(json.string)") }
+        }
+        return true
+    }
+
+    /// One to four small damages: a byte changed, a piece taken out, doubled or overwritten by another piece.
+    private func mutate(_ bytes: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0...random.below(4) where !bytes.isEmpty {
+            let place = random.below(bytes.count)
+            let end = min(bytes.count, place + 1 + random.below(12))
+            switch random.below(6) {
+            case 0: bytes[place] = UInt8(truncatingIfNeeded: random.next())
+            case 1: bytes[place] ^= 1 << UInt8(random.below(8))
+            case 2: bytes.removeSubrange(place..<end)
+            case 3: bytes.insert(contentsOf: bytes[place..<end], at: random.below(bytes.count))
+            case 4: bytes[place] = random.pick([0x00, 0x7F, 0x80, 0xFF, 0x22, 0x5C, 0x7B, 0x5D])
+            default: bytes.replaceSubrange(place..<end, with: bytes.prefix(random.below(12)))
+            }
+        }
+        return Array(bytes.prefix(1 << 20))
+    }
+}
+
+@Suite struct `Budgets of the readers` {
+    /// A span whose attribute nests `levels` arrays or maps.
+    private func nested(_ levels: Int, isMap: Bool) -> [UInt8] {
+        var value = WireBytes.build { $0.text(1, "core") }
+        for _ in 0..<levels {
+            let inner = value
+            value = WireBytes.build { outer in
+                if isMap {
+                    outer.message(6) { map in map.message(1) { $0.data(2, inner) } }
+                } else {
+                    outer.message(5) { $0.data(1, inner) }
+                }
+            }
+        }
+        return WireBytes.request(
+            records: [
+                WireBytes.build { span in
+                    span.ids()
+                    span.message(9) { $0.data(2, value) }
+                }
+            ])
+    }
+
+    @Test(arguments: [false, true])
+    func `values may nest as deeply as the limit says, and no deeper`(isMap: Bool) throws {
+        let limit = ReadLimits().depth
+        #expect(try Rewriting.rewrite(nested(limit, isMap: isMap), .traces).count > 0)
+        for levels in [limit + 1, 200, 2_000] {
+            #expect {
+                try Rewriting.rewrite(nested(levels, isMap: isMap), .traces)
+            } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
+        }
+    }
+
+    @Test func `groups may nest to a depth of 64`() {
+        func groups(_ levels: Int) -> [UInt8] {
+            WireBytes.build { request in
+                for _ in 0..<levels { request.tag(9, 3) }
+                for _ in 0..<levels { request.tag(9, 4) }
+            }
+        }
+        #expect(throws: Never.self) { try Rewriting.rewrite(groups(64), .traces) }
+        #expect {
+            try Rewriting.rewrite(groups(65), .traces)
+        } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
+    }
+
+    @Test func `two million empty elements are refused by their number, not by their size`() {
+        var limits = ReadLimits()
+        limits.elements = 10_000
+        let request = [UInt8](repeating: 0, count: 40_000).indices.map { UInt8($0 % 2 == 0 ? 0x0A : 0) }
+        var batch = RecordBatch()
+        #expect {
+            try Rewriting.read(request, .traces, limits: limits, into: &batch) { _ in }
+        } throws: { ($0 as? DecodeFailure)?.reason == .tooManyElements }
+    }
+
+    @Test(arguments: ["[", "{\"a\":"])
+    func `unknown JSON values may nest to the limit of the reader`(open: String) {
+        func text(_ levels: Int) -> [UInt8] {
+            let close = open == "[" ? "]" : "}"
+            let value =
+                String(repeating: open, count: levels) + "1" + String(repeating: close, count: levels)
+            return Array(#"{"later":\#(value)}"#.utf8)
+        }
+        #expect(throws: Never.self) { try JSONCase.transcode(text(150), .traces) }
+        for levels in [160, 100_000] {
+            #expect {
+                try JSONCase.transcode(text(levels), .traces)
+            } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
+        }
+    }
+}
