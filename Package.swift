@@ -21,6 +21,14 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOPosix", package: "swift-nio"),
     .product(name: "NIOHTTP1", package: "swift-nio"),
 ]
+/// TLS and HTTP/2 of the receivers, hashes of their credentials.
+let receiving: [Target.Dependency] = [
+    .product(name: "NIOTLS", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+    .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+    .product(name: "NIOHPACK", package: "swift-nio-http2"),
+    .product(name: "Crypto", package: "swift-crypto"),
+]
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -28,6 +36,8 @@ let package = Package(
     products: [.executable(name: "sluice", targets: ["sluice"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -39,6 +49,9 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         // Small C pieces of our own: CRC32C, string scanning, embedded data files.
         .target(name: "CSupport"),
@@ -63,7 +76,10 @@ let package = Package(
             swiftSettings: house),
         .target(
             name: "Receivers",
-            dependencies: ["Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", logging] + nio,
+            dependencies: [
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4", "CSupport",
+                logging,
+            ] + nio + receiving,
             swiftSettings: house),
         .target(
             name: "Exporters",
@@ -108,9 +124,9 @@ let package = Package(
         .testTarget(
             name: "ReceiversTests",
             dependencies: [
-                "Receivers", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", logging,
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-            ] + nio,
+                "Receivers", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4",
+                logging, .product(name: "NIOEmbedded", package: "swift-nio"),
+            ] + nio + receiving,
             swiftSettings: socketTests),
         .testTarget(
             name: "ExportersTests",

@@ -93,16 +93,36 @@ package final class Gateway: Sendable {
         try await startAdmin()
         var ports: [Int] = []
         let pool = WorkspacePool()
+        let authenticators = try makeAuthenticators()
         for (id, options) in plan.receivers {
-            let intake = ReceiverIntake(
-                receiver: id, pipelines: graph.intakes(of: id, plan), keys: graph.keys, pool: pool, metrics: metrics)
+            func intake(_ transport: String) -> ReceiverIntake {
+                ReceiverIntake(
+                    receiver: id, transport: transport, pipelines: graph.intakes(of: id, plan), keys: graph.keys,
+                    pool: pool, metrics: metrics)
+            }
+            let http = intake("http")
             let receiver = OTLPReceiver(
-                options: options, ingest: intake, metrics: metrics, group: group, budget: budget, log: log, id: id)
+                options: options,
+                context: OTLPReceiver.Context(
+                    ingest: http, grpcIngest: options.grpc == nil ? http : intake("grpc"), metrics: metrics,
+                    group: group, budget: budget, log: log, authenticators: authenticators), id: id)
             let addresses = try await receiver.start()
             parts.withLock { $0.receivers.append(receiver) }
-            ports += addresses.prefix(1).compactMap(\.port)
+            ports += [addresses.http.first, addresses.grpc.first].compactMap { $0?.port }
         }
         return ports
+    }
+
+    private func makeAuthenticators() throws -> [String: any RequestAuthenticator] {
+        var made: [String: any RequestAuthenticator] = [:]
+        for (name, make) in plan.authenticators {
+            do {
+                made[name] = try make(log)
+            } catch {
+                throw GatewayStartFailure("extension \(name): \(error)")
+            }
+        }
+        return made
     }
 
     /// Stops intake, delivers what is held until the deadline, closes everything. Safe to call twice.

@@ -11,19 +11,22 @@ import Testing
 final class RunningGateway: @unchecked Sendable {
     let folder: URL
     let port: Int
+    let grpcPort: Int
     let metricsPort: Int
     private let configuration: String
     private var process = Process()
 
-    /// `configuration` may use PORT, METRICS and FOLDER.
+    /// `configuration` may use PORT, CALLS (the port for gRPC), METRICS and FOLDER.
     init(_ configuration: String) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "sluice-e2e-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         port = try freePort()
+        grpcPort = try freePort()
         metricsPort = try freePort()
         self.configuration =
             configuration
             .replacingOccurrences(of: "PORT", with: String(port))
+            .replacingOccurrences(of: "CALLS", with: String(grpcPort))
             .replacingOccurrences(of: "METRICS", with: String(metricsPort))
             .replacingOccurrences(of: "FOLDER", with: folder.path)
     }

@@ -103,4 +103,36 @@ private let root = URL(filePath: #filePath).deletingLastPathComponent().deleting
             """)
         #expect(loaded.problems.report().contains("no file_storage extension"))
     }
+
+    private func receiver(_ protocols: String, extensions: String = "{}", running: String = "[]") -> String {
+        load(
+            """
+            receivers: {otlp: {protocols: \(protocols)}}
+            exporters: {debug: {}}
+            extensions: \(extensions)
+            service:
+              extensions: \(running)
+              pipelines: {traces: {receivers: [otlp], exporters: [debug]}}
+            """
+        ).problems.report()
+    }
+
+    @Test(arguments: ["http", "grpc"]) func `refuses an authenticator that does not run`(name: String) {
+        let protocols = "{\(name): {auth: {authenticator: bearertokenauth}}}"
+        let tokens = "{bearertokenauth: {token: abc}}"
+        #expect(receiver(protocols).contains("add it under extensions and service.extensions"))
+        #expect(receiver(protocols, extensions: tokens).contains("add bearertokenauth to service.extensions"))
+        #expect(!receiver(protocols, extensions: tokens, running: "[bearertokenauth]").contains("authenticator"))
+        #expect(
+            receiver(
+                "{\(name): {auth: {authenticator: health_check}}}", extensions: "{health_check: {}}",
+                running: "[health_check]"
+            ).contains("no running authentication extension"))
+    }
+
+    @Test func `takes a Collector's two protocols and refuses one address for both`() {
+        #expect(receiver("{grpc: {endpoint: \"0.0.0.0:4317\"}, http: {endpoint: \"0.0.0.0:4318\"}}").isEmpty)
+        #expect(receiver("{grpc: , http: }").isEmpty)
+        #expect(receiver("{grpc: {endpoint: \"a:1\"}, http: {endpoint: \"a:1\"}}").contains("same address"))
+    }
 }

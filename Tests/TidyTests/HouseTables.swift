@@ -57,7 +57,8 @@ enum ImportTable {
             "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CPCRE2", "Crypto", "FoundationEssentials",
         ],
         "Receivers": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "Logging", "NIOCore", "NIOPosix", "NIOHTTP1",
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4", "CSupport",
+            "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOTLS", "NIOSSL", "NIOHTTP2", "NIOHPACK", "Crypto",
             "FoundationEssentials",
         ],
         "Exporters": [

@@ -18,6 +18,26 @@ extension Settings {
         return texts
     }
 
+    /// Reads a list of texts that are never printed; the list is masked as a whole.
+    package mutating func secrets(_ key: String, _ sentence: String) -> [Secret] {
+        declare(
+            OptionDescription(
+                key: key, path: "", type: "list of secrets", defaultText: "[]", sentence: sentence, isSecret: true))
+        guard let entry = entry(key) else { return [] }
+        for name in [key, entry.key] { problems.markSecret(childPath(name)) }
+        guard !entry.value.isNull else { return [] }
+        guard let elements = entry.value.list else {
+            reportType(key, entry.value, expected: "a list of strings", fix: "write `\(key): [\"…\"]`")
+            return []
+        }
+        var texts: [Secret] = []
+        for (index, element) in elements.enumerated() {
+            problems.markSecret(childPath("\(key)[\(index)]"))
+            if let text = text("\(key)[\(index)]", element) { texts.append(Secret(text)) }
+        }
+        return texts
+    }
+
     /// Reads a mapping of texts in file order. The Collector's list form, `- {name: …, value: …}`, is read as well.
     package mutating func stringMap(_ key: String, _ sentence: String) -> [(key: String, value: String)] {
         declare(

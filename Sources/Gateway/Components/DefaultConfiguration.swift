@@ -8,7 +8,9 @@ package enum DefaultConfiguration {
           otlp:
             protocols:
               http:
-                endpoint: 127.0.0.1:4318          # OTLP over HTTP: protobuf and JSON, gzip
+                endpoint: 127.0.0.1:4318          # OTLP over HTTP: protobuf and JSON, any compression
+              grpc:
+                endpoint: 127.0.0.1:4317          # OTLP over gRPC
 
         processors:
           gen_ai_normalizer: {}                   # all dialects become the OpenTelemetry GenAI conventions

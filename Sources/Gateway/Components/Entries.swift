@@ -1,5 +1,6 @@
 package import Configuration
 package import Exporters
+package import Logging
 package import Pipeline
 package import Processors
 package import Receivers
@@ -127,6 +128,8 @@ package struct ConnectorEntry: Sendable {
 package enum ExtensionRole: Sendable {
     case healthCheck(HealthCheckOptions)
     case fileStorage(FileStorageOptions)
+    /// Checks who sends to the receivers that name it.
+    case authenticator(@Sendable (Logger) throws -> any RequestAuthenticator)
 }
 
 /// One extension type of the registry.

@@ -9,7 +9,7 @@ import Telemetry
 package enum Registry {
     package static let receivers: [ReceiverEntry] = [
         ReceiverEntry(
-            types: ["otlp"], sentence: "Receives OTLP over HTTP, protobuf and JSON.",
+            types: ["otlp"], sentence: "Receives OTLP over HTTP and gRPC, protobuf and JSON.",
             describe: { describeOptions(OTLPReceiverOptions.self) },
             read: { readOptions(OTLPReceiverOptions.self, node: $0, path: $1, problems: &$2) })
     ]
@@ -91,6 +91,17 @@ package enum Registry {
         },
         .entry(["file_storage"], "Says where journals are kept on disk.", FileStorageOptions.self) {
             .fileStorage($0)
+        },
+        .entry(["bearertokenauth"], "Lets receivers take requests with a known token only.", BearerTokenOptions.self) {
+            options in .authenticator { try BearerTokenAuth(options, log: $0) }
+        },
+        .entry(["basicauth"], "Lets receivers take requests of known users only.", BasicAuthOptions.self) {
+            options in .authenticator { try BasicAuth(options, log: $0) }
+        },
+        .entry(
+            ["api_key"], "Lets receivers take requests with a known key only, each with its tenant.", APIKeyOptions.self
+        ) {
+            options in .authenticator { try APIKeyAuth(options, log: $0) }
         },
     ]
 

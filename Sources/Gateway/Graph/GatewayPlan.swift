@@ -1,5 +1,6 @@
 package import Configuration
 import Exporters
+package import Logging
 package import Pipeline
 package import Processors
 package import Receivers
@@ -29,6 +30,8 @@ package struct GatewayPlan: Sendable {
     package var pipelines: [PipelinePlan] = []
     package var memoryLimits: [MemoryLimiterOptions] = []
     package var healthChecks: [HealthCheckOptions] = []
+    /// Authentication extensions that are to run, by their ids.
+    package var authenticators: [(id: String, make: @Sendable (Logger) throws -> any RequestAuthenticator)] = []
     package var telemetry: TelemetryConfiguration
 
     /// Reads the options of every component of the file. All problems are added, so that a user sees them at once.
@@ -37,7 +40,11 @@ package struct GatewayPlan: Sendable {
         var reader = PlanReader(configuration: configuration, dataDirectory: dataDirectory)
         reader.readComponents(&problems)
         for reference in configuration.extensions {
-            if case .healthCheck(let options)? = reader.extensions[reference.id] { healthChecks.append(options) }
+            switch reader.extensions[reference.id] {
+            case .healthCheck(let options)?: healthChecks.append(options)
+            case .authenticator(let make)?: authenticators.append((reference.id.description, make))
+            case .fileStorage?, nil: break
+            }
         }
         for pipeline in configuration.pipelines {
             pipelines.append(reader.pipeline(pipeline, &problems))
@@ -50,15 +57,32 @@ package struct GatewayPlan: Sendable {
         for pipeline in pipelines {
             for case .memoryLimiter(let limit) in pipeline.steps.map(\.role) { memoryLimits.append(limit) }
         }
-        for (_, options) in receivers where receivers.count > 1 && !problems.hasErrors {
-            let same = receivers.filter {
-                $0.options.http.endpoint == options.http.endpoint && options.http.endpoint.port != 0
+        checkReceivers(configuration, &problems)
+    }
+
+    /// Faults of receivers that show only beside the rest of the file.
+    private func checkReceivers(_ configuration: GatewayConfiguration, _ problems: inout ConfigProblems) {
+        var seen: [(endpoint: ListenEndpoint, id: String)] = []
+        for (id, options) in receivers where !problems.hasErrors {
+            for endpoint in options.endpoints where endpoint.port != 0 {
+                if let other = seen.first(where: { $0.endpoint == endpoint }) {
+                    problems.error(
+                        "receivers \(other.id) and \(id) listen on the same address",
+                        fix: "give each its own endpoint", at: .nowhere, path: "receivers")
+                }
+                seen.append((endpoint, id))
             }
-            if same.count > 1 {
+        }
+        for (id, options) in receivers {
+            for name in Set(options.authenticators).sorted() where !authenticators.contains(where: { $0.id == name }) {
+                let isDefined = configuration.components(of: .extension).contains { $0.id.description == name }
                 problems.error(
-                    "receivers \(same.map(\.id).joined(separator: " and ")) listen on the same address",
-                    fix: "give each its own endpoint", at: .nowhere, path: "receivers")
-                break
+                    "auth.authenticator of receiver \(id) names \"\(name)\", which is no running "
+                        + "authentication extension",
+                    fix: isDefined
+                        ? "add \(name) to service.extensions; it must be a bearertokenauth, basicauth or api_key"
+                        : "add it under extensions and service.extensions",
+                    at: .nowhere, path: "receivers.\(id)")
             }
         }
     }

@@ -12,12 +12,13 @@ final class ReceiverIntake: Ingest {
     private let refused: [Counter]
 
     init(
-        receiver: String, pipelines: [PipelineIntake], keys: KeyTable, pool: WorkspacePool, metrics: SelfMetrics
+        receiver: String, transport: String, pipelines: [PipelineIntake], keys: KeyTable, pool: WorkspacePool,
+        metrics: SelfMetrics
     ) {
         self.pipelines = pipelines
         self.keys = keys
         self.pool = pool
-        let labels = [(name: "receiver", value: receiver), (name: "transport", value: "http")]
+        let labels = [(name: "receiver", value: receiver), (name: "transport", value: transport)]
         accepted = Signal.allCases.map {
             metrics.counter(
                 "otelcol_receiver_accepted_\($0.itemName)", "Records that senders were told are taken.", labels)

@@ -37,7 +37,7 @@ enum ListenAddresses {
 
     /// What to do about an address that could not be bound.
     static func failure(
-        _ error: any Error, address: SocketAddress, endpoint: ListenEndpoint, id: String
+        _ error: any Error, address: SocketAddress, endpoint: ListenEndpoint, option: String, id: String
     ) -> ReceiverStartFailure {
         let port = address.port ?? endpoint.port
         let place = "receiver \(id): cannot listen on \(text(endpoint))"
@@ -46,13 +46,13 @@ enum ListenAddresses {
         case EADDRINUSE:
             advice =
                 "the port is taken by another process (see `ss -ltnp sport = :\(port)`); "
-                + "stop it or choose another port in protocols.http.endpoint"
+                + "stop it or choose another port in \(option)"
         case EACCES, EPERM:
-            advice = "permission denied; use a port above 1023 in protocols.http.endpoint"
+            advice = "permission denied; use a port above 1023 in \(option)"
         case EADDRNOTAVAIL:
-            advice = "this machine has no such address; use 127.0.0.1 or 0.0.0.0 in protocols.http.endpoint"
+            advice = "this machine has no such address; use 127.0.0.1 or 0.0.0.0 in \(option)"
         case EAFNOSUPPORT:
-            advice = "this machine has no IPv6; use an IPv4 address in protocols.http.endpoint"
+            advice = "this machine has no IPv6; use an IPv4 address in \(option)"
         default: advice = "\(error)"
         }
         return ReceiverStartFailure(description: "\(place): \(advice)")

@@ -25,6 +25,14 @@ import Testing
         }
     }
 
+    @Test func `a warning without a rejected record is a success with a message`() throws {
+        let plan = RequestPlan(
+            signal: .logs, mediaType: .json, coding: .identity, contentLength: 0, wantsContinue: false)
+        let answer = try Answer.reply(.partial(rejected: 0, message: "odd"), plan).get()
+        #expect(answer.status == .ok)
+        #expect(String(decoding: answer.body, as: UTF8.self) == #"{"partialSuccess":{"errorMessage":"odd"}}"#)
+    }
+
     @Test func `an answer has the headers that its connection needs`() {
         let refusal = Refusal(status: .serviceUnavailable, reason: .overload, message: "m", retryAfter: 3)
         let bytes = AnswerEncoder().encode(

@@ -39,10 +39,12 @@ import Testing
         let shared = ReceiverShared(
             check: HeadCheck(
                 paths: RequestPaths(), accepted: Set(Signal.allCases), bodySizeMax: 100_000,
-                codings: HeadCheck.CodingSet(), cors: nil),
-            timeouts: timeouts, keepsAlive: true, encoder: AnswerEncoder(), ingest: ingest, budget: budget,
-            metrics: ReceiverMetrics(metrics, id: "otlp"), log: quietLogger())
-        try OTLPReceiver.configure(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
+                codings: .all, cors: nil),
+            timeouts: timeouts, keepsAlive: true, encoder: AnswerEncoder(),
+            intake: RequestIntake(
+                ingest: ingest, bodySizeMax: 100_000, metrics: ReceiverMetrics(metrics, id: "otlp")),
+            budget: budget, log: quietLogger())
+        try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return Rig(channel: channel, loop: loop, budget: budget, metrics: metrics)
     }

@@ -6,14 +6,16 @@ import Testing
 @Suite struct OTLPReceiverOptionsTests {
     @Test func `has the Collector's names and safe defaults`() throws {
         let (read, problems) = try options()
+        let http = try #require(read.http)
+        #expect(read.grpc == nil)
         #expect(problems.isEmpty)
-        #expect(read.http.endpoint == ListenEndpoint(host: .named("127.0.0.1"), port: 4318))
-        #expect(read.http.paths == RequestPaths())
-        #expect(read.http.bodySizeMax == 64 << 20)
-        #expect(read.http.timeouts == ConnectionTimeouts())
-        #expect(read.http.keepsAlive)
-        #expect(read.http.cors == nil)
-        #expect(read.http.codingSet == HeadCheck.CodingSet())
+        #expect(http.endpoint == ListenEndpoint(host: .named("127.0.0.1"), port: 4318))
+        #expect(http.paths == RequestPaths())
+        #expect(http.bodySizeMax == 64 << 20)
+        #expect(http.timeouts == ConnectionTimeouts())
+        #expect(http.keepsAlive)
+        #expect(http.cors == nil)
+        #expect(http.codings == .all)
     }
 
     @Test func `reads what is given`() throws {
@@ -32,38 +34,70 @@ import Testing
                   max_age: 7200
                 response_headers: {X-Gateway: a}
             """)
+        let http = try #require(read.http)
         #expect(problems.isEmpty)
-        #expect(read.http.endpoint == ListenEndpoint(host: .named("::1"), port: 0))
-        #expect(read.http.paths.traces == "/otel/v1/traces")
-        #expect(read.http.bodySizeMax == 20 << 20)
-        #expect(read.http.timeouts.readHeader == .seconds(5))
-        #expect(!read.http.keepsAlive)
-        #expect(read.http.codingSet == HeadCheck.CodingSet(identity: true, gzip: true, zlib: false))
-        #expect(read.http.cors == CORSPolicy(allowedOrigins: ["https://*.example.com"], maxAge: 7200))
-        #expect(read.http.responseHeaders.map(\.name) == ["X-Gateway"])
+        #expect(http.endpoint == ListenEndpoint(host: .named("::1"), port: 0))
+        #expect(http.paths.traces == "/otel/v1/traces")
+        #expect(http.bodySizeMax == 20 << 20)
+        #expect(http.timeouts.readHeader == .seconds(5))
+        #expect(!http.keepsAlive)
+        #expect(http.codings == CodingSet([.identity, .gzip]))
+        #expect(http.cors == CORSPolicy(allowedOrigins: ["https://*.example.com"], maxAge: 7200))
+        #expect(http.responseHeaders.map(\.name) == ["X-Gateway"])
     }
 
     @Test(arguments: [
-        "protocols: {grpc: {endpoint: 0.0.0.0:4317}, http: {endpoint: 0.0.0.0:4318}}",
-        "protocols:\n  grpc:\n  http:\n", "protocols: {grpc: {}}",
+        ("{grpc: {endpoint: 0.0.0.0:4317}, http: {endpoint: 0.0.0.0:4318}}", true, true),
+        ("{grpc: , http: }", true, true), ("{grpc: {}}", false, true), ("{http: }", true, false), ("{}", true, false),
     ])
-    func `OTLP over gRPC is refused with one problem that says what to do`(yaml: String) throws {
-        let (_, problems) = try options(yaml)
-        #expect(problems.count == 1)
-        #expect(problems.first?.contains("gRPC is not served") == true)
-        #expect(problems.first?.contains("http") == true)
+    func `the protocols that are named are served, and HTTP when none is`(
+        yaml: String, http: Bool, grpc: Bool
+    ) throws {
+        let (read, problems) = try options("protocols: \(yaml)")
+        #expect(problems.isEmpty)
+        #expect((read.http != nil) == http)
+        #expect((read.grpc != nil) == grpc)
+        #expect(read.grpc?.endpoint.port ?? 4317 == 4317)
     }
 
-    @Test(arguments: ["tls: {cert_file: a}", "auth: {authenticator: basicauth}", "middlewares: [{id: x}]"])
+    @Test func `gRPC has the Collector's names and defaults`() throws {
+        let (read, problems) = try options(
+            """
+            protocols:
+              grpc:
+                endpoint: localhost:0
+                max_recv_msg_size_mib: 64
+                max_concurrent_streams: 7
+                keepalive:
+                  server_parameters: {max_connection_idle: 11s, max_connection_age: 12s, time: 30s, timeout: 5s}
+            """)
+        let grpc = try #require(read.grpc)
+        #expect(problems.isEmpty)
+        #expect(grpc.messageSizeMax == 64 << 20)
+        #expect(grpc.streamsMax == 7)
+        #expect(grpc.lifetime.idle == .seconds(11) && grpc.lifetime.age == .seconds(12))
+        #expect(grpc.lifetime.ping == .seconds(30) && grpc.lifetime.pingTimeout == .seconds(5))
+        #expect(try options("protocols: {grpc: {}}").options.grpc?.messageSizeMax == 4 << 20)
+    }
+
+    @Test(arguments: ["middlewares: [{id: x}]", "auth: {}", "auth: {authenticator: a, request_params: [b]}"])
     func `what would be unsafe to ignore is refused`(line: String) throws {
-        let (_, problems) = try options("protocols: {http: {\(line)}}")
-        #expect(problems.count == 1)
-        #expect(problems.first?.contains("not supported in this version") == true)
+        for name in ["http", "grpc"] { #expect(try options("protocols: {\(name): {\(line)}}").problems.count == 1) }
+    }
+
+    @Test(arguments: [
+        "{}", "{cert_file: a}", "{key_file: b}", "{cert_file: a, cert_pem: b, key_file: c}",
+        "{cert_file: a, key_file: b, min_version: \"1.4\"}",
+        "{cert_file: a, key_file: b, min_version: \"1.3\", max_version: \"1.2\"}",
+        "{cert_file: a, key_file: b, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}",
+    ])
+    func `a faulty TLS group is a problem`(group: String) throws {
+        #expect(try !options("protocols: {http: {tls: \(group)}}").problems.isEmpty)
     }
 
     @Test(arguments: [
         "endpoint: http://localhost:4318", "endpoint: localhost", "traces_url_path: /v1/logs",
-        "compression_algorithms: [zstd]", "compression_algorithms: [gzpi]", "response_headers: {Content-Length: a}",
+        "compression_algorithms: [gzpi]", "response_headers: {Content-Length: a}",
         "response_headers: {\"a b\": c}", "cors: {allowed_origins: [\"*.*\"]}", "max_connections: 0", "endpont: a",
     ])
     func `a faulty value is one problem`(line: String) throws {

@@ -124,7 +124,7 @@ import Testing
 
     @Test(arguments: [
         ("GARBAGE\r\n\r\n", 400), ("POST /v1/traces HTTP/2.0\r\nHost: a\r\n\r\n", 505),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 400),
         ("POST /v1/traces HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400), ("POST /v1/traces\r\n\r\n", 400),
         ("\u{16}\u{03}\u{01}\u{02}", 400),
     ])

@@ -19,7 +19,7 @@ import Testing
                 "POST /v1/logs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 30000\r\n\r\n")
             let refusal = try second.response()
             #expect(refusal.status == 503)
-            #expect(refusal.headers["retry-after"] == "1")
+            #expect(Int(refusal.headers["retry-after"] ?? "").map { (1...60).contains($0) } == true)
             #expect(refusal.headers["content-type"] == "application/json")
             ingest.release(.accepted)
             #expect(try first.response().status == 200)
@@ -105,11 +105,7 @@ import Testing
 
     @Test func `a port that is taken is told with what to do`() async throws {
         try await withServer { server in
-            let (options, _) = try options("protocols: {http: {endpoint: 127.0.0.1:\(server.port)}}")
-            let second = OTLPReceiver(
-                options: options, ingest: FakeIngest(), metrics: SelfMetrics(),
-                group: MultiThreadedEventLoopGroup.singleton, budget: AdmissionBudget(limitBytes: 1), log: quietLogger()
-            )
+            let (second, _) = try makeReceiver("protocols: {http: {endpoint: 127.0.0.1:\(server.port)}}")
             let failure = await #expect(throws: ReceiverStartFailure.self) { try await second.start() }
             #expect(failure?.description.contains("taken by another process") == true)
             await second.shutdown(deadline: .zero)
@@ -117,13 +113,8 @@ import Testing
     }
 
     @Test func `localhost listens on both loopback addresses with one port`() async throws {
-        try await withServer(http: []) { _ in }
-        let (options, _) = try options("protocols: {http: {endpoint: localhost:0}}")
-        let receiver = OTLPReceiver(
-            options: options, ingest: FakeIngest(), metrics: SelfMetrics(),
-            group: MultiThreadedEventLoopGroup.singleton, budget: AdmissionBudget(limitBytes: 1 << 20),
-            log: quietLogger())
-        let addresses = try await receiver.start()
+        let (receiver, _) = try makeReceiver("protocols: {http: {endpoint: localhost:0}}")
+        let addresses = try await receiver.start().http
         #expect(Set(addresses.map(\.port)).count == 1)
         for address in addresses {
             let client = try RawClient(port: address.port ?? 0, isIPv6: address.protocol == .inet6)

@@ -71,6 +71,102 @@ import Testing
         }
     }
 
+    @Test(arguments: CodingTests.codings) func `every coding of the Collector arrives plain`(
+        coding: ContentCoding
+    ) async throws {
+        let plain = (0..<200_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+        let ingest = FakeIngest()
+        try await withServer(ingest) { server in
+            let client = try server.connect()
+            let bytes = CodingTests.compress(plain, coding)
+            client.send(post(headers: ["Content-Encoding: \(coding.name.uppercased())"], body: bytes))
+            #expect(try client.response().status == 200)
+            client.send(post(headers: ["Content-Encoding: \(coding.name)"], body: Array(bytes.dropLast(9))))
+            #expect(try client.response().status == 400)
+            #expect(ingest.calls.map(\.body) == [plain])
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `a coding that is not let in is 415 and the others are named`() async throws {
+        try await withServer(http: ["compression_algorithms: [gzip]"]) { server in
+            let client = try server.connect()
+            client.send(post(headers: ["Content-Encoding: zstd"], body: Compressed.zstd(body)))
+            let answer = try client.response()
+            #expect(answer.status == 415)
+            #expect(answer.headers["accept-encoding"] == "gzip")
+            client.send(post(body: body))
+            #expect(try client.response().status == 415)
+            client.send(post(headers: ["Content-Encoding: gzip"], body: Compressed.gzip(body)))
+            #expect(try client.response().status == 200)
+        }
+    }
+
+    @Test func `logs that are sent to the path of traces are 400 with the right path`() async throws {
+        let ingest = FakeIngest()
+        try await withServer(ingest) { server in
+            let client = try server.connect()
+            client.send(post(type: "application/json", body: Array("{\"resourceLogs\":[]}".utf8)))
+            let answer = try client.response()
+            #expect(answer.status == 400)
+            #expect(answer.text.contains("post logs to /v1/logs"))
+            // One log record with a time and a severity.
+            let record: [UInt8] = [9, 1, 1, 1, 1, 1, 1, 1, 1, 16, 9]
+            let scope = [18, UInt8(record.count)] + record
+            let resource = [18, UInt8(scope.count)] + scope
+            client.send(
+                post(
+                    headers: ["Content-Encoding: gzip"], body: Compressed.gzip([10, UInt8(resource.count)] + resource)))
+            #expect(try client.response().status == 400)
+            client.send(post("/v1/logs", body: [10, UInt8(resource.count)] + resource))
+            #expect(try client.response().status == 200)
+            #expect(ingest.calls.count == 1)
+            #expect(server.value("sluice_receiver_refused_requests_total", "wrong_signal") == 2)
+        }
+    }
+
+    @Test func `other paths may be configured and a 404 names them`() async throws {
+        let http = ["traces_url_path: /otel/traces", "logs_url_path: otel/logs"]
+        try await withServer(http: http) { server in
+            let client = try server.connect()
+            for path in ["/otel/traces", "/otel/logs", "/v1/metrics", "/otel/logs?key=value"] {
+                client.send(post(path))
+                #expect(try client.response().status == 200)
+            }
+            client.send(post("/v1/traces", type: "application/json"))
+            let answer = try client.response()
+            #expect(answer.status == 404)
+            #expect(answer.text.contains("post traces to /otel/traces, logs to /otel/logs"))
+        }
+    }
+
+    @Test func `every status of a refusal is in the body in the encoding of the request`() async throws {
+        let reply = FakeIngest(.reply(.invalid(message: "m")))
+        try await withServer(reply, http: ["max_request_body_size: 10"]) { server in
+            let requests: [(bytes: (String) -> [UInt8], status: Int, code: Int)] = [
+                ({ post(type: $0) }, 400, 3), ({ post("/x", type: $0) }, 404, 5),
+                ({ post(type: $0, headers: ["Content-Encoding: br"]) }, 415, 3),
+                ({ Array("PUT /v1/logs HTTP/1.1\r\nHost: a\r\nContent-Type: \($0)\r\n\r\n".utf8) }, 405, 12),
+                ({ post(type: $0, body: [UInt8](repeating: 0, count: 11)) }, 413, 8),
+            ]
+            for (bytes, status, code) in requests {
+                for type in ["application/json", "application/x-protobuf"] {
+                    let client = try server.connect()
+                    client.send(bytes(type))
+                    let answer = try client.response()
+                    #expect(answer.status == status)
+                    #expect(answer.headers["content-type"] == type)
+                    if type == "application/json" {
+                        #expect(answer.text.contains("\"code\":\(code)"))
+                        #expect(answer.text.contains("\"message\":\""))
+                    } else {
+                        #expect(answer.body.prefix(3) == [8, UInt8(code), 0x12])
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `partial success is 200 with the count`() async throws {
         try await withServer(FakeIngest(.reply(.partial(rejected: 3, message: "policy")))) { server in
             let client = try server.connect()

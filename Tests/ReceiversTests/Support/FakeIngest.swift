@@ -18,6 +18,7 @@ final class FakeIngest: Ingest {
         var signal: Signal
         var encoding: WireEncoding
         var body: [UInt8]
+        var tenant = ""
     }
 
     private struct State {
@@ -39,7 +40,8 @@ final class FakeIngest: Ingest {
     func accepts(_ signal: Signal) -> Bool { signals.contains(signal) }
 
     func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
-        let call = Call(signal: request.signal, encoding: request.encoding, body: Array(request.body))
+        let call = Call(
+            signal: request.signal, encoding: request.encoding, body: Array(request.body), tenant: request.tenant)
         state.withLock { state in
             state.calls.append(call)
             if case .hold = behaviour { state.held.append(reply) }

@@ -75,6 +75,13 @@ final class RawClient {
     /// True when the server has closed its direction and nothing more is to be read.
     var isEnded: Bool { pending.isEmpty && !receive() }
 
+    /// The number of bytes that came, all of which are dropped; nil at the end.
+    func read() -> Int? {
+        guard !pending.isEmpty || receive() else { return nil }
+        defer { pending = [] }
+        return pending.count
+    }
+
     private func receive() -> Bool {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }

@@ -18,12 +18,14 @@ func options(_ yaml: String = "{}") throws -> (options: OTLPReceiverOptions, pro
 /// Quiet logger for tests.
 func quietLogger() -> Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 
-/// A receiver on a loopback port of its own.
+/// A receiver on loopback ports of its own.
 struct TestServer {
     let receiver: OTLPReceiver
     let metrics: SelfMetrics
     let budget: AdmissionBudget
+    /// Ports of HTTP and gRPC; 0 for what is not served.
     let port: Int
+    let grpcPort: Int
 
     func connect() throws -> RawClient { try RawClient(port: port) }
 
@@ -33,28 +35,59 @@ struct TestServer {
     }
 }
 
-/// Runs a receiver with lines under `protocols.http` while `body` runs.
-func withServer(
-    _ ingest: FakeIngest = FakeIngest(), http: [String] = [], budgetBytes: Int = 256 << 20,
-    _ body: (TestServer) async throws -> Void
-) async throws {
-    let lines = (["endpoint: 127.0.0.1:0"] + http).map { "    \($0)\n" }.joined()
-    let (options, problems) = try options("protocols:\n  http:\n" + lines)
+/// What a receiver for a test is made of.
+struct TestSetup {
+    var ingest = FakeIngest()
+    /// Lines under `protocols.http`, and under `protocols.grpc` when that is to be served.
+    var http: [String] = []
+    var grpc: [String]?
+    var budgetBytes = 256 << 20
+    var authenticators: [String: any RequestAuthenticator] = [:]
+
+    var yaml: String {
+        var text = "protocols:\n  http:\n" + Self.lines(http)
+        if let grpc { text += "  grpc:\n" + Self.lines(grpc) }
+        return text
+    }
+
+    private static func lines(_ lines: [String]) -> String {
+        (["endpoint: 127.0.0.1:0"] + lines).map { "    \($0)\n" }.joined()
+    }
+}
+
+/// A receiver for a test that is not started yet.
+func makeReceiver(_ yaml: String, _ setup: TestSetup = TestSetup()) throws -> (OTLPReceiver, OTLPReceiver.Context) {
+    let (options, problems) = try options(yaml)
     guard problems.isEmpty else { throw RawClient.Failure(what: problems.joined(separator: "; ")) }
-    let metrics = SelfMetrics()
-    let budget = AdmissionBudget(limitBytes: budgetBytes)
-    let receiver = OTLPReceiver(
-        options: options, ingest: ingest, metrics: metrics, group: MultiThreadedEventLoopGroup.singleton,
-        budget: budget, log: quietLogger())
+    let context = OTLPReceiver.Context(
+        ingest: setup.ingest, metrics: SelfMetrics(), group: MultiThreadedEventLoopGroup.singleton,
+        budget: AdmissionBudget(limitBytes: setup.budgetBytes), log: quietLogger(),
+        authenticators: setup.authenticators)
+    return (OTLPReceiver(options: options, context: context), context)
+}
+
+/// Runs a receiver while `body` runs, which may block.
+func withServer(_ setup: TestSetup, _ body: (TestServer) async throws -> Void) async throws {
+    let (receiver, context) = try makeReceiver(setup.yaml, setup)
     let addresses = try await receiver.start()
-    let server = TestServer(receiver: receiver, metrics: metrics, budget: budget, port: addresses[0].port ?? 0)
+    let server = TestServer(
+        receiver: receiver, metrics: context.metrics, budget: context.budget, port: addresses.http.first?.port ?? 0,
+        grpcPort: addresses.grpc.first?.port ?? 0)
     do {
-        try await body(server)
+        try await withTaskExecutorPreference(BlockingExecutor.shared) { try await body(server) }
     } catch {
         await receiver.shutdown(deadline: .zero)
         throw error
     }
     await receiver.shutdown(deadline: .zero)
+}
+
+/// Runs a receiver with lines under `protocols.http` while `body` runs, which may block.
+func withServer(
+    _ ingest: FakeIngest = FakeIngest(), http: [String] = [], budgetBytes: Int = 256 << 20,
+    _ body: (TestServer) async throws -> Void
+) async throws {
+    try await withServer(TestSetup(ingest: ingest, http: http, budgetBytes: budgetBytes), body)
 }
 
 /// A well-formed POST.

@@ -30,6 +30,22 @@ struct Answer {
                 signal: signal, rejected: rejected, message: message, json: type == .json))
     }
 
+    /// What the pipeline's reply becomes.
+    static func reply(_ reply: IngestReply, _ plan: RequestPlan) -> Result<Answer, Refusal> {
+        switch reply {
+        case .accepted: return .success(.success(plan.signal, rejected: 0, message: "", plan.mediaType))
+        case .partial(let rejected, let message):
+            return .success(.success(plan.signal, rejected: rejected, message: message, plan.mediaType))
+        case .invalid(let message):
+            return .failure(Refusal(status: .badRequest, reason: .invalidData, message: message))
+        case .unavailable(let message, let hint):
+            return .failure(
+                Refusal(
+                    status: .serviceUnavailable, reason: .unavailable, message: message,
+                    retryAfter: retrySeconds(hint)))
+        }
+    }
+
     /// Seconds for a Retry-After header: rounded up, at least 1, at most a day.
     static func retrySeconds(_ hint: Duration) -> Int {
         let (seconds, attoseconds) = hint.components
@@ -41,6 +57,8 @@ struct Answer {
 
 /// Puts answers into bytes. The usual one, everything accepted on a connection that stays open, is made once.
 struct AnswerEncoder: Sendable {
+    /// Headers that every answer carries.
+    let headers: [Refusal.Header]
     private let fixedLines: String
     private let usual: [ByteBuffer]
 
@@ -56,6 +74,7 @@ struct AnswerEncoder: Sendable {
 
     /// An encoder that adds these headers to every answer. Names and values must be valid header text.
     init(headers: [(name: String, value: String)] = []) {
+        self.headers = headers.map { Refusal.Header(name: $0.name, value: $0.value) }
         let lines = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
         fixedLines = lines
         usual = MediaType.allCases.map { type in

@@ -16,6 +16,9 @@ package final class AdmissionBudget: Sendable {
 
     private let limitBytes: Atomic<Int>
     private let usedBytes = Atomic<Int>(0)
+    private let releasedBytes = Atomic<UInt64>(0)
+    /// How fast bytes are released, for advice to those that are refused.
+    let drainRate = DrainRate()
 
     /// A budget of `limitBytes`; less than one byte counts as one.
     package init(limitBytes: Int) {
@@ -48,7 +51,13 @@ package final class AdmissionBudget: Sendable {
         }
     }
 
-    func release(_ bytes: Int) { usedBytes.wrappingSubtract(bytes, ordering: .relaxed) }
+    func release(_ bytes: Int) {
+        usedBytes.wrappingSubtract(bytes, ordering: .relaxed)
+        releasedBytes.wrappingAdd(UInt64(max(bytes, 0)), ordering: .relaxed)
+    }
+
+    /// Bytes that were ever released.
+    var releasedTotal: UInt64 { releasedBytes.load(ordering: .relaxed) }
 }
 
 /// What one connection's current request holds of the budget. Used on the connection's event loop only.

@@ -24,10 +24,7 @@ extension OTLPConnection {
 
     /// Answers a request that is not handed on or was not taken.
     func refuse(_ refusal: Refusal, bodyIsRead: Bool = false) {
-        shared.metrics.refused(refusal.reason)
-        shared.log.debug(
-            "request refused",
-            metadata: ["status": "\(refusal.status.rawValue)", "reason": "\(refusal.reason.rawValue)"])
+        shared.countRefusal(refusal)
         let readSoFar: ReadSoFar = refusal.closes ? .unclear : bodyIsRead ? .body : .head
         send(.refusal(refusal, current.answerType), after: readSoFar)
     }
@@ -38,7 +35,7 @@ extension OTLPConnection {
             let signal = current.plan?.signal ?? .traces
             return send(.success(signal, rejected: 0, message: "", type), after: .body)
         }
-        shared.metrics.answered(.ok)
+        shared.metrics.answered(AnswerStatus.ok)
         becomeIdle()
         context.writeAndFlush(wrapOutboundOut(shared.encoder.accepted(type)), promise: nil)
     }
@@ -97,23 +94,6 @@ extension OTLPConnection {
         }
     }
 
-    func refusal(_ fault: BodyFault) -> Refusal {
-        switch fault {
-        case .tooLarge(let inflated): return shared.check.tooLarge(inflated: inflated)
-        case .overBudget:
-            return Refusal(
-                status: .serviceUnavailable, reason: .overload,
-                message: "too many bytes of requests are in memory already; try again", retryAfter: 1)
-        case .neverFits:
-            return Refusal(
-                status: .contentTooLarge, reason: .bodyTooLarge,
-                message: "the body needs more memory than the gateway may use for requests in flight "
-                    + "(\(shared.budget.limit) bytes); send smaller batches or raise the memory limit")
-        case .corrupt(let what):
-            return Refusal(status: .badRequest, reason: .corruptBody, message: "Content-Encoding: \(what)")
-        }
-    }
-
     /// The parser gave up: what follows on the connection cannot be understood.
     func fail(_ failure: HTTPParserError) {
         pendingFailure = nil
@@ -132,7 +112,8 @@ extension OTLPConnection {
             refusal.status = .versionNotSupported
             refusal.message = "only HTTP/1.1 and HTTP/1.0 are served"
         case .invalidMethod:
-            refusal.message = "no HTTP/1.1 request; HTTP/2, gRPC and TLS are not served on this port"
+            refusal.message =
+                "no HTTP request; is this a TLS client? tls of the receiver says whether this port speaks TLS"
         case .invalidEOFState, .closedConnection:
             refusal.message = "the request ended early"
         default:
@@ -148,16 +129,8 @@ extension OTLPConnection {
             // Nothing was sent yet, or the request was answered before: there is nobody to explain to.
             if phase == .skipping || phase == .lingering { return close() }
             if phase == .idle { current = Current(answerType: .json) }
-            refuse(
-                Refusal(
-                    status: .requestTimeout, reason: .timeout, message: "the request did not arrive in time",
-                    closes: true))
-        case .reply:
-            refuse(
-                Refusal(
-                    status: .serviceUnavailable, reason: .timeout,
-                    message: "the pipeline did not reply within write_timeout; try again", retryAfter: 1,
-                    closes: true))
+            refuse(.tooSlow)
+        case .reply: refuse(.noReply)
         }
     }
 }

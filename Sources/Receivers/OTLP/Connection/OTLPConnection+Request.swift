@@ -46,7 +46,7 @@ extension OTLPConnection {
         do throws(BodyFault) {
             try collector.reserve(ticket)
         } catch {
-            return refuse(refusal(error))
+            return refuse(overload(error, wanted: plan.contentLength ?? BodyCollector.chunkedStart))
         }
         self.collector = collector
         phase = .body
@@ -57,80 +57,52 @@ extension OTLPConnection {
         }
     }
 
+    private func overload(_ fault: BodyFault, wanted: Int) -> Refusal {
+        shared.refusal(fault, wanted: wanted, now: context?.eventLoop.now ?? .now())
+    }
+
     private func collect(_ bytes: ByteBuffer) {
         do throws(BodyFault) {
             try collector?.append(bytes, ticket: ticket, resources: resources)
         } catch {
-            refuse(refusal(error))
+            refuse(overload(error, wanted: bytes.readableBytes))
         }
     }
 
     /// The body is whole: inflates it and hands it to the pipeline.
     private func complete() {
-        guard let plan = current.plan, var collector else { return }
+        guard let plan = current.plan, var collector, let context else { return }
         self.collector = nil
         defer { collector.recycle(resources) }
-        let body = collector.body
-        shared.metrics.wireBytes.add(body.readableBytes)
-        guard plan.coding != .identity else { return handOn(body, plan) }
-        switch inflate(body, plan.coding) {
-        case .success(let plain):
-            handOn(plain, plan)
-            resources.give(plain)
-        case .failure(let fault):
-            refuse(refusal(fault), bodyIsRead: true)
-        }
-    }
-
-    private func inflate(_ body: ByteBuffer, _ coding: ContentCoding) -> Result<ByteBuffer, BodyFault> {
-        body.withUnsafeReadableBytes { bytes in
-            do throws(BodyFault) {
-                return .success(
-                    try resources.inflater.inflate(
-                        bytes, coding: coding, sizeMax: shared.check.bodySizeMax, ticket: ticket,
-                        resources: resources))
-            } catch {
-                return .failure(error)
-            }
-        }
-    }
-
-    private func handOn(_ body: ByteBuffer, _ plan: RequestPlan) {
-        guard let context else { return }
         let loop = context.eventLoop
         replyNumber &+= 1
         let number = replyNumber
         phase = .waiting
         clock.enter(.reply, now: loop.now)
-        shared.metrics.bodyBytes.add(body.readableBytes)
         let connection = NIOLoopBound(self, eventLoop: loop)
-        body.withUnsafeReadableBytes { bytes in
-            let request = IngestRequest(signal: plan.signal, encoding: plan.mediaType.encoding, body: bytes)
-            shared.ingest.ingest(request) { reply in
+        do throws(RequestIntake.Fault) {
+            try shared.intake.take(collector.body, plan.intake, ticket: ticket, resources: resources) { reply in
                 if loop.inEventLoop {
                     connection.value.replied(reply, number)
                 } else {
                     loop.execute { connection.value.replied(reply, number) }
                 }
             }
+        } catch {
+            refuse(shared.refusal(error, plan, wanted: collector.received, now: loop.now), bodyIsRead: true)
         }
     }
 
     /// The pipeline's reply. One for a request that was given up meanwhile is ignored.
     private func replied(_ reply: IngestReply, _ number: UInt64) {
         guard phase == .waiting, number == replyNumber, let plan = current.plan else { return }
-        let type = plan.mediaType
-        switch reply {
-        case .accepted: sendAccepted(type)
-        case .partial(let rejected, let message):
-            send(.success(plan.signal, rejected: rejected, message: message, type), after: .body)
-        case .invalid(let message):
-            refuse(Refusal(status: .badRequest, reason: .invalidData, message: message), bodyIsRead: true)
-        case .unavailable(let message, let hint):
-            refuse(
-                Refusal(
-                    status: .serviceUnavailable, reason: .unavailable, message: message,
-                    retryAfter: Answer.retrySeconds(hint)), bodyIsRead: true)
+        if reply == .accepted {
+            sendAccepted(plan.mediaType)
+        } else {
+            switch Answer.reply(reply, plan) {
+            case .success(let answer): send(answer, after: .body)
+            case .failure(let refusal): refuse(refusal, bodyIsRead: true)
+            }
         }
         drain()
     }

@@ -1,3 +1,5 @@
+import Configuration
+
 /// The address a server listens on, as `endpoint` writes it.
 package struct ListenEndpoint: Sendable, Equatable {
     /// Which addresses a host stands for.
@@ -54,6 +56,19 @@ package struct ListenEndpoint: Sendable, Equatable {
         case "": host = .all
         case let name where ASCII.equal(name, "localhost"): host = .localhost
         case let name: host = .named(name)
+        }
+    }
+
+    /// Reads `endpoint`; the default is this port on the loopback address.
+    static func read(_ settings: inout Settings, port: Int) -> ListenEndpoint {
+        let text = settings.string(
+            "endpoint", default: "127.0.0.1:\(port)",
+            "Address to listen on, host:port; 0.0.0.0:\(port) listens on all addresses of the machine.")
+        do {
+            return try ListenEndpoint(parsing: text)
+        } catch {
+            settings.problem(error.description, at: "endpoint")
+            return ListenEndpoint(host: .named("127.0.0.1"), port: port)
         }
     }
 }

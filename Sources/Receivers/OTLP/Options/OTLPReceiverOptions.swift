@@ -2,23 +2,34 @@ package import Configuration
 
 /// Options of the `otlp` receiver, named as the Collector's.
 package struct OTLPReceiverOptions: ComponentOptions {
-    /// OTLP over HTTP/1.1.
-    package var http: OTLPHTTPOptions
+    /// OTLP over HTTP, nil when only gRPC is to be served.
+    package var http: OTLPHTTPOptions?
+    /// OTLP over gRPC, nil when it is not to be served.
+    package var grpc: GRPCOptions?
 
-    /// Reads and declares the options. OTLP over gRPC is refused, so that nobody believes it is served.
+    /// Reads and declares the options.
     package init(_ settings: inout Settings) {
-        http = settings.group("protocols", "The protocols to serve; HTTP with its defaults when nothing is given.") {
-            protocols in
-            _ = protocols.value("grpc", "OTLP over gRPC; it is not served in this version and refused when given.")
-            if protocols.isPresent("grpc") {
-                let rest = protocols.isPresent("http") ? "remove `grpc`" : "write `http:` in place of `grpc:`"
-                protocols.problem(
-                    "OTLP over gRPC is not served in this version; \(rest) and let senders use "
-                        + "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf on the HTTP port (4318)", at: "grpc")
+        (http, grpc) = settings.group(
+            "protocols", "The protocols to serve, http and grpc; HTTP with its defaults when nothing is given."
+        ) { (protocols: inout Settings) -> (OTLPHTTPOptions?, GRPCOptions?) in
+            let servesHTTP = protocols.isPresent("http") || !protocols.isPresent("grpc")
+            let grpc = protocols.optionalGroup("grpc", "OTLP over gRPC; not served when left out.") { GRPCOptions(&$0) }
+            guard servesHTTP else { return (nil, grpc) }
+            let http = protocols.group("http", "OTLP over HTTP/1.1 and HTTP/2 with protobuf or JSON bodies.") {
+                OTLPHTTPOptions(&$0)
             }
-            return protocols.group("http", "OTLP over HTTP/1.1 with protobuf or JSON bodies.") { OTLPHTTPOptions(&$0) }
+            return (http, grpc)
+        }
+        if let grpc, let http, grpc.endpoint == http.endpoint, grpc.endpoint.port != 0 {
+            settings.problem("grpc and http listen on the same address; give each its own endpoint", at: "protocols")
         }
     }
+
+    /// Where the receiver listens.
+    package var endpoints: [ListenEndpoint] { [http?.endpoint, grpc?.endpoint].compactMap(\.self) }
+
+    /// Names of the authentication extensions that it needs.
+    package var authenticators: [String] { [http?.authenticator, grpc?.authenticator].compactMap(\.self) }
 }
 
 /// Options under `protocols.http`.
@@ -27,16 +38,19 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var paths: RequestPaths
     /// Bytes of one body, as sent and after inflating.
     package var bodySizeMax: Int
-    package var codings: [String]
+    var codings: CodingSet
     package var timeouts: ConnectionTimeouts
     package var keepsAlive: Bool
     package var connectionsMax: Int
     package var cors: CORSPolicy?
     /// Headers that every answer carries.
     package var responseHeaders: [(name: String, value: String)]
+    package var tls: ReceiverTLSOptions?
+    /// Name of the authentication extension; everybody may send when nil.
+    package var authenticator: String?
 
     package init(_ settings: inout Settings) {
-        endpoint = Self.endpoint(&settings)
+        endpoint = ListenEndpoint.read(&settings, port: 4318)
         paths = Self.paths(&settings)
         bodySizeMax = settings.bytes(
             "max_request_body_size", default: 64 << 20, in: 1...(1 << 30),
@@ -52,19 +66,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
         responseHeaders = Self.responseHeaders(&settings)
         settings.accepted(
             "include_metadata", "Request headers are not handed on to the pipeline in this version.")
-        Self.refuseUnsupported(&settings)
-    }
-
-    private static func endpoint(_ settings: inout Settings) -> ListenEndpoint {
-        let text = settings.string(
-            "endpoint", default: "127.0.0.1:4318",
-            "Address to listen on, host:port; 0.0.0.0:4318 listens on all addresses of the machine.")
-        do {
-            return try ListenEndpoint(parsing: text)
-        } catch {
-            settings.problem(error.description, at: "endpoint")
-            return ListenEndpoint(host: .named("127.0.0.1"), port: 4318)
-        }
+        tls = ReceiverTLSOptions.read(&settings)
+        authenticator = AuthOption.read(&settings)
+        Middlewares.refuse(&settings)
     }
 
     private static func paths(_ settings: inout Settings) -> RequestPaths {
@@ -86,27 +90,23 @@ package struct OTLPHTTPOptions: ComponentOptions {
         return paths
     }
 
-    private static func codings(_ settings: inout Settings) -> [String] {
-        let known = ["", "gzip", "x-gzip", "deflate", "zlib"]
-        let elsewhere = ["zstd", "snappy", "x-snappy-framed", "lz4"]
+    private static func codings(_ settings: inout Settings) -> CodingSet {
         let names = settings.strings(
-            "compression_algorithms", default: ["", "gzip", "zlib", "deflate"],
+            "compression_algorithms", default: ["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4"],
             "Content codings to let in; the empty string stands for uncompressed bodies.")
-        for name in names where !known.contains(name) {
-            let what = elsewhere.contains(name) ? "is not supported in this version" : "is unknown"
-            settings.problem(
-                "\"\(PlainText.shown(name))\" \(what); remove it, known are \"\", gzip, zlib and deflate",
-                at: "compression_algorithms")
+        var codings: [ContentCoding] = []
+        for name in names {
+            if let known = ContentCoding.names.first(where: { $0.name == name }) {
+                codings.append(known.coding)
+            } else {
+                let known = ContentCoding.names.map { $0.name.isEmpty ? "\"\"" : $0.name }.joined(separator: ", ")
+                settings.problem(
+                    "\"\(PlainText.shown(name))\" is unknown; known are \(known)", at: "compression_algorithms")
+            }
         }
-        return names
-    }
-
-    /// The codings as the head check wants them; an empty list lets in uncompressed bodies only.
-    var codingSet: HeadCheck.CodingSet {
-        HeadCheck.CodingSet(
-            identity: codings.isEmpty || codings.contains(""),
-            gzip: codings.contains("gzip") || codings.contains("x-gzip"),
-            zlib: codings.contains("zlib") || codings.contains("deflate"))
+        // Older Collectors call the framed form by the short name.
+        if codings.contains(.snappy) { codings.append(.snappyFramed) }
+        return CodingSet(codings.isEmpty ? [.identity] : codings)
     }
 
     private static func cors(_ settings: inout Settings) -> CORSPolicy? {
@@ -142,19 +142,5 @@ package struct OTLPHTTPOptions: ComponentOptions {
             }
         }
         return headers
-    }
-
-    /// Options whose silent loss would open what the user meant to close.
-    private static func refuseUnsupported(_ settings: inout Settings) {
-        let unsupported = [
-            ("tls", "TLS", "end TLS in front of it, for example in nginx, and listen on 127.0.0.1"),
-            ("auth", "Authentication", "listen on 127.0.0.1 and let a proxy in front check who sends"),
-            ("middlewares", "Middleware", "remove it"),
-        ]
-        for (key, name, fix) in unsupported {
-            let value = settings.value(
-                key, "\(name) of the Collector; not supported in this version, refused when given.")
-            if value != nil { settings.problem("\(name) is not supported in this version; \(fix)", at: key) }
-        }
     }
 }

@@ -10,6 +10,13 @@ struct RequestPlan: Equatable {
     var contentLength: Int?
     /// The sender waits for an interim answer before it sends the body.
     var wantsContinue: Bool
+    /// Whose data it is, empty when the receiver does not ask.
+    var tenant = ""
+
+    /// What the way into the pipeline needs to know.
+    var intake: RequestIntake.Request {
+        RequestIntake.Request(signal: signal, encoding: mediaType.encoding, coding: coding, tenant: tenant)
+    }
 }
 
 /// What to do with a request, decided on its head alone.
@@ -20,7 +27,7 @@ enum HeadVerdict: Equatable {
     case preflight([Refusal.Header])
 }
 
-/// Judges request heads: framing, path, method, media type, coding, length, in this order.
+/// Judges request heads: framing, sender, path, method, media type, coding, length, in this order.
 ///
 /// Pure and immutable, so one value serves all connections.
 struct HeadCheck: Sendable {
@@ -30,43 +37,24 @@ struct HeadCheck: Sendable {
     var bodySizeMax: Int
     var codings: CodingSet
     var cors: CORSPolicy?
-
-    /// Which codings are let in.
-    struct CodingSet: Sendable, Equatable {
-        var identity = true
-        var gzip = true
-        var zlib = true
-
-        func contains(_ coding: ContentCoding) -> Bool {
-            switch coding {
-            case .identity: identity
-            case .gzip: gzip
-            case .zlib: zlib
-            }
-        }
-
-        /// For an Accept-Encoding header and for messages.
-        var names: String {
-            let names = [gzip ? "gzip" : nil, zlib ? "deflate" : nil, identity ? "identity" : nil].compactMap(\.self)
-            return names.isEmpty ? "none" : names.joined(separator: ", ")
-        }
-    }
+    /// Who may send; everybody when nil.
+    var auth: AuthCheck?
 
     func verdict(_ head: HTTPRequestHead, _ facts: HeaderFacts) -> HeadVerdict {
         do throws(RefusalError) {
             try checkFraming(head, facts)
             if let preflight = preflight(head, facts) { return .preflight(preflight) }
+            let tenant = try checkSender(head)
             let signal = try checkTarget(head)
             let mediaType = try checkMediaType(facts)
             let coding = try checkCoding(facts)
             let wantsContinue = try checkExpectation(facts)
-            let isChunked = facts.transferEncoding != nil
-            let length = isChunked ? nil : facts.contentLength ?? 0
+            let length = facts.hasOpenEnd ? nil : facts.contentLength ?? 0
             if let length, length > bodySizeMax { throw RefusalError(tooLarge(inflated: false)) }
             return .accept(
                 RequestPlan(
                     signal: signal, mediaType: mediaType, coding: coding, contentLength: length,
-                    wantsContinue: wantsContinue && length != 0))
+                    wantsContinue: wantsContinue && length != 0, tenant: tenant))
         } catch {
             return .refuse(error.refusal)
         }
@@ -136,6 +124,18 @@ struct HeadCheck: Sendable {
             paths.signal(target: head.uri) != nil
         else { return nil }
         return cors.preflight(origin: origin, method: method, headers: facts.preflightHeaders)
+    }
+
+    /// The tenant of the sender. What is not let in learns nothing about paths and methods.
+    private func checkSender(_ head: HTTPRequestHead) throws(RefusalError) -> String {
+        guard let auth else { return "" }
+        switch auth.verdict(head.headers[auth.authenticator.headerName]) {
+        case .tenant(let tenant): return tenant
+        case .refused(let why):
+            throw RefusalError(
+                .unauthorized, .unauthenticated, why,
+                headers: [Refusal.Header(name: "WWW-Authenticate", value: auth.authenticator.challenge)])
+        }
     }
 
     private func checkTarget(_ head: HTTPRequestHead) throws(RefusalError) -> Signal {

@@ -23,13 +23,17 @@ struct HeaderFacts: Equatable {
 
     /// Requests of HTTP/1.0 have fewer ways to end.
     let isHTTP11: Bool
+    /// A body follows whose length shows only at its end.
+    private(set) var hasOpenEnd = false
 
-    init(_ head: HTTPRequestHead) {
+    /// - Parameter isWhole: whether the request ends with its head, which only HTTP/2 tells; nil for HTTP/1.
+    init(_ head: HTTPRequestHead, isWhole: Bool? = nil) {
         isHTTP11 = head.version.major == 1 && head.version.minor >= 1
         for (name, value) in head.headers {
             if !ASCII.isFieldValue(value) { hasControlCharacter = true }
             read(name, value)
         }
+        hasOpenEnd = isWhole.map { !$0 && contentLengths == 0 } ?? (transferEncoding != nil)
     }
 
     // The length sorts out almost every name before its letters are compared.

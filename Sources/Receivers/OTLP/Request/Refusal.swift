@@ -3,6 +3,7 @@ enum AnswerStatus: Int, CaseIterable {
     case ok = 200
     case noContent = 204
     case badRequest = 400
+    case unauthorized = 401
     case notFound = 404
     case methodNotAllowed = 405
     case requestTimeout = 408
@@ -20,6 +21,7 @@ enum AnswerStatus: Int, CaseIterable {
         case .ok: "OK"
         case .noContent: "No Content"
         case .badRequest: "Bad Request"
+        case .unauthorized: "Unauthorized"
         case .notFound: "Not Found"
         case .methodNotAllowed: "Method Not Allowed"
         case .requestTimeout: "Request Timeout"
@@ -44,6 +46,7 @@ enum AnswerStatus: Int, CaseIterable {
         case .expectationFailed: 9
         case .methodNotAllowed, .notImplemented, .versionNotSupported: 12
         case .serviceUnavailable: 14
+        case .unauthorized: 16
         }
     }
 }
@@ -59,6 +62,8 @@ enum RefusalReason: String, CaseIterable {
     case contentEncoding = "content_encoding"
     case bodyTooLarge = "body_too_large"
     case corruptBody = "corrupt_body"
+    case wrongSignal = "wrong_signal"
+    case unauthenticated
     case overload
     case timeout
     case connections
@@ -69,7 +74,7 @@ enum RefusalReason: String, CaseIterable {
 }
 
 /// A request that is answered without being handed on.
-struct Refusal: Equatable {
+struct Refusal: Error, Equatable {
     var status: AnswerStatus
     var reason: RefusalReason
     var message: String
@@ -84,4 +89,13 @@ struct Refusal: Equatable {
         var name: String
         var value: String
     }
+
+    /// The request did not arrive in time, or came too slowly.
+    static let tooSlow = Refusal(
+        status: .requestTimeout, reason: .timeout, message: "the request did not arrive in time", closes: true)
+
+    /// The pipeline has not replied in time.
+    static let noReply = Refusal(
+        status: .serviceUnavailable, reason: .timeout,
+        message: "the pipeline did not reply within write_timeout; try again", retryAfter: 1, closes: true)
 }

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Turns away a connection over the limit: one 503, then the end.
-final class CrowdedHandler: ChannelInboundHandler {
+/// Tells a connection that is not served why not: one answer, then the end.
+final class NoticeHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -9,7 +9,11 @@ final class CrowdedHandler: ChannelInboundHandler {
 
     init(answer: ByteBuffer) { self.answer = answer }
 
-    func channelActive(context: ChannelHandlerContext) {
+    func handlerAdded(context: ChannelHandlerContext) { if context.channel.isActive { tell(context) } }
+
+    func channelActive(context: ChannelHandlerContext) { tell(context) }
+
+    private func tell(_ context: ChannelHandlerContext) {
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(answer)).whenComplete { _ in
             bound.value.close(mode: .output, promise: nil)

@@ -1,0 +1,96 @@
+package import Configuration
+import Crypto
+import FoundationEssentials
+package import Logging
+
+/// Options of the `basicauth` extension, for receivers.
+package struct BasicAuthOptions: ComponentOptions {
+    let file: String?
+    let inline: Secret?
+
+    package init(_ settings: inout Settings) {
+        (file, inline) = settings.group("htpasswd", "The users that are let in; both sources count.") { htpasswd in
+            let file = htpasswd.optionalString(
+                "file",
+                "File of lines user:password, password as plain text or {SHA}; it is read again when it changes.")
+            let inline = htpasswd.secret("inline", "Lines as in the file.")
+            return (file, inline)
+        }
+        let client = settings.value("client_auth", "User and password to send; for exporters, not supported here.")
+        guard !settings.isDescribing else { return }
+        if client != nil {
+            settings.problem(
+                "is for exporters, which take headers instead: set headers.authorization", at: "client_auth")
+        } else if file == nil, inline == nil {
+            settings.problem("no user is given; set htpasswd.file or htpasswd.inline")
+        }
+    }
+}
+
+/// Lets in requests with a known user and password (RFC 7617). The tenant is the user.
+package struct BasicAuth: RequestAuthenticator {
+    package let headerName = "authorization"
+    package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
+    private let fixed: Users
+    private let file: CredentialFile?
+
+    /// Passwords that are kept as text are known by the digest of `user:password`, those kept as {SHA} by the digest of
+    /// `user:{SHA}…`, which a request's password is turned into as well.
+    private typealias Users = CredentialTable
+
+    /// Reads the file of users, if one is named.
+    package init(_ options: BasicAuthOptions, log: Logger) throws(CredentialFault) {
+        var users = Users()
+        let lines = options.inline?.reveal() ?? ""
+        for line in lines.split(whereSeparator: \.isNewline) {
+            let text = Substring(ASCII.trimmed(line.utf8))
+            if !text.isEmpty, !text.hasPrefix("#") { users.add(try Self.user(text)) }
+        }
+        fixed = users
+        if let path = options.file {
+            file = try CredentialFile(path: path, log: log) { (line) throws(CredentialFault) in try Self.user(line) }
+        } else {
+            file = nil
+        }
+        guard file != nil || !users.isEmpty else {
+            throw CredentialFault(description: "htpasswd.inline holds no user")
+        }
+    }
+
+    private static func user(_ line: Substring) throws(CredentialFault) -> CredentialTable {
+        guard let colon = line.firstIndex(of: ":"), colon != line.startIndex else {
+            throw CredentialFault(description: "a line of htpasswd is not user:password")
+        }
+        let user = line[..<colon]
+        let password = line[line.index(after: colon)...]
+        guard !password.isEmpty else {
+            throw CredentialFault(description: "the user \(PlainText.shown(String(user))) has no password in htpasswd")
+        }
+        guard !password.hasPrefix("$") else {
+            throw CredentialFault(
+                description: "the password of \(PlainText.shown(String(user))) in htpasswd is hashed by bcrypt, MD5 or "
+                    + "crypt, which is too slow for each request; write it by `htpasswd -s` ({SHA}) or as text")
+        }
+        var table = CredentialTable()
+        table.add(line.utf8, tenant: String(user))
+        return table
+    }
+
+    package func tenant(for value: String) -> String? {
+        guard let text = BearerTokenAuth.credential(value, scheme: "basic"),
+            let bytes = Data(base64Encoded: String(Substring(text))),
+            let colon = bytes.firstIndex(of: UInt8(ascii: ":"))
+        else { return nil }
+        let sum = Data(Insecure.SHA1.hash(data: bytes[bytes.index(after: colon)...])).base64EncodedString()
+        let hashed = Array(bytes[...colon]) + Array("{SHA}\(sum)".utf8)
+        // A password that is the stored form itself would let in whoever has read the file.
+        let isForm = bytes[bytes.index(after: colon)...].starts(with: "{SHA}".utf8)
+        let tables = [fixed] + (file.map { [$0.table] } ?? [])
+        var found: String?
+        for table in tables {
+            if !isForm, let tenant = table.tenant(of: bytes) { found = tenant }
+            if let tenant = table.tenant(of: hashed) { found = tenant }
+        }
+        return found
+    }
+}

@@ -1,0 +1,40 @@
+import Crypto
+
+/// Credentials by their digests, so that none is compared, or lies in memory, as text.
+struct CredentialTable: Sendable, Equatable {
+    private struct Entry: Equatable {
+        var digest: [UInt8]
+        var tenant: String
+    }
+
+    private var entries: [Entry] = []
+
+    var isEmpty: Bool { entries.isEmpty }
+    var count: Int { entries.count }
+
+    /// Adds a credential. The last one wins where two are the same.
+    mutating func add(_ credential: some Collection<UInt8>, tenant: String = "") {
+        entries.append(Entry(digest: Self.digest(credential), tenant: tenant))
+    }
+
+    mutating func add(_ other: CredentialTable) { entries += other.entries }
+
+    /// The tenant of a credential, nil when it is not in the table. Takes the same time wherever it stands, and when it
+    /// is not there.
+    func tenant(of credential: some Collection<UInt8>) -> String? {
+        let digest = Self.digest(credential)
+        var found = -1
+        for (index, entry) in entries.enumerated() {
+            var difference: UInt8 = 0
+            for (one, other) in zip(digest, entry.digest) { difference |= one ^ other }
+            // All ones when nothing differs, otherwise zero.
+            let mask = (Int(difference) - 1) >> 8
+            found = (found & ~mask) | (index & mask)
+        }
+        return found < 0 ? nil : entries[found].tenant
+    }
+
+    static func digest(_ credential: some Collection<UInt8>) -> [UInt8] {
+        Array(SHA256.hash(data: Array(credential)))
+    }
+}

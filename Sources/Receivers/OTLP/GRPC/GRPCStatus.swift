@@ -1,0 +1,98 @@
+import FoundationEssentials
+import NIOHPACK
+
+/// Codes of gRPC that the receiver answers with. Their number bounds the labels of the request counter.
+enum GRPCCode: Int32, CaseIterable {
+    case ok = 0
+    case invalidArgument = 3
+    case deadlineExceeded = 4
+    case resourceExhausted = 8
+    case unimplemented = 12
+    case `internal` = 13
+    case unavailable = 14
+    case unauthenticated = 16
+
+    /// As the gRPC documentation writes it.
+    var name: String {
+        switch self {
+        case .ok: "OK"
+        case .invalidArgument: "INVALID_ARGUMENT"
+        case .deadlineExceeded: "DEADLINE_EXCEEDED"
+        case .resourceExhausted: "RESOURCE_EXHAUSTED"
+        case .unimplemented: "UNIMPLEMENTED"
+        case .internal: "INTERNAL"
+        case .unavailable: "UNAVAILABLE"
+        case .unauthenticated: "UNAUTHENTICATED"
+        }
+    }
+}
+
+/// How a call ends.
+struct GRPCStatus: Error, Equatable {
+    var code: GRPCCode
+    var reason: RefusalReason?
+    var message = ""
+    /// Seconds after which trying again may succeed; it makes the code retryable (OTLP specification, "Failures").
+    var retrySeconds: Int?
+
+    static let ok = GRPCStatus(code: .ok)
+
+    /// A refusal by the reason of the HTTP receiver.
+    init(_ code: GRPCCode, _ reason: RefusalReason, _ message: String, retrySeconds: Int? = nil) {
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retrySeconds = retrySeconds
+    }
+
+    private init(code: GRPCCode) { self.code = code }
+
+    /// Adds the fields that tell the status to trailers.
+    func add(to headers: inout HPACKHeaders) {
+        headers.add(name: "grpc-status", value: String(code.rawValue))
+        if !message.isEmpty { headers.add(name: "grpc-message", value: Self.percentEncoded(message)) }
+        if let retrySeconds {
+            headers.add(name: "grpc-status-details-bin", value: Data(details(retrySeconds)).base64EncodedString())
+        }
+    }
+
+    /// `grpc-message` holds printable ASCII but for the percent sign, all else as %XX of its UTF-8 (gRPC over HTTP/2,
+    /// "Status-Message").
+    static func percentEncoded(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in text.utf8 {
+            if byte >= 0x20, byte <= 0x7E, byte != UInt8(ascii: "%") {
+                bytes.append(byte)
+            } else {
+                let digits = Array("0123456789ABCDEF".utf8)
+                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The google.rpc.Status with a RetryInfo: `{code = 1, message = 2, details = 3 {type_url = 1, value = 2}}`, where
+    /// the value is `{retry_delay = 1 {seconds = 1}}`.
+    private func details(_ seconds: Int) -> [UInt8] {
+        let delay = Self.field(1, UInt64(max(seconds, 0)))
+        let info = Self.field(1, delay)
+        let any = Self.field(1, Array("type.googleapis.com/google.rpc.RetryInfo".utf8)) + Self.field(2, info)
+        return Self.field(1, UInt64(code.rawValue)) + Self.field(2, Array(message.utf8)) + Self.field(3, any)
+    }
+
+    private static func field(_ number: UInt8, _ value: UInt64) -> [UInt8] { [number << 3] + varint(value) }
+
+    private static func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] {
+        [number << 3 | 2] + varint(UInt64(bytes.count)) + bytes
+    }
+
+    private static func varint(_ value: UInt64) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(rest & 0x7F) | 0x80)
+            rest >>= 7
+        }
+        return bytes + [UInt8(rest)]
+    }
+}

@@ -1,0 +1,134 @@
+import NIOCore
+import NIOHTTP2
+
+/// Watches one HTTP/2 connection: its streams' time, idleness, age, signs of life, and its orderly end.
+final class HTTP2Connection: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+    typealias OutboundOut = HTTP2Frame
+
+    /// How long a client that was told to go may still open streams that cross the message (RFC 9113, 6.8).
+    static let goAwayPause: TimeAmount = .milliseconds(200)
+    private static let pingData = HTTP2PingData(withInteger: 0x736C_7569_6365)
+
+    private let lifetime: HTTP2Lifetime
+    private let period: TimeAmount
+    private var context: ChannelHandlerContext?
+    private var streams: [ObjectIdentifier: RequestStream] = [:]
+    private var tick: Scheduled<Void>?
+    private let start: NIODeadline
+    private var lastRead: NIODeadline
+    private var idleSince: NIODeadline
+    private var pinged: NIODeadline?
+    private var leavingSince: NIODeadline?
+
+    init(lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, now: NIODeadline) {
+        self.lifetime = lifetime
+        period = ConnectionClock.period(timeouts)
+        start = now
+        lastRead = now
+        idleSince = now
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        schedule()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { end() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    private func end() {
+        context = nil
+        tick?.cancel()
+        tick = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        lastRead = context.eventLoop.now
+        pinged = nil
+        context.fireChannelReadComplete()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case is ChannelShouldQuiesceEvent: leave(error: .noError)
+        case ChannelEvent.inputClosed:
+            // A client that has ended its direction can neither send windows nor answer pings.
+            context.close(promise: nil)
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What concerns one stream is dealt with there.
+        if error is NIOHTTP2Errors.StreamError { return }
+        context.close(promise: nil)
+    }
+
+    // MARK: Streams
+
+    func opened(_ stream: RequestStream) { streams[ObjectIdentifier(stream)] = stream }
+
+    func closed(_ stream: RequestStream) {
+        guard streams.removeValue(forKey: ObjectIdentifier(stream)) != nil, streams.isEmpty, let context else { return }
+        idleSince = context.eventLoop.now
+        if let leavingSince, idleSince - leavingSince >= Self.goAwayPause { context.close(promise: nil) }
+    }
+
+    // MARK: Time
+
+    private func schedule() {
+        guard let context else { return }
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        tick = context.eventLoop.scheduleTask(in: period) { connection.value.check() }
+    }
+
+    private func check() {
+        guard let context else { return }
+        let now = context.eventLoop.now
+        for stream in streams.values { stream.checkClock(now: now) }
+        checkLife(context, now)
+        schedule()
+    }
+
+    private func checkLife(_ context: ChannelHandlerContext, _ now: NIODeadline) {
+        if let leavingSince {
+            let isOver = Self.isOver(lifetime.ageGrace, since: leavingSince, now: now)
+            if streams.isEmpty || isOver { context.close(promise: nil) }
+        } else if streams.isEmpty, Self.isOver(lifetime.idle, since: idleSince, now: now) {
+            leave(error: .noError)
+        } else if Self.isOver(lifetime.age, since: start, now: now) {
+            leave(error: .noError)
+        } else if let pinged {
+            if Self.isOver(lifetime.pingTimeout, since: pinged, now: now) { context.close(promise: nil) }
+        } else if Self.isOver(lifetime.ping, since: lastRead, now: now) {
+            pinged = now
+            let ping = HTTP2Frame(streamID: .rootStream, payload: .ping(Self.pingData, ack: false))
+            context.writeAndFlush(wrapOutboundOut(ping), promise: nil)
+        }
+    }
+
+    /// Tells the client to open no more streams; the connection closes behind those that are open.
+    private func leave(error: HTTP2ErrorCode) {
+        guard leavingSince == nil, let context else { return }
+        leavingSince = context.eventLoop.now
+        let frame = HTTP2Frame(
+            streamID: .rootStream, payload: .goAway(lastStreamID: .maxID, errorCode: error, opaqueData: nil))
+        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+        guard streams.isEmpty else { return }
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.goAwayPause) {
+            if connection.value.streams.isEmpty { connection.value.context?.close(promise: nil) }
+        }
+    }
+
+    private static func isOver(_ limit: Duration, since start: NIODeadline, now: NIODeadline) -> Bool {
+        limit > .zero && now - start >= TimeAmount(limit)
+    }
+}

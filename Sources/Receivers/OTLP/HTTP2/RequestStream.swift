@@ -1,0 +1,169 @@
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import Pipeline
+
+/// One request on a stream of an HTTP/2 connection: gathers its body within cap, budget and time, and writes the
+/// answer. What a head means and how an answer looks is up to `HTTPStream` and `GRPCStream`.
+///
+/// Runs on the connection's event loop.
+class RequestStream: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame.FramePayload
+    typealias OutboundOut = HTTP2Frame.FramePayload
+
+    enum Phase {
+        case head
+        /// The body of an accepted head arrives.
+        case body
+        /// The pipeline has the request.
+        case waiting
+        /// Nothing that still comes counts.
+        case answered
+    }
+
+    let resources: LoopResources
+    let ticket: AdmissionTicket
+    private let connection: HTTP2Connection
+    private(set) var context: ChannelHandlerContext?
+    var phase = Phase.head
+    var clock: ConnectionClock
+    var collector: BodyCollector?
+    /// The client has sent all of the request.
+    private var isWhole = false
+    private var hasHead = false
+
+    init(
+        budget: AdmissionBudget, timeouts: ConnectionTimeouts, resources: LoopResources, connection: HTTP2Connection,
+        now: NIODeadline
+    ) {
+        self.resources = resources
+        self.connection = connection
+        ticket = AdmissionTicket(budget: budget)
+        clock = ConnectionClock(timeouts, now: now)
+    }
+
+    // MARK: For the protocols
+
+    /// The head came; `isWhole` when nothing follows it.
+    func begin(_ headers: HPACKHeaders, isWhole: Bool) {}
+    /// Bytes of the body came while it was waited for.
+    func take(_ bytes: ByteBuffer) {}
+    /// The body ended while it was waited for.
+    func complete() {}
+    /// The pipeline's reply.
+    func replied(_ reply: IngestReply) {}
+    /// The request took too long.
+    func expired(_ expiry: ConnectionClock.Expiry) {}
+    /// The stream is gone.
+    func ended() {}
+
+    // MARK: Events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        connection.opened(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { end() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    /// Lets go of everything; a request that was not complete is gone with it.
+    private func end() {
+        guard context != nil else { return }
+        context = nil
+        phase = .answered
+        release()
+        connection.closed(self)
+        ended()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .headers(let frame):
+            isWhole = frame.endStream
+            if !hasHead {
+                hasHead = true
+                clock.enter(.body, now: context.eventLoop.now)
+                begin(frame.headers, isWhole: isWhole)
+            } else if isWhole, phase == .body {
+                complete()
+            }
+        case .data(let frame):
+            isWhole = frame.endStream
+            guard case .byteBuffer(let bytes) = frame.data else { return }
+            clock.received(bytes.readableBytes, now: context.eventLoop.now)
+            if phase == .body { take(bytes) }
+            if isWhole, phase == .body { complete() }
+        default: break
+        }
+    }
+
+    func checkClock(now: NIODeadline) {
+        guard let expiry = clock.expiry(now: now) else { return }
+        switch expiry {
+        case .body, .reply: expired(expiry)
+        case .write: context?.close(promise: nil)
+        case .head, .idle, .linger: break
+        }
+    }
+
+    // MARK: Work
+
+    /// Hands the whole body to the pipeline.
+    func handOn(_ intake: RequestIntake, _ request: RequestIntake.Request) throws(RequestIntake.Fault) {
+        guard var collector, let context else { return }
+        self.collector = nil
+        defer { collector.recycle(resources) }
+        phase = .waiting
+        let loop = context.eventLoop
+        clock.enter(.reply, now: loop.now)
+        let stream = NIOLoopBound(self, eventLoop: loop)
+        try intake.take(collector.body, request, ticket: ticket, resources: resources) { reply in
+            if loop.inEventLoop {
+                stream.value.settle(reply)
+            } else {
+                loop.execute { stream.value.settle(reply) }
+            }
+        }
+    }
+
+    /// Passes a reply on unless the request was given up meanwhile.
+    private func settle(_ reply: IngestReply) { if phase == .waiting { replied(reply) } }
+
+    func write(_ headers: HPACKHeaders, ends: Bool = false) {
+        context?.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: ends))), promise: nil)
+    }
+
+    func write(_ bytes: ByteBuffer, ends: Bool) {
+        context?.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes), endStream: ends))), promise: nil)
+    }
+
+    func flush() { context?.flush() }
+
+    /// Sends what was written, the last of it an end of the stream, and takes no more of the request.
+    func finish() {
+        guard let context else { return }
+        phase = .answered
+        release()
+        let now = context.eventLoop.now
+        clock.enter(.idle, now: now)
+        clock.setStalled(true, now: now)
+        if !isWhole {
+            // The answer is whole, so the rest of the request is not wanted (RFC 9113, 8.1).
+            context.write(wrapOutboundOut(.rstStream(.noError)), promise: nil)
+        }
+        context.flush()
+    }
+
+    private func release() {
+        collector?.recycle(resources)
+        collector = nil
+        ticket.release()
+    }
+}

@@ -1,0 +1,124 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOSSL
+import Synchronization
+
+/// The certificate and key that new connections get, read again when their files change. Safe to use from any thread.
+///
+/// Files that cannot be used any more leave what was read last in force; the log says so.
+final class TLSContexts: Sendable {
+    /// Largest PEM file in bytes.
+    static let sizeMax = 1 << 20
+
+    private struct State {
+        var context: NIOSSLContext
+        var content: [[UInt8]]
+        var checked: NIODeadline
+    }
+
+    private let options: ReceiverTLSOptions
+    private let protocols: [String]
+    private let id: String
+    private let log: Logger
+    private let state: Mutex<State>
+
+    /// Reads the files. `protocols` are offered by ALPN, the best first.
+    init(
+        _ options: ReceiverTLSOptions, protocols: [String], id: String, log: Logger
+    ) throws(ReceiverStartFailure) {
+        self.options = options
+        self.protocols = protocols
+        self.id = id
+        self.log = log
+        do throws(Fault) {
+            let content = try Self.content(options)
+            state = Mutex(
+                State(context: try Self.context(content, options, protocols), content: content, checked: .now()))
+        } catch {
+            throw ReceiverStartFailure(description: "receiver \(id): tls: \(error.description)")
+        }
+    }
+
+    private struct Fault: Error {
+        var description: String
+    }
+
+    /// What a connection that begins now uses.
+    func current(now: NIODeadline) -> NIOSSLContext {
+        state.withLock { state in
+            let interval = options.reloadInterval
+            guard interval > .zero, now - state.checked >= TimeAmount(interval) else { return state.context }
+            state.checked = now
+            do throws(Fault) {
+                let content = try Self.content(options)
+                guard content != state.content else { return state.context }
+                state.context = try Self.context(content, options, protocols)
+                state.content = content
+                log.info("certificate was read again", metadata: ["receiver": "\(id)"])
+            } catch {
+                log.warning("receiver \(id): tls stays as it was: \(error.description)")
+            }
+            return state.context
+        }
+    }
+
+    /// The bytes of certificate, key and authorities, in this order.
+    private static func content(_ options: ReceiverTLSOptions) throws(Fault) -> [[UInt8]] {
+        var content: [[UInt8]] = []
+        for source in [options.certificate, options.key] + (options.clientCA.map { [$0] } ?? []) {
+            switch source {
+            case .text(let secret): content.append(Array(secret.reveal().utf8))
+            case .file(let path):
+                guard let bytes = TextFile.bytes(of: path, sizeMax: sizeMax) else {
+                    throw Fault(description: "\(path) cannot be read: \(String(cString: strerror(errno)))")
+                }
+                content.append(bytes)
+            }
+        }
+        return content
+    }
+
+    private static func context(
+        _ content: [[UInt8]], _ options: ReceiverTLSOptions, _ protocols: [String]
+    ) throws(Fault) -> NIOSSLContext {
+        let chain = try certificates(content[0], of: "the certificate (cert_file or cert_pem)")
+        let key: NIOSSLPrivateKey
+        do {
+            key = try NIOSSLPrivateKey(bytes: content[1], format: .pem)
+        } catch {
+            throw Fault(description: "the key (key_file or key_pem) is no unencrypted private key in PEM")
+        }
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+        configuration.minimumTLSVersion = version(options.versions.lowerBound)
+        configuration.maximumTLSVersion = version(options.versions.upperBound)
+        configuration.applicationProtocols = protocols
+        if !options.cipherSuites.isEmpty { configuration.cipherSuiteValues = options.cipherSuites }
+        if content.count > 2 {
+            configuration.trustRoots = .certificates(try certificates(content[2], of: "client_ca_file"))
+            configuration.certificateVerification = .noHostnameVerification
+        }
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw Fault(description: "certificate and key do not belong together, or are not usable: \(error)")
+        }
+    }
+
+    private static func certificates(_ bytes: [UInt8], of what: String) throws(Fault) -> [NIOSSLCertificate] {
+        guard let found = try? NIOSSLCertificate.fromPEMBytes(bytes), !found.isEmpty else {
+            throw Fault(description: "\(what) holds no certificate in PEM")
+        }
+        return found
+    }
+
+    private static func version(_ version: ReceiverTLSOptions.Version) -> TLSVersion {
+        switch version {
+        case .tls10: .tlsv1
+        case .tls11: .tlsv11
+        case .tls12: .tlsv12
+        case .tls13: .tlsv13
+        }
+    }
+}

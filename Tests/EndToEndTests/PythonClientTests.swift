@@ -1,0 +1,149 @@
+import Foundation
+import Testing
+
+/// The exporters of OpenTelemetry for Python, as agents use them.
+struct PythonClient {
+    /// The project's folder, found from this file.
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    /// Sends `count` spans, logs and metrics each; returns what the exporters said, such as `spans SUCCESS`.
+    static func send(
+        _ transport: String, _ endpoint: String, count: Int, _ variables: [String: String] = [:]
+    ) throws -> (results: [String], errors: String) {
+        let interpreter = try run("/usr/bin/env", ["bash", root.appending(path: "script/python-clients").path]).output
+        let script = root.appending(path: "Tests/Fixtures/PythonClient/send.py").path
+        let result = try run(
+            interpreter.trimmingCharacters(in: .whitespacesAndNewlines), [script, transport, endpoint, String(count)],
+            variables)
+        return (result.output.split(separator: "\n").map(String.init), result.errors)
+    }
+
+    private static func run(
+        _ program: String, _ arguments: [String], _ variables: [String: String] = [:]
+    ) throws -> (output: String, errors: String) {
+        let process = Process()
+        process.executableURL = URL(filePath: program)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(variables) { $1 }
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-python-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var texts: [URL] = []
+        for name in ["output", "errors"] {
+            let file = folder.appending(path: name)
+            try Data().write(to: file)
+            texts.append(file)
+        }
+        process.standardOutput = try FileHandle(forWritingTo: texts[0])
+        process.standardError = try FileHandle(forWritingTo: texts[1])
+        try process.run()
+        process.waitUntilExit()
+        let read = try texts.map { try String(contentsOf: $0, encoding: .utf8) }
+        guard process.terminationStatus == 0 else {
+            throw RunningGateway.Fault(text: "\(program) \(arguments.joined(separator: " ")): \(read[1])")
+        }
+        return (read[0], read[1])
+    }
+}
+
+/// All signals into files, over both protocols.
+private func configuration(grpcMore: String = "", extensions: String = "") -> String {
+    """
+    receivers:
+      otlp:
+        protocols:
+          http: {endpoint: "127.0.0.1:PORT"}
+          grpc: {endpoint: "127.0.0.1:CALLS"\(grpcMore)}
+    \(extensions)
+    exporters:
+      file/traces: {path: FOLDER/traces.jsonl, flush_interval: 100ms}
+      file/logs: {path: FOLDER/logs.jsonl, flush_interval: 100ms}
+      file/metrics: {path: FOLDER/metrics.jsonl, flush_interval: 100ms}
+    service:
+      \(extensions.isEmpty ? "" : "extensions: [bearertokenauth]")
+      telemetry:
+        metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+      pipelines:
+        traces: {receivers: [otlp], exporters: [file/traces]}
+        logs: {receivers: [otlp], exporters: [file/logs]}
+        metrics: {receivers: [otlp], exporters: [file/metrics]}
+    """
+}
+
+@Suite(.serialized) struct PythonClientTests {
+    private let all = ["spans SUCCESS", "logs SUCCESS", "metrics SUCCESS"]
+
+    /// How often a text occurs in a file of the gateway.
+    private func occurrences(of text: String, in name: String, _ gateway: RunningGateway) throws -> Int {
+        let file = try String(contentsOf: gateway.folder.appending(path: name), encoding: .utf8)
+        return file.components(separatedBy: text).count - 1
+    }
+
+    @Test func `all signals of the Python exporters arrive over gRPC and HTTP, plain and gzip`() async throws {
+        let gateway = try RunningGateway(configuration())
+        try await gateway.start()
+        for compression in ["none", "gzip"] {
+            let variables = ["OTEL_EXPORTER_OTLP_COMPRESSION": compression]
+            let grpc = try PythonClient.send("grpc", "http://127.0.0.1:\(gateway.grpcPort)", count: 30, variables)
+            #expect(grpc.results == all, "\(grpc.errors)")
+            let http = try PythonClient.send("http", "http://127.0.0.1:\(gateway.port)", count: 30, variables)
+            #expect(http.results == all, "\(http.errors)")
+        }
+        try await gateway.waitUntilDelivered()
+        for protocolName in ["grpc", "http"] {
+            #expect(try occurrences(of: "python-\(protocolName)", in: "traces.jsonl", gateway) > 0)
+        }
+        #expect(try occurrences(of: "\"name\":\"step-29\"", in: "traces.jsonl", gateway) == 4)
+        #expect(try occurrences(of: "line-29", in: "logs.jsonl", gateway) == 4)
+        #expect(try occurrences(of: "\"name\":\"counter-29\"", in: "metrics.jsonl", gateway) == 4)
+        #expect(try await gateway.metric("otelcol_receiver_accepted_spans") == 120)
+        #expect(try await gateway.metric("sluice_receiver_grpc_calls_total") == 6)
+        #expect(gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `gRPC over TLS takes the right token and refuses another`() async throws {
+        let gateway = try RunningGateway(
+            configuration(
+                grpcMore: ", auth: {authenticator: bearertokenauth}, "
+                    + "tls: {cert_file: FOLDER/cert.pem, key_file: FOLDER/key.pem}",
+                extensions: "extensions: {bearertokenauth: {filename: FOLDER/tokens}}"))
+        let certificate = gateway.folder.appending(path: "cert.pem").path
+        try makeCertificate(certificate, key: gateway.folder.appending(path: "key.pem").path)
+        try Data("right-token\n".utf8).write(to: gateway.folder.appending(path: "tokens"))
+        try await gateway.start()
+        let endpoint = "https://localhost:\(gateway.grpcPort)"
+        func send(_ token: String) throws -> (results: [String], errors: String) {
+            try PythonClient.send(
+                "grpc", endpoint, count: 3,
+                [
+                    "OTEL_EXPORTER_OTLP_CERTIFICATE": certificate,
+                    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20\(token)",
+                ])
+        }
+        let right = try send("right-token")
+        #expect(right.results == all, "\(right.errors)")
+        let wrong = try send("wrong-token")
+        #expect(wrong.results == ["spans FAILURE", "logs FAILURE", "metrics FAILURE"])
+        #expect(wrong.errors.contains("UNAUTHENTICATED"))
+        try await gateway.waitUntilDelivered()
+        #expect(try await gateway.metric("otelcol_receiver_accepted_spans") == 3)
+        #expect(gateway.end(SIGTERM) == 0)
+        let log = try String(contentsOf: gateway.folder.appending(path: "log.txt"), encoding: .utf8)
+        #expect(!log.contains("right-token") && !log.contains("wrong-token"))
+    }
+
+    private func makeCertificate(_ certificate: String, key: String) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+            "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key,
+            "-out", certificate,
+        ]
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+    }
+}

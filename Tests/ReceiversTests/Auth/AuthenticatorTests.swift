@@ -1,0 +1,174 @@
+import Configuration
+import Foundation
+import NIOCore
+import Synchronization
+import Testing
+
+@testable import Receivers
+
+@Suite struct AuthenticatorTests {
+    private func read<Options: ComponentOptions>(
+        _ type: Options.Type, _ yaml: String
+    ) throws -> (options: Options, problems: [String]) {
+        var problems = ConfigProblems()
+        let node = try #require(YAMLReader.read(yaml, file: "test.yaml", problems: &problems))
+        let options = readOptions(type, node: node, path: "extensions.x", problems: &problems)
+        return (options, problems.all.map { "\($0.path): \($0.message)" })
+    }
+
+    private func bearer(_ yaml: String) throws -> BearerTokenAuth {
+        let (options, problems) = try read(BearerTokenOptions.self, yaml)
+        #expect(problems.isEmpty)
+        return try BearerTokenAuth(options, log: quietLogger())
+    }
+
+    @Test func `a bearer token is let in whatever the case of its scheme`() throws {
+        let auth = try bearer("{tokens: [first-token, second-token]}")
+        #expect(auth.headerName == "authorization")
+        for value in ["Bearer first-token", "bearer second-token", "BEARER  first-token "] {
+            #expect(auth.tenant(for: value) == "")
+        }
+    }
+
+    @Test(arguments: [
+        "", "Bearer", "Bearer ", "Bearer first-toke", "Bearer first-tokens", "Basic first-token", "first-token",
+        "Bearer FIRST-TOKEN", "Bearer first-token second-token", "Bearerfirst-token",
+    ])
+    func `what is not the token is refused`(value: String) throws {
+        #expect(try bearer("{token: first-token}").tenant(for: value) == nil)
+    }
+
+    @Test func `a token may stand alone in a header of its own`() throws {
+        let auth = try bearer("{token: t0ken, scheme: \"\", header: X-Token}")
+        #expect(auth.headerName == "x-token")
+        #expect(auth.tenant(for: "t0ken") == "")
+        #expect(auth.tenant(for: "") == nil)
+    }
+
+    @Test(arguments: ["{}", "{token: \"\"}", "{tokens: [a, \"\"]}", "{token: a, header: \"a b\"}"])
+    func `options that would let in everybody, or nobody, are a problem`(yaml: String) throws {
+        #expect(try read(BearerTokenOptions.self, yaml).problems.count == 1)
+    }
+
+    @Test func `a file of tokens is read again when it changes and kept when it breaks`() throws {
+        let path = NSTemporaryDirectory() + "sluice-tokens-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        func write(_ text: String) throws { try text.write(toFile: path, atomically: true, encoding: .utf8) }
+        try write("# tokens of the team\none\n\n  two\n")
+        let clock = Mutex(NIODeadline.uptimeNanoseconds(0))
+        let file = try CredentialFile(path: path, log: quietLogger(), now: { clock.withLock { $0 } }) { line in
+            var table = CredentialTable()
+            table.add(line.utf8)
+            return table
+        }
+        func knows(_ token: String) -> Bool { file.table.tenant(of: token.utf8) != nil }
+        #expect(knows("one") && knows("two") && !knows("# tokens of the team"))
+        try write("three\n")
+        #expect(knows("one"))
+        clock.withLock { $0 = $0 + .seconds(2) }
+        #expect(knows("three") && !knows("one"))
+        try write("\n")
+        clock.withLock { $0 = $0 + .seconds(2) }
+        #expect(knows("three"))
+        try FileManager.default.removeItem(atPath: path)
+        clock.withLock { $0 = $0 + .seconds(2) }
+        #expect(knows("three"))
+    }
+
+    @Test func `a file that is missing or empty is told at the start`() throws {
+        let (options, _) = try read(BearerTokenOptions.self, "{filename: /nowhere/tokens}")
+        let fault = #expect(throws: CredentialFault.self) { try BearerTokenAuth(options, log: quietLogger()) }
+        #expect(fault?.description.contains("/nowhere/tokens cannot be read") == true)
+    }
+
+    private func basic(_ lines: String) throws -> BasicAuth {
+        let (options, problems) = try read(BasicAuthOptions.self, "{htpasswd: {inline: \"\(lines)\"}}")
+        #expect(problems.isEmpty)
+        return try BasicAuth(options, log: quietLogger())
+    }
+
+    private func encoded(_ text: String) -> String { "Basic " + Data(text.utf8).base64EncodedString() }
+
+    @Test func `a user with a password as text or SHA is the tenant`() throws {
+        // {SHA} of "secret".
+        let auth = try basic("ann:pass:word\\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=")
+        #expect(auth.tenant(for: encoded("ann:pass:word")) == "ann")
+        #expect(auth.tenant(for: encoded("bob:secret")) == "bob")
+        #expect(auth.tenant(for: encoded("bob:secret").replacing("Basic", with: "basic")) == "bob")
+    }
+
+    @Test(arguments: [
+        "ann:pass", "ann:", "ann", ":", "bob:pass:word", "ann:pass:word2", "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
+    ])
+    func `a wrong password, and the stored form of one, are refused`(text: String) throws {
+        let auth = try basic("ann:pass:word\\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=")
+        #expect(auth.tenant(for: encoded(text)) == nil)
+        #expect(auth.tenant(for: "Basic !!!") == nil)
+        #expect(auth.tenant(for: "Bearer x") == nil)
+    }
+
+    @Test(arguments: ["ann", "ann:", ":x", "ann:$2y$05$abcdef", "ann:$apr1$x$y"])
+    func `a line of htpasswd that cannot be used is told without its password`(line: String) throws {
+        let fault = #expect(throws: CredentialFault.self) { try basic(line) }
+        #expect(fault?.description.contains("abcdef") == false)
+    }
+
+    @Test func `credentials of the exporters' side are refused`() throws {
+        #expect(try read(BasicAuthOptions.self, "{client_auth: {username: a, password: b}}").problems.count == 1)
+        #expect(try read(BasicAuthOptions.self, "{}").problems.count == 1)
+    }
+
+    @Test func `a key tells its tenant`() throws {
+        let (options, problems) = try read(
+            APIKeyOptions.self, "{keys: [{tenant: red, key: k1}, {tenant: blue, key: k2}]}")
+        #expect(problems.isEmpty)
+        let auth = try APIKeyAuth(options, log: quietLogger())
+        #expect(auth.headerName == "x-api-key")
+        #expect(auth.tenant(for: "k1") == "red")
+        #expect(auth.tenant(for: " k2 ") == "blue")
+        for wrong in ["", "k", "k3", "red", "red:k1"] { #expect(auth.tenant(for: wrong) == nil) }
+    }
+
+    @Test func `keys may come from a file`() throws {
+        let path = NSTemporaryDirectory() + "sluice-keys-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try "red:k:1\n# old\nblue: k2\n".write(toFile: path, atomically: true, encoding: .utf8)
+        let (options, _) = try read(APIKeyOptions.self, "{file: \(path)}")
+        let auth = try APIKeyAuth(options, log: quietLogger())
+        #expect(auth.tenant(for: "k:1") == "red")
+        #expect(auth.tenant(for: "k2") == "blue")
+    }
+
+    @Test(arguments: ["{}", "{keys: [{tenant: a}]}", "{keys: [{tenant: a, key: \"\"}]}", "{keys: [{key: a}]}"])
+    func `keys without a tenant or text are a problem`(yaml: String) throws {
+        #expect(try read(APIKeyOptions.self, yaml).problems.count == 1)
+    }
+
+    @Test func `no credential shows in a description`() throws {
+        let (bearer, _) = try read(BearerTokenOptions.self, "{token: hush1, tokens: [hush2]}")
+        let (basic, _) = try read(BasicAuthOptions.self, "{htpasswd: {inline: \"ann:hush3\"}}")
+        let (keys, _) = try read(APIKeyOptions.self, "{keys: [{tenant: a, key: hush4}]}")
+        var text = ""
+        for value in [bearer, basic, keys] as [Any] { dump(value, to: &text) }
+        for value in [
+            try BearerTokenAuth(bearer, log: quietLogger()), try BasicAuth(basic, log: quietLogger()),
+            try APIKeyAuth(keys, log: quietLogger()),
+        ] as [Any] { dump(value, to: &text) }
+        #expect(!text.contains("hush"))
+    }
+
+    @Test func `the place of a credential in the table does not show in the time`() {
+        var table = CredentialTable()
+        for index in 0..<200 { table.add("token-\(index)".utf8, tenant: "\(index)") }
+        func fastest(_ token: String) -> Duration {
+            (0..<200).map { _ in
+                ContinuousClock().measure { for _ in 0..<5 { _ = table.tenant(of: token.utf8) } }
+            }.min() ?? .zero
+        }
+        let times = [fastest("token-0"), fastest("token-199"), fastest("unknown")]
+        let (least, most) = (times.min() ?? .zero, times.max() ?? .zero)
+        #expect(table.tenant(of: "token-0".utf8) == "0" && table.tenant(of: "token-199".utf8) == "199")
+        // Half as much again is far below what leaving the loop early would show: the table has 200 entries.
+        #expect(most < least * 3 / 2, "\(times)")
+    }
+}

@@ -1,0 +1,260 @@
+import NIOCore
+import NIOHPACK
+import Pipeline
+import Telemetry
+import Testing
+
+@testable import Receivers
+
+/// OTLP over gRPC on a real socket, frame by frame.
+@Suite struct GRPCServiceTests {
+    private let traces = GRPCCall.path(.traces)
+
+    private func head(_ path: String, _ extra: [(String, String)] = []) -> HPACKHeaders {
+        h2Post(path, type: "application/grpc", [("te", "trailers")] + extra)
+    }
+
+    private func message(_ bytes: [UInt8], isCompressed: Bool = false) -> [UInt8] {
+        var buffer = ByteBuffer(integer: UInt8(isCompressed ? 1 : 0))
+        buffer.writeInteger(UInt32(bytes.count))
+        return Array(buffer.readableBytesView) + bytes
+    }
+
+    private func withClient(
+        _ setup: TestSetup = TestSetup(), grpc: [String] = [],
+        _ body: @escaping (H2Client, TestServer) async throws -> Void
+    ) async throws {
+        var setup = setup
+        setup.grpc = grpc
+        try await withServer(setup) { server in
+            let client = try await H2Client.connect(port: server.grpcPort)
+            try await body(client, server)
+            await client.close()
+        }
+    }
+
+    @Test func `each service takes its signal and answers an empty response`() async throws {
+        let ingest = FakeIngest(.elsewhere(.accepted))
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            for signal in Signal.allCases {
+                let answer = try await client.request(head(GRPCCall.path(signal)), message([1, 2, 3]))
+                #expect(answer.status == 200)
+                #expect(answer.heads.first?.first(name: "content-type") == "application/grpc")
+                #expect(answer.body == [0, 0, 0, 0, 0])
+                #expect(answer.grpcStatus == 0)
+            }
+            #expect(ingest.calls.map(\.signal) == Signal.allCases)
+            #expect(ingest.calls.allSatisfy { $0.body == [1, 2, 3] && $0.encoding == .protobuf })
+            #expect(server.value("sluice_receiver_grpc_calls_total", "OK") == 3)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `many calls at once on one connection are all answered`() async throws {
+        let ingest = FakeIngest(.elsewhere(.accepted))
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            let body = [UInt8](repeating: 7, count: 200_000)
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<50 {
+                    group.addTask { try await client.request(self.head(self.traces), self.message(body)).grpcStatus }
+                }
+                for try await status in group { #expect(status == 0) }
+            }
+            #expect(ingest.calls.count == 50)
+            #expect(ingest.calls.allSatisfy { $0.body == body })
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test(arguments: ["gzip", "deflate", "zstd"]) func `compressed messages arrive plain`(coding: String) async throws {
+        let plain = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 9) }
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+            let bytes =
+                switch coding {
+                case "gzip": Compressed.gzip(plain)
+                case "deflate": Compressed.zlib(plain)
+                default: Compressed.zstd(plain)
+                }
+            let packed = message(bytes, isCompressed: true)
+            #expect(try await client.request(head(traces, [("grpc-encoding", coding)]), packed).grpcStatus == 0)
+            // The flag decides, not the header.
+            #expect(try await client.request(head(traces, [("grpc-encoding", coding)]), message(plain)).grpcStatus == 0)
+            #expect(ingest.calls.map(\.body) == [plain, plain])
+        }
+    }
+
+    @Test func `a coding that is not known is UNIMPLEMENTED and the known ones are told`() async throws {
+        try await withClient { client, _ in
+            let answer = try await client.request(
+                head(traces, [("grpc-encoding", "br")]), message([1], isCompressed: true))
+            #expect(answer.grpcStatus == 12)
+            #expect(answer["grpc-accept-encoding"]?.contains("gzip") == true)
+            let garbage = try await client.request(
+                head(traces, [("grpc-encoding", "gzip")]), message([1, 2, 3], isCompressed: true))
+            #expect(garbage.grpcStatus == 3)
+        }
+    }
+
+    @Test func `partial success is a response and OK`() async throws {
+        let reply = IngestReply.partial(rejected: 3, message: "policy")
+        try await withClient(TestSetup(ingest: FakeIngest(.reply(reply)))) { client, _ in
+            let answer = try await client.request(head(traces), message([]))
+            #expect(answer.grpcStatus == 0)
+            // {1: {1: 3, 2: "policy"}}
+            #expect(Array(answer.body.dropFirst(5)) == [0x0A, 0x0A, 0x08, 0x03, 0x12, 0x06] + Array("policy".utf8))
+        }
+    }
+
+    @Test func `invalid data is INVALID_ARGUMENT and pressure is UNAVAILABLE with RetryInfo`() async throws {
+        try await withClient(TestSetup(ingest: FakeIngest(.reply(.invalid(message: "bad tag"))))) { client, _ in
+            let answer = try await client.request(head(traces), message([1]))
+            #expect(answer.grpcStatus == 3)
+            #expect(answer.grpcMessage == "bad tag")
+            #expect(answer["grpc-status-details-bin"] == nil)
+        }
+        let reply = IngestReply.unavailable(message: "full", retryAfter: .milliseconds(1500))
+        try await withClient(TestSetup(ingest: FakeIngest(.elsewhere(reply)))) { client, _ in
+            let answer = try await client.request(head(traces), message([1]))
+            #expect(answer.grpcStatus == 14)
+            #expect(answer["grpc-status-details-bin"] != nil)
+        }
+    }
+
+    @Test func `a message over the cap is RESOURCE_EXHAUSTED before it is read, plain and inflated`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest), grpc: ["max_recv_msg_size_mib: 1"]) { client, server in
+            let stream = try await client.open()
+            stream.send(head(traces))
+            stream.send([0, 0, 16, 0, 1], ends: false)
+            let answer = try await stream.answer.get()
+            #expect(answer.grpcStatus == 8)
+            #expect(answer.grpcMessage.contains("max_recv_msg_size_mib"))
+            #expect(answer["grpc-status-details-bin"] == nil)
+            let bomb = Compressed.gzip([UInt8](repeating: 0, count: 20 << 20))
+            let inflated = try await client.request(
+                head(traces, [("grpc-encoding", "gzip")]), message(bomb, isCompressed: true))
+            #expect(inflated.grpcStatus == 8)
+            let exact = try await client.request(head(traces), message([UInt8](repeating: 1, count: 1 << 20)))
+            #expect(exact.grpcStatus == 0)
+            #expect(ingest.calls.count == 1)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `a message that finds the budget used up is UNAVAILABLE with RetryInfo`() async throws {
+        let ingest = FakeIngest(.hold)
+        try await withClient(TestSetup(ingest: ingest, budgetBytes: 100_000)) { client, server in
+            let first = try await client.open()
+            first.send(head(traces))
+            first.send(message([UInt8](repeating: 1, count: 80_000)), ends: true)
+            #expect(ingest.hasCalls(1))
+            let answer = try await client.request(head(traces), message([UInt8](repeating: 1, count: 30_000)))
+            #expect(answer.grpcStatus == 14)
+            #expect(answer["grpc-status-details-bin"] != nil)
+            ingest.release(.accepted)
+            #expect(try await first.answer.get().grpcStatus == 0)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `services that are not served are UNIMPLEMENTED with what is`() async throws {
+        let ingest = FakeIngest(signals: [.traces])
+        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+            let unknown = try await client.request(head("/a.B/C"), message([]))
+            #expect(unknown.grpcStatus == 12)
+            let logs = try await client.request(head(GRPCCall.path(.logs)), message([]))
+            #expect(logs.grpcStatus == 12)
+            #expect(logs.grpcMessage.contains("no pipeline takes logs"))
+            #expect(ingest.calls.isEmpty)
+        }
+    }
+
+    @Test func `what is no single message is refused and never handed on`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+            let bodies: [[UInt8]] = [
+                [], [0, 0, 0], [0, 0, 0, 0, 9, 1], message([1]) + message([2]), [7, 0, 0, 0, 0],
+            ]
+            for body in bodies { #expect(try await client.request(head(traces), body).grpcStatus == 13) }
+            #expect(ingest.calls.isEmpty)
+            #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
+        }
+    }
+
+    @Test func `a call whose time is over is DEADLINE_EXCEEDED and its late reply is dropped`() async throws {
+        let ingest = FakeIngest(.hold)
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            let answer = try await client.request(head(traces, [("grpc-timeout", "50m")]), message([1]))
+            #expect(answer.grpcStatus == 4)
+            ingest.release(.accepted)
+            #expect(try await client.request(head(traces, [("grpc-timeout", "x")]), message([1])).grpcStatus == 3)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `a call that is reset hands nothing on and gives its memory back`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            let stream = try await client.open()
+            stream.send(head(traces))
+            stream.send([0, 0, 1, 0, 0, 1, 2, 3], ends: false)
+            #expect(eventually { server.budget.used > 0 })
+            stream.reset()
+            #expect(eventually { server.budget.used == 0 })
+            #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
+            #expect(ingest.calls.count == 1)
+        }
+    }
+
+    @Test func `what is no gRPC at all is told in HTTP`() async throws {
+        try await withClient { client, server in
+            #expect(try await client.request(h2Post(traces), [1]).status == 415)
+            #expect(try await client.request(h2Post(traces, type: "application/grpc+json"), [1]).status == 415)
+            var get = head(traces)
+            get.replaceOrAdd(name: ":method", value: "GET")
+            #expect(try await client.request(get).status == 405)
+            let old = try RawClient(port: server.grpcPort)
+            old.send(post())
+            let answer = try old.response()
+            #expect(answer.status == 400)
+            #expect(answer.text.contains("gRPC"))
+            #expect(old.isEnded)
+        }
+    }
+
+    @Test func `shutting down lets a call finish and tells the client to go`() async throws {
+        let ingest = FakeIngest(.hold)
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            let stream = try await client.open()
+            stream.send(head(traces))
+            stream.send(message([1]), ends: true)
+            #expect(ingest.hasCalls(1))
+            async let done: Void = server.receiver.shutdown(deadline: .seconds(10))
+            ingest.release(.accepted)
+            #expect(try await stream.answer.get().grpcStatus == 0)
+            await done
+            #expect(server.receiver.connectionCount == 0)
+        }
+    }
+
+    @Test func `an idle connection ends when its time is over`() async throws {
+        let grpc = ["keepalive: {server_parameters: {max_connection_idle: 50ms}}"]
+        try await withClient(grpc: grpc) { client, server in
+            #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
+            try await client.channel.closeFuture.get()
+            #expect(eventually { server.receiver.connectionCount == 0 })
+        }
+    }
+
+    @Test func `HTTP and gRPC of one receiver share the budget and the pipeline`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
+            let old = try server.connect()
+            old.send(post(body: [2]))
+            #expect(try old.response().status == 200)
+            #expect(ingest.calls.map(\.body) == [[1], [2]])
+        }
+    }
+}

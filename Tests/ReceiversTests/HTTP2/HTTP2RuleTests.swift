@@ -1,0 +1,157 @@
+import NIOHPACK
+import OTLP
+import Pipeline
+import Telemetry
+import Testing
+
+@testable import Receivers
+
+/// OTLP/HTTP over HTTP/2 by prior knowledge, on the port of HTTP/1.1.
+@Suite struct HTTP2RuleTests {
+    private func withClient(
+        _ setup: TestSetup = TestSetup(), _ body: @escaping (H2Client, TestServer) async throws -> Void
+    ) async throws {
+        try await withServer(setup) { server in
+            let client = try await H2Client.connect(port: server.port)
+            try await body(client, server)
+            await client.close()
+        }
+    }
+
+    @Test func `takes each signal in each encoding on one connection and answers in kind`() async throws {
+        let ingest = FakeIngest(.elsewhere(.accepted))
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            for type in ["application/x-protobuf", "application/json"] {
+                for path in ["/v1/traces", "/v1/logs", "/v1/metrics"] {
+                    let answer = try await client.request(h2Post(path, type: type), [1, 2])
+                    #expect(answer.status == 200)
+                    #expect(answer["content-type"] == type)
+                    #expect(answer.text == (type.hasSuffix("json") ? "{}" : ""))
+                }
+            }
+            #expect(ingest.calls.count == 6)
+            #expect(ingest.calls.allSatisfy { $0.body == [1, 2] })
+            #expect(server.value("sluice_receiver_requests_total", "200") == 6)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `HTTP 1 and HTTP 2 share the port`() async throws {
+        try await withClient { client, server in
+            #expect(try await client.request(h2Post("/v1/traces")).status == 200)
+            let old = try server.connect()
+            for byte in post() { old.send([byte]) }
+            #expect(try old.response().status == 200)
+        }
+    }
+
+    @Test func `the rules of HTTP 1 hold`() async throws {
+        let setup = TestSetup(http: [
+            "max_request_body_size: 1KiB", "response_headers: {X-Gateway: a}",
+            "cors: {allowed_origins: [\"https://a.example\"]}",
+        ])
+        try await withClient(setup) { client, _ in
+            var get = h2Post("/v1/traces")
+            get.replaceOrAdd(name: ":method", value: "GET")
+            let method = try await client.request(get)
+            #expect(method.status == 405)
+            #expect(method["allow"] == "POST, OPTIONS")
+            #expect(method["x-gateway"] == "a")
+            #expect(try await client.request(h2Post("/")).status == 404)
+            #expect(try await client.request(h2Post("/v1/traces", type: "text/plain"), [1]).status == 415)
+            let coding = try await client.request(h2Post("/v1/traces", [("content-encoding", "br")]), [1])
+            #expect(coding.status == 415)
+            #expect(coding["accept-encoding"]?.contains("zstd") == true)
+            let plain = [UInt8](repeating: 0, count: 1000)
+            let packed = try await client.request(
+                h2Post("/v1/traces", [("content-encoding", "zstd")]), Compressed.zstd(plain))
+            #expect(packed.status == 200)
+            var preflight = h2Post(
+                "/v1/traces",
+                [
+                    ("origin", "https://a.example"), ("access-control-request-method", "POST"),
+                ])
+            preflight.replaceOrAdd(name: ":method", value: "OPTIONS")
+            let allowed = try await client.request(preflight)
+            #expect(allowed.status == 204)
+            #expect(allowed["access-control-allow-origin"] == "https://a.example")
+        }
+    }
+
+    @Test func `a body over the cap is 413 by its length, as it comes and after inflating`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest, http: ["max_request_body_size: 100KiB"])) { client, server in
+            let stream = try await client.open()
+            stream.send(h2Post("/v1/traces", [("content-length", "200000")]))
+            #expect(try await stream.answer.get().status == 413)
+            let open = try await client.open()
+            open.send(h2Post("/v1/traces"))
+            open.send([UInt8](repeating: 1, count: 150_000), ends: false)
+            #expect(try await open.answer.get().status == 413)
+            let bomb = Compressed.gzip([UInt8](repeating: 0, count: 1 << 20))
+            let inflated = try await client.request(h2Post("/v1/traces", [("content-encoding", "gzip")]), bomb)
+            #expect(inflated.status == 413)
+            #expect(try await client.request(h2Post("/v1/traces"), [1]).status == 200)
+            #expect(ingest.calls.count == 1)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `an interim answer comes before a body that is held back`() async throws {
+        try await withClient { client, _ in
+            let stream = try await client.open()
+            stream.send(h2Post("/v1/traces", [("expect", "100-continue"), ("content-length", "2")]))
+            stream.send(Array("{}".utf8), ends: true)
+            let answer = try await stream.answer.get()
+            #expect(answer.heads.count == 2)
+            #expect(answer.status == 100)
+            #expect(answer["content-type"] == "application/json")
+        }
+    }
+
+    @Test func `a body that is reset is not handed on`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { client, server in
+            let stream = try await client.open()
+            stream.send(h2Post("/v1/traces", [("content-length", "100")]))
+            stream.send([1, 2, 3], ends: false)
+            #expect(eventually { server.budget.used > 0 })
+            stream.reset()
+            #expect(eventually { server.budget.used == 0 })
+            #expect(ingest.calls.isEmpty)
+        }
+    }
+
+    @Test func `a pipeline that never replies is given up with 503`() async throws {
+        try await withClient(TestSetup(ingest: FakeIngest(.hold), http: ["write_timeout: 100ms"])) { client, _ in
+            let answer = try await client.request(h2Post("/v1/traces"), [1])
+            #expect(answer.status == 503)
+            #expect(answer["retry-after"] == "1")
+        }
+    }
+
+    @Test func `more than 128 headers are 431`() async throws {
+        try await withClient { client, _ in
+            let many = (0..<130).map { ("x-\($0)", "1") }
+            #expect(try await client.request(h2Post("/v1/traces", many)).status == 431)
+            #expect(try await client.request(h2Post("/v1/traces")).status == 200)
+        }
+    }
+
+    @Test func `an idle connection ends when its time is over`() async throws {
+        try await withClient(TestSetup(http: ["idle_timeout: 50ms"])) { client, server in
+            #expect(try await client.request(h2Post("/v1/traces")).status == 200)
+            try await client.channel.closeFuture.get()
+            #expect(eventually { server.receiver.connectionCount == 0 })
+        }
+    }
+
+    @Test func `a large body over many frames arrives whole`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+            let body = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 / 11) }
+            #expect(try await client.request(h2Post("/v1/traces", type: "application/x-protobuf"), body).status == 200)
+            #expect(ingest.calls.first?.body == body)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Pipeline
+import Telemetry
+import Testing
+
+@testable import Receivers
+
+@Suite struct WrongSignalTests {
+    /// A delimited field; all numbers and lengths of these tests take one byte.
+    private static func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
+        [number << 3 | 2, UInt8(content.count)] + content
+    }
+
+    private static func fixed64(_ number: UInt8) -> [UInt8] { [number << 3 | 1] + [UInt8](repeating: 1, count: 8) }
+
+    /// A request with one record in one scope of one resource.
+    private static func request(_ record: [UInt8]) -> [UInt8] {
+        field(1, field(1, []) + field(2, field(1, []) + field(2, record)))
+    }
+
+    private static let span =
+        field(1, [UInt8](repeating: 1, count: 16)) + field(2, [UInt8](repeating: 2, count: 8)) + field(5, [0x6E])
+        + [6 << 3, 1] + fixed64(7) + fixed64(8)
+    private static let log = fixed64(1) + [2 << 3, 9] + field(3, [0x61]) + field(5, field(1, [0x62]))
+    private static let gauge = field(1, Array("queue.size".utf8)) + field(5, field(1, fixed64(3)))
+    private static let sum = field(1, Array("requests".utf8)) + field(7, field(1, fixed64(3)) + [16, 2])
+
+    private func found(_ body: [UInt8], as signal: Signal, _ encoding: WireEncoding = .protobuf) -> Signal? {
+        body.withUnsafeBytes { WrongSignal.found(in: $0, sentAs: signal, encoding: encoding) }
+    }
+
+    @Test(arguments: [(span, Signal.traces), (log, .logs), (gauge, .metrics), (sum, .metrics)])
+    func `a record is recognized on the path of every other signal and not on its own`(
+        record: [UInt8], signal: Signal
+    ) {
+        for other in Signal.allCases {
+            #expect(found(Self.request(record), as: other) == (other == signal ? nil : signal), "sent as \(other)")
+        }
+    }
+
+    @Test(arguments: [
+        field(1, [1, 2, 3]) + field(2, [UInt8](repeating: 2, count: 8)) + field(5, Array("chat".utf8)),
+        field(1, Array("0af7651916cd43dd8448eb211c80319c".utf8)) + field(5, Array("chat".utf8)) + [6 << 3, 3],
+        fixed64(7) + fixed64(8), [], field(5, []),
+    ])
+    func `a span with wrong or missing ids stays a span`(record: [UInt8]) {
+        #expect(found(Self.request(record), as: .traces) == nil)
+    }
+
+    @Test func `fields that no schema knows say nothing`() {
+        #expect(found(Self.request(Self.log + Self.field(15, [1])), as: .logs) == nil)
+        #expect(found(Self.request(Self.field(15, [1])), as: .metrics) == nil)
+    }
+
+    @Test func `every cut and garbled byte is judged without a trap`() {
+        for record in [Self.span, Self.log, Self.gauge, Self.sum] {
+            let body = Self.request(record)
+            for signal in Signal.allCases {
+                for length in 0..<body.count { _ = found(Array(body[..<length]), as: signal) }
+                for place in body.indices {
+                    for mask: UInt8 in [0x01, 0x80, 0xFF] {
+                        var garbled = body
+                        garbled[place] ^= mask
+                        _ = found(garbled, as: signal)
+                    }
+                }
+            }
+        }
+        #expect(found([], as: .traces) == nil)
+        #expect(found([UInt8](repeating: 0xFF, count: 40), as: .logs) == nil)
+    }
+
+    @Test(arguments: [
+        (" {\n \"resourceLogs\": []}", Signal.logs), ("{\"resourceMetrics\":[]}", .metrics),
+        ("{\"resourceSpans\":[", .traces),
+    ])
+    func `JSON is recognized by its first key`(text: String, signal: Signal) {
+        for other in Signal.allCases {
+            #expect(found(Array(text.utf8), as: other, .json) == (other == signal ? nil : signal))
+        }
+    }
+
+    @Test(arguments: ["", "{", "{}", "[]", "{\"x\":1}", "{\"resourceSpansX\":1}", "\"resourceLogs\""])
+    func `other JSON says nothing`(text: String) {
+        #expect(found(Array(text.utf8), as: .metrics, .json) == nil)
+    }
+}

@@ -1,0 +1,91 @@
+import CDeflate
+import CLZ4
+import CSnappy
+import CZstd
+
+/// Compressed forms for tests, made with the libraries that senders use.
+enum Compressed {
+    static func gzip(_ plain: [UInt8]) -> [UInt8] {
+        run(plain, libdeflate_gzip_compress_bound, libdeflate_gzip_compress)
+    }
+
+    static func zlib(_ plain: [UInt8]) -> [UInt8] {
+        run(plain, libdeflate_zlib_compress_bound, libdeflate_zlib_compress)
+    }
+
+    /// One frame; `windowLog` chooses the window as a power of two.
+    static func zstd(_ plain: [UInt8], windowLog: Int32? = nil) -> [UInt8] {
+        let context = ZSTD_createCCtx()
+        defer { ZSTD_freeCCtx(context) }
+        if let windowLog {
+            ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, windowLog)
+            ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0)
+        }
+        return [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(plain.count)) { target, count in
+            var source = ZSTD_inBuffer(src: nil, size: plain.count, pos: 0)
+            var sink = ZSTD_outBuffer(dst: target.baseAddress, size: target.count, pos: 0)
+            plain.withUnsafeBytes { bytes in
+                source.src = bytes.baseAddress
+                // By steps, so that the frame does not tell its length.
+                while ZSTD_compressStream2(context, &sink, &source, ZSTD_e_end) > 0 {}
+            }
+            count = sink.pos
+        }
+    }
+
+    /// One frame.
+    static func lz4(_ plain: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: LZ4F_compressFrameBound(plain.count, nil)) { target, count in
+            count = plain.withUnsafeBytes {
+                LZ4F_compressFrame(target.baseAddress, target.count, $0.baseAddress, $0.count, nil)
+            }
+        }
+    }
+
+    /// One block.
+    static func snappy(_ plain: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: snappy_max_compressed_length(plain.count)) { target, count in
+            count = target.count
+            plain.withUnsafeBytes { bytes in
+                _ = snappy_compress(
+                    bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count,
+                    UnsafeMutableRawPointer(target.baseAddress)?.assumingMemoryBound(to: CChar.self), &count)
+            }
+        }
+    }
+
+    /// The framed form of snappy: a mark, then chunks of at most 64 KiB with a masked CRC-32C each.
+    static func snappyFramed(_ plain: [UInt8], isStored: Bool = false) -> [UInt8] {
+        var bytes: [UInt8] = [0xFF, 6, 0, 0] + Array("sNaPpY".utf8)
+        for start in stride(from: 0, to: plain.count, by: 65_536) {
+            let part = Array(plain[start..<min(start + 65_536, plain.count)])
+            let crc =
+                part.reduce(UInt32.max) { crc, byte in
+                    (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in
+                        value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1
+                    }
+                } ^ UInt32.max
+            let sum = (crc >> 15 | crc << 17) &+ 0xA282_EAD8
+            let content = isStored ? part : snappy(part)
+            bytes.append(isStored ? 1 : 0)
+            for shift in [0, 8, 16] { bytes.append(UInt8(truncatingIfNeeded: (content.count + 4) >> shift)) }
+            for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: sum >> UInt32(shift))) }
+            bytes += content
+        }
+        return bytes
+    }
+
+    private static func run(
+        _ plain: [UInt8], _ bound: (OpaquePointer?, Int) -> Int,
+        _ compress: (OpaquePointer?, UnsafeRawPointer?, Int, UnsafeMutableRawPointer?, Int) -> Int
+    ) -> [UInt8] {
+        let compressor = libdeflate_alloc_compressor(6)
+        defer { libdeflate_free_compressor(compressor) }
+        return [UInt8](unsafeUninitializedCapacity: bound(compressor, plain.count)) { target, count in
+            count = plain.withUnsafeBytes {
+                compress(
+                    compressor, $0.baseAddress, $0.count, UnsafeMutableRawPointer(target.baseAddress), target.count)
+            }
+        }
+    }
+}
