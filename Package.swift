@@ -125,7 +125,7 @@ let package = Package(
             name: "ReceiversTests",
             dependencies: [
                 "Receivers", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4",
-                logging, .product(name: "NIOEmbedded", package: "swift-nio"),
+                "CSupport", logging, .product(name: "NIOEmbedded", package: "swift-nio"),
             ] + nio + receiving,
             swiftSettings: socketTests),
         .testTarget(

@@ -17,7 +17,7 @@ final class ReceiverListener: Sendable {
     private let group: any EventLoopGroup
     private let log: Logger
     private let tls: ReceiverTLSOptions?
-    private let setup: @Sendable (TLSContexts?) -> ConnectionSetup
+    private let makeSetup: @Sendable (TLSContexts?) -> ConnectionSetup
     private let crowded: Crowded
     let registry: ConnectionRegistry
     private let state = Mutex(State())
@@ -44,7 +44,7 @@ final class ReceiverListener: Sendable {
         self.log = log
         self.tls = tls
         self.crowded = crowded
-        self.setup = setup
+        makeSetup = setup
         registry = ConnectionRegistry(connectionsMax: connectionsMax)
     }
 
@@ -101,9 +101,9 @@ final class ReceiverListener: Sendable {
 
     private func makeBootstrap() throws -> ServerBootstrap {
         let contexts = try tls.map { tls in
-            try TLSContexts(tls, protocols: ConnectionSetup.protocols(setup(nil).service), id: id, log: log)
+            try TLSContexts(tls, protocols: ConnectionSetup.protocols(makeSetup(nil).service), id: id, log: log)
         }
-        let setup = setup(contexts)
+        let setup = makeSetup(contexts)
         let registry = registry
         let crowded = crowded
         let isSecure = contexts != nil

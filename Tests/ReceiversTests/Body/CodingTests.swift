@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test(arguments: codings) func `gives back what was compressed`(coding: ContentCoding) {
+    @Test(arguments: Self.codings) func `gives back what was compressed`(coding: ContentCoding) {
         for count in [1, 15, 1000, 300_000] {
             let plain = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ ($0 >> 7)) }
             #expect(inflate(Self.compress(plain, coding), coding) == .success(plain))
@@ -45,8 +45,9 @@ import Testing
         #expect(inflate(Self.compress(zeros, coding), coding) == .success(zeros))
     }
 
-    @Test(arguments: codings) func `a body of exactly the cap passes and one byte more does not`(coding: ContentCoding)
-    {
+    @Test(arguments: Self.codings) func `a body of exactly the cap passes and one byte more does not`(
+        coding: ContentCoding
+    ) {
         let plain = [UInt8](repeating: 1, count: 100_000)
         let bytes = Self.compress(plain, coding)
         #expect(inflate(bytes, coding, sizeMax: 100_000) == .success(plain))
@@ -54,13 +55,14 @@ import Testing
         #expect(budget.used == 0)
     }
 
-    @Test(arguments: codings) func `a bomb is stopped at the cap`(coding: ContentCoding) {
+    @Test(arguments: Self.codings) func `a bomb is stopped at the cap`(coding: ContentCoding) {
         let bomb = Self.compress([UInt8](repeating: 0, count: 64 << 20), coding)
         #expect(inflate(bomb, coding, sizeMax: 1 << 20) == .failure(.tooLarge(inflated: true)))
         #expect(budget.used == 0)
     }
 
-    @Test(arguments: codings) func `every cut and every garbled byte is refused or harmless`(coding: ContentCoding) {
+    @Test(arguments: Self.codings) func `every cut and every garbled byte is refused or harmless`(coding: ContentCoding)
+    {
         let plain = Array("the same words again and again, the same words. ".utf8)
         let bytes = Self.compress(plain, coding)
         let resources = LoopResources()
@@ -89,7 +91,7 @@ import Testing
     }
 
     @Test func `a zstd window over 8 MiB is refused`() {
-        let plain = (0..<20_000_000).map { UInt8(truncatingIfNeeded: $0 >> 3) }
+        let plain = [UInt8](repeating: 5, count: 9 << 20)
         #expect(inflate(Compressed.zstd(plain, windowLog: 23), .zstd) == .success(plain))
         guard case .failure(.corrupt(let why)) = inflate(Compressed.zstd(plain, windowLog: 27), .zstd) else {
             Issue.record("a window of 128 MiB was taken")

@@ -32,7 +32,8 @@ import Testing
         #expect(try !content([0, 0, 0, 0, 2, 1], partSize: 5).isWhole)
     }
 
-    @Test(arguments: [[0, 0, 0, 0, 1, 7, 7], [0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0], [255, 255, 255, 255, 255]])
+    @Test(
+        arguments: [[0, 0, 0, 0, 1, 7, 7], [0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0], [255, 255, 255, 255, 255]] as [[UInt8]])
     func `what is no single message is refused`(bytes: [UInt8]) {
         #expect(throws: GRPCStatus.self) { try content(bytes, partSize: 100) }
     }

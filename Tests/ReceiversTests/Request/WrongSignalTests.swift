@@ -28,7 +28,9 @@ import Testing
         body.withUnsafeBytes { WrongSignal.found(in: $0, sentAs: signal, encoding: encoding) }
     }
 
-    @Test(arguments: [(span, Signal.traces), (log, .logs), (gauge, .metrics), (sum, .metrics)])
+    @Test(arguments: [
+        (Self.span, Signal.traces), (Self.log, .logs), (Self.gauge, .metrics), (Self.sum, .metrics),
+    ])
     func `a record is recognized on the path of every other signal and not on its own`(
         record: [UInt8], signal: Signal
     ) {
@@ -38,9 +40,11 @@ import Testing
     }
 
     @Test(arguments: [
-        field(1, [1, 2, 3]) + field(2, [UInt8](repeating: 2, count: 8)) + field(5, Array("chat".utf8)),
-        field(1, Array("0af7651916cd43dd8448eb211c80319c".utf8)) + field(5, Array("chat".utf8)) + [6 << 3, 3],
-        fixed64(7) + fixed64(8), [], field(5, []),
+        Self.field(1, [1, 2, 3]) + Self.field(2, [UInt8](repeating: 2, count: 8)) + Self.field(5, Array("chat".utf8)),
+        Self.field(1, Array("0af7651916cd43dd8448eb211c80319c".utf8)) + Self.field(5, Array("chat".utf8)) + [
+            6 << 3, 3,
+        ],
+        Self.fixed64(7) + Self.fixed64(8), [], Self.field(5, []),
     ])
     func `a span with wrong or missing ids stays a span`(record: [UInt8]) {
         #expect(found(Self.request(record), as: .traces) == nil)

@@ -1,6 +1,7 @@
 import CDeflate
 import CLZ4
 import CSnappy
+import CSupport
 import CZstd
 
 /// Compressed forms for tests, made with the libraries that senders use.
@@ -59,12 +60,7 @@ enum Compressed {
         var bytes: [UInt8] = [0xFF, 6, 0, 0] + Array("sNaPpY".utf8)
         for start in stride(from: 0, to: plain.count, by: 65_536) {
             let part = Array(plain[start..<min(start + 65_536, plain.count)])
-            let crc =
-                part.reduce(UInt32.max) { crc, byte in
-                    (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in
-                        value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1
-                    }
-                } ^ UInt32.max
+            let crc = part.withUnsafeBytes { sluice_crc32c(0, $0.baseAddress, $0.count) }
             let sum = (crc >> 15 | crc << 17) &+ 0xA282_EAD8
             let content = isStored ? part : snappy(part)
             bytes.append(isStored ? 1 : 0)

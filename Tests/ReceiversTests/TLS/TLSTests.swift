@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import NIOPosix
 import NIOSSL
 import Pipeline
 import Telemetry
@@ -162,7 +163,7 @@ import Testing
         -> String
     {
         let context = try NIOSSLContext(configuration: configuration)
-        let done = NIOSingletons.posixEventLoopGroup.any().makePromise(of: String.self)
+        let done = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: String.self)
         let channel = try await NIOClient.connect(port: port) { channel in
             try channel.pipeline.syncOperations.addHandlers([
                 NIOSSLClientHandler(context: context, serverHostname: "localhost"), TextGatherer(done: done),

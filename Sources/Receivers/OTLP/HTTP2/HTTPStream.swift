@@ -107,6 +107,9 @@ final class HTTPStream: RequestStream {
         send(.refusal(refusal, answerType))
     }
 
+    /// Headers that HTTP/2 has no use for (RFC 9113, 8.2.2).
+    private static let connectionHeaders = ["connection", "keep-alive", "proxy-connection", "upgrade", "te"]
+
     private func send(_ answer: Answer) {
         var headers: HPACKHeaders = [":status": String(answer.status.rawValue)]
         if let type = answer.mediaType { headers.add(name: "content-type", value: type.name) }
@@ -117,7 +120,8 @@ final class HTTPStream: RequestStream {
             extra += cors.headers(origin: origin)
         }
         for header in extra + shared.encoder.headers where ASCII.isFieldValue(header.value) {
-            headers.add(name: ASCII.lowercased(header.name), value: header.value)
+            let name = ASCII.lowercased(header.name)
+            if !Self.connectionHeaders.contains(name) { headers.add(name: name, value: header.value) }
         }
         shared.metrics.answered(answer.status)
         let isBare = answer.body.isEmpty || isHEAD
