@@ -10,10 +10,11 @@ struct PythonClient {
     /// Sends `count` spans, logs and metrics each; returns what the exporters said, such as `spans SUCCESS`.
     static func send(
         _ transport: String, _ endpoint: String, count: Int, _ variables: [String: String] = [:]
-    ) throws -> (results: [String], errors: String) {
-        let interpreter = try run("/usr/bin/env", ["bash", root.appending(path: "script/python-clients").path]).output
+    ) async throws -> (results: [String], errors: String) {
+        let interpreter = try await run("/usr/bin/env", ["bash", root.appending(path: "script/python-clients").path])
+            .output
         let script = root.appending(path: "Tests/Fixtures/PythonClient/send.py").path
-        let result = try run(
+        let result = try await run(
             interpreter.trimmingCharacters(in: .whitespacesAndNewlines), [script, transport, endpoint, String(count)],
             variables)
         return (result.output.split(separator: "\n").map(String.init), result.errors)
@@ -21,7 +22,7 @@ struct PythonClient {
 
     private static func run(
         _ program: String, _ arguments: [String], _ variables: [String: String] = [:]
-    ) throws -> (output: String, errors: String) {
+    ) async throws -> (output: String, errors: String) {
         let process = Process()
         process.executableURL = URL(filePath: program)
         process.arguments = arguments
@@ -37,10 +38,13 @@ struct PythonClient {
         }
         process.standardOutput = try FileHandle(forWritingTo: texts[0])
         process.standardError = try FileHandle(forWritingTo: texts[1])
-        try process.run()
-        process.waitUntilExit()
+        // Without blocking a thread, of which all tests share two.
+        let status: Int32 = try await withCheckedThrowingContinuation { continuation in
+            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+            do { try process.run() } catch { continuation.resume(throwing: error) }
+        }
         let read = try texts.map { try String(contentsOf: $0, encoding: .utf8) }
-        guard process.terminationStatus == 0 else {
+        guard status == 0 else {
             throw RunningGateway.Fault(text: "\(program) \(arguments.joined(separator: " ")): \(read[1])")
         }
         return (read[0], read[1])
@@ -85,9 +89,9 @@ private func configuration(grpcMore: String = "", extensions: String = "") -> St
         try await gateway.start()
         for compression in ["none", "gzip"] {
             let variables = ["OTEL_EXPORTER_OTLP_COMPRESSION": compression]
-            let grpc = try PythonClient.send("grpc", "http://127.0.0.1:\(gateway.grpcPort)", count: 30, variables)
+            let grpc = try await PythonClient.send("grpc", "http://127.0.0.1:\(gateway.grpcPort)", count: 30, variables)
             #expect(grpc.results == all, "\(grpc.errors)")
-            let http = try PythonClient.send("http", "http://127.0.0.1:\(gateway.port)", count: 30, variables)
+            let http = try await PythonClient.send("http", "http://127.0.0.1:\(gateway.port)", count: 30, variables)
             #expect(http.results == all, "\(http.errors)")
         }
         try await gateway.waitUntilDelivered()
@@ -113,17 +117,17 @@ private func configuration(grpcMore: String = "", extensions: String = "") -> St
         try Data("right-token\n".utf8).write(to: gateway.folder.appending(path: "tokens"))
         try await gateway.start()
         let endpoint = "https://localhost:\(gateway.grpcPort)"
-        func send(_ token: String) throws -> (results: [String], errors: String) {
-            try PythonClient.send(
+        func send(_ token: String) async throws -> (results: [String], errors: String) {
+            try await PythonClient.send(
                 "grpc", endpoint, count: 3,
                 [
                     "OTEL_EXPORTER_OTLP_CERTIFICATE": certificate,
                     "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20\(token)",
                 ])
         }
-        let right = try send("right-token")
+        let right = try await send("right-token")
         #expect(right.results == all, "\(right.errors)")
-        let wrong = try send("wrong-token")
+        let wrong = try await send("wrong-token")
         #expect(wrong.results == ["spans FAILURE", "logs FAILURE", "metrics FAILURE"])
         #expect(wrong.errors.contains("UNAUTHENTICATED"))
         try await gateway.waitUntilDelivered()
