@@ -85,7 +85,7 @@ let package = Package(
             name: "Exporters",
             dependencies: [
                 "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", logging,
-                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: house),
         .target(
@@ -98,10 +98,13 @@ let package = Package(
                 logging,
             ] + nio,
             swiftSettings: house),
+        .target(
+            name: "Query", dependencies: ["Exporters", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: house),
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Gateway", "Configuration", "Exporters", "Pipeline", "Telemetry",
+                "Gateway", "Configuration", "Exporters", "Pipeline", "Query", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
@@ -149,6 +152,9 @@ let package = Package(
             name: "GatewayTests",
             dependencies: ["Gateway", "Configuration", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP"],
             swiftSettings: house),
+        .testTarget(
+            name: "QueryTests",
+            dependencies: ["Query", "Exporters", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: house),
         .testTarget(name: "EndToEndTests", dependencies: ["sluice", "OTLP", "Telemetry"], swiftSettings: house),
     ]
 )

@@ -62,10 +62,11 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "Logging", "GRDB", "Dispatch",
-            "FoundationEssentials",
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "Logging", "GRDB", "GRDBSQLite",
+            "Dispatch", "FoundationEssentials",
         ],
         "Connectors": ["Pipeline", "Telemetry", "OTLP", "Configuration"],
+        "Query": ["Exporters", "GRDB"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
             "Configuration",
@@ -73,7 +74,8 @@ enum ImportTable {
             "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Foundation", "FoundationEssentials", "Dispatch",
         ],
         "sluice": [
-            "Gateway", "Configuration", "Exporters", "Pipeline", "Telemetry", "Logging", "ArgumentParser", "Dispatch",
+            "Gateway", "Configuration", "Exporters", "Pipeline", "Query", "Telemetry", "Logging", "ArgumentParser",
+            "Dispatch",
         ],
         "TestSupport": [
             "Pipeline", "Telemetry", "OTLP", "Configuration", "Journal", "COTLP", "CProtobufC", "Testing", "Foundation",

@@ -9,12 +9,19 @@ package final class SQLiteExporter: Exporter {
     /// Several deliveries may share one commit.
     package let maxConcurrency = GroupLane.groupMax
     private let options: SQLiteOptions
-    private let path: String
+    /// The database file.
+    package let path: String
     private let lane: GroupLane
     private let shared = SharedStore()
 
     private final class SharedStore: Sendable {
         let storage = Mutex<SQLiteStore?>(nil)
+
+        func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
+            storage.withLock { store in
+                store?.write(batches) ?? batches.map { _ in .retry(reason: "the database is closed", after: nil) }
+            }
+        }
     }
 
     /// Opens nothing yet; `start` does.
@@ -25,9 +32,7 @@ package final class SQLiteExporter: Exporter {
             ? options.path : build.dataDirectory + "/" + options.path
         let shared = shared
         lane = GroupLane(label: "sluice.sqlite") { batches in
-            shared.storage.withLock { store in
-                store?.write(batches) ?? batches.map { _ in .retry(reason: "the database is closed", after: nil) }
-            }
+            shared.write(batches)
         }
     }
 
@@ -54,5 +59,21 @@ package final class SQLiteExporter: Exporter {
                 store = nil
             }
         }
+    }
+}
+
+extension SQLiteExporter: SchemaOwner {
+    package func migrate() async throws -> SchemaChange {
+        var options = options
+        options.createsSchema = true
+        let (path, asked) = (path, options)
+        let result = await lane.run { () -> Result<SchemaChange, ExporterStartFailure> in
+            do throws(ExporterStartFailure) {
+                let store = try SQLiteStore(path: path, options: asked)
+                defer { store.close() }
+                return .success(SchemaChange(place: path, from: store.foundVersion, to: SQLSchema.version))
+            } catch { return .failure(error) }
+        }
+        return try result.get()
     }
 }

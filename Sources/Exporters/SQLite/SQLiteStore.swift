@@ -1,53 +1,55 @@
-import FoundationEssentials
 import GRDB
 import Glibc
 import OTLP
 import Pipeline
-import Telemetry
 
 /// The open database: one writer, one transaction per group of batches.
 ///
 /// Write-ahead log with `synchronous = FULL`: a commit returns when it is on disk, because a delivered batch leaves the
 /// journal. Used by one thread at a time.
-struct SQLiteStore {
+struct SQLiteStore: ~Copyable {
     private let queue: DatabaseQueue
-    private let keys: KeyTable
-    private let spanRows: SpanRows
-    private let logRows: LogRows
-    private let pointRows: PointRows
-    private let hashKey: (UInt64, UInt64)
+    private let rows = RequestRows()
+    private let blockKey: BlockKey
+    private var scratch = RowScratch()
+    /// Schema version before this build opened the database.
+    let foundVersion: Int
 
     /// Opens the file, creates the schema when asked to, and throws words for the operator.
     init(path: String, options: SQLiteOptions) throws(ExporterStartFailure) {
+        let opened = try Self.open(path, options)
+        queue = opened.queue
+        foundVersion = opened.version
+        blockKey = opened.key
+    }
+
+    private static func open(
+        _ path: String, _ options: SQLiteOptions
+    ) throws(ExporterStartFailure) -> (queue: DatabaseQueue, version: Int, key: BlockKey) {
         do {
-            try Self.createPrivately(path)
+            try createPrivately(path)
             var configuration = Configuration()
-            let timeout = options.busyTimeout
-            configuration.busyMode = .timeout(Double(timeout.wholeMilliseconds) / 1_000)
+            configuration.busyMode = .timeout(Double(options.busyTimeout.wholeMilliseconds) / 1_000)
             configuration.prepareDatabase { database in
                 _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
-            queue = try DatabaseQueue(path: path, configuration: configuration)
-            hashKey = try queue.write { database in
-                try SQLiteSchema.prepare(database, create: options.createsSchema)
+            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            return try queue.write { database in
+                let found = try SQLiteMigration.prepare(database, create: options.createsSchema)
                 let row = try Row.fetchOne(database, sql: "SELECT key0, key1 FROM sluice_hash_key")
                 let key0: Int64 = row?["key0"] ?? 0
                 let key1: Int64 = row?["key1"] ?? 0
-                return (UInt64(bitPattern: key0), UInt64(bitPattern: key1))
+                let key = BlockKey(key0: UInt64(bitPattern: key0), key1: UInt64(bitPattern: key1))
+                return (queue, found, key)
             }
-        } catch let fault as SQLiteSchema.Fault {
+        } catch let fault as SQLiteMigration.Fault {
             throw ExporterStartFailure("the database \(path) \(fault.message)")
         } catch let failure as FileFailure {
             throw ExporterStartFailure(failure.description)
         } catch {
-            throw ExporterStartFailure("cannot open the database \(path): \(Self.words(error))")
+            throw ExporterStartFailure("cannot open the database \(path): \(words(error))")
         }
-        var builder = KeyTable.Builder()
-        spanRows = SpanRows(keys: &builder)
-        logRows = LogRows(keys: &builder)
-        pointRows = PointRows(keys: &builder)
-        keys = builder.build()
     }
 
     /// SQLite gives its side files the mode of the database, so it is enough to create that one.
@@ -58,19 +60,18 @@ struct SQLiteStore {
     }
 
     /// Writes the batches in one transaction; when that fails, each in one of its own: a bad one harms no other.
-    func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
+    mutating func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
         let together = attempt(batches[...])
         if together == .delivered || batches.count == 1 { return batches.map { _ in together } }
         if case .retry = together { return batches.map { _ in together } }
-        return batches.indices.map { attempt(batches[$0...$0]) }
+        var outcomes: [ExportOutcome] = []
+        for index in batches.indices { outcomes.append(attempt(batches[index...index])) }
+        return outcomes
     }
 
-    private func attempt(_ batches: ArraySlice<ExportBatch>) -> ExportOutcome {
+    private mutating func attempt(_ batches: ArraySlice<ExportBatch>) -> ExportOutcome {
         do {
-            try queue.write { database in
-                var records = RecordBatch()
-                for batch in batches { try write(batch, &records, to: database) }
-            }
+            try writeRows(batches)
             return .delivered
         } catch let failure as DecodeFailure {
             return .permanent(reason: "not a valid request: \(failure.message)")
@@ -88,14 +89,12 @@ struct SQLiteStore {
         }
     }
 
-    private func write(_ batch: ExportBatch, _ records: inout RecordBatch, to database: Database) throws {
-        let tenant = batch.tenant.isEmpty ? nil : batch.tenant
-        try batch.bytes.withUnsafeBytes { bytes in
-            _ = try OTLPReader.read(Text(bytes), signal: batch.signal, keys: keys, into: &records)
-            switch batch.signal {
-            case .traces: try spanRows.write(records, tenant: tenant, to: database)
-            case .logs: try logRows.write(records, tenant: tenant, hashKey: hashKey, to: database)
-            case .metrics: try pointRows.write(records, tenant: tenant, hashKey: hashKey, to: database)
+    private mutating func writeRows(_ batches: ArraySlice<ExportBatch>) throws {
+        try queue.inDatabase { database in
+            try database.inTransaction(.immediate) {
+                var writer = try SQLiteRowWriter(database)
+                for batch in batches { try rows.write(batch, blockKey: blockKey, &scratch, to: &writer) }
+                return .commit
             }
         }
     }

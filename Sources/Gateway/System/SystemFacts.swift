@@ -53,7 +53,7 @@ package enum SystemFacts {
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Makes a folder and those above it, readable by the owner alone. Returns why it failed, nil when it is there.
-    static func makeDirectory(_ path: String) -> String? {
+    package static func makeDirectory(_ path: String) -> String? {
         var made = path.hasPrefix("/") ? "" : "."
         for part in path.split(separator: "/", omittingEmptySubsequences: true) {
             made += "/" + part

@@ -130,6 +130,62 @@ import Testing
         #expect(try value("SELECT request_model FROM llm_calls") == "m")
     }
 
+    @Test func `takes findings out of span events`() async throws {
+        let exporter = try await start()
+        var span = tool
+        span.events.append(
+            (
+                "gen_ai.evaluation.result",
+                [
+                    ("gen_ai.evaluation.name", .text("tool_loop")), ("gen_ai.evaluation.score.value", .double(0.75)),
+                    ("gen_ai.evaluation.score.label", .text("fail")), ("sluice.finding.rule", .text("loop.same_call")),
+                    ("sluice.finding.version", .int(3)), ("sluice.finding.tier", .text("rule")),
+                    ("sluice.finding.evidence", .list([.text("a"), .text("b")])),
+                    ("gen_ai.evaluation.explanation", .text("called 5 times")),
+                    ("sluice.finding.cause_span_id", .text("0303030303030303")),
+                ]
+            ))
+        span.events.append(("gen_ai.evaluation.result", [("gen_ai.evaluation.name", .none)]))
+        for _ in 0..<2 { #expect(await exporter.export(traces([span])) == .delivered) }
+        let found = try rows("SELECT * FROM findings ORDER BY position")
+        #expect(found.count == 2)
+        #expect(found[0]["pattern"] == "tool_loop")
+        #expect(found[0]["score"] == 0.75)
+        #expect(found[0]["label"] == "fail")
+        #expect(found[0]["rule"] == "loop.same_call")
+        #expect(found[0]["version"] == "3")
+        #expect(found[0]["evidence"] == #"["a","b"]"#)
+        #expect(found[0]["cause_span_id"] == "0303030303030303")
+        #expect(found[0]["conversation_id"] == "c1", "from the span")
+        #expect(found[0]["service_name"] == "agent")
+        #expect(found[1]["pattern"] == "unnamed")
+        span.events = []
+        #expect(await exporter.export(traces([span])) == .delivered)
+        #expect(try value("SELECT count(*) FROM findings") == 0, "replaced with its span")
+    }
+
+    @Test func `stores hostile values by its rules`() async throws {
+        let exporter = try await start()
+        let long = String(repeating: "ä", count: 5 << 20)
+        var span = TestSpan(id: 5, name: "a\u{0}b'\";--", start: .max, end: 1)
+        span.attributes = [
+            ("gen_ai.usage.cost", .double(.nan)), ("gen_ai.usage.input_tokens", .double(1e300)),
+            ("k'\"\n\u{0}", .text("v\u{0}")), ("gen_ai.input.messages", .text(long)),
+        ]
+        #expect(await exporter.export(traces([span])) == .delivered)
+        let row = try #require(try rows("SELECT * FROM spans").first)
+        #expect(row["name"] == "a\u{FFFD}b'\";--")
+        #expect(row["start_time"] == Int64.max)
+        #expect(row["duration_ms"] == nil as Double?)
+        #expect(row["cost_usd"] == nil as Double?)
+        #expect(row["input_tokens"] == nil as Int64?)
+        #expect((row["input_messages"] as String?)?.count == long.count)
+        #expect(
+            row["attributes"]
+                == #"{"gen_ai.usage.cost":"NaN","gen_ai.usage.input_tokens":1e+300,"k'\"\n\u0000":"v\u0000"}"#)
+        #expect(try value("SELECT json_valid(attributes) FROM spans") == 1)
+    }
+
     @Test func `is private, durable and survives reopening`() async throws {
         let exporter = try await start()
         #expect(await exporter.export(traces([tool])) == .delivered)
@@ -148,7 +204,7 @@ import Testing
         let again = try await start()
         #expect(await again.export(traces([tool, chat])) == .delivered)
         #expect(try value("SELECT count(*) FROM spans") == 2)
-        #expect(try value("SELECT count(*) FROM sluice_schema") == SQLiteSchema.version)
+        #expect(try value("SELECT count(*) FROM sluice_schema") == SQLSchema.version)
     }
 
     @Test func `refuses databases that it does not understand`() async throws {

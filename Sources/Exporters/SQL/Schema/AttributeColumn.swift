@@ -8,11 +8,11 @@ struct AttributeColumn: Sendable {
         case integer
         case real
 
-        var sqlType: String {
+        var type: SQLType {
             switch self {
-            case .text: "TEXT"
-            case .integer: "INTEGER"
-            case .real: "REAL"
+            case .text: .text
+            case .integer: .integer
+            case .real: .real
             }
         }
     }

@@ -1,0 +1,147 @@
+import Telemetry
+
+/// Rows of spans with their events, links and findings.
+struct SpanRows: Sendable {
+    private let serviceKey: KeyID
+    private let columns: [(kind: AttributeColumn.Kind, keys: [KeyID])]
+    private let findings: FindingRows
+
+    init(keys: inout KeyTable.Builder) {
+        serviceKey = keys.intern("service.name")
+        columns = AttributeColumn.all.map { column in (column.kind, column.keys.map { keys.intern($0) }) }
+        findings = FindingRows(keys: &keys)
+    }
+
+    /// Hands over all spans of the batch, each followed by what belongs to it.
+    func write<Receiver: RowReceiver & ~Copyable>(_ scratch: inout RowScratch, to receiver: inout Receiver) throws {
+        for index in scratch.records.spans.indices where !scratch.records.isRemoved(span: index) {
+            let span = scratch.records.spans[index]
+            scratch.scope.move(to: Int(span.scope), of: scratch.records, serviceKey: serviceKey, hashesBlocks: false)
+            append(span, &scratch)
+            try receiver.receive(.spans, scratch.row)
+            try writeEvents(of: span, &scratch, to: &receiver)
+            try writeLinks(of: span, &scratch, to: &receiver)
+        }
+    }
+
+    private func append(_ span: SpanRecord, _ scratch: inout RowScratch) {
+        scratch.row.begin()
+        scratch.row.hex(scratch.records.text(span.traceID))
+        scratch.row.hex(scratch.records.text(span.spanID))
+        scratch.row.hexOrNull(scratch.records.text(span.parentID))
+        scratch.row.text(scratch.records.text(span.name))
+        SpanWords.appendKind(span.kind, to: &scratch.row)
+        scratch.row.time(span.start)
+        scratch.row.time(span.end)
+        scratch.row.real(span.end >= span.start ? Double(span.end - span.start) / 1e6 : nil)
+        SpanWords.appendStatus(span.statusCode, to: &scratch.row)
+        scratch.row.textOrNull(scratch.records.text(span.statusMessage))
+        scratch.row.textOrNull(scratch.scope.serviceName)
+        scratch.row.textOrNull(scratch.scope.scopeName)
+        scratch.row.textOrNull(scratch.scope.tenant)
+        scratch.held.removeAll()
+        for index in columns.indices { append(column: index, span.set, &scratch) }
+        appendRest(span.set, &scratch)
+        scratch.row.json(scratch.scope.resource)
+        scratch.row.json(scratch.scope.scope)
+        scratch.row.textOrNull(scratch.records.text(span.traceState))
+        scratch.row.integer(Int64(span.flags))
+    }
+
+    /// Attributes that no typed column holds.
+    private func appendRest(_ set: SetIndex, _ scratch: inout RowScratch) {
+        let start = scratch.row.mark
+        let held = UnsafeBufferPointer(start: scratch.held.base, count: scratch.held.count)
+        ValueJSON.appendObject(
+            set, of: scratch.records, to: &scratch.row.bytes, leavingOut: { held.contains(Int32($0)) })
+        scratch.row.end(.json, from: start)
+    }
+
+    /// The value of a typed column; `held` gains the attribute when the column holds all of it.
+    private func append(column: Int, _ set: SetIndex, _ scratch: inout RowScratch) {
+        let kind = columns[column].kind
+        for order in columns[column].keys.indices {
+            guard let index = scratch.records.find(columns[column].keys[order], in: set) else { continue }
+            let record = scratch.records.attributes[index]
+            let isWhole: Bool
+            switch kind {
+            case .text:
+                guard record.kind != .empty, record.kind != .other else { continue }
+                scratch.row.text(record.value, of: scratch.records)
+                isWhole = record.kind == .string || record.kind == .array || record.kind == .map
+            case .integer:
+                guard let value = ColumnNumber.integer(record.value, of: scratch.records) else { continue }
+                scratch.row.integer(value)
+                isWhole = record.kind == .int
+            case .real:
+                guard let value = ColumnNumber.real(record.value, of: scratch.records) else { continue }
+                scratch.row.real(value)
+                isWhole = record.kind == .double && !value.isNaN
+            }
+            if isWhole && order == 0 { scratch.held.append(Int32(truncatingIfNeeded: index)) }
+            return
+        }
+        scratch.row.null()
+    }
+
+    private func writeEvents<Receiver: RowReceiver & ~Copyable>(
+        of span: SpanRecord, _ scratch: inout RowScratch, to receiver: inout Receiver
+    ) throws {
+        for (position, index) in span.events.range.enumerated() {
+            let event = scratch.records.events[index]
+            scratch.row.begin()
+            scratch.row.hex(scratch.records.text(span.traceID))
+            scratch.row.hex(scratch.records.text(span.spanID))
+            scratch.row.integer(Int64(position))
+            scratch.row.text(scratch.records.text(event.name))
+            scratch.row.time(event.time)
+            scratch.row.attributes(event.set, of: scratch.records)
+            try receiver.receive(.spanEvents, scratch.row)
+            if scratch.records.text(event.name) == FindingRows.eventName {
+                findings.append(event, position: position, of: span, &scratch)
+                try receiver.receive(.findings, scratch.row)
+            }
+        }
+    }
+
+    private func writeLinks<Receiver: RowReceiver & ~Copyable>(
+        of span: SpanRecord, _ scratch: inout RowScratch, to receiver: inout Receiver
+    ) throws {
+        for (position, index) in span.links.range.enumerated() {
+            let link = scratch.records.links[index]
+            scratch.row.begin()
+            scratch.row.hex(scratch.records.text(span.traceID))
+            scratch.row.hex(scratch.records.text(span.spanID))
+            scratch.row.integer(Int64(position))
+            scratch.row.hex(scratch.records.text(link.traceID))
+            scratch.row.hex(scratch.records.text(link.spanID))
+            scratch.row.textOrNull(scratch.records.text(link.traceState))
+            scratch.row.attributes(link.set, of: scratch.records)
+            try receiver.receive(.spanLinks, scratch.row)
+        }
+    }
+}
+
+/// Enum values of spans in words; unknown ones as their number.
+enum SpanWords {
+    static func appendKind(_ value: Int32, to row: inout RowBuffer) {
+        switch value {
+        case 0: row.text("unspecified")
+        case 1: row.text("internal")
+        case 2: row.text("server")
+        case 3: row.text("client")
+        case 4: row.text("producer")
+        case 5: row.text("consumer")
+        default: row.text(string: String(value))
+        }
+    }
+
+    static func appendStatus(_ value: Int32, to row: inout RowBuffer) {
+        switch value {
+        case 0: row.text("unset")
+        case 1: row.text("ok")
+        case 2: row.text("error")
+        default: row.text(string: String(value))
+        }
+    }
+}

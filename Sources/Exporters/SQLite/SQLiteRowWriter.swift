@@ -1,0 +1,77 @@
+import GRDB
+import GRDBSQLite
+import Telemetry
+
+/// Binds rows to prepared statements and runs them.
+///
+/// Through SQLite's own functions, because a row has some fifty values: boxing each and copying each text costs more
+/// than the insert. Values are bound where they lie; the row does not change before the statement has run.
+struct SQLiteRowWriter: RowReceiver {
+    private let database: Database
+    private let connection: SQLiteConnection?
+    /// In the order of `SQLTableName.allCases`.
+    private let inserts: [Statement]
+    private let deletes: [Statement]
+
+    /// Within a transaction of `database`.
+    init(_ database: Database) throws {
+        self.database = database
+        connection = database.sqliteConnection
+        inserts = try SQLTable.all.map { try database.cachedStatement(sql: Self.insert(into: $0)) }
+        deletes = try [SQLTableName.spans, .spanEvents, .spanLinks, .findings].map { name in
+            try database.cachedStatement(sql: "DELETE FROM \(name.rawValue) WHERE trace_id = ?1 AND span_id = ?2")
+        }
+    }
+
+    /// Records with an id of their own are found again and replaced; blocks of logs and points are never different.
+    private static func insert(into table: SQLTable) -> String {
+        let names = table.columns.map(\.name).joined(separator: ", ")
+        let marks = table.columns.map { _ in "?" }.joined(separator: ", ")
+        let verb = table.name.beginsRecord ? "INSERT OR IGNORE" : "INSERT OR REPLACE"
+        return "\(verb) INTO \(table.name.rawValue) (\(names)) VALUES (\(marks))"
+    }
+
+    /// A span that is already there is replaced with all that belongs to it, so delivering it twice leaves one.
+    func receive(_ table: SQLTableName, _ row: borrowing RowBuffer) throws {
+        let insert = inserts[table.index].sqliteStatement
+        bind(row, count: row.cells.count, to: insert)
+        try run(insert)
+        guard table == .spans, sqlite3_changes(connection) == 0 else { return }
+        for delete in deletes {
+            bind(row, count: 2, to: delete.sqliteStatement)
+            try run(delete.sqliteStatement)
+        }
+        bind(row, count: row.cells.count, to: insert)
+        try run(insert)
+    }
+
+    private func bind(_ row: borrowing RowBuffer, count: Int, to statement: SQLiteStatement) {
+        for index in 0..<count {
+            let cell = row.cells[index]
+            let place = Int32(truncatingIfNeeded: index + 1)
+            switch cell.kind {
+            case .null: sqlite3_bind_null(statement, place)
+            case .integer, .time: sqlite3_bind_int64(statement, place, cell.integer)
+            case .real: sqlite3_bind_double(statement, place, cell.real)
+            case .text, .json:
+                let text = row.text(cell)
+                sqlite3_bind_text64(
+                    statement, place, text.start.assumingMemoryBound(to: CChar.self), UInt64(text.count), nil,
+                    UInt8(SQLITE_UTF8))
+            case .bytes:
+                let text = row.text(cell)
+                sqlite3_bind_blob64(statement, place, text.start, UInt64(text.count), nil)
+            }
+        }
+    }
+
+    private func run(_ statement: SQLiteStatement) throws {
+        let code = sqlite3_step(statement)
+        // Resetting repeats the code of a failed step; the message must be read before.
+        let message = code == SQLITE_DONE ? nil : String(cString: sqlite3_errmsg(connection))
+        sqlite3_reset(statement)
+        guard code == SQLITE_DONE else {
+            throw DatabaseError(resultCode: ResultCode(rawValue: code), message: message)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import Exporters
+import GRDB
+
+/// Which records a question is about.
+package struct QueryFilter: Sendable {
+    /// Unix nanoseconds; earlier records are left out.
+    package var since: Int64?
+    package var service: String?
+    package var agent: String?
+    package var tool: String?
+    package var model: String?
+    package var user: String?
+    /// Attributes of the span or its resource that must have a value.
+    package var attributes: [(key: String, value: String)] = []
+    /// Most rows, 0 for all.
+    package var limit = 50
+
+    package init() {}
+
+    /// A condition with its arguments.
+    struct Condition {
+        var sql: [String] = []
+        var arguments: [any DatabaseValueConvertible] = []
+
+        mutating func add(_ text: String, _ values: any DatabaseValueConvertible...) {
+            sql.append(text)
+            arguments += values
+        }
+
+        /// ` AND …` for each part.
+        var suffix: String { sql.map { " AND (\($0))" }.joined() }
+    }
+
+    /// Conditions on a span under the alias `s`, without the time.
+    var spanCondition: Condition {
+        var condition = Condition()
+        if let service { condition.add("s.service_name = ?", service) }
+        if let agent { condition.add("s.agent_name = ?", agent) }
+        if let tool { condition.add("s.tool_name = ?", tool) }
+        if let model { condition.add("s.request_model = ? OR s.response_model = ?", model, model) }
+        if let user { condition.add("s.user_id = ?", user) }
+        for (key, value) in attributes { Self.add(key, value, to: &condition) }
+        return condition
+    }
+
+    var hasSpanCondition: Bool { !spanCondition.sql.isEmpty }
+
+    /// An attribute stands in its typed column, among the rest, or on the resource.
+    private static func add(_ key: String, _ value: String, to condition: inout Condition) {
+        var parts = SpanColumnNames.columns(of: key).map { "CAST(s.\($0) AS TEXT) = ?" }
+        var values: [any DatabaseValueConvertible] = parts.map { _ in value }
+        for column in ["attributes", "resource"] {
+            parts.append(
+                "EXISTS (SELECT 1 FROM json_each(s.\(column)) AS j WHERE j.key = ? AND "
+                    + "CASE j.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(j.value AS TEXT) END = ?)"
+            )
+            values += [key, value]
+        }
+        condition.sql.append(parts.joined(separator: " OR "))
+        condition.arguments += values
+    }
+}

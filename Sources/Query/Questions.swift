@@ -1,0 +1,133 @@
+import Exporters
+import GRDB
+
+/// The questions that have a name. Each walks an index from the newest record backwards and stops at the limit, so that
+/// its time does not grow with the database.
+package struct Questions: Sendable {
+    private let database: QueryDatabase
+    private let filter: QueryFilter
+
+    package init(_ database: QueryDatabase, _ filter: QueryFilter) {
+        self.database = database
+        self.filter = filter
+    }
+
+    private static let isFailed = "s.status_code = 'error' OR s.error_type IS NOT NULL"
+    private static let isModelCall = "s.operation IN ('chat', 'text_completion', 'generate_content')"
+
+    private static let totals = """
+        count(*) AS spans,
+        count(CASE WHEN \(isFailed) THEN 1 END) AS failed,
+        count(CASE WHEN s.operation = 'execute_tool' THEN 1 END) AS tools,
+        sum(CASE WHEN \(isModelCall) THEN s.input_tokens END) AS input_tokens,
+        sum(CASE WHEN \(isModelCall) THEN s.output_tokens END) AS output_tokens,
+        sum(CASE WHEN \(isModelCall) THEN s.cost_usd END) AS cost_usd,
+        max(s.service_name) AS service, max(s.user_id) AS user
+        """
+
+    /// Sessions (conversations), those with the latest activity first.
+    package func sessions() throws(QueryFailure) -> QueryResult {
+        try groups(
+            by: "conversation_id",
+            select: """
+                SELECT s.conversation_id AS session, min(s.start_time) AS start_time,
+                    (max(s.end_time) - min(s.start_time)) / 1e6 AS duration_ms,
+                    count(DISTINCT s.trace_id) AS traces, \(Self.totals),
+                    (SELECT count(*) FROM findings AS f WHERE f.conversation_id = s.conversation_id) AS findings
+                FROM spans AS s WHERE s.conversation_id = ? GROUP BY s.conversation_id
+                """)
+    }
+
+    /// Traces, the latest first.
+    package func traces() throws(QueryFailure) -> QueryResult {
+        try groups(
+            by: "trace_id",
+            select: """
+                SELECT s.trace_id AS trace, min(s.start_time) AS start_time,
+                    (max(s.end_time) - min(s.start_time)) / 1e6 AS duration_ms,
+                    max(CASE WHEN s.parent_span_id IS NULL THEN s.name END) AS root, \(Self.totals),
+                    (SELECT count(*) FROM findings AS f WHERE f.trace_id = s.trace_id) AS findings,
+                    max(s.conversation_id) AS session
+                FROM spans AS s WHERE s.trace_id = ? GROUP BY s.trace_id
+                """)
+    }
+
+    /// Finds the newest groups, then sums up each.
+    private func groups(by column: String, select: String) throws(QueryFailure) -> QueryResult {
+        try database.read { database in
+            let condition = filter.spanCondition
+            let order = "s.\(column) IS NOT NULL" + condition.suffix
+            let walk = try database.makeStatement(
+                sql: "SELECT s.\(column) FROM spans AS s WHERE s.start_time >= ? AND \(order) "
+                    + "ORDER BY s.start_time DESC")
+            let arguments: [any DatabaseValueConvertible] = [filter.since ?? Int64.min] + condition.arguments
+            let cursor = try String.fetchCursor(walk, arguments: StatementArguments(arguments))
+            var seen: Set<String> = []
+            var found: [String] = []
+            var isCut = false
+            while let id = try cursor.next() {
+                guard seen.insert(id).inserted else { continue }
+                if filter.limit > 0 && found.count == filter.limit {
+                    isCut = true
+                    break
+                }
+                found.append(id)
+            }
+            let statement = try database.makeStatement(sql: select)
+            var result = try QueryResult.fetch(statement, arguments: [found.first ?? ""], limit: 0)
+            for id in found.dropFirst() {
+                result.rows += try QueryResult.fetch(statement, arguments: [id], limit: 0).rows
+            }
+            result.isCut = isCut
+            return result
+        }
+    }
+
+    /// Tool calls, the latest first.
+    package func tools(onlyFailed: Bool) throws(QueryFailure) -> QueryResult {
+        let condition = filter.spanCondition
+        return try rows(
+            """
+            SELECT s.start_time AS start_time, s.tool_name AS tool, s.duration_ms AS duration_ms,
+                s.status_code AS status, coalesce(s.error_type, s.status_message) AS error,
+                s.tool_arguments AS arguments, s.tool_result AS result, s.agent_name AS agent,
+                s.service_name AS service, s.user_id AS user, s.conversation_id AS session, s.trace_id AS trace,
+                s.span_id AS span
+            FROM spans AS s WHERE s.operation = 'execute_tool' AND s.start_time >= ?\(condition.suffix)
+                \(onlyFailed ? "AND (\(Self.isFailed))" : "")
+            ORDER BY s.start_time DESC
+            """, [filter.since ?? Int64.min] + condition.arguments)
+    }
+
+    /// Findings, the latest first; `pattern` is the name of one kind.
+    package func findings(pattern: String?) throws(QueryFailure) -> QueryResult {
+        var condition = QueryFilter.Condition()
+        if let pattern { condition.add("f.pattern = ?", pattern) }
+        if filter.hasSpanCondition {
+            let span = filter.spanCondition
+            condition.sql.append(
+                "EXISTS (SELECT 1 FROM spans AS s WHERE s.trace_id = f.trace_id AND s.span_id = f.span_id"
+                    + span.suffix + ")")
+            condition.arguments += span.arguments
+        }
+        return try rows(
+            """
+            SELECT f.time AS time, f.pattern AS pattern, f.label AS label, f.score AS score, f.tier AS tier,
+                f.rule AS rule, f.version AS version, f.explanation AS explanation, f.evidence AS evidence,
+                f.service_name AS service, f.agent_name AS agent, f.conversation_id AS session, f.trace_id AS trace,
+                f.span_id AS span, f.cause_span_id AS cause_span
+            FROM findings AS f WHERE f.time >= ?\(condition.suffix) ORDER BY f.time DESC
+            """, [filter.since ?? Int64.min] + condition.arguments)
+    }
+
+    /// Any SELECT. The database is open for reading only, so nothing else does anything.
+    package func sql(_ text: String) throws(QueryFailure) -> QueryResult { try rows(text, []) }
+
+    private func rows(
+        _ sql: String, _ arguments: [any DatabaseValueConvertible]
+    ) throws(QueryFailure) -> QueryResult {
+        try database.read { database in
+            try QueryResult.fetch(database.makeStatement(sql: sql), arguments: arguments, limit: filter.limit)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import ArgumentParser
+import Configuration
+import Exporters
+import Gateway
+import Glibc
+import Pipeline
+import Query
+
+struct QueryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "query", abstract: "Asks the SQLite database of the gateway.",
+        subcommands: [Sessions.self, Traces.self, Tools.self, Findings.self, Session.self, Trace.self, Statement.self])
+
+    struct Sessions: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Sessions (conversations), the latest first.")
+        @OptionGroup var options: QueryOptions
+        func run() throws { try options.list { questions throws(QueryFailure) in try questions.sessions() } }
+    }
+
+    struct Traces: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Traces, the latest first.")
+        @OptionGroup var options: QueryOptions
+        func run() throws { try options.list { questions throws(QueryFailure) in try questions.traces() } }
+    }
+
+    struct Tools: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Tool calls, the latest first.")
+        @OptionGroup var options: QueryOptions
+        @Flag(help: "Only calls that failed.") var failed = false
+        func run() throws {
+            try options.list { questions throws(QueryFailure) in try questions.tools(onlyFailed: failed) }
+        }
+    }
+
+    struct Statement: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "sql", abstract: "Runs one SELECT.")
+        @OptionGroup var options: QueryOptions
+        @Argument(help: "The statement; see `sluice sql schema` for tables and views.") var statement: String
+        func run() throws { try options.list { questions throws(QueryFailure) in try questions.sql(statement) } }
+    }
+}
+
+struct Findings: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Findings of agent failures, the latest first.")
+    @OptionGroup var options: QueryOptions
+    @Option(help: "Only findings of this name.") var pattern: String?
+    func run() throws {
+        try options.list { questions throws(QueryFailure) in try questions.findings(pattern: pattern) }
+    }
+}
+
+struct Session: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Shows all traces of one session as trees of steps.")
+    @OptionGroup var options: QueryOptions
+    @Argument(help: "The session's id (gen_ai.conversation.id).") var id: String
+    func run() throws {
+        try options.show { database throws(QueryFailure) in try database.session(id) }
+    }
+}
+
+struct Trace: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Shows one trace as a tree of steps.")
+    @OptionGroup var options: QueryOptions
+    @Argument(help: "The trace's id, or its first digits.") var id: String
+    func run() throws {
+        try options.show { database throws(QueryFailure) in [try database.trace(id)] }
+    }
+}
+
+/// What all questions take.
+struct QueryOptions: ParsableArguments {
+    @Option(help: "Database file. Default: that of the configuration's first sqlite exporter.") var db: String?
+    @OptionGroup var configuration: ConfigurationOptions
+    @Option(help: "Folder of the databases for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+    @Option(help: "Only what is not older, such as 30m, 24h or 7d.") var since: String?
+    @Option(help: "Only this service.name.") var service: String?
+    @Option(help: "Only this agent.") var agent: String?
+    @Option(help: "Only this tool.") var tool: String?
+    @Option(help: "Only this model, requested or answering.") var model: String?
+    @Option(help: "Only this user.") var user: String?
+    @Option(name: .customLong("where"), help: "Only spans with this attribute: key=value. Repeatable.")
+    var conditions: [String] = []
+    @Option(help: "Most rows; 0 for all.") var limit = 50
+    @Option(help: "table, json or csv.") var format = QueryFormat.table
+    @Flag(help: "Long texts whole.") var full = false
+
+    func list(_ ask: (Questions) throws(QueryFailure) -> QueryResult) throws {
+        try answer { () throws(QueryFailure) in
+            let database = try QueryDatabase(path: try path())
+            let result = try ask(Questions(database, try filter()))
+            return QueryOutput.render(result, as: format, isFull: full)
+        }
+    }
+
+    func show(_ ask: (QueryDatabase) throws(QueryFailure) -> [StoredTrace]) throws {
+        try answer { () throws(QueryFailure) in
+            let database = try QueryDatabase(path: try path())
+            let traces = try ask(database)
+            if format != .table { return QueryOutput.render(try database.spans(of: traces), as: format) }
+            return traces.map(TraceTree(isFull: full).draw).joined(separator: "\n")
+        }
+    }
+
+    private func answer(_ text: () throws(QueryFailure) -> String) throws {
+        do {
+            print(try text(), terminator: "")
+        } catch {
+            Terminal.error("sluice: \(error)")
+            throw ExitCode.failure
+        }
+    }
+
+    private func path() throws(QueryFailure) -> String {
+        if let db { return db }
+        let loaded = LoadedConfiguration.load(files: configuration.config, overrides: configuration.set)
+        if loaded.problems.hasErrors { throw QueryFailure(loaded.problems.report()) }
+        for (id, plan) in loaded.plan.pipelines.flatMap(\.exporters) {
+            let build = ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in })
+            if let exporter = plan.make(build) as? SQLiteExporter { return exporter.path }
+        }
+        throw QueryFailure("the configuration has no sqlite exporter: name the database with --db")
+    }
+
+    private func filter() throws(QueryFailure) -> QueryFilter {
+        var filter = QueryFilter()
+        if let since {
+            guard let age = Self.age(since) else {
+                throw QueryFailure("--since takes a duration such as 30m, 24h or 7d, not \"\(since)\"")
+            }
+            filter.since = Self.now - age
+        }
+        (filter.service, filter.agent, filter.tool, filter.model, filter.user) = (service, agent, tool, model, user)
+        for condition in conditions {
+            guard let equals = condition.firstIndex(of: "="), equals != condition.startIndex else {
+                throw QueryFailure("--where takes key=value, not \"\(condition)\"")
+            }
+            filter.attributes.append(
+                (String(condition[..<equals]), String(condition[condition.index(after: equals)...])))
+        }
+        filter.limit = max(0, limit)
+        return filter
+    }
+
+    /// Nanoseconds of a duration; days too, unlike in the configuration.
+    private static func age(_ text: String) -> Int64? {
+        if text.hasSuffix("d") {
+            guard let days = Int64(text.dropLast()), (0...36_500).contains(days) else { return nil }
+            return days * 86_400_000_000_000
+        }
+        guard let duration = DurationText.parse(text), duration >= .zero else { return nil }
+        let (seconds, attoseconds) = duration.components
+        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+    }
+
+    private static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}
+
+extension QueryFormat: ExpressibleByArgument {}

@@ -1,0 +1,223 @@
+import Exporters
+import FoundationEssentials
+import GRDB
+import Glibc
+@testable import Query
+import Testing
+
+/// A database with the exporter's schema in a folder of its own.
+final class TestDatabase: Sendable {
+    let path: String
+    private let folder: String
+
+    init(_ fill: (Database) throws -> Void = { _ in }) throws {
+        var template = Array("/tmp/sluice-query-XXXXXX".utf8CString)
+        folder = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+        path = folder + "/q.db"
+        try DatabaseQueue(path: path).write { database in
+            try database.execute(sql: SQLSchema.script(.sqlite))
+            try fill(database)
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    func questions(_ change: (inout QueryFilter) -> Void = { _ in }) throws -> Questions {
+        var filter = QueryFilter()
+        change(&filter)
+        return Questions(try QueryDatabase(path: path), filter)
+    }
+}
+
+extension Database {
+    /// A span with what the test cares for.
+    func span(
+        _ trace: String, _ id: String, parent: String? = nil, at start: Int64, _ values: [String: String] = [:]
+    )
+        throws
+    {
+        var columns: [String: (any DatabaseValueConvertible)?] = [
+            "trace_id": trace.padding(32), "span_id": id.padding(16), "parent_span_id": parent?.padding(16),
+            "name": "step " + id, "kind": "internal", "start_time": start, "end_time": start + 1_000_000,
+            "duration_ms": 1.0, "status_code": "unset", "attributes": "{}", "resource": "{}", "scope": "{}", "flags": 0,
+        ]
+        for (name, value) in values { columns[name] = value }
+        let names = columns.keys.sorted()
+        try execute(
+            sql: insert("spans", names),
+            arguments: StatementArguments(names.map { columns[$0] ?? nil }))
+    }
+
+    func finding(
+        _ trace: String, _ span: String, at time: Int64, _ pattern: String, _ values: [String: String] = [:]
+    )
+        throws
+    {
+        let names = ["trace_id", "span_id", "position", "time", "pattern"] + values.keys.sorted()
+        let head: [any DatabaseValueConvertible] = [trace.padding(32), span.padding(16), 0, time, pattern]
+        try execute(
+            sql: insert("findings", names),
+            arguments: StatementArguments(head + values.keys.sorted().compactMap { values[$0] }))
+    }
+}
+
+private func insert(_ table: String, _ columns: [String]) -> String {
+    let marks = columns.map { _ in "?" }.joined(separator: ", ")
+    return "INSERT INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(marks))"
+}
+
+extension String {
+    func padding(_ width: Int) -> String { self + String(repeating: "0", count: max(0, width - count)) }
+}
+
+@Suite struct QueryTests {
+    private func names(_ result: QueryResult, _ column: String) -> [String?] {
+        guard let index = result.columns.firstIndex(where: { $0.name == column }) else { return ["no column"] }
+        return result.rows.map { $0[index].words }
+    }
+
+    @Test func `lists sessions and traces by their latest activity, up to the limit`() throws {
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 100, ["conversation_id": "old", "user_id": "u1"])
+            try database.span("a1", "02", parent: "01", at: 900, ["conversation_id": "old"])
+            try database.span("b1", "03", at: 500, ["conversation_id": "new", "status_code": "error"])
+            try database.span("c1", "04", at: 700)
+        }
+        let sessions = try database.questions().sessions()
+        #expect(names(sessions, "session") == ["old", "new"])
+        #expect(names(sessions, "spans") == ["2", "1"])
+        #expect(names(sessions, "failed") == ["0", "1"])
+        let traces = try database.questions { $0.limit = 2 }.traces()
+        #expect(names(traces, "root") == ["step 01", "step 04"])
+        #expect(traces.isCut)
+        #expect(try names(database.questions { $0.since = 600 }.traces(), "root") == ["step 01", "step 04"])
+        #expect(try database.questions { $0.service = "none" }.sessions().rows.isEmpty)
+    }
+
+    @Test func `finds the tool calls that failed, by any attribute`() throws {
+        let database = try TestDatabase { database in
+            let call = ["operation": "execute_tool", "tool_name": "search"]
+            try database.span("a1", "01", at: 1, call.merging(["error_type": "timeout"]) { $1 })
+            try database.span("a1", "02", at: 2, call.merging(["status_code": "error"]) { $1 })
+            try database.span("a1", "03", at: 3, call.merging(["attributes": #"{"k'\"":true,"n":5}"#]) { $1 })
+            try database.span("a1", "04", at: 4, call.merging(["resource": #"{"env":"prod"}"#, "user_id": "u"]) { $1 })
+            try database.span("a1", "05", at: 5, ["status_code": "error"])
+        }
+        func spans(_ failed: Bool = false, _ change: (inout QueryFilter) -> Void) throws -> [String?] {
+            try names(database.questions(change).tools(onlyFailed: failed), "span").map {
+                $0.map { String($0.prefix(2)) }
+            }
+        }
+        #expect(try spans(true) { _ in } == ["02", "01"])
+        #expect(try spans(true) { $0.attributes = [("error.type", "timeout")] } == ["01"])
+        #expect(try spans { $0.attributes = [("k'\"", "true")] } == ["03"])
+        #expect(try spans { $0.attributes = [("n", "5"), ("gen_ai.tool.name", "search")] } == ["03"])
+        #expect(try spans { $0.attributes = [("env", "prod")] } == ["04"])
+        #expect(try spans { $0.user = "u" } == ["04"])
+        #expect(try spans { $0.attributes = [("n", "5' OR '1'='1")] } == [])
+    }
+
+    @Test func `lists findings with the filters of their spans`() throws {
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1, ["tool_name": "search"])
+            try database.span("a1", "02", at: 1)
+            try database.finding("a1", "01", at: 5, "loop", ["label": "fail"])
+            try database.finding("a1", "02", at: 6, "ignored_error")
+        }
+        #expect(try names(database.questions().findings(pattern: nil), "pattern") == ["ignored_error", "loop"])
+        #expect(try names(database.questions().findings(pattern: "loop"), "label") == ["fail"])
+        #expect(try names(database.questions { $0.tool = "search" }.findings(pattern: nil), "pattern") == ["loop"])
+        #expect(try names(database.questions { $0.since = 6 }.findings(pattern: nil), "pattern") == ["ignored_error"])
+    }
+
+    @Test func `draws a trace as a tree with texts cut and the first bad step marked`() throws {
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1_000, ["service_name": "svc"])
+            try database.span(
+                "a1", "03", parent: "01", at: 3_000,
+                [
+                    "operation": "execute_tool", "tool_name": "search", "tool_arguments": #"{"q":1}"#,
+                    "tool_result": String(repeating: "x", count: 500), "error_type": "timeout",
+                ])
+            try database.span(
+                "a1", "02", parent: "01", at: 2_000,
+                ["operation": "chat", "request_model": "m", "input_tokens": "10", "output_tokens": "4"])
+            try database.span("a1", "04", parent: "99", at: 500, ["name": "evil\u{1B}[31m\nname"])
+            try database.span("a1", "05", parent: "06", at: 4_000)
+            try database.span("a1", "06", parent: "05", at: 4_001)
+            try database.finding(
+                "a1", "03", at: 5, "tool_loop", ["explanation": "again", "cause_span_id": "02".padding(16)])
+        }
+        let trace = try QueryDatabase(path: database.path).trace("a100")
+        let lines = TraceTree(isFull: false).draw(trace).split(separator: "\n").map(String.init)
+        #expect(lines[0].hasPrefix("trace a1000") && lines[0].contains("svc") && lines[0].contains("10→4 tokens"))
+        #expect(lines[1].hasPrefix("• evil\\u{1b}[31m\\nname"), "an orphan stands at the top, its name is harmless")
+        #expect(lines[2].hasPrefix("• step 01"))
+        #expect(lines[3].hasPrefix("  • step 02  chat · m · 1 ms · 10→4 tokens"))
+        #expect(lines[3].hasSuffix("◀ first bad step"))
+        #expect(lines[4].hasPrefix("  ✗ step 03") && lines[4].contains("error timeout"))
+        #expect(lines[5].contains(#"arguments: {"q":1}"#))
+        #expect(lines[6].contains("result: xxx") && lines[6].hasSuffix("x…") && lines[6].count < 200)
+        #expect(lines[7].contains("! tool_loop") && lines[7].contains(": again"))
+        #expect(lines.count == 10, "two spans that name each other as parents are shown all the same")
+        #expect(throws: QueryFailure.self) { try QueryDatabase(path: database.path).trace("ffff") }
+        #expect(throws: QueryFailure.self) { try QueryDatabase(path: database.path).trace("' OR 1") }
+    }
+
+    @Test func `writes JSON and CSV that read back and cannot steer a terminal`() throws {
+        let nasty = "a\"b,\u{1B}[2J\u{9B}\u{202E}\nc\\"
+        let database = try TestDatabase { database in
+            try database.span(
+                "a1", "01", at: 1,
+                [
+                    "name": nasty, "attributes": "{\"k\":\"\u{9B}\"}", "tool_result": "[1,\n 2]",
+                    "tool_arguments": "{broken", "conversation_id": "s",
+                ])
+        }
+        let reader = try QueryDatabase(path: database.path)
+        let traces = try reader.session("s")
+        let json = QueryOutput.render(try reader.spans(of: traces), as: .json)
+        struct Span: Decodable {
+            var name: String
+            var attributes: [String: String]
+            var tool_result: [Int]
+            var tool_arguments: String
+            var cost_usd: Double?
+        }
+        let span = try #require(try JSONDecoder().decode([Span].self, from: Data(json.utf8)).first)
+        #expect(span.name == nasty)
+        #expect(span.attributes == ["k": "\u{9B}"])
+        #expect(span.tool_result == [1, 2])
+        #expect(span.tool_arguments == "{broken")
+        let csv = try QueryOutput.render(database.questions().sql("SELECT name FROM spans"), as: .csv)
+        #expect(csv == "name\r\n\"a\"\"b,\\u{1b}[2J\\u{9b}\\u{202e}\nc\\\"\r\n")
+        for text in [json, csv] {
+            #expect(!text.unicodeScalars.contains { QueryOutput.isControl($0) && !["\n", "\r"].contains($0) })
+        }
+    }
+
+    @Test func `reads only, and says what is wrong with a database`() throws {
+        let database = try TestDatabase()
+        for statement in ["DELETE FROM spans", "CREATE TABLE x (y)", "nonsense"] {
+            #expect(throws: QueryFailure.self) { try database.questions().sql(statement) }
+        }
+        #expect(throws: QueryFailure.self) { try QueryDatabase(path: database.path + ".missing") }
+        try DatabaseQueue(path: database.path).write {
+            try $0.execute(sql: "DELETE FROM sluice_schema WHERE version > 1")
+        }
+        do {
+            _ = try QueryDatabase(path: database.path)
+            Issue.record("an older schema was accepted")
+        } catch { #expect("\(error)".contains("sluice sql migrate")) }
+    }
+
+    @Test func `shows times and durations`() {
+        #expect(ShownText.time(nanoseconds: 1_764_152_103_123_456_789) == "2025-11-26 10:15:03.123")
+        #expect(ShownText.time(nanoseconds: -1) == "1969-12-31 23:59:59.999")
+        #expect(ShownText.time(nanoseconds: .max).hasPrefix("2262-04-11"))
+        #expect([0.25, 12, 1_500, 200_000].map(ShownText.duration) == ["250 µs", "12 ms", "1.5 s", "3 m 20 s"])
+        #expect(ShownText.decimal(0.000_012_3, 6) == "0.000012")
+        #expect(ShownText.decimal(-2.5, 3) == "-2.5")
+        #expect(ShownText.duration(milliseconds: .infinity) == "inf ms")
+    }
+}
