@@ -53,6 +53,7 @@ let package = Package(
         .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         // Small C pieces of our own: CRC32C, string scanning, embedded data files.
         .target(name: "CSupport"),
         // Output of script/generate from Proto/.
@@ -84,7 +85,7 @@ let package = Package(
         .target(
             name: "Exporters",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", logging,
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", logging,
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: house),
@@ -114,6 +115,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC"], path: "Tests/TestSupport",
             swiftSettings: house),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
+
         .testTarget(name: "TidyTests", swiftSettings: house),
         .testTarget(
             name: "OTLPTests",
@@ -134,7 +136,7 @@ let package = Package(
         .testTarget(
             name: "ExportersTests",
             dependencies: [
-                "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate",
+                "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house),
@@ -155,7 +157,8 @@ let package = Package(
         .testTarget(
             name: "QueryTests",
             dependencies: ["Query", "Exporters", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: house),
-        .testTarget(name: "EndToEndTests", dependencies: ["sluice", "OTLP", "Telemetry"], swiftSettings: house),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["sluice", "OTLP", "Telemetry", "TestSupport"], swiftSettings: house),
     ]
 )
 

@@ -62,8 +62,8 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "Logging", "GRDB", "GRDBSQLite",
-            "Dispatch", "FoundationEssentials",
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "Logging", "GRDB",
+            "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
         "Connectors": ["Pipeline", "Telemetry", "OTLP", "Configuration"],
         "Query": ["Exporters", "GRDB"],

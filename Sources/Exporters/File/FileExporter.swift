@@ -1,5 +1,7 @@
 package import Pipeline
 import Synchronization
+import OTLP
+import Telemetry
 
 /// Writes batches to a file as OTLP JSON lines or length-prefixed protobuf.
 ///
@@ -12,9 +14,9 @@ package final class FileExporter: Exporter {
 
     /// Lets the lane's thread and the exporter share the writer.
     private final class SharedWriter: Sendable {
-        let storage: Mutex<FileWriter>
+        let storage: Mutex<FileWriter<OTLPForm>>
 
-        init(_ writer: consuming sending FileWriter) { storage = Mutex(writer) }
+        init(_ writer: consuming sending FileWriter<OTLPForm>) { storage = Mutex(writer) }
     }
 
     /// Opens nothing yet; `start` does.
@@ -22,12 +24,14 @@ package final class FileExporter: Exporter {
         let id = build.id
         let log = build.log
         let shared = SharedWriter(
-            FileWriter(options: options, effects: effects, log: { log($0, "exporter \(id): \($1)") }))
+            FileWriter(
+                place: options.place, form: OTLPForm(format: options.format), effects: effects,
+                log: { log($0, "exporter \(id): \($1)") }))
         writer = shared
         lane = GroupLane(label: "sluice.file") { batches in
             let result = shared.storage.withLock { $0.append(batches) }
             return batches.indices.map { index in
-                if index < result.durable { return .delivered }
+                if index < result.settled { return .delivered }
                 return .retry(reason: result.failure?.description ?? "not written", after: nil)
             }
         }
@@ -50,4 +54,29 @@ package final class FileExporter: Exporter {
         let writer = writer
         await lane.run { writer.storage.withLock { $0.close() } }
     }
+}
+
+/// OTLP JSON lines, or requests in protobuf behind their lengths.
+struct OTLPForm: FileForm {
+    let format: FileOptions.Format
+
+    var kind: String { "OTLP \(format.rawValue) records" }
+
+    func appendHead(to output: inout ByteColumn) {}
+
+    func append(_ batch: ExportBatch, to output: inout ByteColumn) -> String? {
+        batch.bytes.withUnsafeBytes { bytes in
+            switch format {
+            case .json:
+                OTLPJSONWriter.write(Text(bytes), signal: batch.signal, into: &output)
+                output.append(UInt8(ascii: "\n"))
+            case .proto:
+                output.append(littleEndian: UInt32(truncatingIfNeeded: bytes.count).byteSwapped)
+                output.append(bytes)
+            }
+        }
+        return nil
+    }
+
+    func goodSize(_ descriptor: Int32, size: Int) -> Int? { TornTail.goodSize(descriptor, size: size, format: format) }
 }

@@ -42,6 +42,14 @@ package struct FileOptions: ComponentOptions {
     }
 }
 
+extension FileOptions {
+    var place: FilePlace {
+        FilePlace(
+            path: path, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,
+            rotation: rotation)
+    }
+}
+
 /// `rotation`: when the file is closed and how many closed ones stay.
 package struct RotationOptions: ComponentOptions, Equatable {
     /// Units of 1,048,576 bytes.

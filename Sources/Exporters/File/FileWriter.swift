@@ -1,14 +1,37 @@
 import FoundationEssentials
 import Glibc
-import OTLP
 import Pipeline
 import Telemetry
+
+/// What a file is made of: a head, then one piece of text or bytes per request.
+protocol FileForm: ~Copyable {
+    /// What the records are, for messages: "OTLP json records".
+    var kind: String { get }
+    /// What a new file begins with.
+    func appendHead(to output: inout ByteColumn)
+    /// One request. Returns why it cannot be written; then nothing is appended that counts.
+    mutating func append(_ batch: ExportBatch, to output: inout ByteColumn) -> String?
+    /// Size of the file up to its last whole piece; nil when the file holds something else, which must not be touched.
+    func goodSize(_ descriptor: Int32, size: Int) -> Int?
+}
+
+/// Where a file lies and when it ends.
+struct FilePlace: Sendable {
+    var path: String
+    var appends: Bool
+    var createsDirectory: Bool
+    /// Mode of directories that are created.
+    var directoryMode: UInt32
+    /// Nil for one file that only grows.
+    var rotation: RotationOptions?
+}
 
 /// Writes groups of requests to one file and makes them durable; begins new files when the current one is full.
 ///
 /// Used by one thread at a time. After a failure the file is closed; the next group opens and repairs it again.
-struct FileWriter: ~Copyable {
-    private let options: FileOptions
+struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
+    private let options: FilePlace
+    private var form: Form
     private let effects: FileEffects
     private let log: @Sendable (LogLevel, String) -> Void
     private let names: RotationNames
@@ -18,11 +41,15 @@ struct FileWriter: ~Copyable {
     private var wasOpened = false
     private var buffer = ByteColumn()
 
-    init(options: FileOptions, effects: FileEffects, log: @escaping @Sendable (LogLevel, String) -> Void) {
-        self.options = options
+    init(
+        place: FilePlace, form: consuming Form, effects: FileEffects,
+        log: @escaping @Sendable (LogLevel, String) -> Void
+    ) {
+        options = place
+        self.form = form
         self.effects = effects
         self.log = log
-        names = RotationNames(path: options.path)
+        names = RotationNames(path: place.path)
     }
 
     deinit {
@@ -71,9 +98,8 @@ struct FileWriter: ~Copyable {
         if !options.appends && !wasOpened {
             try truncate(to: 0)
         } else {
-            guard let good = TornTail.goodSize(descriptor, size: size, format: options.format) else {
-                let kind = "OTLP \(options.format.rawValue) records"
-                throw FileFailure("\(options.path) holds something other than \(kind): choose another path")
+            guard let good = form.goodSize(descriptor, size: size) else {
+                throw FileFailure("\(options.path) holds something other than \(form.kind): choose another path")
             }
             if good < size {
                 log(.warn, "\(options.path): cut off \(size - good) bytes of an unfinished record at its end")
@@ -98,45 +124,43 @@ struct FileWriter: ~Copyable {
 
     // MARK: Writing
 
-    /// Writes the batches in order and syncs. Returns how many are durable, and why the rest is not.
-    mutating func append(_ batches: [ExportBatch]) -> (durable: Int, failure: FileFailure?) {
-        var durable = 0
+    /// Writes the batches in order and syncs. Returns how many are durable or refused, why each refused one is, and why
+    /// the rest is not written.
+    mutating func append(_ batches: [ExportBatch]) -> (settled: Int, refused: [Int: String], failure: FileFailure?) {
+        var settled = 0
+        var refused: [Int: String] = [:]
         do throws(FileFailure) {
             try open()
             buffer.removeAll()
             for (index, batch) in batches.enumerated() {
                 let start = buffer.count
-                render(batch)
-                if let rotation = options.rotation, isRegular, size + start > 0,
+                render(batch, index, &refused)
+                if let rotation = options.rotation, isRegular, size + start > 0, refused[index] == nil,
                     size + buffer.count > rotation.maxMegabytes << 20
                 {
                     try flush(start)
-                    durable = index
+                    settled = index
                     try rotate(rotation)
-                    buffer.shift(from: start, by: -start)
+                    buffer.removeAll()
+                    render(batch, index, &refused)
                 }
             }
             try flush(buffer.count)
             buffer.removeAll()
             buffer.shrink(to: 4 << 20)
-            return (batches.count, nil)
+            return (batches.count, refused, nil)
         } catch {
             giveUp()
-            return (durable, error)
+            return (settled, refused, error)
         }
     }
 
-    private mutating func render(_ batch: ExportBatch) {
-        batch.bytes.withUnsafeBytes { bytes in
-            switch options.format {
-            case .json:
-                OTLPJSONWriter.write(Text(bytes), signal: batch.signal, into: &buffer)
-                buffer.append(UInt8(ascii: "\n"))
-            case .proto:
-                buffer.append(littleEndian: UInt32(truncatingIfNeeded: bytes.count).byteSwapped)
-                buffer.append(bytes)
-            }
-        }
+    private mutating func render(_ batch: ExportBatch, _ index: Int, _ refused: inout [Int: String]) {
+        let start = buffer.count
+        if size + start == 0 { form.appendHead(to: &buffer) }
+        guard let reason = form.append(batch, to: &buffer) else { return }
+        refused[index] = reason
+        buffer.truncate(to: start)
     }
 
     /// Writes the first `count` bytes of the buffer and syncs.

@@ -7,6 +7,7 @@ package struct SQLiteOptions: ComponentOptions {
     package var path: String
     package var createsSchema: Bool
     package var busyTimeout: Duration
+    package var retention: SQLiteRetentionOptions
 
     package init(_ settings: inout Settings) {
         helper = ExporterHelperOptions(&settings)
@@ -18,5 +19,8 @@ package struct SQLiteOptions: ComponentOptions {
         busyTimeout = settings.duration(
             "busy_timeout", default: .seconds(5), in: .zero ... .seconds(600),
             "How long a delivery waits while another program writes to the database.")
+        retention = settings.group("retention", "What leaves the database by itself.") {
+            SQLiteRetentionOptions(&$0)
+        }
     }
 }

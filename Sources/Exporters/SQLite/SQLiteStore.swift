@@ -3,6 +3,11 @@ import Glibc
 import OTLP
 import Pipeline
 
+/// What SQLite said.
+struct SQLiteFault: Error {
+    var message: String
+}
+
 /// The open database: one writer, one transaction per group of batches.
 ///
 /// Write-ahead log with `synchronous = FULL`: a commit returns when it is on disk, because a delivered batch leaves the
@@ -31,7 +36,11 @@ struct SQLiteStore: ~Copyable {
             var configuration = Configuration()
             configuration.busyMode = .timeout(Double(options.busyTimeout.wholeMilliseconds) / 1_000)
             configuration.prepareDatabase { database in
+                // Only a new file takes this; it must come before anything is written.
+                try database.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
                 _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+                // A reader that holds a snapshot for long lets the log grow; it is cut back afterwards.
+                _ = try Int.fetchOne(database, sql: "PRAGMA journal_size_limit = 67108864")
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
             let queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -97,6 +106,13 @@ struct SQLiteStore: ~Copyable {
                 return .commit
             }
         }
+    }
+
+    /// One step of deleting what is too old or too much. `now` is in Unix nanoseconds.
+    func retain(_ retention: SQLiteRetention, now: Int64) -> Result<SQLiteRetention.Step, SQLiteFault> {
+        do {
+            return .success(try retention.step(queue, now: now))
+        } catch { return .failure(SQLiteFault(message: Self.words(error))) }
     }
 
     /// Moves the write-ahead log into the database and closes it.

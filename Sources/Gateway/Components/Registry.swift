@@ -55,6 +55,12 @@ package enum Registry {
         .entry(["sqlite"], "Stores spans, logs and metrics in a SQLite database.", SQLiteOptions.self) { options in
             ExporterPlan(helper: options.helper) { SQLiteExporter(options: options, build: $0) }
         },
+        .entry(["postgres"], "Stores spans, logs and metrics in PostgreSQL.", PostgresOptions.self) { options in
+            ExporterPlan(helper: options.helper) { PostgresExporter(options: options, build: $0) }
+        },
+        .entry(["sql_file"], "Writes SQL statements or CSV to a rotating file.", SQLFileOptions.self) { options in
+            ExporterPlan(helper: options.helper) { SQLFileExporter(options: options, build: $0) }
+        },
         .entry(["debug"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
             ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
         },

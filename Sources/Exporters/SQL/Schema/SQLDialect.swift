@@ -44,8 +44,9 @@ package enum SQLDialect: String, CaseIterable, Sendable {
         case .sqlite:
             [
                 "CREATE TABLE IF NOT EXISTS sluice_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)",
-                "CREATE TABLE sluice_hash_key (key0 INTEGER NOT NULL, key1 INTEGER NOT NULL)",
-                "INSERT INTO sluice_hash_key VALUES (random(), random())",
+                "CREATE TABLE IF NOT EXISTS sluice_hash_key (key0 INTEGER NOT NULL, key1 INTEGER NOT NULL)",
+                "INSERT INTO sluice_hash_key SELECT random(), random() "
+                    + "WHERE NOT EXISTS (SELECT 1 FROM sluice_hash_key)",
             ]
         case .postgres:
             [
@@ -83,15 +84,17 @@ package enum SQLDialect: String, CaseIterable, Sendable {
             case .snowflake: "current_timestamp()"
             }
         // ClickHouse and Snowflake read a function in VALUES in their own ways; SELECT is one way for all.
-        return "INSERT INTO sluice_schema (version, applied_at) SELECT \(version), \(now)"
+        // Scripts may run twice.
+        let verb = self == .sqlite ? "INSERT OR IGNORE INTO" : "INSERT INTO"
+        return "\(verb) sluice_schema (version, applied_at) SELECT \(version), \(now)"
+            + (self == .postgres ? " ON CONFLICT DO NOTHING" : "")
     }
 
     // MARK: Tables
 
     func create(_ table: SQLTable) -> String {
         let lines = table.columns.map { "    \($0.name) \(columnType($0))" }
-        let ifMissing = self == .sqlite ? "" : "IF NOT EXISTS "
-        let head = "CREATE TABLE \(ifMissing)\(table.name.rawValue) (\n"
+        let head = "CREATE TABLE IF NOT EXISTS \(table.name.rawValue) (\n"
         let key = table.key.joined(separator: ", ")
         switch self {
         case .sqlite, .postgres, .snowflake:
@@ -114,8 +117,8 @@ package enum SQLDialect: String, CaseIterable, Sendable {
         let filter = index.condition.map { " WHERE " + $0 } ?? ""
         switch self {
         case .sqlite:
-            return "CREATE INDEX \(index.name) ON \(index.table.rawValue) (\(index.columns.joined(separator: ", ")))"
-                + filter
+            return "CREATE INDEX IF NOT EXISTS \(index.name) ON \(index.table.rawValue) "
+                + "(\(index.columns.joined(separator: ", ")))" + filter
         case .postgres:
             // An entry of a btree must fit a third of a page; a client's long id must not make its row unstorable.
             let columns =

@@ -1,0 +1,110 @@
+import Telemetry
+
+/// Rows in the form of PostgreSQL's binary COPY (manual, COPY, "Binary Format"): per row the number of fields as int16,
+/// then per field its length as int32, -1 for NULL, and its bytes; integers big-endian.
+struct CopyRows: RowReceiver, ~Copyable {
+    /// Where a row lies.
+    struct Row: BitwiseCopyable {
+        var start: Int
+        var end: Int
+        /// Record (span, log record, point) that the row belongs to.
+        var record: Int32
+        var table: UInt8
+    }
+
+    static let header: [UInt8] = [UInt8]("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0] + [UInt8](repeating: 0, count: 8)
+    static let trailer: [UInt8] = [0xFF, 0xFF]
+
+    private(set) var bytes = ByteColumn()
+    private(set) var rows = Column<Row>()
+    private(set) var records = 0
+
+    mutating func removeAll() {
+        bytes.removeAll()
+        bytes.shrink(to: 8 << 20)
+        rows.removeAll()
+        records = 0
+    }
+
+    /// Takes back everything behind the first `count` records.
+    mutating func truncate(toRecords count: Int) {
+        var kept = rows.count
+        while kept > 0, rows[kept - 1].record >= count { kept -= 1 }
+        bytes.truncate(to: kept == 0 ? 0 : rows[kept - 1].end)
+        rows.truncate(to: kept)
+        records = count
+    }
+
+    mutating func receive(_ table: SQLTableName, _ row: borrowing RowBuffer) {
+        if table.beginsRecord { records += 1 }
+        let start = bytes.count
+        append(UInt16(truncatingIfNeeded: row.cells.count))
+        for index in row.cells.indices {
+            let cell = row.cells[index]
+            switch cell.kind {
+            case .null: append(UInt32.max)
+            case .integer where Self.isDouble(table, index): append(double: Double(cell.integer))
+            case .integer: append(word: UInt64(bitPattern: cell.integer))
+            case .real: append(double: cell.real)
+            case .time: append(word: UInt64(bitPattern: Self.microseconds(cell.integer)))
+            case .text, .bytes:
+                let text = row.text(cell)
+                append(UInt32(truncatingIfNeeded: text.count))
+                bytes.append(text)
+            case .json: append(json: row.text(cell))
+            }
+        }
+        rows.append(
+            Row(
+                start: start, end: bytes.count, record: Int32(truncatingIfNeeded: records - 1),
+                table: UInt8(truncatingIfNeeded: table.index)))
+    }
+
+    /// Microseconds since 2000 of Unix nanoseconds, rounded down.
+    static func microseconds(_ nanoseconds: Int64) -> Int64 {
+        let (quotient, remainder) = nanoseconds.quotientAndRemainder(dividingBy: 1_000)
+        return quotient - (remainder < 0 ? 1 : 0) - 946_684_800_000_000
+    }
+
+    private static let doubles: [[Bool]] = SQLTable.all.map { $0.columns.map { $0.type == .number } }
+
+    private static func isDouble(_ table: SQLTableName, _ index: Int) -> Bool {
+        table == .metricPoints && doubles[table.index][index]
+    }
+
+    private mutating func append<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
+        bytes.append(littleEndian: value.byteSwapped)
+    }
+
+    private mutating func append(word: UInt64) {
+        append(UInt32(8))
+        append(word)
+    }
+
+    private mutating func append(double: Double) { append(word: double.bitPattern) }
+
+    /// jsonb: a version byte, then the text. It knows no NUL, so the escape of one becomes that of U+FFFD.
+    private mutating func append(json: Text) {
+        append(UInt32(truncatingIfNeeded: json.count + 1))
+        bytes.append(UInt8(1))
+        let start = bytes.count
+        bytes.append(json)
+        var at = 0
+        while let backslash = json.firstIndex(of: UInt8(ascii: "\\"), from: at), backslash + 1 < json.count {
+            // What follows a backslash is never the beginning of another escape.
+            at = backslash + 2
+            guard json[backslash + 1] == UInt8(ascii: "u"), backslash + 6 <= json.count else { continue }
+            guard json[backslash + 2..<backslash + 6] == "0000" else { continue }
+            for (offset, byte) in "fffd".utf8.enumerated() { bytes[start + backslash + 2 + offset] = byte }
+        }
+    }
+}
+
+extension CopyRows {
+    /// The length that stands in front of a field.
+    func int32(at offset: Int) -> Int32 {
+        var value: UInt32 = 0
+        for index in 0..<4 { value = value << 8 | UInt32(bytes[offset + index]) }
+        return Int32(bitPattern: value)
+    }
+}

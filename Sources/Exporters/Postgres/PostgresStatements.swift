@@ -1,0 +1,40 @@
+/// The statements of a store. Names come from the schema's own tables and an option of letters, digits and underscores.
+struct PostgresStatements: Sendable {
+    let begin: String
+    /// In the order of `SQLTableName.allCases`.
+    let copies: [String]
+    let insertStaged: [String]
+    let inserts: [String]
+
+    init(schema: String, timeout: Duration) {
+        begin =
+            "BEGIN; SET LOCAL search_path = \"\(schema)\"; SET LOCAL statement_timeout = "
+            + "\(timeout == .zero ? 0 : timeout.wholeMilliseconds)"
+        copies = SQLTable.all.map { table in
+            "COPY \(Self.staging(table)) (\(Self.names(table))) FROM STDIN (FORMAT binary)"
+        }
+        insertStaged = SQLTable.all.map { table in
+            let names = Self.names(table)
+            return "INSERT INTO \(table.name.rawValue) (\(names)) SELECT \(names) FROM \(Self.staging(table)) "
+                + "ON CONFLICT DO NOTHING"
+        }
+        inserts = SQLTable.all.map { table in
+            let marks = table.columns.enumerated().map { index, column in
+                "$\(index + 1)::\(SQLDialect.postgres.type(column.type))"
+            }
+            return "INSERT INTO \(table.name.rawValue) (\(Self.names(table))) VALUES "
+                + "(\(marks.joined(separator: ", "))) ON CONFLICT DO NOTHING"
+        }
+    }
+
+    /// Rows come here first: COPY itself cannot leave out those that are there.
+    func createStaging(_ table: SQLTable) -> String {
+        let columns = table.columns.map { "\($0.name) \(SQLDialect.postgres.type($0.type))" }
+        return
+            "CREATE TEMPORARY TABLE \(Self.staging(table)) (\(columns.joined(separator: ", "))) ON COMMIT DELETE ROWS"
+    }
+
+    private static func staging(_ table: SQLTable) -> String { "pg_temp.sluice_new_\(table.name.rawValue)" }
+
+    private static func names(_ table: SQLTable) -> String { table.columns.map(\.name).joined(separator: ", ") }
+}

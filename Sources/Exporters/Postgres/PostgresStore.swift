@@ -1,0 +1,215 @@
+import OTLP
+import Pipeline
+import Telemetry
+
+/// The sink's side of one database: connects when there is something to write, one transaction per group of batches.
+///
+/// Rows that are there already stay as they are, so a group that is written twice, after a lost answer or a crash,
+/// leaves each row once. Used by one thread at a time.
+struct PostgresStore: ~Copyable {
+    /// Encoded rows of one transaction; more batches wait for the next.
+    private static let bytesMax = 32 << 20
+
+    private let options: PostgresOptions
+    private let requests = RequestRows()
+    private var connection: PostgresConnection?
+    private var blockKey = BlockKey.fixed
+    private var scratch = RowScratch()
+    private var encoded = CopyRows()
+    private let statements: PostgresStatements
+
+    init(options: PostgresOptions) {
+        self.options = options
+        statements = PostgresStatements(schema: options.schema, timeout: options.helper.timeout)
+    }
+
+    /// Delivers the batches, in groups of a bounded size.
+    mutating func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
+        var outcomes: [ExportOutcome] = []
+        while outcomes.count < batches.count {
+            do throws(PostgresFailure) {
+                try connectIfNeeded()
+            } catch {
+                return outcomes + batches[outcomes.count...].map { _ in .retry(reason: error.message, after: nil) }
+            }
+            outcomes += writeGroup(batches[outcomes.count...])
+        }
+        return outcomes
+    }
+
+    mutating func close() { connection = nil }
+
+    /// Creates or completes the schema. Returns the version that was there, and where.
+    mutating func migrate() throws(PostgresFailure) -> (version: Int, place: String) {
+        let opened = try PostgresConnection(options.connectionParameters, timeout: options.helper.timeout)
+        let found = try PostgresMigration.prepare(opened, schema: options.schema, create: true)
+        return (found.version, opened.place + "/" + options.schema)
+    }
+
+    private mutating func connectIfNeeded() throws(PostgresFailure) {
+        guard connection == nil else { return }
+        let opened = try PostgresConnection(options.connectionParameters, timeout: options.helper.timeout)
+        let prepared = try PostgresMigration.prepare(
+            opened, schema: options.schema, create: options.createsSchema)
+        blockKey = prepared.key
+        if options.method == .copy {
+            for table in SQLTable.all { try opened.execute(statements.createStaging(table)) }
+        }
+        connection = consume opened
+    }
+
+    // MARK: A group
+
+    /// One batch of a group: its records among those of the group.
+    private struct Member {
+        var records: Range<Int>
+        var dropped = 0
+        var reason = ""
+        /// Set when the batch is no valid request.
+        var outcome: ExportOutcome?
+    }
+
+    /// Writes the first of the batches, as many as fit one transaction. Returns their outcomes.
+    private mutating func writeGroup(_ batches: ArraySlice<ExportBatch>) -> [ExportOutcome] {
+        encoded.removeAll()
+        var members: [Member] = []
+        for batch in batches {
+            let start = encoded.records
+            do {
+                try requests.write(batch, blockKey: blockKey, &scratch, to: &encoded)
+                members.append(Member(records: start..<encoded.records))
+            } catch {
+                encoded.truncate(toRecords: start)
+                let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
+                members.append(
+                    Member(records: start..<start, outcome: .permanent(reason: "not a valid request: \(words)")))
+            }
+            if encoded.bytes.count >= Self.bytesMax { break }
+        }
+        let failure = store(&members)
+        return members.map { member in
+            if let outcome = member.outcome { return outcome }
+            if let failure, !member.records.isEmpty, member.records.upperBound > failure.record {
+                return .retry(reason: failure.failure.message, after: nil)
+            }
+            if member.dropped == 0 { return .delivered }
+            return .partial(rejected: member.dropped, message: member.reason)
+        }
+    }
+
+    /// Stores all encoded records. What the database refuses for good is found by halving and left out, noted in its
+    /// member. Any other failure ends the attempt: records from the returned place on are not stored.
+    private mutating func store(_ members: inout [Member]) -> (record: Int, failure: PostgresFailure)? {
+        guard encoded.records > 0 else { return nil }
+        var open = [0..<encoded.records]
+        while let records = open.popLast() {
+            do throws(PostgresFailure) {
+                try transact(records)
+            } catch {
+                guard error.kind == .refusedRow else {
+                    if error.kind == .connection { connection = nil }
+                    return (records.lowerBound, error)
+                }
+                if records.count > 1 {
+                    let middle = records.lowerBound + records.count / 2
+                    open.append(middle..<records.upperBound)
+                    open.append(records.lowerBound..<middle)
+                } else if let index = members.firstIndex(where: { $0.records.contains(records.lowerBound) }) {
+                    members[index].dropped += 1
+                    members[index].reason = error.message
+                }
+            }
+        }
+        return nil
+    }
+
+    private mutating func transact(_ records: Range<Int>) throws(PostgresFailure) {
+        // Taken out for the time of the transaction: a value without copies cannot be borrowed from an optional.
+        guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
+        do throws(PostgresFailure) {
+            try run(taken, records)
+        } catch {
+            if error.kind != .connection {
+                try? taken.execute("ROLLBACK")
+                connection = consume taken
+            }
+            throw error
+        }
+        connection = consume taken
+    }
+
+    private func run(_ connection: borrowing PostgresConnection, _ records: Range<Int>) throws(PostgresFailure) {
+        try connection.execute(statements.begin)
+        var present: [Bool] = SQLTable.all.map { _ in false }
+        for index in encoded.rows.indices where records.contains(Int(encoded.rows[index].record)) {
+            present[Int(encoded.rows[index].table)] = true
+        }
+        for table in SQLTable.all where present[table.name.index] {
+            switch options.method {
+            case .copy:
+                try copy(connection, table, records)
+                try connection.execute(statements.insertStaged[table.name.index])
+            case .insert: try insert(connection, table, records)
+            }
+        }
+        try connection.execute("COMMIT")
+    }
+
+    /// Largest piece that is handed to libpq at once.
+    private static let pieceMax = 256 << 10
+
+    private func copy(
+        _ connection: borrowing PostgresConnection, _ table: SQLTable, _ records: Range<Int>
+    ) throws(PostgresFailure) {
+        let wanted = UInt8(table.name.index)
+        try connection.copy(statements.copies[table.name.index]) { (put) throws(PostgresFailure) in
+            try Self.put(CopyRows.header, put)
+            var piece = 0..<0
+            for index in encoded.rows.indices {
+                let row = encoded.rows[index]
+                guard row.table == wanted, records.contains(Int(row.record)) else { continue }
+                // Rows that lie side by side go out together.
+                if row.start == piece.upperBound, row.end - piece.lowerBound <= Self.pieceMax {
+                    piece = piece.lowerBound..<row.end
+                } else {
+                    if !piece.isEmpty { try put(UnsafeRawBufferPointer(rebasing: encoded.bytes.bytes[piece])) }
+                    piece = row.start..<row.end
+                }
+            }
+            if !piece.isEmpty { try put(UnsafeRawBufferPointer(rebasing: encoded.bytes.bytes[piece])) }
+            try Self.put(CopyRows.trailer, put)
+        }
+    }
+
+    private static func put(
+        _ bytes: [UInt8], _ put: (UnsafeRawBufferPointer) throws(PostgresFailure) -> Void
+    ) throws(PostgresFailure) {
+        var failure: PostgresFailure?
+        bytes.withUnsafeBytes { bytes in
+            do throws(PostgresFailure) { try put(bytes) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    private func insert(
+        _ connection: borrowing PostgresConnection, _ table: SQLTable, _ records: Range<Int>
+    ) throws(PostgresFailure) {
+        let formats = table.columns.map { _ in Int32(1) }
+        for index in encoded.rows.indices {
+            let row = encoded.rows[index]
+            guard row.table == UInt8(table.name.index), records.contains(Int(row.record)) else { continue }
+            var values: [UnsafePointer<CChar>?] = []
+            var lengths: [Int32] = []
+            var at = row.start + 2
+            for _ in table.columns {
+                let length = encoded.int32(at: at)
+                at += 4
+                values.append(length < 0 ? nil : (encoded.bytes.base + at).assumingMemoryBound(to: CChar.self))
+                lengths.append(max(length, 0))
+                at += Int(max(length, 0))
+            }
+            try connection.execute(
+                statements.inserts[table.name.index], values: values, lengths: lengths, formats: formats)
+        }
+    }
+}

@@ -1,0 +1,260 @@
+@testable import Exporters
+import Foundation
+import Glibc
+import Pipeline
+import Telemetry
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)), .enabled(if: PostgresServer.isExpected)) struct PostgresExporterTests {
+    private let server: PostgresServer
+    private let database: String
+
+    init() throws {
+        server = try PostgresServer.shared.get()
+        database = try server.makeDatabase()
+    }
+
+    private func exporter(_ more: String = "") -> PostgresExporter {
+        let read = options(PostgresOptions.self, "{datasource: \"\(server.datasource(database))\"\(more)}")
+        #expect(read.problems == [])
+        return PostgresExporter(options: read.options, build: exporterBuild())
+    }
+
+    private func rows(_ sql: String) throws -> [[String]] { try server.query(sql, database: database) }
+
+    private func value(_ sql: String) throws -> String { try rows(sql).first?.first ?? "" }
+
+    private func traces(_ spans: [TestSpan], tenant: String = "") -> ExportBatch {
+        ExportBatch(signal: .traces, itemCount: spans.count, bytes: TestRequest.traces(spans), tenant: tenant)
+    }
+
+    private let tool = TestSpan(
+        id: 2, parent: 1, name: "execute_tool search", start: 1_700_000_000_123_456_789, end: 1_700_000_000_373_456_789,
+        status: 2, message: "timed out",
+        attributes: [
+            ("gen_ai.operation.name", .text("execute_tool")), ("gen_ai.tool.name", .text("search")),
+            ("gen_ai.usage.input_tokens", .int(-7)), ("gen_ai.usage.cost", .double(0.25)),
+            ("gen_ai.conversation.id", .text(String(repeating: "c", count: 9_000))),
+            ("custom", .list([.int(1), .double(.nan), .data([1, 2]), .none])),
+        ],
+        events: [
+            ("exception", [("exception.message", .text("slow"))]),
+            ("gen_ai.evaluation.result", [("gen_ai.evaluation.name", .text("loop"))]),
+        ], links: [9])
+
+    private func span(_ id: UInt8, _ name: String = "step") -> TestSpan { TestSpan(id: id, name: name) }
+
+    @Test(arguments: ["copy", "insert"]) func `stores every signal once however often it comes`(
+        _ method: String
+    ) async throws {
+        let exporter = exporter(", insert_method: \(method)")
+        let points = ExportBatch(signal: .metrics, itemCount: 3, bytes: TestRequest.metrics())
+        let logs = ExportBatch(signal: .logs, itemCount: 3, bytes: TestRequest.logs(["same", "same", "other"]))
+        for _ in 0..<3 {
+            #expect(await exporter.export(traces([tool, span(3)], tenant: "acme")) == .delivered)
+            #expect(await exporter.export(points) == .delivered)
+            #expect(await exporter.export(logs) == .delivered)
+        }
+        let counts = try ["spans", "span_events", "span_links", "findings", "logs", "metric_points"].map {
+            try value("SELECT count(*) FROM \($0)")
+        }
+        #expect(counts == ["2", "2", "1", "1", "3", "3"])
+        let row = try rows(
+            """
+            SELECT trace_id, parent_span_id, start_time AT TIME ZONE 'UTC', duration_ms, status_code, tenant,
+                input_tokens, cost_usd, length(conversation_id), attributes, resource->>'service.name', flags
+            FROM spans WHERE operation = 'execute_tool'
+            """)
+        #expect(
+            row == [
+                [
+                    "01010101010101010101010101010101", "0101010101010101", "2023-11-14 22:13:20.123456", "250",
+                    "error", "acme", "-7", "0.25", "9000", #"{"custom": [1, "NaN", "AQI=", null]}"#, "agent", "0",
+                ]
+            ])
+        #expect(try value("SELECT tool_name FROM failed_tool_calls") == "search")
+        #expect(try rows("SELECT spans, failed_spans, duration_ms > 0 FROM traces") == [["2", "1", "t"]])
+        #expect(try value("SELECT value FROM metric_points WHERE name = 'tokens' ORDER BY time LIMIT 1") == "42")
+        #expect(try value("SELECT point->'bucket_counts' FROM metric_points WHERE type = 'histogram'") == "[1, 2]")
+        #expect(try value("SELECT octet_length(block) FROM logs LIMIT 1") == "16")
+    }
+
+    @Test(arguments: ["copy", "insert"]) func `stores hostile values by its rules`(_ method: String) async throws {
+        let exporter = exporter(", insert_method: \(method)")
+        var hostile = TestSpan(id: 5, name: "a\u{0}b'\";--\u{1F600}", start: .max, end: 1)
+        let long = String(repeating: "ä", count: 5 << 20)
+        hostile.attributes = [
+            ("gen_ai.usage.cost", .double(.nan)), ("gen_ai.usage.input_tokens", .double(1e300)),
+            ("k'\"\n\u{0}\\", .text("v\u{0}\\u0000")), ("inf", .double(-.infinity)),
+            ("gen_ai.input.messages", .text(long)),
+        ]
+        var deep = TestValue.text("end")
+        for _ in 0..<60 { deep = .list([deep]) }
+        hostile.attributes.append(("deep", deep))
+        #expect(await exporter.export(traces([hostile, span(6)])) == .delivered)
+        #expect(try value("SELECT name FROM spans WHERE span_id LIKE '05%'") == "a\u{FFFD}b'\";--\u{1F600}")
+        #expect(try value("SELECT extract(year FROM start_time) FROM spans WHERE span_id LIKE '05%'") == "2262")
+        #expect(try value("SELECT length(input_messages) FROM spans WHERE span_id LIKE '05%'") == "\(5 << 20)")
+        #expect(
+            try value("SELECT cost_usd IS NULL AND input_tokens IS NULL FROM spans WHERE span_id LIKE '05%'") == "t")
+        let kept = try value("SELECT attributes->>(E'k\\'\"\\n\u{FFFD}\\\\') FROM spans WHERE span_id LIKE '05%'")
+        #expect(kept == "v\u{FFFD}\\u0000", "a NUL becomes U+FFFD, text that only looks like one stays")
+        #expect(try value("SELECT attributes->>'inf' FROM spans WHERE span_id LIKE '05%'") == "-Infinity")
+    }
+
+    @Test func `drops alone what the database refuses, and keeps the rest of the batch`() async throws {
+        let exporter = exporter()
+        #expect(await exporter.export(traces([span(1)])) == .delivered)
+        try rows("ALTER TABLE spans ADD CONSTRAINT picky CHECK (name NOT LIKE 'bad%' AND length(name) < 1000)")
+        let batch = traces((1...40).map { span(UInt8($0), [7, 8, 33].contains($0) ? "bad \($0)" : "good") })
+        let outcome = await exporter.export(batch)
+        guard case .partial(let rejected, let message) = outcome else {
+            Issue.record("not partial: \(outcome)")
+            return
+        }
+        #expect(rejected == 3)
+        #expect(message.contains("23514") && !message.contains("bad"), "the row's values stay out of messages")
+        #expect(try value("SELECT count(*) FROM spans") == "37")
+        // Together with others in one group, only the bad batch is partial.
+        let (first, second, third) = (
+            traces([span(50)]), traces([span(51, "bad"), span(52)]),
+            ExportBatch(signal: .traces, itemCount: 1, bytes: [0x0A, 0xFF])
+        )
+        async let one = exporter.export(first)
+        async let two = exporter.export(second)
+        async let three = exporter.export(third)
+        let outcomes = await (one, two, three)
+        #expect(outcomes.0 == .delivered)
+        guard case .partial(1, _) = outcomes.1, case .permanent = outcomes.2 else {
+            Issue.record("\(outcomes)")
+            return
+        }
+        #expect(try value("SELECT count(*) FROM spans") == "39")
+    }
+
+    private func isRetry(_ outcome: ExportOutcome, _ word: String = "") -> Bool {
+        if case .retry(let reason, _) = outcome { return reason.contains(word) }
+        return false
+    }
+
+    @Test func `comes back after lost connections, a standby and a lock`() async throws {
+        let exporter = exporter(", timeout: 500ms")
+        #expect(await exporter.export(traces([span(1)])) == .delivered)
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)' AND pid <> "
+        try rows(end + "pg_backend_pid()")
+        #expect(isRetry(await exporter.export(traces([span(2)]))))
+        #expect(await exporter.export(traces([span(2)])) == .delivered)
+        try rows("ALTER DATABASE \(database) SET default_transaction_read_only = on")
+        try server.query(end + "pg_backend_pid()", database: "postgres")
+        for _ in 0..<2 { #expect(isRetry(await exporter.export(traces([span(3)])))) }
+        #expect(isRetry(await exporter.export(traces([span(3)])), "read-only"))
+        try server.query(
+            "ALTER DATABASE \(database) SET default_transaction_read_only = off", database: "postgres")
+        #expect(await exporter.export(traces([span(3)])) == .delivered)
+        let server = server
+        let database = database
+        let holder = Task.detached {
+            try server.query(
+                "BEGIN; LOCK TABLE spans IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT", database: database)
+        }
+        while try value(
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
+                + "AND relation = 'spans'::regclass") == "0"
+        { usleep(10_000) }
+        #expect(isRetry(await exporter.export(traces([span(4)])), "timeout"))
+        _ = try await holder.value
+        #expect(await exporter.export(traces([span(4)])) == .delivered)
+        #expect(try value("SELECT count(*) FROM spans") == "4")
+        try rows("DROP TABLE span_links, spans CASCADE")
+        #expect(isRetry(await exporter.export(traces([span(5)])), "42P01"), "a missing table is for an operator")
+        await exporter.shutdown()
+        await exporter.shutdown()
+    }
+
+    @Test func `waits for a server that is not there`() async throws {
+        let read = options(
+            PostgresOptions.self, "{parameters: {host: 127.0.0.1, port: \"1\", dbname: x}, password: hidden}")
+        let exporter = PostgresExporter(options: read.options, build: exporterBuild())
+        try await exporter.start()
+        let outcome = await exporter.export(traces([span(1)]))
+        #expect(isRetry(outcome, "refused") && !"\(outcome)".contains("hidden"))
+        await #expect(throws: ExporterStartFailure.self) { try await exporter.migrate() }
+    }
+
+    @Test func `keeps to its schema and creates nothing when told so`() async throws {
+        let refusing = exporter(", schema: agents, create_schema: false")
+        #expect(isRetry(await refusing.export(traces([span(1)])), "sluice sql migrate"))
+        let change = try await refusing.migrate()
+        #expect(change.from == 0 && change.to == SQLSchema.version && change.place.hasSuffix("/\(database)/agents"))
+        #expect(try await refusing.migrate().from == SQLSchema.version)
+        #expect(await refusing.export(traces([span(1)])) == .delivered)
+        #expect(try value("SELECT count(*) FROM agents.spans") == "1")
+        #expect(try value("SELECT to_regclass('public.spans') IS NULL") == "t")
+    }
+
+    @Test func `speaks TLS with the server's certificate checked`() async throws {
+        let root = server.folder.appending(path: "root.crt").path
+        let good = exporter(", parameters: {host: localhost, sslmode: verify-full, sslrootcert: \(root)}")
+        #expect(await good.export(traces([span(1)])) == .delivered)
+        #expect(
+            try value(
+                "SELECT count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND "
+                    + "application_name = 'sluice' AND datname = '\(database)'") == "t")
+        let other = server.folder.appending(path: "initdb.log").path
+        let bad = exporter(", parameters: {host: localhost, sslmode: verify-full, sslrootcert: \(other)}")
+        #expect(isRetry(await bad.export(traces([span(2)]))))
+    }
+
+    @Test func `tells two gateways apart from one another without a deadlock`() async throws {
+        // Both create the schema at once and write the same spans in opposite orders.
+        let spans = (1...200).map { span(UInt8($0)) }
+        let (left, right) = (exporter(), exporter())
+        let (up, down) = (traces(spans), traces(spans.reversed()))
+        async let one = left.export(up)
+        async let two = right.export(down)
+        var outcomes = await [one, two]
+        for _ in 0..<5 where outcomes.contains(where: { isRetry($0) }) {
+            outcomes = [await left.export(up), await right.export(down)]
+        }
+        #expect(outcomes == [.delivered, .delivered])
+        #expect(try value("SELECT count(*) FROM spans") == "200")
+    }
+}
+
+@Suite struct PostgresOptionsTests {
+    private func problems(_ yaml: String) -> String {
+        options(PostgresOptions.self, yaml).problems.joined(separator: "\n")
+    }
+
+    @Test func `refuse what libpq does not know, without printing secrets`() {
+        #expect(problems("{datasource: \"postgresql://u:p@h1,h2:5433/db?sslmode=verify-full\"}") == "")
+        #expect(problems("{parameters: {host: h, dbname: d}}") == "")
+        #expect(problems("{}").contains("datasource"))
+        let wrong = problems("{datasource: \"topsecret nonsense\"}")
+        #expect(wrong.contains("connection string") && !wrong.contains("topsecret"))
+        #expect(problems("{parameters: {hst: h}}").contains("hst"))
+        #expect(problems("{parameters: {host: h, password: p}}").contains("password"))
+        for name in ["a;b", "A", "1a", "", String(repeating: "a", count: 64)] {
+            #expect(problems("{parameters: {host: h}, schema: \"\(name)\"}").contains("a-z"), "\(name)")
+        }
+    }
+
+    @Test func `microseconds are rounded down, before 1970 too`() {
+        #expect(CopyRows.microseconds(946_684_800_000_001_999) == 1)
+        #expect(CopyRows.microseconds(-1) == -946_684_800_000_001)
+        #expect(CopyRows.microseconds(.min) < 0)
+    }
+
+    @Test func `failures are sorted by what helps`() {
+        #expect(PostgresFailure.kind("22P05") == .refusedRow)
+        #expect(PostgresFailure.kind("23505") == .refusedRow)
+        #expect(PostgresFailure.kind("40P01") == .passing)
+        #expect(PostgresFailure.kind("57014") == .passing)
+        #expect(PostgresFailure.kind("57P01") == .connection)
+        #expect(PostgresFailure.kind("25006") == .connection)
+        #expect(PostgresFailure.kind("08006") == .connection)
+        #expect(PostgresFailure.kind("53100") == .passing)
+        #expect(PostgresFailure.kind("42P01") == .passing)
+    }
+}

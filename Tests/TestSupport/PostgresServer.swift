@@ -1,0 +1,142 @@
+import Foundation
+import Synchronization
+
+/// A PostgreSQL server of its own on loopback, for the tests of one process.
+///
+/// A shell owns the server: it ends it and deletes its folder when the pipe to it closes, which also happens when the
+/// test process crashes. As root, the server runs as the user postgres, since it refuses root.
+package final class PostgresServer: Sendable {
+    package let port: Int
+    package let folder: URL
+    private let pipe = Pipe()
+
+    /// Started with the first use.
+    package static let shared = Result { try PostgresServer() }
+
+    /// Folder of initdb and postgres, nil when none is installed.
+    package static var programs: String? {
+        let versions = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? []
+        let newest = versions.compactMap(Int.init).max()
+        let paths = (newest.map { ["/usr/lib/postgresql/\($0)/bin"] } ?? []) + ["/usr/local/bin", "/usr/bin"]
+        return paths.first { FileManager.default.isExecutableFile(atPath: $0 + "/initdb") }
+    }
+
+    /// Whether its tests run: where a server is installed, and in CI always, so that its absence fails them.
+    package static var isExpected: Bool {
+        programs != nil || ProcessInfo.processInfo.environment["CI"] == "true"
+    }
+
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+    }
+
+    private static let script = """
+        set -e
+        programs="$1" folder="$2" port="$3" as=
+        if [ "$(id -u)" = 0 ]; then
+            chown postgres "$folder"
+            as="setpriv --reuid=postgres --regid=postgres --init-groups"
+        fi
+        cd "$folder"
+        $as "$programs/initdb" -D "$folder/data" -A scram-sha-256 -U sluice --pwfile="$folder/password" -E UTF8 \
+            --no-locale -N >"$folder/initdb.log" 2>&1
+        $as openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+            -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$folder/data/server.key" \
+            -out "$folder/data/server.crt" >>"$folder/initdb.log" 2>&1
+        cp "$folder/data/server.crt" "$folder/root.crt"
+        chmod 644 "$folder/root.crt"
+        $as "$programs/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c ssl=on \
+            -c fsync=off -c synchronous_commit=off -c full_page_writes=off >"$folder/server.log" 2>&1 &
+        server=$!
+        set +e
+        read -r _
+        kill -INT "$server"
+        wait "$server"
+        rm -rf "$folder"
+        """
+
+    private init() throws {
+        guard let programs = Self.programs else {
+            throw Failure(description: "no PostgreSQL server: install the Debian package postgresql")
+        }
+        var template = Array("/tmp/sluice-postgres-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Failure(description: "no folder below /tmp") }
+        folder = URL(filePath: String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        chmod(folder.path, 0o755)
+        try Data("secret word\n".utf8).write(to: folder.appending(path: "password"))
+        chmod(folder.appending(path: "password").path, 0o644)
+        port = Int.random(in: 20_000..<32_000)
+        let shell = Process()
+        shell.executableURL = URL(filePath: "/bin/sh")
+        shell.arguments = ["-c", Self.script, "sh", programs, folder.path, String(port)]
+        shell.standardInput = pipe
+        shell.standardOutput = FileHandle.nullDevice
+        try shell.run()
+        var last = ""
+        for _ in 0..<600 {
+            do {
+                _ = try query("SELECT 1", database: "postgres")
+                return
+            } catch { last = "\(error)" }
+            guard shell.isRunning else { break }
+            usleep(50_000)
+        }
+        throw Failure(description: "PostgreSQL did not start: \(last)")
+    }
+
+    /// Rows of the statements' output, fields split.
+    @discardableResult
+    package func query(_ sql: String, database: String) throws -> [[String]] {
+        let input = Pipe()
+        let text = try psql(database, input) {
+            try input.fileHandleForWriting.write(contentsOf: Data((sql + "\n").utf8))
+            try input.fileHandleForWriting.close()
+        }
+        return text.split(separator: "\n").map { line in
+            line.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
+        }
+    }
+
+    /// Runs a file of statements.
+    package func run(file: String, database: String) throws {
+        _ = try psql(database, FileHandle(forReadingFrom: URL(filePath: file))) {}
+    }
+
+    private func psql(_ database: String, _ input: Any, _ feed: () throws -> Void) throws -> String {
+        let process = Process()
+        let (output, errors) = (Pipe(), Pipe())
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = [
+            "psql", "-XAqt", "-F", "\u{1F}", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(port), "-U",
+            "sluice", "-d", database, "-f", "-",
+        ]
+        var environment = ProcessInfo.processInfo.environment
+        environment["PGPASSWORD"] = "secret word"
+        environment["PGOPTIONS"] = "-c client_min_messages=warning"
+        process.environment = environment
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        try feed()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw Failure(description: complaint) }
+        return text
+    }
+
+    private static let lastDatabase = Atomic<Int>(0)
+
+    /// A new empty database.
+    package func makeDatabase() throws -> String {
+        let name = "t\(Self.lastDatabase.wrappingAdd(1, ordering: .relaxed).newValue)"
+        try query("CREATE DATABASE \(name) TEMPLATE template0", database: "postgres")
+        return name
+    }
+
+    /// A connection string with the password.
+    package func datasource(_ database: String) -> String {
+        "postgresql://sluice:secret%20word@127.0.0.1:\(port)/\(database)"
+    }
+}
