@@ -110,10 +110,10 @@ let package = Package(
             ],
             swiftSettings: house),
 
-        // Seeds, builders, recorded payloads and the oracle: for tests and benchmarks only.
+        // Seeds, builders, recorded payloads, the oracle and servers: for tests and benchmarks only.
         .target(
             name: "TestSupport", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC"], path: "Tests/TestSupport",
-            swiftSettings: house),
+            exclude: ["clickhouse_server.py"], swiftSettings: house),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
 
         .testTarget(name: "TidyTests", swiftSettings: house),

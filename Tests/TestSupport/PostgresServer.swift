@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Synchronization
 
 /// A PostgreSQL server of its own on loopback, for the tests of one process.

@@ -68,8 +68,9 @@ package final class CurlEngine: Sendable {
         }
     }
 
-    /// Posts `body` to `target` and waits for the answer. Cancelling the task stops the transfer.
-    package func post(_ body: [UInt8], to target: CurlTarget) async -> HTTPResult {
+    /// Posts `body` to `target` and waits for the answer. Cancelling the task stops the transfer. A target takes either
+    /// always its own URL or always one of each request.
+    package func post(_ body: [UInt8], to target: CurlTarget, url: String? = nil) async -> HTTPResult {
         let id = inbox.withLock { inbox in
             inbox.lastID += 1
             return inbox.lastID
@@ -77,7 +78,9 @@ package final class CurlEngine: Sendable {
         let flag = CancelFlag()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                send(.start(Transfer(id: id, body: body, target: target, cancel: flag, continuation: continuation)))
+                let transfer = Transfer(
+                    id: id, body: body, target: target, url: url, cancel: flag, continuation: continuation)
+                send(.start(transfer))
             }
         } onCancel: {
             // The flag is for a task that is cancelled before its transfer is handed over.

@@ -17,6 +17,7 @@ final class Transfer: @unchecked Sendable {
     let id: UInt64
     let target: CurlTarget
     private let body: [UInt8]
+    private let url: String?
     private let cancelFlag: CancelFlag
     private var continuation: CheckedContinuation<HTTPResult, Never>?
     private var handle: UnsafeMutableRawPointer?
@@ -24,12 +25,13 @@ final class Transfer: @unchecked Sendable {
     private var isTooLarge = false
 
     init(
-        id: UInt64, body: [UInt8], target: CurlTarget, cancel: CancelFlag,
+        id: UInt64, body: [UInt8], target: CurlTarget, url: String?, cancel: CancelFlag,
         continuation: CheckedContinuation<HTTPResult, Never>
     ) {
         self.id = id
         self.body = body
         self.target = target
+        self.url = url
         cancelFlag = cancel
         self.continuation = continuation
     }
@@ -41,6 +43,7 @@ final class Transfer: @unchecked Sendable {
         self.handle = handle
         let me = Unmanaged.passUnretained(self).toOpaque()
         _ = sluice_curl_set_pointer(handle, CURLOPT_PRIVATE, me)
+        if let url { _ = sluice_curl_set_string(handle, CURLOPT_URL, url) }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
         _ = sluice_curl_set_offset(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
         // libcurl reads the body where it lies until the transfer ends. The array is a constant of this object, which

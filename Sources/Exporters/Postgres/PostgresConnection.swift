@@ -110,7 +110,7 @@ struct PostgresConnection: ~Copyable {
 
     // MARK: Waiting
 
-    private func deadline() -> ContinuousClock.Instant? { timeout == .zero ? nil : .now + timeout }
+    private func deadline() -> ContinuousClock.Instant? { timeout == .zero ? nil : ContinuousClock.now + timeout }
 
     private func flush(_ deadline: ContinuousClock.Instant?) throws(PostgresFailure) {
         while true {

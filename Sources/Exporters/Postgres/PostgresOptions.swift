@@ -47,7 +47,7 @@ package struct PostgresOptions: ComponentOptions {
     private func checkParameters(_ settings: inout Settings) {
         let known = Self.keywords
         for (key, _) in parameters {
-            if ["password", "sslpassword", "passfile"].contains(key) && key != "passfile" {
+            if ["password", "sslpassword"].contains(key) {
                 settings.problem("\(key) would be printed: write it into password or datasource", at: "parameters")
             } else if !known.contains(key) {
                 settings.problem("libpq has no parameter \"\(key)\"", at: "parameters")

@@ -7,9 +7,10 @@ struct PostgresStatements: Sendable {
     let inserts: [String]
 
     init(schema: String, timeout: Duration) {
+        // The server gives up a little earlier than this side, so that the connection survives.
         begin =
             "BEGIN; SET LOCAL search_path = \"\(schema)\"; SET LOCAL statement_timeout = "
-            + "\(timeout == .zero ? 0 : timeout.wholeMilliseconds)"
+            + "\(timeout == .zero ? 0 : max(1, timeout.wholeMilliseconds * 9 / 10))"
         copies = SQLTable.all.map { table in
             "COPY \(Self.staging(table)) (\(Self.names(table))) FROM STDIN (FORMAT binary)"
         }

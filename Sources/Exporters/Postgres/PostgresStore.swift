@@ -204,7 +204,8 @@ struct PostgresStore: ~Copyable {
             for _ in table.columns {
                 let length = encoded.int32(at: at)
                 at += 4
-                values.append(length < 0 ? nil : (encoded.bytes.base + at).assumingMemoryBound(to: CChar.self))
+                values.append(
+                    length < 0 ? nil : UnsafePointer((encoded.bytes.base + at).assumingMemoryBound(to: CChar.self)))
                 lengths.append(max(length, 0))
                 at += Int(max(length, 0))
             }

@@ -49,10 +49,11 @@ struct SQLiteRetention {
                     step.deletedRecords = try Self.deleteOldest(table, before: cutoff, database)
                 }
             }
-            if step.deletedRecords == 0, options.maxBytes > 0, try Self.usedBytes(database) > options.maxBytes,
-                let table = try Self.tableWithOldest(database)
-            {
-                step.deletedRecords = try Self.deleteOldest(table, before: nil, database)
+            let excess = try options.maxBytes > 0 ? Self.usedBytes(database) - options.maxBytes : 0
+            if step.deletedRecords == 0, excess > 0, let table = try Self.tableWithOldest(database) {
+                // A record with its prompts takes about a page; deleting too few at a time only means one more step.
+                let count = min(Self.recordsPerStep, max(1, excess / 4_096))
+                step.deletedRecords = try Self.deleteOldest(table, before: nil, count: count, database)
             }
         }
         step.isMore = step.deletedRecords > 0
@@ -81,13 +82,13 @@ struct SQLiteRetention {
 
     /// Deletes the oldest records of a table, those before a time when one is given. Returns how many.
     private static func deleteOldest(
-        _ name: SQLTableName, before cutoff: Int64?, _ database: Database
+        _ name: SQLTableName, before cutoff: Int64?, count: Int = recordsPerStep, _ database: Database
     ) throws -> Int {
         let table = SQLTable.named(name)
         // A log record may have only the time at which it was observed.
         let time = name == .logs ? "max(time, observed_time)" : table.timeColumn
         let limit = cutoff.map { "WHERE \(table.timeColumn) < \($0) AND \(time) < \($0) " } ?? ""
-        let oldest = "SELECT rowid FROM \(name.rawValue) \(limit)ORDER BY \(table.timeColumn) LIMIT \(recordsPerStep)"
+        let oldest = "SELECT rowid FROM \(name.rawValue) \(limit)ORDER BY \(table.timeColumn) LIMIT \(count)"
         if name == .spans {
             for child in [SQLTableName.spanEvents, .spanLinks, .findings] {
                 try database.execute(

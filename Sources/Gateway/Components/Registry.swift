@@ -58,6 +58,9 @@ package enum Registry {
         .entry(["postgres"], "Stores spans, logs and metrics in PostgreSQL.", PostgresOptions.self) { options in
             ExporterPlan(helper: options.helper) { PostgresExporter(options: options, build: $0) }
         },
+        .entry(["clickhouse"], "Stores spans, logs and metrics in ClickHouse.", ClickHouseOptions.self) { options in
+            ExporterPlan(helper: options.helper) { ClickHouseExporter(options: options, build: $0) }
+        },
         .entry(["sql_file"], "Writes SQL statements or CSV to a rotating file.", SQLFileOptions.self) { options in
             ExporterPlan(helper: options.helper) { SQLFileExporter(options: options, build: $0) }
         },

@@ -139,7 +139,7 @@ import Testing
     }
 
     @Test func `comes back after lost connections, a standby and a lock`() async throws {
-        let exporter = exporter(", timeout: 500ms")
+        let exporter = exporter(", timeout: 1500ms")
         #expect(await exporter.export(traces([span(1)])) == .delivered)
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)' AND pid <> "
         try rows(end + "pg_backend_pid()")
@@ -156,7 +156,7 @@ import Testing
         let database = database
         let holder = Task.detached {
             try server.query(
-                "BEGIN; LOCK TABLE spans IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT", database: database)
+                "BEGIN; LOCK TABLE spans IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT", database: database)
         }
         while try value(
             "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
@@ -201,6 +201,7 @@ import Testing
             try value(
                 "SELECT count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND "
                     + "application_name = 'sluice' AND datname = '\(database)'") == "t")
+        await good.shutdown()
         let other = server.folder.appending(path: "initdb.log").path
         let bad = exporter(", parameters: {host: localhost, sslmode: verify-full, sslrootcert: \(other)}")
         #expect(isRetry(await bad.export(traces([span(2)]))))

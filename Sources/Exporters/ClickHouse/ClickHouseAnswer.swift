@@ -1,0 +1,56 @@
+/// What the server said to a statement.
+enum ClickHouseAnswer: Equatable {
+    case done(String)
+    /// This very data can never be stored.
+    case refused(String)
+    case retry(String, after: Duration?)
+
+    init(_ result: HTTPResult) {
+        switch result {
+        case .failed(let reason): self = .retry(reason, after: nil)
+        case .cancelled: self = .retry("stopped before the answer came", after: nil)
+        case .tooLarge(let status): self = .retry("HTTP \(status) with an answer of more than 4 MiB", after: nil)
+        case .answered(let status, let body, _, let seconds):
+            let text = String(decoding: body.prefix(8_192), as: UTF8.self)
+            // An exception that comes up while the answer is under way stands in it, behind a status of 200.
+            let code = Self.code(in: text)
+            if status == 200 && code == nil {
+                self = .done(text)
+                return
+            }
+            let hint = seconds > 0 ? Duration.seconds(min(seconds, 86_400)) : nil
+            let words = "HTTP \(status): \(Self.shown(text))\(Self.advice(code, status))"
+            self = code.map(Self.refusals.contains) == true ? .refused(words) : .retry(words, after: hint)
+        }
+    }
+
+    /// Codes of ErrorCodes.cpp that speak of the data: cannot parse or read, type mismatch, too large string, incorrect
+    /// data, NULL in a column that has none, violated constraint.
+    private static let refusals: Set<Int> = [6, 26, 27, 33, 53, 72, 117, 131, 349, 469]
+
+    /// The number in `Code: 60. DB::Exception: …`, nil when there is no exception.
+    static func code(in text: String) -> Int? {
+        guard text.hasPrefix("Code: ") || text.contains("DB::Exception") else { return nil }
+        guard let start = text.firstRange(of: "Code: ")?.upperBound else { return nil }
+        return Int(text[start...].prefix { $0.isNumber })
+    }
+
+    /// The exception without what may quote a row.
+    private static func shown(_ text: String) -> String {
+        var line = String(text.prefix { $0 != "\n" })
+        for mark in [": (at row", ": While executing", " (at row", "Row 1:"] {
+            if let cut = line.firstRange(of: mark) { line = String(line[..<cut.lowerBound]) }
+        }
+        return EscapedText.make(line, limit: 200)
+    }
+
+    private static func advice(_ code: Int?, _ status: Int) -> String {
+        switch code {
+        case 60, 16: "; run `sluice sql migrate`, or set create_schema: true"
+        case 81: "; create the database"
+        case 516, 192, 193, 194: "; check username and password"
+        case 252: "; raise sending_queue.batch.min_size, so that inserts are larger"
+        default: status == 401 || status == 403 ? "; check username and password" : ""
+        }
+    }
+}
