@@ -8,6 +8,7 @@ package final class PostgresExporter: Exporter {
     package let maxConcurrency = GroupLane.groupMax
     private let options: PostgresOptions
     private let lane: GroupLane
+    private let retention: RetentionLoop?
     private let shared: SharedStore
 
     private final class SharedStore: Sendable {
@@ -18,18 +19,26 @@ package final class PostgresExporter: Exporter {
         func write(_ batches: [ExportBatch]) -> [ExportOutcome] { storage.withLock { $0.write(batches) } }
     }
 
-    package init(options: PostgresOptions, build: ExporterBuild) {
+    package init(options: PostgresOptions, build: ExporterBuild, effects: WorkerEffects = .system()) {
         self.options = options
         let shared = SharedStore(PostgresStore(options: options))
         self.shared = shared
-        lane = GroupLane(label: "sluice.postgres") { shared.write($0) }
+        let lane = GroupLane(label: "sluice.postgres") { shared.write($0) }
+        self.lane = lane
+        retention =
+            options.maxAge == .zero
+            ? nil
+            : RetentionLoop(interval: options.retentionInterval, effects: effects, build: build) {
+                await lane.run { shared.storage.withLock { $0.retain() } }
+            }
     }
 
-    package func start() async throws {}
+    package func start() async throws { retention?.start() }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
 
     package func shutdown() async {
+        await retention?.stop()
         let shared = shared
         await lane.run { shared.storage.withLock { $0.close() } }
     }

@@ -14,6 +14,9 @@ package struct PostgresOptions: ComponentOptions {
     package var schema: String
     package var createsSchema: Bool
     package var method: InsertMethod
+    /// Zero keeps everything.
+    package var maxAge: Duration
+    package var retentionInterval: Duration
 
     package init(_ settings: inout Settings) {
         helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
@@ -33,6 +36,15 @@ package struct PostgresOptions: ComponentOptions {
             "insert_method", default: .copy,
             "copy: binary COPY into a temporary table, then one insert; insert: a statement per row, for poolers that "
                 + "do not keep temporary tables.")
+        (maxAge, retentionInterval) = settings.group("retention", "What leaves the database by itself.") { retention in
+            let age = retention.duration(
+                "max_age", default: .zero, in: .zero ... .seconds(3_155_760_000),
+                "Older records are deleted; 0 keeps them.")
+            let interval = retention.duration(
+                "interval", default: .seconds(300), in: .milliseconds(10) ... .seconds(86_400),
+                "Time between two looks.")
+            return (age, interval)
+        }
         guard !settings.isDescribing else { return }
         if datasource == nil && parameters.isEmpty && !settings.isPresent("datasource") {
             settings.problem("needs `datasource`, or `parameters` with at least host and dbname")

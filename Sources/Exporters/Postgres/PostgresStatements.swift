@@ -28,6 +28,29 @@ struct PostgresStatements: Sendable {
         }
     }
 
+    /// Records that one step of retention deletes.
+    static let recordsPerStep = 1_000
+
+    /// Deletes some of the oldest records of a table with all that belongs to them, and tells how many.
+    static func delete(_ name: SQLTableName, olderThan age: Duration) -> String {
+        let time = SQLTable.named(name).timeColumn
+        let seen = name == .logs ? "greatest(time, observed_time)" : time
+        let limit = "now() - interval '\(age.components.seconds) seconds'"
+        let old =
+            "SELECT ctid\(name == .spans ? ", trace_id, span_id" : "") FROM \(name.rawValue) WHERE \(time) < \(limit) "
+            + "AND \(seen) < \(limit) ORDER BY \(time) LIMIT \(recordsPerStep) FOR UPDATE SKIP LOCKED"
+        var parts = ["old AS MATERIALIZED (\(old))"]
+        if name == .spans {
+            for child in [SQLTableName.spanEvents, .spanLinks, .findings] {
+                parts.append(
+                    "\(child.rawValue)_gone AS (DELETE FROM \(child.rawValue) AS c USING old "
+                        + "WHERE c.trace_id = old.trace_id AND c.span_id = old.span_id)")
+            }
+        }
+        parts.append("gone AS (DELETE FROM \(name.rawValue) AS t USING old WHERE t.ctid = old.ctid RETURNING 1)")
+        return "WITH \(parts.joined(separator: ", ")) SELECT count(*) FROM gone"
+    }
+
     /// Rows come here first: COPY itself cannot leave out those that are there.
     func createStaging(_ table: SQLTable) -> String {
         let columns = table.columns.map { "\($0.name) \(SQLDialect.postgres.type($0.type))" }

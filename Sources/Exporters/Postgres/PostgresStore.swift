@@ -58,6 +58,32 @@ struct PostgresStore: ~Copyable {
         connection = consume opened
     }
 
+    /// Deletes some records that are too old, of one table.
+    mutating func retain() -> Result<RetentionStep, RetentionFault> {
+        do throws(PostgresFailure) {
+            try connectIfNeeded()
+            guard let taken = connection.take() else { return .success(RetentionStep()) }
+            var step = RetentionStep()
+            do throws(PostgresFailure) {
+                for name in [SQLTableName.spans, .logs, .metricPoints] where step.deletedRecords == 0 {
+                    try taken.execute(statements.begin)
+                    let count = try taken.rows(PostgresStatements.delete(name, olderThan: options.maxAge)).first
+                    try taken.execute("COMMIT")
+                    step.deletedRecords = count.flatMap { Int($0) } ?? 0
+                }
+            } catch {
+                if error.kind != .connection {
+                    try? taken.execute("ROLLBACK")
+                    connection = consume taken
+                }
+                throw error
+            }
+            connection = consume taken
+            step.isMore = step.deletedRecords > 0
+            return .success(step)
+        } catch { return .failure(RetentionFault(message: error.message)) }
+    }
+
     // MARK: A group
 
     /// One batch of a group: its records among those of the group.

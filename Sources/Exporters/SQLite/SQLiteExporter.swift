@@ -13,12 +13,7 @@ package final class SQLiteExporter: Exporter {
     package let path: String
     private let lane: GroupLane
     private let shared = SharedStore()
-    private let retention: SQLiteRetention?
-    private let deleted: Counter
-    private let log: @Sendable (LogLevel, String) -> Void
-    private let effects: WorkerEffects
-    private let wallClock: @Sendable () -> Int64
-    private let retaining = Mutex<Task<Void, Never>?>(nil)
+    private let retention: RetentionLoop?
 
     private final class SharedStore: Sendable {
         let storage = Mutex<SQLiteStore?>(nil)
@@ -36,21 +31,24 @@ package final class SQLiteExporter: Exporter {
         wallClock: @escaping @Sendable () -> Int64 = FileEffects.system.wallClock
     ) {
         self.options = options
-        self.effects = effects
-        self.wallClock = wallClock
-        let id = build.id
-        let write = build.log
-        log = { write($0, "exporter \(id): \($1)") }
-        let limits = options.retention
-        retention = limits.maxAge > .zero || limits.maxBytes > 0 ? SQLiteRetention(options: limits) : nil
-        deleted = build.metrics.counter(
-            "sluice_sqlite_expired_records_total", "Records that retention deleted.", [("exporter", id)])
         path =
             options.path.hasPrefix("/") || options.path.hasPrefix(":")
             ? options.path : build.dataDirectory + "/" + options.path
         let shared = shared
-        lane = GroupLane(label: "sluice.sqlite") { batches in
-            shared.write(batches)
+        let lane = GroupLane(label: "sluice.sqlite") { shared.write($0) }
+        self.lane = lane
+        let limits = options.retention
+        guard limits.maxAge > .zero || limits.maxBytes > 0 else {
+            retention = nil
+            return
+        }
+        let retained = SQLiteRetention(options: limits)
+        retention = RetentionLoop(interval: limits.interval, effects: effects, build: build) {
+            await lane.run {
+                shared.storage.withLock { store in
+                    store?.retain(retained, now: wallClock() * 1_000_000) ?? .success(RetentionStep())
+                }
+            }
         }
     }
 
@@ -65,38 +63,13 @@ package final class SQLiteExporter: Exporter {
             }
         }
         if let failure { throw failure }
-        if retention != nil { retaining.withLock { $0 = Task { [weak self] in await self?.retain() } } }
-    }
-
-    /// Deletes step by step until the database is within its limits, then waits.
-    private func retain() async {
-        guard let retention else { return }
-        let (shared, wallClock) = (shared, wallClock)
-        while !Task.isCancelled {
-            let result = await lane.run { () -> Result<SQLiteRetention.Step, SQLiteFault> in
-                shared.storage.withLock { store in
-                    store?.retain(retention, now: wallClock() * 1_000_000) ?? .success(SQLiteRetention.Step())
-                }
-            }
-            switch result {
-            case .success(let step):
-                deleted.add(step.deletedRecords)
-                if step.isMore { continue }
-            case .failure(let fault): log(.warn, "retention: \(fault.message)")
-            }
-            do { try await effects.sleep(retention.options.interval) } catch { return }
-        }
+        retention?.start()
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
 
     package func shutdown() async {
-        let task = retaining.withLock { task in
-            defer { task = nil }
-            return task
-        }
-        task?.cancel()
-        await task?.value
+        await retention?.stop()
         let shared = shared
         await lane.run {
             shared.storage.withLock { store in

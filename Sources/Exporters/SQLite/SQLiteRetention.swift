@@ -32,15 +32,9 @@ struct SQLiteRetention {
 
     let options: SQLiteRetentionOptions
 
-    /// What a step did.
-    struct Step: Equatable {
-        var deletedRecords = 0
-        var isMore = false
-    }
-
     /// One step, in a transaction of its own. `now` is in Unix nanoseconds.
-    func step(_ queue: DatabaseQueue, now: Int64) throws -> Step {
-        var step = Step()
+    func step(_ queue: DatabaseQueue, now: Int64) throws -> RetentionStep {
+        var step = RetentionStep()
         try queue.write { database in
             if options.maxAge > .zero {
                 let (seconds, _) = options.maxAge.components

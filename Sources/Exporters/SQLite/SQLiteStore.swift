@@ -3,11 +3,6 @@ import Glibc
 import OTLP
 import Pipeline
 
-/// What SQLite said.
-struct SQLiteFault: Error {
-    var message: String
-}
-
 /// The open database: one writer, one transaction per group of batches.
 ///
 /// Write-ahead log with `synchronous = FULL`: a commit returns when it is on disk, because a delivered batch leaves the
@@ -109,10 +104,10 @@ struct SQLiteStore: ~Copyable {
     }
 
     /// One step of deleting what is too old or too much. `now` is in Unix nanoseconds.
-    func retain(_ retention: SQLiteRetention, now: Int64) -> Result<SQLiteRetention.Step, SQLiteFault> {
+    func retain(_ retention: SQLiteRetention, now: Int64) -> Result<RetentionStep, RetentionFault> {
         do {
             return .success(try retention.step(queue, now: now))
-        } catch { return .failure(SQLiteFault(message: Self.words(error))) }
+        } catch { return .failure(RetentionFault(message: Self.words(error))) }
     }
 
     /// Moves the write-ahead log into the database and closes it.

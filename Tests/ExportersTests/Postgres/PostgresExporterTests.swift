@@ -207,6 +207,29 @@ import Testing
         #expect(isRetry(await bad.export(traces([span(2)]))))
     }
 
+    @Test func `deletes what is too old, with all that belongs to it`() async throws {
+        let exporter = exporter(", retention: {max_age: 1h, interval: 20ms}")
+        var fresh = span(9)
+        fresh.start = UInt64(time(nil)) * 1_000_000_000
+        fresh.end = fresh.start
+        fresh.events = [("e", [])]
+        #expect(await exporter.export(traces([tool, fresh] + (20...90).map { span($0) })) == .delivered)
+        let logs = ExportBatch(signal: .logs, itemCount: 1, bytes: TestRequest.logs(["old"]))
+        #expect(await exporter.export(logs) == .delivered)
+        try await exporter.start()
+        for _ in 0..<200 where try value("SELECT count(*) FROM spans") != "1" {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        for _ in 0..<200 where try value("SELECT count(*) FROM logs") != "0" {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let left = try ["spans", "span_events", "span_links", "findings", "logs"].map {
+            try value("SELECT count(*) FROM \($0)")
+        }
+        #expect(left == ["1", "1", "0", "0", "0"])
+        await exporter.shutdown()
+    }
+
     @Test func `tells two gateways apart from one another without a deadlock`() async throws {
         // Both create the schema at once and write the same spans in opposite orders.
         let spans = (1...200).map { span(UInt8($0)) }
