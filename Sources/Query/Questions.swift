@@ -25,23 +25,25 @@ package struct Questions: Sendable {
         max(s.service_name) AS service, max(s.user_id) AS user
         """
 
-    /// Sessions (conversations), those with the latest activity first.
+    /// Sessions (conversations), those with the latest activity first. A session is all spans of its traces: many
+    /// instrumentations name the conversation on one span only.
     package func sessions() throws(QueryFailure) -> QueryResult {
         try groups(
-            by: "conversation_id",
+            name: "SELECT max(conversation_id) FROM spans WHERE trace_id = ?",
             select: """
-                SELECT s.conversation_id AS session, min(s.start_time) AS start_time,
+                SELECT ?1 AS session, min(s.start_time) AS start_time,
                     (max(s.end_time) - min(s.start_time)) / 1e6 AS duration_ms,
                     count(DISTINCT s.trace_id) AS traces, \(Self.totals),
-                    (SELECT count(*) FROM findings AS f WHERE f.conversation_id = s.conversation_id) AS findings
-                FROM spans AS s WHERE s.conversation_id = ? GROUP BY s.conversation_id
+                    (SELECT count(*) FROM findings AS f WHERE f.conversation_id = ?1) AS findings
+                FROM spans AS s
+                WHERE s.trace_id IN (SELECT c.trace_id FROM spans AS c WHERE c.conversation_id = ?1)
                 """)
     }
 
     /// Traces, the latest first.
     package func traces() throws(QueryFailure) -> QueryResult {
         try groups(
-            by: "trace_id",
+            name: nil,
             select: """
                 SELECT s.trace_id AS trace, min(s.start_time) AS start_time,
                     (max(s.end_time) - min(s.start_time)) / 1e6 AS duration_ms,
@@ -52,21 +54,26 @@ package struct Questions: Sendable {
                 """)
     }
 
-    /// Finds the newest groups, then sums up each.
-    private func groups(by column: String, select: String) throws(QueryFailure) -> QueryResult {
+    /// Finds the newest groups of traces, then sums up each. `name` is the query for the group of a trace, nil when the
+    /// trace is the group.
+    private func groups(name: String?, select: String) throws(QueryFailure) -> QueryResult {
         try database.read { database in
             let condition = filter.spanCondition
-            let order = "s.\(column) IS NOT NULL" + condition.suffix
             let walk = try database.makeStatement(
-                sql: "SELECT s.\(column) FROM spans AS s WHERE s.start_time >= ? AND \(order) "
+                sql: "SELECT s.trace_id FROM spans AS s WHERE s.start_time >= ?\(condition.suffix) "
                     + "ORDER BY s.start_time DESC")
             let arguments: [any DatabaseValueConvertible] = [filter.since ?? Int64.min] + condition.arguments
             let cursor = try String.fetchCursor(walk, arguments: StatementArguments(arguments))
+            let naming = try name.map { try database.makeStatement(sql: $0) }
+            var traces: Set<String> = []
             var seen: Set<String> = []
             var found: [String] = []
             var isCut = false
-            while let id = try cursor.next() {
-                guard seen.insert(id).inserted else { continue }
+            while let trace = try cursor.next() {
+                guard traces.insert(trace).inserted else { continue }
+                var id: String? = trace
+                if let naming { id = try String.fetchOne(naming, arguments: [trace]) }
+                guard let id, seen.insert(id).inserted else { continue }
                 if filter.limit > 0 && found.count == filter.limit {
                     isCut = true
                     break
@@ -75,6 +82,7 @@ package struct Questions: Sendable {
             }
             let statement = try database.makeStatement(sql: select)
             var result = try QueryResult.fetch(statement, arguments: [found.first ?? ""], limit: 0)
+            if found.isEmpty { result.rows = [] }
             for id in found.dropFirst() {
                 result.rows += try QueryResult.fetch(statement, arguments: [id], limit: 0).rows
             }

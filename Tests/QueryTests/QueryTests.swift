@@ -79,7 +79,7 @@ extension String {
     @Test func `lists sessions and traces by their latest activity, up to the limit`() throws {
         let database = try TestDatabase { database in
             try database.span("a1", "01", at: 100, ["conversation_id": "old", "user_id": "u1"])
-            try database.span("a1", "02", parent: "01", at: 900, ["conversation_id": "old"])
+            try database.span("a1", "02", parent: "01", at: 900)
             try database.span("b1", "03", at: 500, ["conversation_id": "new", "status_code": "error"])
             try database.span("c1", "04", at: 700)
         }

@@ -125,7 +125,7 @@ import Testing
         #expect(trace["input_tokens"] == 100)
         #expect(trace["cost_usd"] == 0.25)
         #expect(trace["duration_ms"] == 1_500.0)
-        #expect(try value("SELECT spans FROM sessions WHERE conversation_id = 'c1'") == 2)
+        #expect(try value("SELECT spans FROM sessions WHERE conversation_id = 'c1'") == 3, "the root belongs to it too")
         #expect(try value("SELECT tool_name FROM failed_tool_calls") == "search")
         #expect(try value("SELECT request_model FROM llm_calls") == "m")
     }

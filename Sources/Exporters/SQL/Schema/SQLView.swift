@@ -37,13 +37,17 @@ struct SQLView: Sendable {
         """
     }
 
+    /// Many instrumentations name the conversation on one span of a trace only, so a session is all of its traces.
     static let sessions = SQLView(name: "sessions") { dialect in
         """
         SELECT
-            s.conversation_id AS conversation_id,
+            c.conversation_id AS conversation_id,
             count(DISTINCT s.trace_id) AS traces,
         \(totals(dialect))
-        \(dialect.from(.spans, as: "s")) WHERE s.conversation_id IS NOT NULL GROUP BY s.conversation_id
+        \(dialect.from(.spans, as: "s")) JOIN (
+            SELECT t.trace_id AS trace_id, max(t.conversation_id) AS conversation_id
+            \(dialect.from(.spans, as: "t")) WHERE t.conversation_id IS NOT NULL GROUP BY t.trace_id
+        ) AS c ON c.trace_id = s.trace_id GROUP BY c.conversation_id
         """
     }
 
