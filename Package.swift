@@ -67,11 +67,20 @@ let package = Package(
         .target(name: "CGenAITables"),
         .target(
             name: "GenAI", dependencies: ["Telemetry", "CSupport", "CGenAITables", "Yams"], swiftSettings: house),
+        // Regular expressions of the configuration.
+        .target(name: "Patterns", dependencies: ["Telemetry", "CPCRE2"], swiftSettings: house),
+        // The Collector's language for conditions and statements.
+        .target(
+            name: "OTTL",
+            dependencies: [
+                "Patterns", "Telemetry", "OTLP", "Configuration", .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: house),
         .target(name: "Journal", dependencies: ["Pipeline", "Telemetry", "CSupport"], swiftSettings: house),
         .target(
             name: "Processors",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CPCRE2",
+                "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: house),
@@ -140,6 +149,8 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house),
+        .testTarget(
+            name: "OTTLTests", dependencies: ["OTTL", "Telemetry", "OTLP"], swiftSettings: house),
         .testTarget(
             name: "ProcessorsTests",
             dependencies: ["Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),

@@ -32,6 +32,34 @@ extension RecordBatch {
         liveCount -= 1
     }
 
+    @inlinable
+    public mutating func removeEvent(_ index: Int) {
+        guard !events[index].edits.contains(.removed) else { return }
+        events[index].edits.insert(.removed)
+        markSpan(Int(events[index].span), .events)
+    }
+
+    /// Gives a span one more link, without attributes. Its run of links moves to the end of the column when it is not
+    /// there yet.
+    @inlinable
+    public mutating func addLink(traceID: TextRef, spanID: TextRef, toSpan index: Int) {
+        var run = spans[index].links
+        if Int(run.start) + Int(run.count) != links.count {
+            let moved = links.count
+            links.appendCopy(of: run.range)
+            run.start = UInt32(truncatingIfNeeded: moved)
+            for link in run.range { sets[links[link].set.index].owner = UInt32(truncatingIfNeeded: link) }
+        }
+        var link = LinkRecord(raw: .empty, set: SetIndex(sets.count), span: index)
+        sets.append(AttributeSet(owner: links.count, kind: .link))
+        link.traceID = traceID
+        link.spanID = spanID
+        links.append(link)
+        run.count += 1
+        spans[index].links = run
+        markSpan(index, .links)
+    }
+
     // MARK: Fields that processors may change
 
     @inlinable
@@ -63,6 +91,49 @@ extension RecordBatch {
     public mutating func setBody(_ value: AttributeValue, ofLog index: Int) {
         (logs[index].bodyKind, logs[index].bodyPayload) = AttributeRecord.encode(value)
         markLog(index, .body)
+    }
+
+    /// Changes scalar fields of a span in place. Status goes by `setStatusMessage` and `setStatusCode`.
+    @inlinable
+    public mutating func changeSpan(_ index: Int, _ change: (inout SpanRecord) -> Void) {
+        change(&spans[index])
+        markSpan(index, .fields)
+    }
+
+    @inlinable
+    public mutating func setStatusCode(_ code: Int32, ofSpan index: Int) {
+        spans[index].statusCode = code
+        markSpan(index, .status)
+    }
+
+    @inlinable
+    public mutating func setTime(_ time: UInt64, ofEvent index: Int) {
+        events[index].time = time
+        events[index].edits.insert(.fields)
+        markSpan(Int(events[index].span), .events)
+    }
+
+    /// Changes scalar fields of a log record in place; the body goes by `setBody`.
+    @inlinable
+    public mutating func changeLog(_ index: Int, _ change: (inout LogRecord) -> Void) {
+        change(&logs[index])
+        markLog(index, .fields)
+    }
+
+    /// Changes name, description or unit of a metric in place.
+    @inlinable
+    public mutating func changeMetric(_ index: Int, _ change: (inout MetricRecord) -> Void) {
+        change(&metrics[index])
+        markMetric(index, .fields)
+    }
+
+    /// Changes name or version of an instrumentation scope in place.
+    @inlinable
+    public mutating func changeScope(_ index: Int, _ change: (inout ScopeRecord) -> Void) {
+        change(&scopes[index])
+        scopes[index].edits.insert(.fields)
+        markEdited()
+        resources[Int(scopes[index].resource)].edits.insert(.children)
     }
 
     // MARK: Walking

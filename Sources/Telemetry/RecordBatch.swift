@@ -85,6 +85,28 @@ public struct RecordBatch: ~Copyable {
         return TextRef(offset: TextRef.editRegion | UInt32(start), length: UInt32(edits.count - start))
     }
 
+    /// A reference to bytes wherever they lie: no copy when they are part of this batch, else one in the side buffer.
+    @inlinable
+    public mutating func reference(to text: Text) -> TextRef {
+        if text.count == 0 { return .empty }
+        if let place = place(of: text, in: input, region: 0) { return place }
+        if let place = place(of: text, in: edits.text, region: TextRef.editRegion) { return place }
+        return addText(text)
+    }
+
+    /// Whether bytes lie in the side buffer, which may move with the next edit.
+    @inlinable
+    public func isInEdits(_ text: Text) -> Bool {
+        text.count > 0 && place(of: text, in: edits.text, region: TextRef.editRegion) != nil
+    }
+
+    @inlinable
+    func place(of text: Text, in whole: Text, region: UInt32) -> TextRef? {
+        let distance = text.start - whole.start
+        guard distance >= 0, distance &+ text.count <= whole.count else { return nil }
+        return TextRef(offset: region | UInt32(distance), length: UInt32(text.count))
+    }
+
     /// Runs `build` on the side buffer and returns what it appended. `build` must only append, and must not read
     /// references of this batch that lie in the side buffer.
     @inlinable

@@ -12,7 +12,10 @@ struct BannedCall {
     }
 
     /// Modules that work on each span: without Foundation, which is slow there and large in the binary.
-    private static let dataPath = ["Sources/Telemetry/", "Sources/OTLP/", "Sources/Pipeline/", "Sources/Journal/"]
+    private static let dataPath = [
+        "Sources/Telemetry/", "Sources/OTLP/", "Sources/Patterns/", "Sources/OTTL/", "Sources/Pipeline/",
+        "Sources/Journal/",
+    ]
 
     /// Files that give the rest its effects.
     static let effects = ["Sources/Exporters/Helper/WorkerEffects.swift"]
@@ -52,9 +55,12 @@ enum ImportTable {
         "Configuration": ["Yams", "FoundationEssentials"],
         "Pipeline": ["Telemetry", "OTLP", "Configuration"],
         "GenAI": ["Telemetry", "CSupport", "CGenAITables", "Yams", "FoundationEssentials"],
+        "Patterns": ["Telemetry", "CPCRE2"],
+        "OTTL": ["Patterns", "Telemetry", "OTLP", "Configuration", "Crypto"],
         "Journal": ["Pipeline", "Telemetry", "CSupport"],
         "Processors": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CPCRE2", "Crypto", "FoundationEssentials",
+            "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "Crypto",
+            "FoundationEssentials",
         ],
         "Receivers": [
             "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4", "CSupport",

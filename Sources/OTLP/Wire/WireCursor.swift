@@ -1,4 +1,4 @@
-import Telemetry
+package import Telemetry
 
 /// Why bytes are not a valid OTLP request. The text is for the sender.
 package struct DecodeFailure: Error, Equatable, Sendable {
@@ -41,27 +41,27 @@ package struct DecodeFailure: Error, Equatable, Sendable {
 }
 
 /// Reads protobuf wire format inside `bytes[at..<end]`. Every read is checked against `end`.
-struct WireCursor {
-    let bytes: Text
-    var at: Int
-    let end: Int
+package struct WireCursor {
+    package let bytes: Text
+    package var at: Int
+    package let end: Int
 
     @inline(__always)
-    init(_ bytes: Text, _ range: Range<Int>) {
+    package init(_ bytes: Text, _ range: Range<Int>) {
         self.bytes = bytes
         at = range.lowerBound
         end = min(range.upperBound, bytes.count)
     }
 
     @inline(__always)
-    init(_ bytes: Text) { self.init(bytes, 0..<bytes.count) }
+    package init(_ bytes: Text) { self.init(bytes, 0..<bytes.count) }
 
-    var isAtEnd: Bool {
+    package var isAtEnd: Bool {
         @inline(__always) get { at >= end }
     }
 
     @inline(__always)
-    mutating func varint() throws(DecodeFailure) -> UInt64 {
+    package mutating func varint() throws(DecodeFailure) -> UInt64 {
         guard at < end else { throw DecodeFailure(.truncated, at: at) }
         let byte = bytes.start.load(fromByteOffset: at, as: UInt8.self)
         if byte < 0x80 {
@@ -89,7 +89,7 @@ struct WireCursor {
 
     /// The next tag: field number and wire type as one number. Field 0 and numbers above 2^29-1 are refused.
     @inline(__always)
-    mutating func tag() throws(DecodeFailure) -> UInt32 {
+    package mutating func tag() throws(DecodeFailure) -> UInt32 {
         let start = at
         let value = try varint()
         guard value >= 8, value <= 0xFFFF_FFFF else { throw DecodeFailure(.malformedTag, at: start) }
@@ -98,7 +98,7 @@ struct WireCursor {
 
     /// The content range of a length-delimited field.
     @inline(__always)
-    mutating func length() throws(DecodeFailure) -> Range<Int> {
+    package mutating func length() throws(DecodeFailure) -> Range<Int> {
         let start = at
         let count = try varint()
         guard count <= UInt64(end &- at) else { throw DecodeFailure(.truncated, at: start) }
@@ -108,7 +108,7 @@ struct WireCursor {
     }
 
     @inline(__always)
-    mutating func fixed64() throws(DecodeFailure) -> UInt64 {
+    package mutating func fixed64() throws(DecodeFailure) -> UInt64 {
         guard end &- at >= 8 else { throw DecodeFailure(.truncated, at: at) }
         let value = bytes.start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
         at &+= 8
@@ -116,7 +116,7 @@ struct WireCursor {
     }
 
     @inline(__always)
-    mutating func fixed32() throws(DecodeFailure) -> UInt32 {
+    package mutating func fixed32() throws(DecodeFailure) -> UInt32 {
         guard end &- at >= 4 else { throw DecodeFailure(.truncated, at: at) }
         let value = bytes.start.loadUnaligned(fromByteOffset: at, as: UInt32.self)
         at &+= 4
@@ -124,7 +124,7 @@ struct WireCursor {
     }
 
     /// Steps over the field whose tag was just read. Groups are walked without recursion, to a depth of 64.
-    mutating func skip(_ tag: UInt32) throws(DecodeFailure) {
+    package mutating func skip(_ tag: UInt32) throws(DecodeFailure) {
         var depth = 0
         var open = tag
         while true {
@@ -149,25 +149,25 @@ struct WireCursor {
 
     /// The bytes of a range as a reference into the request.
     @inline(__always)
-    static func reference(_ range: Range<Int>) -> TextRef {
+    package static func reference(_ range: Range<Int>) -> TextRef {
         TextRef(
             offset: UInt32(truncatingIfNeeded: range.lowerBound), length: UInt32(truncatingIfNeeded: range.count))
     }
 }
 
 /// One field of a message that was validated before: the writer's view.
-struct WireField {
-    var tag: UInt32
+package struct WireField {
+    package var tag: UInt32
     /// From the tag's first byte to behind the value.
-    var whole: Range<Int>
+    package var whole: Range<Int>
     /// Content of a length-delimited field, else empty.
-    var content: Range<Int>
+    package var content: Range<Int>
 }
 
 extension WireCursor {
     /// The next field, or nil at the end and on bytes that are no field.
     @inline(__always)
-    mutating func nextField() -> WireField? {
+    package mutating func nextField() -> WireField? {
         guard at < end else { return nil }
         let start = at
         guard let tag = try? self.tag() else { return nil }

@@ -1,7 +1,7 @@
-import Telemetry
+package import Telemetry
 
 /// Place of an open message in the output: where its length goes and how many bytes were kept for it.
-struct OpenMessage {
+package struct OpenMessage {
     var start: Int
     var width: Int
 }
@@ -10,7 +10,7 @@ struct OpenMessage {
 /// a guess (usually the length of the received message), and content moves only when the guess was wrong.
 extension ByteColumn {
     @inline(__always)
-    mutating func appendVarint(_ value: UInt64) {
+    package mutating func appendVarint(_ value: UInt64) {
         if value < 0x80 { return append(UInt8(truncatingIfNeeded: value)) }
         appendLongVarint(value)
     }
@@ -26,7 +26,7 @@ extension ByteColumn {
     }
 
     @inline(__always)
-    mutating func beginMessage(tag: UInt32, guess: Int) -> OpenMessage {
+    package mutating func beginMessage(tag: UInt32, guess: Int) -> OpenMessage {
         appendVarint(UInt64(tag))
         let width = WireSize.varint(UInt64(max(guess, 0)))
         reserve(width)
@@ -36,7 +36,7 @@ extension ByteColumn {
     }
 
     @inline(__always)
-    mutating func endMessage(_ open: OpenMessage) {
+    package mutating func endMessage(_ open: OpenMessage) {
         let contentStart = open.start &+ open.width
         let length = count &- contentStart
         let width = WireSize.varint(UInt64(length))
@@ -56,9 +56,23 @@ extension ByteColumn {
         truncate(to: open.start - WireSize.varint(UInt64(tag)))
     }
 
+    /// A varint field; nothing for zero, the default.
+    package mutating func appendScalar(tag: UInt32, _ value: UInt64) {
+        guard value != 0 else { return }
+        appendVarint(UInt64(tag))
+        appendVarint(value)
+    }
+
+    /// A fixed64 field; nothing for zero, the default.
+    package mutating func appendFixed(tag: UInt32, _ value: UInt64) {
+        guard value != 0 else { return }
+        appendVarint(UInt64(tag))
+        append(littleEndian: value)
+    }
+
     /// A length-delimited field.
     @inline(__always)
-    mutating func appendField(tag: UInt32, _ content: Text) {
+    package mutating func appendField(tag: UInt32, _ content: Text) {
         appendVarint(UInt64(tag))
         appendVarint(UInt64(content.count))
         append(content)

@@ -17,6 +17,8 @@ extension OTLPWriter {
             case 0x6A where span.edits.contains(.links):
                 writeLink(batch, batch.links[nextLink], field, &output)
                 nextLink += 1
+            case 0x0A, 0x12, 0x22, 0x30, 0x39, 0x41:
+                if !span.edits.contains(.fields) { output.append(body[field.whole]) }
             case 0x2A where span.edits.contains(.name):
                 if due.remove(.name) != nil { output.appendField(tag: 0x2A, batch.text(span.name)) }
             case 0x1A where span.edits.contains(.traceState):
@@ -33,10 +35,38 @@ extension OTLPWriter {
             output.appendField(tag: 0x1A, batch.text(span.traceState))
         }
         if due.contains(.status) { writeStatus(batch, span, &output) }
+        if due.contains(.fields) { writeFields(batch, span, &output) }
+        if due.contains(.links) { writeNewLinks(batch, span, from: nextLink, &output) }
         output.endMessage(open)
     }
 
-    /// One Status from all occurrences, with the span's message in place of theirs.
+    /// Ids, kind and times.
+    private func writeFields(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ output: inout ByteColumn) {
+        output.appendField(tag: 0x0A, batch.text(span.traceID))
+        output.appendField(tag: 0x12, batch.text(span.spanID))
+        if !span.parentID.isEmpty { output.appendField(tag: 0x22, batch.text(span.parentID)) }
+        output.appendScalar(tag: 0x30, UInt64(bitPattern: Int64(span.kind)))
+        output.appendFixed(tag: 0x39, span.start)
+        output.appendFixed(tag: 0x41, span.end)
+    }
+
+    /// Links that Sluice made; they have no received bytes.
+    private func writeNewLinks(
+        _ batch: borrowing RecordBatch, _ span: SpanRecord, from first: Int, _ output: inout ByteColumn
+    ) {
+        for index in first..<max(first, span.links.range.upperBound) {
+            let link = batch.links[index]
+            if link.edits.contains(.removed) || !link.raw.isEmpty { continue }
+            let open = output.beginMessage(tag: 0x6A, guess: 32)
+            output.appendField(tag: 0x0A, batch.text(link.traceID))
+            output.appendField(tag: 0x12, batch.text(link.spanID))
+            if !link.traceState.isEmpty { output.appendField(tag: 0x1A, batch.text(link.traceState)) }
+            writeAttributes(batch, link.set, tag: 0x22, &output)
+            output.endMessage(open)
+        }
+    }
+
+    /// One Status from all occurrences, with the span's message and code in place of theirs.
     private func writeStatus(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ output: inout ByteColumn) {
         let open = output.beginMessage(tag: 0x7A, guess: Int(span.statusMessage.length) + 4)
         var outer = WireCursor(body, range(span.raw))
@@ -44,10 +74,11 @@ extension OTLPWriter {
             guard occurrence.tag == 0x7A else { continue }
             var inner = WireCursor(body, occurrence.content)
             while let field = inner.nextField() {
-                if field.tag != 0x12 { output.append(body[field.whole]) }
+                if field.tag != 0x12 && field.tag != 0x18 { output.append(body[field.whole]) }
             }
         }
         if !span.statusMessage.isEmpty { output.appendField(tag: 0x12, batch.text(span.statusMessage)) }
+        output.appendScalar(tag: 0x18, UInt64(bitPattern: Int64(span.statusCode)))
         output.endMessage(open)
     }
 
@@ -68,9 +99,11 @@ extension OTLPWriter {
                 if due.remove(.attributes) != nil { writeAttributes(batch, event.set, tag: 0x1A, &output) }
             case 0x12 where event.edits.contains(.name):
                 if due.remove(.name) != nil { output.appendField(tag: 0x12, batch.text(event.name)) }
+            case 0x09 where event.edits.contains(.fields): continue
             default: output.append(body[part.whole])
             }
         }
+        if due.contains(.fields) { output.appendFixed(tag: 0x09, event.time) }
         if due.contains(.attributes) { writeAttributes(batch, event.set, tag: 0x1A, &output) }
         if due.contains(.name) { output.appendField(tag: 0x12, batch.text(event.name)) }
         output.endMessage(open)
@@ -97,12 +130,30 @@ extension OTLPWriter {
                 if due.remove(.attributes) != nil { writeAttributes(batch, log.set, tag: 0x32, &output) }
             case 0x2A where log.edits.contains(.body):
                 if due.remove(.body) != nil { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
+            case 0x09, 0x10, 0x1A, 0x45, 0x4A, 0x52, 0x59, 0x62:
+                if !log.edits.contains(.fields) { output.append(body[field.whole]) }
             default: output.append(body[field.whole])
             }
         }
         if due.contains(.attributes) { writeAttributes(batch, log.set, tag: 0x32, &output) }
         if due.contains(.body) { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
+        if due.contains(.fields) { writeFields(batch, log, &output) }
         output.endMessage(open)
+    }
+
+    /// Times, severity, flags, ids and event name.
+    private func writeFields(_ batch: borrowing RecordBatch, _ log: LogRecord, _ output: inout ByteColumn) {
+        output.appendFixed(tag: 0x09, log.time)
+        output.appendScalar(tag: 0x10, UInt64(bitPattern: Int64(log.severityNumber)))
+        if !log.severityText.isEmpty { output.appendField(tag: 0x1A, batch.text(log.severityText)) }
+        if log.flags != 0 {
+            output.appendVarint(0x45)
+            output.append(littleEndian: log.flags)
+        }
+        if !log.traceID.isEmpty { output.appendField(tag: 0x4A, batch.text(log.traceID)) }
+        if !log.spanID.isEmpty { output.appendField(tag: 0x52, batch.text(log.spanID)) }
+        output.appendFixed(tag: 0x59, log.observedTime)
+        if !log.eventName.isEmpty { output.appendField(tag: 0x62, batch.text(log.eventName)) }
     }
 
     func writeMetric(_ batch: borrowing RecordBatch, _ metric: MetricRecord, _ output: inout ByteColumn) {
@@ -115,11 +166,18 @@ extension OTLPWriter {
                 if due.remove(.attributes) != nil { writeAttributes(batch, metric.set, tag: 0x62, &output) }
             } else if MetricShape.kind(ofTag: field.tag) != nil && metric.edits.contains(.points) {
                 writeData(batch, metric, field, &nextPoint, &output)
+            } else if metric.edits.contains(.fields), field.tag == 0x0A || field.tag == 0x12 || field.tag == 0x1A {
+                continue
             } else {
                 output.append(body[field.whole])
             }
         }
         if due.contains(.attributes) { writeAttributes(batch, metric.set, tag: 0x62, &output) }
+        if due.contains(.fields) {
+            output.appendField(tag: 0x0A, batch.text(metric.name))
+            if !metric.details.isEmpty { output.appendField(tag: 0x12, batch.text(metric.details)) }
+            if !metric.unit.isEmpty { output.appendField(tag: 0x1A, batch.text(metric.unit)) }
+        }
         output.endMessage(open)
     }
 

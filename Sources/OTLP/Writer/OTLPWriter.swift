@@ -119,23 +119,22 @@ package struct OTLPWriter {
         _ batch: borrowing RecordBatch, _ record: ScopeRecord, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x12, guess: Int(record.raw.length))
-        var scopeIsDue = record.edits.contains(.attributes)
+        let rewritesScope = !record.edits.isDisjoint(with: [.attributes, .fields])
+        var scopeIsDue = rewritesScope
         var next = Int(record.items.start)
         var cursor = WireCursor(body, range(record.raw))
         while let field = cursor.nextField() {
             switch field.tag {
-            case 0x0A where record.edits.contains(.attributes):
-                if scopeIsDue {
-                    writeMerged(batch, container: record.raw, set: record.set, attributes: 0x1A, &output)
-                    scopeIsDue = false
-                }
+            case 0x0A where rewritesScope:
+                if scopeIsDue { writeScope(batch, record, &output) }
+                scopeIsDue = false
             case 0x12:
                 writeItem(batch, next, field, &output)
                 next += 1
             default: output.append(body[field.whole])
             }
         }
-        if scopeIsDue { writeMerged(batch, container: record.raw, set: record.set, attributes: 0x1A, &output) }
+        if scopeIsDue { writeScope(batch, record, &output) }
         output.endMessage(open)
     }
 
@@ -151,11 +150,18 @@ package struct OTLPWriter {
         }
     }
 
-    /// Writes the Resource or InstrumentationScope (field 1 of its container) with the set's attributes. All
-    /// occurrences in the container are merged into one.
+    private func writeScope(_ batch: borrowing RecordBatch, _ record: ScopeRecord, _ output: inout ByteColumn) {
+        let hasNewName = record.edits.contains(.fields)
+        writeMerged(
+            batch, container: record.raw, set: record.set, attributes: 0x1A,
+            names: hasNewName ? (record.name, record.version) : nil, &output)
+    }
+
+    /// Writes the Resource or InstrumentationScope (field 1 of its container) with the set's attributes, and a scope's
+    /// name and version when they are new. All occurrences in the container are merged into one.
     private func writeMerged(
         _ batch: borrowing RecordBatch, container: TextRef, set: SetIndex, attributes: UInt32,
-        _ output: inout ByteColumn
+        names: (name: TextRef, version: TextRef)? = nil, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x0A, guess: 300)
         var outer = WireCursor(body, range(container))
@@ -163,8 +169,14 @@ package struct OTLPWriter {
             guard occurrence.tag == 0x0A else { continue }
             var inner = WireCursor(body, occurrence.content)
             while let field = inner.nextField() {
-                if field.tag != attributes { output.append(body[field.whole]) }
+                if field.tag == attributes { continue }
+                if names != nil, field.tag == 0x0A || field.tag == 0x12 { continue }
+                output.append(body[field.whole])
             }
+        }
+        if let names {
+            if !names.name.isEmpty { output.appendField(tag: 0x0A, batch.text(names.name)) }
+            if !names.version.isEmpty { output.appendField(tag: 0x12, batch.text(names.version)) }
         }
         writeAttributes(batch, set, tag: attributes, &output)
         output.endMessage(open)

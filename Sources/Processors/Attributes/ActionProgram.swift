@@ -1,4 +1,5 @@
 import Crypto
+import Patterns
 import Pipeline
 import Telemetry
 

@@ -1,4 +1,5 @@
 package import Configuration
+package import Patterns
 
 /// What one action of `attributes` or `resource` does.
 package enum ActionKind: String, CaseIterable, Sendable {

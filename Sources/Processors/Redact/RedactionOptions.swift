@@ -1,4 +1,5 @@
 package import Configuration
+package import Patterns
 
 /// How much the processor writes about its own work into the attributes it changed.
 package enum RedactionSummary: String, CaseIterable, Sendable {

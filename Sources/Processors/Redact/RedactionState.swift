@@ -1,4 +1,5 @@
 import Synchronization
+import Patterns
 import Telemetry
 
 /// Working memory of one redaction run; kept between runs so that clean requests allocate nothing.

@@ -1,3 +1,4 @@
+import Patterns
 import Telemetry
 
 /// Finds what must be masked in one text, and writes the text anew.

@@ -1,6 +1,4 @@
-package import Telemetry
-
-/// Bump memory whose addresses stay put until `reset`: decoded strings and values made while one span is normalized.
+/// Bump memory whose addresses stay put until `reset`: decoded strings and values made while one record is worked on.
 package struct Arena: ~Copyable {
     private var chunks: [UnsafeMutableRawBufferPointer] = []
     private var current = 0

@@ -1,5 +1,5 @@
 import CPCRE2
-import Telemetry
+package import Telemetry
 
 /// One regular expression of the configuration, compiled for the JIT of PCRE2, never joined with others.
 ///
@@ -38,10 +38,11 @@ package final class CompiledPattern: @unchecked Sendable {
     deinit { pcre2_code_free_8(code) }
 
     /// Searches `text` from byte `from`. The groups are read from `matcher` until its next use.
-    func find(in text: Text, from: Int, _ matcher: borrowing PatternMatcher) -> PatternResult {
+    package func find(in text: Text, from: Int, _ matcher: borrowing PatternMatcher) -> PatternResult {
         guard text.count &- from >= minimumLength else { return .none }
         if required != 0 {
-            let other = ByteClass.isLetter(required) ? required ^ 0x20 : required
+            let isLetter = (required | 0x20) &- 0x61 < 26
+            let other = isLetter ? required ^ 0x20 : required
             let isThere = text.firstIndex(of: required, from: from) != nil
             if !isThere, other == required || text.firstIndex(of: other, from: from) == nil { return .none }
         }
@@ -53,7 +54,7 @@ package final class CompiledPattern: @unchecked Sendable {
     }
 
     /// Whether the pattern matches anywhere. Undecided counts as `otherwise`.
-    func matches(_ text: Text, _ matcher: borrowing PatternMatcher, otherwise: Bool) -> Bool {
+    package func matches(_ text: Text, _ matcher: borrowing PatternMatcher, otherwise: Bool) -> Bool {
         switch find(in: text, from: 0, matcher) {
         case .none: false
         case .found: true
@@ -100,7 +101,7 @@ package struct PatternProblem: Error, Equatable {
 }
 
 /// How a search ended.
-enum PatternResult: Equatable {
+package enum PatternResult: Equatable {
     case none
     /// Byte range of the leftmost match; may be empty.
     case found(Range<Int>)
@@ -109,15 +110,15 @@ enum PatternResult: Equatable {
 }
 
 /// Working memory of searches: match data, limits and JIT stack. Used by one thread at a time.
-struct PatternMatcher: ~Copyable {
+package struct PatternMatcher: ~Copyable {
     let data: OpaquePointer?
     let context: OpaquePointer?
     private let stack: OpaquePointer?
 
     /// Backtracking steps before a search gives up; about a millisecond of work.
-    static let matchLimit: UInt32 = 200_000
+    package static let matchLimit: UInt32 = 200_000
 
-    init() {
+    package init() {
         data = pcre2_match_data_create_8(32, nil)
         context = pcre2_match_context_create_8(nil)
         stack = pcre2_jit_stack_create_8(32 << 10, 512 << 10, nil)
@@ -136,7 +137,7 @@ struct PatternMatcher: ~Copyable {
     }
 
     /// Byte range of a group in the last match, nil when it took no part.
-    func range(_ group: Int) -> Range<Int>? {
+    package func range(_ group: Int) -> Range<Int>? {
         guard let data, let vector = pcre2_get_ovector_pointer_8(data), group < 32 else { return nil }
         let start = vector[group * 2]
         let end = vector[group * 2 + 1]
