@@ -1,0 +1,232 @@
+import Patterns
+import Telemetry
+
+extension Program {
+    /// Editors of maps: they load the target, change the draft and store it.
+    func editMap(
+        _ call: Call, _ batch: inout RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let target = try value(call.target(0), batch, place, &state)
+        // Arguments are evaluated before the draft is loaded: nothing may move afterwards.
+        switch call.node.function {
+        case .deleteKey:
+            let key = try call.text(1, batch, place, &state)
+            try load(target, batch, &state)
+            for index in state.draft.entries.indices where state.draft.entries[index].key == key {
+                state.draft.entries[index].isRemoved = true
+            }
+        case .deleteMatchingKeys, .keepMatchingKeys:
+            try load(target, batch, &state)
+            try removeKeys(call.pattern(1), matching: call.node.function == .deleteMatchingKeys, &state)
+        case .keepKeys:
+            let keys = try call.list(1, batch, place, &state)
+            try load(target, batch, &state)
+            for index in state.draft.entries.indices where !contains(keys, state.draft.entries[index].key) {
+                state.draft.entries[index].isRemoved = true
+            }
+        case .limit: try limit(call, target, batch, place, &state)
+        case .truncateAll: try truncateAll(call, target, batch, place, &state)
+        case .stringifyAll: try stringifyAll(target, batch, &state)
+        case .replaceAllPatterns, .replaceAllMatches: try replaceAll(call, target, batch, place, &state)
+        case .mergeMaps: try merge(call, target, batch, place, &state)
+        default: try flatten(call, target, batch, place, &state)
+        }
+        try store(call.target(0), target, &batch, place, &state)
+    }
+
+    private func load(
+        _ target: Value, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        guard state.draft.load(target, batch) else { throw EvaluationFailure(.wrongType) }
+    }
+
+    private func contains(_ list: Text, _ key: Text) -> Bool {
+        var reader = ListReader(list)
+        while let item = reader.next() { if case .string(let text) = item, text == key { return true } }
+        return false
+    }
+
+    // MARK: Fewer members
+
+    private func removeKeys(
+        _ pattern: CompiledPattern, matching: Bool, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        for index in state.draft.entries.indices {
+            switch pattern.find(in: state.draft.entries[index].key, from: 0, state.matcher) {
+            case .undecided: throw EvaluationFailure(.undecided)
+            case .none: if !matching { state.draft.entries[index].isRemoved = true }
+            case .found: if matching { state.draft.entries[index].isRemoved = true }
+            }
+        }
+    }
+
+    /// Keeps the priority keys and the first others.
+    private func limit(
+        _ call: Call, _ target: Value, _ batch: borrowing RecordBatch, _ place: Place,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let most = try call.int(1, batch, place, &state)
+        let priority = try call.list(2, batch, place, &state)
+        guard most >= 0 else { throw EvaluationFailure(.outOfRange) }
+        try load(target, batch, &state)
+        var left = Int64(state.draft.entries.count)
+        for index in state.draft.entries.indices.reversed() where left > most {
+            if contains(priority, state.draft.entries[index].key) { continue }
+            state.draft.entries[index].isRemoved = true
+            left -= 1
+        }
+    }
+
+    // MARK: Changed members
+
+    private func truncateAll(
+        _ call: Call, _ target: Value, _ batch: borrowing RecordBatch, _ place: Place,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let limit = try call.int(1, batch, place, &state)
+        let isSafe = try call.flag(2, otherwise: true, batch, place, &state)
+        let marker = try call.text(3, otherwise: "", batch, place, &state)
+        guard limit >= 0, Int64(marker.count) <= limit else { throw EvaluationFailure(.outOfRange) }
+        try load(target, batch, &state)
+        for index in state.draft.entries.indices {
+            guard case .string(let text) = state.draft.entries[index].value, Int64(text.count) > limit else { continue }
+            var end = Int(limit) - marker.count
+            if isSafe { while end > 0, text[end] & 0xC0 == 0x80 { end -= 1 } }
+            let mark = state.scratch.count
+            state.scratch.append(text[0..<end])
+            state.scratch.append(marker)
+            let cut = try state.take(from: mark)
+            state.draft.change(index, .string(cut))
+        }
+    }
+
+    private func stringifyAll(
+        _ target: Value, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        try load(target, batch, &state)
+        for index in state.draft.entries.indices {
+            let value = state.draft.entries[index].value
+            if case .string = value { continue }
+            let mark = state.scratch.count
+            ValueText.append(value, batch, to: &state.scratch)
+            let text = try state.take(from: mark)
+            state.draft.change(index, .string(text))
+        }
+    }
+
+    private func replaceAll(
+        _ call: Call, _ target: Value, _ batch: borrowing RecordBatch, _ place: Place,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let isPattern = call.node.function == .replaceAllPatterns
+        let isKeys = isPattern ? try call.text(1, batch, place, &state) == "key" : false
+        let replacement = try replacement(call, first: isPattern ? 2 : 1, batch, place, &state)
+        try load(target, batch, &state)
+        for index in state.draft.entries.indices {
+            let entry = state.draft.entries[index]
+            if isKeys {
+                guard let key = try replacement.all(in: entry.key, &state) else { continue }
+                // A key that is already there is overwritten, as a map would.
+                if let other = state.draft.find(key), other != index { state.draft.entries[other].isRemoved = true }
+                state.draft.entries[index].key = key
+                state.draft.entries[index].isRenamed = true
+                continue
+            }
+            guard case .string(let text) = entry.value else { continue }
+            let new = isPattern ? try replacement.all(in: text, &state) : try replacement.whole(text, &state)
+            if let new { state.draft.change(index, .string(new)) }
+        }
+    }
+
+    private func merge(
+        _ call: Call, _ target: Value, _ batch: borrowing RecordBatch, _ place: Place,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let source = try pinned(try call.value(1, batch, place, &state), batch, &state)
+        let strategy = try call.text(2, batch, place, &state)
+        guard case .map(let content) = source else { throw EvaluationFailure(.wrongType) }
+        try load(target, batch, &state)
+        let inserts = strategy == "insert" || strategy == "upsert"
+        let updates = strategy == "update" || strategy == "upsert"
+        var reader = MapReader(content)
+        while let member = reader.next() {
+            if let index = state.draft.find(member.key) {
+                if updates { state.draft.change(index, member.value) }
+            } else if inserts {
+                state.draft.put(member.key, member.value)
+            }
+        }
+    }
+
+    // MARK: Flattening
+
+    private func flatten(
+        _ call: Call, _ target: Value, _ batch: borrowing RecordBatch, _ place: Place,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let prefix = try call.text(1, otherwise: "", batch, place, &state)
+        let depth = call.isGiven(2) ? try call.int(2, batch, place, &state) : Int64.max
+        let resolves = try call.flag(3, otherwise: false, batch, place, &state)
+        guard depth >= 0 else { throw EvaluationFailure(.outOfRange) }
+        // Members move, so everything is built from a copy that stays.
+        guard case .map(let content) = try pinned(target, batch, &state) else { throw EvaluationFailure(.wrongType) }
+        try load(target, batch, &state)
+        for index in state.draft.entries.indices { state.draft.entries[index].isRemoved = true }
+        var reader = MapReader(content)
+        while let member = reader.next() {
+            let key = try joined(prefix, member.key, &state)
+            try flatten(key, member.value, depth, resolves, batch, &state)
+        }
+    }
+
+    /// The recursion is bounded by the depth that values may have.
+    private func flatten(
+        _ key: Text, _ value: Value, _ depth: Int64, _ resolves: Bool, _ batch: borrowing RecordBatch,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        switch value {
+        case .map(let content) where depth > 0:
+            var reader = MapReader(content)
+            while let member = reader.next() {
+                try flatten(try joined(key, member.key, &state), member.value, depth - 1, resolves, batch, &state)
+            }
+        case .list(let content) where depth > 0:
+            var reader = ListReader(content)
+            var index = 0
+            while let item = reader.next() {
+                let name = resolves ? key : try joined(key, number: index, &state)
+                try flatten(name, item, depth - 1, resolves, batch, &state)
+                index += 1
+            }
+        default:
+            var name = key
+            var number = 0
+            while resolves, state.draft.find(name) != nil {
+                name = try joined(key, number: number, &state)
+                number += 1
+            }
+            state.draft.put(name, value)
+        }
+    }
+
+    private func joined(
+        _ prefix: Text, _ key: Text, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Text {
+        if prefix.isEmpty { return key }
+        let mark = state.scratch.count
+        state.scratch.append(prefix)
+        state.scratch.append(".")
+        state.scratch.append(key)
+        return try state.take(from: mark)
+    }
+
+    private func joined(
+        _ prefix: Text, number: Int, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Text {
+        let mark = state.scratch.count
+        state.scratch.append(prefix)
+        state.scratch.append(".")
+        state.scratch.append(string: String(number))
+        return try state.take(from: mark)
+    }
+}

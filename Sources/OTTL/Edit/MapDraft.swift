@@ -1,0 +1,158 @@
+import Telemetry
+
+/// The members of the map that an editor works on. Values that an entry is given must not lie in the batch's side buffer,
+/// which may move while the draft is stored.
+struct MapDraft: ~Copyable {
+    struct Entry: BitwiseCopyable {
+        var key: Text
+        var value: Value
+        /// Index in the batch's attributes, -1 for members of encoded maps and new ones.
+        var source: Int32 = -1
+        var isRemoved = false
+        var isChanged = false
+        var isRenamed = false
+    }
+
+    var entries = Column<Entry>()
+
+    mutating func removeAll() { entries.removeAll() }
+
+    /// Reads a map; false for other values.
+    mutating func load(_ map: Value, _ batch: borrowing RecordBatch) -> Bool {
+        entries.removeAll()
+        switch map {
+        case .set(let set):
+            for index in batch.range(of: set) {
+                let attribute = batch.attributes[index]
+                var entry = Entry(
+                    key: batch.text(attribute.key), value: Value(attribute.kind, attribute.payload, batch))
+                entry.source = Int32(truncatingIfNeeded: index)
+                entries.append(entry)
+            }
+            return true
+        case .map(let content):
+            var reader = MapReader(content)
+            while let member = reader.next() { entries.append(Entry(key: member.key, value: member.value)) }
+            return true
+        default: return false
+        }
+    }
+
+    /// Members that are left.
+    var count: Int {
+        var count = 0
+        for index in entries.indices where !entries[index].isRemoved { count += 1 }
+        return count
+    }
+
+    func find(_ key: Text) -> Int? {
+        for index in entries.indices where !entries[index].isRemoved && entries[index].key == key { return index }
+        return nil
+    }
+
+    mutating func change(_ index: Int, _ value: Value) {
+        entries[index].value = value
+        entries[index].isChanged = true
+    }
+
+    mutating func put(_ key: Text, _ value: Value) {
+        if let index = find(key) {
+            change(index, value)
+        } else {
+            entries.append(Entry(key: key, value: value))
+        }
+    }
+}
+
+extension Program {
+    /// Writes the draft back to where it was loaded from: attribute by attribute for an owner's attributes, else as a
+    /// new map.
+    func store(
+        _ target: Int32, _ loaded: Value, _ batch: inout RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        guard case .set(let set) = loaded else {
+            let mark = state.scratch.count
+            for index in state.draft.entries.indices where !state.draft.entries[index].isRemoved {
+                let entry = state.draft.entries[index]
+                try state.scratch.appendMember(entry.key, entry.value, batch)
+            }
+            return try assign(target, .map(try state.take(from: mark)), &batch, place, &state)
+        }
+        // Everything that can fail comes before the first change.
+        for index in state.draft.entries.indices {
+            switch state.draft.entries[index].value {
+            case .time, .duration: throw EvaluationFailure(.notStorable)
+            default: continue
+            }
+        }
+        for index in state.draft.entries.indices {
+            let entry = state.draft.entries[index]
+            guard entry.source >= 0, !entry.isRemoved else { continue }
+            if entry.isChanged {
+                let value = try stored(entry.value, &batch, &state)
+                batch.setValue(value, at: Int(entry.source), in: set)
+            }
+            if entry.isRenamed {
+                batch.attributes[Int(entry.source)].key = batch.reference(to: entry.key)
+                batch.attributes[Int(entry.source)].keyID = batch.keys.id(of: entry.key)
+                batch.attributes[Int(entry.source)].flags.insert(.edited)
+                batch.markEdited(set)
+            }
+        }
+        for index in state.draft.entries.indices.reversed() {
+            let entry = state.draft.entries[index]
+            if entry.source >= 0, entry.isRemoved { batch.remove(at: Int(entry.source), from: set) }
+        }
+        for index in state.draft.entries.indices {
+            let entry = state.draft.entries[index]
+            guard entry.source < 0, !entry.isRemoved else { continue }
+            let value = try stored(entry.value, &batch, &state)
+            batch.append(key: batch.reference(to: entry.key), value, to: set)
+        }
+    }
+
+    /// The value as a batch keeps it. Texts that already lie in the batch are not copied.
+    func stored(
+        _ value: Value, _ batch: inout RecordBatch, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> AttributeValue {
+        switch value {
+        case .none: return .empty
+        case .bool(let flag): return .bool(flag)
+        case .int(let number): return .int(number)
+        case .double(let number): return .double(number)
+        case .string(let text): return .string(batch.reference(to: text))
+        case .bytes(let text), .identifier(let text): return .bytes(batch.reference(to: text))
+        case .list(let text): return .array(batch.reference(to: text))
+        case .map(let text): return .map(batch.reference(to: text))
+        case .set(let set):
+            let mark = state.scratch.count
+            try state.scratch.appendMembers(of: set, batch)
+            return .map(batch.addText(try state.take(from: mark)))
+        case .time, .duration: throw EvaluationFailure(.notStorable)
+        }
+    }
+
+    /// The same value with its bytes out of the batch's side buffer.
+    func pinned(
+        _ value: Value, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        switch value {
+        case .string(let text): return .string(try pinned(text, batch, &state))
+        case .bytes(let text): return .bytes(try pinned(text, batch, &state))
+        case .identifier(let text): return .identifier(try pinned(text, batch, &state))
+        case .list(let text): return .list(try pinned(text, batch, &state))
+        case .map(let text): return .map(try pinned(text, batch, &state))
+        case .set(let set):
+            let mark = state.scratch.count
+            try state.scratch.appendMembers(of: set, batch)
+            return .map(try state.take(from: mark))
+        default: return value
+        }
+    }
+
+    func pinned(
+        _ text: Text, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Text {
+        batch.isInEdits(text) ? try state.keep(text) : text
+    }
+}

@@ -1,0 +1,318 @@
+import OTLP
+import Telemetry
+
+extension Program {
+    /// The value of a field of the record at `place` or above it.
+    @inline(__always)
+    func field(
+        _ field: Field, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        switch field {
+        case .spanName: .string(batch.text(batch.spans[Int(place.item)].name))
+        case .spanKind: .int(Int64(batch.spans[Int(place.item)].kind))
+        case .statusCode: .int(Int64(batch.spans[Int(place.item)].statusCode))
+        case .severityNumber: .int(Int64(batch.logs[Int(place.item)].severityNumber))
+        case .spanStartNanos: .int(Int64(bitPattern: batch.spans[Int(place.item)].start))
+        case .spanEndNanos: .int(Int64(bitPattern: batch.spans[Int(place.item)].end))
+        default: try otherField(field, batch, place, &state)
+        }
+    }
+
+    @inline(never)
+    private func otherField(
+        _ field: Field, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        switch field {
+        case .resourceDropped: return .int(Int64(batch.resources[Int(place.resource)].droppedAttributes))
+        case .resourceSchemaURL: return .string(batch.text(batch.resources[Int(place.resource)].schemaURL))
+        case .scopeName: return .string(batch.text(batch.scopes[Int(place.scope)].name))
+        case .scopeVersion: return .string(batch.text(batch.scopes[Int(place.scope)].version))
+        case .scopeSchemaURL: return .string(batch.text(batch.scopes[Int(place.scope)].schemaURL))
+        case .scopeDropped: return .int(scopeDropped(batch, place))
+        case .eventName: return .string(batch.text(batch.events[Int(place.part)].name))
+        case .eventTime: return .time(Int64(bitPattern: batch.events[Int(place.part)].time))
+        case .eventTimeNanos: return .int(Int64(bitPattern: batch.events[Int(place.part)].time))
+        case .eventDropped: return .int(Raw.varint(batch, batch.events[Int(place.part)].raw, tag: 0x20))
+        case .eventIndex:
+            return .int(Int64(Int(place.part) - Int(batch.spans[Int(place.item)].events.start)))
+        case .metricName, .metricDescription, .metricUnit, .metricType, .metricTemporality, .metricIsMonotonic:
+            return metricField(field, batch, place)
+        case .pointStart, .pointStartNanos, .pointTime, .pointTimeNanos, .pointInt, .pointDouble, .pointCount,
+            .pointSum, .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds:
+            return try pointField(field, batch, place, &state)
+        case .body, .bodyText, .logTime, .logTimeNanos, .logObservedTime, .logObservedNanos, .severityNumber,
+            .severityText, .logEventName, .logTraceID, .logTraceIDText, .logSpanID, .logSpanIDText, .logFlags,
+            .logDropped:
+            return try logField(field, batch, place, &state)
+        default: return try spanField(field, batch, place, &state)
+        }
+    }
+
+    private func spanField(
+        _ field: Field, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        let span = batch.spans[Int(place.item)]
+        switch field {
+        case .spanKindName, .spanKindSymbol:
+            return .string(SpanKindText.name(span.kind, isSymbol: field == .spanKindSymbol))
+        case .statusMessage: return .string(batch.text(span.statusMessage))
+        case .traceState: return .string(batch.text(span.traceState))
+        case .spanTraceID: return .identifier(Identifier.bytes(span.traceID, 16, batch))
+        case .spanID: return .identifier(Identifier.bytes(span.spanID, 8, batch))
+        case .parentID: return .identifier(Identifier.bytes(span.parentID, 8, batch))
+        case .spanTraceIDText: return .string(try Identifier.text(span.traceID, batch, &state))
+        case .spanIDText: return .string(try Identifier.text(span.spanID, batch, &state))
+        case .parentIDText: return .string(try Identifier.text(span.parentID, batch, &state))
+        case .spanStart: return .time(Int64(bitPattern: span.start))
+        case .spanEnd: return .time(Int64(bitPattern: span.end))
+        case .spanStartNanos: return .int(Int64(bitPattern: span.start))
+        case .spanEndNanos: return .int(Int64(bitPattern: span.end))
+        case .spanDropped: return .int(Int64(span.droppedAttributes))
+        case .spanDroppedEvents: return .int(Raw.varint(batch, span.raw, tag: 0x60))
+        case .spanDroppedLinks: return .int(Raw.varint(batch, span.raw, tag: 0x70))
+        case .spanFlags: return .int(Int64(span.flags))
+        default: return .none
+        }
+    }
+
+    private func logField(
+        _ field: Field, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        let log = batch.logs[Int(place.item)]
+        switch field {
+        case .body: return Value(log.bodyKind, log.bodyPayload, batch)
+        case .bodyText:
+            let mark = state.scratch.count
+            ValueText.append(Value(log.bodyKind, log.bodyPayload, batch), batch, to: &state.scratch)
+            return .string(try state.take(from: mark))
+        case .logTime: return .time(Int64(bitPattern: log.time))
+        case .logTimeNanos: return .int(Int64(bitPattern: log.time))
+        case .logObservedTime: return .time(Int64(bitPattern: log.observedTime))
+        case .logObservedNanos: return .int(Int64(bitPattern: log.observedTime))
+        case .severityText: return .string(batch.text(log.severityText))
+        case .logEventName: return .string(batch.text(log.eventName))
+        case .logTraceID: return .identifier(Identifier.bytes(log.traceID, 16, batch))
+        case .logSpanID: return .identifier(Identifier.bytes(log.spanID, 8, batch))
+        case .logTraceIDText: return .string(try Identifier.text(log.traceID, batch, &state))
+        case .logSpanIDText: return .string(try Identifier.text(log.spanID, batch, &state))
+        case .logFlags: return .int(Int64(log.flags))
+        case .logDropped: return .int(Raw.varint(batch, log.raw, tag: 0x38))
+        default: return .int(Int64(log.severityNumber))
+        }
+    }
+
+    private func metricField(_ field: Field, _ batch: borrowing RecordBatch, _ place: Place) -> Value {
+        let metric = batch.metrics[Int(place.item)]
+        switch field {
+        case .metricName: return .string(batch.text(metric.name))
+        case .metricDescription: return .string(batch.text(metric.details))
+        case .metricUnit: return .string(batch.text(metric.unit))
+        case .metricType: return .int(Int64(metric.kind.rawValue))
+        default:
+            // Sum 7, Histogram 9, ExponentialHistogram 10: temporality 2, is_monotonic 3.
+            var outer = WireCursor(batch.text(metric.raw))
+            while let data = outer.nextField() {
+                guard data.tag == 0x3A || data.tag == 0x4A || data.tag == 0x52 else { continue }
+                let content = outer.bytes[data.content]
+                if field == .metricTemporality { return .int(Raw.varint(content, tag: 0x10)) }
+                return data.tag == 0x3A ? .bool(Raw.varint(content, tag: 0x18) != 0) : .none
+            }
+            return field == .metricTemporality ? .int(0) : .none
+        }
+    }
+
+    private func scopeDropped(_ batch: borrowing RecordBatch, _ place: Place) -> Int64 {
+        var outer = WireCursor(batch.text(batch.scopes[Int(place.scope)].raw))
+        while let field = outer.nextField() {
+            if field.tag == 0x0A { return Raw.varint(outer.bytes[field.content], tag: 0x20) }
+        }
+        return 0
+    }
+
+    // MARK: Data points
+
+    private func pointField(
+        _ field: Field, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        let point = batch.points[Int(place.part)]
+        let kind = batch.metrics[Int(point.metric)].kind
+        let raw = batch.text(point.raw)
+        let isNumber = kind == .gauge || kind == .sum
+        switch field {
+        case .pointTime: return .time(Int64(bitPattern: point.time))
+        case .pointTimeNanos: return .int(Int64(bitPattern: point.time))
+        case .pointStart: return .time(Int64(bitPattern: Raw.fixed64(raw, tag: 0x11) ?? 0))
+        case .pointStartNanos: return .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x11) ?? 0))
+        case .pointInt: return isNumber ? .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x31) ?? 0)) : .none
+        case .pointDouble:
+            return isNumber ? .double(Double(bitPattern: Raw.fixed64(raw, tag: 0x21) ?? 0)) : .none
+        case .pointFlags:
+            return .int(Raw.varint(raw, tag: isNumber || kind == .summary ? 0x40 : 0x50))
+        case .pointBuckets, .pointBounds: return try buckets(field, kind, raw, batch, &state)
+        default: break
+        }
+        guard !isNumber else { return .none }
+        switch field {
+        case .pointCount: return .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x21) ?? 0))
+        case .pointSum: return .double(Double(bitPattern: Raw.fixed64(raw, tag: 0x29) ?? 0))
+        case .pointScale:
+            let zigzag = UInt64(bitPattern: Raw.varint(raw, tag: 0x30))
+            return kind == .exponentialHistogram ? .int(Int64(zigzag >> 1) ^ -Int64(zigzag & 1)) : .none
+        case .pointZeroCount:
+            return kind == .exponentialHistogram ? .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x39) ?? 0)) : .none
+        case .pointMin: return limit(raw, kind == .histogram ? 0x59 : 0x61, kind)
+        case .pointMax: return limit(raw, kind == .histogram ? 0x61 : 0x69, kind)
+        default: return .none
+        }
+    }
+
+    private func limit(_ raw: Text, _ tag: UInt32, _ kind: MetricKind) -> Value {
+        guard kind != .summary, let bits = Raw.fixed64(raw, tag: tag) else { return .none }
+        return .double(Double(bitPattern: bits))
+    }
+
+    /// Bucket counts or bounds of a histogram, packed or not, as a list.
+    private func buckets(
+        _ field: Field, _ kind: MetricKind, _ raw: Text, _ batch: borrowing RecordBatch,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        guard kind == .histogram else { return .none }
+        let mark = state.scratch.count
+        let packed: UInt32 = field == .pointBuckets ? 0x32 : 0x3A
+        var cursor = WireCursor(raw)
+        while let part = cursor.nextField() {
+            var content: Range<Int>
+            if part.tag == packed {
+                content = part.content
+            } else if part.tag == packed - 1 {
+                content = part.whole.upperBound - 8..<part.whole.upperBound
+            } else {
+                continue
+            }
+            while content.count >= 8 {
+                let bits = UInt64(
+                    littleEndian: (raw.start + content.lowerBound).loadUnaligned(as: UInt64.self))
+                let value: Value =
+                    field == .pointBuckets ? .int(Int64(bitPattern: bits)) : .double(.init(bitPattern: bits))
+                try state.scratch.appendValue(tag: 0x0A, value, batch)
+                content = content.lowerBound + 8..<content.upperBound
+            }
+        }
+        return .list(try state.take(from: mark))
+    }
+}
+
+/// Fields that the decoder leaves in a record's received bytes.
+enum Raw {
+    static func varint(_ batch: borrowing RecordBatch, _ raw: TextRef, tag: UInt32) -> Int64 {
+        varint(batch.text(raw), tag: tag)
+    }
+
+    /// The last varint field of this tag, 0 when there is none.
+    static func varint(_ content: Text, tag wanted: UInt32) -> Int64 {
+        var found: UInt64 = 0
+        var cursor = WireCursor(content)
+        do throws(DecodeFailure) {
+            while !cursor.isAtEnd {
+                let tag = try cursor.tag()
+                if tag == wanted { found = try cursor.varint() } else { try cursor.skip(tag) }
+            }
+        } catch { return Int64(bitPattern: found) }
+        return Int64(bitPattern: found)
+    }
+
+    static func fixed64(_ content: Text, tag wanted: UInt32) -> UInt64? {
+        var found: UInt64?
+        var cursor = WireCursor(content)
+        do throws(DecodeFailure) {
+            while !cursor.isAtEnd {
+                let tag = try cursor.tag()
+                if tag == wanted { found = try cursor.fixed64() } else { try cursor.skip(tag) }
+            }
+        } catch { return found }
+        return found
+    }
+}
+
+/// Trace and span ids.
+enum Identifier {
+    private static let zeros: StaticString = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+
+    /// The id's bytes; a missing one is all zeros.
+    static func bytes(_ reference: TextRef, _ length: Int, _ batch: borrowing RecordBatch) -> Text {
+        reference.isEmpty ? Text(zeros)[0..<length] : batch.text(reference)
+    }
+
+    /// Lower-case hexadecimal digits, empty for a missing id.
+    static func text(
+        _ reference: TextRef, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Text {
+        let mark = state.scratch.count
+        ValueText.appendHex(batch.text(reference), to: &state.scratch)
+        return try state.take(from: mark)
+    }
+
+    static func isZero(_ text: Text) -> Bool { text.bytes.allSatisfy { $0 == 0 } }
+}
+
+/// Names of span kinds.
+enum SpanKindText {
+    private static let names: [StaticString] = [
+        "Unspecified", "Internal", "Server", "Client", "Producer", "Consumer",
+    ]
+    private static let symbols: [StaticString] = [
+        "SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER",
+        "SPAN_KIND_CONSUMER",
+    ]
+
+    static func name(_ kind: Int32, isSymbol: Bool) -> Text {
+        guard kind >= 0, kind < 6 else { return .empty }
+        return Text(isSymbol ? symbols[Int(kind)] : names[Int(kind)])
+    }
+}
+
+/// Members of a W3C `tracestate`: `key=value`, separated by commas.
+enum TraceStateText {
+    static func member(_ key: Text, of state: Text) -> Text? {
+        var found: Text?
+        forEach(state) { name, value in if found == nil, name == key { found = value } }
+        return found
+    }
+
+    /// Appends the state with one member changed, or put in front when it is new.
+    static func append(_ state: Text, setting key: Text, to value: Text, _ output: inout ByteColumn) {
+        output.append(key)
+        output.append("=")
+        output.append(value)
+        var index = 0
+        while index < state.count {
+            let end = state.firstIndex(of: 0x2C, from: index) ?? state.count
+            let member = trimmed(state[index..<end])
+            index = end + 1
+            if member.isEmpty { continue }
+            let equals = member.firstIndex(of: 0x3D) ?? member.count
+            if member[0..<equals] == key { continue }
+            output.append(",")
+            output.append(member)
+        }
+    }
+
+    private static func forEach(_ state: Text, _ body: (Text, Text) -> Void) {
+        var index = 0
+        while index < state.count {
+            let end = state.firstIndex(of: 0x2C, from: index) ?? state.count
+            let member = trimmed(state[index..<end])
+            index = end + 1
+            guard let equals = member.firstIndex(of: 0x3D) else { continue }
+            body(member[0..<equals], member[equals + 1..<member.count])
+        }
+    }
+
+    private static func trimmed(_ text: Text) -> Text {
+        var low = 0
+        var high = text.count
+        while low < high, text[low] == 0x20 || text[low] == 0x09 { low += 1 }
+        while high > low, text[high - 1] == 0x20 || text[high - 1] == 0x09 { high -= 1 }
+        return text[low..<high]
+    }
+}

@@ -1,0 +1,52 @@
+package import OTTL
+package import Pipeline
+package import Telemetry
+
+/// Conditions of one context, of which the first that holds decides. Immutable but for its counters.
+package struct RuleSet: Sendable {
+    private struct Rule: Sendable {
+        var condition: OTTLCondition
+        var errorMode: OTTLErrorMode
+    }
+
+    private var rules: [Rule] = []
+    private let errors: Counter
+    private let owner: String
+
+    package var isEmpty: Bool { rules.isEmpty }
+
+    /// Compiles the conditions of `context`. `errors` counts records on which one failed.
+    package init(
+        _ options: [ConditionOption], _ context: OTTLContext, errors: Counter, _ build: inout ProcessorBuild
+    ) throws(ProcessorBuildFailure) {
+        self.errors = errors
+        owner = build.id
+        for option in options where option.context == context {
+            do throws(OTTLProblem) {
+                let condition = try OTTLCondition(option.text, context: context, keys: &build.keys)
+                rules.append(Rule(condition: condition, errorMode: option.errorMode))
+            } catch {
+                throw ProcessorBuildFailure("\(build.id): condition \(option.text): \(error)")
+            }
+        }
+    }
+
+    /// Index of the first condition that holds for the record, nil when none does. A failed condition counts as not
+    /// met, unless its mode asks to refuse the request.
+    package func firstMatch(
+        _ batch: borrowing RecordBatch, at place: Place, _ state: inout EvaluationState
+    ) throws(ProcessFailure) -> Int? {
+        state.beginRecord()
+        var index = 0
+        while index < rules.count {
+            do throws(OTTLFailure) {
+                if try rules[index].condition.isTrue(batch, at: place, &state) { return index }
+            } catch {
+                errors.add()
+                if rules[index].errorMode == .propagate { throw ProcessFailure(reason: "\(owner): \(error)") }
+            }
+            index += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,97 @@
+import OTTL
+package import Pipeline
+package import Telemetry
+
+/// Runs OTTL statements on records: the Collector's `transform` processor.
+package struct TransformProcessor: Processor {
+    private struct Group: Sendable {
+        var context: OTTLContext
+        var errorMode: OTTLErrorMode
+        var conditions: RuleSet
+        var statements: [OTTLStatement]
+    }
+
+    private var groups: [Group] = []
+    private let errors: Counter
+    private let id: String
+    private let pool = EvaluationPool()
+
+    package init(options: TransformOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
+        id = build.id
+        errors = build.metrics.counter(
+            "sluice_ottl_errors_total", "Records on which a condition or statement failed.", build.labels)
+        for option in options.groups(of: build.signal) {
+            let conditions = option.conditions.enumerated().map { index, text in
+                ConditionOption(
+                    label: "\(option.label).conditions[\(index)]", text: text, context: option.context,
+                    errorMode: option.errorMode)
+            }
+            let rules = try RuleSet(conditions, option.context, errors: errors, &build)
+            var statements: [OTTLStatement] = []
+            for text in option.statements {
+                do throws(OTTLProblem) {
+                    statements.append(try OTTLStatement(text, context: option.context, keys: &build.keys))
+                } catch {
+                    throw ProcessorBuildFailure("\(build.id): statement \(text): \(error)")
+                }
+            }
+            groups.append(
+                Group(
+                    context: option.context, errorMode: option.errorMode, conditions: rules, statements: statements))
+        }
+    }
+
+    package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
+        try pool.withState { (state) throws(ProcessFailure) in
+            for group in groups { try run(group, &batch, &state) }
+        }
+    }
+
+    private func run(
+        _ group: Group, _ batch: inout RecordBatch, _ state: inout EvaluationState
+    ) throws(ProcessFailure) {
+        switch group.context {
+        case .resource:
+            for index in batch.resources.indices { try run(group, Place(resource: index), &batch, &state) }
+        case .scope:
+            for index in batch.scopes.indices { try run(group, Place(scope: index, batch), &batch, &state) }
+        case .span:
+            for index in batch.spans.indices where !batch.isRemoved(span: index) {
+                try run(group, Place(span: index, batch), &batch, &state)
+            }
+        case .spanevent:
+            for index in batch.events.indices where !batch.events[index].edits.contains(.removed) {
+                if batch.isRemoved(span: Int(batch.events[index].span)) { continue }
+                try run(group, Place(event: index, batch), &batch, &state)
+            }
+        case .log:
+            for index in batch.logs.indices where !batch.isRemoved(log: index) {
+                try run(group, Place(log: index, batch), &batch, &state)
+            }
+        case .metric:
+            for index in batch.metrics.indices where !batch.metrics[index].edits.contains(.removed) {
+                try run(group, Place(metric: index, batch), &batch, &state)
+            }
+        case .datapoint:
+            for index in batch.points.indices where !batch.isRemoved(point: index) {
+                try run(group, Place(point: index, batch), &batch, &state)
+            }
+        case .request: return
+        }
+    }
+
+    private func run(
+        _ group: Group, _ place: Place, _ batch: inout RecordBatch, _ state: inout EvaluationState
+    ) throws(ProcessFailure) {
+        state.beginRecord()
+        if !group.conditions.isEmpty, try group.conditions.firstMatch(batch, at: place, &state) == nil { return }
+        for statement in group.statements {
+            do throws(OTTLFailure) {
+                try statement.run(&batch, at: place, &state)
+            } catch {
+                errors.add()
+                if group.errorMode == .propagate { throw ProcessFailure(reason: "\(id): \(error)") }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import OTTL
+import Testing
+
+/// Tables from the language's documentation: paths, literals, comparison rules, operators.
+@Suite struct ConditionTests {
+    static let truths: [String] = [
+        // Literals and operators.
+        "true", "not false", "true or false and false", "(true or false) and true", "not (true and false)",
+        "1 == 1", "1 == 1.0", "1 < 1.5", "-1 < 0", "- 1 < 0", "2 - 1 == 1", "1 + 2 * 3 == 7", "(1 + 2) * 3 == 9",
+        "7 / 2 == 3", "7.0 / 2.0 == 3.5", "-7 / 2 == -3", ".5 == 0.5", "1.5e1 == 15.0",
+        "\"a\" < \"b\"", "\"a\" != \"b\"", "\"a\\tb\" == \"a\\x09b\"", "\"\\u00e4\" == \"ä\"",
+        "0x0102 == 0x0102", "nil == nil", "not (nil != nil)", "not (nil < nil)", "false < true",
+        // Values of different kinds are not equal, and only that.
+        "\"1\" != 1", "not (\"1\" == 1)", "not (\"1\" < 2)", "true != 1", "nil != 0", "nil != \"\"",
+        "[1, \"a\"] == [1, \"a\"]", "[1] != [2]", "{\"a\": 1, \"b\": [2]} == {\"b\": [2], \"a\": 1}",
+        "{\"a\": 1} != {\"a\": 2}", "[1] != 1",
+        // Attributes.
+        "attributes[\"text\"] == \"hello world\"", "attributes[\"count\"] == 5", "attributes[\"count\"] >= 4.5",
+        "attributes[\"ratio\"] < 1", "attributes[\"flag\"] == true", "attributes[\"data\"] == 0x0102",
+        "attributes[\"none\"] == nil", "attributes[\"void\"] == nil", "attributes[\"text\"] != nil",
+        "not (attributes[\"none\"] < 3)", "attributes[\"none\"] != 3",
+        "attributes[\"tags\"] == [\"a\", \"b\", 3]", "attributes[\"tags\"][1] == \"b\"",
+        "attributes[\"map\"][\"x\"] == 1", "attributes[\"map\"][\"in\"][\"y\"] == \"z\"",
+        "attributes[\"map\"][\"no\"] == nil", "attributes[\"no\"][\"no\"] == nil",
+        "attributes[Concat([\"te\", \"xt\"], \"\")] == \"hello world\"",
+        "span.attributes[\"count\"] + 1 == 6", "attributes[\"ratio\"] * 2.0 == 1.0",
+        // Fields.
+        "name == \"GET /user/7\"", "span.name == name", "kind == SPAN_KIND_SERVER", "kind.string == \"Server\"",
+        "kind.deprecated_string == \"SPAN_KIND_SERVER\"", "status.code == STATUS_CODE_ERROR",
+        "status.message == \"broken\"", "trace_id == TraceID(0x0102030405060708090a0b0c0d0e0f10)",
+        "trace_id == TraceID(\"0102030405060708090a0b0c0d0e0f10\")",
+        "trace_id.string == \"0102030405060708090a0b0c0d0e0f10\"", "span_id == SpanID(0xa102030405060708)",
+        "parent_span_id.string == \"b102030405060708\"", "parent_span_id != SpanID(0x0000000000000000)",
+        "trace_state[\"svc\"] == \"one\"", "trace_state[\"none\"] == nil", "trace_state == \"svc=one,other=two\"",
+        "start_time_unix_nano == 1000000000", "end_time_unix_nano - start_time_unix_nano == 2500000000",
+        "end_time - start_time == Duration(\"2.5s\")", "end_time - start_time > Duration(\"2s\")",
+        "start_time + Duration(\"2500ms\") == end_time", "dropped_attributes_count == 4",
+        "dropped_events_count == 2", "dropped_links_count == 0", "not IsRootSpan()",
+        "resource.attributes[\"service.name\"] == \"shop\"", "instrumentation_scope.name == \"lib\"",
+        "scope.version == \"1.2\"", "cache[\"a\"] == nil",
+    ]
+
+    @Test(arguments: truths) func `holds on the sample span`(_ source: String) throws {
+        #expect(try Lab.holds(source, .span, on: Sample.span))
+    }
+
+    static let others: [(OTTLContext, String)] = [
+        (.spanevent, "name == \"tick\" and span.name == \"GET /user/7\""),
+        (.spanevent, "attributes[\"n\"] == 1 and event_index == 0"),
+        (.spanevent, "time_unix_nano == 2000000000"),
+        (.resource, "attributes[\"service.name\"] == \"shop\""),
+        (.resource, "resource.attributes[\"service.name\"] == \"shop\""),
+        (.scope, "name == \"lib\" and version == \"1.2\" and resource.attributes[\"service.name\"] == \"shop\""),
+        (.log, "severity_number >= SEVERITY_NUMBER_ERROR and severity_number < SEVERITY_NUMBER_FATAL"),
+        (.log, "severity_text == \"ERROR\" and event_name == \"boom\" and log.event_name == event_name"),
+        (.log, "body[\"msg\"] == \"failed\" and body[\"code\"] == 500 and IsMap(body)"),
+        (.log, "body.string == \"{\\\"msg\\\":\\\"failed\\\",\\\"code\\\":500}\""),
+        (.log, "time_unix_nano == 1000 and observed_time_unix_nano == 2000"),
+        (.log, "trace_id == TraceID(0x00000000000000000000000000000000)"),
+        (.metric, "name == \"requests\" and unit == \"1\" and description == \"all\""),
+        (.metric, "type == METRIC_DATA_TYPE_SUM and is_monotonic == true"),
+        (.metric, "aggregation_temporality == AGGREGATION_TEMPORALITY_CUMULATIVE"),
+        (.metric, "HasAttrKeyOnDatapoint(\"code\") and HasAttrOnDatapoint(\"code\", \"200\")"),
+        (.metric, "not HasAttrOnDatapoint(\"code\", \"500\")"),
+        (.datapoint, "value_int == 42 and metric.name == \"requests\""),
+        (.datapoint, "attributes[\"code\"] == \"200\" and time_unix_nano == 7 and start_time_unix_nano == 3"),
+        (.datapoint, "count == nil"),
+    ]
+
+    @Test(arguments: others) func `holds in its context`(_ context: OTTLContext, _ source: String) throws {
+        let sample =
+            switch Lab.signal(context) {
+            case .traces: Sample.span
+            case .logs: Sample.log
+            case .metrics: Sample.metric
+            }
+        #expect(try Lab.holds(source, context, on: sample))
+    }
+
+    @Test func `the request context knows facts by name whatever their case`() throws {
+        #expect(try Lab.holds("request[\"x-tenant\"] == \"acme\"", .request, on: Sample.span))
+        #expect(try Lab.holds("request[\"other\"] == nil", .request, on: Sample.span))
+    }
+
+    @Test(arguments: [
+        ("1 / (attributes[\"count\"] - 5) == 0", "division by zero"),
+        ("attributes[\"count\"] + attributes[\"ratio\"] == 1", "numbers of one type"),
+        ("attributes[\"text\"] - 1 == 1", "wrong type"), ("attributes[\"text\"][\"a\"] == 1", "indexed"),
+        ("attributes[\"tags\"][9] == 1", "out of range"), ("Concat([\"a\"], \"\")", "truth value"),
+        ("HasPrefix(attributes[\"count\"], \"a\")", "wrong type"), ("Duration(attributes[\"text\"]) == nil", "form"),
+    ]) func `fails with a reason`(_ source: String, _ words: String) {
+        do {
+            _ = try Lab.holds(source, .span, on: Sample.span)
+            Issue.record("it did not fail")
+        } catch {
+            #expect("\(error)".contains(words), "\(error)")
+        }
+    }
+}
+
+/// Messages name the character and what was expected.
+@Suite struct ProblemTests {
+    @Test(arguments: [
+        ("atributes[\"a\"] == 1", "character 1: span has no field atributes, did you mean attributes?"),
+        ("name = \"a\"", "character 6: equality is written =="),
+        ("name == 'a'", "character 9: strings stand in double"),
+        ("name == \"a", "character 9: the string is not closed"), ("name == \"\\d\"", "character 10: \\d is no escape"),
+        ("name", "character 1: expected a condition: compare name with a value"),
+        ("name == ", "character 9: expected a value, not the end"),
+        ("name == \"a\" && kind == 1", "character 13: conditions are joined by the words and, or"),
+        ("(name == \"a\"", "character 13: expected a closing parenthesis"),
+        ("IsMach(name, \"a\")", "character 1: there is no converter IsMach, did you mean IsMatch?"),
+        ("IsMatch(name)", "character 1: pattern is missing: IsMatch(target, pattern)"),
+        ("IsMatch(name, \"a\", 1)", "character 20: one argument too many"),
+        ("IsMatch(name, \"(\")", "character 15: \"(\" is not a regular expression"),
+        ("IsMatch(name, name)", "character 15: the pattern must be written out"),
+        ("IsMatch(name, patern=\"a\")", "character 15: IsMatch has no argument patern, did you mean pattern?"),
+        ("kind == SPAN_KIND_SERVR", "character 9: unknown name SPAN_KIND_SERVR, did you mean SPAN_KIND_SERVER?"),
+        ("SHA256 == 1", "SHA256 is a converter: call it"),
+        ("log.body == \"a\"", "character 1: log cannot be read here"),
+        ("resource == 1", "character 1: resource is no value"),
+        ("severity_number == 1", "character 1: span has no field severity_number"),
+        ("attributes[1] == 1", "attributes are found by strings"), ("name[\"a\"] == 1", "name has no members"),
+        ("set(name, \"a\")", "set is an editor"), ("name == \"a\" name", "expected and, or, or the end"),
+        ("ä == 1", "character 1: unexpected character \"ä\""), ("\"ä\" == é", "character 8: unexpected character"),
+    ]) func `a condition that cannot be used says where and why`(_ source: String, _ words: String) {
+        let problem = Lab.problem(source, .span)
+        #expect(problem.contains(words), "\(problem)")
+    }
+
+    @Test(arguments: [
+        ("sett(name, \"a\")", "character 1: there is no editor sett, did you mean set?"),
+        ("set(name)", "value is missing: set(target, value)"), ("set(\"a\", 1)", "character 5: set changes a field"),
+        ("set(kind.string, \"a\")", "can be read but not changed"), ("name == 1", "a statement begins with an editor"),
+        ("set(name, \"a\") were kind == 1", "expected where or the end"),
+        ("merge_maps(attributes, {}, \"upsrt\")", "strategy is one of insert, update, upsert"),
+        ("replace_pattern(name, \"a\", \"b\", Len)", "Len cannot change a replacement"),
+    ]) func `a statement that cannot be used says where and why`(_ source: String, _ words: String) {
+        let problem = Lab.problem(source, .span, isStatement: true)
+        #expect(problem.contains(words), "\(problem)")
+    }
+}
