@@ -33,6 +33,12 @@ package enum Registry {
             ["resource"], "Inserts, changes and deletes attributes of resources.", ResourceOptions.self
         ) { options in .step { build in ResourceProcessor(options: options, build: &build) } },
         .entry(
+            ["filter"], "Drops records for which an OTTL condition holds.", FilterOptions.self
+        ) { options in .step { build in try FilterProcessor(options: options, build: &build) } },
+        .entry(
+            ["transform"], "Changes records by OTTL statements.", TransformOptions.self
+        ) { options in .step { build in try TransformProcessor(options: options, build: &build) } },
+        .entry(
             ["batch"], "Groups records into larger deliveries, at each exporter.", Processors.BatchOptions.self
         ) { .batch($0) },
         .entry(

@@ -78,10 +78,12 @@ extension Program {
     ) throws(EvaluationFailure) -> [(key: Text, value: Value)] {
         switch map {
         case .set(let set):
-            return batch.range(of: set).map { index in
+            var members: [(key: Text, value: Value)] = []
+            for index in batch.range(of: set) {
                 let attribute = batch.attributes[index]
-                return (batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch))
+                members.append((batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch)))
             }
+            return members
         case .map(let content):
             var members: [(key: Text, value: Value)] = []
             var reader = MapReader(content)
@@ -97,7 +99,7 @@ extension Program {
         let row = try call.text(0, batch, place, &state)
         let headers = try call.text(1, batch, place, &state)
         let delimiter = try call.text(2, otherwise: ",", batch, place, &state)
-        let headerDelimiter = call.isGiven(3) ? try call.text(3, batch, place, &state) : delimiter
+        let headerDelimiter = try call.isGiven(3) ? call.text(3, batch, place, &state) : delimiter
         let mode = try call.text(4, otherwise: "strict", batch, place, &state)
         guard delimiter.count == 1, headerDelimiter.count == 1 else { throw EvaluationFailure(.invalidText) }
         let names = PairText.fields(headers, headerDelimiter[0], ignoresQuotes: true)
@@ -179,8 +181,8 @@ extension Program {
     private func sliceToMap(
         _ call: Call, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
-        let keyPath = call.isGiven(1) ? try call.list(1, batch, place, &state) : nil
-        let valuePath = call.isGiven(2) ? try call.list(2, batch, place, &state) : nil
+        let keyPath = try call.isGiven(1) ? call.list(1, batch, place, &state) : nil
+        let valuePath = try call.isGiven(2) ? call.list(2, batch, place, &state) : nil
         var reader = ListReader(try call.list(0, batch, place, &state))
         var index = 0
         while let item = reader.next() {

@@ -156,8 +156,8 @@ extension Program {
         }
         let isEncoding = call.node.function == .base64Encode
         let form =
-            call.node.function == .base64Decode
-            ? Text("base64") : try call.text(1, otherwise: "base64", batch, place, &state)
+            try call.node.function == .base64Decode
+            ? Text("base64") : call.text(1, otherwise: "base64", batch, place, &state)
         let isURL = form == "base64-url" || form == "base64-raw-url"
         let isPadded = form == "base64" || form == "base64-url"
         let isBase64 = isURL || isPadded || form == "base64-raw"

@@ -32,7 +32,7 @@ extension Program {
             return .duration(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         case .unix:
             let seconds = try call.int(0, batch, place, &state)
-            let nanoseconds = call.isGiven(1) ? try call.int(1, batch, place, &state) : 0
+            let nanoseconds = try call.isGiven(1) ? call.int(1, batch, place, &state) : 0
             return .time(seconds &* 1_000_000_000 &+ nanoseconds)
         case .hours, .minutes, .seconds, .milliseconds, .microseconds, .nanoseconds:
             return try durationPart(call, batch, place, &state)

@@ -31,7 +31,7 @@ struct Call {
         _ argument: Int, otherwise: StaticString, _ batch: borrowing RecordBatch, _ place: Place,
         _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Text {
-        isGiven(argument) ? try text(argument, batch, place, &state) : Text(otherwise)
+        try isGiven(argument) ? text(argument, batch, place, &state) : Text(otherwise)
     }
 
     func int(
@@ -131,7 +131,7 @@ extension Program {
             return false
         case .hasAttributeOnPoint, .hasAttributeKeyOnPoint:
             let key = try call.text(0, batch, place, &state)
-            let wanted = call.node.function == .hasAttributeOnPoint ? try call.text(1, batch, place, &state) : nil
+            let wanted = try call.node.function == .hasAttributeOnPoint ? call.text(1, batch, place, &state) : nil
             for point in batch.metrics[Int(place.item)].points.range where !batch.isRemoved(point: point) {
                 guard let found = Members.find(key, in: .set(batch.points[point].set), batch) else { continue }
                 guard let wanted else { return true }

@@ -29,7 +29,12 @@ struct JSONValue {
     private var byte: UInt8 { index < text.count ? text[index] : 0 }
 
     private mutating func skipSpace() {
-        while index < text.count, [0x20, 0x09, 0x0A, 0x0D].contains(text[index]) { index += 1 }
+        while index < text.count {
+            switch text[index] {
+            case 0x20, 0x09, 0x0A, 0x0D: index += 1
+            default: return
+            }
+        }
     }
 
     /// Appends the members of an AnyValue message.

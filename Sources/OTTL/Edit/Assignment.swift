@@ -8,12 +8,12 @@ extension Program {
         let node = nodes[Int(index)]
         switch node.operation {
         case .attribute:
-            let stored = try stored(value, &batch, &state)
+            let stored = try self.stored(value, &batch, &state)
             batch.upsert(node.key, stored, in: set(node.owner, batch, place))
         case .namedAttribute:
             let name = try pinned(try text(node.first, batch, place, &state), batch, &state)
-            let stored = try stored(value, &batch, &state)
-            let set = set(node.owner, batch, place)
+            let stored = try self.stored(value, &batch, &state)
+            let set = self.set(node.owner, batch, place)
             if let found = batch.find(name: name, in: set) {
                 batch.setValue(stored, at: found, in: set)
             } else {
@@ -100,9 +100,8 @@ extension Program {
     ) throws(EvaluationFailure) {
         switch field {
         case .body, .bodyText:
-            if field == .bodyText, case .string = value {
-            } else if field == .bodyText {
-                throw EvaluationFailure(.notSettable)
+            if field == .bodyText {
+                guard case .string = value else { throw EvaluationFailure(.notSettable) }
             }
             batch.setBody(try stored(value, &batch, &state), ofLog: Int(place.item))
         case .spanName, .statusMessage, .traceState, .eventName, .scopeName, .scopeVersion, .severityText,

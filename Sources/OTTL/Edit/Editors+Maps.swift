@@ -119,8 +119,8 @@ extension Program {
         _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
         let isPattern = call.node.function == .replaceAllPatterns
-        let isKeys = isPattern ? try call.text(1, batch, place, &state) == "key" : false
-        let replacement = try replacement(call, first: isPattern ? 2 : 1, batch, place, &state)
+        let isKeys = try isPattern ? call.text(1, batch, place, &state) == "key" : false
+        let replacement = try self.replacement(call, first: isPattern ? 2 : 1, batch, place, &state)
         try load(target, batch, &state)
         for index in state.draft.entries.indices {
             let entry = state.draft.entries[index]
@@ -133,7 +133,7 @@ extension Program {
                 continue
             }
             guard case .string(let text) = entry.value else { continue }
-            let new = isPattern ? try replacement.all(in: text, &state) : try replacement.whole(text, &state)
+            let new = try isPattern ? replacement.all(in: text, &state) : replacement.whole(text, &state)
             if let new { state.draft.change(index, .string(new)) }
         }
     }
@@ -165,7 +165,7 @@ extension Program {
         _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
         let prefix = try call.text(1, otherwise: "", batch, place, &state)
-        let depth = call.isGiven(2) ? try call.int(2, batch, place, &state) : Int64.max
+        let depth = try call.isGiven(2) ? call.int(2, batch, place, &state) : Int64.max
         let resolves = try call.flag(3, otherwise: false, batch, place, &state)
         guard depth >= 0 else { throw EvaluationFailure(.outOfRange) }
         // Members move, so everything is built from a copy that stays.
@@ -194,7 +194,7 @@ extension Program {
             var reader = ListReader(content)
             var index = 0
             while let item = reader.next() {
-                let name = resolves ? key : try joined(key, number: index, &state)
+                let name = try resolves ? key : joined(key, number: index, &state)
                 try flatten(name, item, depth - 1, resolves, batch, &state)
                 index += 1
             }

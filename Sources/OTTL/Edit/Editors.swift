@@ -59,7 +59,7 @@ extension Program {
             throw EvaluationFailure(.wrongType)
         }
         let start = try call.int(1, batch, place, &state)
-        let end = call.isGiven(2) ? try call.int(2, batch, place, &state) : start &+ 1
+        let end = try call.isGiven(2) ? call.int(2, batch, place, &state) : start &+ 1
         guard start >= 0, end >= start else { throw EvaluationFailure(.outOfRange) }
         let mark = state.scratch.count
         var reader = ListReader(content)
@@ -85,10 +85,10 @@ extension Program {
         _ call: Call, _ batch: inout RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
         guard case .string(let text) = try value(call.target(0), batch, place, &state) else { return }
-        let replacement = try replacement(call, first: 1, batch, place, &state)
+        let replacement = try self.replacement(call, first: 1, batch, place, &state)
         let new =
             call.node.function == .replaceMatch
-            ? try replacement.whole(text, &state) : try replacement.all(in: text, &state)
+           try  ? replacement.whole(text, &state) : replacement.all(in: text, &state)
         if let new { try assign(call.target(0), .string(new), &batch, place, &state) }
     }
 
@@ -97,7 +97,7 @@ extension Program {
         _ call: Call, first: Int, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Replacement {
         let template = try pinned(try call.text(first + 1, batch, place, &state), batch, &state)
-        let format = call.isGiven(first + 3) ? try call.text(first + 3, batch, place, &state) : nil
+        let format = try call.isGiven(first + 3) ? call.text(first + 3, batch, place, &state) : nil
         return Replacement(
             program: self, pattern: call.pattern(first), template: template, function: call.function(first + 2),
             format: format)

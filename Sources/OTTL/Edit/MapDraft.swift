@@ -153,6 +153,6 @@ extension Program {
     func pinned(
         _ text: Text, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Text {
-        batch.isInEdits(text) ? try state.keep(text) : text
+        try batch.isInEdits(text) ? state.keep(text) : text
     }
 }

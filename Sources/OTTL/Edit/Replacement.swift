@@ -63,7 +63,7 @@ struct Replacement {
     }
 
     private func finished(_ text: Text, _ state: inout EvaluationState) throws(EvaluationFailure) -> Text {
-        let result = function == nil ? text : try program.applied(function ?? .set, text, &state)
+        let result = try function == nil ? text : program.applied(function ?? .set, text, &state)
         guard let format else { return result }
         guard let place = format.find(Text("%s"), from: 0) else { throw EvaluationFailure(.invalidText) }
         let mark = state.scratch.count
@@ -101,7 +101,7 @@ struct Replacement {
                     continue
                 }
             }
-            if let group = group(template[start..<end]), let range = state.matcher.range(group) {
+            if let group = self.group(template[start..<end]), let range = state.matcher.range(group) {
                 state.scratch.append(text[range])
             }
         }

@@ -87,14 +87,24 @@ enum Comparison {
     }
 
     private static func contains(_ whole: Value, _ part: Value, _ batch: borrowing RecordBatch) -> Bool {
-        var isContained = true
-        Members.forEach(part, batch) { key, value in
-            if isContained {
-                let mine = Members.find(key, in: whole, batch)
-                isContained = mine.map { isSame($0, value, batch) } ?? false
+        switch part {
+        case .set(let set):
+            for index in batch.range(of: set) {
+                let attribute = batch.attributes[index]
+                let value = Value(attribute.kind, attribute.payload, batch)
+                if !has(whole, batch.text(attribute.key), value, batch) { return false }
             }
+        case .map(let content):
+            var reader = MapReader(content)
+            while let member = reader.next() { if !has(whole, member.key, member.value, batch) { return false } }
+        default: return false
         }
-        return isContained
+        return true
+    }
+
+    private static func has(_ whole: Value, _ key: Text, _ value: Value, _ batch: borrowing RecordBatch) -> Bool {
+        guard let mine = Members.find(key, in: whole, batch) else { return false }
+        return isSame(mine, value, batch)
     }
 }
 
@@ -109,20 +119,6 @@ enum Members {
             while reader.next() != nil { count += 1 }
             return count
         default: return 0
-        }
-    }
-
-    static func forEach(_ value: Value, _ batch: borrowing RecordBatch, _ body: (Text, Value) -> Void) {
-        switch value {
-        case .set(let set):
-            for index in batch.range(of: set) {
-                let attribute = batch.attributes[index]
-                body(batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch))
-            }
-        case .map(let content):
-            var reader = MapReader(content)
-            while let member = reader.next() { body(member.key, member.value) }
-        default: break
         }
     }
 

@@ -151,7 +151,7 @@ private struct FilterRules: Sendable {
     func match(
         _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(ProcessFailure) -> Int? {
-        rules.isEmpty ? nil : try rules.firstMatch(batch, at: place, &state)
+        try rules.isEmpty ? nil : rules.firstMatch(batch, at: place, &state)
     }
 
     func count(_ records: Int, _ rule: Int, _ context: inout ProcessContext) {
