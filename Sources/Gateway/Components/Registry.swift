@@ -39,6 +39,11 @@ package enum Registry {
             ["transform"], "Changes records by OTTL statements.", TransformOptions.self
         ) { options in .step { build in try TransformProcessor(options: options, build: &build) } },
         .entry(
+            ["tail_sampling"], "Keeps or drops whole traces by policies.", TailSamplingOptions.self
+        ) { options in
+            .traceStep(options.wait) { build in try TailSamplingProcessor(options: options, build: &build) }
+        },
+        .entry(
             ["batch"], "Groups records into larger deliveries, at each exporter.", Processors.BatchOptions.self
         ) { .batch($0) },
         .entry(

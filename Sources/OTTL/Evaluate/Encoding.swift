@@ -1,5 +1,5 @@
 import OTLP
-import Telemetry
+package import Telemetry
 
 /// Reads the elements of an encoded list.
 struct ListReader {
@@ -34,6 +34,16 @@ struct MapReader {
             return (key, value)
         }
         return nil
+    }
+}
+
+/// Texts in encoded lists.
+package enum ListText {
+    /// Whether a text is an element of an encoded ArrayValue.
+    package static func contains(_ content: Text, _ wanted: Text) -> Bool {
+        var reader = ListReader(content)
+        while let item = reader.next() { if case .string(let text) = item, text == wanted { return true } }
+        return false
     }
 }
 

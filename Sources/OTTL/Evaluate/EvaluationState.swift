@@ -1,5 +1,5 @@
 import Glibc
-import Patterns
+package import Patterns
 import Synchronization
 import Telemetry
 
@@ -33,7 +33,7 @@ package struct EvaluationState: ~Copyable {
     var arena = Arena()
     /// Where they are built.
     var scratch = ByteColumn()
-    var matcher = PatternMatcher()
+    package var matcher = PatternMatcher()
     /// The map that an editor works on.
     var draft = MapDraft()
     /// Content of the `cache` map of the record in hand.
@@ -84,25 +84,31 @@ package struct EvaluationState: ~Copyable {
     }
 }
 
+/// One evaluation's memory, handed from thread to thread by the pool.
+// Used by one caller at a time: the pool gives it out under its lock and gets it back when the call ends.
+package final class EvaluationMemory: @unchecked Sendable {
+    package var state = EvaluationState()
+
+    init() {}
+}
+
 /// A few working memories for all event loops.
 package final class EvaluationPool: Sendable {
-    // Used by one call of `withState` at a time: it leaves the pool under the lock and comes back when the call ends.
-    private final class Memory: @unchecked Sendable {
-        var state = EvaluationState()
-    }
+    private let idle = Mutex<[EvaluationMemory]>([])
 
-    private let idle = Mutex<[Memory]>([])
+    /// Most memories kept idle.
+    private static let limit = 16
 
     package init() {}
 
-    package func withState<Result, Failure: Error>(
-        _ body: (inout EvaluationState) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        let memory = idle.withLock { $0.popLast() } ?? Memory()
-        defer {
-            memory.state.finish()
-            idle.withLock { if $0.count < 16 { $0.append(memory) } }
+    package func take() -> EvaluationMemory {
+        idle.withLock { $0.popLast() } ?? EvaluationMemory()
+    }
+
+    package func give(_ memory: EvaluationMemory) {
+        memory.state.finish()
+        idle.withLock { all in
+            if all.count < EvaluationPool.limit { all.append(memory) }
         }
-        return try body(&memory.state)
     }
 }

@@ -1,5 +1,5 @@
 import OTLP
-import Telemetry
+package import Telemetry
 
 extension Program {
     /// The value of a field of the record at `place` or above it.
@@ -272,8 +272,9 @@ enum SpanKindText {
 }
 
 /// Members of a W3C `tracestate`: `key=value`, separated by commas.
-enum TraceStateText {
-    static func member(_ key: Text, of state: Text) -> Text? {
+package enum TraceStateText {
+    /// The value of the first member with this key.
+    package static func member(_ key: Text, of state: Text) -> Text? {
         var found: Text?
         forEach(state) { name, value in if found == nil, name == key { found = value } }
         return found

@@ -32,21 +32,19 @@ package struct FilterProcessor: Processor {
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         let before = batch.liveCount
-        try pool.withState { (state) throws(ProcessFailure) in
-            for resource in batch.resources.indices {
-                let place = Place(resource: resource)
-                if let rule = try resources.match(batch, place, &state) {
-                    for scope in batch.resources[resource].scopes.range {
-                        drop(scope: scope, &batch, resources, rule, &context)
-                    }
-                    continue
-                }
-                for scope in batch.resources[resource].scopes.range {
-                    if let rule = try scopes.match(batch, Place(scope: scope, batch), &state) {
-                        drop(scope: scope, &batch, scopes, rule, &context)
-                    } else {
-                        try filter(scope: scope, &batch, &state, &context)
-                    }
+        let memory = pool.take()
+        defer { pool.give(memory) }
+        for resource in batch.resources.indices {
+            let scopeRange = batch.resources[resource].scopes.range
+            if let rule = try resources.match(batch, Place(resource: resource), &memory.state) {
+                for scope in scopeRange { drop(scope: scope, &batch, resources, rule, &context) }
+                continue
+            }
+            for scope in scopeRange {
+                if let rule = try scopes.match(batch, Place(scope: scope, batch), &memory.state) {
+                    drop(scope: scope, &batch, scopes, rule, &context)
+                } else {
+                    try filter(scope: scope, &batch, &memory.state, &context)
                 }
             }
         }

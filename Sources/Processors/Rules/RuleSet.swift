@@ -31,6 +31,19 @@ package struct RuleSet: Sendable {
         }
     }
 
+    /// Whether one condition holds, for callers that cannot refuse a request: a failed condition counts as not met.
+    func holds(_ batch: borrowing RecordBatch, at place: Place, _ state: inout EvaluationState) -> Bool {
+        state.beginRecord()
+        for rule in rules {
+            do throws(OTTLFailure) {
+                if try rule.condition.isTrue(batch, at: place, &state) { return true }
+            } catch {
+                errors.add()
+            }
+        }
+        return false
+    }
+
     /// Index of the first condition that holds for the record, nil when none does. A failed condition counts as not
     /// met, unless its mode asks to refuse the request.
     package func firstMatch(

@@ -42,9 +42,9 @@ package struct TransformProcessor: Processor {
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
-        try pool.withState { (state) throws(ProcessFailure) in
-            for group in groups { try run(group, &batch, &state) }
-        }
+        let memory = pool.take()
+        defer { pool.give(memory) }
+        for group in groups { try run(group, &batch, &memory.state) }
     }
 
     private func run(

@@ -1,0 +1,240 @@
+import OTTL
+import Telemetry
+
+/// Policies on what an agent did, by the GenAI conventions of its spans.
+struct AgentTest: Sendable {
+    private enum Rule: Sendable {
+        case toolError([[UInt8]])
+        case toolEmptyResult([[UInt8]])
+        case loop(repeats: Int)
+        case sum([KeyID], above: Double)
+        case finishReason([[UInt8]])
+        case noFinalAnswer
+        case finding(names: [[UInt8]], labels: [[UInt8]])
+    }
+
+    private let rule: Rule
+    private let operation, toolName, toolResult, toolArguments, errorType, reasons, findingName, findingLabel: KeyID
+
+    /// `rule` is one of the agent policies.
+    init(_ rule: PolicyRule, _ keys: inout KeyTable.Builder) {
+        func bytes(_ texts: [String]) -> [[UInt8]] { texts.map { Array($0.utf8) } }
+        switch rule {
+        case .toolError(let tools): self.rule = .toolError(bytes(tools))
+        case .toolEmptyResult(let tools): self.rule = .toolEmptyResult(bytes(tools))
+        case .loop(let repeats): self.rule = .loop(repeats: repeats)
+        case .sum(let names, let above):
+            var found: [KeyID] = []
+            for name in names { found.append(keys.intern(name)) }
+            self.rule = .sum(found, above: above)
+        case .finishReason(let values): self.rule = .finishReason(bytes(values))
+        case .finding(let names, let labels): self.rule = .finding(names: bytes(names), labels: bytes(labels))
+        default: self.rule = .noFinalAnswer
+        }
+        operation = keys.intern("gen_ai.operation.name")
+        toolName = keys.intern("gen_ai.tool.name")
+        toolResult = keys.intern("gen_ai.tool.call.result")
+        toolArguments = keys.intern("gen_ai.tool.call.arguments")
+        errorType = keys.intern("error.type")
+        reasons = keys.intern("gen_ai.response.finish_reasons")
+        findingName = keys.intern("gen_ai.evaluation.name")
+        findingLabel = keys.intern("gen_ai.evaluation.score.label")
+    }
+
+    func holds(_ batch: borrowing RecordBatch) -> Bool {
+        switch rule {
+        case .loop(let repeats): return loops(batch, repeats)
+        case .sum(let keys, let above): return sum(batch, keys) > above
+        case .noFinalAnswer: return endsWithoutAnswer(batch)
+        default: break
+        }
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            if holds(batch, batch.spans[index]) { return true }
+        }
+        return false
+    }
+
+    private func holds(_ batch: borrowing RecordBatch, _ span: SpanRecord) -> Bool {
+        switch rule {
+        case .toolError(let tools): return isTool(batch, span, tools) && hasFailed(batch, span)
+        case .toolEmptyResult(let tools):
+            guard isTool(batch, span, tools), !hasFailed(batch, span) else { return false }
+            guard let index = batch.find(toolResult, in: span.set) else { return false }
+            switch batch.attributes[index].value {
+            case .string(let text): return EmptyResult.isEmpty(batch.text(text))
+            case .empty: return true
+            case .array(let text), .map(let text): return batch.text(text).isEmpty
+            default: return false
+            }
+        case .finishReason(let values): return isFinished(batch, span, by: values)
+        case .finding(let names, let labels): return hasFinding(batch, span, names, labels)
+        case .loop, .sum, .noFinalAnswer: return false
+        }
+    }
+
+    // MARK: Tools
+
+    private func isTool(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ tools: [[UInt8]]) -> Bool {
+        let name = batch.string(toolName, in: span.set)
+        if let operation = batch.string(operation, in: span.set) {
+            guard operation == "execute_tool" else { return false }
+        } else if name == nil {
+            return false
+        }
+        guard !tools.isEmpty else { return true }
+        guard let name else { return false }
+        return tools.contains { name.bytes.elementsEqual($0) }
+    }
+
+    private func hasFailed(_ batch: borrowing RecordBatch, _ span: SpanRecord) -> Bool {
+        span.statusCode == 2 || batch.find(errorType, in: span.set) != nil
+    }
+
+    /// Equal calls are those of one tool with the same arguments, byte for byte.
+    private func loops(_ batch: borrowing RecordBatch, _ repeats: Int) -> Bool {
+        var counts: [UInt64: Int] = [:]
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            let span = batch.spans[index]
+            guard isTool(batch, span, []), let name = batch.string(toolName, in: span.set) else { continue }
+            var hash = Hasher()
+            hash.combine(bytes: name.bytes)
+            if let found = batch.find(toolArguments, in: span.set) {
+                let attribute = batch.attributes[found]
+                switch attribute.kind {
+                case .string, .array, .map, .bytes: hash.combine(bytes: batch.text(attribute.text).bytes)
+                default: hash.combine(attribute.payload)
+                }
+            }
+            let key = UInt64(bitPattern: Int64(hash.finalize()))
+            let count = (counts[key] ?? 0) + 1
+            if count >= repeats { return true }
+            counts[key] = count
+        }
+        return false
+    }
+
+    // MARK: Model calls
+
+    /// Spans of agents and workflows often repeat the sums of the calls below them.
+    private func isModelCall(_ batch: borrowing RecordBatch, _ span: SpanRecord) -> Bool {
+        guard let operation = batch.string(operation, in: span.set) else { return true }
+        return
+            !(operation == "invoke_agent" || operation == "create_agent" || operation == "execute_tool"
+            || operation == "invoke_workflow")
+    }
+
+    private func sum(_ batch: borrowing RecordBatch, _ keys: [KeyID]) -> Double {
+        var total = 0.0
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            let span = batch.spans[index]
+            guard isModelCall(batch, span) else { continue }
+            for key in keys {
+                guard let found = batch.find(key, in: span.set) else { continue }
+                switch batch.attributes[found].value {
+                case .int(let number): total += Double(number)
+                case .double(let number) where number.isFinite: total += number
+                default: continue
+                }
+            }
+        }
+        return total
+    }
+
+    private func isFinished(_ batch: borrowing RecordBatch, _ span: SpanRecord, by values: [[UInt8]]) -> Bool {
+        guard let index = batch.find(reasons, in: span.set) else { return false }
+        switch batch.attributes[index].value {
+        case .string(let reference):
+            let text = batch.text(reference)
+            return values.contains { text.bytes.elementsEqual($0) }
+        case .array(let reference):
+            return values.contains { value in
+                value.withUnsafeBytes { ListText.contains(batch.text(reference), Text($0)) }
+            }
+        default: return false
+        }
+    }
+
+    private static let openEnds = ["tool_calls", "tool_call", "function_call", "length", "content_filter", "error"]
+        .map { Array($0.utf8) }
+
+    /// Whether the model call that ended last failed, was cut off, or asked for a tool that nobody called.
+    private func endsWithoutAnswer(_ batch: borrowing RecordBatch) -> Bool {
+        var last: SpanRecord?
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            let span = batch.spans[index]
+            guard isModelCall(batch, span), batch.find(operation, in: span.set) != nil else { continue }
+            if let other = last, other.end > span.end || other.end == span.end && isLater(other, span, batch) {
+                continue
+            }
+            last = span
+        }
+        guard let last else { return false }
+        return last.statusCode == 2 || isFinished(batch, last, by: AgentTest.openEnds)
+    }
+
+    /// Ties are broken by span id, so that the order of arrival does not matter.
+    private func isLater(_ one: SpanRecord, _ other: SpanRecord, _ batch: borrowing RecordBatch) -> Bool {
+        other.spanID == one.spanID
+            || batch.text(other.spanID).bytes.lexicographicallyPrecedes(batch.text(one.spanID).bytes)
+    }
+
+    // MARK: Findings
+
+    private func hasFinding(
+        _ batch: borrowing RecordBatch, _ span: SpanRecord, _ names: [[UInt8]], _ labels: [[UInt8]]
+    ) -> Bool {
+        for index in span.events.range where !batch.events[index].edits.contains(.removed) {
+            let event = batch.events[index]
+            guard batch.text(event.name) == "gen_ai.evaluation.result" else { continue }
+            if has(batch, event.set, findingName, names), has(batch, event.set, findingLabel, labels) { return true }
+        }
+        return false
+    }
+
+    private func has(
+        _ batch: borrowing RecordBatch, _ set: SetIndex, _ key: KeyID, _ wanted: [[UInt8]]
+    ) -> Bool {
+        if wanted.isEmpty { return true }
+        guard let text = batch.string(key, in: set) else { return false }
+        return wanted.contains { text.bytes.elementsEqual($0) }
+    }
+}
+
+/// Results of tools that say nothing.
+enum EmptyResult {
+    /// Empty, a word for nothing, or JSON in which every text and container is empty and every number 0.
+    static func isEmpty(_ text: Text) -> Bool {
+        let bytes = ByteCursor(text)
+        var index = 0
+        while ByteClass.isSpace(bytes[index]) { index += 1 }
+        if index == text.count { return true }
+        if bytes[index] != 0x7B, bytes[index] != 0x5B, bytes[index] != 0x22 {
+            let word = text[index..<text.count].string.lowercased()
+            return ["null", "none", "nil", "undefined", "n/a", "no results", "not found"].contains(
+                word.trimmingSuffix())
+        }
+        var containers = Column<UInt8>()
+        var tokens = JSONTokens(text, base: 0)
+        while let token = tokens.next(&containers) {
+            switch token.kind {
+            case .key, .open: continue
+            case .string: if token.end > token.start { return false }
+            case .scalar:
+                let first = bytes[token.start]
+                // null, true and false say nothing of what was found; a number but zero does.
+                if first == 0x6E || first == 0x74 || first == 0x66 { continue }
+                for place in token.start..<token.end where bytes[place] &- 0x31 < 9 { return false }
+            case .end: return true
+            }
+        }
+        return false
+    }
+}
+
+extension String {
+    fileprivate func trimmingSuffix() -> String {
+        var text = Substring(self)
+        while let last = text.last, last.isWhitespace || last == "." || last == "!" { text.removeLast() }
+        return String(text)
+    }
+}
