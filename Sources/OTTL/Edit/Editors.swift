@@ -86,9 +86,8 @@ extension Program {
     ) throws(EvaluationFailure) {
         guard case .string(let text) = try value(call.target(0), batch, place, &state) else { return }
         let replacement = try self.replacement(call, first: 1, batch, place, &state)
-        let new =
-            call.node.function == .replaceMatch
-           try  ? replacement.whole(text, &state) : replacement.all(in: text, &state)
+        let isWhole = call.node.function == .replaceMatch
+        let new = try isWhole ? replacement.whole(text, &state) : replacement.all(in: text, &state)
         if let new { try assign(call.target(0), .string(new), &batch, place, &state) }
     }
 

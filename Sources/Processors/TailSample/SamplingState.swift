@@ -42,14 +42,20 @@ final class ByteBucket: Sendable {
     }
 }
 
-/// The last decisions by trace id, the oldest forgotten first.
+/// The last decisions by trace, the oldest forgotten first.
 final class DecisionCache: Sendable {
+    /// Spans of different tenants never belong together, whatever their ids are.
+    struct Key: Hashable {
+        var trace: TraceID
+        var tenant: String
+    }
+
     private struct Side {
-        var known: Set<TraceID> = []
-        var order: [TraceID] = []
+        var known: Set<Key> = []
+        var order: [Key] = []
         var next = 0
 
-        mutating func add(_ trace: TraceID, limit: Int) {
+        mutating func add(_ trace: Key, limit: Int) {
             guard limit > 0, known.insert(trace).inserted else { return }
             if order.count < limit {
                 order.append(trace)
@@ -71,14 +77,14 @@ final class DecisionCache: Sendable {
     }
 
     /// The decision that a trace got, nil when none is remembered.
-    func decision(of trace: TraceID) -> Bool? {
+    func decision(of trace: Key) -> Bool? {
         state.withLock { state in
             if state.sampled.known.contains(trace) { return true }
             return state.dropped.known.contains(trace) ? false : nil
         }
     }
 
-    func remember(_ trace: TraceID, isSampled: Bool) {
+    func remember(_ trace: Key, isSampled: Bool) {
         state.withLock { state in
             if isSampled {
                 state.sampled.add(trace, limit: sampledMax)

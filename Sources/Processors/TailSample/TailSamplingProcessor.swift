@@ -60,7 +60,7 @@ package struct TailSamplingProcessor: Processor {
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.liveCount > 0 else { return }
-        let trace = TraceID(TraceShape.identifier(of: batch))
+        let trace = DecisionCache.Key(trace: TraceID(TraceShape.identifier(of: batch)), tenant: context.tenant)
         let isSampled: Bool
         if let earlier = cache.decision(of: trace) {
             late.add(batch.liveCount)
