@@ -99,7 +99,8 @@ let package = Package(
             ],
             swiftSettings: house),
         .target(
-            name: "Connectors", dependencies: ["Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+            name: "Connectors", dependencies: ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration"],
+            swiftSettings: house),
         .target(
             name: "Gateway",
             dependencies: [

@@ -71,7 +71,7 @@ enum ImportTable {
             "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "Logging", "GRDB",
             "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
-        "Connectors": ["Pipeline", "Telemetry", "OTLP", "Configuration"],
+        "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration"],
         "Query": ["Exporters", "GRDB"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",

@@ -88,6 +88,9 @@ package enum Registry {
         {
             _ in ConnectorPlan { ForwardConnector(build: $0) }
         },
+        .entry(["routing"], "Sends records to pipelines by OTTL conditions.", RoutingOptions.self) { options in
+            ConnectorPlan { try RoutingConnector(options: options, build: $0) }
+        },
         .entry(
             ["spanmetrics", "span_metrics"], "Counts and times spans by service, name, kind and status.",
             SpanMetricsOptions.self

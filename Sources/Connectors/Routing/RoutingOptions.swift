@@ -1,0 +1,97 @@
+package import Configuration
+package import OTTL
+import Telemetry
+
+/// What a route's condition looks at, as the Collector names it.
+package enum RouteContext: String, CaseIterable, Sendable {
+    case resource, span, metric, datapoint, log, request
+
+    var language: OTTLContext {
+        switch self {
+        case .resource: .resource
+        case .span: .span
+        case .metric: .metric
+        case .datapoint: .datapoint
+        case .log: .log
+        case .request: .request
+        }
+    }
+}
+
+/// How much goes along when a condition holds.
+package enum RouteMatch: String, CaseIterable, Sendable {
+    /// What the condition looked at.
+    case record
+    /// All spans of its trace in the batch.
+    case trace
+}
+
+/// Whether what a route took is still there for the routes behind it.
+package enum RouteAction: String, CaseIterable, Sendable {
+    case move, copy
+}
+
+/// One row of the routing table.
+package struct RouteOption: Sendable {
+    package var context: RouteContext
+    package var match: RouteMatch
+    package var action: RouteAction
+    /// A boolean expression; empty when there is a statement.
+    package var condition: String
+    /// An editor with a `where` clause, such as `route() where …`.
+    package var statement: String
+    package var pipelines: [String]
+
+    init(_ settings: inout Settings) {
+        context = settings.choice("context", default: RouteContext.resource, "What the condition looks at.")
+        condition = settings.string("condition", default: "", "OTTL condition of what is routed.")
+        statement = settings.string("statement", default: "", "The same as a statement: route() where ….")
+        pipelines = settings.strings("pipelines", default: [], "Pipelines that get what matches.")
+        action = settings.choice(
+            "action", default: RouteAction.move, "Whether routes behind this one still see what matched: copy.")
+        match = settings.choice(
+            "match", default: RouteMatch.record,
+            "trace sends all spans of a trace once one matches, as far as they are in one batch.")
+        guard !settings.isDescribing else { return }
+        if condition.isEmpty == statement.isEmpty {
+            settings.problem("needs a condition or a statement, and not both", at: "condition")
+        }
+        if pipelines.isEmpty { settings.problem("needs the pipelines that get what matches", at: "pipelines") }
+        if match == .trace, context != .span {
+            settings.problem("match: trace needs context: span", at: "match")
+        }
+        check(&settings)
+    }
+
+    private func check(_ settings: inout Settings) {
+        if context == .request {
+            if !statement.isEmpty { settings.problem("the request context takes a condition", at: "statement") }
+            if !condition.isEmpty, !condition.contains("request[\"auth.tenant\"]") {
+                settings.problem(
+                    "headers are not kept with requests; request[\"auth.tenant\"], the authenticated tenant, is",
+                    at: "condition")
+            }
+        }
+        if !condition.isEmpty { settings.check(condition: condition, context.language, at: "condition") }
+        if !statement.isEmpty { settings.check(statement: statement, context.language, at: "statement") }
+    }
+}
+
+/// Options of the `routing` connector: the Collector's, with `match`.
+package struct RoutingOptions: ComponentOptions {
+    package var table: [RouteOption]
+    package var defaultPipelines: [String]
+    package var errorMode: OTTLErrorMode
+
+    package init(_ settings: inout Settings) {
+        table = settings.list("table", "Routes in order; the first that matches gets the record.") { RouteOption(&$0) }
+        defaultPipelines = settings.strings(
+            "default_pipelines", default: [], "Pipelines that get what no route matched; without any it is dropped.")
+        errorMode = settings.choice(
+            "error_mode", default: OTTLErrorMode.propagate,
+            "What a condition that fails does: ignore and silent send the record to the default pipelines, propagate "
+                + "drops the batch.")
+        settings.accepted("match_once", "a record goes to the first route that matches, unless that one copies")
+        if table.isEmpty, !settings.isDescribing { settings.problem("needs at least one route", at: "table") }
+    }
+}

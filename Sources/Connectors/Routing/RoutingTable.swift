@@ -1,0 +1,241 @@
+import OTLP
+import OTTL
+import Pipeline
+import Telemetry
+
+/// A routing table with its conditions compiled: says for every record of a batch which outputs get it.
+struct RoutingTable: Sendable {
+    /// Outputs as bits.
+    typealias Outputs = UInt64
+
+    /// Why a routing table cannot be used with the pipelines around it.
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private enum Rule: Sendable {
+        case condition(OTTLCondition)
+        case statement(OTTLStatement)
+    }
+
+    private struct Route: Sendable {
+        var context: RouteContext
+        var match: RouteMatch
+        var moves: Bool
+        var rule: Rule
+        var outputs: Outputs
+    }
+
+    private var routes: [Route] = []
+    private let defaults: Outputs
+    private let errorMode: OTTLErrorMode
+
+    /// Most pipelines that one connector can feed.
+    static let outputsMax = 64
+
+    init(
+        _ options: RoutingOptions, outputs: [ConnectorOutput], signal: Signal, keys: inout KeyTable.Builder
+    ) throws(Failure) {
+        errorMode = options.errorMode
+        guard outputs.count <= Self.outputsMax else { throw Failure(description: "feeds more than 64 pipelines") }
+        defaults = try Self.bits(options.defaultPipelines, outputs)
+        for option in options.table {
+            let contexts = OTTLContext.all(of: signal)
+            guard option.context == .request || contexts.contains(option.context.language) else {
+                throw Failure(
+                    description: "a route has the context \(option.context.rawValue), which \(signal) do not have")
+            }
+            let rule: Rule
+            do throws(OTTLProblem) {
+                rule =
+                    option.statement.isEmpty
+                    ? .condition(try OTTLCondition(option.condition, context: option.context.language, keys: &keys))
+                    : .statement(try OTTLStatement(option.statement, context: option.context.language, keys: &keys))
+            } catch { throw Failure(description: "\(error)") }
+            routes.append(
+                Route(
+                    context: option.context, match: option.match, moves: option.action == .move, rule: rule,
+                    outputs: try Self.bits(option.pipelines, outputs)))
+        }
+    }
+
+    private static func bits(_ pipelines: [String], _ outputs: [ConnectorOutput]) throws(Failure) -> Outputs {
+        var bits: Outputs = 0
+        for pipeline in pipelines {
+            guard let index = outputs.firstIndex(where: { $0.pipeline == pipeline }) else {
+                throw Failure(
+                    description: "routes to \(pipeline), which does not read from it: name the connector under its "
+                        + "receivers")
+            }
+            bits |= 1 << Outputs(index)
+        }
+        return bits
+    }
+
+    // MARK: Assigning
+
+    /// What is known while one batch is routed.
+    private struct Assignment {
+        /// By span, log record or data point.
+        var outputs: [Outputs]
+        /// Whether a route moved the record, or its condition failed.
+        var isSettled: [Bool]
+        var errors = 0
+    }
+
+    /// The outputs of every span, log record or data point, and on how many records a condition failed. Statements may
+    /// change the batch.
+    func assign(
+        _ batch: inout RecordBatch, _ state: inout EvaluationState
+    ) throws(ProcessFailure) -> (outputs: [Outputs], errors: Int) {
+        let count = batch.recordCount
+        var work = Assignment(
+            outputs: [Outputs](repeating: 0, count: count), isSettled: [Bool](repeating: false, count: count))
+        for route in routes { try apply(route, &batch, &state, &work) }
+        for index in work.outputs.indices where work.outputs[index] == 0 { work.outputs[index] = defaults }
+        return (work.outputs, work.errors)
+    }
+
+    private func apply(
+        _ route: Route, _ batch: inout RecordBatch, _ state: inout EvaluationState, _ work: inout Assignment
+    ) throws(ProcessFailure) {
+        switch route.context {
+        case .request:
+            if batch.resources.count > 0 {
+                try ask(route, Place(resource: 0), 0..<work.outputs.count, &batch, &state, &work)
+            }
+        case .resource:
+            for index in batch.resources.indices {
+                let records = self.records(ofResource: index, batch)
+                try ask(route, Place(resource: index), records, &batch, &state, &work)
+            }
+        case .span:
+            for index in batch.spans.indices where !work.isSettled[index] {
+                let before = work.outputs[index]
+                try ask(route, Place(span: index, batch), index..<index + 1, &batch, &state, &work)
+                if route.match == .trace, work.outputs[index] != before { spread(route, from: index, batch, &work) }
+            }
+        case .log:
+            for index in batch.logs.indices where !work.isSettled[index] {
+                try ask(route, Place(log: index, batch), index..<index + 1, &batch, &state, &work)
+            }
+        case .metric:
+            for index in batch.metrics.indices {
+                let points = batch.metrics[index].points.range
+                try ask(route, Place(metric: index, batch), points, &batch, &state, &work)
+            }
+        case .datapoint:
+            for index in batch.points.indices where !work.isSettled[index] {
+                try ask(route, Place(point: index, batch), index..<index + 1, &batch, &state, &work)
+            }
+        }
+    }
+
+    /// Asks one condition and settles the records it is about, as far as they are open.
+    private func ask(
+        _ route: Route, _ place: Place, _ records: Range<Int>, _ batch: inout RecordBatch,
+        _ state: inout EvaluationState, _ work: inout Assignment
+    ) throws(ProcessFailure) {
+        guard records.contains(where: { !work.isSettled[$0] }) else { return }
+        state.beginRecord()
+        let holds: Bool
+        do throws(OTTLFailure) {
+            switch route.rule {
+            case .condition(let condition): holds = try condition.isTrue(batch, at: place, &state)
+            case .statement(let statement) where statement.isRoute:
+                holds = try statement.applies(batch, at: place, &state)
+            case .statement(let statement): holds = try statement.run(&batch, at: place, &state)
+            }
+        } catch {
+            work.errors += 1
+            if errorMode == .propagate { throw ProcessFailure(reason: "\(error)") }
+            for record in records where !work.isSettled[record] {
+                work.outputs[record] |= defaults
+                work.isSettled[record] = true
+            }
+            return
+        }
+        guard holds else { return }
+        for record in records where !work.isSettled[record] {
+            work.outputs[record] |= route.outputs
+            work.isSettled[record] = route.moves
+        }
+    }
+
+    /// Takes the other spans of a trace along.
+    private func spread(_ route: Route, from span: Int, _ batch: borrowing RecordBatch, _ work: inout Assignment) {
+        let trace = batch.text(batch.spans[span].traceID)
+        for index in batch.spans.indices where index != span && !work.isSettled[index] {
+            guard batch.text(batch.spans[index].traceID) == trace else { continue }
+            work.outputs[index] |= route.outputs
+            work.isSettled[index] = route.moves
+        }
+    }
+
+    /// Indices of all spans, log records or data points below a resource; they follow each other.
+    private func records(ofResource index: Int, _ batch: borrowing RecordBatch) -> Range<Int> {
+        var low = Int.max
+        var high = 0
+        for scope in batch.resources[index].scopes.range {
+            let items = batch.scopes[scope].items.range
+            guard !items.isEmpty else { continue }
+            if batch.signal == .metrics {
+                for metric in items {
+                    let points = batch.metrics[metric].points.range
+                    if points.isEmpty { continue }
+                    low = min(low, points.lowerBound)
+                    high = max(high, points.upperBound)
+                }
+            } else {
+                low = min(low, items.lowerBound)
+                high = max(high, items.upperBound)
+            }
+        }
+        return low < high ? low..<high : 0..<0
+    }
+}
+
+extension RecordBatch {
+    /// Appends the request with only those records to which `isWanted` says yes, and returns how many they are. The
+    /// batch is as before afterwards, but for marks that make the writer look at every container.
+    mutating func writeSubset(_ isWanted: (Int) -> Bool, into output: inout ByteColumn) -> Int {
+        var taken: [Int] = []
+        var left = 0
+        for index in 0..<recordCount where !isGone(index) {
+            if isWanted(index) {
+                left += 1
+            } else {
+                taken.append(index)
+                setGone(index, true)
+            }
+        }
+        if left > 0 { OTLPWriter.write(self, into: &output) }
+        for index in taken { setGone(index, false) }
+        return left
+    }
+
+    private func isGone(_ index: Int) -> Bool {
+        switch signal {
+        case .traces: isRemoved(span: index)
+        case .logs: isRemoved(log: index)
+        case .metrics: isRemoved(point: index)
+        }
+    }
+
+    private mutating func setGone(_ index: Int, _ isGone: Bool) {
+        switch signal {
+        case .traces where isGone: removeSpan(index)
+        case .traces:
+            spans[index].edits.remove(.removed)
+            liveCount += 1
+        case .logs where isGone: removeLog(index)
+        case .logs:
+            logs[index].edits.remove(.removed)
+            liveCount += 1
+        case .metrics where isGone: removePoint(index)
+        case .metrics:
+            points[index].edits.remove(.removed)
+            liveCount += 1
+        }
+    }
+}

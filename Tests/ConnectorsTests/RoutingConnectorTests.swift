@@ -1,0 +1,164 @@
+import Connectors
+import OTLP
+import Pipeline
+import Telemetry
+import Testing
+
+@Suite struct RoutingConnectorTests {
+    private func connector(
+        _ yaml: String, _ signal: Signal = .traces, metrics: SelfMetrics = SelfMetrics()
+    ) throws -> RoutingConnector {
+        let (options, problems) = read(RoutingOptions.self, yaml)
+        try #require(problems == [], "\(problems)")
+        let name = signal.description
+        let outputs = ["a", "b", "other"].map { ConnectorOutput(pipeline: "\(name)/\($0)", signal: signal) }
+        let build = ConnectorBuild(
+            metrics: metrics, id: "routing", input: "\(name)/in", inputSignal: signal, outputs: outputs, now: { 0 })
+        return try RoutingConnector(options: options, build: build)
+    }
+
+    /// Names of spans or bodies by output.
+    private func names(_ deliveries: [ConnectorDelivery], _ signal: Signal = .traces) throws -> [Int: [String]] {
+        var result: [Int: [String]] = [:]
+        for delivery in deliveries {
+            var batch = RecordBatch()
+            try delivery.bytes.withUnsafeBytes { bytes in
+                _ = try OTLPReader.read(Text(bytes), signal: signal, keys: .empty, into: &batch)
+                for index in batch.spans.indices {
+                    result[delivery.output, default: []].append(batch.text(batch.spans[index].name).string)
+                }
+                for index in batch.metrics.indices {
+                    result[delivery.output, default: []].append(batch.text(batch.metrics[index].name).string)
+                }
+                #expect(batch.liveCount == delivery.itemCount)
+            }
+        }
+        return result
+    }
+
+    private let spans = [span("x", 1, ["k": "1"]), span("y", 1), span("z", 1, ["k": "2"])]
+
+    @Test func `the first route that matches gets a span, the default pipelines the rest`() throws {
+        let connector = try connector(
+            """
+            default_pipelines: [traces/other]
+            table:
+              - {context: span, condition: 'name == "x"', pipelines: [traces/a]}
+              - {context: span, condition: 'attributes["k"] != nil', pipelines: [traces/b]}
+            """)
+        let routed = try names(try connector.connect(batch(spans)))
+        #expect(routed == [0: ["x"], 1: ["z"], 2: ["y"]])
+        // The same batch again gives the same.
+        #expect(try names(try connector.connect(batch(spans))) == routed)
+    }
+
+    @Test func `a copying route leaves the span for those behind it`() throws {
+        let connector = try connector(
+            """
+            table:
+              - {context: span, action: copy, condition: 'name == "x"', pipelines: [traces/a]}
+              - {context: span, condition: 'true', pipelines: [traces/b]}
+            """)
+        #expect(try names(try connector.connect(batch(spans))) == [0: ["x"], 1: ["x", "y", "z"]])
+    }
+
+    @Test func `resources are routed whole, with statements as well`() throws {
+        let connector = try connector(
+            """
+            table:
+              - {condition: 'attributes["service.name"] == "bank"', pipelines: [traces/a]}
+              - {statement: 'delete_key(attributes, "service.name") where attributes["service.name"] == "shop"',
+                 pipelines: [traces/b]}
+            default_pipelines: [traces/other]
+            """)
+        let request = try batch(spans)
+        let deliveries = try connector.connect(request)
+        #expect(try names(deliveries) == [1: ["x", "y", "z"]])
+        #expect(deliveries.first.map { $0.bytes.count < request.bytes.count } == true)
+        #expect(
+            try connector.connect(batch(spans, service: "bank")) == [
+                ConnectorDelivery(output: 0, itemCount: 3, bytes: try batch(spans, service: "bank").bytes)
+            ])
+    }
+
+    @Test func `match trace takes all spans of a trace along`() throws {
+        let other = span("w", 1).replacing("0123456789abcdef0123456789abcdef", with: "1123456789abcdef0123456789abcdef")
+        let connector = try connector(
+            """
+            table: [{context: span, match: trace, condition: 'name == "z"', pipelines: [traces/a]}]
+            default_pipelines: [traces/other]
+            """)
+        #expect(try names(try connector.connect(batch(spans + [other]))) == [0: ["x", "y", "z"], 2: ["w"]])
+    }
+
+    @Test func `the tenant is a fact about the request`() throws {
+        let connector = try connector(
+            """
+            table: [{context: request, condition: 'request["auth.tenant"] == "acme"', pipelines: [traces/a]}]
+            default_pipelines: [traces/other]
+            """)
+        var request = try batch(spans)
+        #expect(try connector.connect(request).map(\.output) == [2])
+        request.tenant = "acme"
+        #expect(try connector.connect(request).map(\.output) == [0])
+    }
+
+    @Test func `data points of one metric may go different ways`() throws {
+        let connector = try connector(
+            """
+            table: [{context: datapoint, condition: 'value_int > 1', pipelines: [metrics/a]}]
+            default_pipelines: [metrics/other]
+            """, .metrics)
+        var wire = ByteColumn()
+        var json = """
+            {"resourceMetrics":[{"scopeMetrics":[{"metrics":[
+            {"name":"m","gauge":{"dataPoints":[{"asInt":"1"},{"asInt":"2"}]}},
+            {"name":"n","gauge":{"dataPoints":[{"asInt":"3"}]}}]}]}]}
+            """
+        try json.withUTF8 {
+            try OTLPJSONReader.transcode(Text(UnsafeRawBufferPointer($0)), signal: .metrics, into: &wire)
+        }
+        let request = ExportBatch(signal: .metrics, itemCount: 3, bytes: [UInt8](wire.bytes))
+        let deliveries = try connector.connect(request)
+        #expect(deliveries.map(\.itemCount) == [2, 1])
+        #expect(try names(deliveries, .metrics) == [0: ["m", "n"], 2: ["m"]])
+    }
+
+    @Test func `what nothing matches is counted when there is no default`() throws {
+        let metrics = SelfMetrics()
+        let connector = try connector(
+            "table: [{context: span, condition: 'name == \"x\"', pipelines: [traces/a]}]", metrics: metrics)
+        #expect(try names(try connector.connect(batch(spans))) == [0: ["x"]])
+        #expect(metrics.series.first { $0.name == "sluice_routing_unmatched_spans" }?.read() == 2)
+    }
+
+    @Test func `a failing condition sends to the default pipelines or drops the batch`() throws {
+        let table = "table: [{context: span, condition: 'attributes[\"k\"] + 1 == 2', pipelines: [traces/a]}]"
+        #expect(throws: ProcessFailure.self) { try connector("{\(table)}").connect(batch(spans)) }
+        let lenient = try connector("{\(table), error_mode: ignore, default_pipelines: [traces/other]}")
+        #expect(try names(try lenient.connect(batch(spans))) == [2: ["x", "y", "z"]])
+    }
+
+    @Test func `a pipeline that does not read from the connector is refused`() {
+        #expect(throws: RoutingConnector.BuildFailure.self) {
+            try connector("table: [{condition: 'true', pipelines: [traces/nowhere]}]")
+        }
+        #expect(throws: RoutingConnector.BuildFailure.self) {
+            try connector("table: [{context: log, condition: 'true', pipelines: [traces/a]}]")
+        }
+    }
+
+    @Test(arguments: [
+        ("table: []", "at least one route"), ("table: [{pipelines: [a]}]", "needs a condition or a statement"),
+        ("table: [{condition: 'true'}]", "needs the pipelines"),
+        (
+            "table: [{context: request, condition: 'request[\"X-Tenant\"] == \"a\"', pipelines: [a]}]",
+            "headers are not kept"
+        ),
+        ("table: [{condition: 'nam == 1', pipelines: [a]}]", "resource has no field nam"),
+        ("table: [{condition: 'true', match: trace, pipelines: [a]}]", "needs context: span"),
+    ]) func `faults of the file are told`(_ yaml: String, _ words: String) {
+        let problems = read(RoutingOptions.self, yaml).problems
+        #expect(problems.contains { $0.contains(words) }, "\(problems)")
+    }
+}
