@@ -91,6 +91,9 @@ package enum Registry {
         .entry(["routing"], "Sends records to pipelines by OTTL conditions.", RoutingOptions.self) { options in
             ConnectorPlan { try RoutingConnector(options: options, build: $0) }
         },
+        .entry(["count"], "Counts records by OTTL conditions and attributes.", CountOptions.self) { options in
+            ConnectorPlan(joins: { $1 == .metrics }) { try CountConnector(options: options, build: $0) }
+        },
         .entry(
             ["spanmetrics", "span_metrics"], "Counts and times spans by service, name, kind and status.",
             SpanMetricsOptions.self
