@@ -73,7 +73,8 @@ let package = Package(
         .target(
             name: "OTTL",
             dependencies: [
-                "Patterns", "Telemetry", "OTLP", "Configuration", .product(name: "Crypto", package: "swift-crypto"),
+                "Patterns", "Telemetry", "OTLP", "Configuration", "CSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: house),
         .target(name: "Journal", dependencies: ["Pipeline", "Telemetry", "CSupport"], swiftSettings: house),

@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func `counts what conditions and attributes ask for`() throws {
-        let connector = try connector(
+        let connector = try self.connector(
             """
             spans:
               by.env:

@@ -1,4 +1,5 @@
 import OTTL
+import Telemetry
 import Testing
 
 /// Tables from the language's documentation: paths, literals, comparison rules, operators.

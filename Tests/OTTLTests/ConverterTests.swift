@@ -68,7 +68,8 @@ import Testing
         "ParseKeyValue(\"k1!v1_k2!v2_k3!v3\", \"!\", \"_\") == {\"k1\": \"v1\", \"k2\": \"v2\", \"k3\": \"v3\"}",
         "ParseKeyValue(\"a:1;b:2\", delimiter=\":\", pair_delimiter=\";\")[\"b\"] == \"2\"",
         "ParseCSV(\"999,Joe Smith,joe@example.com\", \"phone,name,email\")[\"name\"] == \"Joe Smith\"",
-        "ParseCSV(\"a|\\\"b|\\\"\\\"c\\\"\\\"\\\"\", \"x|y\", delimiter=\"|\") == {\"x\": \"a\", \"y\": \"b|\\\"c\\\"\"}",
+        "ParseCSV(\"a|\\\"b|\\\"\\\"c\\\"\\\"\\\"\", \"x|y\", delimiter=\"|\")"
+            + " == {\"x\": \"a\", \"y\": \"b|\\\"c\\\"\"}",
         "ParseCSV(\"\\\"5,Joe\\\",j\", \"a,b,c\", mode=\"ignoreQuotes\")[\"b\"] == \"Joe\\\"\"",
         "ParseCSV(\"1;2\", \"a,b\", delimiter=\";\", headerDelimiter=\",\") == {\"a\": \"1\", \"b\": \"2\"}",
         "Coalesce([attributes[\"none\"], attributes[\"void\"], \"unknown\"]) == \"unknown\"",

@@ -1,4 +1,5 @@
 import OTTL
+import Telemetry
 import Testing
 
 /// Tables from the documented behaviour of each editor. A row has statements and what the span must answer afterwards.
@@ -35,11 +36,13 @@ import Testing
         Row("set(trace_id.string, \"ff02030405060708090a0b0c0d0e0f10\")", then: "HasPrefix(trace_id.string, \"ff02\")"),
         Row("set(instrumentation_scope.name, \"n\")", then: "scope.name == \"n\" and scope.version == \"1.2\""),
         Row(
-            "set(name, \"x\")", "set(time_unix_nano, 9)", then: "name == \"x\" and time_unix_nano == 9", in: .spanevent),
+            "set(name, \"x\")", "set(time_unix_nano, 9)", then: "name == \"x\" and time_unix_nano == 9",
+            in: .spanevent),
         Row(
             "set(severity_number, 9)", "set(severity_text, \"INFO\")",
             then:
-                "severity_number == 9 and severity_text == \"INFO\" and time_unix_nano == 1000 and event_name == \"boom\"",
+                "severity_number == 9 and severity_text == \"INFO\" and time_unix_nano == 1000"
+                + " and event_name == \"boom\"",
             in: .log),
         Row("set(body, \"text\")", then: "body == \"text\"", in: .log),
         Row("set(body[\"code\"], 1)", then: "body == {\"msg\": \"failed\", \"code\": 1}", in: .log),
@@ -60,7 +63,8 @@ import Testing
         Row("set(attributes[\"new\"], [1, {\"a\": true}])", then: "attributes[\"new\"] == [1, {\"a\": true}]"),
         Row("set(attributes[\"new\"], span_id)", then: "attributes[\"new\"] == 0xa102030405060708"),
         Row(
-            "set(attributes[\"map\"][\"in\"][\"y\"], 5)", then: "attributes[\"map\"] == {\"x\": 1, \"in\": {\"y\": 5}}"),
+            "set(attributes[\"map\"][\"in\"][\"y\"], 5)",
+            then: "attributes[\"map\"] == {\"x\": 1, \"in\": {\"y\": 5}}"),
         Row("set(attributes[\"tags\"][1], \"c\")", then: "attributes[\"tags\"] == [\"a\", \"c\", 3]"),
         Row("set(attributes[\"new\"][\"a\"], 1)", then: "attributes[\"new\"] == {\"a\": 1}"),
         Row("set(attributes[name], 1)", then: "attributes[\"GET /user/7\"] == 1"),
@@ -102,7 +106,8 @@ import Testing
         Row(
             "stringify_all(attributes)",
             then: "attributes[\"count\"] == \"5\" and attributes[\"flag\"] == \"true\""
-                + " and attributes[\"data\"] == \"AQI=\" and attributes[\"void\"] == \"\" and attributes[\"ratio\"] == \"0.5\""
+                + " and attributes[\"data\"] == \"AQI=\" and attributes[\"void\"] == \"\""
+                + " and attributes[\"ratio\"] == \"0.5\""
         ),
         Row(
             "merge_maps(attributes, ParseJSON(attributes[\"json\"]), \"upsert\")",
@@ -114,7 +119,8 @@ import Testing
             "merge_maps(attributes, {\"text\": 1, \"new\": 2}, \"update\")",
             then: "attributes[\"text\"] == 1 and attributes[\"new\"] == nil"),
         Row(
-            "merge_maps(attributes, resource.attributes, \"upsert\")", then: "attributes[\"service.name\"] == \"shop\""),
+            "merge_maps(attributes, resource.attributes, \"upsert\")",
+            then: "attributes[\"service.name\"] == \"shop\""),
         Row("flatten(attributes[\"map\"])", then: "attributes[\"map\"] == {\"x\": 1, \"in.y\": \"z\"}"),
         Row(
             "keep_keys(attributes, [\"map\", \"tags\"])", "flatten(attributes)",

@@ -58,12 +58,13 @@ enum Lab {
         var keys = KeyTable.Builder()
         var statements: [OTTLStatement] = []
         for source in sources { statements.append(try OTTLStatement(source, context: context, keys: &keys)) }
-        let signal = signal(context)
+        let signal = Lab.signal(context)
         return try withBatch(json, signal, keys.build()) { batch in
             var state = EvaluationState()
             state.effects = effects
             state.beginRecord()
-            for statement in statements { try statement.run(&batch, at: place(context, batch), &state) }
+            let place = Lab.place(context, batch)
+            for statement in statements { try statement.run(&batch, at: place, &state) }
             var output = ByteColumn()
             OTLPWriter.write(batch, into: &output)
             var written = ByteColumn()

@@ -56,7 +56,7 @@ enum ImportTable {
         "Pipeline": ["Telemetry", "OTLP", "Configuration"],
         "GenAI": ["Telemetry", "CSupport", "CGenAITables", "Yams", "FoundationEssentials"],
         "Patterns": ["Telemetry", "CPCRE2"],
-        "OTTL": ["Patterns", "Telemetry", "OTLP", "Configuration", "Crypto"],
+        "OTTL": ["Patterns", "Telemetry", "OTLP", "Configuration", "CSupport", "Crypto"],
         "Journal": ["Pipeline", "Telemetry", "CSupport"],
         "Processors": [
             "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "Crypto",

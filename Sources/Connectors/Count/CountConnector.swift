@@ -46,7 +46,9 @@ package struct CountConnector: Connector {
         let families = try SpanReading.read(batch, keys, &records) { records in
             let memory = pool.take()
             defer { pool.give(memory) }
-            return counted.map { count($0, records, &memory.state) }
+            var families: [MetricFamily] = []
+            for counted in counted { families.append(count(counted, records, &memory.state)) }
+            return families
         }
         let time = now()
         let request = families.request(

@@ -5,13 +5,13 @@ import Synchronization
 import Telemetry
 
 /// Sends records to pipelines by conditions on them: the Collector's `routing` connector.
-package struct RoutingConnector: Connector {
+package final class RoutingConnector: Connector {
     /// Why the connector cannot be built; the words are for the user.
     package struct BuildFailure: Error, CustomStringConvertible {
         package var description: String
     }
 
-    // One batch is routed at a time, under the lock of `memory`.
+    // Used under the lock of `memory` alone.
     private final class Memory: @unchecked Sendable {
         var batch = RecordBatch()
         var output = ByteColumn()
@@ -24,8 +24,7 @@ package struct RoutingConnector: Connector {
     private let errors: Counter
     private let unmatched: Counter
     private let pool = EvaluationPool()
-    private let memory = Mutex(())
-    private let workspace = Memory()
+    private let memory = Mutex(Memory())
 
     package init(options: RoutingOptions, build: ConnectorBuild) throws {
         var keys = KeyTable.Builder()
@@ -43,21 +42,24 @@ package struct RoutingConnector: Connector {
     }
 
     package func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery] {
-        try memory.withLock { (_) throws(ProcessFailure) in
-            try batch.bytes.withUnsafeBytes { (bytes) throws(ProcessFailure) in
+        let result: Result<[ConnectorDelivery], ProcessFailure> = memory.withLock { memory in
+            batch.bytes.withUnsafeBytes { bytes in
                 do throws(DecodeFailure) {
-                    _ = try OTLPReader.read(Text(bytes), signal: batch.signal, keys: keys, into: &workspace.batch)
-                } catch { throw ProcessFailure(reason: "\(id): \(error.message)") }
-                return try route(batch)
+                    _ = try OTLPReader.read(Text(bytes), signal: batch.signal, keys: keys, into: &memory.batch)
+                } catch { return .failure(ProcessFailure(reason: "\(id): \(error.message)")) }
+                do throws(ProcessFailure) { return .success(try route(batch, memory)) } catch {
+                    return .failure(error)
+                }
             }
         }
+        return try result.get()
     }
 
-    private func route(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery] {
+    private func route(_ batch: ExportBatch, _ memory: Memory) throws(ProcessFailure) -> [ConnectorDelivery] {
         let evaluation = pool.take()
         defer { pool.give(evaluation) }
         evaluation.state.request = [("auth.tenant", batch.tenant)]
-        let (assigned, failures) = try table.assign(&workspace.batch, &evaluation.state)
+        let (assigned, failures) = try table.assign(&memory.batch, &evaluation.state)
         errors.add(failures)
         unmatched.add(assigned.count { $0 == 0 })
         var deliveries: [ConnectorDelivery] = []
@@ -65,15 +67,15 @@ package struct RoutingConnector: Connector {
             let bit: RoutingTable.Outputs = 1 << RoutingTable.Outputs(output)
             let items = assigned.count { $0 & bit != 0 }
             if items == 0 { continue }
-            if items == assigned.count, !workspace.batch.isEdited {
+            if items == assigned.count, !memory.batch.isEdited {
                 deliveries.append(ConnectorDelivery(output: output, itemCount: items, bytes: batch.bytes))
                 continue
             }
-            workspace.output.removeAll()
-            let written = workspace.batch.writeSubset({ assigned[$0] & bit != 0 }, into: &workspace.output)
+            memory.output.removeAll()
+            let written = memory.batch.writeSubset({ assigned[$0] & bit != 0 }, into: &memory.output)
             guard written > 0 else { continue }
             deliveries.append(
-                ConnectorDelivery(output: output, itemCount: written, bytes: [UInt8](workspace.output.bytes)))
+                ConnectorDelivery(output: output, itemCount: written, bytes: [UInt8](memory.output.bytes)))
         }
         return deliveries
     }

@@ -47,10 +47,12 @@ struct RoutingTable: Sendable {
             }
             let rule: Rule
             do throws(OTTLProblem) {
-                rule =
-                    option.statement.isEmpty
-                    ? .condition(try OTTLCondition(option.condition, context: option.context.language, keys: &keys))
-                    : .statement(try OTTLStatement(option.statement, context: option.context.language, keys: &keys))
+                let context = option.context.language
+                if option.statement.isEmpty {
+                    rule = .condition(try OTTLCondition(option.condition, context: context, keys: &keys))
+                } else {
+                    rule = .statement(try OTTLStatement(option.statement, context: context, keys: &keys))
+                }
             } catch { throw Failure(description: "\(error)") }
             routes.append(
                 Route(

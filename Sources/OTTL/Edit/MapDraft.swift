@@ -1,7 +1,7 @@
 import Telemetry
 
-/// The members of the map that an editor works on. Values that an entry is given must not lie in the batch's side buffer,
-/// which may move while the draft is stored.
+/// The members of the map that an editor works on. Values that an entry is given must not lie in the batch's side
+/// buffer, which may move while the draft is stored.
 struct MapDraft: ~Copyable {
     struct Entry: BitwiseCopyable {
         var key: Text

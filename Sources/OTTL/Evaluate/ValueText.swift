@@ -1,8 +1,8 @@
 import OTLP
 import Telemetry
 
-/// Values as text, as the Collector writes them: numbers in decimal, bytes in base64, ids in hexadecimal, lists and maps
-/// as JSON.
+/// Values as text, as the Collector writes them: numbers in decimal, bytes in base64, ids in hexadecimal, lists and
+/// maps as JSON.
 enum ValueText {
     /// Lists and maps inside each other that are written; what is deeper becomes null.
     static let depthMax = 64

@@ -1,5 +1,5 @@
 package import Configuration
-package import OTTL
+import OTTL
 import Telemetry
 
 /// Options of the `filter` processor: the Collector's, and `reparent`.
@@ -99,9 +99,9 @@ enum LegacyFilter {
         case ("severity_texts", .string(let text)): return compare("severity_text", text)
         case ("bodies", .string(let text)): return compare("body", text)
         case ("resource_attributes", .map(let pair)), ("resources", .map(let pair)):
-            return attribute("resource.attributes", pair).map(compare)
+            return attribute("resource.attributes", pair).map { compare($0.0, $0.1) }
         case ("record_attributes", .map(let pair)), ("attributes", .map(let pair)):
-            return attribute("attributes", pair).map(compare)
+            return attribute("attributes", pair).map { compare($0.0, $0.1) }
         default: return nil
         }
     }

@@ -17,12 +17,13 @@ package struct FilterProcessor: Processor {
         let conditions = options.conditions(of: build.signal)
         let errors = build.metrics.counter(
             "sluice_ottl_errors_total", "Records on which a condition or statement failed.", build.labels)
-        let (item, part): (OTTLContext, OTTLContext) =
-            switch build.signal {
-            case .traces: (.span, .spanevent)
-            case .logs: (.log, .request)
-            case .metrics: (.metric, .datapoint)
-            }
+        let item: OTTLContext
+        let part: OTTLContext
+        switch build.signal {
+        case .traces: (item, part) = (.span, .spanevent)
+        case .logs: (item, part) = (.log, .request)
+        case .metrics: (item, part) = (.metric, .datapoint)
+        }
         resources = try FilterRules(conditions, .resource, errors, &build)
         scopes = try FilterRules(conditions, .scope, errors, &build)
         items = try FilterRules(conditions, item, errors, &build)

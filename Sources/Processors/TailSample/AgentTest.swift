@@ -147,8 +147,9 @@ struct AgentTest: Sendable {
             let text = batch.text(reference)
             return values.contains { text.bytes.elementsEqual($0) }
         case .array(let reference):
+            let content = batch.text(reference)
             return values.contains { value in
-                value.withUnsafeBytes { ListText.contains(batch.text(reference), Text($0)) }
+                value.withUnsafeBytes { ListText.contains(content, Text($0)) }
             }
         default: return false
         }

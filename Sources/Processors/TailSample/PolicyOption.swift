@@ -1,5 +1,5 @@
-package import Configuration
-package import OTTL
+import Configuration
+import OTTL
 package import Patterns
 import Telemetry
 

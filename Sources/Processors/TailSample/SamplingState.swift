@@ -26,7 +26,7 @@ final class ByteBucket: Sendable {
     init(bytesPerSecond: Int, burst: Int) {
         rate = Double(bytesPerSecond)
         self.burst = Double(burst)
-        state = Mutex((Double(burst), nil))
+        state = Mutex((tokens: Double(burst), time: nil))
     }
 
     func take(_ amount: Int, now: Int64) -> Bool {

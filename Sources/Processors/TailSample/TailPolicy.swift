@@ -16,8 +16,8 @@ enum PolicyVerdict: Equatable {
     var samples: Bool { self == .sampled || self == .invertSampled }
 }
 
-/// A policy with its keys as numbers and its conditions compiled. It looks at a batch that holds one trace; what it says
-/// does not depend on the order of the spans.
+/// A policy with its keys as numbers and its conditions compiled. It looks at a batch that holds one trace; what it
+/// says does not depend on the order of the spans.
 struct TailPolicy: Sendable {
     let name: String
     private let test: Test

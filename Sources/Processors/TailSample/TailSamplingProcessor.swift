@@ -25,12 +25,12 @@ package struct TailSamplingProcessor: Processor {
     private let pool = EvaluationPool()
     private let now: @Sendable () -> Int64
 
-    /// `now` gives nanoseconds, for the policies with rates.
+    /// `now` gives nanoseconds for the policies with rates, the system's time when absent.
     package init(
         options: TailSamplingOptions, build: inout ProcessorBuild,
-        now: @escaping @Sendable () -> Int64 = OTTLEffects.system.now
+        now: (@Sendable () -> Int64)? = nil
     ) throws(ProcessorBuildFailure) {
-        self.now = now
+        self.now = now ?? OTTLEffects.system.now
         isFirstMatch = options.samplesOnFirstMatch
         isDryRun = options.isDryRun
         cache = DecisionCache(sampled: options.sampledCacheSize, dropped: options.droppedCacheSize)
@@ -46,7 +46,7 @@ package struct TailSamplingProcessor: Processor {
             build.labels)
         let each = "otelcol_processor_tail_sampling_count_traces_sampled"
         for option in options.policies {
-            let labels = build.labels + [("policy", option.name)]
+            let labels: [(name: String, value: String)] = build.labels + [("policy", option.name)]
             let policy = try TailPolicy(option, errors: errors, &build)
             entries.append(
                 Entry(
@@ -77,7 +77,7 @@ package struct TailSamplingProcessor: Processor {
     }
 
     private func decide(_ batch: borrowing RecordBatch) -> Bool {
-        let now = now()
+        let now = self.now()
         let memory = pool.take()
         defer { pool.give(memory) }
         var isDropped = false

@@ -21,7 +21,7 @@ import Testing
             try #require(headlines == [], "\(headlines)")
             var bench = Bench()
             var build = bench.build(.traces)
-            let clock = clock
+            let clock = self.clock
             processor = try TailSamplingProcessor(
                 options: options, build: &build, now: { clock.now.withLock { $0 } })
             self.build = build
@@ -74,7 +74,8 @@ import Testing
             keeps: [one("s", ("k", string("b")))], drops: [one("s", ("k", string("ab")))]),
         Row(
             policy:
-                "{name: p, type: string_attribute, string_attribute: {key: k, values: ['v\\d+'], enabled_regex_matching: true}}",
+                "{name: p, type: string_attribute, string_attribute: {key: k, values: ['v\\d+'], "
+                + "enabled_regex_matching: true}}",
             keeps: [one("s", ("k", string("xv12")))], drops: [one("s", ("k", string("v")))]),
         Row(
             policy: "{name: p, type: string_attribute, string_attribute: {key: k, values: [a], invert_match: true}}",
@@ -97,14 +98,16 @@ import Testing
             keeps: [one("x"), one(events: ["{\"name\":\"boom\"}"])], drops: [one(events: ["{\"name\":\"tick\"}"])]),
         Row(
             policy: "{name: p, type: and, and: {and_sub_policy: [{name: a, type: status_code, status_code: "
-                + "{status_codes: [ERROR]}}, {name: b, type: ottl_condition, ottl_condition: {span: ['name == \"x\"']}}]}}",
+                + "{status_codes: [ERROR]}}, {name: b, type: ottl_condition, ottl_condition: "
+                + "{span: ['name == \"x\"']}}]}}",
             keeps: [one("x", status: 2)], drops: [one("x"), one(status: 2)]),
         Row(
             policy: "{name: p, type: not, not: {not_sub_policy: {name: a, type: status_code, status_code: "
                 + "{status_codes: [ERROR]}}}}", keeps: [one()], drops: [one(status: 2)]),
         Row(
             policy: "{name: p, type: drop, drop: {drop_sub_policy: [{name: a, type: not, not: {not_sub_policy: "
-                + "{name: b, type: status_code, status_code: {status_codes: [ERROR]}}}}]}}, {name: q, type: always_sample}",
+                + "{name: b, type: status_code, status_code: {status_codes: [ERROR]}}}}]}}, "
+                + "{name: q, type: always_sample}",
             keeps: [one(status: 2)], drops: [one()]),
     ]
 
