@@ -53,7 +53,7 @@ struct PostgresConnection: ~Copyable {
     /// The first column of each row of the last statement.
     func rows(_ sql: String) throws(PostgresFailure) -> [String] {
         guard PQsendQuery(connection, sql) == 1 else { throw PostgresFailure(nil, connection) }
-        let deadline = deadline()
+        let deadline = newDeadline()
         try flush(deadline)
         return try finish(deadline)
     }
@@ -66,7 +66,7 @@ struct PostgresConnection: ~Copyable {
         guard PQsendQueryParams(connection, sql, count, nil, values, lengths, formats, 1) == 1 else {
             throw PostgresFailure(nil, connection)
         }
-        let deadline = deadline()
+        let deadline = newDeadline()
         try flush(deadline)
         _ = try finish(deadline)
     }
@@ -76,9 +76,9 @@ struct PostgresConnection: ~Copyable {
         _ sql: String, feed: ((UnsafeRawBufferPointer) throws(PostgresFailure) -> Void) throws(PostgresFailure) -> Void
     ) throws(PostgresFailure) {
         guard PQsendQuery(connection, sql) == 1 else { throw PostgresFailure(nil, connection) }
-        let deadline = deadline()
+        let deadline = newDeadline()
         try flush(deadline)
-        guard let first = try result(deadline) else { throw PostgresFailure(nil, connection) }
+        guard let first = try nextResult(deadline) else { throw PostgresFailure(nil, connection) }
         let status = PQresultStatus(first)
         guard status == PGRES_COPY_IN else {
             let failure = PostgresFailure(first, connection)
@@ -110,7 +110,7 @@ struct PostgresConnection: ~Copyable {
 
     // MARK: Waiting
 
-    private func deadline() -> ContinuousClock.Instant? { timeout == .zero ? nil : ContinuousClock.now + timeout }
+    private func newDeadline() -> ContinuousClock.Instant? { timeout == .zero ? nil : ContinuousClock.now + timeout }
 
     private func flush(_ deadline: ContinuousClock.Instant?) throws(PostgresFailure) {
         while true {
@@ -122,7 +122,7 @@ struct PostgresConnection: ~Copyable {
     }
 
     /// The next result of the running statements, nil when there are no more.
-    private func result(_ deadline: ContinuousClock.Instant?) throws(PostgresFailure) -> OpaquePointer? {
+    private func nextResult(_ deadline: ContinuousClock.Instant?) throws(PostgresFailure) -> OpaquePointer? {
         while PQisBusy(connection) == 1 { try wait(forWriting: false, deadline) }
         return PQgetResult(connection)
     }
@@ -131,7 +131,7 @@ struct PostgresConnection: ~Copyable {
     private func finish(_ deadline: ContinuousClock.Instant?) throws(PostgresFailure) -> [String] {
         var failure: PostgresFailure?
         var rows: [String] = []
-        while let result = try result(deadline) {
+        while let result = try nextResult(deadline) {
             defer { PQclear(result) }
             switch PQresultStatus(result) {
             case PGRES_COMMAND_OK: rows = []

@@ -30,7 +30,8 @@ struct PostgresStore: ~Copyable {
             do throws(PostgresFailure) {
                 try connectIfNeeded()
             } catch {
-                return outcomes + batches[outcomes.count...].map { _ in .retry(reason: error.message, after: nil) }
+                let failed = ExportOutcome.retry(reason: error.message, after: nil)
+                return outcomes + Array(repeating: failed, count: batches.count - outcomes.count)
             }
             outcomes += writeGroup(batches[outcomes.count...])
         }

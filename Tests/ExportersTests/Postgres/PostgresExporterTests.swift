@@ -133,6 +133,14 @@ import Testing
         #expect(try value("SELECT count(*) FROM spans") == "39")
     }
 
+    private func wait(_ sql: String, _ wanted: String) async throws {
+        for _ in 0..<200 {
+            if try value(sql) == wanted { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        Issue.record("not within 10 s: \(sql)")
+    }
+
     private func isRetry(_ outcome: ExportOutcome, _ word: String = "") -> Bool {
         if case .retry(let reason, _) = outcome { return reason.contains(word) }
         return false
@@ -217,12 +225,8 @@ import Testing
         let logs = ExportBatch(signal: .logs, itemCount: 1, bytes: TestRequest.logs(["old"]))
         #expect(await exporter.export(logs) == .delivered)
         try await exporter.start()
-        for _ in 0..<200 where try value("SELECT count(*) FROM spans") != "1" {
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        for _ in 0..<200 where try value("SELECT count(*) FROM logs") != "0" {
-            try await Task.sleep(for: .milliseconds(50))
-        }
+        try await wait("SELECT count(*) FROM spans", "1")
+        try await wait("SELECT count(*) FROM logs", "0")
         let left = try ["spans", "span_events", "span_links", "findings", "logs"].map {
             try value("SELECT count(*) FROM \($0)")
         }
