@@ -21,6 +21,7 @@ import Testing
         return PostgresExporter(options: read.options, build: exporterBuild())
     }
 
+    @discardableResult
     private func rows(_ sql: String) throws -> [[String]] { try server.query(sql, database: database) }
 
     private func value(_ sql: String) throws -> String { try rows(sql).first?.first ?? "" }

@@ -35,7 +35,7 @@ import Testing
                 start: 1_700_000_000_123_456_789, end: 1_700_000_000_123_456_789,
                 attributes: [
                     ("gen_ai.tool.call.result", .text(text)), (text + "k", .text(text)),
-                    ("gen_ai.usage.cost", .double([0.1, -.infinity, 1e300, 5e-324][index % 4])),
+                    ("gen_ai.usage.cost", .double([0.1, -.infinity, 1e300, .leastNonzeroMagnitude][index % 4])),
                     ("gen_ai.usage.input_tokens", .int([.max, .min, 0, -1][index % 4])),
                 ], events: [("gen_ai.evaluation.result", [("gen_ai.evaluation.explanation", .text(text))])])
         }

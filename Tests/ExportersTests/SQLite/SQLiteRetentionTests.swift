@@ -73,7 +73,7 @@ import Testing
     @Test func `is whole after writing, deleting and reading at once`() async throws {
         let exporter = try await start("{max_size: 512KiB, interval: 10ms}")
         let path = path
-        let stop = Atomic<Bool>(false)
+        let stop = StopFlag()
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<2 {
                 group.addTask {
@@ -81,9 +81,10 @@ import Testing
                     configuration.readonly = true
                     configuration.busyMode = .timeout(5)
                     guard let reader = try? DatabaseQueue(path: path, configuration: configuration) else {
-                        return Issue.record("no reader")
+                        Issue.record("no reader")
+                        return
                     }
-                    while !stop.load(ordering: .relaxed) {
+                    while !stop.isSet {
                         // In one snapshot nothing may be half there.
                         let lonely = try? await reader.read {
                             try Int.fetchOne(
@@ -98,7 +99,7 @@ import Testing
             for trace in UInt8(1)...30 {
                 await write((1...100).map { span(trace, $0, at: UInt64(trace), text: 500) }, exporter)
             }
-            stop.store(true, ordering: .relaxed)
+            stop.set()
         }
         await exporter.shutdown()
         let verdict = try await DatabaseQueue(path: path).read {
@@ -106,4 +107,12 @@ import Testing
         }
         #expect(verdict == ["ok"])
     }
+}
+
+/// Tells tasks that run side by side to end.
+private final class StopFlag: Sendable {
+    private let storage = Atomic<Bool>(false)
+
+    func set() { storage.store(true, ordering: .relaxed) }
+    var isSet: Bool { storage.load(ordering: .relaxed) }
 }

@@ -4,8 +4,12 @@ import Telemetry
 import Testing
 
 @Suite struct FilterProcessorTests {
+    private func run(_ yaml: String, _ json: String) throws -> (json: String, kept: Int, dropped: [String: Double]) {
+        try run(yaml, .traces, json)
+    }
+
     private func run(
-        _ yaml: String, _ signal: Signal = .traces, _ json: String
+        _ yaml: String, _ signal: Signal, _ json: String
     ) throws -> (json: String, kept: Int, dropped: [String: Double]) {
         let (options, headlines) = RuleBench.options(FilterOptions.self, yaml)
         try #require(headlines == [])

@@ -4,7 +4,11 @@ import Telemetry
 import Testing
 
 @Suite struct TransformProcessorTests {
-    private func run(_ yaml: String, _ signal: Signal = .traces, _ json: String) throws -> String {
+    private func run(_ yaml: String, _ json: String) throws -> String {
+        try run(yaml, .traces, json)
+    }
+
+    private func run(_ yaml: String, _ signal: Signal, _ json: String) throws -> String {
         let (options, headlines) = RuleBench.options(TransformOptions.self, yaml)
         try #require(headlines == [], "\(headlines)")
         var bench = Bench()
