@@ -35,7 +35,7 @@ import Testing
 
     @Test func `each service takes its signal and answers an empty response`() async throws {
         let ingest = FakeIngest(.elsewhere(.accepted))
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             for signal in Signal.allCases {
                 let answer = try await client.request(head(GRPCCall.path(signal)), message([1, 2, 3]))
                 #expect(answer.status == 200)
@@ -52,7 +52,7 @@ import Testing
 
     @Test func `many calls at once on one connection are all answered`() async throws {
         let ingest = FakeIngest(.elsewhere(.accepted))
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             let body = [UInt8](repeating: 7, count: 200_000)
             try await withThrowingTaskGroup(of: Int.self) { group in
                 for _ in 0..<50 {
@@ -69,7 +69,7 @@ import Testing
     @Test(arguments: ["gzip", "deflate", "zstd"]) func `compressed messages arrive plain`(coding: String) async throws {
         let plain = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 9) }
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
             let bytes =
                 switch coding {
                 case "gzip": Compressed.gzip(plain)
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func `a coding that is not known is UNIMPLEMENTED and the known ones are told`() async throws {
-        try await withClient { client, _ in
+        try await withClient { (client, _) async throws in
             let answer = try await client.request(
                 head(traces, [("grpc-encoding", "br")]), message([1], isCompressed: true))
             #expect(answer.grpcStatus == 12)
@@ -98,7 +98,7 @@ import Testing
 
     @Test func `partial success is a response and OK`() async throws {
         let reply = IngestReply.partial(rejected: 3, message: "policy")
-        try await withClient(TestSetup(ingest: FakeIngest(.reply(reply)))) { client, _ in
+        try await withClient(TestSetup(ingest: FakeIngest(.reply(reply)))) { (client, _) async throws in
             let answer = try await client.request(head(traces), message([]))
             #expect(answer.grpcStatus == 0)
             // {1: {1: 3, 2: "policy"}}
@@ -107,14 +107,14 @@ import Testing
     }
 
     @Test func `invalid data is INVALID_ARGUMENT and pressure is UNAVAILABLE with RetryInfo`() async throws {
-        try await withClient(TestSetup(ingest: FakeIngest(.reply(.invalid(message: "bad tag"))))) { client, _ in
+        try await withClient(TestSetup(ingest: FakeIngest(.reply(.invalid(message: "bad tag"))))) { (client, _) async throws in
             let answer = try await client.request(head(traces), message([1]))
             #expect(answer.grpcStatus == 3)
             #expect(answer.grpcMessage == "bad tag")
             #expect(answer["grpc-status-details-bin"] == nil)
         }
         let reply = IngestReply.unavailable(message: "full", retryAfter: .milliseconds(1500))
-        try await withClient(TestSetup(ingest: FakeIngest(.elsewhere(reply)))) { client, _ in
+        try await withClient(TestSetup(ingest: FakeIngest(.elsewhere(reply)))) { (client, _) async throws in
             let answer = try await client.request(head(traces), message([1]))
             #expect(answer.grpcStatus == 14)
             #expect(answer["grpc-status-details-bin"] != nil)
@@ -123,7 +123,7 @@ import Testing
 
     @Test func `a message over the cap is RESOURCE_EXHAUSTED before it is read, plain and inflated`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest), grpc: ["max_recv_msg_size_mib: 1"]) { client, server in
+        try await withClient(TestSetup(ingest: ingest), grpc: ["max_recv_msg_size_mib: 1"]) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(head(traces))
             stream.send([0, 0, 16, 0, 1], ends: false)
@@ -144,7 +144,7 @@ import Testing
 
     @Test func `a message that finds the budget used up is UNAVAILABLE with RetryInfo`() async throws {
         let ingest = FakeIngest(.hold)
-        try await withClient(TestSetup(ingest: ingest, budgetBytes: 100_000)) { client, server in
+        try await withClient(TestSetup(ingest: ingest, budgetBytes: 100_000)) { (client, server) async throws in
             let first = try await client.open()
             first.send(head(traces))
             first.send(message([UInt8](repeating: 1, count: 80_000)), ends: true)
@@ -160,7 +160,7 @@ import Testing
 
     @Test func `services that are not served are UNIMPLEMENTED with what is`() async throws {
         let ingest = FakeIngest(signals: [.traces])
-        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
             let unknown = try await client.request(head("/a.B/C"), message([]))
             #expect(unknown.grpcStatus == 12)
             let logs = try await client.request(head(GRPCCall.path(.logs)), message([]))
@@ -172,7 +172,7 @@ import Testing
 
     @Test func `what is no single message is refused and never handed on`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
             let bodies: [[UInt8]] = [
                 [], [0, 0, 0], [0, 0, 0, 0, 9, 1], message([1]) + message([2]), [7, 0, 0, 0, 0],
             ]
@@ -184,7 +184,7 @@ import Testing
 
     @Test func `a call whose time is over is DEADLINE_EXCEEDED and its late reply is dropped`() async throws {
         let ingest = FakeIngest(.hold)
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             let answer = try await client.request(head(traces, [("grpc-timeout", "50m")]), message([1]))
             #expect(answer.grpcStatus == 4)
             ingest.release(.accepted)
@@ -195,7 +195,7 @@ import Testing
 
     @Test func `a call that is reset hands nothing on and gives its memory back`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(head(traces))
             stream.send([0, 0, 1, 0, 0, 1, 2, 3], ends: false)
@@ -208,7 +208,7 @@ import Testing
     }
 
     @Test func `what is no gRPC at all is told in HTTP`() async throws {
-        try await withClient { client, server in
+        try await withClient { (client, server) async throws in
             #expect(try await client.request(h2Post(traces), [1]).status == 415)
             #expect(try await client.request(h2Post(traces, type: "application/grpc+json"), [1]).status == 415)
             var get = head(traces)
@@ -225,7 +225,7 @@ import Testing
 
     @Test func `shutting down lets a call finish and tells the client to go`() async throws {
         let ingest = FakeIngest(.hold)
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(head(traces))
             stream.send(message([1]), ends: true)
@@ -240,7 +240,7 @@ import Testing
 
     @Test func `an idle connection ends when its time is over`() async throws {
         let grpc = ["keepalive: {server_parameters: {max_connection_idle: 50ms}}"]
-        try await withClient(grpc: grpc) { client, server in
+        try await withClient(grpc: grpc) { (client, server) async throws in
             #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
             try await client.channel.closeFuture.get()
             #expect(eventually { server.receiver.connectionCount == 0 })
@@ -249,7 +249,7 @@ import Testing
 
     @Test func `HTTP and gRPC of one receiver share the budget and the pipeline`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
             let old = try server.connect()
             old.send(post(body: [2]))

@@ -20,7 +20,7 @@ import Testing
 
     @Test func `takes each signal in each encoding on one connection and answers in kind`() async throws {
         let ingest = FakeIngest(.elsewhere(.accepted))
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             for type in ["application/x-protobuf", "application/json"] {
                 for path in ["/v1/traces", "/v1/logs", "/v1/metrics"] {
                     let answer = try await client.request(h2Post(path, type: type), [1, 2])
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func `HTTP 1 and HTTP 2 share the port`() async throws {
-        try await withClient { client, server in
+        try await withClient { (client, server) async throws in
             #expect(try await client.request(h2Post("/v1/traces")).status == 200)
             let old = try server.connect()
             for byte in post() { old.send([byte]) }
@@ -50,7 +50,7 @@ import Testing
             "max_request_body_size: 1KiB", "response_headers: {X-Gateway: a}",
             "cors: {allowed_origins: [\"https://a.example\"]}",
         ])
-        try await withClient(setup) { client, _ in
+        try await withClient(setup) { (client, _) async throws in
             var get = h2Post("/v1/traces")
             get.replaceOrAdd(name: ":method", value: "GET")
             let method = try await client.request(get)
@@ -80,7 +80,7 @@ import Testing
 
     @Test func `a body over the cap is 413 by its length, as it comes and after inflating`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest, http: ["max_request_body_size: 100KiB"])) { client, server in
+        try await withClient(TestSetup(ingest: ingest, http: ["max_request_body_size: 100KiB"])) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(h2Post("/v1/traces", [("content-length", "200000")]))
             #expect(try await stream.answer.get().status == 413)
@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test func `an interim answer comes before a body that is held back`() async throws {
-        try await withClient { client, _ in
+        try await withClient { (client, _) async throws in
             let stream = try await client.open()
             stream.send(h2Post("/v1/traces", [("expect", "100-continue"), ("content-length", "2")]))
             stream.send(Array("{}".utf8), ends: true)
@@ -111,7 +111,7 @@ import Testing
 
     @Test func `a body that is reset is not handed on`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest)) { client, server in
+        try await withClient(TestSetup(ingest: ingest)) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(h2Post("/v1/traces", [("content-length", "100")]))
             stream.send([1, 2, 3], ends: false)
@@ -123,7 +123,7 @@ import Testing
     }
 
     @Test func `a pipeline that never replies is given up with 503`() async throws {
-        try await withClient(TestSetup(ingest: FakeIngest(.hold), http: ["write_timeout: 100ms"])) { client, _ in
+        try await withClient(TestSetup(ingest: FakeIngest(.hold), http: ["write_timeout: 100ms"])) { (client, _) async throws in
             let answer = try await client.request(h2Post("/v1/traces"), [1])
             #expect(answer.status == 503)
             #expect(answer["retry-after"] == "1")
@@ -131,7 +131,7 @@ import Testing
     }
 
     @Test func `more than 128 headers are 431`() async throws {
-        try await withClient { client, _ in
+        try await withClient { (client, _) async throws in
             let many = (0..<130).map { ("x-\($0)", "1") }
             #expect(try await client.request(h2Post("/v1/traces", many)).status == 431)
             #expect(try await client.request(h2Post("/v1/traces")).status == 200)
@@ -139,7 +139,7 @@ import Testing
     }
 
     @Test func `an idle connection ends when its time is over`() async throws {
-        try await withClient(TestSetup(http: ["idle_timeout: 50ms"])) { client, server in
+        try await withClient(TestSetup(http: ["idle_timeout: 50ms"])) { (client, server) async throws in
             #expect(try await client.request(h2Post("/v1/traces")).status == 200)
             try await client.channel.closeFuture.get()
             #expect(eventually { server.receiver.connectionCount == 0 })
@@ -148,7 +148,7 @@ import Testing
 
     @Test func `a large body over many frames arrives whole`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest)) { client, _ in
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
             let body = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 / 11) }
             #expect(try await client.request(h2Post("/v1/traces", type: "application/x-protobuf"), body).status == 200)
             #expect(ingest.calls.first?.body == body)
