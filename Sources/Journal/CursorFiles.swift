@@ -1,11 +1,12 @@
 import Glibc
 
-/// The cursors' files. Saving overwrites the older of two slots in place, so it needs no space on a full disk, and a
-/// torn write leaves the other slot.
+/// The cursors' files. Saving overwrites one of two slots in place, so it needs no space on a full disk: never the slot
+/// that the last sync made durable, so a torn write leaves that one.
 struct CursorFiles {
     private struct Entry {
         var file: any JournalFile
         var generation: UInt64
+        var durableSlot: Int
     }
 
     private let files: any JournalFileSystem
@@ -19,8 +20,10 @@ struct CursorFiles {
         self.journal = journal
     }
 
-    /// Makes the position durable.
-    mutating func save(_ name: String, position: UInt64, place: Place) throws(SystemError) {
+    /// Writes the position. With `isSynced` it survives the end of the machine, otherwise only that of the process.
+    mutating func save(
+        _ name: String, position: UInt64, place: Place, isSynced: Bool = true
+    ) throws(SystemError) {
         guard var entry = entries[name] else {
             try create(name, position: position, place: place)
             return
@@ -28,9 +31,12 @@ struct CursorFiles {
         entry.generation += 1
         let slot = CursorSlot(journal: journal, generation: entry.generation, position: position, place: place)
         do throws(SystemError) {
-            let offset = JournalFormat.cursorSlotOffsets[Int(entry.generation % 2)]
-            try entry.file.writeAll(slot.encoded(), at: offset)
-            try entry.file.sync()
+            let other = 1 - entry.durableSlot
+            try entry.file.writeAll(slot.encoded(), at: JournalFormat.cursorSlotOffsets[other])
+            if isSynced {
+                try entry.file.sync()
+                entry.durableSlot = other
+            }
             entries[name] = entry
         } catch {
             // After a failed sync the descriptor can't be trusted; the next save makes a new file.
@@ -78,6 +84,6 @@ struct CursorFiles {
             file.close()
             throw error
         }
-        entries[name] = Entry(file: file, generation: 1)
+        entries[name] = Entry(file: file, generation: 1, durableSlot: 1)
     }
 }

@@ -10,6 +10,8 @@ struct CursorState: Sendable {
     /// A record boundary at or before `acknowledged`.
     private(set) var acknowledgedPlace: Place
     private(set) var saved: UInt64
+    /// In the cursor's file, synced or not.
+    private(set) var written: UInt64
     /// Sequence that the next record should have.
     private(set) var fetched: UInt64
     private(set) var fetchPlace: Place
@@ -35,6 +37,7 @@ struct CursorState: Sendable {
     init(position: UInt64, place: Place) {
         acknowledged = position
         saved = position
+        written = position
         fetched = position
         acknowledgedPlace = place
         fetchPlace = place
@@ -42,7 +45,14 @@ struct CursorState: Sendable {
 
     var mustSave: Bool { acknowledged > saved }
 
-    mutating func didSave(_ position: UInt64) { saved = max(saved, position) }
+    var mustWrite: Bool { acknowledged > written }
+
+    mutating func didWrite(_ position: UInt64) { written = max(written, position) }
+
+    mutating func didSave(_ position: UInt64) {
+        saved = max(saved, position)
+        written = max(written, position)
+    }
 
     /// A new handle reads again from the acknowledged position; the old one gets nothing more.
     mutating func renew() -> Int {

@@ -52,6 +52,9 @@ package final class DiskJournal: FrameLog {
 
     package var held: HeldAmount { core.shared.withLock { $0.index.held } }
 
+    /// Names of the cursors that the journal has.
+    package var cursorNames: [String] { core.shared.withLock { $0.index.cursors.keys.sorted() } }
+
     /// Bytes of records on disk, acknowledged or not.
     package var diskBytes: Int { core.shared.withLock { $0.index.bytes } }
 

@@ -8,11 +8,27 @@ extension JournalCore {
         while !isClosing {
             keeperEvent.wait()
             let due = lastRound &+ options.cursorInterval.nanoseconds
-            while monotonicNanoseconds() < due, !isClosing { keeperEvent.wait(until: due) }
+            while monotonicNanoseconds() < due, !isClosing {
+                writeMoved()
+                keeperEvent.wait(until: due)
+            }
             lastRound = monotonicNanoseconds()
             keep()
         }
         keep()
+    }
+
+    /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way, and not
+    /// also what it delivered since the last round.
+    private func writeMoved() {
+        let moved = shared.withLock { shared in
+            // What is acknowledged from now on wakes this thread again.
+            shared.isKeeping = false
+            return shared.index.cursors.filter(\.value.mustWrite).mapValues {
+                (position: $0.acknowledged, place: $0.acknowledgedPlace)
+            }
+        }
+        for (name, cursor) in moved { save(name, cursor.position, cursor.place, isSynced: false) }
     }
 
     /// One round. The order matters: a position is durable before the segments behind it go.
@@ -35,14 +51,20 @@ extension JournalCore {
         }
     }
 
-    private func save(_ name: String, _ position: UInt64, _ place: Place) {
+    private func save(_ name: String, _ position: UInt64, _ place: Place, isSynced: Bool = true) {
         do throws(SystemError) {
             // Not for a cursor that was removed in the meantime: its file would come back.
             try cursorFiles.withLock { files throws(SystemError) in
                 guard shared.withLock({ $0.index.cursors[name] != nil }) else { return }
-                try files.save(name, position: position, place: place)
+                try files.save(name, position: position, place: place, isSynced: isSynced)
             }
-            shared.withLock { $0.index.cursors[name]?.didSave(position) }
+            shared.withLock { shared in
+                if isSynced {
+                    shared.index.cursors[name]?.didSave(position)
+                } else {
+                    shared.index.cursors[name]?.didWrite(position)
+                }
+            }
         } catch {
             note(.warning, "the cursor of \(name) is not saved yet: \(error)")
             if !isClosing { requestKeeping() }

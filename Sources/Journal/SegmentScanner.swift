@@ -40,6 +40,11 @@ final class SegmentScanner {
         var chunk = Chunk(next: bytes.isEmpty ? limit : start)
         var at = 0
         while at < bytes.count {
+            // A header that straddles the end of the chunk is whole in the next one.
+            if at > 0, bytes.count - at < JournalFormat.recordHeaderBytes, start + bytes.count < limit {
+                chunk.next = start + at
+                return chunk
+            }
             switch ParsedRecord(bytes.part(at..<bytes.count), seed: seed) {
             case .whole(let header):
                 if header.kind == .seal {
@@ -67,11 +72,6 @@ final class SegmentScanner {
             case .incomplete, .noRecord:
                 if Self.isWritten(bytes.part(at..<min(at + 8, bytes.count))) { chunk.addDamage(at: start + at) }
                 at = Self.nextMagic(in: bytes, after: at)
-                // A header may straddle the end of the chunk.
-                if at > 0, bytes.count - at < JournalFormat.recordHeaderBytes, start + bytes.count < limit {
-                    chunk.next = start + at
-                    return chunk
-                }
             }
         }
         chunk.next = max(chunk.next, min(limit, start + at))

@@ -16,6 +16,13 @@ final class FakeDisk: JournalFileSystem {
         case short(Int)
     }
 
+    /// A disk that says it is done when it is not: what a journal that forgets a sync would look like.
+    enum Lie: Sendable, CaseIterable {
+        case none
+        case syncsNoFile
+        case syncsNoDirectory
+    }
+
     fileprivate enum Change {
         case write(Int, [UInt8])
         case resize(Int)
@@ -39,6 +46,7 @@ final class FakeDisk: JournalFileSystem {
         var current: [String: Int] = [:]
         var unsynced: [DirectoryChange] = []
         var fault: (@Sendable (Call) -> Fault?)?
+        var lie = Lie.none
         var calls: [Call] = []
     }
 
@@ -46,6 +54,8 @@ final class FakeDisk: JournalFileSystem {
 
     /// Asked before each call.
     func onCall(_ fault: (@Sendable (Call) -> Fault?)?) { state.withLock { $0.fault = fault } }
+
+    func pretend(_ lie: Lie) { state.withLock { $0.lie = lie } }
 
     var calls: [Call] { state.withLock { $0.calls } }
 
@@ -153,6 +163,7 @@ final class FakeDisk: JournalFileSystem {
     func syncDirectory(_ path: String) throws(SystemError) {
         _ = try check("fsync", path)
         state.withLock { state in
+            guard state.lie != .syncsNoDirectory else { return }
             state.durable = state.current
             state.unsynced = []
         }
@@ -249,6 +260,7 @@ private final class FakeFile: JournalFile {
             throw error
         }
         disk.state.withLock { state in
+            guard state.lie != .syncsNoFile else { return }
             state.inodes[inode].durable = state.inodes[inode].current
             state.inodes[inode].unsynced = []
         }
