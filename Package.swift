@@ -95,7 +95,8 @@ let package = Package(
         .target(
             name: "Exporters",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", logging,
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", logging,
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: house),
@@ -147,7 +148,7 @@ let package = Package(
         .testTarget(
             name: "ExportersTests",
             dependencies: [
-                "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "TestSupport",
+                "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house),

@@ -74,6 +74,7 @@ package final class Gateway: Sendable {
             parts.journals = graph.journals
             parts.exporters = graph.exporters.map(\.exporter)
         }
+        for box in graph.deadLetters { await box.start() }
         for (id, exporter) in graph.exporters {
             do {
                 try await exporter.start()
@@ -173,7 +174,8 @@ package final class Gateway: Sendable {
     private func startAdmin() async throws {
         for address in plan.telemetry.metricsAddresses {
             let metrics = metrics
-            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { path in
+            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] path in
+                if path == "/queues" { return self?.queues }
                 guard path == "/metrics" else { return nil }
                 return AdminAnswer(
                     status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
@@ -195,6 +197,12 @@ package final class Gateway: Sendable {
         let server = AdminServer(address: address, routes: routes)
         _ = try await server.start(group, what: what)
         parts.withLock { $0.admin.append(server) }
+    }
+
+    private var queues: AdminAnswer {
+        let now = DeadLetterBox.systemTime()
+        let all = parts.withLock { parts in parts.workers.map { $0.worker.status(now: now) } }
+        return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
     }
 
     private var health: AdminAnswer {

@@ -35,7 +35,9 @@ package enum ExportOutcome: Sendable, Equatable {
     case partial(rejected: Int, message: String)
     /// A passing problem; the hint is the backend's own (Retry-After).
     case retry(reason: String, after: Duration?)
-    /// Sending it again would not help; the batch is dropped and counted.
+    /// The destination takes no request of this size; the helper sends the halves, down to a single record.
+    case tooLarge(reason: String)
+    /// Sending it again would not help; the batch is kept as a dead letter and counted.
     case permanent(reason: String)
 }
 

@@ -11,6 +11,16 @@ enum Terminal {
         var line = text.hasSuffix("\n") ? text : text + "\n"
         line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
     }
+
+    /// Bytes on standard output, as they are.
+    static func output(_ bytes: [UInt8]) {
+        var at = 0
+        while at < bytes.count {
+            let count = bytes[at...].withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
+            guard count > 0 else { return }
+            at += count
+        }
+    }
 }
 
 struct Run: AsyncParsableCommand {

@@ -49,6 +49,43 @@ final class RunningGateway: @unchecked Sendable {
     }
 
     func start() async throws {
+        try launch()
+        for _ in 0..<400 {
+            if (try? await metrics()) != nil, try await post([], path: "/v1/traces") == 200 { return }
+            guard process.isRunning else { break }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        throw Fault(text: "the gateway did not start: \(logText)")
+    }
+
+    /// What all runs wrote to their log.
+    var logText: String { (try? String(contentsOf: folder.appending(path: "log.txt"), encoding: .utf8)) ?? "" }
+
+    var isRunning: Bool { process.isRunning }
+    var pid: pid_t { process.processIdentifier }
+
+    /// Waits for an end that nobody asked for; gives the exit status.
+    func waitForExit() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    /// Runs another command of the binary to its end; gives its exit status and what it wrote.
+    func command(_ arguments: [String]) throws -> (status: Int32, text: String) {
+        let command = Process()
+        let pipe = Pipe()
+        command.executableURL = RunningGateway.binary
+        command.arguments = arguments
+        command.standardOutput = pipe
+        command.standardError = pipe
+        try command.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        command.waitUntilExit()
+        return (command.terminationStatus, String(decoding: data, as: UTF8.self))
+    }
+
+    /// Starts the process and does not wait until it serves.
+    func launch() throws {
         let file = folder.appending(path: "config.yaml")
         try configuration.write(to: file, atomically: true, encoding: .utf8)
         process = Process()
@@ -63,12 +100,6 @@ final class RunningGateway: @unchecked Sendable {
         process.standardError = handle
         process.standardOutput = handle
         try process.run()
-        for _ in 0..<400 {
-            if (try? await metrics()) != nil, try await post([], path: "/v1/traces") == 200 { return }
-            guard process.isRunning else { break }
-            try await Task.sleep(for: .milliseconds(25))
-        }
-        throw Fault(text: "the gateway did not start: \((try? String(contentsOf: log, encoding: .utf8)) ?? "")")
     }
 
     struct Fault: Error { var text: String }

@@ -68,8 +68,8 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "Logging", "GRDB",
-            "GRDBSQLite", "Dispatch", "FoundationEssentials",
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", "Crypto",
+            "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
         "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration"],
         "Query": ["Exporters", "GRDB"],

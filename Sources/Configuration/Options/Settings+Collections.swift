@@ -38,6 +38,27 @@ extension Settings {
         return texts
     }
 
+    /// Reads a list of integers, each within a range.
+    package mutating func ints(
+        _ key: String, default value: [Int], in range: ClosedRange<Int>, _ sentence: String
+    ) -> [Int] {
+        declare(
+            OptionDescription(
+                key: key, path: "", type: "list of integers", defaultText: "\(value)", range: RangeText.ints(range),
+                sentence: sentence))
+        guard let node = node(key) else { return value }
+        guard let elements = node.list else {
+            reportType(key, node, expected: "a list of integers", fix: "write `\(key): \(value)`")
+            return value
+        }
+        return elements.enumerated().compactMap { index, element in
+            if case .int(let number)? = element.scalar?.value, range.contains(number) { return number }
+            let expected = "an integer from \(range.lowerBound) to \(range.upperBound)"
+            reportType("\(key)[\(index)]", element, expected: expected, fix: "write e.g. `\(key): \(value)`")
+            return nil
+        }
+    }
+
     /// Reads a mapping of texts in file order. The Collector's list form, `- {name: …, value: …}`, is read as well.
     package mutating func stringMap(_ key: String, _ sentence: String) -> [(key: String, value: String)] {
         declare(

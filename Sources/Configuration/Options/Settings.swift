@@ -83,6 +83,12 @@ package struct Settings {
         problems.error(message, at: entry(key)?.value.place ?? place, path: childPath(key))
     }
 
+    /// Warns of a value that works and may not be meant, at a key of this mapping.
+    package mutating func warning(_ message: String, fix: String? = nil, at key: String) {
+        guard !isMuted else { return }
+        problems.warning(message, fix: fix, at: entry(key)?.value.place ?? place, path: childPath(key))
+    }
+
     /// True when the key or another spelling of it is in the file, even with nothing behind it.
     package func isPresent(_ key: String) -> Bool {
         entry(key) != nil

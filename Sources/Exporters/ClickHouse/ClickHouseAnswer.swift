@@ -9,7 +9,8 @@ enum ClickHouseAnswer: Equatable {
         switch result {
         case .failed(let reason): self = .retry(reason, after: nil)
         case .cancelled: self = .retry("stopped before the answer came", after: nil)
-        case .tooLarge(let status): self = .retry("HTTP \(status) with an answer of more than 4 MiB", after: nil)
+        case .unreadable(let status, let reason, _):
+            self = .retry("HTTP \(status) with an answer that cannot be read: \(reason)", after: nil)
         case .answered(let status, let body, _, let seconds):
             let text = String(decoding: body.prefix(8_192), as: UTF8.self)
             // An exception that comes up while the answer is under way stands in it, behind a status of 200.

@@ -52,7 +52,12 @@ package final class FileExporter: Exporter {
 
     package func shutdown() async {
         let writer = writer
-        await lane.run { writer.storage.withLock { $0.close() } }
+        await lane.run {
+            writer.storage.withLock { writer in
+                writer.close()
+                writer.finishCompressing()
+            }
+        }
     }
 }
 

@@ -3,6 +3,19 @@ package import Configuration
 /// Options of `file`, under the Collector's names.
 package struct FileOptions: ComponentOptions {
     package enum Format: String, CaseIterable, Sendable { case json, proto }
+    /// How closed files are compressed.
+    package enum Compression: String, CaseIterable, Sendable {
+        case none, gzip, zstd
+
+        /// What a compressed file's name ends in.
+        var ending: String {
+            switch self {
+            case .none: ""
+            case .gzip: ".gz"
+            case .zstd: ".zst"
+            }
+        }
+    }
 
     package var helper: ExporterHelperOptions
     package var path: String
@@ -11,6 +24,7 @@ package struct FileOptions: ComponentOptions {
     package var createsDirectory: Bool
     /// Mode of directories that are created.
     package var directoryMode: UInt32
+    package var compression: Compression
     /// Nil for one file that only grows.
     package var rotation: RotationOptions?
 
@@ -34,9 +48,11 @@ package struct FileOptions: ComponentOptions {
         rotation = settings.optionalGroup("rotation", "Starts a new file when the current one is full.") {
             RotationOptions(&$0)
         }
-        let compression = settings.string("compression", default: "none", "Only none: plain files.")
-        if compression != "none" && !compression.isEmpty {
-            settings.problem("\(compression) is not supported: use none", at: "compression")
+        compression = settings.choice(
+            "compression", default: .none,
+            "Compression of closed files; the one being written stays plain, so that it survives a crash.")
+        if compression != .none && rotation == nil && !settings.isDescribing {
+            settings.problem("needs rotation: only closed files are compressed", at: "compression")
         }
         settings.accepted("flush_interval", "Everything is on disk before it counts as delivered.")
     }
@@ -46,7 +62,7 @@ extension FileOptions {
     var place: FilePlace {
         FilePlace(
             path: path, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,
-            rotation: rotation)
+            rotation: rotation, compression: compression)
     }
 }
 
@@ -59,6 +75,8 @@ package struct RotationOptions: ComponentOptions, Equatable {
     /// Files, 0 for no limit.
     package var maxBackups: Int
     package var usesLocalTime: Bool
+    /// Length of the windows of time that files belong to; nil for any time.
+    package var interval: Duration?
 
     package init(_ settings: inout Settings) {
         maxMegabytes = settings.int(
@@ -71,13 +89,20 @@ package struct RotationOptions: ComponentOptions, Equatable {
             "More closed files than this are deleted, oldest first; 0 keeps all.")
         usesLocalTime = settings.bool(
             "localtime", default: false, "True names closed files by local time instead of UTC.")
+        interval = settings.optionalDuration(
+            "interval", in: .seconds(1) ... .seconds(366 * 86_400),
+            "A new file is begun with the first write in a new window of this length, counted in UTC: 1h, 24h.")
     }
 
     /// For tests.
-    package init(maxMegabytes: Int, maxDays: Int = 0, maxBackups: Int = 100, usesLocalTime: Bool = false) {
+    package init(
+        maxMegabytes: Int, maxDays: Int = 0, maxBackups: Int = 100, usesLocalTime: Bool = false,
+        interval: Duration? = nil
+    ) {
         self.maxMegabytes = maxMegabytes
         self.maxDays = maxDays
         self.maxBackups = maxBackups
         self.usesLocalTime = usesLocalTime
+        self.interval = interval
     }
 }

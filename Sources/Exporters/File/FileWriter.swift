@@ -24,6 +24,8 @@ struct FilePlace: Sendable {
     var directoryMode: UInt32
     /// Nil for one file that only grows.
     var rotation: RotationOptions?
+    /// Of closed files.
+    var compression = FileOptions.Compression.none
 }
 
 /// Writes groups of requests to one file and makes them durable; begins new files when the current one is full.
@@ -35,6 +37,9 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private let effects: FileEffects
     private let log: @Sendable (LogLevel, String) -> Void
     private let names: RotationNames
+    private let compressor: ClosedFileCompressor?
+    /// Unix milliseconds of the last write into the open file.
+    private var lastWrite: Int64 = 0
     private var descriptor: Int32 = -1
     private var size = 0
     private var isRegular = true
@@ -50,6 +55,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         self.effects = effects
         self.log = log
         names = RotationNames(path: place.path)
+        compressor = ClosedFileCompressor(place.compression) { log(.warn, $0) }
     }
 
     deinit {
@@ -65,8 +71,20 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             close()
             throw error
         }
+        if !wasOpened { compressLeft() }
         wasOpened = true
     }
+
+    /// Closed files that an earlier run had no time to compress.
+    private func compressLeft() {
+        guard let compressor, let files = try? FileManager.default.contentsOfDirectory(atPath: names.directory) else {
+            return
+        }
+        for name in names.plain(among: files) { compressor.compress(names.path(name)) }
+    }
+
+    /// Waits for files that are being compressed.
+    func finishCompressing() { compressor?.wait() }
 
     mutating func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
@@ -95,6 +113,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             throw FileFailure("another exporter or process writes to \(options.path): give each its own path")
         }
         size = Int(facts.st_size)
+        lastWrite = Int64(facts.st_mtim.tv_sec) * 1_000
         if !options.appends && !wasOpened {
             try truncate(to: 0)
         } else {
@@ -136,7 +155,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
                 let start = buffer.count
                 render(batch, index, &refused)
                 if let rotation = options.rotation, isRegular, size + start > 0, refused[index] == nil,
-                    size + buffer.count > rotation.maxMegabytes << 20
+                    size + buffer.count > rotation.maxMegabytes << 20 || (start == 0 && isOver(rotation))
                 {
                     try flush(start)
                     settled = index
@@ -153,6 +172,13 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             giveUp()
             return (settled, refused, error)
         }
+    }
+
+    /// Whether the open file's last write was in an earlier window of time.
+    private func isOver(_ rotation: RotationOptions) -> Bool {
+        guard let seconds = rotation.interval?.components.seconds, seconds > 0 else { return false }
+        let length = seconds * 1_000
+        return size > 0 && effects.wallClock() / length != lastWrite / length
     }
 
     private mutating func render(_ batch: ExportBatch, _ index: Int, _ refused: inout [Int: String]) {
@@ -178,6 +204,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         let error = effects.sync(descriptor)
         guard error == 0 else { throw FileFailure("cannot sync", options.path, error) }
         size += count
+        lastWrite = effects.wallClock()
     }
 
     /// Takes back what is not known to be durable and closes: after a failed sync the kernel's view of the file cannot
@@ -200,6 +227,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         size = 0
         try openDescriptor()
         try prepare()
+        compressor?.compress(backup)
         removeExpired(rotation)
     }
 
@@ -207,7 +235,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         guard rotation.maxBackups > 0 || rotation.maxDays > 0 else { return }
         guard let files = try? FileManager.default.contentsOfDirectory(atPath: names.directory) else { return }
         for name in names.expired(among: files, options: rotation, at: effects.wallClock()) {
-            let path = names.directory == "/" ? "/" + name : names.directory + "/" + name
+            let path = names.path(name)
             if unlink(path) != 0 { log(.warn, "cannot delete \(path): \(String(cString: strerror(errno)))") }
         }
     }

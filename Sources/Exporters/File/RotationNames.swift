@@ -23,9 +23,11 @@ struct RotationNames: Equatable, Sendable {
 
     /// Path of the file that is closed at `milliseconds` since 1970.
     func backup(at milliseconds: Int64, localTime: Bool) -> String {
-        let name = prefix + Self.stamp(milliseconds, localTime: localTime) + suffix
-        return directory == "/" ? "/" + name : directory + "/" + name
+        path(prefix + Self.stamp(milliseconds, localTime: localTime) + suffix)
     }
+
+    /// Path of a file of the directory.
+    func path(_ name: String) -> String { directory == "/" ? "/" + name : directory + "/" + name }
 
     /// Which of a directory's files are to be deleted at `milliseconds`. Files of other names are never touched.
     func expired(among files: [String], options: RotationOptions, at milliseconds: Int64) -> [String] {
@@ -43,7 +45,20 @@ struct RotationNames: Equatable, Sendable {
         return result
     }
 
+    /// Closed files that are not compressed yet.
+    func plain(among files: [String]) -> [String] {
+        files.filter { $0.hasSuffix(suffix) && !Self.isCompressed($0) && stamp(in: $0) != nil }
+    }
+
+    private static func isCompressed(_ name: String) -> Bool {
+        FileOptions.Compression.allCases.contains { !$0.ending.isEmpty && name.hasSuffix($0.ending) }
+    }
+
     private func stamp(in name: String) -> String? {
+        var name = name
+        for ending in FileOptions.Compression.allCases.map(\.ending) where !ending.isEmpty && name.hasSuffix(ending) {
+            if name.hasSuffix(suffix + ending) { name = String(name.dropLast(ending.count)) }
+        }
         guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
         let stamp = name.dropFirst(prefix.count).dropLast(suffix.count)
         let shape = "dddd-dd-ddTdd-dd-dd.ddd"

@@ -14,6 +14,7 @@ package struct AcknowledgementTracker: Sendable {
         var end: Sequence
         var openParts: Int
         var settledItems: Int
+        var newest: UInt64
     }
 
     private var entries: [Entry] = []
@@ -28,9 +29,13 @@ package struct AcknowledgementTracker: Sendable {
     /// Frames that are read and not acknowledged.
     package var openFrames: Int { entries.count - settledPrefix }
 
-    /// Registers the next frame with the number of parts it will be delivered in, at least one.
-    package mutating func register(end: Sequence, parts: Int) -> Ticket {
-        entries.append(Entry(end: end, openParts: max(parts, 1), settledItems: 0))
+    /// Time of the newest record in the oldest unsettled frame, Unix nanoseconds; nil when all is settled.
+    package var oldestTime: UInt64? { settledPrefix < entries.count ? entries[settledPrefix].newest : nil }
+
+    /// Registers the next frame with the number of parts it will be delivered in, at least one, and the time of its
+    /// newest record.
+    package mutating func register(end: Sequence, parts: Int, newest: UInt64 = 0) -> Ticket {
+        entries.append(Entry(end: end, openParts: max(parts, 1), settledItems: 0, newest: newest))
         return Ticket(number: firstNumber + entries.count - 1)
     }
 

@@ -8,15 +8,19 @@ package struct BatchPart: Sendable {
     package var items: Int
     package var bytes: [UInt8]
     package var ticket: AcknowledgementTracker.Ticket
+    /// Time of the newest record, Unix nanoseconds, 0 when unknown.
+    package var newest: UInt64
 
     package init(
-        signal: Signal, tenant: String, items: Int, bytes: [UInt8], ticket: AcknowledgementTracker.Ticket
+        signal: Signal, tenant: String, items: Int, bytes: [UInt8], ticket: AcknowledgementTracker.Ticket,
+        newest: UInt64 = 0
     ) {
         self.signal = signal
         self.tenant = tenant
         self.items = items
         self.bytes = bytes
         self.ticket = ticket
+        self.newest = newest
     }
 }
 
@@ -25,6 +29,8 @@ package struct PreparedBatch: Sendable {
     package var batch: ExportBatch
     /// Tickets with the items that each contributes.
     package var parts: [(ticket: AcknowledgementTracker.Ticket, items: Int)]
+    /// Time of the newest record, Unix nanoseconds, 0 when unknown.
+    package var newest: UInt64 = 0
 }
 
 /// Groups frames into deliveries by size and age. Tenants and signals are never mixed.
@@ -121,6 +127,6 @@ package struct Batcher: Sendable {
         }
         return PreparedBatch(
             batch: ExportBatch(signal: parts[0].signal, itemCount: items, bytes: bytes, tenant: parts[0].tenant),
-            parts: parts.map { ($0.ticket, $0.items) })
+            parts: parts.map { ($0.ticket, $0.items) }, newest: parts.reduce(0) { max($0, $1.newest) })
     }
 }

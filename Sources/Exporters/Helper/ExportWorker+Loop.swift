@@ -63,91 +63,27 @@ extension ExportWorker {
 
     private func take(_ stored: StoredFrame, now: Duration, _ batcher: inout Batcher, _ ready: inout [PreparedBatch]) {
         let header = stored.frame.header
+        let isSkipped = state.withLock { state in
+            guard state.skipped.take(stored) else { return false }
+            let ticket = state.tracker.register(end: stored.end, parts: 1, newest: header.maxTime)
+            // Settled under the lock, for `heldItems`.
+            if let sequence = state.tracker.settle(ticket, items: Int(header.itemCount)) {
+                cursor.acknowledge(before: sequence)
+            }
+            return true
+        }
+        if isSkipped { return account.dropped(Int(header.itemCount), reason: "overflow_newest") }
         let pieces = FrameSplit.pieces(
             of: stored.frame, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
-        let ticket = state.withLock { $0.tracker.register(end: stored.end, parts: pieces.count) }
+        let ticket = state.withLock {
+            $0.tracker.register(end: stored.end, parts: pieces.count, newest: header.maxTime)
+        }
         for piece in pieces {
             batcher.add(
                 BatchPart(
                     signal: header.signal, tenant: header.tenant, items: piece.items, bytes: piece.bytes,
-                    ticket: ticket),
+                    ticket: ticket, newest: header.maxTime),
                 now: now, ready: &ready)
         }
-    }
-
-    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled.
-    private func export(_ prepared: PreparedBatch) async {
-        let batch = prepared.batch
-        let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
-        var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
-        while !Task.isCancelled {
-            switch await exporter.export(batch) {
-            case .delivered:
-                succeeded()
-                account.delivered(batch.itemCount, batch.signal)
-                return settle(prepared)
-            case .partial(let rejected, let message):
-                succeeded()
-                let lost = min(max(rejected, 0), batch.itemCount)
-                account.delivered(batch.itemCount - lost, batch.signal)
-                account.lost(lost, batch.signal, reason: "partial_success")
-                if lost > 0 || !message.isEmpty { complain("\(lost) \(batch.signal.itemName) refused: \(message)") }
-                return settle(prepared)
-            case .permanent(let reason):
-                account.lost(batch.itemCount, batch.signal, reason: "rejected")
-                complain("\(batch.itemCount) \(batch.signal.itemName) dropped, sending again would not help: \(reason)")
-                return settle(prepared)
-            case .retry(let reason, let hint):
-                if Task.isCancelled { return }
-                let random = setup.effects.random()
-                switch schedule.failed(at: setup.effects.now(), hint: hint, random: random) {
-                case .wait(let pause):
-                    failed(reason)
-                    do { try await setup.effects.sleep(pause) } catch { return }
-                case .giveUp:
-                    let name = setup.options.retry.isEnabled ? "retries_exhausted" : "retry_disabled"
-                    account.lost(batch.itemCount, batch.signal, reason: name)
-                    complain("\(batch.itemCount) \(batch.signal.itemName) dropped after the last attempt: \(reason)")
-                    return settle(prepared)
-                }
-            }
-        }
-    }
-
-    private func settle(_ prepared: PreparedBatch) {
-        // The acknowledgement stays under the lock: `heldItems` must not see one of its two sources without the other.
-        state.withLock { state in
-            for part in prepared.parts {
-                if let sequence = state.tracker.settle(part.ticket, items: part.items) {
-                    cursor.acknowledge(before: sequence)
-                }
-            }
-        }
-    }
-
-    private func succeeded() {
-        let recovered = state.withLock { state in
-            defer { state.isFailing = false }
-            return state.isFailing
-        }
-        if recovered { setup.log(.info, "exporter \(setup.exporterID): delivering again") }
-    }
-
-    private func failed(_ reason: String) {
-        let now = setup.effects.now()
-        let suppressed = state.withLock { state in
-            state.isFailing = true
-            return state.failures.allow(at: now)
-        }
-        guard let suppressed else { return }
-        let more = suppressed > 0 ? " (\(suppressed) more failures since the last line)" : ""
-        setup.log(.warn, "exporter \(setup.exporterID): will try again: \(reason)\(more)")
-    }
-
-    private func complain(_ message: String) {
-        let now = setup.effects.now()
-        guard let suppressed = state.withLock({ $0.losses.allow(at: now) }) else { return }
-        let more = suppressed > 0 ? " (\(suppressed) more such lines left out)" : ""
-        setup.log(.error, "exporter \(setup.exporterID): \(message)\(more)")
     }
 }

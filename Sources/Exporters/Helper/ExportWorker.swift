@@ -13,12 +13,16 @@ package struct ExportWorkerSetup: Sendable {
     package var isDurable: Bool
     /// Largest delivery in bytes; larger frames are split where they can be.
     package var batchBytesMax: Int
+    /// Where batches go that fail for good; nil drops them.
+    package var deadLetters: DeadLetterBox?
     package var effects: WorkerEffects
+    /// Unix time in nanoseconds.
+    package var wallTime: @Sendable () -> UInt64 = DeadLetterBox.systemTime
     package var log: @Sendable (LogLevel, String) -> Void
 
     package init(
         exporterID: String, pipelineID: String, options: ExporterHelperOptions, isDurable: Bool,
-        batchBytesMax: Int = 16 << 20, effects: WorkerEffects = .system(),
+        batchBytesMax: Int = 16 << 20, deadLetters: DeadLetterBox? = nil, effects: WorkerEffects = .system(),
         log: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in }
     ) {
         self.exporterID = exporterID
@@ -26,6 +30,7 @@ package struct ExportWorkerSetup: Sendable {
         self.options = options
         self.isDurable = isDurable
         self.batchBytesMax = batchBytesMax
+        self.deadLetters = deadLetters
         self.effects = effects
         self.log = log
     }
@@ -61,6 +66,14 @@ package final class ExportWorker: Sendable {
         var failures = LogLimiter()
         var losses = LogLimiter()
         var isFailing = false
+        var skipped = SkippedFrames()
+        /// Until when nobody sends, because the destination asked for it.
+        var holdEnd: Duration?
+        /// Ends of the pauses before the next attempts, by number.
+        var pauses: [Int: Duration] = [:]
+        var lastPause = 0
+        /// The last failed attempt or lost batch, and when that was.
+        var lastError: (text: String, time: Duration)?
     }
 
     /// Registers the worker's metrics; `run()` does the rest.
@@ -83,8 +96,9 @@ package final class ExportWorker: Sendable {
             case .bytes: return Double(backlog.bytes)
             }
         }
-        let capacity = Double(setup.options.queue.capacity)
-        metrics.gauge("otelcol_exporter_queue_capacity", "sending_queue.queue_size.", labels) { capacity }
+        if let capacity = setup.options.queue.capacity {
+            metrics.gauge("otelcol_exporter_queue_capacity", "sending_queue.queue_size.", labels) { Double(capacity) }
+        }
         metrics.gauge("sluice_exporter_held_items", "Records neither delivered nor dropped yet.", labels) {
             [weak self] in Double(self?.heldItems ?? 0)
         }

@@ -4,6 +4,7 @@ package import Configuration
 package struct ExporterHelperOptions: ComponentOptions {
     package var queue: SendingQueueOptions
     package var retry: RetryOptions
+    package var deadLetters: DeadLetterOptions
     /// Longest time for one delivery attempt; zero means no limit.
     package var timeout: Duration
 
@@ -20,6 +21,9 @@ package struct ExporterHelperOptions: ComponentOptions {
         retry = settings.group("retry_on_failure", "What happens after a delivery that may succeed later.") {
             RetryOptions(&$0)
         }
+        deadLetters = settings.group(
+            "dead_letters", "What fails for good is kept in the data directory, for `sluice dlq`."
+        ) { DeadLetterOptions(&$0) }
     }
 }
 
@@ -30,9 +34,12 @@ package struct SendingQueueOptions: ComponentOptions {
 
     package var isEnabled: Bool
     package var consumers: Int
-    /// Largest backlog in units of `sizer`, where the journal is in memory.
-    package var capacity: Int
+    /// Largest backlog in units of `sizer`; nil for none but the journal's own.
+    package var capacity: Int?
     package var sizer: Sizer
+    package var overflow: OverflowChoice
+    /// Older data is dropped instead of sent; nil for any age.
+    package var maxAge: Duration?
     /// Id of a `file_storage` extension, the word `memory`, or nil for the gateway's own data directory.
     package var storage: String?
     /// Nil when each frame is delivered by itself.
@@ -44,10 +51,26 @@ package struct SendingQueueOptions: ComponentOptions {
             "False delivers one request at a time; the journal stays between pipeline and exporter.")
         consumers = settings.int(
             "num_consumers", default: 10, in: 1...1_000, unit: "deliveries", "Most deliveries that run at once.")
-        capacity = settings.int(
-            "queue_size", default: 1_000, in: 1...Int.max, unit: "in units of sizer",
-            "Largest backlog of a journal in memory; a journal on disk is limited by its own size.")
         sizer = settings.choice("sizer", default: Sizer.requests, "What queue_size counts.")
+        storage = settings.optionalString(
+            "storage", "Id of a file_storage extension for the journal, or the word memory to keep nothing on disk.")
+        let isCapped = settings.isPresent("queue_size") || storage == "memory"
+        let sentence =
+            "Largest backlog of this exporter; with `sizer: bytes` units are allowed, such as 10GiB. A journal on disk "
+            + "has no cap but its own max_size unless this is given."
+        let size =
+            sizer == .bytes
+            ? settings.bytes("queue_size", default: 256 << 20, in: 1...Int.max, sentence)
+            : settings.int("queue_size", default: 1_000, in: 1...Int.max, unit: "in units of sizer", sentence)
+        capacity = isCapped ? size : nil
+        overflow = settings.choice(
+            "overflow", default: OverflowChoice.block,
+            "At queue_size: block answers senders 503 with Retry-After; drop_oldest gives up what waits longest; "
+                + "drop_newest passes over what comes. Losses are counted; other exporters are not touched.")
+        maxAge = settings.optionalDuration(
+            "max_age", in: .seconds(1) ... .seconds(366 * 86_400),
+            "Data whose newest record is older is dropped and counted instead of sent, for destinations that refuse it."
+        )
         if settings.bool(
             "wait_for_result", default: false,
             "True would answer senders only after delivery; only false is supported.")
@@ -58,9 +81,7 @@ package struct SendingQueueOptions: ComponentOptions {
         }
         settings.accepted(
             "block_on_overflow",
-            "A full journal answers senders 503 with Retry-After, so they hold back by themselves.")
-        storage = settings.optionalString(
-            "storage", "Id of a file_storage extension for the journal, or the word memory to keep nothing on disk.")
+            "At its cap a queue answers senders 503 with Retry-After, so they hold back by themselves; see overflow.")
         batch = settings.optionalGroup(
             "batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults."
         ) { BatchOptions(&$0) }
@@ -68,6 +89,13 @@ package struct SendingQueueOptions: ComponentOptions {
 
     /// Deliveries that may run at once.
     package var concurrency: Int { isEnabled ? consumers : 1 }
+}
+
+/// `sending_queue.overflow`: what happens at the cap of one exporter's backlog.
+package enum OverflowChoice: String, CaseIterable, Sendable {
+    case block
+    case dropOldest = "drop_oldest"
+    case dropNewest = "drop_newest"
 }
 
 /// `sending_queue.batch`: when a group of frames is large or old enough to leave.
@@ -85,13 +113,17 @@ package struct BatchOptions: ComponentOptions, Equatable {
         flushTimeout = settings.duration(
             "flush_timeout", default: .milliseconds(200), in: .milliseconds(1) ... .seconds(3_600),
             "Longest time that a request waits for company.")
-        minSize = settings.int(
-            "min_size", default: 8_192, in: 0...Int.max, unit: "in units of sizer",
-            "A batch of this size leaves at once.")
-        maxSize = settings.int(
-            "max_size", default: 0, in: 0...Int.max, unit: "in units of sizer",
-            "Larger batches are split; 0 means no limit.")
-        sizer = settings.choice("sizer", default: Sizer.items, "What min_size and max_size count.")
+        sizer = settings.choice(
+            "sizer", default: Sizer.items, "What min_size and max_size count; with bytes they take units, such as 4MiB."
+        )
+        let isBytes = sizer == .bytes
+        func size(_ key: String, _ value: Int, _ sentence: String, _ settings: inout Settings) -> Int {
+            isBytes
+                ? settings.bytes(key, default: value, in: 0...Int.max, sentence)
+                : settings.int(key, default: value, in: 0...Int.max, unit: "in units of sizer", sentence)
+        }
+        minSize = size("min_size", 8_192, "A batch of this size leaves at once.", &settings)
+        maxSize = size("max_size", 0, "Larger batches are split; 0 means no limit.", &settings)
         settings.group("partition", "How batches are kept apart.") { partition in
             partition.accepted(
                 "metadata_keys", "Requests of different tenants are never mixed; other metadata is not kept.")
@@ -119,6 +151,8 @@ package struct RetryOptions: ComponentOptions, Equatable {
     package var maxInterval: Duration
     /// Nil when the file does not say; then the journal's kind decides.
     package var maxElapsedTime: Duration?
+    /// Longest pause that a backend can ask for, so that one odd answer does not stop an exporter for a day.
+    package var maxRetryAfter: Duration
 
     package init(_ settings: inout Settings) {
         isEnabled = settings.bool("enabled", default: true, "False drops a batch after its first failure.")
@@ -136,12 +170,16 @@ package struct RetryOptions: ComponentOptions, Equatable {
             "max_elapsed_time", in: .zero ... .seconds(31_536_000),
             "A batch that keeps failing is dropped and counted after this time; 0 means never. "
                 + "Default: 0 when the journal is on disk, 300s when it is in memory.")
+        maxRetryAfter = settings.duration(
+            "max_retry_after", default: .seconds(300), in: .zero ... .seconds(86_400),
+            "Longest pause that a destination's Retry-After is granted.")
     }
 
     /// For tests and for exporters built without a file.
     package init(
         isEnabled: Bool = true, initialInterval: Duration = .seconds(5), randomizationFactor: Double = 0.5,
-        multiplier: Double = 1.5, maxInterval: Duration = .seconds(30), maxElapsedTime: Duration? = nil
+        multiplier: Double = 1.5, maxInterval: Duration = .seconds(30), maxElapsedTime: Duration? = nil,
+        maxRetryAfter: Duration = .seconds(300)
     ) {
         self.isEnabled = isEnabled
         self.initialInterval = initialInterval
@@ -149,6 +187,7 @@ package struct RetryOptions: ComponentOptions, Equatable {
         self.multiplier = multiplier
         self.maxInterval = maxInterval
         self.maxElapsedTime = maxElapsedTime
+        self.maxRetryAfter = maxRetryAfter
     }
 
     /// When to give up, nil for never. A journal on disk can wait for a backend as long as it takes.

@@ -42,6 +42,17 @@ enum FrameSplit {
         return balanced(result, total: items) ?? [whole]
     }
 
+    /// A batch as two requests of about half its records, or the batch alone when it cannot be cut.
+    static func halves(of batch: ExportBatch) -> [ExportBatch] {
+        guard batch.itemCount > 1 else { return [batch] }
+        let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
+        let pieces = split(whole, signal: batch.signal, maxItems: (batch.itemCount + 1) / 2)
+        guard pieces.count > 1, let pieces = balanced(pieces, total: batch.itemCount) else { return [batch] }
+        return pieces.map {
+            ExportBatch(signal: batch.signal, itemCount: $0.items, bytes: $0.bytes, tenant: batch.tenant)
+        }
+    }
+
     private static func split(_ piece: Piece, signal: Signal, maxItems: Int) -> [Piece] {
         OTLPSplitter.split(piece.bytes, signal: signal, maxItems: maxItems).map {
             Piece(items: $0.items, bytes: $0.bytes)

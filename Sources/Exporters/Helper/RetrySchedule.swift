@@ -2,9 +2,6 @@
 ///
 /// A pure state machine: times are durations since any fixed origin.
 package struct RetrySchedule: Sendable {
-    /// Longest pause that a backend can ask for, so that one odd answer does not stop an exporter for a day.
-    package static let hintCap = Duration.seconds(300)
-
     /// What to do after a failed attempt.
     package enum Decision: Equatable, Sendable {
         case wait(Duration)
@@ -29,7 +26,7 @@ package struct RetrySchedule: Sendable {
         guard options.isEnabled else { return .giveUp }
         let spread = 1 - options.randomizationFactor + 2 * options.randomizationFactor * random
         var pause = interval * spread
-        if let hint { pause = max(pause, min(max(hint, .zero), Self.hintCap)) }
+        if let hint { pause = max(pause, min(max(hint, .zero), options.maxRetryAfter)) }
         interval = min(interval * options.multiplier, options.maxInterval)
         if let limit, now - start + pause > limit { return .giveUp }
         return .wait(pause)

@@ -10,6 +10,8 @@ struct WireWalker {
         var number: UInt64 = 0
         /// Content of a length-delimited field.
         var content = Text.empty
+        /// Where tag and value lie in the message.
+        var range = 0..<0
 
         var fieldNumber: UInt32 { tag >> 3 }
     }
@@ -21,6 +23,7 @@ struct WireWalker {
 
     /// The next field, nil at the end or on broken bytes. Groups are not part of OTLP and end the walk.
     mutating func next() -> Field? {
+        let start = at
         guard at < bytes.count, let tag = varint(), tag >> 3 != 0, tag <= UInt64(UInt32.max) else { return nil }
         var field = Field(tag: UInt32(tag))
         switch tag & 7 {
@@ -39,6 +42,7 @@ struct WireWalker {
             field.number = value
         default: return nil
         }
+        field.range = start..<at
         return field
     }
 

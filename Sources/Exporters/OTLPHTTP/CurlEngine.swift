@@ -8,8 +8,8 @@ package enum HTTPResult: Sendable {
     case answered(status: Int, body: [UInt8], contentType: String, retryAfterSeconds: Int)
     /// No usable answer; `reason` is libcurl's.
     case failed(reason: String)
-    /// The answer was larger than the target's cap.
-    case tooLarge(status: Int)
+    /// The status came, but the rest of the answer is too large or broke off.
+    case unreadable(status: Int, reason: String, retryAfterSeconds: Int)
     case cancelled
 }
 

@@ -5,12 +5,15 @@ package import Pipeline
 /// Where and how requests are posted: everything about a request but its body.
 package struct CurlTargetOptions: Sendable {
     package var url: String
+    package var method = "POST"
     /// Whole header lines, already checked.
     package var headers: [String] = []
     package var userAgent = "Sluice"
     /// Zero means no limit.
     package var timeout = Duration.seconds(30)
     package var idleTimeout = Duration.seconds(90)
+    /// A connection older than this is not used again; zero for no limit.
+    package var maxConnectionAge = Duration.zero
     package var keepsAlive = true
     /// Empty for no proxy; the environment's proxy variables are never used.
     package var proxyURL = ""
@@ -55,6 +58,9 @@ package final class CurlTarget: Sendable {
         curl_slist_free_all(connectTo)
     }
 
+    /// A GET has no body; setting even an empty one would make it a POST.
+    var sendsBody: Bool { options.method != "GET" }
+
     private static func list(_ lines: [String]) -> UnsafeMutablePointer<curl_slist>? {
         lines.reduce(nil) { curl_slist_append($0, $1) ?? $0 }
     }
@@ -64,7 +70,12 @@ package final class CurlTarget: Sendable {
         var setter = OptionSetter(handle: handle)
         setter.set(CURLOPT_PROTOCOLS_STR, "http,https", "protocols")
         setter.set(CURLOPT_URL, options.url, "endpoint")
-        setter.set(CURLOPT_POST, 1, "POST")
+        if options.method == "GET" {
+            setter.set(CURLOPT_HTTPGET, 1, "GET")
+        } else {
+            setter.set(CURLOPT_POST, 1, "POST")
+            if options.method != "POST" { setter.set(CURLOPT_CUSTOMREQUEST, options.method, "method") }
+        }
         setter.set(CURLOPT_NOSIGNAL, 1, "NOSIGNAL")
         setter.set(CURLOPT_FOLLOWLOCATION, 0, "redirects")
         setter.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1), "HTTP/1.1")
@@ -73,6 +84,7 @@ package final class CurlTarget: Sendable {
         setter.set(CURLOPT_MAXAGE_CONN, max(1, options.idleTimeout.wholeSeconds), "idle_conn_timeout")
         // Bodies go to the socket by this much at a time; the default of 64 KiB is sixteen rounds for a usual batch.
         setter.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.uploadBufferSize, "upload buffer")
+        setter.set(CURLOPT_MAXLIFETIME_CONN, options.maxConnectionAge.wholeSeconds, "max_connection_age")
         setter.set(CURLOPT_USERAGENT, options.userAgent, "user agent")
         setter.set(CURLOPT_TIMEOUT_MS, options.timeout.wholeMilliseconds, "timeout")
         let connect = options.timeout == .zero ? Self.connectTimeout : min(options.timeout, Self.connectTimeout)

@@ -60,9 +60,17 @@ struct HTTPEndpoint: Equatable, Sendable {
 
     var url: String { "\(scheme)://\(authority)\(path)" }
 
-    private var authority: String {
+    /// Host, and the port when it is not the scheme's own: what goes into the Host header.
+    var authority: String {
         let isDefault = port == (scheme == "https" ? 443 : 80)
         return isDefault ? host : "\(host):\(port)"
+    }
+
+    /// Whether the host can only be this machine.
+    var isLoopback: Bool {
+        let name = host.lowercased()
+        return name == "localhost" || name.hasSuffix(".localhost") || name == "[::1]"
+            || (name.hasPrefix("127.") && name.allSatisfy { $0.isNumber || $0 == "." })
     }
 
     /// The signal's own URL below a base URL.

@@ -5,33 +5,42 @@ import Telemetry
 
 /// Reads what a backend answered to an OTLP/HTTP request and says how the delivery ended.
 ///
-/// The rules are those of the OTLP specification, "OTLP/HTTP Response": a 2xx is final whatever its body holds; 429,
-/// 502, 503 and 504 and a missing answer are passing; every other status is for good.
+/// The rules are those of the OTLP specification, "OTLP/HTTP Response": a 2xx is final whatever its body holds, and
+/// whether or not it can be read; 429, 502, 503 and 504 and a missing answer are passing; every other status is for
+/// good. 413 alone says that a smaller request would do.
 enum OTLPAnswer {
     /// Longest text of a backend that reaches the log.
     static let textMax = 300
+    /// Statuses after which the specification lets a client send again.
+    static let retryable = [429, 502, 503, 504]
+    /// Longest time that is read from Retry-After; the retry options cap it further.
+    private static let retryAfterMax = 86_400
 
     /// `exchange` is what the HTTP client saw; `signal` says which response message to expect.
-    static func outcome(_ exchange: HTTPResult, signal: Signal) -> ExportOutcome {
+    static func outcome(
+        _ exchange: HTTPResult, signal: Signal, retryOn: Set<Int> = Set(retryable)
+    ) -> ExportOutcome {
         switch exchange {
         case .failed(let reason):
             return .retry(reason: reason, after: nil)
         case .cancelled:
             return .retry(reason: "stopped before the answer came", after: nil)
-        case .tooLarge(let status):
-            let advice = "check that endpoint is an OTLP receiver"
-            return .permanent(reason: "HTTP \(status) with an answer of more than 4 MiB; \(advice)")
+        case .unreadable(let status, let reason, let seconds):
+            // The backend has said that it has the data: sending it again would only double it.
+            if (200...299).contains(status) { return .delivered }
+            let text = "\(describe(status, [], "")), its answer cannot be read: \(reason)"
+            return refusal(status, text, seconds, retryOn)
         case .answered(let status, let body, let type, let seconds):
-            switch status {
-            case 200...299:
-                return success(body, type, signal)
-            case 429, 502, 503, 504:
-                let hint = seconds > 0 ? Duration.seconds(min(seconds, 86_400)) : nil
-                return .retry(reason: describe(status, body, type), after: hint)
-            default:
-                return .permanent(reason: describe(status, body, type))
-            }
+            if (200...299).contains(status) { return success(body, type, signal) }
+            return refusal(status, describe(status, body, type), seconds, retryOn)
         }
+    }
+
+    private static func refusal(_ status: Int, _ text: String, _ seconds: Int, _ retryOn: Set<Int>) -> ExportOutcome {
+        if retryOn.contains(status) {
+            return .retry(reason: text, after: seconds > 0 ? .seconds(min(seconds, retryAfterMax)) : nil)
+        }
+        return status == 413 ? .tooLarge(reason: text) : .permanent(reason: text)
     }
 
     private static func success(_ body: [UInt8], _ type: String, _ signal: Signal) -> ExportOutcome {
@@ -50,7 +59,7 @@ enum OTLPAnswer {
     private static func describe(_ status: Int, _ body: [UInt8], _ type: String) -> String {
         var text = "HTTP \(status)"
         if (300...399).contains(status) { text += " (redirects are not followed: put the final URL into endpoint)" }
-        if status == 413 { text += " (too large for the backend: lower sending_queue.batch.max_size)" }
+        if status == 413 { text += " (too large for the backend: lower max_request_body_size)" }
         if status == 401 || status == 403 { text += " (check the credentials in headers)" }
         let detail: String
         switch Media(type) {

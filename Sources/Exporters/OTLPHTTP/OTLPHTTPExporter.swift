@@ -1,95 +1,78 @@
-import Configuration
 import OTLP
 package import Pipeline
-import Synchronization
 package import Telemetry
 
 /// Sends batches to an OTLP/HTTP receiver.
 package final class OTLPHTTPExporter: Exporter {
     package let maxConcurrency: Int
     private let options: OTLPHTTPOptions
-    private let build: ExporterBuild
-    private let userAgent: String
     private let engine: CurlEngine
-    private let gzip: Gzip?
-    /// One per signal, by `Signal.rawValue`; filled by `start`.
-    private let targets = Mutex<[CurlTarget?]>([])
+    private let compression: BodyCompression
+    private let destination: HTTPDestination
+    private let leftOut: Counter
 
-    /// `version` goes into the User-Agent header; tests may bring their own engine.
+    /// `version` goes into the User-Agent header; tests may bring their own engine and clock.
     package init(
-        options: OTLPHTTPOptions, build: ExporterBuild, version: String, engine: CurlEngine = .shared
+        options: OTLPHTTPOptions, build: ExporterBuild, version: String, engine: CurlEngine = .shared,
+        effects: WorkerEffects = .system()
     ) {
         self.options = options
-        self.build = build
         self.engine = engine
-        userAgent = "Sluice/\(version)"
+        leftOut = build.metrics.counter(
+            "sluice_exporter_ai_only_left_out_spans",
+            "Spans that ai_only left out of a request, again with each attempt; they count as sent.",
+            [("exporter", build.id)])
         maxConcurrency = options.connectionsMax == 0 ? Int.max : options.connectionsMax
-        gzip = options.compression == .gzip ? Gzip(level: options.compressionLevel) : nil
+        compression = BodyCompression(options.compression, level: options.compressionLevel)
+        let type = options.encoding == .json ? "application/json" : "application/x-protobuf"
+        let plan = HTTPDestination.Plan(
+            connection: Self.connection(options, version), urls: options.urls.map(\.url),
+            ownHeaders: ["Content-Type: \(type)"] + (compression.name.map { ["Content-Encoding: \($0)"] } ?? []),
+            headers: options.headers, credentials: options.credentials)
+        destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
+    }
+
+    private static func connection(_ options: OTLPHTTPOptions, _ version: String) -> CurlTargetOptions {
+        var connection = CurlTargetOptions(url: "")
+        connection.userAgent = "Sluice/\(version)"
+        connection.timeout = options.helper.timeout
+        connection.idleTimeout = options.idleTimeout
+        connection.maxConnectionAge = options.maxConnectionAge
+        connection.keepsAlive = options.keepsAlive
+        connection.proxyURL = options.proxyURL
+        connection.tls = options.tls
+        return connection
     }
 
     /// Whether the configuration names an endpoint for this signal.
     package func accepts(_ signal: Signal) -> Bool { options.urls.contains { $0.signal == signal } }
 
-    package func start() async throws {
-        if let problem = options.tls.unreadableFile { throw ExporterStartFailure(problem) }
-        if options.tls.skipsVerification {
-            build.log(.warn, "exporter \(build.id): tls.insecure_skip_verify is on, certificates are not checked")
-        }
-        var made = [CurlTarget?](repeating: nil, count: Signal.allCases.count + 1)
-        for (signal, url) in options.urls { made[Int(signal.rawValue)] = try target(url) }
-        let ready = made
-        targets.withLock { $0 = ready }
-    }
-
-    private func target(_ url: String) throws(ExporterStartFailure) -> CurlTarget {
-        let endpoint: HTTPEndpoint
-        do throws(HTTPEndpoint.Fault) { endpoint = try HTTPEndpoint(url) } catch {
-            throw ExporterStartFailure("endpoint \(error.message)")
-        }
-        var target = CurlTargetOptions(url: endpoint.url)
-        target.headers.append(
-            options.encoding == .json ? "Content-Type: application/json" : "Content-Type: application/x-protobuf")
-        if gzip != nil { target.headers.append("Content-Encoding: gzip") }
-        for header in options.headers {
-            let value = header.value.reveal()
-            // libcurl takes a name with a colon and nothing behind it as the wish to remove the header.
-            target.headers.append(value.isEmpty ? "\(header.key);" : "\(header.key): \(value)")
-        }
-        if let name = options.tls.serverName, endpoint.scheme == "https" {
-            let override = endpoint.override(name: name)
-            target.url = override.url
-            target.connectTo = override.connectTo
-            if !options.headers.contains(where: { $0.key.lowercased() == "host" }) {
-                target.headers.append(override.hostHeader)
-            }
-        }
-        target.userAgent = userAgent
-        target.timeout = options.helper.timeout
-        target.idleTimeout = options.idleTimeout
-        target.keepsAlive = options.keepsAlive
-        target.proxyURL = options.proxyURL
-        target.tls = options.tls
-        return try CurlTarget(target, engine: engine)
-    }
+    package func start() async throws { try destination.start() }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {
-        let index = Int(batch.signal.rawValue)
-        guard let target = targets.withLock({ $0.indices.contains(index) ? $0[index] : nil }) else {
+        guard let index = options.urls.firstIndex(where: { $0.signal == batch.signal }) else {
             return .permanent(reason: "no endpoint for \(batch.signal): set endpoint or \(batch.signal)_endpoint")
+        }
+        guard let target = destination.target(index) else {
+            return .retry(reason: "the exporter is not started", after: nil)
+        }
+        var batch = batch
+        if options.aiOnly, batch.signal == .traces, let filtered = AISpanFilter.filter(batch.bytes) {
+            leftOut.add(filtered.leftOut)
+            if filtered.kept == 0 { return .delivered }
+            batch.bytes = filtered.bytes
+            batch.itemCount = filtered.kept
         }
         let plain = options.encoding == .json ? json(batch) : batch.bytes
         guard plain.count <= options.requestBodyMax else {
             let limit = "max_request_body_size (\(options.requestBodyMax))"
-            return .permanent(reason: "a request of \(plain.count) bytes is larger than \(limit)")
+            return .tooLarge(reason: "a request of \(plain.count) bytes is larger than \(limit)")
         }
-        var body = plain
-        if let gzip {
-            guard let compressed = gzip.compress(plain) else {
-                return .retry(reason: "no memory to compress", after: nil)
-            }
-            body = compressed
+        guard let body = compression.compress(plain) else {
+            return .retry(reason: "no memory to compress", after: nil)
         }
-        return OTLPAnswer.outcome(await engine.post(body, to: target), signal: batch.signal)
+        let exchange = await engine.post(body, to: target)
+        return OTLPAnswer.outcome(exchange, signal: batch.signal, retryOn: options.retryOn)
     }
 
     private func json(_ batch: ExportBatch) -> [UInt8] {
@@ -98,5 +81,5 @@ package final class OTLPHTTPExporter: Exporter {
         return [UInt8](text.bytes)
     }
 
-    package func shutdown() async { targets.withLock { $0 = [] } }
+    package func shutdown() async { destination.close() }
 }

@@ -4,40 +4,64 @@ package import Telemetry
 /// Options of `otlp_http`, under the Collector's names.
 package struct OTLPHTTPOptions: ComponentOptions {
     package enum Encoding: String, CaseIterable, Sendable { case proto, json }
-    package enum Compression: String, CaseIterable, Sendable { case gzip, none }
+    package enum Compression: String, CaseIterable, Sendable { case gzip, zstd, none }
 
     package var helper: ExporterHelperOptions
+    package var preset: VendorPreset?
+    /// Whether spans that have nothing to do with AI are left out.
+    package var aiOnly: Bool
     /// URL of each signal that has one.
     package var urls: [(signal: Signal, url: String)]
     package var encoding: Encoding
     package var compression: Compression
-    /// libdeflate's level, 0 to 12.
+    /// The level of libdeflate, 0 to 12, or of libzstd, 1 to 22.
     package var compressionLevel: Int
     package var headers: [(key: String, value: Secret)]
+    /// Further headers: from files, tokens, passwords.
+    package var credentials: [HTTPCredential]
+    /// Statuses after which a batch is sent again.
+    package var retryOn: Set<Int>
     package var requestBodyMax: Int
     /// Zero means no limit.
     package var connectionsMax: Int
     package var idleTimeout: Duration
+    package var maxConnectionAge: Duration
     package var keepsAlive: Bool
     package var proxyURL: String
     package var tls: HTTPTLSOptions
 
     package init(_ settings: inout Settings) {
         helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
-        urls = Self.readURLs(&settings)
+        let vendor = PresetOptions(&settings)
+        preset = vendor.preset
+        aiOnly = settings.bool(
+            "ai_only", default: vendor.preset?.aiOnly ?? false,
+            "Sends only spans of AI instrumentations; their children hang under the nearest ancestor that is sent.")
+        urls = Self.readURLs(vendor, &settings)
         encoding = settings.choice("encoding", default: .proto, "Encoding of requests: protobuf or OTLP/JSON.")
-        (compression, compressionLevel) = Self.readCompression(&settings)
+        (compression, compressionLevel) = Self.readCompression(preset?.compression ?? .gzip, &settings)
         headers = settings.secretMap("headers", "Headers of every request, such as authorization; never printed.")
-        Self.check(headers, &settings)
+        credentials = HTTPAuthOptions(&settings).credentials
+        Self.check(headers, credentials, &settings)
+        Self.add(vendor, &headers, &credentials, &settings)
+        retryOn = Set(
+            settings.ints(
+                "retry_on", default: OTLPAnswer.retryable, in: 400...599,
+                "HTTP statuses after which a batch is sent again; all others but 2xx and 413 are final. Add 401 and "
+                    + "403 to wait for repaired credentials, 408 for proxies that answer it."))
         requestBodyMax = settings.bytes(
-            "max_request_body_size", default: 64 << 20, in: 1_024...(1 << 30),
-            "Largest request before compression; larger batches are split, and a single larger record is dropped.")
+            "max_request_body_size", default: preset?.requestBodyMax ?? 64 << 20, in: 1_024...(1 << 30),
+            "Largest request before compression; larger batches are split, and a single larger record is a dead "
+                + "letter.")
         connectionsMax = settings.int(
             "max_conns_per_host", default: 0, in: 0...1_000, unit: "connections",
             "Most connections to the endpoint at once; 0 means as many as num_consumers.")
         idleTimeout = settings.duration(
             "idle_conn_timeout", default: .seconds(90), in: .seconds(1) ... .seconds(86_400),
             "An idle connection older than this is not used again.")
+        maxConnectionAge = settings.duration(
+            "max_connection_age", default: .seconds(600), in: .seconds(1) ... .seconds(86_400),
+            "A connection older than this is not used again, so that a changed DNS entry is followed.")
         let disablesKeepAlive = settings.bool(
             "disable_keep_alives", default: false, "True opens a new connection for every request.")
         keepsAlive = !disablesKeepAlive
@@ -50,12 +74,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
             ("max_idle_conns", "At most one connection per running delivery is kept."),
             ("max_idle_conns_per_host", "At most one connection per running delivery is kept."),
         ] { settings.accepted(key, sentence) }
-        if settings.value("auth", "Not supported: credentials go into headers.") != nil {
-            settings.problem(
-                "authenticators are not supported: remove auth and set the header itself, such as "
-                    + "`headers: {authorization: \"Bearer ${env:TOKEN}\"}`", at: "auth")
-        }
-        if !settings.isDescribing && urls.isEmpty && !Self.endpointKeys.contains(where: settings.isPresent) {
+        if !settings.isDescribing && preset == nil && urls.isEmpty
+            && !Self.endpointKeys.contains(where: settings.isPresent)
+        {
             settings.problem("needs `endpoint`, or one of traces_endpoint, logs_endpoint, metrics_endpoint")
         }
     }
@@ -68,42 +89,83 @@ package struct OTLPHTTPOptions: ComponentOptions {
 
     private static let endpointKeys = ["endpoint", "traces_endpoint", "logs_endpoint", "metrics_endpoint"]
 
-    private static func readURLs(_ settings: inout Settings) -> [(signal: Signal, url: String)] {
+    private static func readURLs(
+        _ vendor: PresetOptions, _ settings: inout Settings
+    ) -> [(signal: Signal, url: String)] {
         let base = settings.optionalString(
-            "endpoint", "Base URL; /v1/traces, /v1/logs and /v1/metrics are added to it.")
+            "endpoint",
+            "Base URL; /v1/traces, /v1/logs and /v1/metrics are added to it, unless the preset takes whole URLs.")
         if let base { check(base, at: "endpoint", &settings) }
         var urls: [(signal: Signal, url: String)] = []
         for signal in Signal.allCases {
             let key = "\(signal)_endpoint"
             let own = settings.optionalString(key, "Whole URL for \(signal), instead of endpoint with /v1/\(signal).")
             if let own { check(own, at: key, &settings) }
-            if let url = own ?? base.map({ HTTPEndpoint.below($0, signal: signal) }) { urls.append((signal, url)) }
+            let common =
+                if let preset = vendor.preset {
+                    preset.url(for: signal, endpoint: base, region: vendor.region)
+                } else {
+                    base.map { HTTPEndpoint.below($0, signal: signal) }
+                }
+            if let url = own ?? common { urls.append((signal, url)) }
         }
         return urls
     }
 
-    private static func check(_ url: String, at key: String, _ settings: inout Settings) {
-        do throws(HTTPEndpoint.Fault) { _ = try HTTPEndpoint(url) } catch { settings.problem(error.message, at: key) }
+    /// Adds the preset's headers where the file has none of that name, and checks that nothing is missing.
+    private static func add(
+        _ vendor: PresetOptions, _ headers: inout [(key: String, value: Secret)],
+        _ credentials: inout [HTTPCredential], _ settings: inout Settings
+    ) {
+        var names = Set((headers.map(\.key) + credentials.map(\.name)).map { $0.lowercased() })
+        if let credential = vendor.credential {
+            if names.insert(credential.name.lowercased()).inserted {
+                credentials.append(credential)
+            } else {
+                settings.problem("the header \(credential.name) is given too: keep one of them", at: "api_key")
+            }
+        }
+        for header in vendor.preset?.fixedHeaders ?? [] where names.insert(header.name.lowercased()).inserted {
+            headers.append((header.name, Secret(header.value)))
+        }
+        guard !settings.isDescribing else { return }
+        vendor.check(headers: names, hasEndpoint: endpointKeys.contains(where: settings.isPresent), &settings)
     }
 
-    private static func readCompression(_ settings: inout Settings) -> (Compression, Int) {
-        let name = settings.string(
-            "compression", default: "gzip", "Compression of requests: gzip or none.")
-        let compression: Compression
-        switch name {
-        case "gzip": compression = .gzip
-        case "none", "": compression = .none
-        case "zstd", "snappy", "x-snappy-framed", "zlib", "deflate", "lz4":
-            settings.problem("\(name) is not supported: use gzip or none", at: "compression")
-            compression = .none
-        default:
-            settings.problem("is not a compression: use gzip or none", at: "compression")
-            compression = .none
+    /// Checks a URL; warns of one that sends unencrypted to another machine.
+    static func check(_ url: String, at key: String, _ settings: inout Settings) {
+        do throws(HTTPEndpoint.Fault) {
+            let endpoint = try HTTPEndpoint(url)
+            guard endpoint.scheme == "http", !endpoint.isLoopback else { return }
+            settings.warning(
+                "data and credentials go to \(endpoint.host) unencrypted",
+                fix: "write https://, or keep it if nobody else is on that network", at: key)
+        } catch {
+            settings.problem(error.message, at: key)
         }
+    }
+
+    private static func readCompression(_ usual: Compression, _ settings: inout Settings) -> (Compression, Int) {
+        let name = settings.string(
+            "compression", default: usual.rawValue, "Compression of requests: gzip, zstd or none.")
+        var compression = Compression.none
+        switch name {
+        case "", "none": break
+        case "gzip": compression = .gzip
+        case "zstd": compression = .zstd
+        case "snappy", "x-snappy-framed", "zlib", "deflate", "lz4":
+            settings.problem("\(name) is not supported: use gzip, zstd or none", at: "compression")
+        default: settings.problem("is not a compression: use gzip, zstd or none", at: "compression")
+        }
+        let isZstd = compression == .zstd
         let level = settings.group("compression_params", "How hard requests are compressed.") { params in
-            params.int(
-                "level", default: 1, in: -1...12,
-                "gzip level: 1 is fastest, 6 is six times the work for 7 % less, 12 is smallest, 0 stores, -1 means 1.")
+            let level = params.int(
+                "level", default: 1, in: -1...22,
+                "1 is fastest. gzip: 6 is six times the work for 7 % less, 12 is smallest, 0 stores. zstd: 3 is its "
+                    + "own default, 22 is smallest. -1 means 1.")
+            if !isZstd && level > 12 { params.problem("gzip knows levels up to 12", at: "level") }
+            if isZstd && level == 0 { params.problem("zstd knows levels from 1", at: "level") }
+            return level
         }
         return (compression, level < 0 ? 1 : level)
     }
@@ -113,30 +175,29 @@ package struct OTLPHTTPOptions: ComponentOptions {
         "content-type", "content-encoding", "content-length", "transfer-encoding", "expect",
     ]
 
-    private static func check(_ headers: [(key: String, value: Secret)], _ settings: inout Settings) {
+    /// Checks names and values, and that none is given twice or set by the exporter itself.
+    static func check(
+        _ headers: [(key: String, value: Secret)], _ credentials: [HTTPCredential], _ settings: inout Settings
+    ) {
+        var seen: Set<String> = []
         for header in headers {
-            if !isToken(header.key) {
+            seen.insert(header.key.lowercased())
+            if !HTTPHeaderCheck.isToken(header.key) {
                 settings.problem("a header name may hold only letters, digits and !#$%&'*+-.^_`|~", at: "headers")
             } else if ownHeaders.contains(header.key.lowercased()) {
                 settings.problem("\(header.key) is set by the exporter: remove it", at: "headers")
-            } else if header.value.reveal().utf8.contains(where: { ($0 < 0x20 && $0 != 0x09) || $0 == 0x7F }) {
+            } else if HTTPHeaderCheck.holdsControl(header.value.reveal()) {
                 settings.problem(
                     "the value of \(header.key) holds a line break or control character: check the variable or file "
                         + "that it comes from", at: "headers")
             }
         }
-    }
-
-    /// A token of RFC 9110, section 5.6.2.
-    private static func isToken(_ name: String) -> Bool {
-        !name.isEmpty
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"):
-                    true
-                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-                }
+        for name in credentials.map(\.name) {
+            if ownHeaders.contains(name.lowercased()) {
+                settings.problem("\(name) is set by the exporter: remove it", at: "header_files")
+            } else if !seen.insert(name.lowercased()).inserted {
+                settings.problem("the header \(name) is given twice: keep one of headers, header_files and auth")
             }
+        }
     }
 }

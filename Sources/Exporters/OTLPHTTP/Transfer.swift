@@ -45,6 +45,7 @@ final class Transfer: @unchecked Sendable {
         _ = sluice_curl_set_pointer(handle, CURLOPT_PRIVATE, me)
         if let url { _ = sluice_curl_set_string(handle, CURLOPT_URL, url) }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
+        guard target.sendsBody else { return }
         _ = sluice_curl_set_offset(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
         // libcurl reads the body where it lies until the transfer ends. The array is a constant of this object, which
         // the engine holds as long; the storage of an array that nobody changes does not move.
@@ -77,16 +78,20 @@ final class Transfer: @unchecked Sendable {
         guard let handle else { return .failed(reason: "no handle") }
         var status = 0
         _ = sluice_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
-        if isTooLarge { return .tooLarge(status: status) }
-        guard code == CURLE_OK else { return .failed(reason: String(cString: curl_easy_strerror(code))) }
-        var type: UnsafePointer<CChar>?
-        _ = sluice_curl_get_string(handle, CURLINFO_CONTENT_TYPE, &type)
         // Seconds in both forms of the header; libcurl turns a date into the time until then.
         var retryAfter: curl_off_t = 0
         _ = sluice_curl_get_offset(handle, CURLINFO_RETRY_AFTER, &retryAfter)
+        let seconds = max(0, Int(retryAfter))
+        guard code == CURLE_OK, !isTooLarge else {
+            let reason = isTooLarge ? "more than 4 MiB" : String(cString: curl_easy_strerror(code))
+            guard status >= 200 else { return .failed(reason: reason) }
+            return .unreadable(status: status, reason: reason, retryAfterSeconds: seconds)
+        }
+        var type: UnsafePointer<CChar>?
+        _ = sluice_curl_get_string(handle, CURLINFO_CONTENT_TYPE, &type)
         return .answered(
             status: status, body: answer, contentType: type.map { String(cString: $0) } ?? "",
-            retryAfterSeconds: max(0, Int(retryAfter)))
+            retryAfterSeconds: seconds)
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {

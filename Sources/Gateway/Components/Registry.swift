@@ -75,6 +75,17 @@ package enum Registry {
         .entry(["sql_file"], "Writes SQL statements or CSV to a rotating file.", SQLFileOptions.self) { options in
             ExporterPlan(helper: options.helper) { SQLFileExporter(options: options, build: $0) }
         },
+        .entry(["http"], "Sends batches to a webhook or any HTTP endpoint.", HTTPOptions.self) { options in
+            ExporterPlan(helper: options.helper, batchBytesMax: options.requestBodyMax) {
+                HTTPExporter(options: options, build: $0, version: Version.current)
+            }
+        },
+        .entry(
+            ["awss3", "s3"], "Puts batches as objects into a bucket of Amazon S3 or a compatible server.",
+            S3Options.self
+        ) { options in
+            ExporterPlan(helper: options.helper) { S3Exporter(options: options, build: $0) }
+        },
         .entry(["debug"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
             ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
         },

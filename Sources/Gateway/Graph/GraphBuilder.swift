@@ -15,6 +15,7 @@ struct GatewayGraph {
     var stages: [(pipeline: String, stage: TraceStage)] = []
     var connectors: [ConnectorExporter] = []
     var journals: [(pipeline: String, journal: any FrameLog)] = []
+    var deadLetters: [DeadLetterBox] = []
 
     /// The pipelines that read from a receiver.
     func intakes(of receiver: String, _ plan: GatewayPlan) -> [PipelineIntake] {
@@ -29,6 +30,7 @@ struct GraphBuilder {
     let gateway: Gateway
     private var graph = GatewayGraph()
     private var keys = KeyTable.Builder()
+    private var deadLetters: [String: DeadLetterBox] = [:]
 
     init(gateway: Gateway) { self.gateway = gateway }
 
@@ -60,6 +62,8 @@ struct GraphBuilder {
         for (id, plan, outputs) in pipeline.connectors {
             try addConnector(id, plan, outputs, pipeline, journal)
         }
+        let capped = graph.workers.filter { $0.pipeline == pipeline.id && $0.worker.hasIntakeCap }
+        graph.pipelines[graph.pipelines.count - 1].capped = capped.map(\.worker)
         let names = Set(pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id))
         (journal as? DiskJournal)?.retainCursors(named: names)
         (journal as? MemoryJournal)?.retainCursors(named: names)
@@ -184,6 +188,9 @@ struct GraphBuilder {
         var setup = ExportWorkerSetup(
             exporterID: id, pipelineID: pipeline.id, options: options, isDurable: pipeline.storage != nil,
             log: { log.line($0, $1) })
+        if !(exporter is ConnectorExporter), options.deadLetters.isEnabled ?? (pipeline.storage != nil) {
+            setup.deadLetters = deadLetterBox(id, options.deadLetters)
+        }
         if let bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         do {
             graph.workers.append(
@@ -196,5 +203,16 @@ struct GraphBuilder {
         } catch {
             throw GatewayStartFailure("exporter \(id) in pipeline \(pipeline.id): \(error)")
         }
+    }
+
+    /// One per exporter, whatever pipelines it is in.
+    private mutating func deadLetterBox(_ id: String, _ options: DeadLetterOptions) -> DeadLetterBox {
+        if let box = deadLetters[id] { return box }
+        let folder = DeadLetterFolder(
+            path: DeadLetterFolder.root(gateway.dataDirectory) + "/" + GraphBuilder.folderName(id))
+        let box = DeadLetterBox(folder: folder, options: options, exporterID: id, metrics: gateway.metrics)
+        deadLetters[id] = box
+        graph.deadLetters.append(box)
+        return box
     }
 }

@@ -1,3 +1,4 @@
+import Exporters
 import OTLP
 import Pipeline
 import Telemetry
@@ -10,6 +11,8 @@ struct PipelineIntake: Sendable {
     let metrics: IntakeMetrics
     /// Whether a stage that gathers traces stands between the journal and the exporters.
     let isBuffered: Bool
+    /// Exporters whose backlog has a cap.
+    var capped: [ExportWorker] = []
 
     var signal: Signal { chain.signal }
 }
@@ -55,9 +58,22 @@ extension PipelineIntake {
     /// runs exactly once, on an unspecified thread, and must not block.
     func append(_ frame: Frame, filtered: Int, completion: @escaping @Sendable (AppendResult) -> Void) {
         let items = Int(frame.header.itemCount)
+        var passing: [ExportWorker] = []
+        for worker in capped {
+            switch worker.admission() {
+            case .take: break
+            case .skip where !isBuffered: passing.append(worker)
+            case .skip, .refuse:
+                metrics.refused.add(items + filtered)
+                let reason = "the queue of exporter \(worker.exporterID) is full (sending_queue.queue_size)"
+                return completion(.refused(reason: reason, retryAfter: .seconds(1)))
+            }
+        }
+        let skipping = passing
         journal.append(frame) { result in
             switch result {
-            case .stored:
+            case .stored(let sequence):
+                for worker in skipping { worker.skip(StoredFrame(sequence: sequence, frame: frame)) }
                 metrics.received.add(items + filtered)
                 metrics.filtered.add(filtered)
                 if !isBuffered { metrics.stored.add(items) }

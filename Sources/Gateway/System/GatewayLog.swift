@@ -72,7 +72,12 @@ package struct GatewayLogHandler: LogHandler {
     package static func timestamp() -> String {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        var seconds = time.tv_sec
+        return timestamp(seconds: time.tv_sec, milliseconds: time.tv_nsec / 1_000_000)
+    }
+
+    /// A Unix time as RFC 3339 in UTC with milliseconds.
+    package static func timestamp(seconds: Int, milliseconds: Int = 0) -> String {
+        var seconds = seconds
         var parts = tm()
         gmtime_r(&seconds, &parts)
         func pad(_ number: Int, _ width: Int) -> String {
@@ -81,7 +86,7 @@ package struct GatewayLogHandler: LogHandler {
         }
         let date = "\(pad(Int(parts.tm_year) + 1900, 4))-\(pad(Int(parts.tm_mon) + 1, 2))-\(pad(Int(parts.tm_mday), 2))"
         let clock = "\(pad(Int(parts.tm_hour), 2)):\(pad(Int(parts.tm_min), 2)):\(pad(Int(parts.tm_sec), 2))"
-        return "\(date)T\(clock).\(pad(time.tv_nsec / 1_000_000, 3))Z"
+        return "\(date)T\(clock).\(pad(milliseconds, 3))Z"
     }
 }
 

@@ -59,9 +59,12 @@ package enum SystemFacts {
             made += "/" + part
             if mkdir(made, 0o700) != 0 && errno != EEXIST { return String(cString: strerror(errno)) }
         }
+        return isDirectory(path) ? nil : "it is not a folder"
+    }
+
+    static func isDirectory(_ path: String) -> Bool {
         var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return "it is not a folder" }
-        return nil
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// Resident memory in bytes.

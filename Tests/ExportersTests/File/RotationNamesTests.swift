@@ -13,7 +13,7 @@ import Testing
     @Test func `deletes only closed files of its own, oldest first`() {
         let names = RotationNames(path: "/d/s.json")
         let files = [
-            "s.json", "other-2023-11-14T22-13-20.123.json", "s-2023-11-14T22-13-20.123.json.gz", "s-notatime.json",
+            "s.json", "other-2023-11-14T22-13-20.123.json", "s-2023-11-14T22-13-20.123.json.bz2", "s-notatime.json",
             "s-2023-11-14T22-13-20.123.json", "s-2023-11-15T22-13-20.123.json", "s-2023-11-16T22-13-20.123.json",
         ]
         let byCount = names.expired(

@@ -29,7 +29,7 @@ import Testing
         #expect(after == .seconds(7))
     }
 
-    @Test(arguments: [301, 400, 401, 403, 404, 408, 413, 500, 501, 505])
+    @Test(arguments: [301, 400, 401, 403, 404, 405, 408, 415, 422, 500, 501, 505])
     func `drops for good on every other status`(status: Int) {
         guard case .permanent(let reason) = outcome(status) else {
             Issue.record("not permanent")
@@ -58,9 +58,36 @@ import Testing
         #expect(reason.count < 400)
     }
 
-    @Test func `retries when there was no answer and drops when it was endless`() {
+    @Test func `retries when there was no answer and never after a 2xx that cannot be read`() {
         #expect(OTLPAnswer.outcome(.failed(reason: "refused"), signal: .logs) == .retry(reason: "refused", after: nil))
-        guard case .permanent = OTLPAnswer.outcome(.tooLarge(status: 200), signal: .logs) else {
+        func unreadable(_ status: Int) -> ExportOutcome {
+            OTLPAnswer.outcome(.unreadable(status: status, reason: "reset", retryAfterSeconds: 3), signal: .logs)
+        }
+        #expect(unreadable(200) == .delivered)
+        guard case .retry(let reason, .seconds(3)) = unreadable(503) else {
+            Issue.record("not a retry")
+            return
+        }
+        #expect(reason.contains("503") && reason.contains("reset"))
+        guard case .permanent = unreadable(400) else {
+            Issue.record("not permanent")
+            return
+        }
+    }
+
+    @Test func `asks for halves on 413 and lets the configuration choose what is retried`() {
+        guard case .tooLarge(let reason) = outcome(413, Array("limit 1 MB".utf8), type: "text/plain") else {
+            Issue.record("not too large")
+            return
+        }
+        #expect(reason.contains("413") && reason.contains("limit 1 MB"))
+        let unauthorized = HTTPResult.answered(status: 401, body: [], contentType: "", retryAfterSeconds: 0)
+        guard case .retry = OTLPAnswer.outcome(unauthorized, signal: .traces, retryOn: [401]) else {
+            Issue.record("not a retry")
+            return
+        }
+        let busy = HTTPResult.answered(status: 503, body: [], contentType: "", retryAfterSeconds: 0)
+        guard case .permanent = OTLPAnswer.outcome(busy, signal: .traces, retryOn: [401]) else {
             Issue.record("not permanent")
             return
         }

@@ -1,3 +1,4 @@
+import Configuration
 @testable import Exporters
 import Testing
 
@@ -30,7 +31,14 @@ import Testing
         ("{endpoint: 'http://h:99999'}", "port number"),
         ("{endpoint: 'http://'}", "has no host"),
         ("{endpoint: 'http://h/a b'}", "percent-encode"),
-        ("{endpoint: 'http://h', compression: zstd}", "not supported: use gzip or none"),
+        ("{endpoint: 'http://h', compression: snappy}", "not supported: use gzip, zstd or none"),
+        ("{endpoint: 'http://h', compression_params: {level: 19}}", "gzip knows levels up to 12"),
+        ("{endpoint: 'http://h', compression: zstd, compression_params: {level: 0}}", "zstd knows levels from 1"),
+        ("{endpoint: 'http://h', retry_on: [503, 200]}", "an integer from 400 to 599"),
+        ("{endpoint: 'http://h', auth: {bearer: {}}}", "give either token or token_file"),
+        ("{endpoint: 'http://h', auth: {bearer: {token: a}, basic: {password: b}}}", "exclude each other"),
+        ("{endpoint: 'http://h', auth: {bearer: {token: a}}, headers: {authorization: b}}", "given twice"),
+        ("{endpoint: 'http://h', header_files: {content-type: /f}}", "set by the exporter"),
         ("{endpoint: 'http://h', auth: {authenticator: x}}", "remove auth"),
         ("{endpoint: 'http://h', headers: {'a b': c}}", "header name"),
         ("{endpoint: 'http://h', headers: {a: \"b\\r\\nc\"}}", "line break"),
@@ -54,5 +62,21 @@ import Testing
         #expect(override.url == "https://otel.example:443/v1/traces")
         #expect(override.connectTo == "otel.example:443:10.0.0.1:443")
         #expect(override.hostHeader == "Host: 10.0.0.1")
+    }
+
+    @Test func `warns of plain http to another machine`() {
+        func warnings(_ url: String) -> [String] {
+            var problems = ConfigProblems()
+            let node = YAMLReader.read("{endpoint: '\(url)'}", file: "t.yaml", problems: &problems)
+            _ = readOptions(
+                OTLPHTTPOptions.self, node: node ?? .null(at: .nowhere), path: "exporters.x", problems: &problems)
+            #expect(!problems.hasErrors)
+            return problems.warnings.map(\.message)
+        }
+        #expect(warnings("http://collector.example:4318").contains { $0.contains("unencrypted") })
+        #expect(warnings("http://127.example.com").count == 1)
+        for url in ["http://127.0.0.1:4318", "http://localhost:4318", "http://[::1]:4318", "https://h"] {
+            #expect(warnings(url) == [], "\(url)")
+        }
     }
 }

@@ -16,6 +16,8 @@ final class ScriptedServer: Sendable {
         case answer(Int, headers: [String] = [], body: [UInt8] = [])
         /// The connection is reset without an answer.
         case reset
+        /// These bytes, then the end of the connection.
+        case cut([UInt8])
         /// No answer at all until the client goes away.
         case silence
     }
@@ -102,6 +104,9 @@ final class ScriptedServer: Sendable {
                 var head = "HTTP/1.1 \(status) X\r\nContent-Length: \(body.count)\r\n"
                 for header in headers { head += header + "\r\n" }
                 guard Self.send(connection, Array((head + "\r\n").utf8) + body) else { return }
+            case .cut(let bytes):
+                _ = Self.send(connection, bytes)
+                return
             case .reset:
                 var linger = linger(l_onoff: 1, l_linger: 0)
                 setsockopt(connection, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))

@@ -1,0 +1,118 @@
+import FoundationEssentials
+import OTLP
+package import Telemetry
+
+/// One batch that will not be delivered any more, with what is known about why.
+package struct DeadLetter: Sendable, Equatable {
+    /// Why the gateway gave up.
+    package enum Cause: String, Sendable, Codable, CaseIterable {
+        /// The destination refused it for good.
+        case rejected
+        /// A single record that the destination does not take.
+        case tooLarge = "too_large"
+        /// `retry_on_failure.max_elapsed_time` was over.
+        case retriesExhausted = "retries_exhausted"
+        /// `retry_on_failure` is off.
+        case retryDisabled = "retry_disabled"
+
+        /// For the log.
+        var sentence: String {
+            switch self {
+            case .rejected: "sending again would not help"
+            case .tooLarge: "a single record is too large"
+            case .retriesExhausted: "retry_on_failure.max_elapsed_time is over"
+            case .retryDisabled: "retry_on_failure is off"
+            }
+        }
+    }
+
+    /// `type/name` of the exporter.
+    package var exporter: String
+    /// `signal/name` of the pipeline.
+    package var pipeline: String
+    package var cause: Cause
+    /// What the destination answered, made fit for a terminal.
+    package var message: String
+    package var signal: Signal
+    package var itemCount: Int
+    package var tenant: String
+    /// The protobuf bytes of one Export request.
+    package var bytes: [UInt8]
+
+    package init(
+        exporter: String, pipeline: String, cause: Cause, message: String, signal: Signal, itemCount: Int,
+        tenant: String, bytes: [UInt8]
+    ) {
+        self.exporter = exporter
+        self.pipeline = pipeline
+        self.cause = cause
+        self.message = message
+        self.signal = signal
+        self.itemCount = itemCount
+        self.tenant = tenant
+        self.bytes = bytes
+    }
+
+    /// The request as OTLP JSON on one line.
+    package var requestJSON: String {
+        var text = ByteColumn()
+        bytes.withUnsafeBytes { OTLPJSONWriter.write(Text($0), signal: signal, into: &text) }
+        return String(decoding: text.bytes, as: UTF8.self)
+    }
+}
+
+/// The file of one letter:
+///
+///     SLUICE DEAD LETTER 1 <LF>
+///     {"bytes":..., "cause":..., "exporter":..., "items":..., ...} <LF>
+///     the request, as many bytes as the second line says
+///
+/// so that `head -2` shows what it is, and what follows can be sent as it is.
+enum DeadLetterFormat {
+    static let firstLine = "SLUICE DEAD LETTER 1"
+    /// Longest second line; a message is much shorter.
+    static let headMax = 64 << 10
+
+    /// The second line.
+    struct Head: Codable, Equatable {
+        var bytes: Int
+        var cause: DeadLetter.Cause
+        var exporter: String
+        var items: Int
+        var message: String
+        var pipeline: String
+        var signal: String
+        var tenant: String
+    }
+
+    static func encode(_ letter: DeadLetter) -> [UInt8] {
+        let head = Head(
+            bytes: letter.bytes.count, cause: letter.cause, exporter: letter.exporter, items: letter.itemCount,
+            message: letter.message, pipeline: letter.pipeline, signal: letter.signal.description,
+            tenant: letter.tenant)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let line = (try? encoder.encode(head)) ?? Data()
+        return Array((firstLine + "\n").utf8) + Array(line) + [0x0A] + letter.bytes
+    }
+
+    /// What the first two lines say; `start` is where the request begins. Nil for anything that `encode` did not write.
+    static func head(_ bytes: ArraySlice<UInt8>) -> (head: Head, signal: Signal, start: Int)? {
+        let first = Array((firstLine + "\n").utf8)
+        guard bytes.starts(with: first) else { return nil }
+        let rest = bytes.dropFirst(first.count).prefix(headMax)
+        guard let end = rest.firstIndex(of: 0x0A),
+            let head = try? JSONDecoder().decode(Head.self, from: Data(rest[..<end])),
+            let signal = Signal.allCases.first(where: { $0.description == head.signal })
+        else { return nil }
+        return (head, signal, end + 1 - bytes.startIndex)
+    }
+
+    /// The letter, nil when the file is no letter or its request is not whole.
+    static func decode(_ bytes: [UInt8]) -> DeadLetter? {
+        guard let (head, signal, start) = head(bytes[...]), bytes.count - start == head.bytes else { return nil }
+        return DeadLetter(
+            exporter: head.exporter, pipeline: head.pipeline, cause: head.cause, message: head.message,
+            signal: signal, itemCount: head.items, tenant: head.tenant, bytes: Array(bytes[start...]))
+    }
+}

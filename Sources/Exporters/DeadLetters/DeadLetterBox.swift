@@ -1,0 +1,116 @@
+import Dispatch
+import Glibc
+package import Pipeline
+import Synchronization
+
+/// Keeps one exporter's dead letters within their bounds. Safe to use from any task; writes run one by one on a queue
+/// of its own, since they sync.
+package final class DeadLetterBox: Sendable {
+    /// Most letters of one exporter, so that a backend that refuses everything does not fill a folder with small files.
+    package static let lettersMax = 10_000
+
+    private struct Kept {
+        var isStarted = false
+        var letters: [(id: String, time: UInt64, bytes: Int)] = []
+        var bytes = 0
+    }
+
+    private let folder: DeadLetterFolder
+    private let maxBytes: Int
+    private let maxAge: UInt64
+    private let now: @Sendable () -> UInt64
+    private let queue = DispatchQueue(label: "sluice.dead-letters")
+    private let kept = Mutex(Kept())
+    private let removed: Counter
+
+    /// `now` is Unix time in nanoseconds. Registers the box's metrics.
+    package init(
+        folder: DeadLetterFolder, options: DeadLetterOptions, exporterID: String, metrics: SelfMetrics,
+        now: @escaping @Sendable () -> UInt64 = DeadLetterBox.systemTime
+    ) {
+        self.folder = folder
+        self.now = now
+        maxBytes = options.maxBytes
+        maxAge = UInt64(clamping: options.maxAge.components.seconds) &* 1_000_000_000
+        let labels = [(name: "exporter", value: exporterID)]
+        removed = metrics.counter(
+            "sluice_dead_letters_removed_total", "Letters removed for their age or to make room.", labels)
+        metrics.gauge("sluice_dead_letters", "Letters kept: batches that failed for good.", labels) { [weak self] in
+            Double(self?.kept.withLock { $0.letters.count } ?? 0)
+        }
+        metrics.gauge("sluice_dead_letters_bytes", "Bytes of the letters kept.", labels) { [weak self] in
+            Double(self?.kept.withLock { $0.bytes } ?? 0)
+        }
+    }
+
+    /// Unix time in nanoseconds.
+    package static let systemTime: @Sendable () -> UInt64 = {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
+    }
+
+    /// Reads what an earlier run left and removes what is too old. Without it, the first `keep` does that.
+    package func start() async {
+        await withCheckedContinuation { continuation in
+            queue.async {
+                self.prepare()
+                continuation.resume()
+            }
+        }
+    }
+
+    /// Writes a letter and syncs it. The oldest ones go when there is no room.
+    package func keep(_ letter: DeadLetter) async -> Result<String, DeadLetterFailure> {
+        await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: self.write(letter)) }
+        }
+    }
+
+    // MARK: On the queue
+
+    private func prepare() {
+        let found = folder.sizes()
+        kept.withLock { kept in
+            kept.letters = found
+            kept.bytes = found.reduce(0) { $0 + $1.bytes }
+            kept.isStarted = true
+        }
+        removeOld(room: 0)
+    }
+
+    private func write(_ letter: DeadLetter) -> Result<String, DeadLetterFailure> {
+        guard letter.bytes.count <= maxBytes else {
+            return .failure(DeadLetterFailure("\(letter.bytes.count) bytes are more than dead_letters.max_size"))
+        }
+        if let failure = folder.makeFolder() { return .failure(failure) }
+        if !kept.withLock({ $0.isStarted }) { prepare() }
+        removeOld(room: letter.bytes.count)
+        let time = now()
+        return folder.write(letter, time: time).map { written in
+            kept.withLock { kept in
+                kept.letters.append((written.id, time, written.bytes))
+                kept.bytes += written.bytes
+            }
+            return written.id
+        }
+    }
+
+    /// Removes letters that are too old, and the oldest until `room` more bytes and one more letter fit.
+    private func removeOld(room: Int) {
+        let time = now()
+        let gone = kept.withLock { kept -> [String] in
+            var count = 0
+            for letter in kept.letters {
+                let isOld = time > letter.time && time - letter.time > maxAge
+                let isCrowded = kept.bytes + room > maxBytes || kept.letters.count - count >= Self.lettersMax
+                guard isOld || isCrowded else { break }
+                kept.bytes -= letter.bytes
+                count += 1
+            }
+            defer { kept.letters.removeFirst(count) }
+            return kept.letters.prefix(count).map(\.id)
+        }
+        for id in gone where folder.remove(id) { removed.add() }
+    }
+}

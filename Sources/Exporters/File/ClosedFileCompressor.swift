@@ -1,0 +1,72 @@
+import Dispatch
+import Glibc
+
+/// Compresses closed files in the background, one after the other, in pieces of a few MiB.
+///
+/// A piece is a gzip member or zstd frame of its own; both formats allow several in a row. The plain file goes only
+/// when the compressed one is synced under its name, so a crash leaves one of them whole.
+final class ClosedFileCompressor: Sendable {
+    private static let pieceBytes = 4 << 20
+
+    private let queue = DispatchQueue(label: "sluice.file.compress", qos: .background)
+    private let compression: BodyCompression
+    private let ending: String
+    private let log: @Sendable (String) -> Void
+
+    /// Nil when closed files stay plain. `log` gets what went wrong.
+    init?(_ compression: FileOptions.Compression, log: @escaping @Sendable (String) -> Void) {
+        switch compression {
+        case .none: return nil
+        case .gzip: self.compression = .gzip(Gzip(level: 6))
+        case .zstd: self.compression = .zstd(Zstd(level: 3))
+        }
+        ending = compression.ending
+        self.log = log
+    }
+
+    func compress(_ path: String) {
+        queue.async { if let problem = self.run(path) { self.log(problem) } }
+    }
+
+    /// Waits until all files that were handed in are done.
+    func wait() { queue.sync {} }
+
+    private func run(_ path: String) -> String? {
+        let input = open(path, O_RDONLY | O_CLOEXEC)
+        guard input >= 0 else { return errno == ENOENT ? nil : problem("open", path) }
+        defer { close(input) }
+        let partial = path + ending + ".tmp"
+        unlink(partial)
+        let output = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard output >= 0 else { return problem("create", partial) }
+        defer { close(output) }
+        var piece = [UInt8](repeating: 0, count: Self.pieceBytes)
+        while true {
+            let count = read(input, &piece, piece.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { return problem("read", path) }
+            if count == 0 { break }
+            guard let compressed = compression.compress(Array(piece[..<count])), write(compressed, to: output) else {
+                defer { unlink(partial) }
+                return problem("write", partial)
+            }
+        }
+        guard fsync(output) == 0, rename(partial, path + ending) == 0 else { return problem("sync", partial) }
+        return unlink(path) == 0 ? nil : problem("remove", path)
+    }
+
+    private func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        var at = 0
+        while at < bytes.count {
+            let count = bytes[at...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return false }
+            at += count
+        }
+        return true
+    }
+
+    private func problem(_ what: String, _ path: String) -> String {
+        "cannot \(what) \(path) (\(String(cString: strerror(errno)))): the closed file stays plain for now"
+    }
+}

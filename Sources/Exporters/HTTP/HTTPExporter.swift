@@ -1,0 +1,119 @@
+package import Configuration
+package import Pipeline
+import Telemetry
+
+/// Options of `http`, a webhook.
+package struct HTTPOptions: ComponentOptions {
+    package enum Method: String, CaseIterable, Sendable { case post = "POST", put = "PUT", patch = "PATCH" }
+
+    package var helper: ExporterHelperOptions
+    package var endpoint: String
+    package var method: Method
+    package var format: HTTPBodyFormat
+    /// Nil sends the records alone.
+    var template: HTTPBodyTemplate?
+    package var contentType: String
+    package var headers: [(key: String, value: Secret)]
+    package var credentials: [HTTPCredential]
+    package var retryOn: Set<Int>
+    package var compression: OTLPHTTPOptions.Compression
+    package var requestBodyMax: Int
+    package var proxyURL: String
+    package var tls: HTTPTLSOptions
+
+    package init(_ settings: inout Settings) {
+        helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
+        endpoint = settings.requiredString("endpoint", "URL that every batch goes to.")
+        method = settings.choice("method", default: .post, "Method of requests.")
+        format = settings.choice(
+            "format", default: .ndjson,
+            "ndjson: a line per record; array: a JSON array of records; otlp_json and otlp_proto: one request.")
+        let text = settings.optionalString(
+            "template",
+            "Body around the records, with {{records}}, {{records_string}}, {{count}}, {{signal}}, {{exporter}} and "
+                + "{{tenant}} in it.")
+        if let text {
+            do throws(HTTPBodyTemplate.Fault) { template = try HTTPBodyTemplate(text) } catch {
+                settings.problem(error.message, at: "template")
+            }
+        }
+        contentType = settings.string(
+            "content_type", default: "",
+            "Content-Type of requests; by default that of the format, or JSON with a template.")
+        headers = settings.secretMap("headers", "Headers of every request; never printed.")
+        credentials = HTTPAuthOptions(&settings).credentials
+        retryOn = Set(
+            settings.ints(
+                "retry_on", default: [408, 429, 500, 502, 503, 504], in: 400...599,
+                "HTTP statuses after which a batch is sent again; all others but 2xx and 413 are final."))
+        compression = settings.choice("compression", default: .none, "Compression of requests.")
+        requestBodyMax = settings.bytes(
+            "max_request_body_size", default: 16 << 20, in: 1_024...(1 << 30),
+            "Largest request before compression; larger batches are halved.")
+        proxyURL = settings.string(
+            "proxy_url", default: "", "URL of a HTTP proxy; proxy variables of the environment are not used.")
+        tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
+        OTLPHTTPOptions.check(headers, credentials, &settings)
+        if HTTPHeaderCheck.holdsControl(contentType) { settings.problem("holds a line break", at: "content_type") }
+        if !endpoint.isEmpty { OTLPHTTPOptions.check(endpoint, at: "endpoint", &settings) }
+    }
+}
+
+/// Sends batches to any HTTP endpoint: a webhook, a log intake, a function.
+package final class HTTPExporter: Exporter {
+    package let maxConcurrency = Int.max
+    private let options: HTTPOptions
+    private let id: String
+    private let engine: CurlEngine
+    private let compression: BodyCompression
+    private let destination: HTTPDestination
+
+    /// `version` goes into the User-Agent header.
+    package init(
+        options: HTTPOptions, build: ExporterBuild, version: String, engine: CurlEngine = .shared,
+        effects: WorkerEffects = .system()
+    ) {
+        self.options = options
+        self.engine = engine
+        id = build.id
+        compression = BodyCompression(options.compression, level: 1)
+        var connection = CurlTargetOptions(url: "")
+        connection.method = options.method.rawValue
+        connection.userAgent = "Sluice/\(version)"
+        connection.timeout = options.helper.timeout
+        connection.proxyURL = options.proxyURL
+        connection.tls = options.tls
+        let usual = options.template == nil ? options.format.contentType : "application/json"
+        let type = options.contentType.isEmpty ? usual : options.contentType
+        let plan = HTTPDestination.Plan(
+            connection: connection, urls: [options.endpoint],
+            ownHeaders: ["Content-Type: \(type)"] + (compression.name.map { ["Content-Encoding: \($0)"] } ?? []),
+            headers: options.headers, credentials: options.credentials)
+        destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
+    }
+
+    package func start() async throws { try destination.start() }
+
+    package func export(_ batch: ExportBatch) async -> ExportOutcome {
+        guard let target = destination.target(0) else {
+            return .retry(reason: "the exporter is not started", after: nil)
+        }
+        let records = options.format.records(batch)
+        let plain = options.template?.fill(records, batch: batch, exporter: id) ?? records
+        guard plain.count <= options.requestBodyMax else {
+            return .tooLarge(reason: "a request of \(plain.count) bytes is larger than max_request_body_size")
+        }
+        guard let body = compression.compress(plain) else {
+            return .retry(reason: "no memory to compress", after: nil)
+        }
+        switch OTLPAnswer.outcome(
+            await engine.post(body, to: target), signal: batch.signal, retryOn: options.retryOn)
+        {
+        // Only OTLP receivers answer with a partial success; for all others the body means something else.
+        case .partial: return .delivered
+        case let outcome: return outcome
+        }
+    }
+
+    package func shutdown() async { destination.close() }
+}

@@ -1,0 +1,60 @@
+package import Pipeline
+import Synchronization
+import Telemetry
+
+/// The cap of one exporter's backlog. The journal is shared by all exporters of a pipeline; the cap is each one's own.
+extension ExportWorker {
+    /// What intake does with one more request for this exporter.
+    package enum Admission: Sendable {
+        case take
+        /// Answer the sender that it has to wait.
+        case refuse
+        /// Store it for the others; this exporter passes over it (see `skip`).
+        case skip
+    }
+
+    /// Whether the backlog has a cap that intake must ask about.
+    package var hasIntakeCap: Bool {
+        setup.options.queue.capacity != nil && setup.options.queue.overflow != .dropOldest
+    }
+
+    /// `type/name` of the exporter.
+    package var exporterID: String { setup.exporterID }
+
+    /// Asked before a request is stored.
+    package func admission() -> Admission {
+        guard hasIntakeCap, isFull else { return .take }
+        return setup.options.queue.overflow == .dropNewest ? .skip : .refuse
+    }
+
+    /// Told after a frame was stored that this exporter shall pass over.
+    package func skip(_ frame: StoredFrame) { state.withLock { _ = $0.skipped.add(frame) } }
+
+    /// The backlog without what will be passed over, in units of the sizer, has reached the cap.
+    var isFull: Bool {
+        guard let capacity = setup.options.queue.capacity else { return false }
+        let held = cursor.backlog
+        let skipped = state.withLock { $0.skipped.amount }
+        return switch setup.options.queue.sizer {
+        case .requests: held.frames - skipped.frames >= capacity
+        case .items: held.items - skipped.items >= capacity
+        case .bytes: held.bytes - skipped.bytes >= capacity
+        }
+    }
+
+    /// Why a batch is dropped instead of sent (again), nil to send it. `newest` is the time of its newest record.
+    func reasonToDrop(newest: UInt64) -> String? {
+        let queue = setup.options.queue
+        if queue.overflow == .dropOldest, isFull { return "overflow_oldest" }
+        guard let maxAge = queue.maxAge, newest > 0 else { return nil }
+        let now = setup.wallTime()
+        let age = UInt64(clamping: maxAge.components.seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return !age.overflow && now > newest && now - newest > age.partialValue ? "expired" : nil
+    }
+
+    /// Whether batches may have to be dropped while they wait for their next attempt.
+    var dropsWhileWaiting: Bool {
+        let queue = setup.options.queue
+        return queue.maxAge != nil || (queue.capacity != nil && queue.overflow == .dropOldest)
+    }
+}

@@ -1,0 +1,187 @@
+import Pipeline
+import Synchronization
+import Telemetry
+
+extension ExportWorker {
+    /// How the attempts for one batch, or one half of one, ended.
+    private enum Ending {
+        case delivered(ExportBatch)
+        case partial(ExportBatch, rejected: Int, message: String)
+        case lost(ExportBatch, DeadLetter.Cause, message: String)
+        /// Not sent, for this reason.
+        case dropped(ExportBatch, reason: String)
+        case tooLarge(reason: String)
+        case stopped
+    }
+
+    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then nothing of
+    /// it is counted, and all of it comes again after a restart.
+    func export(_ prepared: PreparedBatch) async {
+        var endings: [Ending] = []
+        var waiting = [prepared.batch]
+        while let batch = waiting.popLast() {
+            let ending = await attempts(batch, newest: prepared.newest)
+            switch ending {
+            case .stopped: return
+            case .tooLarge(let reason):
+                let halves = FrameSplit.halves(of: batch)
+                if halves.count > 1 {
+                    waiting.append(contentsOf: halves.reversed())
+                } else {
+                    endings.append(.lost(batch, .tooLarge, message: reason))
+                }
+            case .delivered, .partial, .lost, .dropped: endings.append(ending)
+            }
+        }
+        for ending in endings { await account(for: ending) }
+        settle(prepared)
+    }
+
+    private func attempts(_ batch: ExportBatch, newest: UInt64) async -> Ending {
+        let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
+        var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
+        while !Task.isCancelled {
+            do { try await waitForHold(newest) } catch { return .stopped }
+            if let reason = reasonToDrop(newest: newest) { return .dropped(batch, reason: reason) }
+            switch await exporter.export(batch) {
+            case .delivered:
+                succeeded()
+                return .delivered(batch)
+            case .partial(let rejected, let message):
+                succeeded()
+                return .partial(batch, rejected: min(max(rejected, 0), batch.itemCount), message: message)
+            case .tooLarge(let reason): return .tooLarge(reason: reason)
+            case .permanent(let reason): return .lost(batch, .rejected, message: reason)
+            case .retry(let reason, let hint):
+                if Task.isCancelled { return .stopped }
+                let random = setup.effects.random()
+                switch schedule.failed(at: setup.effects.now(), hint: hint, random: random) {
+                case .wait(let pause):
+                    failed(reason)
+                    if hint != nil { hold(pause) }
+                    do { try await wait(pause, newest) } catch { return .stopped }
+                case .giveUp:
+                    let cause = setup.options.retry.isEnabled ? DeadLetter.Cause.retriesExhausted : .retryDisabled
+                    return .lost(batch, cause, message: reason)
+                }
+            }
+        }
+        return .stopped
+    }
+
+    private func account(for ending: Ending) async {
+        switch ending {
+        case .delivered(let batch): account.delivered(batch.itemCount, batch.signal)
+        case .partial(let batch, let rejected, let message):
+            account.delivered(batch.itemCount - rejected, batch.signal)
+            account.lost(rejected, batch.signal, reason: "partial_success")
+            // A message without a count is a warning of the backend.
+            if rejected > 0 || !message.isEmpty {
+                complain("\(rejected) \(batch.signal.itemName) refused: \(message)")
+            }
+        case .lost(let batch, let cause, let message):
+            account.lost(batch.itemCount, batch.signal, reason: cause.rawValue)
+            let isKept = await keep(batch, cause, message)
+            let fate = isKept ? "kept as a dead letter" : "dropped"
+            complain("\(batch.itemCount) \(batch.signal.itemName) \(fate), \(cause.sentence): \(message)")
+        case .dropped(let batch, let reason):
+            account.dropped(batch.itemCount, reason: reason)
+            complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
+        case .tooLarge, .stopped: break
+        }
+    }
+
+    private func keep(_ batch: ExportBatch, _ cause: DeadLetter.Cause, _ message: String) async -> Bool {
+        guard let box = setup.deadLetters else { return false }
+        let letter = DeadLetter(
+            exporter: setup.exporterID, pipeline: setup.pipelineID, cause: cause, message: message,
+            signal: batch.signal, itemCount: batch.itemCount, tenant: batch.tenant, bytes: batch.bytes)
+        switch await box.keep(letter) {
+        case .success: return true
+        case .failure(let failure):
+            complain("a dead letter is not kept: \(failure)")
+            return false
+        }
+    }
+
+    // MARK: Pauses
+
+    /// Nobody sends before this pause is over: the destination has said when it wants to hear from us again.
+    private func hold(_ pause: Duration) {
+        let end = setup.effects.now() + pause
+        state.withLock { $0.holdEnd = max($0.holdEnd ?? end, end) }
+    }
+
+    private func waitForHold(_ newest: UInt64) async throws {
+        while let end = state.withLock({ $0.holdEnd }) {
+            let left = end - setup.effects.now()
+            guard left > .zero else {
+                return state.withLock { state in if state.holdEnd == end { state.holdEnd = nil } }
+            }
+            try await wait(left, newest)
+            if dropsWhileWaiting, reasonToDrop(newest: newest) != nil { return }
+        }
+    }
+
+    /// Waits, visible as the next retry while it lasts. Ends early for a batch that is to be dropped.
+    private func wait(_ pause: Duration, _ newest: UInt64) async throws {
+        let end = setup.effects.now() + pause
+        let id = state.withLock { state in
+            state.lastPause += 1
+            state.pauses[state.lastPause] = end
+            return state.lastPause
+        }
+        defer { state.withLock { _ = $0.pauses.removeValue(forKey: id) } }
+        guard dropsWhileWaiting else { return try await setup.effects.sleep(pause) }
+        // In slices, so that a batch that is to be dropped does not hold the others up.
+        while reasonToDrop(newest: newest) == nil {
+            let left = end - setup.effects.now()
+            guard left > .zero else { return }
+            try await setup.effects.sleep(min(left, Self.pollInterval))
+        }
+    }
+
+    // MARK: Settling, complaints
+
+    private func settle(_ prepared: PreparedBatch) {
+        // The acknowledgement stays under the lock: `heldItems` must not see one of its two sources without the other.
+        state.withLock { state in
+            for part in prepared.parts {
+                if let sequence = state.tracker.settle(part.ticket, items: part.items) {
+                    cursor.acknowledge(before: sequence)
+                }
+            }
+        }
+    }
+
+    private func succeeded() {
+        let recovered = state.withLock { state in
+            defer { state.isFailing = false }
+            return state.isFailing
+        }
+        if recovered { setup.log(.info, "exporter \(setup.exporterID): delivering again") }
+    }
+
+    private func failed(_ reason: String) {
+        let now = setup.effects.now()
+        let suppressed = state.withLock { state in
+            state.isFailing = true
+            state.lastError = (reason, now)
+            return state.failures.allow(at: now)
+        }
+        guard let suppressed else { return }
+        let more = suppressed > 0 ? " (\(suppressed) more failures since the last line)" : ""
+        setup.log(.warn, "exporter \(setup.exporterID): will try again: \(reason)\(more)")
+    }
+
+    private func complain(_ message: String) {
+        let now = setup.effects.now()
+        let suppressed = state.withLock { state in
+            state.lastError = (message, now)
+            return state.losses.allow(at: now)
+        }
+        guard let suppressed else { return }
+        let more = suppressed > 0 ? " (\(suppressed) more such lines left out)" : ""
+        setup.log(.error, "exporter \(setup.exporterID): \(message)\(more)")
+    }
+}

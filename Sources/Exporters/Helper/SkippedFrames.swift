@@ -1,0 +1,49 @@
+import Pipeline
+
+/// The frames that one exporter passes over because they came while its queue was full: runs of sequences with what
+/// they hold. In memory only, so after a restart they are delivered after all. A value without effects.
+struct SkippedFrames {
+    /// Most runs; frames come one after the other, so a long outage is one run.
+    static let runsMax = 4_096
+
+    private struct Run {
+        var start: UInt64
+        var end: UInt64
+    }
+
+    private var runs: [Run] = []
+    /// What is in the runs and has not come by yet.
+    private(set) var amount = HeldAmount()
+
+    /// Marks a frame to be passed over. False when there are too many runs: then it is delivered.
+    mutating func add(_ frame: StoredFrame) -> Bool {
+        let (start, end) = (frame.sequence.value, frame.end.value)
+        // Journals answer nearly in order, so the place is at or near the back.
+        var index = runs.count
+        while index > 0, runs[index - 1].start > start { index -= 1 }
+        if index > 0, runs[index - 1].end == start {
+            runs[index - 1].end = end
+        } else if index < runs.count, runs[index].start == end {
+            runs[index].start = start
+        } else {
+            guard runs.count < Self.runsMax else { return false }
+            runs.insert(Run(start: start, end: end), at: index)
+        }
+        amount.frames += 1
+        amount.items += Int(frame.frame.header.itemCount)
+        amount.bytes += frame.frame.bytes.count
+        return true
+    }
+
+    /// Whether a frame that was read is to be passed over. Frames come in order; what lies before is forgotten.
+    mutating func take(_ frame: StoredFrame) -> Bool {
+        while let first = runs.first, first.end <= frame.sequence.value { runs.removeFirst() }
+        guard let first = runs.first, first.start <= frame.sequence.value, frame.end.value <= first.end else {
+            return false
+        }
+        amount.frames -= 1
+        amount.items -= Int(frame.frame.header.itemCount)
+        amount.bytes -= frame.frame.bytes.count
+        return true
+    }
+}

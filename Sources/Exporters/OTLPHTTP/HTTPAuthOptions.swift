@@ -1,0 +1,66 @@
+import Configuration
+
+/// `auth` and `header_files`: credentials beside plain `headers`.
+struct HTTPAuthOptions {
+    /// In the order in which they are sent.
+    var credentials: [HTTPCredential] = []
+
+    init(_ settings: inout Settings) {
+        let files = settings.stringMap(
+            "header_files",
+            "Headers whose values are read from files, such as mounted secrets; a changed file is used within 5s.")
+        for (name, path) in files {
+            if !HTTPHeaderCheck.isToken(name) {
+                settings.problem("a header name may hold only letters, digits and !#$%&'*+-.^_`|~", at: "header_files")
+            }
+            credentials.append(HTTPCredential(name: name, source: .file(path)))
+        }
+        let found = settings.group("auth", "Credentials for the Authorization header.") { auth in
+            if auth.value("authenticator", "Not supported: name the kind of credential here.") != nil {
+                auth.problem(
+                    "authenticator extensions are not supported: remove auth.authenticator and write auth.bearer or "
+                        + "auth.basic, such as `auth: {bearer: {token: \"${env:TOKEN}\"}}`", at: "authenticator")
+            }
+            let bearer = auth.optionalGroup("bearer", "A bearer token.") { Self.bearer(&$0) }
+            let basic = auth.optionalGroup("basic", "User and password.") { Self.basic(&$0) }
+            if bearer != nil && basic != nil { auth.problem("bearer and basic exclude each other: keep one") }
+            return (bearer ?? nil) ?? (basic ?? nil)
+        }
+        if let found { credentials.append(found) }
+    }
+
+    private static func bearer(_ settings: inout Settings) -> HTTPCredential? {
+        let token = settings.secret("token", "The token.")
+        let file = settings.optionalString(
+            "token_file", "File that holds the token instead; read again when it changes.")
+        let scheme = settings.string("scheme", default: "Bearer", "Word in front of the token; empty for none.")
+        let header = settings.string("header", default: "Authorization", "Header that carries it.")
+        if !HTTPHeaderCheck.isToken(header) { settings.problem("is no name of a header", at: "header") }
+        return source(token, file, names: ("token", "token_file"), &settings).map {
+            HTTPCredential(name: header, source: $0, form: .scheme(scheme))
+        }
+    }
+
+    private static func basic(_ settings: inout Settings) -> HTTPCredential? {
+        let user = settings.string("username", default: "", "The user.")
+        let password = settings.secret("password", "The password.")
+        let file = settings.optionalString(
+            "password_file", "File that holds the password instead; read again when it changes.")
+        if user.contains(":") { settings.problem("a user's name may hold no colon", at: "username") }
+        return source(password, file, names: ("password", "password_file"), &settings).map {
+            HTTPCredential(name: "Authorization", source: $0, form: .basic(user: user))
+        }
+    }
+
+    private static func source(
+        _ secret: Secret?, _ file: String?, names: (String, String), _ settings: inout Settings
+    ) -> HTTPCredential.Source? {
+        switch (secret, file) {
+        case (let secret?, nil): return .text(secret)
+        case (nil, let file?): return .file(file)
+        case (nil, nil), (.some, .some):
+            if !settings.isDescribing { settings.problem("give either \(names.0) or \(names.1)") }
+            return nil
+        }
+    }
+}

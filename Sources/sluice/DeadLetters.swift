@@ -1,0 +1,139 @@
+import ArgumentParser
+import Exporters
+import Gateway
+import Telemetry
+
+/// `sluice dlq`: looks at, sends again and removes what failed for good.
+struct DeadLetters: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dlq", abstract: "Shows, replays and drops dead letters: batches that failed for good.",
+        subcommands: [ListLetters.self, ShowLetter.self, ReplayLetters.self, DropLetters.self],
+        defaultSubcommand: ListLetters.self)
+}
+
+/// Which letters a command is about.
+struct LetterSelection: ParsableArguments {
+    @Option(help: "Folder in which the gateway keeps its data.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
+    @Option(help: "Only letters of this exporter, type/name as in the configuration.")
+    var exporter: String?
+
+    /// The letters, oldest first within each exporter.
+    func letters() -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
+        DeadLetterFolder.all(dataDirectory).flatMap { folder in
+            folder.list().filter { exporter == nil || $0.exporter == exporter }.map { (folder, $0) }
+        }
+    }
+
+    /// Those with one of the ids, or all. Ends the command when ids are missing.
+    func letters(ids: [String], all: Bool) throws -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
+        guard all != !ids.isEmpty else {
+            throw ValidationError("name the letters (see `sluice dlq list`), or give --all")
+        }
+        let found = letters()
+        if all { return found }
+        let unknown = ids.filter { id in !found.contains { $0.entry.id == id } }
+        guard unknown.isEmpty else {
+            throw ValidationError("there is no letter \(unknown.joined(separator: ", ")) in \(dataDirectory)")
+        }
+        return found.filter { ids.contains($0.entry.id) }
+    }
+}
+
+struct ListLetters: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the letters.")
+    @OptionGroup var selection: LetterSelection
+
+    func run() {
+        let letters = selection.letters()
+        for (_, entry) in letters {
+            let time = GatewayLogHandler.timestamp(seconds: Int(entry.time / 1_000_000_000))
+            print(
+                "\(entry.id)  \(time)  \(entry.exporter)  \(entry.itemCount) \(entry.signal.itemName)  "
+                    + "\(entry.fileBytes) bytes  \(entry.cause.rawValue): \(entry.message)")
+        }
+        if letters.isEmpty { print("no dead letters in \(selection.dataDirectory)") }
+    }
+}
+
+struct ShowLetter: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Prints one letter: why it failed, and its request as OTLP JSON.")
+    @OptionGroup var selection: LetterSelection
+
+    @Flag(help: "Writes the request's protobuf bytes instead, as they would have been sent.")
+    var raw = false
+
+    @Argument(help: "Id of the letter, as `list` prints it.")
+    var id: String
+
+    func run() throws {
+        for (folder, entry) in try selection.letters(ids: [id], all: false) {
+            guard let letter = folder.read(entry.id) else {
+                Terminal.error("sluice: the letter \(entry.id) is damaged")
+                throw Exit.rejected
+            }
+            if raw {
+                Terminal.output(letter.bytes)
+                continue
+            }
+            print("exporter: \(letter.exporter)\npipeline: \(letter.pipeline)\ncause: \(letter.cause.rawValue)")
+            print("message: \(letter.message)\n\(letter.signal.itemName): \(letter.itemCount)")
+            if !letter.tenant.isEmpty { print("tenant: \(letter.tenant)") }
+            print(letter.requestJSON)
+        }
+    }
+}
+
+struct ReplayLetters: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay", abstract: "Sends letters to their exporters again; those that are taken are removed.",
+        discussion:
+            "Uses the exporters of the given configuration, without their queues. Exit code 4: some failed again.")
+    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var selection: LetterSelection
+
+    @Flag(help: "All letters.")
+    var all = false
+
+    @Argument(help: "Ids of letters, as `list` prints them.")
+    var ids: [String] = []
+
+    func run() async throws {
+        let letters = try selection.letters(ids: ids, all: all)
+        let loaded = try options.load(dataDirectory: selection.dataDirectory)
+        let replay = LetterReplay(plan: loaded.plan, dataDirectory: selection.dataDirectory)
+        var failures = 0
+        for (folder, entry) in letters {
+            let reason: String?
+            if let letter = folder.read(entry.id) { reason = await replay.send(letter) } else { reason = "damaged" }
+            if let reason {
+                Terminal.error("\(entry.id): \(reason)")
+                failures += 1
+            } else {
+                folder.remove(entry.id)
+                print("\(entry.id): delivered")
+            }
+        }
+        await replay.end()
+        if failures > 0 { throw Exit.rejected }
+    }
+}
+
+struct DropLetters: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "drop", abstract: "Removes letters for good.")
+    @OptionGroup var selection: LetterSelection
+
+    @Flag(help: "All letters.")
+    var all = false
+
+    @Argument(help: "Ids of letters, as `list` prints them.")
+    var ids: [String] = []
+
+    func run() throws {
+        for (folder, entry) in try selection.letters(ids: ids, all: all) {
+            if folder.remove(entry.id) { print("\(entry.id): dropped") }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Exporters
+import Gateway
+
+struct Queue: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows what each exporter still has to deliver.",
+        discussion: """
+            Asks the running gateway's metrics listener. When there is none, reads the journals of the configuration, \
+            which no other process may use meanwhile.
+            """)
+    @OptionGroup var options: ConfigurationOptions
+
+    @Option(help: "Base URL of the metrics listener of a running gateway.")
+    var endpoint = "http://127.0.0.1:8888"
+
+    @Option(help: "Folder of the journals for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
+    @Flag(help: "Prints JSON.")
+    var json = false
+
+    func run() async throws {
+        let all: [ExportWorkerStatus]
+        switch await PayloadSender.get(endpoint + "/queues") {
+        case .success(let body):
+            guard let decoded = ExportWorkerStatus.decode(body) else {
+                Terminal.error("sluice: \(endpoint)/queues is not the metrics listener of a gateway")
+                throw Exit.start
+            }
+            all = decoded
+        case .failure(let failure):
+            do {
+                all = try await IdleQueues.read(options.load(dataDirectory: dataDirectory).plan)
+            } catch {
+                Terminal.error("sluice: no answer from a gateway (\(failure)), and no look at its journals: \(error)")
+                throw Exit.start
+            }
+        }
+        if json { return print(ExportWorkerStatus.encode(all), terminator: "") }
+        if all.isEmpty { return print("no exporter has a queue here") }
+        for status in all { print(Queue.describe(status)) }
+    }
+
+    private static func describe(_ status: ExportWorkerStatus) -> String {
+        var text = "\(status.exporter) of \(status.pipeline): "
+        text += "\(status.items) records in \(status.requests) requests, \(status.bytes) bytes"
+        if let age = status.oldestSeconds { text += "; oldest \(seconds(age))" }
+        if let next = status.nextRetrySeconds { text += "; next attempt in \(seconds(next))" }
+        if let error = status.lastError {
+            text += "\n    last error\(status.lastErrorSecondsAgo.map { " \(seconds($0)) ago" } ?? ""): \(error)"
+        }
+        return text
+    }
+
+    private static func seconds(_ value: Double) -> String {
+        let whole = Int(min(value, 1e12))
+        switch whole {
+        case ..<120: return "\(whole) s"
+        case ..<7_200: return "\(whole / 60) min"
+        case ..<172_800: return "\(whole / 3_600) h"
+        default: return "\(whole / 86_400) d"
+        }
+    }
+}

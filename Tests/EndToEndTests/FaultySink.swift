@@ -1,0 +1,121 @@
+import Foundation
+import Synchronization
+
+/// An OTLP/HTTP destination on loopback that misbehaves on demand and keeps a ledger of the spans it has.
+final class FaultySink: Sendable {
+    enum Behaviour: Sendable {
+        case accept
+        /// Answers so and keeps nothing.
+        case status(Int)
+        /// Keeps the data after this many milliseconds.
+        case slow(Int)
+        /// Hangs up before it has read the request, and keeps nothing.
+        case reset
+        /// Keeps the data and hangs up instead of answering.
+        case lie
+        /// Keeps the data and answers 200 with a body that is no OTLP.
+        case garbage
+    }
+
+    private struct State {
+        var received: [UInt64: Int] = [:]
+        var requests = 0
+        var behaviour = Behaviour.accept
+        var isStopped = false
+    }
+
+    let port: Int
+    private let listener: Int32
+    private let state = Mutex(State())
+
+    init() throws {
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(0x0100_007F)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = listener
+        let isBound = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 128) == 0
+                    && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        guard isBound else { throw RunningGateway.Fault(text: "no port for the sink") }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        Thread.detachNewThread { [self] in acceptLoop() }
+    }
+
+    /// Times that each span came.
+    var received: [UInt64: Int] { state.withLock { $0.received } }
+    var requests: Int { state.withLock { $0.requests } }
+
+    func behave(_ behaviour: Behaviour) { state.withLock { $0.behaviour = behaviour } }
+
+    func stop() {
+        state.withLock { $0.isStopped = true }
+        shutdown(listener, Int32(SHUT_RDWR))
+        close(listener)
+    }
+
+    /// Waits until all of `numbers` are here; gives those that are not after the time is over.
+    func wait(for numbers: Set<UInt64>, seconds: Int = 30) async throws -> Set<UInt64> {
+        for _ in 0..<seconds * 20 {
+            let isComplete = state.withLock { state in numbers.allSatisfy { state.received[$0] != nil } }
+            if isComplete { return [] }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return numbers.subtracting(received.keys)
+    }
+
+    private func acceptLoop() {
+        while true {
+            let connection = accept(listener, nil, nil)
+            if connection < 0 {
+                if state.withLock({ $0.isStopped }) { return }
+                usleep(1_000)
+                continue
+            }
+            Thread.detachNewThread { [self] in
+                serve(connection)
+                close(connection)
+            }
+        }
+    }
+
+    private func serve(_ connection: Int32) {
+        var pending: [UInt8] = []
+        while let (_, body) = RawHTTP.read(connection, &pending) {
+            let behaviour = state.withLock { state in
+                state.requests += 1
+                return state.behaviour
+            }
+            var status = 200
+            var answer: [UInt8] = []
+            switch behaviour {
+            case .accept: keep(body)
+            case .status(let number): status = number
+            case .slow(let milliseconds):
+                usleep(UInt32(milliseconds) * 1_000)
+                keep(body)
+            case .reset:
+                var linger = linger(l_onoff: 1, l_linger: 0)
+                setsockopt(connection, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+                return
+            case .lie:
+                keep(body)
+                return
+            case .garbage:
+                keep(body)
+                answer = Array("<html>thank you</html>".utf8)
+            }
+            let head = "HTTP/1.1 \(status) X\r\nContent-Type: text/html\r\nContent-Length: \(answer.count)\r\n\r\n"
+            guard RawHTTP.send(connection, Array(head.utf8) + answer) else { return }
+        }
+    }
+
+    private func keep(_ body: [UInt8]) {
+        let numbers = NumberedSpans.numbers(body)
+        state.withLock { state in for number in numbers { state.received[number, default: 0] += 1 } }
+    }
+}

@@ -1,0 +1,112 @@
+import Configuration
+@testable import Exporters
+import FoundationEssentials
+import Glibc
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite struct DeadLetterTests {
+    private let directory = TemporaryDirectory()
+    private var folder: DeadLetterFolder {
+        DeadLetterFolder(path: DeadLetterFolder.root(directory.path) + "/otlp_http")
+    }
+
+    private func letter(_ number: Int, bytes: Int = 100) -> DeadLetter {
+        DeadLetter(
+            exporter: "otlp_http/a", pipeline: "traces", cause: .rejected, message: "HTTP 400: \"no\"\n\(number)",
+            signal: .logs, itemCount: number, tenant: "t", bytes: [UInt8](repeating: 0x0A, count: bytes))
+    }
+
+    private func box(_ yaml: String = "{}", time: UInt64 = 1, metrics: SelfMetrics = SelfMetrics()) -> DeadLetterBox {
+        DeadLetterBox(
+            folder: folder, options: options(DeadLetterOptions.self, yaml).options, exporterID: "otlp_http/a",
+            metrics: metrics, now: { time })
+    }
+
+    /// A clock that goes on by a nanosecond with each look.
+    private final class TickingClock: Sendable {
+        private let time = Atomic<UInt64>(1)
+        func next() -> UInt64 { time.wrappingAdd(1, ordering: .relaxed).newValue }
+    }
+
+    private func mode(_ path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+    }
+
+    @Test func `gives back a letter byte for byte, whatever its message and request hold`() throws {
+        for bytes in [0, 1, 70_000] {
+            let letter = letter(7, bytes: bytes)
+            let encoded = DeadLetterFormat.encode(letter)
+            #expect(DeadLetterFormat.decode(encoded) == letter)
+            #expect(DeadLetterFormat.decode(encoded.dropLast()) == nil)
+            #expect(DeadLetterFormat.decode(encoded + [0]) == nil)
+            for count in [0, 10, 30, 100] { #expect(DeadLetterFormat.decode(Array(encoded.prefix(count))) == nil) }
+        }
+    }
+
+    @Test func `keeps letters in order, for the owner alone, over a restart`() async throws {
+        for number in 1...3 { _ = await box(time: 50).keep(letter(number)) }
+        let entries = folder.list()
+        #expect(entries.map(\.itemCount) == [1, 2, 3])
+        #expect(entries.map(\.time) == [50, 51, 52], "letters of one moment have different names")
+        #expect(entries.allSatisfy { $0.cause == .rejected && $0.message.hasPrefix("HTTP 400") && $0.signal == .logs })
+        #expect(folder.read(entries[1].id) == letter(2))
+        #expect(mode(folder.path) == 0o700)
+        #expect(mode(folder.path + "/" + entries[0].id + ".letter") == 0o600)
+        #expect(DeadLetterFolder.all(directory.path).map(\.path) == [folder.path])
+        #expect(folder.remove(entries[0].id))
+        #expect(!folder.remove(entries[0].id))
+        #expect(folder.list().map(\.itemCount) == [2, 3])
+    }
+
+    @Test func `removes the oldest for room and the old for their age`() async throws {
+        let metrics = SelfMetrics()
+        let clock = TickingClock()
+        let box = DeadLetterBox(
+            folder: folder, options: options(DeadLetterOptions.self, "{max_size: 1MiB, max_age: 60s}").options,
+            exporterID: "otlp_http/a", metrics: metrics, now: { clock.next() })
+        for number in 1...5 { _ = await box.keep(letter(number, bytes: 300_000)) }
+        #expect(folder.list().map(\.itemCount) == [3, 4, 5])
+        let values = Dictionary(metrics.series.map { ($0.name, $0.read()) }) { first, _ in first }
+        #expect(values["sluice_dead_letters"] == 3)
+        #expect(values["sluice_dead_letters_removed_total"] == 2)
+        guard case .failure = await box.keep(letter(6, bytes: 2 << 20)) else {
+            Issue.record("took a letter that is larger than all room")
+            return
+        }
+        #expect(folder.list().map(\.itemCount) == [3, 4, 5])
+        let later = self.box("{max_size: 1MiB, max_age: 60s}", time: 61_000_000_100)
+        await later.start()
+        #expect(folder.list().isEmpty)
+    }
+
+    @Test func `is not misled by leftovers, foreign files and hostile ids`() async throws {
+        _ = await box().keep(letter(1))
+        let entry = try #require(folder.list().first)
+        let path = folder.path + "/" + entry.id + ".letter"
+        // What a crash between the link and the unlink leaves: two names of one file.
+        #expect(link(path, folder.path + "/new") == 0)
+        _ = FileManager.default.createFile(
+            atPath: folder.path + "/00000000000000000009.letter", contents: Data([1, 2]))
+        _ = FileManager.default.createFile(atPath: folder.path + "/notes.txt", contents: Data())
+        _ = await box(time: 70).keep(letter(2))
+        #expect(folder.list().map(\.itemCount) == [1, 2])
+        #expect(folder.read(entry.id) == letter(1))
+        for id in ["../otlp_http/" + entry.id, "", "new", "1", String(repeating: "9", count: 30)] {
+            #expect(folder.read(id) == nil)
+            #expect(!folder.remove(id))
+        }
+    }
+
+    @Test func `says why a letter cannot be written`() async throws {
+        _ = FileManager.default.createFile(atPath: DeadLetterFolder.root(directory.path), contents: Data())
+        guard case .failure(let failure) = await box().keep(letter(1)) else {
+            Issue.record("no failure")
+            return
+        }
+        #expect(failure.description.contains("dead-letters"))
+    }
+}

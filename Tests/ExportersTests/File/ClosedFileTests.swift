@@ -1,0 +1,104 @@
+import CDeflate
+import CZstd
+@testable import Exporters
+import FoundationEssentials
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+/// What happens to files that the file exporter has closed.
+@Suite(.timeLimit(.minutes(1))) struct ClosedFileTests {
+    private let directory = TemporaryDirectory()
+
+    private func batch(_ name: String) -> ExportBatch {
+        ExportBatch(signal: .traces, itemCount: 1, bytes: TestRequest.traces([TestSpan(name: name)]))
+    }
+
+    /// A clock that a test moves, in milliseconds.
+    private final class Clock: Sendable {
+        private let time = Mutex<Int64>(1_700_000_000_000)
+        var now: Int64 { time.withLock { $0 } }
+        func advance(_ milliseconds: Int64) { time.withLock { $0 += milliseconds } }
+    }
+
+    private func exporter(_ more: String, clock: Clock = Clock()) async throws -> FileExporter {
+        let read = options(FileOptions.self, "path: \(directory.file("out.json"))\n" + more)
+        #expect(read.problems == [])
+        var effects = FileEffects.system
+        effects.wallClock = { clock.now }
+        let exporter = FileExporter(options: read.options, build: exporterBuild(), effects: effects)
+        try await exporter.start()
+        return exporter
+    }
+
+    private func bytes(_ name: String) -> [UInt8] {
+        [UInt8](FileManager.default.contents(atPath: directory.file(name)) ?? Data())
+    }
+
+    private func plain(_ name: String) -> String {
+        let bytes = bytes(name)
+        var out = [UInt8](repeating: 0, count: 1 << 20)
+        var count = 0
+        if name.hasSuffix(".zst") {
+            count = ZSTD_decompress(&out, out.count, bytes, bytes.count)
+            if ZSTD_isError(count) != 0 { return "" }
+        } else if let decompressor = libdeflate_alloc_decompressor() {
+            defer { libdeflate_free_decompressor(decompressor) }
+            let result = libdeflate_gzip_decompress(decompressor, bytes, bytes.count, &out, out.count, &count)
+            if result != LIBDEFLATE_SUCCESS { return "" }
+        }
+        return String(decoding: out[..<count], as: UTF8.self)
+    }
+
+    @Test(arguments: ["gzip", "zstd"]) func `begins a file with each window of time and compresses the closed one`(
+        compression: String
+    ) async throws {
+        let clock = Clock()
+        let exporter = try await exporter("compression: \(compression)\nrotation: {interval: 1h}\n", clock: clock)
+        #expect(await exporter.export(batch("one")) == .delivered)
+        #expect(await exporter.export(batch("two")) == .delivered)
+        clock.advance(3_600_000)
+        #expect(await exporter.export(batch("three")) == .delivered)
+        await exporter.shutdown()
+        let closed = directory.names.filter { $0 != "out.json" }
+        let name = try #require(closed.first)
+        #expect(
+            closed.count == 1 && name.hasPrefix("out-2023-11-14T23")
+                && name.hasSuffix(compression == "gzip" ? ".json.gz" : ".json.zst"))
+        let text = plain(name)
+        #expect(text.contains("\"one\"") && text.contains("\"two\"") && !text.contains("\"three\""))
+        #expect(text.split(separator: "\n").count == 2)
+        #expect(directory.contents("out.json").contains("\"three\""))
+    }
+
+    @Test func `compresses what an earlier run has left, and leaves foreign files alone`() async throws {
+        for name in ["out-2023-01-01T00-00-00.000.json", "out-notes.json", "out-2022-01-01T00-00-00.000.json.gz"] {
+            _ = FileManager.default.createFile(atPath: directory.file(name), contents: Data("left\n".utf8))
+        }
+        let exporter = try await exporter("compression: gzip\nrotation: {}\n")
+        await exporter.shutdown()
+        #expect(
+            directory.names == [
+                "out-2022-01-01T00-00-00.000.json.gz", "out-2023-01-01T00-00-00.000.json.gz", "out-notes.json",
+                "out.json",
+            ])
+        #expect(plain("out-2023-01-01T00-00-00.000.json.gz") == "left\n")
+    }
+
+    @Test func `deletes the oldest closed files, compressed or not`() {
+        let names = RotationNames(path: "/d/out.json")
+        let files = [
+            "out-2023-01-03T00-00-00.000.json", "out-2023-01-02T00-00-00.000.json.gz",
+            "out-2023-01-01T00-00-00.000.json.zst", "out.json", "other.gz",
+        ]
+        let expired = names.expired(
+            among: files, options: RotationOptions(maxMegabytes: 1, maxBackups: 1), at: 1_700_000_000_000)
+        #expect(expired == ["out-2023-01-02T00-00-00.000.json.gz", "out-2023-01-01T00-00-00.000.json.zst"])
+        #expect(names.plain(among: files) == ["out-2023-01-03T00-00-00.000.json"])
+    }
+
+    @Test func `needs rotation to have closed files`() {
+        #expect(options(FileOptions.self, "{path: a, compression: zstd}").problems.contains { $0.contains("rotation") })
+    }
+}

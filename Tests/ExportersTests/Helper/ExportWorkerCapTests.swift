@@ -1,0 +1,128 @@
+@testable import Exporters
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+/// The cap of one exporter's backlog, `sending_queue.queue_size` with its policies.
+@Suite(.timeLimit(.minutes(1))) struct ExportWorkerCapTests {
+    private func frame(_ items: UInt32 = 1, bytes: Int = 100, newest: UInt64 = 0) -> Frame {
+        Frame(
+            header: FrameHeader(signal: .logs, itemCount: items, maxTime: newest),
+            bytes: [UInt8](repeating: 0, count: bytes))
+    }
+
+    private func worker(
+        _ cursor: FakeCursor, concurrency: Int = 2, _ yaml: String, clock: FlyingClock, wallTime: UInt64 = 0,
+        _ answer: @escaping @Sendable (ExportBatch) async -> ExportOutcome = { _ in .delivered }
+    ) -> ExportWorker {
+        let read = options(ExporterHelperOptions.self, "{sending_queue: \(yaml)}")
+        #expect(read.problems == [])
+        var setup = ExportWorkerSetup(
+            exporterID: "test", pipelineID: "logs", options: read.options, isDurable: true, effects: clock.effects())
+        setup.wallTime = { wallTime }
+        return ExportWorker(
+            cursor: cursor, exporter: ScriptedExporter(maxConcurrency: concurrency, answer), metrics: SelfMetrics(),
+            setup: setup)
+    }
+
+    private func deliver(_ worker: ExportWorker, deadline: Duration = FlyingClock.never) async {
+        async let running: Void = worker.run()
+        while !worker.state.withLock({ $0.isStarted }) { await Task.yield() }
+        await worker.drain(deadline: deadline)
+        await running
+    }
+
+    @Test(arguments: [
+        ("{queue_size: 3}", 3), ("{queue_size: 7, sizer: items}", 4), ("{queue_size: 1KiB, sizer: bytes}", 11),
+    ]) func `refuses at the cap, in requests, items and bytes`(yaml: String, frames: Int) {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        let worker = worker(cursor, yaml, clock: clock)
+        for _ in 0..<frames {
+            #expect(worker.admission() == .take)
+            cursor.append(frame(2))
+        }
+        #expect(worker.admission() == .refuse)
+        cursor.acknowledge(before: Sequence(2))
+        #expect(worker.admission() == .take)
+    }
+
+    @Test func `has no cap on disk unless one is given, and one in memory`() {
+        func capacity(_ yaml: String) -> Int? { options(SendingQueueOptions.self, yaml).options.capacity }
+        #expect(capacity("{}") == nil)
+        #expect(capacity("{storage: memory}") == 1_000)
+        #expect(capacity("{queue_size: 5}") == 5)
+        #expect(capacity("{queue_size: 2GiB, sizer: bytes}") == 2 << 30)
+        #expect(options(SendingQueueOptions.self, "{queue_size: 2GiB}").problems.count == 1)
+        let batch = options(BatchOptions.self, "{min_size: 1MiB, max_size: 4MiB, sizer: bytes}")
+        #expect(batch.problems == [] && batch.options.maxSize == 4 << 20)
+    }
+
+    @Test func `gives up the oldest of a dead destination, and only above the cap`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for _ in 0..<20 { cursor.append(frame()) }
+        let worker = worker(cursor, concurrency: 1, "{queue_size: 6, overflow: drop_oldest}", clock: clock) { _ in
+            .retry(reason: "down", after: nil)
+        }
+        #expect(worker.admission() == .take)
+        await deliver(worker, deadline: .seconds(600))
+        #expect(worker.account.droppedItems(reason: "overflow_oldest") == 15)
+        #expect(worker.heldItems == 5)
+        #expect(cursor.state.withLock { $0.acknowledged } == Sequence(15), "from the front")
+    }
+
+    @Test func `drops nothing that a working destination takes`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for _ in 0..<5 { cursor.append(frame()) }
+        let worker = worker(cursor, "{queue_size: 6, overflow: drop_oldest}", clock: clock)
+        await deliver(worker)
+        #expect(worker.account.deliveredItems == 5 && worker.account.droppedItems == 0)
+    }
+
+    @Test func `passes over what comes while the queue is full, and takes again later`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        let seen = Mutex<[Int]>([])
+        let worker = worker(cursor, "{queue_size: 3, overflow: drop_newest}", clock: clock) { batch in
+            seen.withLock { $0.append(batch.bytes.count) }
+            return .delivered
+        }
+        for number in 1...8 {
+            let isSkipped = worker.admission() == .skip
+            #expect(isSkipped == (number > 3), "\(number)")
+            cursor.append(frame(bytes: number))
+            if isSkipped, let stored = cursor.state.withLock({ $0.frames.last }) { worker.skip(stored) }
+        }
+        await deliver(worker)
+        #expect(seen.withLock { $0.sorted() } == [1, 2, 3])
+        #expect(worker.account.droppedItems(reason: "overflow_newest") == 5)
+        #expect(worker.heldItems == 0)
+        #expect(worker.admission() == .take)
+    }
+
+    @Test func `drops and counts what is older than the destination takes`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for newest in [0, 10, 90, 100] as [UInt64] { cursor.append(frame(newest: newest * 1_000_000_000)) }
+        let worker = worker(cursor, "{max_age: 60s}", clock: clock, wallTime: 100_000_000_000)
+        await deliver(worker)
+        #expect(worker.account.droppedItems(reason: "expired") == 1)
+        #expect(worker.account.deliveredItems == 3, "what has no time has no age")
+    }
+
+    @Test func `keeps runs of skipped frames, whatever the order of the answers`() {
+        var skipped = SkippedFrames()
+        func stored(_ start: UInt64) -> StoredFrame { StoredFrame(sequence: Sequence(start), frame: frame(10)) }
+        for start in [100, 120, 110, 90, 200] as [UInt64] {
+            let isAdded = skipped.add(stored(start))
+            #expect(isAdded)
+        }
+        #expect(skipped.amount.items == 50 && skipped.amount.bytes == 500)
+        let passed = ([80, 90, 100, 110, 120, 130, 200] as [UInt64]).filter { skipped.take(stored($0)) }
+        #expect(passed == [90, 100, 110, 120, 200])
+        #expect(skipped.amount == HeldAmount())
+    }
+}

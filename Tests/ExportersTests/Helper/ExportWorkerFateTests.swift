@@ -1,0 +1,116 @@
+@testable import Exporters
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+/// What becomes of batches that a destination will not or cannot take.
+@Suite(.timeLimit(.minutes(1))) struct ExportWorkerFateTests {
+    private func frame(_ spans: Int) -> Frame {
+        let bytes = TestRequest.traces((0..<spans).map { TestSpan(id: UInt8($0 + 1)) })
+        return Frame(
+            header: FrameHeader(signal: .traces, itemCount: UInt32(spans), maxTime: 1_000_000_000), bytes: bytes)
+    }
+
+    private func worker(
+        _ frames: [Frame], _ yaml: String = "{}", clock: FlyingClock, box: DeadLetterBox? = nil,
+        log: LogLines = LogLines(), exporter: ScriptedExporter
+    ) -> ExportWorker {
+        let cursor = FakeCursor(clock: clock)
+        for frame in frames { cursor.append(frame) }
+        return ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: ExportWorkerSetup(
+                exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
+                isDurable: true, deadLetters: box, effects: clock.effects(), log: { log.add($0, $1) }))
+    }
+
+    private func deliver(_ worker: ExportWorker) async {
+        async let running: Void = worker.run()
+        while !worker.state.withLock({ $0.isStarted }) { await Task.yield() }
+        await worker.drain(deadline: FlyingClock.never)
+        await running
+    }
+
+    @Test func `keeps what is refused with the destination's words, and counts it`() async throws {
+        let directory = TemporaryDirectory()
+        let folder = DeadLetterFolder(path: directory.path + "/d/test")
+        let box = DeadLetterBox(
+            folder: folder, options: options(DeadLetterOptions.self, "{}").options, exporterID: "test",
+            metrics: SelfMetrics())
+        let log = LogLines()
+        let worker = worker(
+            [frame(2), frame(3)], clock: FlyingClock(), box: box, log: log,
+            exporter: ScriptedExporter(maxConcurrency: 1) { batch in
+                batch.itemCount == 2 ? .permanent(reason: "HTTP 400: bad span") : .delivered
+            })
+        await deliver(worker)
+        #expect(worker.account.droppedItems(reason: "rejected") == 2)
+        #expect(worker.account.deliveredItems == 3)
+        let entry = try #require(folder.list().first)
+        #expect(folder.list().count == 1)
+        #expect(entry.message == "HTTP 400: bad span" && entry.exporter == "test" && entry.pipeline == "traces")
+        #expect(folder.read(entry.id)?.bytes == frame(2).bytes)
+        #expect(log.lines.contains { $0.contains("kept as a dead letter") })
+        let status = worker.status(now: 5_000_000_000)
+        #expect(status.items == 0 && status.oldestSeconds == nil && status.nextRetrySeconds == nil)
+        #expect(status.lastError?.contains("HTTP 400: bad span") == true)
+    }
+
+    @Test func `says so when a dead letter cannot be kept, and goes on`() async {
+        let box = DeadLetterBox(
+            folder: DeadLetterFolder(path: "/nonexistent/d/test"),
+            options: options(DeadLetterOptions.self, "{}").options, exporterID: "test", metrics: SelfMetrics())
+        let worker = worker(
+            [frame(2)], clock: FlyingClock(), box: box,
+            exporter: ScriptedExporter { _ in .permanent(reason: "no") })
+        await deliver(worker)
+        #expect(worker.account.droppedItems(reason: "rejected") == 2)
+        #expect(worker.heldItems == 0)
+    }
+
+    @Test func `lets nobody send before the time that the destination asked for`() async {
+        let clock = FlyingClock()
+        let calls = Mutex<[Duration]>([])
+        let worker = worker(
+            (0..<6).map { _ in frame(1) }, "{sending_queue: {num_consumers: 3}}", clock: clock,
+            exporter: ScriptedExporter { _ in
+                let number = calls.withLock { calls in
+                    calls.append(clock.now)
+                    return calls.count
+                }
+                return number == 1 ? .retry(reason: "HTTP 429", after: .seconds(60)) : .delivered
+            })
+        await deliver(worker)
+        #expect(worker.account.deliveredItems == 6)
+        let times = calls.withLock { $0 }
+        #expect(times.count == 7)
+        // Two more deliveries may have been under way when the answer came.
+        let early = times.filter { $0 < times[0] + .seconds(60) }
+        #expect(early.count <= 3, "\(times)")
+        #expect(times.allSatisfy { $0 < times[0] + .seconds(100) })
+    }
+
+    @Test func `shows backlog, age, next attempt and last error`() async throws {
+        let clock = FlyingClock()
+        let isAsked = Mutex(false)
+        let worker = worker(
+            [frame(2), frame(3)], "{retry_on_failure: {initial_interval: 1h, max_interval: 1h}}", clock: clock,
+            exporter: ScriptedExporter { _ in
+                isAsked.withLock { $0 = true }
+                return .retry(reason: "connection refused", after: nil)
+            })
+        let task = Task { await worker.run() }
+        while worker.status(now: 0).nextRetrySeconds == nil { await Task.yield() }
+        let status = worker.status(now: 11_000_000_000)
+        task.cancel()
+        await task.value
+        #expect(status.items == 5 && status.requests == 2 && status.bytes > 0)
+        #expect(status.oldestSeconds == 10)
+        #expect((status.nextRetrySeconds ?? 0) > 0)
+        #expect(status.lastError == "connection refused")
+        #expect(ExportWorkerStatus.decode(Array(ExportWorkerStatus.encode([status]).utf8)) == [status])
+        #expect(ExportWorkerStatus.decode(Array("<html>".utf8)) == nil)
+        #expect(isAsked.withLock { $0 })
+    }
+}

@@ -1,0 +1,145 @@
+import Configuration
+@testable import Exporters
+import OTLP
+import Pipeline
+import Telemetry
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct VendorPresetTests {
+    private func urls(_ options: OTLPHTTPOptions) -> [String] { options.urls.map { "\($0.signal) \($0.url)" } }
+
+    private func header(_ options: OTLPHTTPOptions, _ name: String) -> String? {
+        let given = options.headers.first { $0.key.lowercased() == name }?.value.reveal()
+        guard let credential = options.credentials.first(where: { $0.name.lowercased() == name }),
+            case .success(let value) = credential.value()
+        else { return given }
+        return value
+    }
+
+    @Test func `sets URL, credential, compression and limits of a vendor`() {
+        let (newrelic, problems) = options(OTLPHTTPOptions.self, "{preset: newrelic, api_key: KEY}")
+        #expect(problems == [])
+        #expect(urls(newrelic).contains("logs https://otlp.nr-data.net/v1/logs"))
+        #expect(header(newrelic, "api-key") == "KEY")
+        #expect(newrelic.compression == .zstd && newrelic.requestBodyMax == 1_000_000 && !newrelic.aiOnly)
+        let langfuse = options(OTLPHTTPOptions.self, "{preset: langfuse, region: us.cloud, api_key: 'pk:sk'}")
+        #expect(langfuse.problems == [])
+        #expect(urls(langfuse.options) == ["traces https://us.cloud.langfuse.com/api/public/otel/v1/traces"])
+        #expect(header(langfuse.options, "authorization") == "Basic cGs6c2s=")
+        #expect(header(langfuse.options, "x-langfuse-ingestion-version") == "4")
+        #expect(langfuse.options.aiOnly)
+        let dynatrace = options(OTLPHTTPOptions.self, "{preset: dynatrace, region: abc, api_key: T}").options
+        #expect(header(dynatrace, "authorization") == "Api-Token T")
+    }
+
+    @Test func `lets every value be overridden`() {
+        let (changed, problems) = options(
+            OTLPHTTPOptions.self,
+            """
+            {preset: maxim, endpoint: 'https://proxy.example/otel', api_key: K, ai_only: false, compression: none,
+             max_request_body_size: 2MiB, encoding: json, headers: {X-Maxim-Repo-Id: r}, retry_on: [403]}
+            """)
+        #expect(problems == [])
+        #expect(urls(changed) == ["traces https://proxy.example/otel"], "the preset takes whole URLs")
+        #expect(changed.compression == .none && changed.requestBodyMax == 2 << 20 && !changed.aiOnly)
+        #expect(changed.retryOn == [403] && changed.encoding == .json)
+        let own = options(
+            OTLPHTTPOptions.self,
+            "{preset: langfuse, headers: {authorization: mine, x-langfuse-ingestion-version: '5'}}")
+        #expect(own.problems == [])
+        #expect(header(own.options, "authorization") == "mine")
+        #expect(header(own.options, "x-langfuse-ingestion-version") == "5")
+    }
+
+    @Test(arguments: [
+        ("{preset: langfus, api_key: a}", "did you mean langfuse?"),
+        ("{preset: maxim, api_key: a}", "needs the header x-maxim-repo-id"),
+        ("{preset: dynatrace, api_key: a}", "needs region"),
+        ("{preset: dash0, api_key: a}", "needs endpoint"),
+        ("{preset: dynatrace, api_key: a, region: 'a/b@c'}", "only letters, digits"),
+        ("{endpoint: 'https://h', region: us}", "only with a preset"),
+        ("{endpoint: 'https://h', api_key: a}", "needs a preset"),
+        ("{preset: logfire, api_key: a, headers: {authorization: b}}", "is given too"),
+        ("{preset: logfire, api_key: a, api_key_file: /f}", "either api_key or api_key_file"),
+    ]) func `says what a preset lacks`(yaml: String, words: String) {
+        let problems = options(OTLPHTTPOptions.self, yaml).problems
+        #expect(problems.contains { $0.contains(words) }, "\(problems)")
+    }
+
+    @Test func `has a table without contradictions`() throws {
+        let names = VendorPreset.all.map(\.name)
+        #expect(Set(names).count == names.count)
+        for name in ["langfuse", "langsmith", "phoenix", "braintrust", "maxim", "newrelic", "datadog", "honeycomb"] {
+            #expect(names.contains(name))
+        }
+        for preset in VendorPreset.all {
+            #expect(!preset.signals.isEmpty && !preset.source.isEmpty, "\(preset.name)")
+            for signal in preset.signals where preset.address != nil {
+                let url = try #require(preset.url(for: signal, endpoint: nil, region: "r"), "\(preset.name)")
+                let endpoint = try HTTPEndpoint(url)
+                #expect(endpoint.scheme == "https" || preset.name == "phoenix")
+            }
+            #expect(HTTPHeaderCheck.isToken(preset.authorization.header))
+            for header in preset.requiredHeaders { #expect(HTTPHeaderCheck.isToken(header.name)) }
+        }
+    }
+
+    // MARK: ai_only
+
+    /// Ids, parents and names of what a filtered request holds.
+    private func tree(_ bytes: [UInt8]) throws -> [UInt8: UInt8?] {
+        var batch = RecordBatch()
+        return try bytes.withUnsafeBytes { raw in
+            _ = try OTLPReader.read(Text(raw), signal: .traces, keys: .empty, into: &batch)
+            var result: [UInt8: UInt8?] = [:]
+            for index in batch.spans.indices {
+                let parent = batch.text(batch.spans[index].parentID)
+                result[batch.text(batch.spans[index].spanID)[0]] = .some(parent.isEmpty ? nil : parent[0])
+            }
+            return result
+        }
+    }
+
+    private func span(_ id: UInt8, _ parent: UInt8?, ai: Bool) -> TestSpan {
+        TestSpan(
+            id: id, parent: parent,
+            attributes: [("http.route", .text("/")), (ai ? "gen_ai.operation.name" : "ai", .text("chat"))])
+    }
+
+    @Test func `leaves out spans without AI and hangs their children higher`() throws {
+        // 1 http > 2 agent > 3 http > 4 db > 5 llm; 6 http (parent 9 elsewhere) > 7 tool; 8 http > nobody
+        let request = TestRequest.traces([
+            span(1, nil, ai: false), span(2, 1, ai: true), span(3, 2, ai: false), span(4, 3, ai: false),
+            span(5, 4, ai: true), span(6, 9, ai: false), span(7, 6, ai: true), span(8, 2, ai: false),
+        ])
+        let result = try #require(AISpanFilter.filter(request))
+        #expect(result.kept == 3 && result.leftOut == 5)
+        let shape = try tree(result.bytes)
+        #expect(shape.count == 3)
+        #expect(shape[2] == .some(nil), "its parent is gone, so it is the root")
+        #expect(shape[5] == 2)
+        #expect(shape[7] == 9, "the way up goes on in another request")
+    }
+
+    @Test func `sends a request as it is when all of it is AI, and survives a circle`() {
+        #expect(AISpanFilter.filter(TestRequest.traces([span(1, nil, ai: true), span(2, 1, ai: true)])) == nil)
+        let circle = TestRequest.traces([span(1, 2, ai: false), span(2, 1, ai: false), span(3, 1, ai: true)])
+        #expect(AISpanFilter.filter(circle)?.kept == 1)
+        #expect(AISpanFilter.filter(TestRequest.traces([span(1, nil, ai: false)]))?.bytes == [])
+        #expect(AISpanFilter.filter([0xFF, 0xFF])?.kept == nil)
+    }
+
+    @Test func `sends only AI spans and nothing when there are none`() async throws {
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let read = options(OTLPHTTPOptions.self, "{endpoint: '\(server.url)', ai_only: true, compression: none}")
+        let exporter = OTLPHTTPExporter(options: read.options, build: exporterBuild(), version: "1")
+        try await exporter.start()
+        let none = TestRequest.traces([span(1, nil, ai: false)])
+        #expect(await exporter.export(ExportBatch(signal: .traces, itemCount: 1, bytes: none)) == .delivered)
+        #expect(server.requests.isEmpty)
+        let mixed = TestRequest.traces([span(1, nil, ai: false), span(2, 1, ai: true)])
+        #expect(await exporter.export(ExportBatch(signal: .traces, itemCount: 2, bytes: mixed)) == .delivered)
+        #expect(try tree(try #require(server.requests.first).body) == [2: nil])
+    }
+}
