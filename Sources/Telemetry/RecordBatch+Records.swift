@@ -136,6 +136,37 @@ extension RecordBatch {
         resources[Int(scopes[index].resource)].edits.insert(.children)
     }
 
+    // MARK: Records that processors add
+
+    /// Appends an event to a span and gives the set that its attributes belong to. The span's run of events moves to
+    /// the end of the column when it is not there yet, so indices of its events taken before are stale afterwards.
+    @inlinable
+    public mutating func appendEvent(name: TextRef, time: UInt64, toSpan index: Int) -> SetIndex {
+        var run = spans[index].events
+        if Int(run.start) + Int(run.count) != events.count {
+            let moved = events.count
+            events.appendCopy(of: run.range)
+            for event in moved..<events.count {
+                sets[events[event].set.index].owner = UInt32(truncatingIfNeeded: event)
+            }
+            run.start = UInt32(truncatingIfNeeded: moved)
+        }
+        var set = AttributeSet(owner: events.count, kind: .event)
+        // What is new has no received form to fall back on.
+        set.isEdited = true
+        sets.append(set)
+        let added = SetIndex(sets.count - 1)
+        var event = EventRecord(raw: .empty, set: added, span: index)
+        event.name = name
+        event.time = time
+        event.edits = [.name, .attributes]
+        events.append(event)
+        run.count += 1
+        spans[index].events = run
+        markSpan(index, .events)
+        return added
+    }
+
     // MARK: Walking
 
     /// The resource record above a span, log or metric's scope.

@@ -38,6 +38,21 @@ extension OTLPWriter {
         if due.contains(.status) { writeStatus(batch, span, &output) }
         if due.contains(.fields) { writeFields(batch, span, &output) }
         if due.contains(.links) { writeNewLinks(batch, span, from: nextLink, &output) }
+        if span.edits.contains(.events) {
+            for event in nextEvent..<max(nextEvent, span.events.range.upperBound) {
+                writeAdded(batch, batch.events[event], &output)
+            }
+        }
+        output.endMessage(open)
+    }
+
+    /// An event that a processor made.
+    private func writeAdded(_ batch: borrowing RecordBatch, _ event: EventRecord, _ output: inout ByteColumn) {
+        if event.edits.contains(.removed) { return }
+        let open = output.beginMessage(tag: 0x5A, guess: 256)
+        output.appendFixed(tag: 0x09, event.time)
+        output.appendField(tag: 0x12, batch.text(event.name))
+        writeAttributes(batch, event.set, tag: 0x1A, &output)
         output.endMessage(open)
     }
 
