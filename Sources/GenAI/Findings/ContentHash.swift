@@ -1,0 +1,81 @@
+import Telemetry
+
+/// A 64-bit hash for comparing content inside one process: not for files, not against attackers who choose both sides.
+struct ContentHash {
+    private var state: UInt64
+
+    init(seed: UInt64 = 0x9E37_79B9_7F4A_7C15) { state = seed }
+
+    @inline(__always)
+    private static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let (high, low) = left.multipliedFullWidth(by: right)
+        return high ^ low
+    }
+
+    @inline(__always)
+    mutating func add(_ word: UInt64) {
+        state = ContentHash.mix(state ^ word, 0xE703_7ED1_A0B4_28DB)
+    }
+
+    mutating func add(_ text: Text) {
+        var index = 0
+        while text.count &- index >= 8 {
+            add(text.start.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            index &+= 8
+        }
+        var last: UInt64 = 0
+        while index < text.count {
+            last = last << 8 | UInt64(text[index])
+            index &+= 1
+        }
+        add(last ^ UInt64(text.count) << 56)
+    }
+
+    var value: UInt64 { ContentHash.mix(state, 0x8EBC_6AF0_9C88_C6E3) | 1 }
+
+    /// Never 0, which stands for "none".
+    static func of(_ text: Text) -> UInt64 {
+        var hash = ContentHash()
+        hash.add(text)
+        return hash.value
+    }
+
+    static func of(_ string: String) -> UInt64 {
+        var string = string
+        return string.withUTF8 { of(Text(UnsafeRawBufferPointer($0))) }
+    }
+}
+
+extension JSONTree {
+    /// A hash that is equal for values that mean the same: member order, number spelling and escapes do not count.
+    mutating func canonicalHash(_ ref: JSONRef) -> UInt64 {
+        guard let kind = kind(ref) else { return 0 }
+        var hash = ContentHash(seed: UInt64(kind.rawValue) &+ 0x51)
+        switch kind {
+        case .null, .no, .yes: return hash.value
+        case .number:
+            let text = self[ref].text
+            if let number = Number.double(text) { hash.add(number.bitPattern) } else { hash.add(text) }
+        case .string: hash.add(string(ref))
+        case .array:
+            var child = first(ref)
+            while child.exists {
+                hash.add(canonicalHash(child))
+                child = next(child)
+            }
+        case .object:
+            // A sum does not depend on the order.
+            var sum: UInt64 = 0
+            var child = first(ref)
+            while child.exists {
+                var member = ContentHash()
+                member.add(self[child].key)
+                member.add(canonicalHash(child))
+                sum = sum &+ member.value
+                child = next(child)
+            }
+            hash.add(sum)
+        }
+        return hash.value
+    }
+}

@@ -1,0 +1,191 @@
+import Telemetry
+
+/// Cuts text into words: runs of ASCII letters and digits and of bytes above ASCII; `-`, `_`, `.`, `@`, `+` and `/`
+/// belong to a word between two of those, so ids, e-mail addresses and decimal numbers stay whole.
+struct WordCursor {
+    let text: Text
+    /// Whether joined words come out whole or in their parts.
+    let joins: Bool
+    private var index = 0
+
+    init(_ text: Text, joins: Bool = true) {
+        self.text = text
+        self.joins = joins
+    }
+
+    static func isWord(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x80...0xFF: true
+        default: false
+        }
+    }
+
+    private static func isJoint(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "@"), UInt8(ascii: "+"),
+            UInt8(ascii: "/"):
+            true
+        default: false
+        }
+    }
+
+    /// Place of the next word, nil at the end.
+    mutating func next() -> Range<Int>? {
+        while index < text.count, !WordCursor.isWord(text[index]) { index &+= 1 }
+        guard index < text.count else { return nil }
+        let start = index
+        while index < text.count {
+            if WordCursor.isWord(text[index]) {
+                index &+= 1
+            } else if joins, WordCursor.isJoint(text[index]), index &+ 1 < text.count,
+                WordCursor.isWord(text[index &+ 1])
+            {
+                index &+= 2
+            } else {
+                break
+            }
+        }
+        return start..<index
+    }
+}
+
+extension Text {
+    static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
+
+    var trimmed: Text {
+        var start = 0
+        var end = count
+        while start < end, JSONCursor.isSpace(self[start]) { start += 1 }
+        while end > start, JSONCursor.isSpace(self[end - 1]) { end -= 1 }
+        return self[start..<end]
+    }
+
+    func capped(_ length: Int) -> Text { self[0..<Swift.min(count, length)] }
+
+    /// Whether the text begins with lower-case ASCII `prefix`, case ignored.
+    func beginsWith(_ prefix: StaticString) -> Bool {
+        let prefix = Text(prefix)
+        guard count >= prefix.count else { return false }
+        for index in 0..<prefix.count where ASCII.lower(self[index]) != prefix[index] { return false }
+        return true
+    }
+
+    /// Whether lower-case ASCII `word` stands in the text, case ignored.
+    func holds(_ word: StaticString) -> Bool { place(of: Text(word)) != nil }
+
+    /// Place of a text, ASCII case ignored.
+    func place(of word: Text, from: Int = 0) -> Int? {
+        guard word.count > 0, count - from >= word.count else { return nil }
+        let first = ASCII.lower(word[0])
+        var index = from
+        while index <= count &- word.count {
+            if ASCII.lower(self[index]) == first {
+                var offset = 1
+                while offset < word.count, ASCII.lower(self[index &+ offset]) == ASCII.lower(word[offset]) {
+                    offset &+= 1
+                }
+                if offset == word.count { return index }
+            }
+            index &+= 1
+        }
+        return nil
+    }
+
+    /// Hash of letters, digits and bytes above ASCII, case ignored: `ORD-88213`, `ord_88213` and `"Ord 88213"` are one.
+    var looseHash: UInt64 {
+        var hash = ContentHash(seed: 0x6C)
+        var word: UInt64 = 0
+        var used: UInt64 = 0
+        for index in 0..<count where WordCursor.isWord(self[index]) {
+            word = word << 8 | UInt64(ASCII.lower(self[index]))
+            used &+= 1
+            if used & 7 == 0 {
+                hash.add(word)
+                word = 0
+            }
+        }
+        hash.add(word ^ used << 56)
+        return hash.value
+    }
+
+    /// Hash of the letters alone, so that errors that differ in numbers, ids and quotes are one. At most 256 bytes
+    /// count. Words with digits are left out, and what stands in quotes.
+    var errorHash: UInt64 {
+        var hash = ContentHash(seed: 0xE7)
+        let text = trimmed.capped(256)
+        var words = WordCursor(text, joins: true)
+        while let range = words.next() {
+            let word = text[range]
+            if word.hasDigit || (range.lowerBound > 0 && Text.isQuote(text[range.lowerBound - 1])) { continue }
+            hash.add(word.looseHash)
+        }
+        return hash.value
+    }
+
+    static func isQuote(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") || byte == UInt8(ascii: "`")
+    }
+
+    var hasDigit: Bool {
+        for index in 0..<count where Text.isDigit(self[index]) { return true }
+        return false
+    }
+
+    var hasLetter: Bool {
+        for index in 0..<count {
+            let byte = ASCII.lower(self[index])
+            if (byte >= 0x61 && byte <= 0x7A) || byte >= 0x80 { return true }
+        }
+        return false
+    }
+
+    /// Whether the word looks like an id or an exact figure: digits with letters or joints, or three digits and more.
+    var isIdentifier: Bool {
+        guard count >= 3, count <= 64 else { return false }
+        var digits = 0
+        for index in 0..<count where Text.isDigit(self[index]) { digits += 1 }
+        return digits >= 3 || (digits >= 1 && count >= 4 && hasLetter) || (firstIndex(of: UInt8(ascii: "@")) ?? 0) > 0
+    }
+}
+
+/// A small set of hashes in one column. Sorted before it is asked.
+struct HashSet: ~Copyable {
+    private var hashes = Column<UInt64>()
+
+    var count: Int { hashes.count }
+
+    mutating func removeAll() { hashes.removeAll() }
+
+    mutating func insert(_ hash: UInt64) { hashes.append(hash) }
+
+    /// Puts the hashes in order and drops doubles.
+    mutating func seal() {
+        var buffer = UnsafeMutableBufferPointer(start: hashes.base, count: hashes.count)
+        buffer.sort()
+        var kept = 0
+        for index in 0..<hashes.count where kept == 0 || hashes[index] != hashes[kept - 1] {
+            hashes[kept] = hashes[index]
+            kept += 1
+        }
+        hashes.truncate(to: kept)
+    }
+
+    /// Only after `seal`.
+    func contains(_ hash: UInt64) -> Bool {
+        var low = 0
+        var high = hashes.count
+        while low < high {
+            let middle = (low + high) / 2
+            if hashes[middle] < hash { low = middle + 1 } else { high = middle }
+        }
+        return low < hashes.count && hashes[low] == hash
+    }
+
+    /// Common share of two sealed sets: |A and B| / |A or B|; 1 when both are empty.
+    static func similarity(_ left: borrowing HashSet, _ right: borrowing HashSet) -> Double {
+        var common = 0
+        for index in 0..<left.hashes.count where right.contains(left.hashes[index]) { common += 1 }
+        let all = left.count + right.count - common
+        return all == 0 ? 1 : Double(common) / Double(all)
+    }
+}

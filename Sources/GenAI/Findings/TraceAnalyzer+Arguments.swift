@@ -1,0 +1,224 @@
+import Telemetry
+
+extension TraceAnalyzer {
+    /// Arguments that are no JSON, break the tool's schema, or were refused by the tool.
+    mutating func checkArguments(_ batch: borrowing RecordBatch) {
+        for index in calls.indices where !isIgnored(calls[index].name) { checkArguments(index) }
+        for turn in turns.indices { checkUnreadable(turn, batch) }
+    }
+
+    func isIgnored(_ name: Text) -> Bool { ignoredTools.contains(ContentHash.of(name)) }
+
+    private mutating func checkArguments(_ index: Int) {
+        unwrapArguments(index)
+        let call = calls[index]
+        switch call.state {
+        case .cutOff, .broken:
+            note(.malformedToolArguments, isAssessable: true)
+            let isCut = call.state == .cutOff
+            report(
+                malformed(
+                    index, isCut ? .argumentsCutOff : .argumentsUnparsable, .alert,
+                    "length=\(call.argumentsText.count)",
+                    isCut ? "the arguments end in the middle of the JSON" : "the arguments are not valid JSON"))
+            return
+        case .limited:
+            note(.malformedToolArguments, isAssessable: false)
+        case .object, .empty, .other, .missing:
+            if checkSchema(index) { return }
+        }
+        checkRefusal(index)
+    }
+
+    func malformed(
+        _ index: Int, _ rule: FindingRule, _ tier: FindingTier, _ facts: String, _ sentence: String
+    ) -> Finding {
+        let call = calls[index]
+        var evidence = "tool=\(call.name.string) \(facts) arguments_hash=\(hex(call.signature))"
+        if options.evidenceContent { evidence += " arguments=\(argumentText(call))" }
+        return Finding(
+            .malformedToolArguments, rule, tier, span: span(of: call), cause: cause(of: call), call: index,
+            evidence: evidence, "Call of \(call.name.string): \(sentence).")
+    }
+
+    // MARK: Wrappings
+
+    /// Takes off what instrumentations put around the model's arguments: `{"input": "…"}` around plain text,
+    /// `{"args": […], "kwargs": {…}}` around code, one member that holds what could not be parsed.
+    private mutating func unwrapArguments(_ index: Int) {
+        var call = calls[index]
+        guard call.state == .object else { return }
+        let properties = self.properties(of: call)
+        let kwargs = tree.member(call.arguments, "kwargs")
+        if tree.isObject(kwargs), !tree.member(properties, "kwargs").exists {
+            let positional = tree.member(call.arguments, "args")
+            if tree.count(positional) == 0 {
+                call.arguments = kwargs
+            } else {
+                // Positional arguments have no names to check.
+                call.state = .other
+            }
+            calls[index] = call
+            return
+        }
+        guard tree.count(call.arguments) == 1 else { return }
+        let only = tree.first(call.arguments)
+        guard tree.isString(only), !tree.member(properties, tree[only].key).exists else { return }
+        let text = tree.string(only).trimmed
+        guard let first = text.count > 0 ? text[0] : nil else { return }
+        let isWrapper =
+            properties.exists || tree[only].key == "input" || tree[only].key == "INVALID_JSON"
+            || tree[only].key == "arguments"
+        guard isWrapper else { return }
+        if first == UInt8(ascii: "{") {
+            readArguments(text, into: &call)
+        } else if tree[only].key == "input" || tree.count(properties) == 1 {
+            // The name of a single parameter was dropped.
+            call.state = .other
+            call.argumentsText = text
+        }
+        calls[index] = call
+    }
+
+    /// Properties of the tool's schema; a bare map of properties is taken as it is.
+    mutating func properties(of call: ToolCall) -> JSONRef {
+        guard let schema = definition(of: call)?.schema, schema.exists else { return .none }
+        let properties = tree.member(schema, "properties")
+        if tree.isObject(properties) { return properties }
+        return SchemaCheck.isPropertyMap(schema, &tree) ? schema : .none
+    }
+
+    // MARK: Schema
+
+    /// True when a finding was made.
+    private mutating func checkSchema(_ index: Int) -> Bool {
+        let call = calls[index]
+        guard call.state == .object || call.state == .empty, let schema = definition(of: call)?.schema, schema.exists
+        else {
+            let isRefused = (call.isFailed || call.isSoftError) && !call.errorText.isEmpty
+            note(.malformedToolArguments, isAssessable: isRefused)
+            return false
+        }
+        note(.malformedToolArguments, isAssessable: true)
+        if call.state == .object, tree.member(call.arguments, "" as StaticString).exists {
+            report(
+                malformed(index, .argumentsSchema, .alert, "fault=empty_name", "an argument has an empty name"))
+            return true
+        }
+        // Frameworks add arguments of their own on the tool's span, so unknown ones count only in the model's words.
+        var check = SchemaCheck(root: schema, isStrict: call.isAnnounced)
+        if call.state == .object {
+            check.check(arguments: call.arguments, &tree)
+        } else {
+            var wanted = tree.first(tree.member(schema, "required"))
+            while wanted.exists {
+                check.issues.append(SchemaCheck.Issue(fault: .missing, name: tree.string(wanted), value: .none))
+                wanted = tree.next(wanted)
+            }
+        }
+        guard let first = check.issues.first else { return false }
+        let faults = check.issues.map { "\($0.fault.name):\($0.name.string)" }.joined(separator: ",")
+        var tier = FindingTier.alert
+        if check.issues.allSatisfy({ $0.isCoercible || $0.fault == .unknown }), !call.isFailed, !call.isSoftError {
+            // The tool took it.
+            tier = .tag
+        }
+        report(
+            malformed(
+                index, .argumentsSchema, tier, "faults=\(faults)",
+                "argument \(first.name.string) breaks the tool's schema (\(first.fault.name))"))
+        return true
+    }
+
+    // MARK: Refusals
+
+    private static let refusals: [StaticString] = [
+        "validation error", "validationerror", "invalid argument", "invalid parameter", "missing required",
+        "required positional argument", "required keyword", "unexpected keyword argument", "required property",
+        "is not of type", "must be a number", "must be a string", "must be an integer", "must be a valid",
+        "must be a list", "must be an object", "must be a boolean", "must be of type", "input should be",
+        "field required",
+        "invalid json", "not valid json", "jsondecodeerror", "expecting value", "expecting ',' delimiter",
+        "expecting property name", "unterminated string", "unexpected end of json", "could not convert string to",
+        "invalid literal for int", "additional properties are not allowed", "failed to parse arguments",
+        "type mismatch", "wrong type", "argument must be",
+    ]
+
+    /// Phrases that blame the arguments only when they name one.
+    private static let weakRefusals: [StaticString] = [
+        "expected to be", "is not a valid", "could not be converted", "cannot be converted", "could not parse",
+        "cannot parse", "failed to parse", "is required", "must be one of", "out of range",
+    ]
+
+    /// An error text that blames the arguments. When the schema finds them good, it has to name one of them.
+    private mutating func checkRefusal(_ index: Int) {
+        let call = calls[index]
+        guard call.isFailed || call.isSoftError, !call.errorText.isEmpty else { return }
+        let text = call.errorText.capped(1_024)
+        var isWeak = false
+        var found = TraceAnalyzer.refusals.first { text.holds($0) }
+        if found == nil {
+            isWeak = true
+            found = TraceAnalyzer.weakRefusals.first { text.holds($0) }
+        }
+        guard let phrase = found else { return }
+        let needsName = isWeak || (call.state == .object && properties(of: call).exists)
+        if needsName, !namesArgument(text, call) { return }
+        report(
+            malformed(
+                index, .argumentsRefused, .alert,
+                "error=\("\(phrase)".replacing(" ", with: "_")) error_hash=\(hex(call.errorHash))",
+                "the tool refused the arguments (\(phrase))"))
+    }
+
+    private func namesArgument(_ text: Text, _ call: ToolCall) -> Bool {
+        if text.holds("validation error for") || text.holds("positional argument") { return true }
+        var child = tree.first(call.arguments)
+        while child.exists {
+            let name = tree[child].key
+            if name.count >= 2, holdsWord(text, name) { return true }
+            child = tree.next(child)
+        }
+        return false
+    }
+
+    func holdsWord(_ text: Text, _ name: Text) -> Bool {
+        var words = WordCursor(text, joins: true)
+        while let range = words.next() {
+            if text[range] == name { return true }
+        }
+        return false
+    }
+
+    // MARK: Calls that the sender could not read
+
+    /// The model said that it calls a tool, and no readable call is there. Known when the provider says so, or when
+    /// other answers of the trace were captured and no tool ran before the next model call.
+    private mutating func checkUnreadable(_ turn: Int, _ batch: borrowing RecordBatch) {
+        let current = turns[turn]
+        guard current.calls == 0 else { return }
+        if current.finish == .malformedCall {
+            note(.malformedToolArguments, isAssessable: true)
+            return report(
+                unreadable(turn, .alert, "finish=malformed_call", "its provider calls the tool call malformed"))
+        }
+        guard current.finish == .toolCalls else { return }
+        let hasContent = current.output.exists || turns.indices.contains { turns[$0].output.exists }
+        guard hasContent, current.text.isEmpty else { return note(.malformedToolArguments, isAssessable: false) }
+        let step = trace.steps[Int(current.step)]
+        let end = turn + 1 < turns.count ? trace.steps[Int(turns[turn + 1].step)].start : UInt64.max
+        for index in calls.indices where calls[index].step >= 0 {
+            let start = trace.steps[Int(calls[index].step)].start
+            if start >= step.start && start <= end { return }
+        }
+        note(.malformedToolArguments, isAssessable: true)
+        report(unreadable(turn, .tag, "finish=tool_calls calls=0", "it ends with a tool call, and none can be read"))
+    }
+
+    private func unreadable(_ turn: Int, _ tier: FindingTier, _ evidence: String, _ sentence: String) -> Finding {
+        let span = Int(trace.steps[Int(turns[turn].step)].span)
+        return Finding(
+            .malformedToolArguments, .argumentsUnreadable, tier, span: span, cause: span, evidence: evidence,
+            "A model call asked for a tool in a way that nobody could read: \(sentence).")
+    }
+}

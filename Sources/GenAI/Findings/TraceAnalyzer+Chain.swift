@@ -1,0 +1,115 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+import Telemetry
+
+extension TraceAnalyzer {
+    /// Marks where the trace first went wrong and counts what came after; brings the findings into the trace's order.
+    mutating func chain(_ batch: borrowing RecordBatch) {
+        if findings.isEmpty { return }
+        var place: [Int: Int] = [:]
+        for index in trace.steps.indices { place[Int(trace.steps[index].span)] = index }
+        func order(_ span: Int) -> Int { place[span] ?? Int.max }
+        let found = findings.sorted { left, right in
+            let one = (order(left.span), right.tier.rawValue, left.pattern.rawValue, left.rule.rawValue)
+            let two = (order(right.span), left.tier.rawValue, right.pattern.rawValue, right.rule.rawValue)
+            return one != two ? one < two : (left.call, left.ruleName) < (right.call, right.ruleName)
+        }
+        findings = found
+        // A hint alone does not make a step bad; one that explains another finding does, through that one's cause.
+        var first: Int?
+        var at = Int.max
+        for (index, finding) in findings.enumerated() where finding.tier > .hint && isStep(finding.pattern) {
+            let step = min(order(finding.span), finding.cause.map(order) ?? Int.max)
+            if step < at {
+                at = step
+                first = index
+            }
+        }
+        guard let first, at < trace.steps.count else { return }
+        findings[first].isFirstBadStep = true
+        findings[first].stepsAfter = stepsAfter(at)
+        let flagged = findings.enumerated().filter {
+            $0.offset != first && $0.element.tier > .hint && order($0.element.span) > at
+        }.count
+        findings[first].evidence += " steps_after=\(findings[first].stepsAfter) findings_after=\(flagged)"
+    }
+
+    /// Budgets and durations are about the whole trace.
+    private func isStep(_ pattern: FindingPattern) -> Bool {
+        switch pattern {
+        case .stepBudget, .tokenBudget, .costBudget, .latencyOutlier: false
+        default: true
+        }
+    }
+
+    private func stepsAfter(_ step: Int) -> Int {
+        var count = 0
+        for index in trace.steps.indices where index > step && !trace.steps[index].isWrapper {
+            switch trace.steps[index].kind {
+            case .model, .tool, .retrieval, .embedding: count += 1
+            default: continue
+            }
+        }
+        return count
+    }
+
+    // MARK: What later traces need
+
+    /// Writes the trace into the memory: how tools answered, the session's calls, definitions and durations.
+    mutating func remember(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
+        for index in calls.indices {
+            let call = calls[index]
+            if call.hasResult, !call.isFailed, !call.isSoftError {
+                let key = call.name.looseHash
+                var facts = memory.tools.use(key) ?? FindingsMemory.ToolFacts()
+                facts.calls &+= 1
+                if call.emptiness != .none { facts.empties &+= 1 }
+                memory.tools.set(key, facts)
+            }
+            if call.step >= 0, !call.isHandoff {
+                let step = trace.steps[Int(call.step)]
+                remember(call.name.looseHash ^ 0x70, from: step.start, to: step.end, &memory)
+            }
+        }
+        if let key = agentKey {
+            if let root = rootSpan {
+                remember(key ^ 0xA6, from: batch.spans[root].start, to: batch.spans[root].end, &memory)
+            }
+            if definitionSets.count > 0, definitionSets[0].source.count <= FindingsMemory.definitionBytes {
+                let source = definitionSets[0].source
+                // Only text can be read again; structured definitions are rare.
+                if source.count > 0, source[0] == UInt8(ascii: "[") {
+                    memory.definitions.set(key, [UInt8](source.bytes))
+                }
+            }
+        }
+        rememberSession(&memory)
+    }
+
+    private func remember(_ key: UInt64, from start: UInt64, to end: UInt64, _ memory: inout FindingsMemory) {
+        guard end > start else { return }
+        var durations = memory.durations.use(key) ?? FindingsMemory.Durations()
+        durations.add(log(Double(end - start)))
+        memory.durations.set(key, durations)
+    }
+
+    private func rememberSession(_ memory: inout FindingsMemory) {
+        guard !trace.conversation.isEmpty, calls.count > 0 else { return }
+        let key = ContentHash.of(trace.conversation)
+        var seen = memory.sessions.use(key) ?? []
+        var tools = memory.sessionTools.use(key) ?? []
+        for index in calls.indices {
+            let call = calls[index]
+            seen.append(
+                FindingsMemory.SeenCall(
+                    name: call.name.looseHash, signature: call.signature, result: call.resultHash,
+                    error: call.errorHash, isFailed: call.isFailed || call.isSoftError))
+            let tool = TraceAnalyzer.toolHash(call.name)
+            if !tools.contains(tool), tools.count < 64 { tools.append(tool) }
+        }
+        if seen.count > options.repeatWindow { seen.removeFirst(seen.count - options.repeatWindow) }
+        memory.sessions.set(key, seen)
+        memory.sessionTools.set(key, tools)
+    }
+}

@@ -1,0 +1,203 @@
+import Telemetry
+
+extension TraceAnalyzer {
+    /// Whether a result holds nothing, and in which way.
+    mutating func emptiness(of call: ToolCall) -> Emptiness {
+        call.result.exists ? emptiness(call.result, 0) : TraceAnalyzer.emptiness(of: call.resultText)
+    }
+
+    private mutating func emptiness(_ ref: JSONRef, _ depth: Int) -> Emptiness {
+        guard let kind = tree.kind(ref), depth < 6 else { return .none }
+        switch kind {
+        case .null: return .null
+        case .string: return TraceAnalyzer.emptiness(of: tree.string(ref).trimmed)
+        case .number, .yes, .no: return .none
+        case .array:
+            var child = tree.first(ref)
+            var seen = 0
+            while child.exists {
+                seen += 1
+                if seen > 16 || emptiness(child, depth + 1) == .none { return .none }
+                child = tree.next(child)
+            }
+            return .container
+        case .object: return members(ref, depth)
+        }
+    }
+
+    /// An object is empty when nothing in it is data: members are empty, counts of zero, or say how the call went.
+    private mutating func members(_ ref: JSONRef, _ depth: Int) -> Emptiness {
+        if tree.count(ref) == 0 { return .container }
+        if tree.count(ref) == 1, let only = wrappedNull(ref) { return only }
+        var found = Emptiness.none
+        var child = tree.first(ref)
+        while child.exists {
+            let name = tree[child].key
+            let kind = tree[child].kind
+            if TraceAnalyzer.isCount(name), kind == .number, Number.double(tree[child].text) == 0 {
+                if found != .container { found = .zero }
+            } else if kind == .no, name == "found" || name == "exists" || name == "has_results" {
+                if found != .container { found = .zero }
+            } else if TraceAnalyzer.isNeutral(name) {
+                // Says something about the call or repeats the question: no data.
+                if kind == .string, TraceAnalyzer.emptiness(of: tree.string(child)) == .phrase, found == .none {
+                    found = .phrase
+                }
+            } else {
+                let inner = emptiness(child, depth + 1)
+                if inner == .none { return .none }
+                if inner != .null || found == .none { found = inner == .zero ? .zero : inner }
+            }
+            child = tree.next(child)
+        }
+        return found
+    }
+
+    /// `{"result": null}` is nothing, like null alone.
+    private mutating func wrappedNull(_ ref: JSONRef) -> Emptiness? {
+        tree.kind(tree.first(ref)) == .null ? .null : nil
+    }
+
+    private static func isCount(_ name: Text) -> Bool {
+        for word: StaticString in [
+            "count", "total", "total_count", "totalCount", "num_results", "total_results", "totalResults", "rows",
+            "row_count", "rowCount", "size", "length", "hits", "n", "matches", "numFound",
+        ] where name == word {
+            return true
+        }
+        return false
+    }
+
+    private static func isNeutral(_ name: Text) -> Bool {
+        for word: StaticString in [
+            "status", "ok", "success", "message", "query", "q", "type", "took", "page", "per_page", "limit", "offset",
+            "cursor", "next_cursor", "next", "has_more", "hasMore", "request_id", "error", "errors", "code", "detail",
+            "status_code", "statusCode",
+        ] where name == word {
+            return true
+        }
+        return false
+    }
+
+    // MARK: Text
+
+    static func emptiness(of source: Text) -> Emptiness {
+        let text = stripped(source)
+        if text.isEmpty { return .null }
+        for word: StaticString in ["null", "none", "nil", "undefined"] where text.count == Text(word).count {
+            if text.beginsWith(word) { return .null }
+        }
+        if text == "[]" || text == "{}" || text == "()" || text == "set()" || text == "\"\"" { return .container }
+        return text.count <= 240 && saysNothingFound(text.capped(160)) ? .phrase : .none
+    }
+
+    /// Without the quotes around it.
+    private static func stripped(_ source: Text) -> Text {
+        let text = source.trimmed
+        guard text.count >= 2, Text.isQuote(text[0]), text[text.count - 1] == text[0] else { return text }
+        return text[1..<text.count - 1].trimmed
+    }
+
+    static func saysNothingFound(_ text: Text) -> Bool {
+        for phrase: StaticString in [
+            "no result", "not found", "no match", "no record", "no data", "nothing found", "no entries", "0 results",
+            "zero results", "no items", "no documents", "no rows", "could not find", "couldn't find", "unable to find",
+            "no such", "none found", "did not match", "does not exist", "0 rows", "empty result", "nothing matched",
+            "no relevant", "no information found", "no content",
+        ] where text.holds(phrase) {
+            return true
+        }
+        // "No orders found for …", "No open tickets available."
+        return text.beginsWith("no ") && (text.holds(" found") || text.holds(" available") || text.holds(" exist"))
+    }
+
+    // MARK: Soft errors
+
+    /// What a result says about an error when its span is not failed; empty when it says nothing of one.
+    mutating func softError(_ call: ToolCall) -> Text {
+        if tree.isObject(call.result) { return errorMember(call.result) }
+        if call.result.exists { return .empty }
+        let text = TraceAnalyzer.stripped(call.resultText)
+        return TraceAnalyzer.beginsWithError(text) ? text : .empty
+    }
+
+    private mutating func errorMember(_ ref: JSONRef) -> Text {
+        var child = tree.first(ref)
+        var isFault = false
+        var message = Text.empty
+        while child.exists {
+            let name = tree[child].key
+            let kind = tree[child].kind
+            if name == "error" || name == "exception" || name == "errorMessage" || name == "error_message" {
+                let text = kind == .object ? tree.string(tree.member(child, "message")) : tree.string(child)
+                let isSaid = kind == .yes || kind == .object || (kind == .string && !text.trimmed.isEmpty)
+                if isSaid {
+                    isFault = true
+                    if kind != .yes { message = text.isEmpty ? tree[child].key : text }
+                }
+            } else if name == "isError" || name == "is_error" {
+                if kind == .yes { isFault = true }
+            } else if name == "success" || name == "ok" {
+                if kind == .no { isFault = true }
+            } else if name == "status" || name == "state" || name == "outcome" {
+                if kind == .string, TraceAnalyzer.isErrorStatus(tree.string(child)) { isFault = true }
+            } else if name == "status_code" || name == "statusCode" || name == "http_status" {
+                if let code = Number.double(tree[child].text), code >= 400, code < 600 { isFault = true }
+            }
+            child = tree.next(child)
+        }
+        guard isFault else { return .empty }
+        if message.isEmpty { message = tree.string(tree.member(ref, "message")) }
+        if message.isEmpty { message = tree.string(tree.member(ref, "detail")) }
+        return message.isEmpty ? Text("error") : message
+    }
+
+    private static func isErrorStatus(_ text: Text) -> Bool {
+        for word: StaticString in ["error", "failed", "failure", "fail", "exception", "denied", "rejected_by_server"]
+        where text.count == Text(word).count && text.beginsWith(word) {
+            return true
+        }
+        return false
+    }
+
+    /// Whether a text opens as error messages do.
+    static func beginsWithError(_ text: Text) -> Bool {
+        for word: StaticString in ["error", "[error", "fatal", "exception", "failure"] where text.beginsWith(word) {
+            let next = Text(word).count
+            guard next < text.count else { return true }
+            switch text[next] {
+            case UInt8(ascii: ":"), UInt8(ascii: "]"), UInt8(ascii: "("), UInt8(ascii: "!"), UInt8(ascii: "\n"),
+                UInt8(ascii: "."):
+                return true
+            case UInt8(ascii: " "): return text.count <= 500
+            default: continue
+            }
+        }
+        if text.beginsWith("traceback (most recent call last)") { return true }
+        // `ValueError: …`, `requests.exceptions.HTTPError(…`
+        if let range = firstWord(text), range < text.count,
+            text[range] == UInt8(ascii: ":") || text[range] == UInt8(ascii: "(")
+        {
+            let word = text[0..<range]
+            if word.count <= 80, word.hasSuffix(Text("Error")) || word.hasSuffix(Text("Exception")) { return true }
+        }
+        guard text.count <= 500 else { return false }
+        for phrase: StaticString in [
+            "failed to ", "failed:", "tool error", "tool execution failed", "an error occurred", "permission denied",
+            "access denied", "unauthorized", "forbidden", "request timed out", "timed out", "timeout", "invalid ",
+            "unknown tool", "bad request", "internal server error", "rate limit", "command failed", "http error",
+            "connection refused", "execution error", "runtime error", "unexpected error", "error_", "validation error",
+            "1 validation error", "2 validation errors", "3 validation errors", "argument error", "service unavailable",
+        ] where text.beginsWith(phrase) {
+            return true
+        }
+        return false
+    }
+
+    /// End of the text's first word, dots included.
+    private static func firstWord(_ text: Text) -> Int? {
+        var words = WordCursor(text.capped(96))
+        guard let range = words.next(), range.lowerBound == 0 else { return nil }
+        return range.upperBound
+    }
+}

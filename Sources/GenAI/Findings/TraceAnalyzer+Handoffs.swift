@@ -1,0 +1,274 @@
+import Telemetry
+
+extension TraceAnalyzer {
+    // MARK: Finding handoffs
+
+    private static let handoffNames: [StaticString] = [
+        "transfer_to", "transfer_back", "handoff", "hand_off", "handover", "hand_over", "delegate", "ask_agent",
+        "call_agent", "route_to",
+    ]
+
+    /// Ties calls to the agents that they started, and marks them.
+    mutating func joinHandoffs(_ batch: borrowing RecordBatch) {
+        for index in calls.indices {
+            let name = calls[index].name
+            if TraceAnalyzer.handoffNames.contains(where: { name.holds($0) }) { calls[index].isHandoff = true }
+            if let agent = agent(startedBy: calls[index]) {
+                calls[index].isHandoff = true
+                if calls[index].step < 0 {
+                    calls[index].step = Int32(truncatingIfNeeded: agent)
+                    calls[index].isFailed = trace.steps[agent].isFailed
+                }
+            }
+        }
+    }
+
+    /// The agent below a tool's span, or one of the called name that began behind the model call.
+    private func agent(startedBy call: ToolCall) -> Int? {
+        if call.step >= 0 {
+            let own = Int(call.step)
+            for index in trace.steps.indices where trace.steps[index].kind == .agent {
+                if index > own, trace.isBelow(index, own), isOther(index, own) { return index }
+            }
+            return nil
+        }
+        guard call.model >= 0 else { return nil }
+        let model = trace.steps[Int(call.model)]
+        for index in trace.steps.indices
+        where trace.steps[index].kind == .agent && trace.steps[index].start >= model.start {
+            let name = trace.steps[index].agentName
+            if name.count >= 3, call.name.place(of: name) != nil {
+                return index
+            }
+        }
+        return nil
+    }
+
+    private func isOther(_ agent: Int, _ step: Int) -> Bool {
+        !(trace.steps[agent].agentName == trace.steps[step].agentName)
+    }
+
+    // MARK: What got lost
+
+    /// Entities of the request that no sub-agent was told. The union over all handoffs counts: a step-by-step
+    /// delegation tells each agent its part.
+    mutating func checkHandoffs(_ batch: borrowing RecordBatch) {
+        var told = HashSet()
+        var first: Int?
+        var hasInputs = false
+        for index in calls.indices where calls[index].isHandoff {
+            if first == nil { first = index }
+            if addWords(of: calls[index], &told) { hasInputs = true }
+        }
+        let root = rootAgent
+        var subAgents: [Int] = []
+        for index in trace.steps.indices where trace.steps[index].kind == .agent && isSubAgent(index, root) {
+            subAgents.append(index)
+            if addInputs(ofAgent: index, batch, &told) { hasInputs = true }
+        }
+        guard first != nil || !subAgents.isEmpty else { return }
+        var entities: [Text] = []
+        collectEntities(batch, root, subAgents, &entities)
+        guard hasInputs, !subAgents.isEmpty || first != nil, entities.count > 0 else {
+            return note(.handoffDrop, isAssessable: false)
+        }
+        note(.handoffDrop, isAssessable: true)
+        told.seal()
+        let missing = entities.filter { !isTold($0, told) }
+        guard !missing.isEmpty else { return }
+        reportDrop(missing, of: entities.count, first, subAgents)
+    }
+
+    private mutating func reportDrop(_ missing: [Text], of all: Int, _ first: Int?, _ subAgents: [Int]) {
+        let share = Double(all - missing.count) / Double(all)
+        let ids = missing.filter(\.isIdentifier)
+        var tier: FindingTier
+        if share < options.handoffShare, all >= 2 {
+            tier = .alert
+        } else if share <= options.handoffPartialShare, !ids.isEmpty {
+            tier = .tag
+        } else if !ids.isEmpty {
+            tier = .hint
+        } else {
+            return
+        }
+        // Sub-agents may have found it out by themselves.
+        if !ids.isEmpty, ids.allSatisfy({ isUsed($0, by: subAgents) }) { tier = .hint }
+        let hashes = missing.prefix(4).map { hex($0.looseHash) }.joined(separator: ",")
+        var evidence = "entities=\(all) missing=\(missing.count) missing_hashes=\(hashes)"
+        if options.evidenceContent {
+            evidence += " missing_entities=\(missing.prefix(8).map(\.string).joined(separator: ","))"
+        }
+        let call = first.map { calls[$0] }
+        let span = call.map { self.span(of: $0) } ?? Int(trace.steps[subAgents[0]].span)
+        report(
+            Finding(
+                .handoffDrop, .handoffEntities, tier, span: span, cause: call.flatMap { cause(of: $0) },
+                call: first ?? -1, evidence: evidence,
+                "\(missing.count) of \(all) figures, ids and names of the request were not handed to the sub-agent."))
+    }
+
+    /// The trace's first agent.
+    private var rootAgent: Int? {
+        for index in trace.steps.indices where trace.steps[index].kind == .agent { return index }
+        return nil
+    }
+
+    private func isSubAgent(_ index: Int, _ root: Int?) -> Bool {
+        guard let root, index != root else { return false }
+        let name = trace.steps[index].agentName
+        return !name.isEmpty && !(name == trace.steps[root].agentName)
+    }
+
+    // MARK: Words that sub-agents got
+
+    private mutating func addWords(of call: ToolCall, _ set: inout HashSet) -> Bool {
+        guard call.arguments.exists else {
+            addWords(call.argumentsText, &set)
+            return !call.argumentsText.isEmpty
+        }
+        addWords(of: call.arguments, &set, 0)
+        // The name of the agent alone is no input.
+        var own = HashSet()
+        words(of: call.arguments, &own, 0)
+        own.seal()
+        return own.count >= 3
+    }
+
+    private mutating func addWords(of ref: JSONRef, _ set: inout HashSet, _ depth: Int) {
+        guard depth < 12, set.count < 8_192 else { return }
+        switch tree.kind(ref) {
+        case .string, .number: addWords(tree.string(ref).capped(32 << 10), &set)
+        case .array, .object:
+            var child = tree.first(ref)
+            while child.exists {
+                addWords(of: child, &set, depth + 1)
+                child = tree.next(child)
+            }
+        default: return
+        }
+    }
+
+    private func addWords(_ text: Text, _ set: inout HashSet) {
+        for joins in [true, false] {
+            var cursor = WordCursor(text, joins: joins)
+            while set.count < 16_384, let range = cursor.next() { set.insert(text[range].looseHash) }
+        }
+    }
+
+    /// What users and other agents say in an agent's own input and in the request of its first model call.
+    private mutating func addInputs(ofAgent agent: Int, _ batch: borrowing RecordBatch, _ set: inout HashSet) -> Bool {
+        let own = document(trace.value(.input, trace.steps[agent], batch))
+        var found = addMessages(own, &set)
+        for turn in turns.indices where trace.isBelow(Int(turns[turn].step), agent) {
+            if addMessages(input(ofTurn: turn, batch), &set) { found = true }
+            break
+        }
+        return found
+    }
+
+    private mutating func addMessages(_ list: JSONRef, _ set: inout HashSet) -> Bool {
+        var found = false
+        var message = tree.first(list)
+        while message.exists {
+            // Some agents' input holds the whole run; what they found out themselves was not handed to them.
+            if tree.string(tree.member(message, "role")) == "user" {
+                addWords(of: tree.member(message, "parts"), &set, 0)
+                found = true
+            }
+            message = tree.next(message)
+        }
+        return found
+    }
+
+    private func isTold(_ entity: Text, _ told: borrowing HashSet) -> Bool {
+        if told.contains(entity.looseHash) { return true }
+        // Several words, or a figure in another spelling: all parts have to be there.
+        var cursor = WordCursor(entity, joins: false)
+        var parts = 0
+        while let range = cursor.next() {
+            parts += 1
+            if !told.contains(entity[range].looseHash) { return false }
+        }
+        return parts > 1
+    }
+
+    private mutating func isUsed(_ entity: Text, by agents: [Int]) -> Bool {
+        for index in calls.indices where calls[index].model >= 0 && !calls[index].isHandoff {
+            let model = Int(calls[index].model)
+            guard agents.contains(where: { trace.isBelow(model, $0) }) else { continue }
+            var set = HashSet()
+            addWords(of: calls[index].arguments, &set, 0)
+            set.seal()
+            if isTold(entity, set) { return true }
+        }
+        return false
+    }
+
+    // MARK: Entities of the request
+
+    /// Ids, figures, quoted words and names of the last user message before the first handoff.
+    private mutating func collectEntities(
+        _ batch: borrowing RecordBatch, _ root: Int?, _ subAgents: [Int], _ entities: inout [Text]
+    ) {
+        for turn in turns.indices {
+            let step = Int(turns[turn].step)
+            if subAgents.contains(where: { trace.isBelow(step, $0) }) { continue }
+            let text = lastUserText(input(ofTurn: turn, batch))
+            if !text.isEmpty { return TraceAnalyzer.entities(in: text.capped(8 << 10), &entities) }
+        }
+        if let root {
+            let text = lastUserText(document(trace.value(.input, trace.steps[root], batch)))
+            TraceAnalyzer.entities(in: text.capped(8 << 10), &entities)
+        }
+    }
+
+    mutating func lastUserText(_ list: JSONRef) -> Text {
+        var found = Text.empty
+        var message = tree.first(list)
+        while message.exists {
+            if tree.string(tree.member(message, "role")) == "user" {
+                var part = tree.first(tree.member(message, "parts"))
+                while part.exists {
+                    if tree.string(tree.member(part, "type")) == "text" {
+                        let text = tree.string(tree.member(part, "content"))
+                        if !text.trimmed.isEmpty { found = text }
+                    }
+                    part = tree.next(part)
+                }
+            }
+            message = tree.next(message)
+        }
+        return found
+    }
+
+    static func entities(in text: Text, _ entities: inout [Text]) {
+        func add(_ entity: Text) {
+            guard entities.count < 64, !entities.contains(where: { $0.looseHash == entity.looseHash }) else { return }
+            entities.append(entity)
+        }
+        var cursor = WordCursor(text)
+        while let range = cursor.next() {
+            let word = text[range]
+            if word.isIdentifier || (word.hasDigit && word.count >= 2) {
+                add(word)
+            } else if isName(word, at: range.lowerBound, in: text) {
+                add(word)
+            }
+        }
+    }
+
+    /// A capitalized word that does not begin a sentence.
+    private static func isName(_ word: Text, at start: Int, in text: Text) -> Bool {
+        guard word.count >= 3, word[0] >= 0x41, word[0] <= 0x5A, word[1] >= 0x61 else { return false }
+        var index = start - 1
+        while index >= 0, text[index] == 0x20 { index -= 1 }
+        guard index >= 0 else { return false }
+        switch text[index] {
+        case UInt8(ascii: "."), UInt8(ascii: "!"), UInt8(ascii: "?"), UInt8(ascii: ":"), 0x0A, 0x0D, UInt8(ascii: "-"),
+            UInt8(ascii: "*"), UInt8(ascii: "#"), UInt8(ascii: ">"), UInt8(ascii: "\""):
+            return false
+        default: return true
+        }
+    }
+}

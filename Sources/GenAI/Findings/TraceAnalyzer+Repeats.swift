@@ -1,0 +1,208 @@
+import Telemetry
+
+extension TraceAnalyzer {
+    /// Calls that repeat without progress: the same call, the same error, or nearly the same call. What fails is a
+    /// retry storm, what does not is a loop.
+    mutating func checkRepeats(_ batch: borrowing RecordBatch, _ memory: FindingsMemory) {
+        if calls.count > 0 { checkCalls(memory) } else { note(.loop, isAssessable: false) }
+        checkAnswers()
+    }
+
+    /// How often one call was repeated, and where.
+    private struct Repeat {
+        var rule: FindingRule
+        var count: Int
+        var tier: FindingTier
+        var last: Int
+        var first: Int
+        /// Calls that came from earlier traces of the session.
+        var earlier = 0
+    }
+
+    private mutating func checkCalls(_ memory: FindingsMemory) {
+        note(.loop, isAssessable: true)
+        note(.retryStorm, isAssessable: true)
+        let order = callOrder()
+        // Every call belongs to at most one report: the worst one.
+        var isReported = [Bool](repeating: false, count: calls.count)
+        var found: [Repeat] = []
+        for place in order.indices {
+            let window = order[max(0, place - options.repeatWindow + 1)...place]
+            if let hit = repeats(Array(window)) { found.append(hit) }
+        }
+        found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
+        for hit in found where !isReported[hit.last] && !isReported[hit.first] {
+            for index in calls.indices
+            where calls[index].name == calls[hit.last].name && isAlike(index, hit.last, hit.rule) {
+                isReported[index] = true
+            }
+            report(finding(hit))
+        }
+        if found.isEmpty { checkSession(order, memory) }
+    }
+
+    /// Calls in the order of time; of the same time in the order of the trace.
+    private func callOrder() -> [Int] {
+        var order = Array(calls.indices)
+        order.sort { (calls[$0].time, $0) < (calls[$1].time, $1) }
+        return order
+    }
+
+    private func isAlike(_ left: Int, _ right: Int, _ rule: FindingRule) -> Bool {
+        switch rule {
+        case .repeatedError: calls[left].errorHash == calls[right].errorHash
+        case .repeatedCall: calls[left].signature == calls[right].signature
+        default: true
+        }
+    }
+
+    private func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
+
+    private func mayRepeat(_ call: ToolCall) -> Bool {
+        for part in options.repeatableTools {
+            var part = part
+            if part.withUTF8({ call.name.place(of: Text(UnsafeRawBufferPointer($0))) }) != nil { return true }
+        }
+        return isIgnored(call.name)
+    }
+
+    /// The repeats that end with the window's last call; nil when there are too few.
+    private mutating func repeats(_ window: [Int]) -> Repeat? {
+        guard let last = window.last else { return nil }
+        let call = calls[last]
+        if call.isHandoff { return nil }
+        let isFailing = isFailing(call)
+        if mayRepeat(call) && !isFailing { return nil }
+        var same: [Int] = []
+        var errors: [Int] = []
+        var near: [Int] = []
+        for index in window where calls[index].name == call.name {
+            let other = calls[index]
+            let isSame = call.signature != 0 && other.signature == call.signature
+            // A changed result is progress: polling, or reading again after a change.
+            let isStuck =
+                isFailing ? self.isFailing(other) : !self.isFailing(other) && other.resultHash == call.resultHash
+            if isSame && isStuck { same.append(index) }
+            if isFailing && call.errorHash > 2 && other.errorHash == call.errorHash { errors.append(index) }
+            if index == last || (isStuck && (call.hasResult || isFailing) && isNear(index, last)) { near.append(index) }
+        }
+        var best: Repeat?
+        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int) {
+            guard list.count >= tag, let first = list.first else { return }
+            let tier = list.count >= alert ? FindingTier.alert : .tag
+            if let best, (best.tier.rawValue, best.count) >= (tier.rawValue, list.count) { return }
+            best = Repeat(rule: rule, count: list.count, tier: tier, last: last, first: first)
+        }
+        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert)
+        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert)
+        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert)
+        return best
+    }
+
+    /// Whether two calls share most words of their values.
+    private mutating func isNear(_ left: Int, _ right: Int) -> Bool {
+        if calls[left].signature == calls[right].signature { return true }
+        var one = HashSet()
+        var other = HashSet()
+        fill(&one, left)
+        fill(&other, right)
+        guard one.count >= 3, other.count >= 3 else { return false }
+        return HashSet.similarity(one, other) >= options.nearRepeatSimilarity
+    }
+
+    private mutating func fill(_ set: inout HashSet, _ index: Int) {
+        if calls[index].arguments.exists {
+            words(of: calls[index].arguments, &set, 0)
+        } else {
+            words(calls[index].argumentsText, &set)
+        }
+        set.seal()
+    }
+
+    /// Words of all values below, ids whole.
+    mutating func words(of ref: JSONRef, _ set: inout HashSet, _ depth: Int) {
+        guard depth < 8, set.count < 256 else { return }
+        switch tree.kind(ref) {
+        case .string, .number: words(tree.string(ref), &set)
+        case .array, .object:
+            var child = tree.first(ref)
+            while child.exists {
+                words(of: child, &set, depth + 1)
+                child = tree.next(child)
+            }
+        default: return
+        }
+    }
+
+    private func words(_ text: Text, _ set: inout HashSet) {
+        let text = text.capped(2_048)
+        var cursor = WordCursor(text, joins: true)
+        while set.count < 256, let range = cursor.next() { set.insert(text[range].looseHash) }
+    }
+
+    private func finding(_ hit: Repeat) -> Finding {
+        let call = calls[hit.last]
+        let isStorm = isFailing(call) || call.emptiness != .none
+        let outcome = isStorm ? "failed" : "the same result"
+        let what: String
+        switch hit.rule {
+        case .repeatedError: what = "the same error"
+        case .repeatedNearly: what = "nearly the same arguments"
+        default: what = "the same arguments"
+        }
+        var evidence = "tool=\(call.name.string) calls=\(hit.count) arguments_hash=\(hex(call.signature))"
+        if call.errorHash != 0 { evidence += " error_hash=\(hex(call.errorHash))" }
+        if hit.earlier > 0 { evidence += " in_earlier_traces=\(hit.earlier)" }
+        if options.evidenceContent { evidence += " arguments=\(argumentText(call))" }
+        return Finding(
+            isStorm ? .retryStorm : .loop, hit.rule, hit.tier, span: span(of: call), cause: cause(of: calls[hit.first]),
+            call: hit.last, evidence: evidence,
+            "\(call.name.string) was called \(hit.count) times with \(what) and \(outcome).")
+    }
+
+    // MARK: Across the traces of a session
+
+    private mutating func checkSession(_ order: [Int], _ memory: FindingsMemory) {
+        guard !trace.conversation.isEmpty,
+            let seen = memory.sessions.peek(ContentHash.of(trace.conversation)), !seen.isEmpty
+        else { return }
+        for index in order {
+            let call = calls[index]
+            // Reading the same thing again in a later turn is normal; failing again is not.
+            guard isFailing(call), !call.isHandoff else { continue }
+            let name = call.name.looseHash
+            let earlier = seen.filter {
+                $0.name == name && $0.isFailed
+                    && ($0.signature == call.signature || (call.errorHash > 2 && $0.error == call.errorHash))
+            }.count
+            let count = earlier + 1
+            guard earlier > 0, count >= options.sessionRepeatTag else { continue }
+            let tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+            var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
+            hit.earlier = earlier
+            return report(finding(hit))
+        }
+    }
+
+    // MARK: Answers
+
+    /// The same answer of a model three times in one trace.
+    private mutating func checkAnswers() {
+        for last in turns.indices where turns[last].text.count >= 20 && turns[last].calls == 0 {
+            var count = 0
+            for index in 0...last
+            where turns[index].text == turns[last].text
+                && trace.steps[Int(turns[index].step)].agent == trace.steps[Int(turns[last].step)].agent
+            {
+                count += 1
+            }
+            guard count >= 3 else { continue }
+            let span = Int(trace.steps[Int(turns[last].step)].span)
+            return report(
+                Finding(
+                    .loop, .repeatedAnswer, count >= 4 ? .alert : .tag, span: span, cause: span,
+                    evidence: "answers=\(count) text_hash=\(hex(ContentHash.of(turns[last].text)))",
+                    "The model gave the same answer \(count) times."))
+        }
+    }
+}

@@ -1,0 +1,189 @@
+import Telemetry
+
+extension TraceAnalyzer {
+    // MARK: Content
+
+    /// Takes a value's bytes from the trace's budget; false when they do not fit.
+    mutating func admit(_ text: Text) -> Bool {
+        guard text.count <= options.maxValueBytes, readBytes + text.count <= options.maxTraceBytes else {
+            trace.skippedBytes += text.count
+            return false
+        }
+        readBytes += text.count
+        return true
+    }
+
+    /// A fact as a document; none when there is none, it is plain text or too long.
+    mutating func document(_ value: StepValue) -> JSONRef {
+        guard value.exists, admit(value.text) else { return .none }
+        switch value.kind {
+        case .string: return tree.parseContainer(value.text)
+        case .array: return tree.read(value.text, isMap: false)
+        case .map: return tree.read(value.text, isMap: true)
+        default: return .none
+        }
+    }
+
+    // MARK: Arguments
+
+    /// Text that instrumentations write for "not captured".
+    static func isNotCaptured(_ text: Text) -> Bool {
+        text == "<not specified>" || text == "<not serializable>" || text == "N/A" || text == "<REDACTED>"
+            || text == "[REDACTED]"
+    }
+
+    /// Reads a call's arguments from text.
+    mutating func readArguments(_ source: Text, into call: inout ToolCall, depth: Int = 0) {
+        let text = source.trimmed
+        call.argumentsText = text
+        if TraceAnalyzer.isNotCaptured(text) {
+            call.state = .missing
+            return
+        }
+        guard !text.isEmpty else {
+            call.state = .empty
+            return
+        }
+        let first = text[0]
+        guard first == UInt8(ascii: "{") || first == UInt8(ascii: "[") || first == UInt8(ascii: "\"") else {
+            call.state = .other
+            return
+        }
+        switch tree.parse(text) {
+        case .value(let ref): take(ref, into: &call, depth: depth)
+        case .failure(.tooLarge), .failure(.tooDeep): call.state = .limited
+        case .failure(let failure):
+            let python = tree.parsePython(text)
+            if python.exists { return take(python, into: &call, depth: depth) }
+            if first == UInt8(ascii: "\"") {
+                call.state = .other
+                return
+            }
+            if TraceAnalyzer.isCutBySender(text) {
+                call.state = .limited
+                return
+            }
+            call.state = failure == .truncated ? .cutOff : .broken
+        }
+    }
+
+    /// Takes parsed arguments; a string may hold the document once more.
+    mutating func take(_ ref: JSONRef, into call: inout ToolCall, depth: Int) {
+        if tree.isString(ref), depth < 2 {
+            return readArguments(tree.string(ref), into: &call, depth: depth + 1)
+        }
+        call.arguments = ref
+        switch tree.kind(ref) {
+        case .object: call.state = .object
+        case .null, nil: call.state = .empty
+        default: call.state = .other
+        }
+    }
+
+    /// Whether a text looks cut by an attribute limit of the SDK or by its emitter, not by the model.
+    static func isCutBySender(_ text: Text) -> Bool {
+        if text.hasSuffix(Text("...")) || text.hasSuffix(Text("\u{2026}")) || text.hasSuffix(Text("[truncated]")) {
+            return true
+        }
+        switch text.count {
+        case 128, 255, 256, 500, 512, 1_000, 1_024, 2_000, 2_048, 4_095, 4_096, 8_192, 10_000, 12_000, 16_384, 32_768,
+            65_535, 65_536:
+            return true
+        default: return false
+        }
+    }
+
+    // MARK: Results
+
+    /// Reads what a tool gave back.
+    mutating func readResult(_ value: StepValue, into call: inout ToolCall) {
+        guard value.exists, admit(value.text) else { return }
+        switch value.kind {
+        case .string: readResult(value.text, into: &call)
+        case .array, .map:
+            call.result = tree.read(value.text, isMap: value.kind == .map)
+            call.hasResult = call.result.exists
+            call.resultHash = tree.canonicalHash(call.result)
+        default: return
+        }
+    }
+
+    mutating func readResult(_ source: Text, into call: inout ToolCall) {
+        let text = source.trimmed
+        if TraceAnalyzer.isNotCaptured(text) { return }
+        var ref = tree.parseContainer(text)
+        if !ref.exists, let first = text.count > 0 ? text[0] : nil,
+            first == UInt8(ascii: "{") || first == UInt8(ascii: "[") || first == UInt8(ascii: "(")
+        {
+            ref = tree.parsePython(text)
+        }
+        readResult(ref, text, into: &call)
+    }
+
+    /// Takes a result that was read as a document, or is plain text.
+    mutating func readResult(_ source: JSONRef, _ text: Text, into call: inout ToolCall) {
+        let ref = unwrap(source)
+        if tree.isString(ref) {
+            let inner = tree.string(ref).trimmed
+            // Placeholders inside the wrapper that an instrumentation puts around a value.
+            if TraceAnalyzer.isNotCaptured(inner) { return }
+            let nested = tree.parseContainer(inner)
+            call.result = nested.exists ? unwrap(nested) : .none
+            call.resultText = inner
+        } else if ref.exists, tree.kind(ref) == .null {
+            call.resultText = Text("null")
+        } else {
+            call.result = ref
+            call.resultText = ref.exists ? .empty : text
+        }
+        call.hasResult = true
+        call.resultHash = call.result.exists ? tree.canonicalHash(call.result) : ContentHash.of(call.resultText)
+    }
+
+    private static let wrappers: [StaticString] = [
+        "result", "output", "content", "response", "value", "data", "return_value", "returnValue", "text", "results",
+        "items", "records", "rows", "structuredContent",
+    ]
+
+    /// Takes wrappers off a result: an object with one member, a list of one text block, a tool message.
+    mutating func unwrap(_ source: JSONRef) -> JSONRef {
+        var ref = source
+        for _ in 0..<6 {
+            guard let kind = tree.kind(ref) else { return ref }
+            if kind == .object {
+                let inner = wrapped(ref)
+                if !inner.exists { return ref }
+                ref = inner
+            } else if kind == .array, tree.count(ref) == 1 {
+                let block = tree.first(ref)
+                let text = tree.member(block, "text")
+                guard tree.isString(text), tree.string(tree.member(block, "type")) == "text" else { return ref }
+                ref = text
+            } else if kind == .string {
+                let text = tree.string(ref).trimmed
+                let inner = tree.parseContainer(text)
+                if !inner.exists { return ref }
+                ref = inner
+            } else {
+                return ref
+            }
+        }
+        return ref
+    }
+
+    /// The value inside a wrapping object, none when the object is the result itself.
+    private mutating func wrapped(_ object: JSONRef) -> JSONRef {
+        if tree.count(object) == 1 {
+            let only = tree.first(object)
+            for name in TraceAnalyzer.wrappers where tree[only].key == Text(name) { return only }
+            return .none
+        }
+        let content = tree.member(object, "content")
+        guard content.exists else { return .none }
+        let isToolMessage =
+            tree.member(object, "tool_call_id").exists || tree.string(tree.member(object, "role")) == "tool"
+            || tree.string(tree.member(object, "type")) == "tool"
+            || tree.string(tree.member(object, "type")) == "tool_result"
+        return isToolMessage ? content : .none
+    }
+}
