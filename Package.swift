@@ -156,7 +156,8 @@ let package = Package(
             name: "OTTLTests", dependencies: ["OTTL", "Telemetry", "OTLP"], swiftSettings: house),
         .testTarget(
             name: "ProcessorsTests",
-            dependencies: ["Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+            dependencies: ["Processors", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI"],
+            swiftSettings: house),
         .testTarget(
             name: "ConnectorsTests",
             dependencies: ["Connectors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),

@@ -27,6 +27,10 @@ package enum Registry {
             ["probabilistic_sampler"], "Keeps a share of traces, chosen by trace id.", SamplerOptions.self
         ) { options in .step { build in try SamplerProcessor(options: options, build: &build) } },
         .entry(
+            ["agent_findings"], "Finds failures of agents in whole traces and writes them onto their spans.",
+            FindingsProcessorOptions.self
+        ) { options in .traceStep(options.wait) { build in FindingsProcessor(options: options, build: &build) } },
+        .entry(
             ["attributes"], "Inserts, changes and deletes attributes of records.", AttributesOptions.self
         ) { options in .step { build in try AttributesProcessor(options: options, build: &build) } },
         .entry(

@@ -1,0 +1,113 @@
+import GenAI
+package import Pipeline
+import Synchronization
+package import Telemetry
+
+/// Finds agent failures in whole traces and writes them onto their spans.
+///
+/// It is made for batches that hold every span of a trace; in other batches it judges what is there. It never drops a
+/// span and never refuses a request. What later traces need to know is kept in memory, bounded, and lost at a restart.
+package struct FindingsProcessor: Processor {
+    private let state: FindingsState
+    private let writer: FindingsWriter
+    private let counters: FindingsCounters
+
+    /// Interns its keys and registers its counters.
+    package init(options: FindingsProcessorOptions, build: inout ProcessorBuild) {
+        FindingKeys.intern(&build.keys)
+        writer = FindingsWriter(&build.keys)
+        counters = FindingsCounters(build)
+        state = FindingsState(options)
+    }
+
+    package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
+        guard batch.signal == .traces, batch.spans.count > 0 else { return }
+        state.lock.withLock { work in
+            if work.keys?.isFor(batch.keys) != true { work.keys = FindingKeys(batch.keys) }
+            guard let keys = work.keys else { return }
+            work.groups.group(batch)
+            for range in work.groups.ranges {
+                work.scratch.analyzer.analyze(
+                    batch, spans: work.groups.spans[range], keys: keys, memory: &work.memory)
+                counters.add(work.scratch.analyzer)
+                let findings = work.scratch.analyzer.findings
+                if findings.isEmpty { continue }
+                // Texts of the analysis end with the first edit.
+                let conversation = work.scratch.analyzer.conversation.string
+                let root = work.scratch.analyzer.rootSpan
+                writer.write(findings, conversation: conversation, root: root, &batch)
+            }
+        }
+    }
+}
+
+/// Memory that outlives a trace; one trace is analyzed at a time.
+final class FindingsState: Sendable {
+    struct Work {
+        var memory: FindingsMemory
+        var groups = TraceGroups()
+        var keys: FindingKeys?
+        let scratch: FindingsScratch
+    }
+
+    let lock: Mutex<Work>
+
+    init(_ options: FindingsProcessorOptions) {
+        lock = Mutex(
+            Work(
+                memory: FindingsMemory(sessions: options.sessionsMax, tools: options.toolsMax),
+                scratch: FindingsScratch(options.engine)))
+    }
+}
+
+/// Working memory of the analysis.
+// Unchecked because it stays inside the lock.
+final class FindingsScratch: @unchecked Sendable {
+    var analyzer: TraceAnalyzer
+
+    init(_ options: FindingsOptions) { analyzer = TraceAnalyzer(options: options) }
+}
+
+/// Metrics of the processor; labels come from fixed lists.
+struct FindingsCounters {
+    /// By pattern and tier.
+    private let found: [[Counter]]
+    private let assessed: [Counter]
+    private let unassessable: [Counter]
+    private let omitted: Counter
+
+    init(_ build: ProcessorBuild) {
+        let metrics = build.metrics
+        let labels = build.labels
+        found = FindingPattern.allCases.map { pattern in
+            FindingTier.allCases.map { tier in
+                metrics.counter(
+                    "sluice_findings_total", "Findings by pattern and tier.",
+                    labels + [("pattern", pattern.rawValue), ("tier", tier.name)])
+            }
+        }
+        func checks(_ result: String) -> [Counter] {
+            FindingPattern.allCases.map { pattern in
+                metrics.counter(
+                    "sluice_findings_checks_total",
+                    "Things that were or could not be checked for a pattern, for want of content or definitions.",
+                    labels + [("pattern", pattern.rawValue), ("result", result)])
+            }
+        }
+        assessed = checks("assessed")
+        unassessable = checks("not_assessable")
+        omitted = metrics.counter(
+            "sluice_findings_omitted_total", "Findings over the limit of their trace.", labels)
+    }
+
+    func add(_ analyzer: borrowing TraceAnalyzer) {
+        for finding in analyzer.findings {
+            found[finding.pattern.index][Int(finding.tier.rawValue) - 1].add()
+        }
+        for index in assessed.indices {
+            if analyzer.assessed[index] > 0 { assessed[index].add(analyzer.assessed[index]) }
+            if analyzer.unassessable[index] > 0 { unassessable[index].add(analyzer.unassessable[index]) }
+        }
+        omitted.add(analyzer.omitted)
+    }
+}
