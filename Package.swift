@@ -81,7 +81,7 @@ let package = Package(
         .target(
             name: "Processors",
             dependencies: [
-                "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI",
+                "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: house),

@@ -167,6 +167,20 @@ extension RecordBatch {
         return added
     }
 
+    /// Replaces the content of a point's message; its attributes are still those of its set.
+    @inlinable
+    public mutating func setContent(_ text: TextRef, ofPoint index: Int) {
+        points[index].raw = text
+        points[index].edits.insert(.body)
+        markMetric(Int(points[index].metric), .points)
+    }
+
+    @inlinable
+    public mutating func setEventName(_ text: TextRef, ofLog index: Int) {
+        logs[index].eventName = text
+        markLog(index, .name)
+    }
+
     // MARK: Walking
 
     /// The resource record above a span, log or metric's scope.

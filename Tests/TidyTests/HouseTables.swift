@@ -59,7 +59,7 @@ enum ImportTable {
         "OTTL": ["Patterns", "Telemetry", "OTLP", "Configuration", "CSupport", "Crypto"],
         "Journal": ["Pipeline", "Telemetry", "CSupport"],
         "Processors": [
-            "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "Crypto",
+            "OTTL", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CSupport", "Crypto",
             "FoundationEssentials",
         ],
         "Receivers": [

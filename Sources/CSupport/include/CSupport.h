@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include "bytes.h"
 #include "scan.h"
+#include "triggers.h"
 #include "utf8.h"
 #if __has_include("crc32c.h")
 #include "crc32c.h"

@@ -16,7 +16,7 @@ package enum DefaultConfiguration {
           gen_ai_normalizer: {}                   # all dialects become the OpenTelemetry GenAI conventions
           redaction:
             allow_all_keys: true                  # keep all attributes; only mask what the detectors find
-            detectors: [jwt, pem_key, aws_key, api_key, bearer_token, credit_card]
+            detectors: [secrets, credit_card]      
 
         exporters:
           sqlite:

@@ -132,7 +132,7 @@ extension OTLPWriter {
         if link.edits.isEmpty {
             output.append(body[field.whole])
         } else {
-            writeWithAttributes(batch, field, tag: 0x6A, set: link.set, attributes: 0x22, &output)
+            writeWithAttributes(batch, body[field.content], tag: 0x6A, set: link.set, attributes: 0x22, &output)
         }
     }
 
@@ -144,6 +144,8 @@ extension OTLPWriter {
             switch field.tag {
             case 0x32 where log.edits.contains(.attributes):
                 if due.remove(.attributes) != nil { writeAttributes(batch, log.set, tag: 0x32, &output) }
+            case 0x62 where log.edits.contains(.name):
+                if due.remove(.name) != nil { output.appendField(tag: 0x62, batch.text(log.eventName)) }
             case 0x2A where log.edits.contains(.body):
                 if due.remove(.body) != nil { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
             case 0x09, 0x10, 0x1A, 0x45, 0x4A, 0x52, 0x59, 0x62:
@@ -154,6 +156,7 @@ extension OTLPWriter {
         if due.contains(.attributes) { writeAttributes(batch, log.set, tag: 0x32, &output) }
         if due.contains(.body) { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
         if due.contains(.fields) { writeFields(batch, log, &output) }
+        if due.contains(.name) && !log.eventName.isEmpty { output.appendField(tag: 0x62, batch.text(log.eventName)) }
         output.endMessage(open)
     }
 
@@ -216,23 +219,30 @@ extension OTLPWriter {
                 output.append(body[field.whole])
             } else {
                 let attributes = MetricShape.attributesTag(point.kind)
-                writeWithAttributes(batch, field, tag: 0x0A, set: point.set, attributes: attributes, &output)
+                let content = point.edits.contains(.body) ? batch.text(point.raw) : body[field.content]
+                let set = point.edits.contains(.attributes) ? point.set : nil
+                writeWithAttributes(batch, content, tag: 0x0A, set: set, attributes: attributes, &output)
             }
         }
         output.endMessage(open)
     }
 
-    /// A message of which only the attributes changed.
+    /// A message of which only the attributes changed; without a set they stay as in `content`.
     private func writeWithAttributes(
-        _ batch: borrowing RecordBatch, _ field: WireField, tag: UInt32, set: SetIndex, attributes: UInt32,
+        _ batch: borrowing RecordBatch, _ content: Text, tag: UInt32, set: SetIndex?, attributes: UInt32,
         _ output: inout ByteColumn
     ) {
-        let open = output.beginMessage(tag: tag, guess: field.content.count)
+        let open = output.beginMessage(tag: tag, guess: content.count)
+        guard let set else {
+            output.append(content)
+            output.endMessage(open)
+            return
+        }
         var isDue = true
-        var cursor = WireCursor(body, field.content)
+        var cursor = WireCursor(content)
         while let part = cursor.nextField() {
             if part.tag != attributes {
-                output.append(body[part.whole])
+                output.append(content[part.whole])
             } else if isDue {
                 writeAttributes(batch, set, tag: attributes, &output)
                 isDue = false

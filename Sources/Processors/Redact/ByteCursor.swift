@@ -36,6 +36,14 @@ struct ByteCursor {
         return true
     }
 
+    /// The same for a word of a table.
+    @inline(__always)
+    func has(_ word: [UInt8], at index: Int) -> Bool {
+        guard index >= 0, index &+ word.count <= count else { return false }
+        for offset in word.indices where start[index &+ offset] != word[offset] { return false }
+        return true
+    }
+
     /// The same, ASCII letters in either case; `word` is written in lower case.
     func hasFolded(_ word: StaticString, at index: Int) -> Bool {
         let length = word.utf8CodeUnitCount
@@ -51,7 +59,14 @@ struct ByteCursor {
         let before = self[index &- 1]
         if !ByteClass.isWord(before) { return true }
         if before == 0x5F { return false }
-        return self[index &- 2] == 0x5C && ByteClass.isEscapeLetter(before)
+        if self[index &- 2] == 0x5C { return ByteClass.isEscapeLetter(before) }
+        return isUnicodeEscape(endingAt: index)
+    }
+
+    /// Whether `\uXXXX` ends right before `index`.
+    @inline(__always)
+    func isUnicodeEscape(endingAt index: Int) -> Bool {
+        self[index &- 5] == 0x75 && self[index &- 6] == 0x5C && ByteClass.hexValue(self[index &- 1]) != nil
     }
 
     /// First index at or behind `index` whose byte is no ASCII letter or digit.
@@ -96,6 +111,16 @@ enum ByteClass {
     @inline(__always)
     static func isBase64(_ byte: UInt8) -> Bool {
         isURLBase64(byte) || byte == 0x2B || byte == 0x2F || byte == 0x3D
+    }
+
+    /// Value of a base64 digit of either alphabet, nil for other bytes.
+    @inline(__always)
+    static func base64Value(_ byte: UInt8) -> UInt8? {
+        if isUpper(byte) { return byte &- 0x41 }
+        if isLetter(byte) { return byte &- 0x61 &+ 26 }
+        if isDigit(byte) { return byte &- 0x30 &+ 52 }
+        if byte == 0x2B || byte == 0x2D { return 62 }
+        return byte == 0x2F || byte == 0x5F ? 63 : nil
     }
 
     @inline(__always)

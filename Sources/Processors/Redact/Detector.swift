@@ -13,42 +13,86 @@ package enum Detector: String, CaseIterable, Sendable {
     case awsKey = "aws_key"
     case apiKey = "api_key"
     case bearerToken = "bearer_token"
+    case ipv6
+    case macAddress = "mac_address"
+    case passportZone = "passport_mrz"
+    case brazilianCPF = "br_cpf"
+    case spanishDNI = "es_dni"
+    case indianAadhaar = "in_aadhaar"
+    case cryptoWallet = "crypto_wallet"
+    case githubToken = "github_token"
+    case gitlabToken = "gitlab_token"
+    case slackToken = "slack_token"
+    case stripeKey = "stripe_key"
+    case googleKey = "google_key"
+    case azureKey = "azure_key"
+    case npmToken = "npm_token"
+    case pypiToken = "pypi_token"
+    case twilioKey = "twilio_key"
+    case sendGridKey = "sendgrid_key"
+    case huggingFaceToken = "huggingface_token"
+    case telegramToken = "telegram_token"
+    case basicAuth = "basic_auth"
+    case urlCredentials = "url_credentials"
+    case cookie
+    case password
 
     /// What a match is: a detector's find, or one of the reasons that are no detector.
     var tag: MatchTag { MatchTag(rawValue: UInt8(Detector.allCases.firstIndex(of: self) ?? 0)) }
 
-    /// What stands in the text afterwards. Plain ASCII without quotes or backslashes: safe inside JSON strings.
-    var replacement: StaticString {
+    /// Credentials, as against data about a person or a machine.
+    package var isSecret: Bool {
         switch self {
-        case .email: "[REDACTED:EMAIL]"
-        case .creditCard: "[REDACTED:CREDIT_CARD]"
-        case .socialSecurityNumber: "[REDACTED:US_SSN]"
-        case .phone: "[REDACTED:PHONE]"
-        case .ipv4: "[REDACTED:IPV4]"
-        case .iban: "[REDACTED:IBAN]"
-        case .jwt: "[REDACTED:JWT]"
-        case .pemKey: "[REDACTED:PEM_KEY]"
-        case .awsKey: "[REDACTED:AWS_KEY]"
-        case .apiKey: "[REDACTED:API_KEY]"
-        case .bearerToken: "[REDACTED:BEARER_TOKEN]"
+        case .email, .creditCard, .socialSecurityNumber, .phone, .ipv4, .iban, .ipv6, .macAddress, .passportZone,
+            .brazilianCPF, .spanishDNI, .indianAadhaar, .cryptoWallet:
+            false
+        default: true
         }
     }
 }
 
 /// A set of detectors in one word.
 package struct DetectorSet: OptionSet, Sendable, Equatable {
-    package let rawValue: UInt32
+    package let rawValue: UInt64
 
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
 
     /// The set that holds just `detector`.
-    package init(_ detector: Detector) { rawValue = 1 << UInt32(detector.tag.rawValue) }
+    package init(_ detector: Detector) { rawValue = 1 << UInt64(detector.tag.rawValue) }
 
     /// Every built-in detector.
     package static let all = DetectorSet(Detector.allCases.map { DetectorSet($0) })
+    /// Every kind of credential.
+    package static let secrets = DetectorSet(Detector.allCases.filter(\.isSecret).map { DetectorSet($0) })
+    /// Everything about persons and their machines.
+    package static let personal = DetectorSet(Detector.allCases.filter { !$0.isSecret }.map { DetectorSet($0) })
+    /// What `api_key` stands for: keys of all providers, those with a detector of their own included.
+    package static let apiKeys: DetectorSet = [
+        .apiKey, .githubToken, .gitlabToken, .slackToken, .stripeKey, .googleKey, .azureKey, .npmToken, .pypiToken,
+        .twilioKey, .sendGridKey, .huggingFaceToken, .telegramToken,
+    ]
+
+    /// The names that a file may use: detectors, and groups of them.
+    package static let names = ["all", "secrets", "personal"] + Detector.allCases.map(\.rawValue)
+
+    /// The detectors that a name in the file stands for.
+    package init?(name: String) {
+        switch name {
+        case "all": self = .all
+        case "secrets": self = .secrets
+        case "personal": self = .personal
+        case "api_key": self = .apiKeys
+        default:
+            guard let detector = Detector(rawValue: name) else { return nil }
+            self = DetectorSet(detector)
+        }
+    }
 
     @inline(__always)
     func has(_ detector: DetectorSet) -> Bool { rawValue & detector.rawValue != 0 }
+
+    /// The detectors that are in the set, in order.
+    var members: [Detector] { Detector.allCases.filter { has(DetectorSet($0)) } }
 
     static let email = DetectorSet(.email)
     static let creditCard = DetectorSet(.creditCard)
@@ -61,6 +105,29 @@ package struct DetectorSet: OptionSet, Sendable, Equatable {
     static let awsKey = DetectorSet(.awsKey)
     static let apiKey = DetectorSet(.apiKey)
     static let bearerToken = DetectorSet(.bearerToken)
+    static let ipv6 = DetectorSet(.ipv6)
+    static let macAddress = DetectorSet(.macAddress)
+    static let passportZone = DetectorSet(.passportZone)
+    static let brazilianCPF = DetectorSet(.brazilianCPF)
+    static let spanishDNI = DetectorSet(.spanishDNI)
+    static let indianAadhaar = DetectorSet(.indianAadhaar)
+    static let cryptoWallet = DetectorSet(.cryptoWallet)
+    static let githubToken = DetectorSet(.githubToken)
+    static let gitlabToken = DetectorSet(.gitlabToken)
+    static let slackToken = DetectorSet(.slackToken)
+    static let stripeKey = DetectorSet(.stripeKey)
+    static let googleKey = DetectorSet(.googleKey)
+    static let azureKey = DetectorSet(.azureKey)
+    static let npmToken = DetectorSet(.npmToken)
+    static let pypiToken = DetectorSet(.pypiToken)
+    static let twilioKey = DetectorSet(.twilioKey)
+    static let sendGridKey = DetectorSet(.sendGridKey)
+    static let huggingFaceToken = DetectorSet(.huggingFaceToken)
+    static let telegramToken = DetectorSet(.telegramToken)
+    static let basicAuth = DetectorSet(.basicAuth)
+    static let urlCredentials = DetectorSet(.urlCredentials)
+    static let cookie = DetectorSet(.cookie)
+    static let password = DetectorSet(.password)
 }
 
 /// Why a range is masked: a detector's number, or one of the reasons after them.
@@ -68,13 +135,16 @@ struct MatchTag: BitwiseCopyable, Equatable, Sendable {
     let rawValue: UInt8
 
     /// A `blocked_values` pattern matched.
-    static let blockedValue = MatchTag(rawValue: 32)
+    static let blockedValue = MatchTag(rawValue: 56)
     /// A `blocked_key_patterns` pattern matched the key.
-    static let blockedKey = MatchTag(rawValue: 33)
+    static let blockedKey = MatchTag(rawValue: 57)
     /// Nested or escaped beyond what is looked into; withheld unseen.
-    static let tooDeep = MatchTag(rawValue: 34)
+    static let tooDeep = MatchTag(rawValue: 58)
     /// A pattern hit its match limit; withheld because nobody knows.
-    static let undecided = MatchTag(rawValue: 35)
+    static let undecided = MatchTag(rawValue: 59)
+
+    /// An attribute that is not in `allowed_keys` was removed.
+    static let removedKey = MatchTag(rawValue: 60)
 
     var detector: Detector? {
         Int(rawValue) < Detector.allCases.count ? Detector.allCases[Int(rawValue)] : nil

@@ -6,7 +6,7 @@ enum EscapeKind {
     case none
     /// Only ones that stand for a line break, tab or quote, which no detector's find contains.
     case plain
-    /// Some that can stand for any character, as `\u0040` or `\/` do.
+    /// Some that can stand for a character of ASCII, as `\u0040` or `\/` do.
     case hiding
 
     init(_ text: Text) {
@@ -19,7 +19,10 @@ enum EscapeKind {
             while bytes[index] == 0x5C { index &+= 1 }
             switch bytes[index] {
             case 0x75:
-                if (1...4).allSatisfy({ ByteClass.hexValue(bytes[index &+ $0]) != nil }) {
+                // Above ASCII, such as the quotes and accents of prose, nothing that a find needs can hide.
+                if bytes[index &+ 1] == 0x30, bytes[index &+ 2] == 0x30, bytes[index &+ 3] &- 0x30 < 8,
+                    ByteClass.hexValue(bytes[index &+ 4]) != nil
+                {
                     self = .hiding
                     return
                 }

@@ -18,18 +18,26 @@ package enum HashFunction: String, CaseIterable, Sendable {
 struct Mask: Sendable {
     let function: HashFunction
     /// For the keyed functions.
-    let key: SymmetricKey
+    private let key: SymmetricKey
+    /// Finds become pseudonyms under this key.
+    private let pseudonymKey: SymmetricKey?
+    /// `EMAIL` for each detector, by tag.
+    private let names: [[UInt8]]
 
-    init(function: HashFunction = .none, key: [UInt8] = []) {
+    init(function: HashFunction = .none, key: [UInt8] = [], pseudonymKey: [UInt8] = []) {
         self.function = function
         self.key = SymmetricKey(data: key.isEmpty ? [0] : key)
+        self.pseudonymKey = pseudonymKey.isEmpty ? nil : SymmetricKey(data: pseudonymKey)
+        names = Detector.allCases.map { Array($0.rawValue.uppercased().utf8) }
     }
 
     /// Hexadecimal digits of a hash that follow a detector's name: enough to join equal values, too few to be the hash.
     static let pseudonymDigits = 16
 
     /// Appends what stands for `original`: the Collector's `****` or hash for its own options, `[REDACTED:EMAIL]` for a
-    /// detector's find, with a pseudonym from the hash function when one is configured.
+    /// detector's find, with digits of the hash function when one is configured, or `[EMAIL:3f9a…]` under a key.
+    ///
+    /// Plain ASCII without quotes or backslashes: safe inside JSON strings.
     func append(_ tag: MatchTag, _ original: Text, to output: inout ByteColumn) {
         switch tag {
         case .blockedValue, .blockedKey: appendBlocked(original, to: &output)
@@ -37,17 +45,38 @@ struct Mask: Sendable {
         case .undecided: output.append("[REDACTED:UNDECIDED]")
         default:
             guard let detector = tag.detector else { return output.append("****") }
-            let start = output.count
-            output.append(detector.replacement)
-            guard function != .none else { return }
-            output.truncate(to: output.count - 1)
-            output.append(":")
-            let digits = output.count
-            appendHash(original, to: &output)
-            output.truncate(to: min(output.count, digits + Mask.pseudonymDigits))
-            output.append("]")
-            assert(output.count > start)
+            output.append(pseudonymKey == nil ? "[REDACTED:" : "[")
+            names[Int(tag.rawValue)].withUnsafeBytes { output.append($0) }
+            if let pseudonymKey {
+                appendPseudonym(detector, original, pseudonymKey, to: &output)
+            } else if function != .none {
+                output.append(0x3A as UInt8)
+                let digits = output.count
+                appendHash(original, to: &output)
+                output.truncate(to: min(output.count, digits + Mask.pseudonymDigits))
+            }
+            output.append(0x5D as UInt8)
         }
+    }
+
+    /// The same person in another spelling gets the same digits: letters in lower case, numbers without their signs.
+    private func appendPseudonym(
+        _ detector: Detector, _ original: Text, _ key: SymmetricKey, to output: inout ByteColumn
+    ) {
+        var plain = ByteColumn(capacity: original.count)
+        switch detector {
+        case .email, .ipv6, .macAddress:
+            for byte in original.bytes { plain.append(ByteClass.lowered(byte)) }
+        case .creditCard, .phone, .socialSecurityNumber, .iban, .brazilianCPF, .spanishDNI, .indianAadhaar:
+            for byte in original.bytes where ByteClass.isAlphanumeric(byte) { plain.append(byte) }
+        default: plain.append(original)
+        }
+        output.append(0x3A as UInt8)
+        let digits = output.count
+        var code = HMAC<SHA256>(key: key)
+        code.update(data: plain.bytes)
+        Mask.appendHex(code.finalize(), to: &output)
+        output.truncate(to: digits + Mask.pseudonymDigits)
     }
 
     private func appendBlocked(_ original: Text, to output: inout ByteColumn) {

@@ -2,19 +2,27 @@ import Telemetry
 
 /// Detectors whose finds begin with a digit: cards, social security numbers, addresses, phones, account numbers.
 extension DetectorScan {
-    /// Checks the number that begins at `index`; returns where to go on.
+    /// Checks the number that begins at `index`; returns where to go on when something was found or when the rest of a
+    /// word can be passed over.
     @inline(never)
-    func number(_ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>) -> Int {
+    func number(_ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
         let end = bytes.endOfDigits(index)
-        if ByteClass.isUpper(bytes[index &- 1]) {
-            if let end = record(bytes, account(bytes, index &- 2), first, &matches) { return end }
-            return bytes.endOfAlphanumerics(end)
-        }
         let length = end &- index
         let before = bytes[index &- 1]
         let after = bytes[end]
         // The fraction of a decimal number is no number of its own.
-        if before == 0x2E, bytes.isDigit(index &- 2) { return bytes.endOfAlphanumerics(end) }
+        if before == 0x2E, bytes.isDigit(index &- 2) { return nil }
+        // `%40` is how a URL writes the sign of a mail address.
+        if before == 0x25, detectors.has(.email), bytes.has("40", at: index),
+            let end = record(email(bytes, index &- 1, index &+ 2), first, &matches)
+        {
+            return end
+        }
+        if ByteClass.isLetter(after) {
+            if before == 0x25, let end = record(escapedNumber(bytes, index), first, &matches) { return end }
+            // The last byte of the word may begin another triple, as in `3c-22-…`.
+            return record(lettered(bytes, index, end), first, &matches) ?? bytes.endOfAlphanumerics(end) &- 1
+        }
         let isInternational = before == 0x2B && !bytes.isAlphanumeric(index &- 2)
         var found: Match?
         if detectors.has(.creditCard), length >= 13 || length == 4 {
@@ -22,6 +30,12 @@ extension DetectorScan {
         }
         if found == nil, detectors.has(.phone), isInternational {
             found = internationalPhone(bytes, index)
+        }
+        if found == nil, detectors.has(.indianAadhaar), length == 4, after == 0x20 || after == 0x2D {
+            found = aadhaar(bytes, index)
+        }
+        if found == nil, length == 3, after == 0x2E, detectors.has(.brazilianCPF) {
+            found = taxNumber(bytes, index)
         }
         if found == nil, detectors.has(.socialSecurityNumber), length == 3 || length == 9 {
             found = socialSecurityNumber(bytes, index, end)
@@ -32,7 +46,26 @@ extension DetectorScan {
         if found == nil, detectors.has(.phone), length == 3 || (length == 1 && bytes[index] == 0x31) {
             found = americanPhone(bytes, index, end)
         }
-        return record(bytes, found, first, &matches) ?? bytes.endOfAlphanumerics(end)
+        if found == nil, length == 8, after == 0x2D, detectors.has(.spanishDNI) {
+            found = identityNumber(bytes, index, end &+ 1)
+        }
+        return record(found, first, &matches)
+    }
+
+    /// `%2B` and an international number, as URLs write the plus sign; `index` is that of the 2.
+    private func escapedNumber(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        guard detectors.has(.phone), bytes[index] == 0x32, bytes[index &+ 1] | 0x20 == 0x62 else { return nil }
+        guard var found = internationalPhone(bytes, index &+ 2) else { return nil }
+        found.start &+= 1
+        return found
+    }
+
+    /// Digits that go on as letters: `12345678Z`, an address of Bitcoin or Ethereum.
+    private func lettered(_ bytes: ByteCursor, _ index: Int, _ end: Int) -> Match? {
+        if end &- index == 8, detectors.has(.spanishDNI), let found = identityNumber(bytes, index, end) {
+            return found
+        }
+        return detectors.has(.cryptoWallet) ? walletAddress(bytes, index) : nil
     }
 
     /// 13 to 19 digits with a known issuer prefix for their number and a right check digit (ISO/IEC 7812-1, Luhn),
@@ -118,7 +151,8 @@ extension DetectorScan {
         let before = bytes[start &- 1]
         if before == 0x2D || before == 0x2E { return nil }
         if parts[0] == 127 || parts[0] == 0 { return nil }
-        if before == 0x2F, parts[2] == 0, parts[3] == 0, bytes.isAlphanumeric(start &- 2) { return nil }
+        let product = start &- (bytes[start &- 2] == 0x5C ? 3 : 2)
+        if before == 0x2F, parts[2] == 0, parts[3] == 0, bytes.isAlphanumeric(product) { return nil }
         if before == 0x3D, bytes[start &- 2] == 0x3D { return nil }
         if precedes(bytes, start, within: 12, "version") || precedes(bytes, start, within: 6, "ver") { return nil }
         return Match(start, index, Detector.ipv4.tag)
@@ -198,8 +232,11 @@ extension DetectorScan {
 
     /// Country, two check digits, national part of the country's length; groups of four may be parted by spaces; the
     /// whole is 1 modulo 97 (ISO 13616, ISO 7064).
-    private func account(_ bytes: ByteCursor, _ start: Int) -> Match? {
-        guard let wanted = AccountNumber.length(bytes[start], bytes[start &+ 1]) else { return nil }
+    @inline(never)
+    func account(_ bytes: ByteCursor, _ start: Int) -> Match? {
+        guard detectors.has(.iban), bytes.isTokenStart(start),
+            let wanted = AccountNumber.length(bytes[start], bytes[start &+ 1])
+        else { return nil }
         var remainder = 0
         var taken = 0
         var index = start &+ 4

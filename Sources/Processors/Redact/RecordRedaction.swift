@@ -14,7 +14,7 @@ extension RedactionPolicy {
         switch batch.signal {
         case .traces: redactSpans(&batch, &state)
         case .logs: redactLogs(&batch, &state)
-        case .metrics: break
+        case .metrics: redactExemplars(&batch, &state)
         }
     }
 
@@ -44,11 +44,28 @@ extension RedactionPolicy {
     private func redactLogs(_ batch: inout RecordBatch, _ state: inout RedactionState) {
         for index in batch.logs.indices where !batch.isRemoved(log: index) {
             let log = batch.logs[index]
-            if let text = redacted(log.eventName, &batch, &state) {
-                batch.logs[index].eventName = text
-                batch.markLog(index, .name)
-            }
+            if let text = redacted(log.eventName, &batch, &state) { batch.setEventName(text, ofLog: index) }
             redactBody(index, log, &batch, &state)
+        }
+    }
+
+    /// Exemplars keep attributes that the point itself lost; the rest of a point is numbers.
+    private func redactExemplars(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        for index in batch.points.indices where !batch.isRemoved(point: index) {
+            let point = batch.points[index]
+            let tag: UInt64
+            switch batch.metrics[Int(point.metric)].kind {
+            case .gauge, .sum: tag = 0x2A
+            case .histogram: tag = 0x42
+            case .exponentialHistogram: tag = 0x5A
+            case .summary, .none: continue
+            }
+            begin(&state)
+            state.output.removeAll()
+            let result = redactExemplars(batch.text(point.raw), exemplar: tag, &state)
+            if result == .changed, !isDryRun {
+                batch.setContent(batch.addText(state.output.text), ofPoint: index)
+            }
         }
     }
 
@@ -74,11 +91,13 @@ extension RedactionPolicy {
             state.output.removeAll()
             switch redactNested(batch.text(reference), isMap: isMap, .body, &state) {
             case .clean, .removed: break
+            case .changed where isDryRun: break
             case .changed:
                 let new = batch.addText(state.output.text)
                 batch.setBody(isMap ? .map(new) : .array(new), ofLog: index)
             case .withheld:
-                batch.setBody(.string(withheld(&batch, &state)), ofLog: index)
+                guard let new = withheld(&batch, &state) else { break }
+                batch.setBody(.string(new), ofLog: index)
             }
         case .int, .double, .bool:
             guard redactsAllTypes, let new = redactedNumber(log.body, &batch, &state) else { return }
@@ -96,8 +115,8 @@ extension RedactionPolicy {
         guard !reference.isEmpty else { return nil }
         state.output.removeAll()
         let old = batch.text(reference)
-        guard text.redact(old, &state) else { return nil }
         if !text.allowedValues.isEmpty, text.isAllowed(old, state) { return nil }
+        guard text.redact(old, &state), !isDryRun else { return nil }
         return batch.addText(state.output.text)
     }
 
@@ -112,13 +131,13 @@ extension RedactionPolicy {
         default: return nil
         }
         state.output.removeAll()
-        guard !text.isAllowed(digits.text, state), text.redact(digits.text, &state) else { return nil }
+        guard !text.isAllowed(digits.text, state), text.redact(digits.text, &state), !isDryRun else { return nil }
         return batch.addText(state.output.text)
     }
 
-    private func withheld(_ batch: inout RecordBatch, _ state: inout RedactionState) -> TextRef {
+    private func withheld(_ batch: inout RecordBatch, _ state: inout RedactionState) -> TextRef? {
         state.counts[Int(MatchTag.tooDeep.rawValue)] += 1
-        return batch.addText(Text("[REDACTED:TOO_DEEP]"))
+        return isDryRun ? nil : batch.addText(Text("[REDACTED:TOO_DEEP]"))
     }
 
     // MARK: Attribute sets
@@ -140,13 +159,17 @@ extension RedactionPolicy {
             } else if !isAllowed(attribute.keyID) {
                 state.summary.redacted += 1
                 note(.redacted, key, &state)
-                batch.remove(at: index, from: set)
-                continue
+                state.counts[Int(MatchTag.removedKey.rawValue)] += 1
+                if !isDryRun {
+                    batch.remove(at: index, from: set)
+                    continue
+                }
             } else {
                 redact(attribute, at: index, in: set, &batch, &state)
             }
             index += 1
         }
+        state.key = .empty
         summarize(set, attributeKeys, &batch, &state)
     }
 
@@ -155,6 +178,9 @@ extension RedactionPolicy {
         _ state: inout RedactionState
     ) {
         let key = batch.text(attribute.key)
+        state.key = key
+        state.summary.mark = state.summary.masked
+        state.summary.nameMark = state.names.count
         state.output.removeAll()
         if !text.allowedValues.isEmpty, isAllowedValue(attribute, batch, state) {
             state.summary.allowed += 1
@@ -164,18 +190,15 @@ extension RedactionPolicy {
         if isBlocked(attribute.keyID, key, &state) {
             text.mask.append(.blockedKey, scalarText(attribute, batch), to: &state.output)
             state.counts[Int(MatchTag.blockedKey.rawValue)] += 1
+            if isDryRun { return }
             mask(index, .string(batch.addText(state.output.text)), set, &batch, &state)
             return
         }
         if let value = redactedValue(attribute, &batch, &state) {
             mask(index, value, set, &batch, &state)
-        } else if attribute.kind == .string, labelsSecret(batch.text(attribute.key), batch.text(attribute.text)) {
-            state.output.removeAll()
-            text.mask.append(Detector.awsKey.tag, batch.text(attribute.text), to: &state.output)
-            state.counts[Int(Detector.awsKey.tag.rawValue)] += 1
-            mask(index, .string(batch.addText(state.output.text)), set, &batch, &state)
         }
         // Keys of the table are names that the configuration chose.
+        state.key = .empty
         if attribute.keyID == .unknown, let new = redacted(attribute.key, &batch, &state) {
             batch.attributes[index].key = new
             batch.attributes[index].flags.insert(.edited)
@@ -187,7 +210,9 @@ extension RedactionPolicy {
         _ index: Int, _ value: AttributeValue, _ set: SetIndex, _ batch: inout RecordBatch,
         _ state: inout RedactionState
     ) {
-        state.summary.masked = max(state.summary.masked, 1)
+        // An attribute counts once, however many finds are below it.
+        state.summary.masked = state.summary.mark + 1
+        state.names.truncate(to: state.summary.nameMark)
         note(.masked, batch.text(batch.attributes[index].key), &state)
         batch.setValue(value, at: index, in: set)
     }
@@ -198,6 +223,11 @@ extension RedactionPolicy {
     ) -> AttributeValue? {
         switch attribute.kind {
         case .string:
+            let old = batch.text(attribute.text)
+            if let detector = text.detectors.label(of: state.key, for: old) {
+                maskWhole(old, detector, &state)
+                return isDryRun ? nil : .string(batch.addText(state.output.text))
+            }
             guard let new = redacted(attribute.text, &batch, &state) else { return nil }
             return .string(new)
         case .bytes:
@@ -208,7 +238,8 @@ extension RedactionPolicy {
         case .array, .map:
             switch redactNested(batch.text(attribute.text), isMap: attribute.kind == .map, .attribute, &state) {
             case .clean, .removed: return nil
-            case .withheld: return .string(withheld(&batch, &state))
+            case .withheld: return withheld(&batch, &state).map { .string($0) }
+            case .changed where isDryRun: return nil
             case .changed:
                 let new = batch.addText(state.output.text)
                 return attribute.kind == .map ? .map(new) : .array(new)

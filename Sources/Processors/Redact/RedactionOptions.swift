@@ -22,6 +22,8 @@ package struct RedactionOptions: ComponentOptions {
     package var hmacKey: Secret?
     package var summary: RedactionSummary
     package var detectors: DetectorSet
+    package var pseudonymKey: Secret?
+    package var isDryRun: Bool
 
     package init(_ settings: inout Settings) {
         allowAllKeys = settings.bool(
@@ -50,23 +52,32 @@ package struct RedactionOptions: ComponentOptions {
             "summary", default: RedactionSummary.silent,
             "Adds attributes that count (`info`) and name (`debug`) what was removed and masked.")
         detectors = RedactionOptions.readDetectors(&settings)
+        pseudonymKey = settings.secret(
+            "pseudonym_key",
+            "Writes what detectors find as `[EMAIL:3f9a…]`, digits of HMAC-SHA-256 under this key, so that equal "
+                + "values stay equal. Keep it in a file: `${file:/etc/sluice/pseudonym.key}`.")
+        isDryRun = settings.bool(
+            "dry_run", default: false, "Changes nothing and only counts what would be masked, by detector.")
         settings.accepted("url_sanitizer", "URLs are not generalised; blocked_values can mask parts of them")
         settings.accepted("db_sanitizer", "queries are not rewritten; blocked_values can mask parts of them")
         if hashFunction.isKeyed, hmacKey?.reveal().isEmpty ?? true {
             settings.problem("\(hashFunction.rawValue) needs a key: set hmac_key", at: "hash_function")
         }
+        if let pseudonymKey, !settings.isDescribing, pseudonymKey.reveal().utf8.count < 16 {
+            settings.problem("needs at least 16 bytes, or the values could be guessed", at: "pseudonym_key")
+        }
     }
 
     /// `all`, or a list of names.
     private static func readDetectors(_ settings: inout Settings) -> DetectorSet {
-        let names = Detector.allCases.map(\.rawValue)
+        let names = DetectorSet.names
         let value = settings.value(
             "detectors",
-            "Built-in detectors: `all`, or a list of \(names.joined(separator: ", ")). None when absent.")
+            "Built-in detectors: one or a list of \(names.joined(separator: ", ")). `api_key` stands for the keys of "
+                + "all providers. None when absent.")
         var wanted: [String] = []
         switch value {
         case nil, .null: return []
-        case .string("all"): return .all
         case .string("none"): return []
         case .string(let name): wanted = [name]
         case .list(let entries):
@@ -81,10 +92,8 @@ package struct RedactionOptions: ComponentOptions {
         }
         var found: DetectorSet = []
         for name in wanted {
-            if name == "all" {
-                found = .all
-            } else if let detector = Detector(rawValue: name) {
-                found.insert(DetectorSet(detector))
+            if let set = DetectorSet(name: name) {
+                found.formUnion(set)
             } else {
                 settings.problem(
                     "there is no detector \(name); write all, or some of \(names.joined(separator: ", "))",

@@ -27,6 +27,8 @@ final class RedactionPolicy: Sendable {
     let text: TextRedaction
     let summary: RedactionSummary
     let redactsAllTypes: Bool
+    /// Nothing is changed, finds are only counted.
+    let isDryRun: Bool
     let attributeKeys: SummaryKeys
     let bodyKeys: SummaryKeys
     private let allowsAllKeys: Bool
@@ -39,8 +41,11 @@ final class RedactionPolicy: Sendable {
         text = TextRedaction(
             detectors: DetectorScan(options.detectors), blockedValues: options.blockedValues,
             allowedValues: options.allowedValues,
-            mask: Mask(function: options.hashFunction, key: Array((options.hmacKey?.reveal() ?? "").utf8)))
-        summary = options.summary
+            mask: Mask(
+                function: options.hashFunction, key: Array((options.hmacKey?.reveal() ?? "").utf8),
+                pseudonymKey: Array((options.pseudonymKey?.reveal() ?? "").utf8)))
+        summary = options.isDryRun ? .silent : options.summary
+        isDryRun = options.isDryRun
         redactsAllTypes = options.redactAllTypes
         allowsAllKeys = options.allowAllKeys
         ignoredKeyPatterns = options.ignoredKeyPatterns

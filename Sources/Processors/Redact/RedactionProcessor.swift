@@ -18,14 +18,16 @@ package struct RedactionProcessor: Processor {
         var counters = [Counter?](repeating: nil, count: 64)
         func register(_ tag: MatchTag, _ name: String, _ build: ProcessorBuild) {
             counters[Int(tag.rawValue)] = build.metrics.counter(
-                "sluice_redaction_matches_total", "Places in telemetry that were masked, by what was found there.",
-                [("detector", name)] + build.labels)
+                "sluice_redaction_matches_total",
+                "Places in telemetry that were masked, or would be but for dry_run, by what was found there.",
+                [("detector", name), ("dry_run", options.isDryRun ? "true" : "false")] + build.labels)
         }
-        for detector in Detector.allCases where options.detectors.has(DetectorSet(detector)) {
+        for detector in options.detectors.members {
             register(detector.tag, detector.rawValue, build)
         }
         if !options.blockedValues.isEmpty { register(.blockedValue, "blocked_values", build) }
         if !options.blockedKeyPatterns.isEmpty { register(.blockedKey, "blocked_key_patterns", build) }
+        if !options.allowAllKeys { register(.removedKey, "allowed_keys", build) }
         register(.tooDeep, "too_deep", build)
         register(.undecided, "undecided", build)
         self.counters = counters

@@ -19,6 +19,8 @@ struct RedactionState: ~Copyable {
     var counts = [Int](repeating: 0, count: 64)
     /// Whether `blocked_key_patterns` hit a known key: 0 unknown, 1 no, 2 yes. Good for one key table.
     var keyVerdicts: [UInt8] = []
+    /// Key of the attribute or map member whose value is being looked at; empty outside of them.
+    var key = Text.empty
     /// The key table of the batch in hand.
     var table = KeyTable.empty
     /// Attributes that the current set lost, had masked, allowed or ignored.
@@ -71,6 +73,10 @@ struct SummaryCounts {
     var masked = 0
     var allowed = 0
     var ignored = 0
+
+    /// `masked` and the length of the names when the attribute in hand was begun.
+    var mark = 0
+    var nameMark = 0
 
     var isEmpty: Bool { redacted | masked | allowed | ignored == 0 }
 }

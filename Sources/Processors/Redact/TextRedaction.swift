@@ -32,11 +32,40 @@ struct TextRedaction: Sendable {
         }
         let mark = state.hits.count
         collect(View(text: text, map: 0, base: 0, depth: 0), &state)
+        if state.hits.count > mark, TextRedaction.namesIdentifier(state.key) { dropChance(text, mark, &state) }
         guard state.hits.count > mark else { return false }
         settle(&state.hits, from: mark)
         write(text, mark, &state)
         state.hits.truncate(to: mark)
         return true
+    }
+
+    /// Whether a key is one of those under which agents and protocols keep their own identifiers.
+    static func namesIdentifier(_ key: Text) -> Bool {
+        guard key.count >= 2, key.count <= 24 else { return false }
+        let names: [StaticString] = [
+            "id", "call_id", "tool_call_id", "tool_use_id", "response_id", "message_id", "request_id", "run_id",
+            "thread_id", "trace_id", "span_id", "parent_id", "item_id", "index", "created", "created_at", "timestamp",
+            "session.id", "gen_ai.response.id", "gen_ai.conversation.id", "gen_ai.tool.call.id", "gen_ai.agent.id",
+        ]
+        for name in names where key == name { return true }
+        return false
+    }
+
+    /// An identifier of digits is a card number by chance only.
+    private func dropChance(_ text: Text, _ mark: Int, _ state: inout RedactionState) {
+        var kept = mark
+        for index in mark..<state.hits.count {
+            let hit = state.hits[index]
+            if hit.tag == Detector.creditCard.tag, isOnlyDigits(text[Int(hit.start)..<Int(hit.end)]) { continue }
+            state.hits[kept] = hit
+            kept += 1
+        }
+        state.hits.truncate(to: kept)
+    }
+
+    private func isOnlyDigits(_ text: Text) -> Bool {
+        ByteCursor(text).endOfDigits(0) == text.count
     }
 
     /// Whether an `allowed_values` pattern lets the whole text pass.
@@ -141,6 +170,7 @@ struct TextRedaction: Sendable {
     private func walk(_ view: View, _ finds: Range<Int>, _ state: inout RedactionState) -> Bool {
         var reader = JSONTokens(view.text, base: state.containers.count)
         var next = finds.lowerBound
+        var key = Text.empty
         var pending: (find: Int, start: Int, end: Int)?
         while true {
             guard let token = reader.next(&state.containers) else { return false }
@@ -153,11 +183,14 @@ struct TextRedaction: Sendable {
                 }
                 pending = nil
             }
+            if token.kind == .key { key = view.text[token.start..<token.end] }
             switch token.kind {
             case .key, .string:
-                string(view, token, next..<finds.upperBound, &pending, &state)
+                string(view, token, key, next..<finds.upperBound, &pending, &state)
             case .scalar:
-                if next < finds.upperBound, Int(state.raw[next].start) < token.end {
+                if next < finds.upperBound, Int(state.raw[next].start) < token.end,
+                    !isChance(state.raw[next], view, key)
+                {
                     let quotes = UInt8(truncatingIfNeeded: view.depth + 1)
                     add(view, token.start, token.end, state.raw[next].tag, quotes: quotes, &state)
                 }
@@ -167,9 +200,15 @@ struct TextRedaction: Sendable {
         return true
     }
 
-    /// Handles one string of a JSON text; `token` spans its content without the quotes.
+    /// Whether a find under this key is an identifier that looks like a card number.
+    private func isChance(_ find: Match, _ view: View, _ key: Text) -> Bool {
+        find.tag == Detector.creditCard.tag && TextRedaction.namesIdentifier(key)
+            && isOnlyDigits(view.text[Int(find.start)..<Int(find.end)])
+    }
+
+    /// Handles one string of a JSON text; `token` spans its content without the quotes, `key` is the member's.
     private func string(
-        _ view: View, _ token: JSONTokens.Token, _ finds: Range<Int>,
+        _ view: View, _ token: JSONTokens.Token, _ key: Text, _ finds: Range<Int>,
         _ pending: inout (find: Int, start: Int, end: Int)?, _ state: inout RedactionState
     ) {
         let content = view.text[token.start..<token.end]
@@ -193,6 +232,7 @@ struct TextRedaction: Sendable {
                 continue
             }
             if isExplained(view, find, mark, &state) { continue }
+            if token.kind == .string, isChance(find, view, key) { continue }
             // Cutting at the find's ends could split an escape, so a string with escapes goes whole.
             let start = token.hasEscape ? token.start : max(Int(find.start), token.start)
             let end = token.hasEscape ? token.end : min(Int(find.end), token.end)

@@ -11,7 +11,13 @@ extension DetectorScan {
         let lowest = max(0, at &- 64)
         while start > lowest, isLocalPart(bytes[start &- 1]) { start &-= 1 }
         // A dot or sign at the front belongs to the sentence; `\n` before the name is an escape.
-        if bytes[start &- 1] == 0x5C, ByteClass.isEscapeLetter(bytes[start]), at &- start > 1 { start &+= 1 }
+        if bytes[start &- 1] == 0x5C {
+            if bytes[start] == 0x75, bytes.isUnicodeEscape(endingAt: start &+ 5), at &- start > 5 {
+                start &+= 5
+            } else if ByteClass.isEscapeLetter(bytes[start]), at &- start > 1 {
+                start &+= 1
+            }
+        }
         while start < at, !ByteClass.isAlphanumeric(bytes[start]), bytes[start] != 0x5F { start &+= 1 }
         guard start < at, bytes[at &- 1] != 0x2E else { return nil }
         guard let end = endOfDomain(bytes, domain) else { return nil }
@@ -53,137 +59,46 @@ extension DetectorScan {
         return best
     }
 
-    // MARK: Keys with a dash or underscore in their prefix
-
-    @inline(never)
-    func dashed(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        let before = bytes[index &- 1]
-        if before == 0x2D || bytes[index &+ 1] == 0x2D {
-            return detectors.has(.pemKey) && bytes.has("-----BEGIN ", at: index) ? privateKey(bytes, index) : nil
-        }
-        guard detectors.has(.apiKey) else { return nil }
-        switch before {
-        case 0x6B where bytes[index &- 2] == 0x73: return secretKey(bytes, index)
-        case 0x74: return prefixed(bytes, index, "glpat", 16)
-        case 0x78: return prefixed(bytes, index, "pplx", 20)
-        case 0x69: return prefixed(bytes, index, "xai", 20) ?? prefixed(bytes, index, "nvapi", 20)
-        case 0x70: return prefixed(bytes, index, "xapp", 10) ?? prefixed(bytes, index, "xoxp", 10)
-        case 0x79: return prefixed(bytes, index, "tvly", 16)
-        case 0x58: return prefixed(bytes, index, "GOCSPX", 20)
-        default: break
-        }
-        if bytes.has("xox", at: index &- 4), bytes.isTokenStart(index &- 4) {
-            return bodied(bytes, index &- 4, index &+ 1, 10)
-        }
-        return nil
-    }
-
-    @inline(never)
-    func underscored(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        if detectors.has(.apiKey) {
-            switch bytes[index &- 1] {
-            case 0x70, 0x6F, 0x75, 0x73, 0x72:
-                if bytes.has("gh", at: index &- 3) { return alphanumericKey(bytes, index &- 3, index &+ 1, 16) }
-            case 0x74:
-                if bytes.has("github_pat", at: index &- 10) {
-                    return bytes.isTokenStart(index &- 10) ? bodied(bytes, index &- 10, index &+ 1, 16) : nil
-                }
-                if bytes.has("shpat", at: index &- 5) { return alphanumericKey(bytes, index &- 5, index &+ 1, 16) }
-            case 0x66: return prefixedAlphanumeric(bytes, index, "hf", 20)
-            case 0x6B:
-                if bytes.has("gs", at: index &- 3) { return prefixedAlphanumeric(bytes, index, "gsk", 20) }
-                let isLive = bytes.has("live_", at: index &+ 1) || bytes.has("test_", at: index &+ 1)
-                if isLive, bytes.has("sk", at: index &- 2) || bytes.has("rk", at: index &- 2) {
-                    return alphanumericKey(bytes, index &- 2, index &+ 6, 16)
-                }
-            case 0x6D: return prefixedAlphanumeric(bytes, index, "npm", 30)
-            case 0x38: return prefixedAlphanumeric(bytes, index, "r8", 24)
-            case 0x63: return prefixedAlphanumeric(bytes, index, "whsec", 20)
-            case 0x32:
-                if bytes.has("lsv2", at: index &- 4), bytes.isTokenStart(index &- 4) {
-                    return bodied(bytes, index &- 4, index &+ 1, 24)
-                }
-            default: break
-            }
-        }
-        if detectors.has(.awsKey), bytes.hasFolded("key", at: index &+ 1),
-            bytes.hasFolded("secret_access", at: index &- 13)
-        {
-            return labelledSecret(bytes, index &+ 4)
-        }
-        return nil
-    }
-
-    private func prefixed(_ bytes: ByteCursor, _ index: Int, _ prefix: StaticString, _ least: Int) -> Match? {
-        let start = index &- prefix.utf8CodeUnitCount
-        guard bytes.has(prefix, at: start), bytes.isTokenStart(start) else { return nil }
-        return bodied(bytes, start, index &+ 1, least)
-    }
-
-    private func prefixedAlphanumeric(
-        _ bytes: ByteCursor, _ index: Int, _ prefix: StaticString, _ least: Int
-    ) -> Match? {
-        let start = index &- prefix.utf8CodeUnitCount
-        guard bytes.has(prefix, at: start) else { return nil }
-        return alphanumericKey(bytes, start, index &+ 1, least)
-    }
-
-    private func alphanumericKey(_ bytes: ByteCursor, _ start: Int, _ body: Int, _ least: Int) -> Match? {
-        guard bytes.isTokenStart(start) else { return nil }
-        let end = bytes.endOfAlphanumerics(body)
-        return end &- body >= least ? Match(start, end, Detector.apiKey.tag) : nil
-    }
-
-    /// At least `least` characters of base64url, a digit among them.
-    private func bodied(_ bytes: ByteCursor, _ start: Int, _ body: Int, _ least: Int) -> Match? {
-        var end = body
-        var hasDigit = false
-        while ByteClass.isURLBase64(bytes[end]) {
-            if ByteClass.isDigit(bytes[end]) { hasDigit = true }
-            end &+= 1
-        }
-        return hasDigit && end &- body >= least ? Match(start, end, Detector.apiKey.tag) : nil
-    }
-
-    /// `sk-…`: OpenAI, Anthropic, OpenRouter, Langfuse, DeepSeek and others. Words in kebab case are told apart by
-    /// needing a digit and one run of at least twelve letters and digits, unless a provider's infix follows.
-    private func secretKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        let start = index &- 2
-        guard bytes.isTokenStart(start), bytes[start &- 1] != 0x2D else { return nil }
-        let body = index &+ 1
-        var end = body
-        var run = 0
-        var longest = 0
-        var digits = 0
-        while ByteClass.isURLBase64(bytes[end]) {
-            let byte = bytes[end]
-            if ByteClass.isDigit(byte) { digits &+= 1 }
-            run = ByteClass.isAlphanumeric(byte) ? run &+ 1 : 0
-            longest = max(longest, run)
-            end &+= 1
-        }
-        let hasInfix =
-            bytes.has("ant-", at: body) || bytes.has("proj-", at: body) || bytes.has("svcacct-", at: body)
-            || bytes.has("or-v1-", at: body) || bytes.has("lf-", at: body) || bytes.has("admin-", at: body)
-        let least = hasInfix ? 12 : 16
-        guard end &- body >= least, digits > 0, hasInfix || longest >= 12 else { return nil }
-        return Match(start, end, Detector.apiKey.tag)
-    }
-
-    /// `AIza` and 35 more characters; the trigger is the z.
-    @inline(never)
-    func googleKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        let start = index &- 2
-        guard bytes.has("AIza", at: start), bytes.isTokenStart(start) else { return nil }
-        return bodied(bytes, start, index &+ 2, 30)
-    }
-
     // MARK: Tokens
 
-    /// `Bearer` and a token; only the token is masked. A word without digits is a word, unless it is long.
+    /// `Bearer` or `Basic` and what belongs to it; `index` is that of the B.
     @inline(never)
-    func bearer(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        guard bytes.hasFolded("bearer", at: index), bytes.isTokenStart(index) else { return nil }
+    func scheme(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        guard bytes.isTokenStart(index) else { return nil }
+        if detectors.has(.bearerToken), bytes.hasFolded("bearer", at: index) { return bearer(bytes, index) }
+        if detectors.has(.basicAuth), bytes.hasFolded("basic", at: index) { return basic(bytes, index) }
+        return nil
+    }
+
+    /// `Basic` and base64 of `user:password` (RFC 7617): what decodes to printable text with a colon.
+    private func basic(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        var start = index &+ 5
+        while start &- index < 12, bytes[start] == 0x20 || bytes.has("%20", at: start) {
+            start &+= bytes[start] == 0x20 ? 1 : 3
+        }
+        guard start > index &+ 5 else { return nil }
+        var end = start
+        var bits: UInt32 = 0
+        var held: UInt32 = 0
+        var hasColon = false
+        while let value = ByteClass.base64Value(bytes[end]) {
+            bits = bits << 6 | UInt32(value)
+            held &+= 6
+            if held >= 8 {
+                held &-= 8
+                let byte = UInt8(truncatingIfNeeded: bits >> held)
+                if byte == 0x3A { hasColon = true }
+                guard byte >= 0x20, byte != 0x7F else { return nil }
+            }
+            end &+= 1
+        }
+        guard hasColon, end &- start >= 4 else { return nil }
+        while bytes[end] == 0x3D { end &+= 1 }
+        return Match(start, end, Detector.basicAuth.tag)
+    }
+
+    /// `Bearer` and a token; only the token is masked. A word without digits is a word, unless it is long.
+    private func bearer(_ bytes: ByteCursor, _ index: Int) -> Match? {
         var start = index &+ 6
         while start &- index < 24,
             ByteClass.isSpace(bytes[start]) || bytes[start] == 0x3A || bytes.has("%20", at: start)
@@ -203,11 +118,10 @@ extension DetectorScan {
         return Match(start, end, Detector.bearerToken.tag)
     }
 
-    /// Three (JWS) or five (JWE) parts of base64url, the first an encoded JSON object (RFC 7519); the trigger is the J.
+    /// Three (JWS) or five (JWE) parts of base64url, the first an encoded JSON object (RFC 7519), hence
+    /// the `eyJ`.
     @inline(never)
-    func webToken(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        let start = index &- 2
-        guard bytes.has("eyJ", at: start) else { return nil }
+    func webToken(_ bytes: ByteCursor, _ start: Int) -> Match? {
         var end = start
         while ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
         guard end &- start >= 10, bytes[end] == 0x2E else { return nil }
@@ -228,15 +142,8 @@ extension DetectorScan {
 
     /// `AKIA` or `ASIA` with 16 more capitals and digits, and a secret of 40 characters close to it.
     @inline(never)
-    func amazon(_ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
-        if bytes[index] == 0x4B, bytes.hasFolded("secretaccess", at: index &- 12), bytes.hasFolded("ey", at: index &+ 1)
-        {
-            return record(bytes, labelledSecret(bytes, index &+ 3), first, &matches)
-        }
-        let start = index &- 1
-        guard bytes.has("AKIA", at: start) || bytes.has("ASIA", at: start), bytes.isTokenStart(start) else {
-            return nil
-        }
+    func amazon(_ bytes: ByteCursor, _ start: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
+        guard bytes[start] == 0x41, bytes.isTokenStart(start) else { return nil }
         let end = bytes.endOfAlphanumerics(start)
         guard end &- start >= 16, end &- start <= 128, !ByteClass.isWord(bytes[end]) else { return nil }
         for offset in start..<end where ByteClass.isLetter(bytes[offset]) && !ByteClass.isUpper(bytes[offset]) {
@@ -247,11 +154,6 @@ extension DetectorScan {
         guard let secret = secret(bytes, end, min(bytes.count, end &+ 256)) else { return end }
         DetectorScan.merge(secret, first, &matches)
         return Int(secret.end)
-    }
-
-    /// A secret right behind its label.
-    private func labelledSecret(_ bytes: ByteCursor, _ index: Int) -> Match? {
-        secret(bytes, index, min(bytes.count, index &+ 64))
     }
 
     /// The first run of exactly 40 base64 characters with capitals, small letters and a digit or sign in `from..<to`.
@@ -285,18 +187,12 @@ extension DetectorScan {
         ByteClass.isAlphanumeric(byte) || byte == 0x2F || byte == 0x2B
     }
 
-    /// Whether a key such as `aws_secret_access_key` or `SecretAccessKey` names an Amazon secret.
-    static func namesAmazonSecret(_ key: Text) -> Bool {
-        guard key.count >= 15, key[key.count - 1] | 0x20 == 0x79 else { return false }
-        let bytes = ByteCursor(key)
-        return bytes.hasFolded("secretaccesskey", at: key.count - 15)
-            || bytes.hasFolded("secret_access_key", at: key.count - 17)
-    }
-
     // MARK: Private keys
 
     /// A PEM block whose label ends with PRIVATE KEY (RFC 7468) or is PGP's; to its END line, or as far as it goes.
-    private func privateKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
+    @inline(never)
+    func privateKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        guard bytes.has("-----BEGIN ", at: index) else { return nil }
         var label = index &+ 11
         let labelStart = label
         while label &- labelStart < 48,

@@ -6,6 +6,8 @@ enum ValuePlace {
     case attribute
     /// Maps of a log body: the allow-list applies to them, as in the Collector.
     case body
+    /// Attributes of an exemplar: the allow-list applies as well.
+    case exemplar
 }
 
 /// How a walk over nested bytes ended.
@@ -30,6 +32,43 @@ extension RedactionPolicy {
         _ content: Text, isMap: Bool, _ place: ValuePlace, _ state: inout RedactionState
     ) -> WalkResult {
         walk(content, isMap ? .map : .array, place, TextLimits.values, &state)
+    }
+
+    /// Walks the filtered attributes of the exemplars of a data point whose exemplars have tag `exemplar`.
+    func redactExemplars(_ point: Text, exemplar: UInt64, _ state: inout RedactionState) -> WalkResult {
+        rewrite(point, at: exemplar, &state) { content, state in
+            rewrite(content, at: 0x3A, &state) { member, state in
+                walk(member, .member, .exemplar, TextLimits.values, &state)
+            }
+        }
+    }
+
+    /// Writes a message with the fields of one tag replaced by what `change` makes of them.
+    private func rewrite(
+        _ content: Text, at tag: UInt64, _ state: inout RedactionState,
+        _ change: (Text, inout RedactionState) -> WalkResult
+    ) -> WalkResult {
+        var fields = NestedFields(content)
+        var done = 0
+        var isChanged = false
+        while let field = fields.next() {
+            guard field.tag == tag else { continue }
+            let mark = state.output.count
+            switch change(content[field.content], &state) {
+            case .clean: continue
+            case .changed:
+                state.output.frame(from: mark, prefix: content[done..<field.start], tag: UInt8(tag & 0x7F))
+            case .removed, .withheld:
+                // What cannot be read goes.
+                state.output.truncate(to: mark)
+                state.output.append(content[done..<field.start])
+            }
+            isChanged = true
+            done = field.end
+        }
+        if fields.isBroken { return .withheld }
+        if isChanged { state.output.append(content[done..<content.count]) }
+        return isChanged ? .changed : .clean
     }
 
     /// Recursion is bounded by `budget`; each level costs a small frame.
@@ -91,9 +130,19 @@ extension RedactionPolicy {
             state.summary.allowed += 1
             return .clean
         }
-        guard text.redact(content, &state) else { return .clean }
+        if let detector = text.detectors.label(of: state.key, for: content) {
+            maskWhole(content, detector, &state)
+        } else {
+            guard text.redact(content, &state) else { return .clean }
+        }
         noteMasked(&state)
         return .changed
+    }
+
+    /// Masks all of a string because of the name it has.
+    func maskWhole(_ content: Text, _ detector: Detector, _ state: inout RedactionState) {
+        text.mask.append(detector.tag, content, to: &state.output)
+        state.counts[Int(detector.tag.rawValue)] += 1
     }
 
     /// A number whose decimal text is searched; when something is found it becomes a string.
@@ -135,12 +184,15 @@ extension RedactionPolicy {
             state.summary.ignored += 1
             return .clean
         }
-        if place == .body, !isAllowedKey(key, state) {
+        if place != .attribute, !isAllowedKey(key, state) {
             state.summary.redacted += 1
+            state.counts[Int(MatchTag.removedKey.rawValue)] += 1
             note(.redacted, state.path.text, &state)
             return .removed
         }
         let isBlocked = isBlockedKey(key, &state)
+        let outerKey = state.key
+        defer { state.key = outerKey }
         var fields = NestedFields(content)
         var done = 0
         var isChanged = false
@@ -153,13 +205,11 @@ extension RedactionPolicy {
                     maskWhole(value, &state)
                     result = .changed
                 } else {
+                    state.key = key
                     result = orWithheld(walk(value, .value, place, budget - 1, &state), &state)
-                    if result == .clean, labelsSecret(key, value) {
-                        maskSecret(value, &state)
-                        result = .changed
-                    }
                 }
             } else if field.tag == 0x0A {
+                state.key = .empty
                 result = text.redact(content[field.content], &state) ? .changed : .clean
             }
             guard result == .changed else { continue }
@@ -182,19 +232,6 @@ extension RedactionPolicy {
         text.mask.append(.blockedKey, original, to: &state.output)
         state.output.frame(from: mark, prefix: .empty, tag: 0x0A)
         state.counts[Int(MatchTag.blockedKey.rawValue)] += 1
-        noteMasked(&state)
-    }
-
-    func labelsSecret(_ key: Text, _ value: Text) -> Bool {
-        guard text.detectors.detectors.has(.awsKey), DetectorScan.namesAmazonSecret(key) else { return false }
-        return text.detectors.secret(ByteCursor(value), 0, value.count) != nil
-    }
-
-    private func maskSecret(_ value: Text, _ state: inout RedactionState) {
-        let mark = state.output.count
-        text.mask.append(Detector.awsKey.tag, value, to: &state.output)
-        state.output.frame(from: mark, prefix: .empty, tag: 0x0A)
-        state.counts[Int(Detector.awsKey.tag.rawValue)] += 1
         noteMasked(&state)
     }
 

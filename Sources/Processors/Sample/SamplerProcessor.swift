@@ -104,7 +104,8 @@ package struct SamplerProcessor: Processor {
         }
         guard threshold.keeps(randomness ?? SamplingThreshold.range - 1) else { return (policy, false) }
         if var state {
-            state.update(threshold)
+            // Nobody knows the weight of a span that passes in spite of a fault, so it gets no threshold.
+            if !isFaulty || wish != nil { state.update(threshold) }
             store(state, index, span, &batch)
         }
         return (policy, true)
@@ -183,6 +184,12 @@ package struct SamplerProcessor: Processor {
         if writesRandomness, let randomness {
             let text = batch.buildText { $0.appendHex(randomness, digits: SamplingThreshold.digits) }
             batch.upsert(randomnessKey, .string(text), in: log.set)
+        }
+        if isFaulty, policy != .priority {
+            if dropsThreshold, let index = batch.find(thresholdKey, in: log.set) {
+                batch.remove(at: index, from: log.set)
+            }
+            return (policy, true)
         }
         let old = dropsThreshold ? nil : arrived.threshold
         if old.map({ threshold > $0 }) ?? true {

@@ -1,0 +1,219 @@
+import Telemetry
+
+/// A key that its provider gave a prefix, such as `ghp_`, and what must follow.
+struct KeyPrefix: Sendable {
+    /// What the characters behind the prefix may be.
+    enum Body: Sendable {
+        case alphanumeric, hexadecimal
+        /// Letters, digits, `_` and `-`, a digit among them.
+        case url
+        /// The same with dots.
+        case dotted
+    }
+
+    let text: [UInt8]
+    let body: Body
+    /// Fewest characters behind the prefix.
+    let least: Int
+    let detector: Detector
+
+    /// Prefixes in one string, parted by spaces.
+    private static func keys(
+        _ detector: Detector, _ body: Body, _ least: Int, _ prefixes: String
+    ) -> [KeyPrefix] {
+        prefixes.split(separator: " ").map {
+            KeyPrefix(text: Array($0.utf8), body: body, least: least, detector: detector)
+        }
+    }
+
+    /// Prefixes that end with a sign, at which the search stops. Shapes as the providers document them; the fewest
+    /// characters are kept low, because a masked word is better than a leaked key.
+    static let known: [KeyPrefix] = {
+        let groups: [[KeyPrefix]] = [
+            keys(.githubToken, .alphanumeric, 16, "ghp_ gho_ ghu_ ghs_ ghr_"),
+            keys(.githubToken, .url, 16, "github_pat_"),
+            keys(.gitlabToken, .url, 16, "glpat- gldt- glrt- glptt- glcbt- glft- glsoat- glimt- glagent- gloas-"),
+            keys(.slackToken, .url, 10, "xapp- xoxb- xoxp- xoxa- xoxe- xoxr- xoxs- xoxo- xoxd- xoxe.xoxp-"),
+            keys(.stripeKey, .alphanumeric, 16, "sk_live_ sk_test_ rk_live_ rk_test_"),
+            keys(.stripeKey, .alphanumeric, 20, "whsec_"),
+            keys(.googleKey, .url, 20, "GOCSPX- ya29."),
+            keys(.npmToken, .alphanumeric, 30, "npm_"),
+            keys(.pypiToken, .url, 32, "pypi-"),
+            keys(.sendGridKey, .dotted, 40, "SG."),
+            keys(.huggingFaceToken, .alphanumeric, 20, "hf_"),
+            keys(.huggingFaceToken, .alphanumeric, 30, "api_org_"),
+            // OpenAI, Anthropic and many more; `secretKey` looks closer.
+            keys(.apiKey, .url, 12, "sk-"),
+            // Shopify, Groq, Fireworks, New Relic, Replicate, Notion, 1Password's age keys.
+            keys(.apiKey, .alphanumeric, 16, "shpat_ shpss_ shppa_ shpca_"),
+            keys(.apiKey, .alphanumeric, 20, "gsk_ fw_ NRAK- r8_"),
+            keys(.apiKey, .alphanumeric, 30, "ntn_ dp.pt."),
+            keys(.apiKey, .alphanumeric, 50, "AGE-SECRET-KEY-"),
+            // DigitalOcean, Sentry, Supabase, E2B, Mailgun, Firecrawl, ElevenLabs, RubyGems.
+            keys(.apiKey, .hexadecimal, 32, "dop_v1_ doo_v1_ dor_v1_ sntryu_ sbp_ e2b_ key- fc-"),
+            keys(.apiKey, .hexadecimal, 40, "sk_ rubygems_"),
+            // Perplexity, xAI, NVIDIA, Tavily, Docker, PlanetScale, Square, Vault, LangSmith.
+            keys(.apiKey, .url, 16, "tvly-"),
+            keys(.apiKey, .url, 20, "pplx- xai- nvapi- dckr_pat_ dckr_oat_ pscale_tkn_ pscale_pw_ sq0atp- hvs. hvb."),
+            keys(.apiKey, .url, 24, "lsv2_"),
+            // Figma, Linear, Sentry, Pinecone, Jina, PostHog, Grafana, Postman, Square, Doppler.
+            keys(.apiKey, .url, 30, "figd_ lin_api_ sntrys_ pcsk_ jina_ phx_ glsa_ glc_ PMAK- sq0csp-"),
+            keys(.apiKey, .dotted, 30, "dp.st."),
+        ]
+        return Array(groups.joined())
+    }()
+}
+
+/// The prefixes of the enabled detectors, found by their last two characters.
+struct KeyPrefixTable: Sendable {
+    let all: [KeyPrefix]
+    /// Index of the first prefix whose last character but one is this byte, and behind the last one.
+    private let starts: [UInt16]
+
+    init(_ detectors: DetectorSet) {
+        all = KeyPrefix.known.filter { detectors.has(DetectorSet($0.detector)) }
+            .sorted { KeyPrefixTable.group($0) < KeyPrefixTable.group($1) }
+        var starts = [UInt16](repeating: 0, count: 257)
+        for prefix in all { starts[KeyPrefixTable.group(prefix) + 1] += 1 }
+        for index in 1...256 { starts[index] += starts[index - 1] }
+        self.starts = starts
+    }
+
+    private static func group(_ prefix: KeyPrefix) -> Int { Int(prefix.text[prefix.text.count - 2]) }
+
+    /// Prefixes that may end with `byte` and one more.
+    @inline(__always)
+    func candidates(_ byte: UInt8) -> Range<Int> { Int(starts[Int(byte)])..<Int(starts[Int(byte) + 1]) }
+}
+
+extension DetectorScan {
+    /// The key whose prefix ends right before `body`.
+    @inline(never)
+    func prefixedKey(_ bytes: ByteCursor, _ body: Int) -> Match? {
+        for index in prefixes.candidates(bytes[body &- 2]) {
+            let prefix = prefixes.all[index]
+            let start = body &- prefix.text.count
+            guard bytes.has(prefix.text, at: start), bytes.isTokenStart(start) else { continue }
+            if prefix.text.count == 3, bytes.has("sk-", at: start) { return secretKey(bytes, start) }
+            if let end = end(of: prefix, bytes, body) { return Match(start, end, prefix.detector.tag) }
+        }
+        return nil
+    }
+
+    private func end(of prefix: KeyPrefix, _ bytes: ByteCursor, _ body: Int) -> Int? {
+        var end = body
+        var hasDigit = prefix.body == .alphanumeric || prefix.body == .hexadecimal
+        loop: while true {
+            let byte = bytes[end]
+            switch prefix.body {
+            case .alphanumeric: guard ByteClass.isAlphanumeric(byte) else { break loop }
+            case .hexadecimal: guard ByteClass.hexValue(byte) != nil else { break loop }
+            case .url: guard ByteClass.isURLBase64(byte) else { break loop }
+            case .dotted:
+                guard ByteClass.isURLBase64(byte) || (byte == 0x2E && bytes.isAlphanumeric(end &+ 1)) else {
+                    break loop
+                }
+            }
+            if ByteClass.isDigit(byte) { hasDigit = true }
+            end &+= 1
+        }
+        return hasDigit && end &- body >= prefix.least ? end : nil
+    }
+
+    /// `sk-…`: OpenAI, Anthropic, OpenRouter, Langfuse, DeepSeek and others. Words in kebab case are told apart by
+    /// needing a digit and one run of at least twelve letters and digits, unless a provider's infix follows.
+    private func secretKey(_ bytes: ByteCursor, _ start: Int) -> Match? {
+        guard bytes[start &- 1] != 0x2D else { return nil }
+        let body = start &+ 3
+        var end = body
+        var run = 0
+        var longest = 0
+        var digits = 0
+        while ByteClass.isURLBase64(bytes[end]) {
+            let byte = bytes[end]
+            if ByteClass.isDigit(byte) { digits &+= 1 }
+            run = ByteClass.isAlphanumeric(byte) ? run &+ 1 : 0
+            longest = max(longest, run)
+            end &+= 1
+        }
+        let hasInfix =
+            bytes.has("ant-", at: body) || bytes.has("proj-", at: body) || bytes.has("svcacct-", at: body)
+            || bytes.has("or-v1-", at: body) || bytes.has("lf-", at: body) || bytes.has("admin-", at: body)
+        let least = hasInfix ? 12 : 16
+        guard end &- body >= least, digits > 0, hasInfix || longest >= 12 else { return nil }
+        return Match(start, end, Detector.apiKey.tag)
+    }
+
+    /// `AIza` and 35 more characters; `index` is that of the `I`.
+    @inline(never)
+    func googleKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        let start = index &- 1
+        guard bytes[start] == 0x41, bytes.isTokenStart(start) else { return nil }
+        var end = index &+ 3
+        var hasDigit = false
+        while ByteClass.isURLBase64(bytes[end]) {
+            if bytes.isDigit(end) { hasDigit = true }
+            end &+= 1
+        }
+        return hasDigit && end &- start >= 33 ? Match(start, end, Detector.googleKey.tag) : nil
+    }
+
+    /// `SK` and 32 hexadecimal digits.
+    @inline(never)
+    func twilioKey(_ bytes: ByteCursor, _ start: Int) -> Match? {
+        guard detectors.has(.twilioKey), bytes.isTokenStart(start) else { return nil }
+        var end = start &+ 2
+        while ByteClass.hexValue(bytes[end]) != nil { end &+= 1 }
+        guard end &- start == 34, !ByteClass.isWord(bytes[end]) else { return nil }
+        return Match(start, end, Detector.twilioKey.tag)
+    }
+
+    /// A client secret of Microsoft Entra: three characters, a digit, `Q~` and at least 31 more; `index` is the
+    /// digit's.
+    @inline(never)
+    func azureSecret(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        guard detectors.has(.azureKey) else { return nil }
+        let start = index &- 3
+        guard start >= 0 else { return nil }
+        for place in start..<index where !isAzureByte(bytes[place]) { return nil }
+        var end = index &+ 3
+        while isAzureByte(bytes[end]) { end &+= 1 }
+        guard end &- start >= 37, end &- start <= 44, !isAzureByte(bytes[start &- 1]) else { return nil }
+        return Match(start, end, Detector.azureKey.tag)
+    }
+
+    @inline(__always)
+    private func isAzureByte(_ byte: UInt8) -> Bool {
+        ByteClass.isURLBase64(byte) || byte == 0x7E || byte == 0x2E
+    }
+
+    /// A bot's number of 8 to 10 digits, a colon and 35 characters that begin with `AA`; `index` is the last digit's.
+    @inline(never)
+    func telegramToken(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        guard detectors.has(.telegramToken), bytes[index &+ 3] == 0x41 else { return nil }
+        var start = index
+        while bytes.isDigit(start &- 1), index &- start < 12 { start &-= 1 }
+        // In a URL the number follows `/bot`.
+        guard (7...9).contains(index &- start), bytes.isTokenStart(start) || bytes.has("bot", at: start &- 3) else {
+            return nil
+        }
+        var end = index &+ 2
+        while ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
+        guard end &- index == 37 else { return nil }
+        return Match(start, end, Detector.telegramToken.tag)
+    }
+
+    /// The three secret parts of a Slack webhook, behind `/services/`; `index` is that of the `s`.
+    @inline(never)
+    func slackHook(_ bytes: ByteCursor, _ index: Int) -> Match? {
+        guard detectors.has(.slackToken), bytes.has("/service", at: index &- 8) else { return nil }
+        var end = index &+ 2
+        var slashes = 0
+        while ByteClass.isAlphanumeric(bytes[end]) || (bytes[end] == 0x2F && bytes.isAlphanumeric(end &+ 1)) {
+            if bytes[end] == 0x2F { slashes &+= 1 }
+            end &+= 1
+        }
+        guard slashes == 2, end &- index >= 30 else { return nil }
+        return Match(index &+ 2, end, Detector.slackToken.tag)
+    }
+}
