@@ -9,10 +9,16 @@ package struct Frame: Sendable, Equatable {
     package var header: FrameHeader
     /// Immutable after creation; shared by every exporter.
     package var bytes: [UInt8]
+    /// What processors want to do once the frame is stored; not part of what a journal keeps.
+    package var whenStored: [@Sendable () -> Void] = []
 
     package init(header: FrameHeader, bytes: [UInt8]) {
         self.header = header
         self.bytes = bytes
+    }
+
+    package static func == (left: Frame, right: Frame) -> Bool {
+        left.header == right.header && left.bytes == right.bytes
     }
 }
 

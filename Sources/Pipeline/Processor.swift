@@ -16,8 +16,14 @@ package struct ProcessContext {
     package var tenant: String
     /// Records that this request lost so far, for the balance of received and delivered.
     package private(set) var droppedItems = 0
+    /// What to do once the pipeline's journal holds the request.
+    package private(set) var storedActions: [@Sendable () -> Void] = []
 
     package init(tenant: String = "") { self.tenant = tenant }
+
+    /// Runs `action` after the request is stored, on an unspecified thread; never when it is refused. For processors
+    /// that remember what went through: a refused request comes again.
+    package mutating func whenStored(_ action: @escaping @Sendable () -> Void) { storedActions.append(action) }
 
     /// Counts records that a processor removed, under the processor's own counter.
     package mutating func dropped(_ items: Int, _ counter: Counter) {

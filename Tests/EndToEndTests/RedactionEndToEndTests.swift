@@ -99,6 +99,23 @@ private enum Requests {
     }
 }
 
+/// `Data.range(of:)` is too slow for a search of megabytes for hundreds of texts.
+private func contains(_ data: Data, _ text: Data) -> Bool {
+    data.withUnsafeBytes { all in
+        text.withUnsafeBytes { part in
+            guard let start = all.baseAddress, let wanted = part.baseAddress else { return false }
+            var from = 0
+            while from + part.count <= all.count,
+                let hit = memchr(start + from, Int32(part[0]), all.count - part.count - from + 1)
+            {
+                if memcmp(hit, wanted, part.count) == 0 { return true }
+                from = start.distance(to: UnsafeRawPointer(hit)) + 1
+            }
+            return false
+        }
+    }
+}
+
 /// Every file below a folder that holds one of the secrets in one of its forms.
 private func leaks(below folder: URL) throws -> [String] {
     var found: [String] = []
@@ -107,7 +124,7 @@ private func leaks(below folder: URL) throws -> [String] {
         guard file.lastPathComponent != "config.yaml", let data = try? Data(contentsOf: file), !data.isEmpty else {
             continue
         }
-        for planted in Planted.all where planted.forms.contains(where: { data.range(of: $0) != nil }) {
+        for planted in Planted.all where planted.forms.contains(where: { contains(data, $0) }) {
             found.append("\(planted.secret) in \(file.lastPathComponent)")
         }
     }
@@ -186,7 +203,7 @@ private func redacts(to port: Int) -> String {
             #expect(text.components(separatedBy: "[REDACTED:").count > Planted.all.count * 30)
         }
         let database = try Data(contentsOf: gateway.folder.appending(path: "out.db"))
-        #expect(database.range(of: Data("[REDACTED:".utf8)) != nil)
+        #expect(contains(database, Data("[REDACTED:".utf8)))
     }
 
     @Test func `the search for leaks finds a leak`() async throws {

@@ -77,6 +77,7 @@ extension PipelineIntake {
                 metrics.received.add(items + filtered)
                 metrics.filtered.add(filtered)
                 if !isBuffered { metrics.stored.add(items) }
+                for action in frame.whenStored { action() }
             case .refused: metrics.refused.add(items + filtered)
             }
             completion(result)
@@ -123,7 +124,9 @@ extension ProcessorChain {
         let span = workspace.batch.timeSpan
         let header = FrameHeader(
             signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max, tenant: tenant)
-        return .frame(Frame(header: header, bytes: bytes), filtered: filtered)
+        var frame = Frame(header: header, bytes: bytes)
+        frame.whenStored = context.storedActions
+        return .frame(frame, filtered: filtered)
     }
 }
 
