@@ -156,7 +156,10 @@ let package = Package(
             name: "OTTLTests", dependencies: ["OTTL", "Telemetry", "OTLP"], swiftSettings: house),
         .testTarget(
             name: "ProcessorsTests",
-            dependencies: ["Processors", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI"],
+            dependencies: [
+                "Processors", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: house),
         .testTarget(
             name: "ConnectorsTests",

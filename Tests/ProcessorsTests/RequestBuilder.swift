@@ -1,3 +1,4 @@
+import Glibc
 import OTLP
 import Pipeline
 import Processors
@@ -105,10 +106,17 @@ struct Bench {
 extension [UInt8] {
     func contains(_ text: String) -> Bool {
         let wanted = Array(text.utf8)
-        guard wanted.count <= count, let first = wanted.first else { return false }
-        for start in 0...(count - wanted.count) where self[start] == first {
-            if Array(self[start..<start + wanted.count]) == wanted { return true }
+        guard let first = wanted.first else { return false }
+        return withUnsafeBytes { all in
+            guard let start = all.baseAddress else { return false }
+            var from = 0
+            while from + wanted.count <= all.count,
+                let hit = memchr(start + from, Int32(first), all.count - wanted.count - from + 1)
+            {
+                if memcmp(hit, wanted, wanted.count) == 0 { return true }
+                from = start.distance(to: UnsafeRawPointer(hit)) + 1
+            }
+            return false
         }
-        return false
     }
 }

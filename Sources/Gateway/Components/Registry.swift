@@ -48,6 +48,21 @@ package enum Registry {
             .traceStep(options.wait) { build in try TailSamplingProcessor(options: options, build: &build) }
         },
         .entry(
+            ["truncate"], "Cuts long values; UTF-8 and JSON stay valid, messages go oldest first.", TruncateOptions.self
+        ) { options in .step { build in TruncateProcessor(options: options, build: &build) } },
+        .entry(
+            ["dedupe"], "Drops spans that came before, by trace and span id.", DedupeOptions.self
+        ) { options in .step { build in DedupeProcessor(options: options, build: &build) } },
+        .entry(
+            ["groupbyattrs"], "Moves records to a resource by attributes they share.", GroupByAttributesOptions.self
+        ) { options in .step { build in GroupByAttributesProcessor(options: options, build: &build) } },
+        .entry(
+            ["lookup"], "Tags records from a CSV or YAML table by the value of one attribute.", LookupOptions.self
+        ) { options in .step { build in try LookupProcessor(options: options, build: &build) } },
+        .entry(
+            ["offload"], "Stores large values and media once and leaves references.", OffloadOptions.self
+        ) { options in .step { build in try OffloadProcessor(options: options, build: &build) } },
+        .entry(
             ["batch"], "Groups records into larger deliveries, at each exporter.", Processors.BatchOptions.self
         ) { .batch($0) },
         .entry(

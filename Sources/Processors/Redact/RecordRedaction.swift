@@ -54,7 +54,7 @@ extension RedactionPolicy {
         for index in batch.points.indices where !batch.isRemoved(point: index) {
             let point = batch.points[index]
             let tag: UInt64
-            switch batch.metrics[Int(point.metric)].kind {
+            switch point.kind {
             case .gauge, .sum: tag = 0x2A
             case .histogram: tag = 0x42
             case .exponentialHistogram: tag = 0x5A

@@ -1,0 +1,100 @@
+import Crypto
+import Glibc
+import Synchronization
+import Telemetry
+
+/// Why content cannot be kept.
+struct ContentFault: Error, Equatable {
+    var reason: String
+}
+
+/// SHA-256 of stored content, in hexadecimal.
+struct ContentHash: Hashable, Sendable {
+    let hexadecimal: String
+
+    /// Below the store's folder: two digits, then the rest.
+    var path: String { "\(hexadecimal.prefix(2))/\(hexadecimal.dropFirst(2))" }
+}
+
+/// Files named by the hash of their content, each written once: 0600 in folders of 0700, under a temporary name first.
+final class ContentStore: Sendable {
+    let directory: String
+    /// Hashes that are known to be stored, so that repeated content costs no call; forgotten when there are many.
+    private let known = Mutex<Set<ContentHash>>([])
+    private let counter = Atomic<UInt64>(0)
+
+    private static let knownLimit = 100_000
+
+    init(_ directory: String) throws(ContentFault) {
+        var path = directory
+        while path.hasSuffix("/"), path.count > 1 { path.removeLast() }
+        self.directory = path
+        guard ContentStore.makeFolder(path) else {
+            throw ContentFault(reason: "cannot be made: \(String(cString: strerror(errno)))")
+        }
+        guard access(path, W_OK | X_OK) == 0 else {
+            throw ContentFault(reason: "cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private static func makeFolder(_ path: String) -> Bool {
+        if mkdir(path, 0o700) == 0 { return true }
+        if errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            // Another may make it in the meantime.
+            return makeFolder(String(path[..<slash])) && (mkdir(path, 0o700) == 0 || errno == EEXIST)
+        }
+        guard errno == EEXIST else { return false }
+        var facts = stat()
+        return stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Stores content unless it is there; nil when that failed.
+    func put(_ content: Text) -> ContentHash? {
+        var digits = ByteColumn(capacity: 64)
+        var sum = SHA256()
+        sum.update(bufferPointer: content.bytes)
+        Mask.appendHex(sum.finalize(), to: &digits)
+        let hash = ContentHash(hexadecimal: digits.text.string)
+        if known.withLock({ $0.contains(hash) }) { return hash }
+        let target = "\(directory)/\(hash.path)"
+        if access(target, F_OK) != 0 {
+            let folder = "\(directory)/\(hash.hexadecimal.prefix(2))"
+            guard ContentStore.makeFolder(folder), write(content, target, folder) else { return nil }
+        }
+        known.withLock { all in
+            if all.count >= ContentStore.knownLimit { all.removeAll() }
+            all.insert(hash)
+        }
+        return hash
+    }
+
+    private func write(_ content: Text, _ target: String, _ folder: String) -> Bool {
+        let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
+        let temporary = "\(folder)/.\(getpid())-\(number)"
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+        let descriptor = open(temporary, flags, 0o600)
+        guard descriptor >= 0 else { return false }
+        var done = 0
+        while done < content.count {
+            let count = Glibc.write(descriptor, content.start + done, content.count - done)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            done += count
+        }
+        let isGood = done == content.count && fdatasync(descriptor) == 0
+        close(descriptor)
+        guard isGood, rename(temporary, target) == 0 else {
+            unlink(temporary)
+            return false
+        }
+        return sync(folder)
+    }
+
+    /// Makes the name durable as well.
+    private func sync(_ folder: String) -> Bool {
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
+    }
+}

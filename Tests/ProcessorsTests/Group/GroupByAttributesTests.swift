@@ -1,0 +1,120 @@
+import Configuration
+import OTLP
+import Pipeline
+import Processors
+import Telemetry
+import Testing
+
+@Suite struct GroupByAttributesTests {
+    /// Each resource with its attributes and the names or bodies of its records, as text.
+    private func run(
+        _ keys: String, _ request: [UInt8], _ signal: Signal = .traces
+    ) throws
+        -> [String]
+    {
+        var bench = Bench()
+        var build = bench.build(signal)
+        let read = options(GroupByAttributesOptions.self, "{keys: [\(keys)]}")
+        #expect(read.headlines == [])
+        let processor = GroupByAttributesProcessor(options: read.options, build: &build)
+        let bytes = try Bench.run(processor, build, request).bytes
+        var batch = RecordBatch()
+        var found: [String] = []
+        try bytes.withUnsafeBytes { input in
+            _ = try OTLPReader.read(Text(input), signal: signal, keys: .empty, into: &batch)
+            for resource in batch.resources.indices {
+                var items: [String] = []
+                for index in batch.spans.indices
+                where batch.resource(ofScope: batch.spans[index].scope) == resource {
+                    items.append(
+                        batch.text(batch.spans[index].name).string + attributes(batch.spans[index].set, batch))
+                }
+                for index in batch.logs.indices
+                where batch.resource(ofScope: batch.logs[index].scope) == resource {
+                    items.append("log" + attributes(batch.logs[index].set, batch))
+                }
+                for index in batch.points.indices
+                where batch.resource(ofScope: batch.metrics[Int(batch.points[index].metric)].scope)
+                    == resource
+                {
+                    items.append("point" + attributes(batch.points[index].set, batch))
+                }
+                found.append(
+                    attributes(batch.resources[resource].set, batch) + " " + items.joined(separator: " "))
+            }
+        }
+        return found
+    }
+
+    private func attributes(_ set: SetIndex, _ batch: borrowing RecordBatch) -> String {
+        let pairs = batch.range(of: set).map { index in
+            let attribute = batch.attributes[index]
+            let value =
+                attribute.kind == .string
+                ? batch.text(attribute.text).string : "\(Int64(bitPattern: attribute.payload))"
+            return batch.text(attribute.key).string + "=" + value
+        }
+        return "{" + pairs.joined(separator: ",") + "}"
+    }
+
+    private func span(_ name: String, _ values: [(String, [UInt8])]) -> [UInt8] {
+        Wire.field(1, Wire.id("0102030405060708090a0b0c0d0e0f10"))
+            + Wire.field(2, Wire.id("0102030405060708"))
+            + Wire.field(5, name) + Wire.attributes(9, values)
+    }
+
+    @Test func `spans with equal values come under one resource, others stay`() throws {
+        let request = Wire.traces(
+            resource: Wire.strings(1, [("r", "1")]), scope: Wire.field(1, "lib"),
+            spans: [
+                span("a", [("host", Wire.string("x")), ("k", Wire.int(1))]),
+                span("b", [("host", Wire.string("y"))]),
+                span("c", [("other", Wire.int(2))]), span("d", [("host", Wire.string("x"))]),
+            ])
+        #expect(
+            try run("host", request) == [
+                "{r=1,host=x} a{k=1} d{}", "{r=1,host=y} b{}", "{r=1} c{other=2}",
+            ])
+    }
+
+    @Test func `several keys group together, values of other types are other groups`() throws {
+        let request = Wire.traces(
+            spans: [
+                span("a", [("x", Wire.int(1)), ("y", Wire.int(1))]), span("b", [("x", Wire.int(1))]),
+                span("c", [("x", Wire.string("1"))]), span("d", [("y", Wire.int(1)), ("x", Wire.int(1))]),
+            ])
+        #expect(try run("x, y", request) == ["{x=1,y=1} a{} d{}", "{x=1} b{}", "{x=1} c{}"])
+    }
+
+    @Test func `an attribute of the resource gives way to the record's`() throws {
+        let request = Wire.traces(
+            resource: Wire.strings(1, [("host", "old"), ("r", "1")]),
+            spans: [span("a", [("host", Wire.string("new"))]), span("b", [])])
+        #expect(try run("host", request) == ["{host=new,r=1} a{}", "{host=old,r=1} b{}"])
+    }
+
+    @Test func `log records and data points move as well`() throws {
+        let logs = Wire.logs(records: [
+            Wire.strings(6, [("h", "1")]), Wire.strings(6, [("h", "2"), ("k", "v")]),
+        ])
+        #expect(try run("h", logs, .logs) == ["{h=1} log{}", "{h=2} log{k=v}"])
+        let points = [[("h", "1")], [("h", "2")]].flatMap { Wire.field(1, Wire.strings(7, $0)) }
+        let metric = Wire.field(
+            1, Wire.field(2, Wire.field(2, Wire.field(1, "m") + Wire.field(5, points))))
+        #expect(try run("h", metric, .metrics) == ["{h=1} point{}", "{h=2} point{}"])
+    }
+
+    @Test func `a request without the keys leaves as it came`() throws {
+        var bench = Bench()
+        var build = bench.build(.traces)
+        let read = options(GroupByAttributesOptions.self, "{keys: [none]}").options
+        let processor = GroupByAttributesProcessor(options: read, build: &build)
+        let request = Wire.traces(spans: [span("a", [("k", Wire.int(1))])])
+        #expect(try Bench.run(processor, build, request).bytes == request)
+    }
+
+    @Test func `keys are needed`() {
+        #expect(options(GroupByAttributesOptions.self, "{}").headlines.count == 1)
+        #expect(options(GroupByAttributesOptions.self, "{key: [a]}").headlines.count >= 1)
+    }
+}
