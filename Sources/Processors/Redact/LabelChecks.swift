@@ -120,6 +120,11 @@ enum SecretLabel {
         return !(isOnlyWords && facts.hasJoint)
     }
 
+    private static let placeholders: [StaticString] = [
+        "null", "none", "true", "false", "undefined", "nil", "string", "required", "optional", "redacted", "hidden",
+        "secret", "password", "token",
+    ]
+
     /// Words and templates that stand for a value.
     static func isPlaceholder(_ bytes: ByteCursor, _ start: Int, _ end: Int) -> Bool {
         switch bytes[start] {
@@ -127,11 +132,7 @@ enum SecretLabel {
         case 0x25: return bytes[start &+ 1] == 0x73 || bytes[start &+ 1] == 0x28
         default: break
         }
-        let words: [StaticString] = [
-            "null", "none", "true", "false", "undefined", "nil", "string", "required", "optional", "redacted", "hidden",
-            "secret", "password", "token",
-        ]
-        for word in words where end &- start == word.utf8CodeUnitCount && bytes.hasFolded(word, at: start) {
+        for word in placeholders where end &- start == word.utf8CodeUnitCount && bytes.hasFolded(word, at: start) {
             return true
         }
         return bytes.hasFolded("your", at: start) || bytes.hasFolded("xxx", at: start)

@@ -40,15 +40,16 @@ struct TextRedaction: Sendable {
         return true
     }
 
+    private static let identifiers: [StaticString] = [
+        "id", "call_id", "tool_call_id", "tool_use_id", "response_id", "message_id", "request_id", "run_id",
+        "thread_id", "trace_id", "span_id", "parent_id", "item_id", "index", "created", "created_at", "timestamp",
+        "session.id", "gen_ai.response.id", "gen_ai.conversation.id", "gen_ai.tool.call.id", "gen_ai.agent.id",
+    ]
+
     /// Whether a key is one of those under which agents and protocols keep their own identifiers.
     static func namesIdentifier(_ key: Text) -> Bool {
         guard key.count >= 2, key.count <= 24 else { return false }
-        let names: [StaticString] = [
-            "id", "call_id", "tool_call_id", "tool_use_id", "response_id", "message_id", "request_id", "run_id",
-            "thread_id", "trace_id", "span_id", "parent_id", "item_id", "index", "created", "created_at", "timestamp",
-            "session.id", "gen_ai.response.id", "gen_ai.conversation.id", "gen_ai.tool.call.id", "gen_ai.agent.id",
-        ]
-        for name in names where key == name { return true }
+        for name in identifiers where key == name { return true }
         return false
     }
 
