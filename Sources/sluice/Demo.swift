@@ -67,7 +67,7 @@ struct Demo: AsyncParsableCommand {
         switch outcome {
         case .delivered: "accepted"
         case .partial(_, let message): message
-        case .retry(let reason, _), .permanent(let reason): reason
+        case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
         }
     }
 }
