@@ -79,46 +79,18 @@ public final class KeyTable: Sendable {
     @inlinable
     public var count: Int { names.count }
 
-    /// The table's memory, for loops over many keys: nothing in it is counted. Good as long as the table lives.
-    public struct Lookup: BitwiseCopyable {
-        public let arena: UnsafeRawPointer
-        public let places: UnsafePointer<TextRef>
-        public let slots: UnsafePointer<UInt16>
-        public let mask: UInt64
-
-        @inlinable
-        init(arena: UnsafeRawPointer, places: UnsafePointer<TextRef>, slots: UnsafePointer<UInt16>, mask: UInt64) {
-            self.arena = arena
-            self.places = places
-            self.slots = slots
-            self.mask = mask
-        }
-
-        /// The number of `key`, or `unknown`.
-        @inline(__always)
-        @inlinable
-        public func id(of key: Text) -> KeyID {
-            var slot = key.keyHash & mask
-            while true {
-                let candidate = slots[Int(slot)]
-                if candidate == 0 { return .unknown }
-                let place = places[Int(candidate)]
-                let name = Text(start: arena + Int(place.offset & TextRef.offsetMask), count: Int(place.length))
-                if name == key { return KeyID(candidate) }
-                slot = (slot &+ 1) & mask
-            }
-        }
-    }
-
-    @inlinable
-    public var lookup: Lookup {
-        Lookup(arena: UnsafeRawPointer(arena), places: UnsafePointer(places), slots: UnsafePointer(slots), mask: mask)
-    }
-
     /// The number of `key`, or `unknown`.
     @inline(__always)
     @inlinable
-    public func id(of key: Text) -> KeyID { lookup.id(of: key) }
+    public func id(of key: Text) -> KeyID {
+        var slot = key.keyHash & mask
+        while true {
+            let candidate = slots[Int(slot)]
+            if candidate == 0 { return .unknown }
+            if text(of: places[Int(candidate)]) == key { return KeyID(candidate) }
+            slot = (slot &+ 1) & mask
+        }
+    }
 
     /// Where the name of `id` lies; the reference is good in every batch that uses this table.
     @inlinable

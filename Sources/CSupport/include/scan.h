@@ -1,24 +1,9 @@
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
-
-/// Decodes `n` hex digits of either case into `n / 2` bytes. False when one is no digit; `n` must be even, at most 64.
-static inline bool sluice_unhex(uint8_t *to, const uint8_t *from, ptrdiff_t n) {
-    uint8_t values[64];
-    uint8_t faults = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        uint8_t digit = (uint8_t)(from[i] - '0'), letter = (uint8_t)((from[i] | 0x20) - 'a');
-        uint8_t is_digit = digit < 10, is_letter = letter < 6;
-        values[i] = is_digit ? digit : (uint8_t)(letter + 10);
-        faults |= (uint8_t)!(is_digit | is_letter);
-    }
-    for (ptrdiff_t i = 0; i < n / 2; i++) to[i] = (uint8_t)(values[2 * i] << 4 | values[2 * i + 1]);
-    return faults == 0;
-}
 
 /// Index of the first byte at or behind `i` that ends a plain run of a JSON string: `"`, `\` or a control character;
 /// `n` when there is none.

@@ -41,23 +41,12 @@ package enum JSONText {
     }
 
     package static func append(_ value: UInt64, to output: inout ByteColumn) {
-        var count = 1
-        var limit: UInt64 = 10
-        // 2^64 has twenty digits; there is no power of ten above it to compare with.
-        while count < 20 && value >= limit {
-            count += 1
-            limit = count < 20 ? limit * 10 : limit
+        var divisor: UInt64 = 1
+        while value / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            output.append(UInt8(truncatingIfNeeded: value / divisor % 10) + 0x30)
+            divisor /= 10
         }
-        output.reserve(count)
-        // From the last digit to the first, so that every division is by ten.
-        var rest = value
-        var place = output.base + output.count + count
-        for _ in 0..<count {
-            place -= 1
-            place.storeBytes(of: UInt8(truncatingIfNeeded: rest % 10) + 0x30, as: UInt8.self)
-            rest /= 10
-        }
-        output.count += count
     }
 
     package static func append(_ value: Int64, to output: inout ByteColumn) {

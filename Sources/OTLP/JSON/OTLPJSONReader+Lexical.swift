@@ -27,7 +27,6 @@ extension OTLPJSONReader {
     mutating func skipSpace() {
         while at < json.count {
             let byte = json[at]
-            if byte > 0x20 { return }
             guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
             at &+= 1
         }

@@ -80,10 +80,6 @@ extension OTLPJSONReader {
 
     private mutating func signed(_ bounds: ClosedRange<Int64>) throws(DecodeFailure) -> Int64 {
         let start = at
-        if let number = plainInteger() {
-            guard bounds.contains(number) else { throw DecodeFailure(.outOfRange, at: start) }
-            return number
-        }
         let found = try quotedNumber()
         let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
         let magnitude = try self.magnitude(found)
@@ -101,10 +97,6 @@ extension OTLPJSONReader {
 
     private mutating func unsigned(_ limit: UInt64) throws(DecodeFailure) -> UInt64 {
         let start = at
-        if let number = plainInteger() {
-            guard number >= 0, UInt64(number) <= limit else { throw DecodeFailure(.outOfRange, at: start) }
-            return UInt64(number)
-        }
         let found = try quotedNumber()
         let value = try magnitude(found)
         let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
@@ -198,7 +190,7 @@ extension OTLPJSONReader {
         return Int64(value)
     }
 
-    mutating func double() throws(DecodeFailure) -> Double {
+    private mutating func double() throws(DecodeFailure) -> Double {
         guard peek() == UInt8(ascii: "\"") else { return try parse(try number().range) }
         let rest = json[at..<json.count]
         for (word, value) in [
@@ -241,9 +233,6 @@ extension OTLPJSONReader {
             if end > start || keepsEmpty { output.appendField(tag: tag, json[start..<end]) }
             return
         }
-        if field.form == .identifier && json[end] == UInt8(ascii: "\"") && end > start {
-            if plainIdentifier(start..<end, tag, &output) { return }
-        }
         let open = output.beginMessage(tag: tag, guess: field.form == .string ? max(end - start, 200) : 16)
         switch field.form {
         case .identifier: try hex(&output)
@@ -255,25 +244,6 @@ extension OTLPJSONReader {
         } else {
             output.endMessage(open)
         }
-    }
-
-    /// An id of a usual length whose digits are all good; false, with nothing written, for others.
-    @inline(__always)
-    private mutating func plainIdentifier(_ digits: Range<Int>, _ tag: UInt32, _ output: inout ByteColumn) -> Bool {
-        guard digits.count <= 64, digits.count & 1 == 0 else { return false }
-        output.reserve(digits.count / 2 &+ 8)
-        let before = output.count
-        output.appendVarint(UInt64(tag))
-        output.appendVarint(UInt64(digits.count / 2))
-        let from = (json.start + digits.lowerBound).assumingMemoryBound(to: UInt8.self)
-        let to = (output.base + output.count).assumingMemoryBound(to: UInt8.self)
-        guard sluice_unhex(to, from, digits.count) else {
-            output.truncate(to: before)
-            return false
-        }
-        output.count &+= digits.count / 2
-        at = digits.upperBound + 1
-        return true
     }
 
     /// An id in hex of either case.

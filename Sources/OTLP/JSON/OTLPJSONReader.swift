@@ -149,7 +149,6 @@ package struct OTLPJSONReader {
     }
 
     private mutating func nested(_ field: SchemaField, depth: Int, _ output: inout ByteColumn) throws(DecodeFailure) {
-        if field.isAttribute && usualAttribute(tag: field.number << 3 | 2, &output) { return }
         // What is left of the text bounds what is left of the message, more or less.
         let guess = min(field.usualLength, (json.count - at) / 2)
         let open = output.beginMessage(tag: field.number << 3 | 2, guess: guess)

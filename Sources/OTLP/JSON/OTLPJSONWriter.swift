@@ -144,7 +144,6 @@ package struct OTLPJSONWriter {
         case .string: JSONText.append(bytes[field.content], to: &output)
         case .identifier:
             output.append(UInt8(ascii: "\""))
-            output.reserve(2 * field.content.count)
             for byte in bytes[field.content].bytes {
                 output.append(Hex.digit(byte >> 4))
                 output.append(Hex.digit(byte & 15))

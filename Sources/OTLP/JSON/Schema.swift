@@ -33,8 +33,6 @@ struct SchemaField {
     var message: Int
     /// Usual length of a message in this field, in bytes: as many digits are kept for it while it is written.
     var usualLength: Int
-    /// Whether it is a KeyValue.
-    var isAttribute: Bool
 }
 
 /// One message type: its fields, a run of `Schema.fields`.
@@ -165,21 +163,14 @@ final class Schema: Sendable {
                 isRepeated: field.label == PROTOBUF_C_LABEL_REPEATED,
                 hasPresence: field.label == PROTOBUF_C_LABEL_OPTIONAL
                     || field.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0,
-                message: target, usualLength: Builder.usualLength(field),
-                isAttribute: Builder.shortName(field) == "KeyValue")
-        }
-
-        /// Name of a field's message type without its package, nil when it is no message.
-        private static func shortName(_ field: ProtobufCFieldDescriptor) -> String? {
-            guard field.type == PROTOBUF_C_TYPE_MESSAGE, let pointer = field.descriptor else { return nil }
-            let descriptor = pointer.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee
-            return String(cString: descriptor.short_name)
+                message: target, usualLength: Builder.usualLength(field))
         }
 
         /// Containers are large, values are small, records are between.
         private static func usualLength(_ field: ProtobufCFieldDescriptor) -> Int {
-            switch shortName(field) {
-            case nil: return 0
+            guard field.type == PROTOBUF_C_TYPE_MESSAGE, let pointer = field.descriptor else { return 0 }
+            let descriptor = pointer.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee
+            switch String(cString: descriptor.short_name) {
             case "ResourceSpans", "ScopeSpans", "ResourceLogs", "ScopeLogs", "ResourceMetrics", "ScopeMetrics":
                 return 40_000
             case "Resource", "Span", "LogRecord", "Metric", "Event", "Gauge", "Sum", "Histogram",

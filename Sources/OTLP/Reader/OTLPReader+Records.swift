@@ -14,9 +14,7 @@ extension OTLPReader {
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
-            case 0x4A:
-                // Attributes follow one another.
-                repeat { try readAttribute(body, try cursor.length(), &batch) } while cursor.take(tag: 0x4A)
+            case 0x4A: try readAttribute(body, try cursor.length(), &batch)
             case 0x0A: span.traceID = WireCursor.reference(try cursor.length())
             case 0x12: span.spanID = WireCursor.reference(try cursor.length())
             case 0x1A: span.traceState = try readText(body, &cursor)

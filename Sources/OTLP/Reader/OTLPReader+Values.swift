@@ -5,7 +5,7 @@ extension OTLPReader {
     @inline(__always)
     mutating func readAttribute(_ body: Text, _ range: Range<Int>, _ batch: inout RecordBatch) throws(DecodeFailure) {
         try count(at: range.lowerBound)
-        if let attribute = usualAttribute(body, range) {
+        if let attribute = usualAttribute(body, range, batch) {
             batch.attributes.append(attribute)
         } else {
             try readAnyAttribute(body, range, &batch)
@@ -15,7 +15,9 @@ extension OTLPReader {
     /// A KeyValue as every sender writes it: a key of less than 128 bytes, then one scalar or string, and nothing else.
     /// Nil for all others, valid or not.
     @inline(__always)
-    private func usualAttribute(_ body: Text, _ range: Range<Int>) -> AttributeRecord? {
+    private func usualAttribute(
+        _ body: Text, _ range: Range<Int>, _ batch: borrowing RecordBatch
+    ) -> AttributeRecord? {
         // Every read below is inside of `range`, which is inside of `body`.
         let base = body.start + range.lowerBound
         let count = range.count
@@ -59,7 +61,7 @@ extension OTLPReader {
         default: return nil
         }
         let key = Text(start: base + 2, count: keyCount)
-        let id = keys.id(of: key)
+        let id = batch.keys.id(of: key)
         // Keys of the table are known to be UTF-8.
         guard id != .unknown || key.isValidUTF8 else { return nil }
         return AttributeRecord(
@@ -102,7 +104,7 @@ extension OTLPReader {
         let name = Text(start: body.start + Int(key.offset), count: Int(key.length))
         batch.attributes.append(
             AttributeRecord(
-                key: key, keyID: keys.id(of: name), kind: kind, payload: payload,
+                key: key, keyID: batch.keys.id(of: name), kind: kind, payload: payload,
                 raw: WireCursor.reference(range), flags: flags))
     }
 

@@ -26,15 +26,10 @@ package struct ReadSummary: Sendable, Equatable {
 /// asks. Values of arrays and maps are checked but stay raw.
 package struct OTLPReader {
     let limits: ReadLimits
-    /// Of the batch's table, which outlives the reader.
-    let keys: KeyTable.Lookup
     var summary = ReadSummary()
     var elements = 0
 
-    init(limits: ReadLimits, keys: KeyTable) {
-        self.limits = limits
-        self.keys = keys.lookup
-    }
+    init(limits: ReadLimits) { self.limits = limits }
 
     /// Reads `body`, which must stay where it is as long as the batch is used.
     package static func read(
@@ -42,7 +37,7 @@ package struct OTLPReader {
     ) throws(DecodeFailure) -> ReadSummary {
         batch.reset(signal: signal, input: body, keys: keys)
         guard body.count <= TextRef.regionCapacity else { throw DecodeFailure(.tooManyElements, at: 0) }
-        var reader = OTLPReader(limits: limits, keys: keys)
+        var reader = OTLPReader(limits: limits)
         var cursor = WireCursor(body)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()

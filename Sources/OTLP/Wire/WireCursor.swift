@@ -104,15 +104,7 @@ package struct WireCursor {
         guard count <= UInt64(end &- at) else { throw DecodeFailure(.truncated, at: start) }
         let from = at
         at &+= Int(count)
-        return Range(uncheckedBounds: (from, at))
-    }
-
-    /// Whether a field with this tag of one byte follows; if so its tag is read.
-    @inline(__always)
-    package mutating func take(tag: UInt8) -> Bool {
-        guard at < end, bytes.start.load(fromByteOffset: at, as: UInt8.self) == tag else { return false }
-        at &+= 1
-        return true
+        return from..<at
     }
 
     @inline(__always)
@@ -181,9 +173,9 @@ extension WireCursor {
         guard let tag = try? self.tag() else { return nil }
         if tag & 7 == 2 {
             guard let content = try? length() else { return nil }
-            return WireField(tag: tag, whole: Range(uncheckedBounds: (start, at)), content: content)
+            return WireField(tag: tag, whole: start..<at, content: content)
         }
         do throws(DecodeFailure) { try skip(tag) } catch { return nil }
-        return WireField(tag: tag, whole: Range(uncheckedBounds: (start, at)), content: at..<at)
+        return WireField(tag: tag, whole: start..<at, content: at..<at)
     }
 }

@@ -11,7 +11,6 @@ extension OTLPWriter {
             switch field.tag {
             case 0x4A where span.edits.contains(.attributes):
                 if due.remove(.attributes) != nil { writeAttributes(batch, span.set, tag: 0x4A, &output) }
-                while cursor.take(tag: 0x4A) { _ = try? cursor.length() }
             case 0x5A where span.edits.contains(.events):
                 writeEvent(batch, batch.events[nextEvent], field, &output)
                 nextEvent += 1
