@@ -33,9 +33,16 @@ import Testing
         }
     }
 
+    /// A trace id that looks random, as those of SDKs do: the hash of the Collector does not mix ids that only count.
     static func trace(_ number: Int) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 31 - digits.count) + digits + "1"
+        func half(_ seed: UInt64) -> String {
+            var value = (seed &+ 1) &* 0x9E37_79B9_7F4A_7C15
+            value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
+            value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+            let digits = String(value ^ value >> 31, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }
+        return half(UInt64(2 * number)) + half(UInt64(2 * number + 1))
     }
 
     private static func string(_ text: String) -> String { "{\"stringValue\":\"\(text)\"}" }
