@@ -52,7 +52,8 @@ package struct QueryFilter: Sendable {
         for column in ["attributes", "resource"] {
             parts.append(
                 "EXISTS (SELECT 1 FROM json_each(s.\(column)) AS j WHERE j.key = ? AND "
-                    + "CASE j.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(j.value AS TEXT) END = ?)"
+                    + "CASE j.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+                    + "ELSE CAST(j.value AS TEXT) END = ?)"
             )
             values += [key, value]
         }

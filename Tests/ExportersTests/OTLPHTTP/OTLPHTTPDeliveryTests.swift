@@ -182,7 +182,6 @@ import Testing
         defer { server.stop() }
         let exporter = try await exporter(server, "max_connection_age: 1s\n")
         #expect(await exporter.export(spans(1)) == .delivered)
-        #expect(await exporter.export(spans(1)) == .delivered)
         #expect(server.connections == 1)
         // libcurl counts whole seconds on its own clock.
         try await Task.sleep(for: .milliseconds(2_100))

@@ -62,10 +62,15 @@ final class ScriptedServer: Sendable {
     /// Ends the connections too: the engine of the process keeps idle ones, and would use one that still answers for
     /// the next server that gets this port.
     func stop() {
+        let isFirst = state.withLock { state in
+            defer { state.isStopped = true }
+            return !state.isStopped
+        }
+        // Closed twice, the number may be another socket's by then.
+        guard isFirst else { return }
         Glibc.shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
         state.withLock { state in
-            state.isStopped = true
             for connection in state.open { Glibc.shutdown(connection, Int32(SHUT_RDWR)) }
         }
     }

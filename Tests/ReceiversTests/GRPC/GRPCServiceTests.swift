@@ -107,7 +107,8 @@ import Testing
     }
 
     @Test func `invalid data is INVALID_ARGUMENT and pressure is UNAVAILABLE with RetryInfo`() async throws {
-        try await withClient(TestSetup(ingest: FakeIngest(.reply(.invalid(message: "bad tag"))))) { (client, _) async throws in
+        let setup = TestSetup(ingest: FakeIngest(.reply(.invalid(message: "bad tag"))))
+        try await withClient(setup) { (client, _) async throws in
             let answer = try await client.request(head(traces), message([1]))
             #expect(answer.grpcStatus == 3)
             #expect(answer.grpcMessage == "bad tag")
@@ -123,7 +124,8 @@ import Testing
 
     @Test func `a message over the cap is RESOURCE_EXHAUSTED before it is read, plain and inflated`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest), grpc: ["max_recv_msg_size_mib: 1"]) { (client, server) async throws in
+        let setup = TestSetup(ingest: ingest)
+        try await withClient(setup, grpc: ["max_recv_msg_size_mib: 1"]) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(head(traces))
             stream.send([0, 0, 16, 0, 1], ends: false)

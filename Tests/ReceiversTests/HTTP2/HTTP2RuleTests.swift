@@ -80,7 +80,8 @@ import Testing
 
     @Test func `a body over the cap is 413 by its length, as it comes and after inflating`() async throws {
         let ingest = FakeIngest()
-        try await withClient(TestSetup(ingest: ingest, http: ["max_request_body_size: 100KiB"])) { (client, server) async throws in
+        let setup = TestSetup(ingest: ingest, http: ["max_request_body_size: 100KiB"])
+        try await withClient(setup) { (client, server) async throws in
             let stream = try await client.open()
             stream.send(h2Post("/v1/traces", [("content-length", "200000")]))
             #expect(try await stream.answer.get().status == 413)
@@ -123,7 +124,8 @@ import Testing
     }
 
     @Test func `a pipeline that never replies is given up with 503`() async throws {
-        try await withClient(TestSetup(ingest: FakeIngest(.hold), http: ["write_timeout: 100ms"])) { (client, _) async throws in
+        let setup = TestSetup(ingest: FakeIngest(.hold), http: ["write_timeout: 100ms"])
+        try await withClient(setup) { (client, _) async throws in
             let answer = try await client.request(h2Post("/v1/traces"), [1])
             #expect(answer.status == 503)
             #expect(answer["retry-after"] == "1")

@@ -12,7 +12,9 @@ final class BlockingExecutor: TaskExecutor {
     static let shared = BlockingExecutor()
 
     private let state = Mutex(State())
+    // Both pointers are set once and only used through pthread's own functions, which any thread may call.
     private nonisolated(unsafe) let lock: UnsafeMutablePointer<pthread_mutex_t>
+    // As above.
     private nonisolated(unsafe) let signal: UnsafeMutablePointer<pthread_cond_t>
 
     private init() {

@@ -29,18 +29,20 @@ struct H2Client: Sendable {
     /// Connects to a loopback port, with TLS when a configuration is given.
     static func connect(port: Int, tls: TLSConfiguration? = nil) async throws -> H2Client {
         let context = try tls.map { try NIOSSLContext(configuration: $0) }
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .channelInitializer { channel in
+        // All handlers before the first byte: the server's settings may come with the end of the handshake.
+        let (channel, multiplexer) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard let context else { return }
-                    try channel.pipeline.syncOperations.addHandler(
-                        NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+                    if let context {
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+                    }
+                    let multiplexer = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+                        mode: .client, connectionConfiguration: .init(), streamConfiguration: .init()
+                    ) { $0.eventLoop.makeSucceededVoidFuture() }
+                    return (channel, multiplexer)
                 }
             }
-            .connect(host: "127.0.0.1", port: port).get()
-        let multiplexer = try await channel.configureHTTP2Pipeline(
-            mode: .client, connectionConfiguration: .init(), streamConfiguration: .init()
-        ) { $0.eventLoop.makeSucceededVoidFuture() }.get()
         return H2Client(channel: channel, multiplexer: multiplexer)
     }
 

@@ -39,10 +39,9 @@ final class RawClient {
             address.sin_addr.s_addr = in_addr_t(UInt32(0x7F00_0001).bigEndian)
             result = Self.connect(descriptor, &address)
         }
-        guard result == 0 else {
-            Glibc.close(descriptor)
-            throw Failure(what: "connect: \(errno)")
-        }
+        // Everything is set by now, so the deinitializer closes the descriptor; closing it here too would close another
+        // socket's.
+        guard result == 0 else { throw Failure(what: "connect: \(errno)") }
     }
 
     deinit { Glibc.close(descriptor) }
