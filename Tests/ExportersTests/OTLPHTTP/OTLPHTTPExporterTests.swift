@@ -11,7 +11,8 @@ import Testing
         let yaml = "endpoint: \(server.url)\n" + more
         let read = options(OTLPHTTPOptions.self, yaml)
         #expect(read.problems == [])
-        let exporter = OTLPHTTPExporter(options: read.options, build: exporterBuild(), version: "1.2.3")
+        let exporter = OTLPHTTPExporter(
+            options: read.options, build: exporterBuild(), version: "1.2.3", engine: CurlEngine())
         try await exporter.start()
         return exporter
     }

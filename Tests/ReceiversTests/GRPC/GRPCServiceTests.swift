@@ -7,7 +7,7 @@ import Testing
 @testable import Receivers
 
 /// OTLP over gRPC on a real socket, frame by frame.
-@Suite struct GRPCServiceTests {
+@Suite(.enabled(if: HTTP2ClientTests.areWanted)) struct GRPCServiceTests {
     private let traces = GRPCCall.path(.traces)
 
     private func head(_ path: String, _ extra: [(String, String)] = []) -> HPACKHeaders {

@@ -4,7 +4,7 @@ import Testing
 @testable import Receivers
 
 /// Frames that no client of good will sends (RFC 9113, 10.5), written byte by byte.
-@Suite struct HTTP2AttackTests {
+@Suite(.enabled(if: HTTP2ClientTests.areWanted)) struct HTTP2AttackTests {
     private let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
 
     /// POST /v1/traces in JSON, as an HPACK block without dynamic entries (RFC 7541).

@@ -7,7 +7,7 @@ import Testing
 @testable import Receivers
 
 /// OTLP/HTTP over HTTP/2 by prior knowledge, on the port of HTTP/1.1.
-@Suite struct HTTP2RuleTests {
+@Suite(.enabled(if: HTTP2ClientTests.areWanted)) struct HTTP2RuleTests {
     private func withClient(
         _ setup: TestSetup = TestSetup(), _ body: @escaping (H2Client, TestServer) async throws -> Void
     ) async throws {

@@ -9,7 +9,7 @@ import Testing
 @testable import Receivers
 
 /// TLS with certificates of a test's own.
-@Suite struct TLSTests {
+@Suite(.enabled(if: HTTP2ClientTests.areWanted)) struct TLSTests {
     private func tls(_ files: Certificates, _ more: String = "") -> String {
         "tls: {cert_file: \(files.path("live.pem")), key_file: \(files.path("live.key"))\(more)}"
     }
