@@ -107,7 +107,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
-                "Configuration",
+                "Configuration", "CSupport",
                 logging,
             ] + nio,
             swiftSettings: house),

@@ -22,14 +22,14 @@ def available():
 def exporter(scenario, context):
     """The exporter's part of the file, and its name."""
     if scenario == "discard":
-        return "  nop:\n    sending_queue: {storage: memory}\n", "nop"
+        return "  nop:\n    sending_queue: {storage: memory, sizer: bytes, queue_size: 256MiB}\n", "nop"
     if scenario.startswith("file"):
         form = "proto" if scenario == "file_pb" else "json"
         return (
             "  file:\n"
             f"    path: {context.workdir}/out.json\n"
             f"    format: {form}\n"
-            "    sending_queue: {storage: memory}\n"
+            "    sending_queue: {storage: memory, sizer: bytes, queue_size: 256MiB}\n"
         ), "file"
     spans = context.batch_spans
     # The journal on disk always syncs before it answers, so `queue` and `queue_fsync` are the same here.
@@ -41,6 +41,8 @@ def exporter(scenario, context):
         f"    compression: {compression}\n"
         "    sending_queue:\n"
         f"      storage: {storage}\n"
+        "      sizer: bytes\n"
+        "      queue_size: 256MiB\n"
         f"      batch: {{flush_timeout: 200ms, min_size: {spans}, max_size: {spans}, sizer: items}}\n"
     ), "otlp_http"
 

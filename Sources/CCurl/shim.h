@@ -31,6 +31,13 @@ static inline CURLcode sluice_curl_set_receiver(CURL *handle, CURLoption option,
     return curl_easy_setopt(handle, option, value);
 }
 
+/// Goes to a place in the body; answers with one of CURL_SEEKFUNC_.
+typedef int (*sluice_curl_seek)(void *context, curl_off_t offset, int origin);
+
+static inline CURLcode sluice_curl_set_seeker(CURL *handle, sluice_curl_seek value) {
+    return curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, value);
+}
+
 static inline CURLcode sluice_curl_get_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }

@@ -10,6 +10,8 @@ package final class MemoryJournal: FrameLog {
         /// Cap on spans, log records or points held.
         package var maxItems = Int.max
         package var overflow = OverflowPolicy.block
+        /// Unread bytes above which `append` answers later, while readers move.
+        package var paceBytes = 8 << 20
 
         package init() {}
     }
@@ -20,11 +22,13 @@ package final class MemoryJournal: FrameLog {
 
     deinit { close() }
 
-    /// Runs `completion` before it returns, on the calling thread.
+    /// Runs `completion` before it returns, on the calling thread; later, and on another, when readers are behind.
     package func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
-        let (result, wakeups) = store.state.withLock { $0.append(frame) }
-        completion(result)
-        for wakeup in wakeups { wakeup.fire(true) }
+        let now = monotonicNanoseconds()
+        let step = store.state.withLock { $0.append(frame, now: now, completion) }
+        if let result = step.result { completion(result) }
+        for wakeup in step.wakeups { wakeup.fire(true) }
+        if step.startsTicking { store.tick() }
     }
 
     package func cursor(named name: String) throws -> any FrameCursor {
@@ -37,12 +41,15 @@ package final class MemoryJournal: FrameLog {
     /// Removes the cursors of all exporters but these, and what only they kept.
     package func retainCursors(named names: Set<String>) {
         for wakeup in store.state.withLock({ $0.retain(names) }) { wakeup.fire(true) }
+        store.answerDue()
     }
 
     package var held: HeldAmount { store.state.withLock { $0.held } }
 
     package func close() {
-        for wakeup in store.state.withLock({ $0.close() }) { wakeup.fire(true) }
+        let (wakeups, answers) = store.state.withLock { $0.close() }
+        for answer in answers { answer() }
+        for wakeup in wakeups { wakeup.fire(true) }
     }
 }
 
@@ -50,7 +57,26 @@ package final class MemoryJournal: FrameLog {
 private final class MemoryStore: Sendable {
     let state: Mutex<MemoryState>
 
+    /// How often answers that wait are looked at when nothing else happens, in nanoseconds.
+    private static let tickInterval: UInt64 = 50_000_000
+
     init(_ options: MemoryJournal.Options) { state = Mutex(MemoryState(options: options)) }
+
+    /// Gives the answers that wait no longer; false when none waits any more.
+    @discardableResult
+    func answerDue() -> Bool {
+        let now = monotonicNanoseconds()
+        let (answers, isEmpty) = state.withLock { ($0.takeDue(now: now), $0.endsTicking()) }
+        for answer in answers { answer() }
+        return !isEmpty
+    }
+
+    /// Looks at waiting answers from now on, for as long as there are any.
+    func tick() {
+        Task.detached {
+            repeat { _ = await Wakeup().wait(until: monotonicNanoseconds() + Self.tickInterval) } while self.answerDue()
+        }
+    }
 }
 
 private struct MemoryCursor: FrameCursor {
@@ -63,9 +89,13 @@ private struct MemoryCursor: FrameCursor {
         let deadline = overflow ? UInt64.max : sum
         while true {
             let wakeup = Wakeup()
-            let step = store.state.withLock {
-                $0.read(name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, wakeup: wakeup)
+            let now = monotonicNanoseconds()
+            let (step, answers) = store.state.withLock { state in
+                let step = state.read(
+                    name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, now: now, wakeup: wakeup)
+                return (step, state.takeDue(now: now))
             }
+            for answer in answers { answer() }
             switch step {
             case .frames(let frames): return frames
             case .ended: return []
@@ -93,6 +123,12 @@ private struct MemoryState: Sendable {
         var lost = 0
         var handle = 0
         var wakeup: Wakeup?
+        /// Held frames that are not acknowledged as a whole.
+        var backlog = HeldAmount()
+        /// Bytes of held frames that are not read as a whole.
+        var unread = 0
+        /// When it last took frames, monotonic nanoseconds.
+        var lastMove: UInt64?
     }
 
     private let options: MemoryJournal.Options
@@ -103,8 +139,13 @@ private struct MemoryState: Sendable {
     private var end: UInt64 = 0
     private var cursors: [String: Cursor] = [:]
     private var isClosed = false
+    private var pacing: AppendPacing
+    private var isTicking = false
 
-    init(options: MemoryJournal.Options) { self.options = options }
+    init(options: MemoryJournal.Options) {
+        self.options = options
+        pacing = AppendPacing(limit: options.paceBytes)
+    }
 
     var held: HeldAmount { amount }
 
@@ -112,7 +153,48 @@ private struct MemoryState: Sendable {
 
     // MARK: Appending
 
-    mutating func append(_ frame: Frame) -> (AppendResult, [Wakeup]) {
+    /// What is to be done after an append, outside the lock.
+    struct AppendStep {
+        /// Nil when the answer waits.
+        var result: AppendResult?
+        var wakeups: [Wakeup] = []
+        var startsTicking = false
+    }
+
+    mutating func append(
+        _ frame: Frame, now: UInt64, _ completion: @escaping @Sendable (AppendResult) -> Void
+    ) -> AppendStep {
+        let (result, wakeups) = append(frame)
+        guard case .stored = result, pacing.mustWait(unread: unread(now)) else {
+            return AppendStep(result: result, wakeups: wakeups)
+        }
+        pacing.wait(frame.bytes.count, since: now) { completion(result) }
+        defer { isTicking = true }
+        return AppendStep(wakeups: wakeups, startsTicking: !isTicking)
+    }
+
+    /// The answers that wait no longer.
+    mutating func takeDue(now: UInt64) -> [AppendPacing.Answer] {
+        pacing.isEmpty ? [] : pacing.takeDue(unread: unread(now), now: now)
+    }
+
+    /// Whether no answer waits now: then nobody looks again.
+    mutating func endsTicking() -> Bool {
+        if pacing.isEmpty { isTicking = false }
+        return pacing.isEmpty
+    }
+
+    /// Unread bytes of the cursor that is most behind of those that move, nil when none does.
+    private func unread(_ now: UInt64) -> Int? {
+        var most: Int?
+        for cursor in cursors.values {
+            guard let lastMove = cursor.lastMove, now < lastMove &+ AppendPacing.stallTime else { continue }
+            most = max(most ?? 0, cursor.unread)
+        }
+        return most
+    }
+
+    private mutating func append(_ frame: Frame) -> (AppendResult, [Wakeup]) {
         let items = Int(frame.header.itemCount)
         let (next, overflow) = end.addingReportingOverflow(UInt64(items))
         if isClosed || overflow { return (.refused(reason: "the journal is closed", retryAfter: .seconds(1)), []) }
@@ -133,6 +215,11 @@ private struct MemoryState: Sendable {
         amount.frames += 1
         amount.items += items
         amount.bytes += frame.bytes.count
+        for index in cursors.values.indices {
+            cursors.values[index].backlog.frames += 1
+            cursors.values[index].backlog.bytes += frame.bytes.count
+            cursors.values[index].unread += frame.bytes.count
+        }
         end = next
         return (.stored(stored.sequence), takeWakeups())
     }
@@ -141,7 +228,10 @@ private struct MemoryState: Sendable {
         guard first < frames.count, let frame = frames[first] else { return }
         for name in cursors.keys {
             guard var cursor = cursors[name], cursor.acknowledged < frame.end.value else { continue }
+            cursor.backlog.frames -= 1
+            cursor.backlog.bytes -= frame.frame.bytes.count
             if cursor.read < frame.end.value {
+                cursor.unread -= frame.frame.bytes.count
                 cursor.lost += Int(clamping: frame.end.value - max(cursor.read, frame.sequence.value))
                 cursor.read = frame.end.value
             }
@@ -189,6 +279,9 @@ private struct MemoryState: Sendable {
         cursor.wakeup = nil
         cursor.handle += 1
         cursor.read = cursor.acknowledged
+        cursor.backlog = countBacklog(after: cursor.acknowledged)
+        cursor.unread = cursor.backlog.bytes
+        cursor.lastMove = nil
         cursors[name] = cursor
         return (cursor.handle, older)
     }
@@ -203,7 +296,9 @@ private struct MemoryState: Sendable {
         return wakeups
     }
 
-    mutating func read(_ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup) -> ReadStep {
+    mutating func read(
+        _ name: String, handle: Int, maxFrames: Int, maxBytes: Int, now: UInt64, wakeup: Wakeup
+    ) -> ReadStep {
         guard !isClosed, var cursor = cursors[name], cursor.handle == handle else { return .ended }
         defer { cursors[name] = cursor }
         var taken: [StoredFrame] = []
@@ -220,6 +315,8 @@ private struct MemoryState: Sendable {
             return .wait(.forAppend, older: cursor.wakeup)
         }
         cursor.read = last.end.value
+        cursor.unread -= taken.reduce(0) { $0 + $1.frame.bytes.count }
+        cursor.lastMove = now
         return .frames(taken)
     }
 
@@ -235,8 +332,17 @@ private struct MemoryState: Sendable {
 
     mutating func acknowledge(_ name: String, before sequence: UInt64) {
         guard var cursor = cursors[name] else { return }
-        cursor.acknowledged = max(cursor.acknowledged, min(sequence, end))
-        cursor.read = max(cursor.read, cursor.acknowledged)
+        let acknowledged = max(cursor.acknowledged, min(sequence, end))
+        var index = firstIndex(endingAfter: cursor.acknowledged)
+        while index < frames.count, let frame = frames[index], frame.end.value <= acknowledged {
+            cursor.backlog.frames -= 1
+            cursor.backlog.bytes -= frame.frame.bytes.count
+            // Acknowledged unread, as after a restart of the reader.
+            if frame.end.value > cursor.read { cursor.unread -= frame.frame.bytes.count }
+            index += 1
+        }
+        cursor.acknowledged = acknowledged
+        cursor.read = max(cursor.read, acknowledged)
         cursors[name] = cursor
         removeFinished()
     }
@@ -249,17 +355,23 @@ private struct MemoryState: Sendable {
 
     func backlog(_ name: String) -> HeldAmount {
         guard let cursor = cursors[name] else { return HeldAmount() }
-        var backlog = HeldAmount(items: Int(clamping: end - cursor.acknowledged))
-        // Frames that others have acknowledged and this one has not are all still held.
-        for case .some(let frame) in frames[firstIndex(endingAfter: cursor.acknowledged)...] {
+        var backlog = cursor.backlog
+        backlog.items = Int(clamping: end - cursor.acknowledged)
+        return backlog
+    }
+
+    /// Frames that others have acknowledged and this one has not are all still held.
+    private func countBacklog(after acknowledged: UInt64) -> HeldAmount {
+        var backlog = HeldAmount()
+        for case .some(let frame) in frames[firstIndex(endingAfter: acknowledged)...] {
             backlog.frames += 1
             backlog.bytes += frame.frame.bytes.count
         }
         return backlog
     }
 
-    mutating func close() -> [Wakeup] {
+    mutating func close() -> ([Wakeup], [AppendPacing.Answer]) {
         isClosed = true
-        return takeWakeups()
+        return (takeWakeups(), pacing.takeAll())
     }
 }

@@ -17,15 +17,35 @@ package protocol Exporter: Sendable {
 package struct ExportBatch: Sendable {
     package var signal: Signal
     package var itemCount: Int
-    package var bytes: [UInt8]
+    /// Requests that follow each other; concatenated they are one.
+    package private(set) var pieces: [[UInt8]]
     package var tenant: String
 
     package init(signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "") {
+        self.init(signal: signal, itemCount: itemCount, pieces: [bytes], tenant: tenant)
+    }
+
+    package init(signal: Signal, itemCount: Int, pieces: [[UInt8]], tenant: String = "") {
         self.signal = signal
         self.itemCount = itemCount
-        self.bytes = bytes
+        self.pieces = pieces
         self.tenant = tenant
     }
+
+    /// The whole request. Several pieces are copied together each time: take it once.
+    package var bytes: [UInt8] {
+        get {
+            if pieces.count == 1 { return pieces[0] }
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(byteCount)
+            for piece in pieces { bytes.append(contentsOf: piece) }
+            return bytes
+        }
+        set { pieces = [newValue] }
+    }
+
+    /// Bytes of the whole request.
+    package var byteCount: Int { pieces.reduce(0) { $0 + $1.count } }
 }
 
 /// How a delivery ended. The exporter decides, the helper acts.

@@ -37,6 +37,7 @@ struct Run: AsyncParsableCommand {
         let loaded = try options.load(dataDirectory: dataDirectory)
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
+        SystemFacts.tuneAllocator()
         let signals = Signals([SIGTERM, SIGINT])
         let log = Logger.gateway(loaded.plan.telemetry)
         let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)

@@ -75,7 +75,7 @@ enum ImportTable {
         "Query": ["Exporters", "GRDB"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
-            "Configuration",
+            "Configuration", "CSupport",
             "GenAI",
             "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Foundation", "FoundationEssentials", "Dispatch",
         ],

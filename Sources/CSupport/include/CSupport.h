@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "allocator.h"
 #include "bytes.h"
 #include "scan.h"
 #include "triggers.h"

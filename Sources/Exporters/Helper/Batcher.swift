@@ -36,7 +36,7 @@ package struct PreparedBatch: Sendable {
 /// Groups frames into deliveries by size and age. Tenants and signals are never mixed.
 ///
 /// A pure state machine: times are durations since any fixed origin. Concatenated frames are a valid request, so a
-/// group is only copied together when it leaves.
+/// group leaves as its pieces.
 package struct Batcher: Sendable {
     /// Most groups that are open at once; one more closes the oldest.
     package static let openGroupsMax = 64
@@ -117,16 +117,10 @@ package struct Batcher: Sendable {
     }
 
     private static func prepare(_ parts: [BatchPart]) -> PreparedBatch {
-        var bytes = parts[0].bytes
-        var items = parts[0].items
-        if parts.count > 1 {
-            bytes = []
-            bytes.reserveCapacity(parts.reduce(0) { $0 + $1.bytes.count })
-            for part in parts { bytes.append(contentsOf: part.bytes) }
-            items = parts.reduce(0) { $0 + $1.items }
-        }
         return PreparedBatch(
-            batch: ExportBatch(signal: parts[0].signal, itemCount: items, bytes: bytes, tenant: parts[0].tenant),
+            batch: ExportBatch(
+                signal: parts[0].signal, itemCount: parts.reduce(0) { $0 + $1.items }, pieces: parts.map(\.bytes),
+                tenant: parts[0].tenant),
             parts: parts.map { ($0.ticket, $0.items) }, newest: parts.reduce(0) { max($0, $1.newest) })
     }
 }

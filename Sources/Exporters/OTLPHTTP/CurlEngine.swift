@@ -71,6 +71,11 @@ package final class CurlEngine: Sendable {
     /// Posts `body` to `target` and waits for the answer. Cancelling the task stops the transfer. A target takes either
     /// always its own URL or always one of each request.
     package func post(_ body: [UInt8], to target: CurlTarget, url: String? = nil) async -> HTTPResult {
+        await post(pieces: [body], to: target, url: url)
+    }
+
+    /// Posts a body that lies in several pieces.
+    package func post(pieces body: [[UInt8]], to target: CurlTarget, url: String? = nil) async -> HTTPResult {
         let id = inbox.withLock { inbox in
             inbox.lastID += 1
             return inbox.lastID

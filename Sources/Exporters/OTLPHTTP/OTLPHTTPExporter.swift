@@ -63,15 +63,16 @@ package final class OTLPHTTPExporter: Exporter {
             batch.bytes = filtered.bytes
             batch.itemCount = filtered.kept
         }
-        let plain = options.encoding == .json ? json(batch) : batch.bytes
-        guard plain.count <= options.requestBodyMax else {
+        let plain = options.encoding == .json ? [json(batch)] : batch.pieces
+        let size = plain.reduce(0) { $0 + $1.count }
+        guard size <= options.requestBodyMax else {
             let limit = "max_request_body_size (\(options.requestBodyMax))"
-            return .tooLarge(reason: "a request of \(plain.count) bytes is larger than \(limit)")
+            return .tooLarge(reason: "a request of \(size) bytes is larger than \(limit)")
         }
         guard let body = compression.compress(plain) else {
             return .retry(reason: "no memory to compress", after: nil)
         }
-        let exchange = await engine.post(body, to: target)
+        let exchange = await engine.post(pieces: body, to: target)
         return OTLPAnswer.outcome(exchange, signal: batch.signal, retryOn: options.retryOn)
     }
 

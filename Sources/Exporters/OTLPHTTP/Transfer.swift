@@ -16,7 +16,7 @@ final class CancelFlag: Sendable {
 final class Transfer: @unchecked Sendable {
     let id: UInt64
     let target: CurlTarget
-    private let body: [UInt8]
+    private let body: BodyReader
     private let url: String?
     private let cancelFlag: CancelFlag
     private var continuation: CheckedContinuation<HTTPResult, Never>?
@@ -25,11 +25,11 @@ final class Transfer: @unchecked Sendable {
     private var isTooLarge = false
 
     init(
-        id: UInt64, body: [UInt8], target: CurlTarget, url: String?, cancel: CancelFlag,
+        id: UInt64, body: [[UInt8]], target: CurlTarget, url: String?, cancel: CancelFlag,
         continuation: CheckedContinuation<HTTPResult, Never>
     ) {
         self.id = id
-        self.body = body
+        self.body = BodyReader(body)
         self.target = target
         self.url = url
         cancelFlag = cancel
@@ -46,20 +46,8 @@ final class Transfer: @unchecked Sendable {
         if let url { _ = sluice_curl_set_string(handle, CURLOPT_URL, url) }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
         guard target.sendsBody else { return }
-        _ = sluice_curl_set_offset(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
-        // libcurl reads the body where it lies until the transfer ends. The array is a constant of this object, which
-        // the engine holds as long; the storage of an array that nobody changes does not move.
-        body.withUnsafeBufferPointer { buffer in
-            _ = sluice_curl_set_pointer(handle, CURLOPT_POSTFIELDS, buffer.baseAddress ?? UnsafePointer(Self.nothing))
-        }
+        body.attach(handle)
     }
-
-    // An empty body still needs a pointer: a null one would make libcurl read the body from standard input.
-    nonisolated(unsafe) private static let nothing: UnsafeMutablePointer<UInt8> = {
-        let pointer = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
-        pointer.pointee = 0
-        return pointer
-    }()
 
     /// Takes the handle off, nil when there is none.
     func detach() -> UnsafeMutableRawPointer? {

@@ -1,3 +1,4 @@
+import CSupport
 package import Configuration
 import Glibc
 
@@ -24,6 +25,15 @@ package enum SystemFacts {
             bytes += chunk[..<count]
             guard bytes.count <= fileSizeMax else { throw ConfigReadFailure(reason: "it is larger than 4 MiB") }
         }
+    }
+
+    /// Unused memory that an arena of the allocator may keep.
+    private static let unusedMax: UInt32 = 64 << 20
+
+    /// Makes the allocator keep memory for the next request. Before the first threads.
+    package static func tuneAllocator() {
+        let cores = usableCores(of: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        sluice_tune_allocator(UInt32(clamping: max(2, cores)), unusedMax)
     }
 
     /// Processors of `total` that this process may run on: fewer when it is pinned to some, as by taskset or systemd.

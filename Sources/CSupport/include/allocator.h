@@ -1,0 +1,6 @@
+#pragma once
+
+/// Keeps memory of finished requests for the next ones. glibc by default gives large blocks back to the system and
+/// takes them again, which costs a page fault per 4 KiB of every body. To be called before the first threads start.
+/// At most `trim_bytes` per arena stay unused; `arenas` bounds how many arenas threads share.
+void sluice_tune_allocator(unsigned arenas, unsigned trim_bytes);
