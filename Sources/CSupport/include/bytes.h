@@ -89,3 +89,24 @@ static inline uint64_t sluice_key_hash(const uint8_t *p, sluice_count n) {
     h *= 0x9E3779B97F4A7C15ull;
     return h ^ (h >> 29);
 }
+
+/// Value of a hex digit of either case, 16 or more for any other byte.
+static inline unsigned sluice_hex_value(uint8_t byte) {
+    unsigned digit = (unsigned)byte - '0';
+    if (digit <= 9) return digit;
+    unsigned letter = ((unsigned)byte | 0x20) - 'a';
+    return letter <= 5 ? letter + 10 : 16;
+}
+
+/// Decodes pairs of hex digits out of `n` bytes until one is not a pair; the number of bytes written to `out`.
+static inline sluice_count sluice_hex_decode(const void *text, sluice_count n, void *out) {
+    const uint8_t *p = (const uint8_t *)text;
+    uint8_t *o = (uint8_t *)out;
+    sluice_count i = 0;
+    for (; 2 * i + 1 < n; i++) {
+        unsigned high = sluice_hex_value(p[2 * i]), low = sluice_hex_value(p[2 * i + 1]);
+        if ((high | low) > 15) break;
+        o[i] = (uint8_t)(high << 4 | low);
+    }
+    return i;
+}

@@ -97,10 +97,20 @@ extension OTLPJSONReader {
 
     private mutating func unsigned(_ limit: UInt64) throws(DecodeFailure) -> UInt64 {
         let start = at
+        if limit == .max, let value = usualUnsigned() { return value }
         let found = try quotedNumber()
         let value = try magnitude(found)
         let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
         guard value <= limit, !isNegative || value == 0 else { throw DecodeFailure(.outOfRange, at: start) }
+        return value
+    }
+
+    /// A 64-bit number in its usual spelling: up to 18 digits, in quotes.
+    @inline(__always)
+    private mutating func usualUnsigned() -> UInt64? {
+        guard peek() == UInt8(ascii: "\""), let (value, end) = shortNumber(at &+ 1), json[end] == UInt8(ascii: "\"")
+        else { return nil }
+        at = end &+ 1
         return value
     }
 
@@ -249,6 +259,10 @@ extension OTLPJSONReader {
     /// An id in hex of either case.
     private mutating func hex(_ output: inout ByteColumn) throws(DecodeFailure) {
         let start = at
+        output.reserve(16)
+        let count = sluice_hex_decode(json.start + at, min(json.count - at, 32), output.base + output.count)
+        output.count += count
+        at += 2 * count
         while let high = Hex.value(peek()) {
             at += 1
             guard let low = Hex.value(peek()) else { throw DecodeFailure(.badIdentifier, at: start) }

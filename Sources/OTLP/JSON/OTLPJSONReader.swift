@@ -127,6 +127,11 @@ package struct OTLPJSONReader {
             try literal("null")
             output.appendField(tag: field.number << 3 | 2, .empty)
         } else if field.form == .message {
+            if field.message == schema.keyValue, depth + 2 <= OTLPJSONReader.depthMax,
+                usualAttribute(tag: field.number << 3 | 2, &output)
+            {
+                return
+            }
             try nested(field, depth: depth, &output)
         } else {
             try text(field, keepsEmpty: true, &output)

@@ -49,6 +49,8 @@ final class Schema: Sendable {
     nonisolated(unsafe) private let arena: UnsafeMutableRawPointer
     private let arenaCount: Int
     let requests: [Int]
+    /// Message index of KeyValue.
+    let keyValue: Int
     // Descriptors of generated code: constants.
     nonisolated(unsafe) private let enums: [UnsafePointer<ProtobufCEnumDescriptor>]
 
@@ -62,6 +64,7 @@ final class Schema: Sendable {
             builder.add(otlp__export_metrics_service_request__descriptor),
         ]
         builder.finish()
+        keyValue = builder.keyValue
         enums = builder.enums
         fields = .allocate(capacity: builder.fields.count)
         _ = fields.initialize(from: builder.fields)
@@ -121,6 +124,7 @@ final class Schema: Sendable {
         var messages: [SchemaMessage] = []
         var names: [UInt8] = []
         var enums: [UnsafePointer<ProtobufCEnumDescriptor>] = []
+        var keyValue = 0
         var known: [UnsafeRawPointer: Int] = [:]
         var waiting: [(index: Int, descriptor: ProtobufCMessageDescriptor)] = []
 
@@ -134,6 +138,7 @@ final class Schema: Sendable {
         mutating func finish() {
             while let (index, descriptor) = waiting.popLast() {
                 let start = fields.count
+                if String(cString: descriptor.short_name) == "KeyValue" { keyValue = index }
                 for position in 0..<Int(descriptor.n_fields) {
                     if let field = descriptor.fields?[position] { fields.append(convert(field)) }
                 }

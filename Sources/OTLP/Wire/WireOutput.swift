@@ -12,6 +12,9 @@ extension ByteColumn {
     @inline(__always)
     package mutating func appendVarint(_ value: UInt64) {
         if value < 0x80 { return append(UInt8(truncatingIfNeeded: value)) }
+        if value < 0x4000 {
+            return append(littleEndian: UInt16(truncatingIfNeeded: (value & 0x7F) | 0x80 | (value >> 7) << 8))
+        }
         appendLongVarint(value)
     }
 
@@ -31,7 +34,8 @@ extension ByteColumn {
         let width = WireSize.varint(UInt64(max(guess, 0)))
         reserve(width)
         let start = count
-        for _ in 0..<width { append(0 as UInt8) }
+        // Written by `endMessage`, or taken back.
+        count &+= width
         return OpenMessage(start: start, width: width)
     }
 

@@ -119,7 +119,7 @@ package struct OTLPWriter {
         _ batch: borrowing RecordBatch, _ record: ScopeRecord, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x12, guess: Int(record.raw.length))
-        let rewritesScope = !record.edits.isDisjoint(with: [.attributes, .fields])
+        let rewritesScope = record.edits.contains(.attributes) || record.edits.contains(.fields)
         var scopeIsDue = rewritesScope
         var next = Int(record.items.start)
         var cursor = WireCursor(body, range(record.raw))
