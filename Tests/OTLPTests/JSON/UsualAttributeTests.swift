@@ -1,4 +1,5 @@
 import OTLP
+import Telemetry
 import Testing
 
 /// Attributes in the usual spelling take a short way; what it makes must be what the general way makes.
