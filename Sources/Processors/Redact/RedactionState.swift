@@ -55,18 +55,6 @@ enum TextLimits {
     static let values = 64
 }
 
-/// A string with its escapes resolved, and where each byte came from.
-final class DecodedText {
-    var bytes = ByteColumn()
-    /// For each byte, and for the end, the offset in the value that is being redacted.
-    var origins = Column<UInt32>()
-
-    func shrink() {
-        if bytes.capacity > RedactionState.keptBytes { bytes = ByteColumn() }
-        if origins.footprint > 4 * RedactionState.keptBytes { origins = Column() }
-    }
-}
-
 /// Attributes of one set by fate.
 struct SummaryCounts {
     var redacted = 0

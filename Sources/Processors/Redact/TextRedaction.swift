@@ -147,19 +147,7 @@ struct TextRedaction: Sendable {
             return
         }
         let level = state.levels[view.map]
-        level.bytes.removeAll()
-        level.origins.removeAll()
-        level.bytes.reserve(end - start)
-        let bytes = ByteCursor(view.text)
-        var index = start
-        while index < end {
-            let before = level.bytes.count
-            let next = JSONTokens.decode(bytes, index, end, &level.bytes)
-            let from = UInt32(truncatingIfNeeded: origin(view, index, state))
-            for _ in before..<level.bytes.count { level.origins.append(from) }
-            index = next
-        }
-        level.origins.append(UInt32(truncatingIfNeeded: origin(view, end, state)))
+        level.decode(view, start..<end, outer: view.map == 0 ? nil : state.levels[view.map &- 1])
         // Nothing to resolve: the view itself has been scanned already.
         guard level.bytes.count < end - start else { return }
         collect(View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1), &state)
