@@ -53,6 +53,11 @@ extension ExportWorker {
         countLosses()
         let now = setup.effects.now()
         for frame in frames { take(frame, now: now, &batcher, &ready) }
+        if let deadline = batcher.deadline, !isDraining, ready.isEmpty, frames.count < Self.framesPerRead / 8 {
+            // A batch is open and little comes: what comes in the next moment is read at once, instead of a wake-up
+            // for each request.
+            try? await setup.effects.sleep(min(Self.gatherTime, max(deadline - now, .zero)))
+        }
         if frames.isEmpty, now - before < timeout / 2 {
             // A closed journal answers at once; without a pause this loop would spin.
             try? await setup.effects.sleep(timeout)

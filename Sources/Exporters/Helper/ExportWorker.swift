@@ -43,6 +43,8 @@ package final class ExportWorker: Sendable {
     /// Longest wait for a frame, so that a shutdown is noticed.
     static let pollInterval = Duration.milliseconds(250)
     static let framesPerRead = 256
+    /// How long frames gather for a batch that is open before they are read.
+    static let gatherTime = Duration.milliseconds(2)
     static let bytesPerRead = 4 << 20
     /// Most frames that may be read and unacknowledged, so that one batch that keeps failing while others pass it
     /// cannot make the list of what is settled behind it grow for ever.

@@ -22,6 +22,11 @@ enum MediaType: UInt8, CaseIterable {
     /// The type that a Content-Type header names (RFC 9110, 8.3.1: letter case and parameters do not matter), nil for
     /// any other and for JSON in another character set than UTF-8.
     init?(contentType: String) {
+        // As nearly all senders write it.
+        if contentType == "application/x-protobuf" {
+            self = .xProtobuf
+            return
+        }
         let parts = contentType.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
         guard let first = parts.first,
             let type = Self.allCases.first(where: { ASCII.equal(ASCII.trimmed(first), $0.name) })
