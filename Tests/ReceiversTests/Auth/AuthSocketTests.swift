@@ -6,7 +6,7 @@ import Testing
 @testable import Receivers
 
 /// Who is let in, on a real socket.
-@Suite(.enabled(if: HTTP2ClientTests.areWanted)) struct AuthSocketTests {
+struct AuthSocketTests {
     /// Knows the tenant of each of a few words.
     private struct Words: RequestAuthenticator {
         let headerName = "x-word"

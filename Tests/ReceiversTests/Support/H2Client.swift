@@ -1,17 +1,9 @@
-import Glibc
 import NIOCore
 import NIOHPACK
 import NIOHTTP2
 import NIOPosix
 import NIOSSL
 import Synchronization
-
-/// The suites that speak HTTP/2 with the client below. Run side by side, some of them now and then wait for ever, alone
-/// they pass; whether client or server waits is not known, so they run only when SLUICE_H2_TESTS is set. The server is
-/// tested over gRPC with OpenTelemetry's own client in any case.
-enum HTTP2ClientTests {
-    static var areWanted: Bool { getenv("SLUICE_H2_TESTS") != nil }
-}
 
 /// What came back on one stream.
 struct H2Answer: Sendable {
@@ -67,7 +59,7 @@ struct H2Client: Sendable {
             }
         }
         do {
-            return H2Stream(channel: try await made.futureResult.get(), answer: done.futureResult)
+            return H2Stream(channel: try await made.futureResult.get(), done: done)
         } catch {
             done.fail(error)
             throw error
@@ -79,35 +71,66 @@ struct H2Client: Sendable {
         let stream = try await open()
         stream.send(headers, ends: body.isEmpty)
         if !body.isEmpty { stream.send(body, ends: true) }
-        return try await stream.answer.get()
+        return try await stream.answer()
     }
 }
 
-/// One stream of a client.
+/// One stream of a client. What the client itself cannot send, such as a head that is malformed, fails the answer.
 struct H2Stream: Sendable {
+    /// Time after which nobody waits for an answer any more.
+    static let patience = TimeAmount.seconds(30)
+
     let channel: any Channel
-    let answer: EventLoopFuture<H2Answer>
+    fileprivate let done: EventLoopPromise<H2Answer>
+
+    /// The answer; fails after `patience`, so that no test waits for ever.
+    func answer() async throws -> H2Answer {
+        let done = done
+        let limit = channel.eventLoop.scheduleTask(in: Self.patience) {
+            done.fail(RawClient.Failure(what: "no answer on a stream within \(Self.patience)"))
+        }
+        defer { limit.cancel() }
+        return try await done.futureResult.get()
+    }
 
     func send(_ headers: HPACKHeaders, ends: Bool = false) {
-        channel.writeAndFlush(HTTP2Frame.FramePayload.headers(.init(headers: headers, endStream: ends)), promise: nil)
+        write(.headers(.init(headers: headers, endStream: ends)))
     }
 
     func send(_ bytes: [UInt8], ends: Bool) {
+        // The server may end the stream before all of the body is sent.
         channel.writeAndFlush(
             HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(ByteBuffer(bytes: bytes)), endStream: ends)),
             promise: nil)
     }
 
-    func reset() { channel.writeAndFlush(HTTP2Frame.FramePayload.rstStream(.cancel), promise: nil) }
+    func reset() { write(.rstStream(.cancel)) }
+
+    private func write(_ payload: HTTP2Frame.FramePayload) {
+        channel.writeAndFlush(payload).cascadeFailure(to: done)
+    }
 }
 
-/// The head of a POST over HTTP/2.
-func h2Post(_ path: String, type: String = "application/json", _ extra: [(String, String)] = []) -> HPACKHeaders {
+/// The head of a POST, or of another request, over HTTP/2.
+func h2Post(
+    _ path: String, method: String = "POST", type: String = "application/json", _ extra: [(String, String)] = []
+) -> HPACKHeaders {
     var headers: HPACKHeaders = [
-        ":method": "POST", ":scheme": "http", ":authority": "localhost", ":path": path, "content-type": type,
+        ":method": method, ":scheme": "http", ":authority": "localhost", ":path": path, "content-type": type,
     ]
     for (name, value) in extra { headers.add(name: name, value: value) }
     return headers
+}
+
+extension EventLoopFuture where Value: Sendable {
+    /// The value; fails after ten seconds, so that no test waits for ever.
+    func soon(_ what: String) async throws -> Value {
+        let promise = eventLoop.makePromise(of: Value.self)
+        let limit = eventLoop.scheduleTask(in: .seconds(10)) { promise.fail(RawClient.Failure(what: what)) }
+        cascade(to: promise)
+        defer { limit.cancel() }
+        return try await promise.futureResult.get()
+    }
 }
 
 private final class NIOLockedAnswer: Sendable {

@@ -81,6 +81,14 @@ final class RawClient {
         return pending.count
     }
 
+    /// The next frame of HTTP/2; nil at the end.
+    func frame() -> H2Frame? {
+        while true {
+            if let frame = H2Frame.next(&pending) { return frame }
+            guard receive() else { return nil }
+        }
+    }
+
     private func receive() -> Bool {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }

@@ -69,11 +69,13 @@ struct ConnectionSetup: Sendable {
             case .http(let shared): shared.timeouts
             case .grpc(let shared): shared.timeouts
             }
-        let connection = HTTP2Connection(lifetime: lifetime, timeouts: timeouts, now: loop.now)
+        let watch = GoAwayWatch()
+        let connection = HTTP2Connection(lifetime: lifetime, timeouts: timeouts, watch: watch, now: loop.now)
         let parts = NIOLoopBound((connection, resources), eventLoop: loop)
         let service = service
         // Windows hold a sender back; the frames that carry them must always be read.
         try context.channel.syncOptions?.setOption(.autoRead, value: true)
+        try context.pipeline.syncOperations.addHandler(watch)
         _ = try context.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: HTTP2Limits.connection(streamsMax: streamsMax),
             streamConfiguration: HTTP2Limits.stream

@@ -12,6 +12,7 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     private let lifetime: HTTP2Lifetime
     private let period: TimeAmount
+    private let watch: GoAwayWatch
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: RequestStream] = [:]
     private var tick: Scheduled<Void>?
@@ -21,8 +22,10 @@ final class HTTP2Connection: ChannelInboundHandler {
     private var pinged: NIODeadline?
     private var leavingSince: NIODeadline?
 
-    init(lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, now: NIODeadline) {
+    /// `watch` stands between the library's handler and the socket.
+    init(lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, watch: GoAwayWatch, now: NIODeadline) {
         self.lifetime = lifetime
+        self.watch = watch
         period = ConnectionClock.period(timeouts)
         start = now
         lastRead = now
@@ -66,8 +69,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What concerns one stream is dealt with there.
-        if error is NIOHTTP2Errors.StreamError { return }
+        // An error of the protocol without a GOAWAY concerns one stream, which the library has reset.
+        if error is any NIOHTTP2Error, watch.error == nil { return }
         context.close(promise: nil)
     }
 

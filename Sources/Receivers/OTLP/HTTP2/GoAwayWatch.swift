@@ -1,0 +1,44 @@
+import NIOCore
+import NIOHTTP2
+
+/// Sees whether the HTTP/2 library has given a connection up.
+///
+/// The library reports errors of one stream and of the whole connection alike, and only for the latter it writes a
+/// GOAWAY with an error first (RFC 9113, 5.4.1). So what it writes is the one thing that tells them apart. It hands
+/// over the header of each frame in a buffer of its own, with the payload or before it.
+final class GoAwayWatch: ChannelOutboundHandler {
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
+
+    private static let headerSize = 9
+    private static let goAwayType: UInt8 = 7
+    /// Place of the error code: behind the header and the last stream's number.
+    private static let errorOffset = headerSize + 4
+
+    /// The error with which the connection was given up.
+    private(set) var error: HTTP2ErrorCode?
+    private var payloadLeft = 0
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .byteBuffer(let bytes) = unwrapOutboundIn(data) { look(at: bytes) }
+        context.write(data, promise: promise)
+    }
+
+    /// Looks at one buffer as the library hands it over.
+    func look(at bytes: ByteBuffer) {
+        let count = bytes.readableBytes
+        if payloadLeft > 0 {
+            payloadLeft = max(0, payloadLeft - count)
+            return
+        }
+        let start = bytes.readerIndex
+        guard count >= Self.headerSize,
+            let high: UInt8 = bytes.getInteger(at: start), let low: UInt16 = bytes.getInteger(at: start + 1),
+            let type: UInt8 = bytes.getInteger(at: start + 3)
+        else { return }
+        payloadLeft = max(0, (Int(high) << 16 | Int(low)) - (count - Self.headerSize))
+        guard type == Self.goAwayType, let code: UInt32 = bytes.getInteger(at: start + Self.errorOffset) else { return }
+        let error = HTTP2ErrorCode(networkCode: Int(code))
+        if error != .noError { self.error = error }
+    }
+}
