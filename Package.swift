@@ -128,6 +128,19 @@ let package = Package(
             exclude: ["clickhouse_server.py"], swiftSettings: house),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
 
+        // What the fuzzer runs; FuzzTests replays its inputs.
+        .target(
+            name: "CodecFuzz", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC", "TestSupport"],
+            path: "Fuzz/Codec", swiftSettings: house),
+        .target(
+            name: "ReceiverFuzz",
+            dependencies: [
+                "Receivers", "Pipeline", "Telemetry", "Configuration", logging,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ] + nio,
+            path: "Fuzz/Receiver", swiftSettings: house),
+        .testTarget(name: "FuzzTests", dependencies: ["CodecFuzz", "ReceiverFuzz"], swiftSettings: house),
+
         .testTarget(name: "TidyTests", swiftSettings: house),
         .testTarget(
             name: "OTLPTests",
@@ -190,4 +203,15 @@ if Context.environment["SLUICE_BENCH"] != nil {
                 "OTLP", "Telemetry", "Pipeline", "Processors", "Configuration", "TestSupport", "CAllocationCount",
             ],
             path: "Benchmarks/Bench", swiftSettings: house))
+}
+
+// As above: see Fuzz/README.md.
+if Context.environment["SLUICE_FUZZ"] != nil {
+    for (name, code, folder) in [
+        ("fuzz-codec", "CodecFuzz", "RunCodec"), ("fuzz-receiver", "ReceiverFuzz", "RunReceiver"),
+    ] {
+        package.targets.append(
+            .executableTarget(
+                name: name, dependencies: [.byName(name: code)], path: "Fuzz/\(folder)", swiftSettings: house))
+    }
 }

@@ -205,7 +205,7 @@ extension OTLPReader {
             } else if tag == 0x19 {
                 batch.points[index].time = try cursor.fixed64()
             } else {
-                try cursor.skip(tag)
+                try skipPointField(body, tag, batch.points[index].kind, &cursor)
             }
         }
         closeRun(run, set, &batch)

@@ -172,7 +172,7 @@ extension OTLPReader {
         }
     }
 
-    private func checkKeyValue(_ body: Text, _ range: Range<Int>, depth: Int) throws(DecodeFailure) {
+    func checkKeyValue(_ body: Text, _ range: Range<Int>, depth: Int) throws(DecodeFailure) {
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()

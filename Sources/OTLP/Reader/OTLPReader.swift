@@ -72,8 +72,7 @@ package struct OTLPReader {
             case 0x0A:
                 record.isPresent = true
                 let content = try cursor.length()
-                record.droppedAttributes = try readAttributed(
-                    body, content, attributes: 0x0A, dropped: 0x10, set, &batch)
+                record.droppedAttributes = try readResource(body, content, set, &batch)
             case 0x12: try readScopeContainer(body, try cursor.length(), resource: index, &batch)
             case 0x1A: record.schemaURL = try readText(body, &cursor)
             default: try cursor.skip(tag)
@@ -166,22 +165,20 @@ package struct OTLPReader {
         }
     }
 
-    /// A message of which only attributes and the dropped count matter. Returns the dropped count.
-    mutating func readAttributed(
-        _ body: Text, _ range: Range<Int>, attributes: UInt32, dropped: UInt32, _ set: SetIndex,
-        _ batch: inout RecordBatch
+    /// Resource: attributes 1, dropped count 2, entities 3. Returns the dropped count.
+    private mutating func readResource(
+        _ body: Text, _ range: Range<Int>, _ set: SetIndex, _ batch: inout RecordBatch
     ) throws(DecodeFailure) -> UInt32 {
         var cursor = WireCursor(body, range)
         let run = batch.attributes.count
         var count: UInt32 = 0
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
-            if tag == attributes {
-                try readAttribute(body, try cursor.length(), &batch)
-            } else if tag == dropped {
-                count = UInt32(truncatingIfNeeded: try cursor.varint())
-            } else {
-                try cursor.skip(tag)
+            switch tag {
+            case 0x0A: try readAttribute(body, try cursor.length(), &batch)
+            case 0x10: count = UInt32(truncatingIfNeeded: try cursor.varint())
+            case 0x1A: try checkEntity(body, try cursor.length())
+            default: try cursor.skip(tag)
             }
         }
         closeRun(run, set, &batch)

@@ -239,7 +239,7 @@ struct GRPCServiceTests {
     }
 
     @Test func `an idle connection ends when its time is over`() async throws {
-        let grpc = ["keepalive: {server_parameters: {max_connection_idle: 50ms}}"]
+        let grpc = ["keepalive: {server_parameters: {max_connection_idle: 1s}}"]
         try await withClient(grpc: grpc) { (client, server) async throws in
             #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
             try await client.channel.closeFuture.soon("the connection stays open")

@@ -48,10 +48,12 @@ struct HTTP2StreamErrorTests {
         Fault("a pseudo header behind the others", head(without(":path") + [(":path", "/v1/traces")])),
         Fault("an unknown pseudo header", head([(":wrong", "1")] + usual)),
         Fault(
-            "fewer bytes than Content-Length", head(usual + [("content-length", "5")], ends: false)
+            "fewer bytes than Content-Length",
+            head(usual + [("content-length", "5")], ends: false)
                 + data([0x7B, 0x7D], ends: true)),
         Fault(
-            "more bytes than Content-Length", head(usual + [("content-length", "1")], ends: false)
+            "more bytes than Content-Length",
+            head(usual + [("content-length", "1")], ends: false)
                 + data([0x7B, 0x7D], ends: true)),
         Fault(
             "trailers that are a head", head(usual, ends: false) + head(usual, ends: true)),

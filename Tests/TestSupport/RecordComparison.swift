@@ -1,15 +1,16 @@
-import OTLP
-import Telemetry
-import TestSupport
+package import OTLP
+package import Telemetry
 
 /// Names each place where the records of a batch differ from what libprotobuf-c reads in the same bytes.
-struct RecordComparison {
-    private(set) var found: [String] = []
+package struct RecordComparison {
+    package private(set) var found: [String] = []
     /// How many single values were compared, so that a test can see that there was something to compare.
-    private(set) var compared = 0
+    package private(set) var compared = 0
 
     /// Reads `request` both ways.
-    static func run(_ request: [UInt8], _ signal: Signal, keys: KeyTable) throws(DecodeFailure) -> RecordComparison {
+    package static func run(
+        _ request: [UInt8], _ signal: Signal, keys: KeyTable
+    ) throws(DecodeFailure) -> RecordComparison {
         var comparison = RecordComparison()
         guard let oracle = OracleMessage.decode(request, .request(signal)) else {
             comparison.found.append("libprotobuf-c does not read it")
