@@ -13,6 +13,8 @@ final class RunningGateway: @unchecked Sendable {
     let port: Int
     let grpcPort: Int
     let metricsPort: Int
+    /// What the binary is started with, such as `strace -D -f …`; it must leave the gateway the process's id.
+    var wrapper: [String] = []
     private let configuration: String
     private var process = Process()
 
@@ -89,8 +91,14 @@ final class RunningGateway: @unchecked Sendable {
         let file = folder.appending(path: "config.yaml")
         try configuration.write(to: file, atomically: true, encoding: .utf8)
         process = Process()
-        process.executableURL = RunningGateway.binary
-        process.arguments = ["run", "--config", file.path, "--data-directory", folder.appending(path: "data").path]
+        let run = ["run", "--config", file.path, "--data-directory", folder.appending(path: "data").path]
+        if let program = wrapper.first {
+            process.executableURL = URL(filePath: program)
+            process.arguments = wrapper.dropFirst() + [RunningGateway.binary.path] + run
+        } else {
+            process.executableURL = RunningGateway.binary
+            process.arguments = run
+        }
         let log = folder.appending(path: "log.txt")
         if !FileManager.default.fileExists(atPath: log.path) {
             _ = FileManager.default.createFile(atPath: log.path, contents: nil)

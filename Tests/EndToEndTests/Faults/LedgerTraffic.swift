@@ -30,15 +30,23 @@ enum NumberedSpans {
     /// The numbers in a request, in order.
     static func numbers(_ body: [UInt8]) -> [UInt64] {
         var numbers: [UInt64] = []
-        var at = 0
-        while at + mark.count + 8 <= body.count {
-            guard body[at] == mark[0], body[at..<at + mark.count].elementsEqual(mark) else {
-                at += 1
-                continue
+        body.withUnsafeBytes { bytes in
+            mark.withUnsafeBytes { mark in
+                var at = 0
+                while at + mark.count + 8 <= bytes.count, let base = bytes.baseAddress, let first = mark.first {
+                    // By the first byte of the mark, since spans may have long names.
+                    guard let found = memchr(base + at, Int32(first), bytes.count - at) else { return }
+                    at = found - UnsafeMutableRawPointer(mutating: base)
+                    guard at + mark.count + 8 <= bytes.count else { return }
+                    guard let begin = mark.baseAddress, memcmp(found, begin, mark.count) == 0 else {
+                        at += 1
+                        continue
+                    }
+                    at += mark.count
+                    numbers.append(bytes[at..<at + 8].reduce(0) { $0 << 8 | UInt64($1) })
+                    at += 8
+                }
             }
-            at += mark.count
-            numbers.append(body[at..<at + 8].reduce(0) { $0 << 8 | UInt64($1) })
-            at += 8
         }
         return numbers
     }
@@ -89,11 +97,17 @@ final class LoadClients: Sendable {
     private let port: Int
     private let ledger: AcceptedLedger
     private let padding: Int
+    /// Microseconds after a refusal.
+    private let pause: UInt32
     private let isStopped = Atomic(false)
     private let group = DispatchGroup()
     private let statusCounts = Mutex<[Int: Int]>([:])
 
-    init(_ count: Int, port: Int, ledger: AcceptedLedger, padding: Int = 8, persistent: Bool = false) {
+    init(
+        _ count: Int, port: Int, ledger: AcceptedLedger, padding: Int = 8, persistent: Bool = false,
+        pause: UInt32 = 20_000
+    ) {
+        self.pause = pause
         self.port = port
         self.ledger = ledger
         self.padding = padding
@@ -133,7 +147,7 @@ final class LoadClients: Sendable {
             statusCounts.withLock { $0[status, default: 0] += 1 }
             if status == 200 { ledger.accepted(first) }
             if status == 0 { return }
-            if status != 200 { usleep(20_000) }
+            if status != 200 { usleep(pause) }
         }
     }
 }

@@ -28,10 +28,14 @@ final class FaultySink: Sendable {
     private let listener: Int32
     private let state = Mutex(State())
 
-    init() throws {
+    /// Listens on `port`, on any free one when it is 0.
+    init(port wanted: Int = 0) throws {
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var on: Int32 = 1
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(wanted).bigEndian)
         address.sin_addr.s_addr = in_addr_t(0x0100_007F)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let descriptor = listener
@@ -49,6 +53,8 @@ final class FaultySink: Sendable {
     /// Times that each span came.
     var received: [UInt64: Int] { state.withLock { $0.received } }
     var requests: Int { state.withLock { $0.requests } }
+    /// Spans that came more than once, each as often as it was too many.
+    var duplicates: Int { state.withLock { $0.received.values.reduce(0) { $0 + $1 - 1 } } }
 
     func behave(_ behaviour: Behaviour) { state.withLock { $0.behaviour = behaviour } }
 

@@ -1,0 +1,88 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// SIGKILL, SIGSTOP and second instances against the real binary.
+@Suite(.serialized, .timeLimit(.minutes(60))) struct KillTests {
+    @Test func `loses nothing that was answered 200 when it is killed at any moment, while it starts too`() async throws
+    {
+        let bench = try FaultBench()
+        var random = SeededRandom(FaultRounds.seed)
+        let clients = bench.load()
+        var duplicates = 0
+        var worst = 0
+        for _ in 0..<FaultRounds.count {
+            try bench.gateway.launch()
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0...350, using: &random)))
+            _ = bench.gateway.end(SIGKILL)
+            worst = max(worst, bench.sink.duplicates - duplicates)
+            duplicates = bench.sink.duplicates
+        }
+        await clients.stop()
+        try await bench.expectNothingLost(restart: true, "(seed \(FaultRounds.seed))")
+        let accepted = bench.ledger.all.count
+        #expect(accepted > FaultRounds.count * 10)
+        // What was under way at a kill comes again, and nothing else.
+        let requests = bench.sink.duplicates / Int(NumberedSpans.perRequest)
+        #expect(requests <= FaultRounds.count * FaultBench.consumers, "\(requests) requests came twice")
+        print("\(FaultRounds.count) kills: \(accepted) spans accepted, 0 lost, \(requests) requests twice")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `recovers however often its recovery is killed`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        let clients = bench.load(padding: 2_000)
+        try await bench.wait("some load") { bench.ledger.all.count > 1_000 }
+        _ = bench.gateway.end(SIGKILL)
+        await clients.stop()
+        var random = SeededRandom(FaultRounds.seed)
+        for _ in 0..<max(20, FaultRounds.count / 10) {
+            try bench.gateway.launch()
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0...120, using: &random)))
+            _ = bench.gateway.end(SIGKILL)
+        }
+        try await bench.expectNothingLost(restart: true, "(seed \(FaultRounds.seed))")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `goes on after a pause of the machine`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let clients = bench.load()
+        for _ in 0..<3 {
+            try await Task.sleep(for: .milliseconds(200))
+            kill(bench.gateway.pid, SIGSTOP)
+            try await Task.sleep(for: .milliseconds(700))
+            kill(bench.gateway.pid, SIGCONT)
+        }
+        try await Task.sleep(for: .milliseconds(300))
+        await clients.stop()
+        #expect(clients.statuses[0] == nil, "\(clients.statuses)")
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.sink.duplicates == 0)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `refuses a second gateway on the same journal and names the first`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let file = bench.gateway.folder.appending(path: "config.yaml")
+        let other = bench.gateway.folder.appending(path: "other.yaml")
+        var text = try String(contentsOf: file, encoding: .utf8)
+        for port in [bench.gateway.port, bench.gateway.metricsPort, bench.gateway.grpcPort] {
+            text = text.replacingOccurrences(of: ":\(port)", with: ":\(try freePort())")
+            text = text.replacingOccurrences(of: "port: \(port)", with: "port: \(try freePort())")
+        }
+        try text.write(to: other, atomically: true, encoding: .utf8)
+        let clients = bench.load()
+        let second = try bench.gateway.command(
+            ["run", "--config", other.path, "--data-directory", bench.gateway.folder.appending(path: "b").path])
+        #expect(second.status == 3)
+        #expect(second.text.contains("in use by") && second.text.contains("\(bench.gateway.pid)"), "\(second.text)")
+        await clients.stop()
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+}

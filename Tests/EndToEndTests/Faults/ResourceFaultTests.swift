@@ -1,0 +1,190 @@
+import Foundation
+import Testing
+
+/// Disks that are full, broken, slow or gone, too few descriptors, more load than the sink takes.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ResourceFaultTests {
+    @Test(.enabled(if: SmallDisk.isPossible, "needs the right to mount a tmpfs"))
+    func `refuses on a full disk, delivers meanwhile, and takes again without a restart`() async throws {
+        let bench = try FaultBench(storage: ["segment_size: 1MiB", "create_directory: true"])
+        let disk = try SmallDisk(bench.gateway.folder.appending(path: "journal").path, megabytes: 6)
+        defer { disk.remove() }
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        let clients = bench.load(padding: 2_000)
+        try await bench.wait("a refusal") { clients.statuses[503] ?? 0 > 5 }
+        disk.fill()
+        #expect(clients.statuses.keys.allSatisfy { $0 == 200 || $0 == 503 }, "\(clients.statuses)")
+        #expect(await bench.health() == 503)
+        // Nothing is free but what deliveries give back.
+        bench.sink.behave(.accept)
+        let refused = bench.ledger.all.count
+        try await bench.wait("new requests") { bench.ledger.all.count > refused + 100 }
+        try await bench.wait("health") { await bench.health() == 200 }
+        bench.sink.behave(.status(503))
+        try await bench.wait("a second refusal") { clients.statuses[503] ?? 0 > 50 }
+        _ = bench.gateway.end(SIGKILL)
+        await clients.stop()
+        try await bench.expectNothingLost(restart: true)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `refuses while its directory is gone and takes again when it is back`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let clients = bench.load(padding: 2_000)
+        let journal = bench.gateway.folder.appending(path: "journal/traces")
+        let away = bench.gateway.folder.appending(path: "away")
+        try FileManager.default.moveItem(at: journal, to: away)
+        try await bench.wait("a refusal") { clients.statuses[503] ?? 0 > 5 }
+        #expect(await bench.health() == 503)
+        try FileManager.default.moveItem(at: away, to: journal)
+        let refused = bench.ledger.all.count
+        try await bench.wait("new requests") { bench.ledger.all.count > refused + 100 }
+        _ = bench.gateway.end(SIGKILL)
+        await clients.stop()
+        try await bench.expectNothingLost(restart: true)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test(.enabled(if: Tracer.isPossible, "needs strace and the right to use it"))
+    func `acknowledges nothing that a failed sync was to keep`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.wrapper = Tracer.injecting("fdatasync:error=EIO:when=15+9")
+        try await bench.gateway.start()
+        let clients = bench.load()
+        try await bench.wait("refusals and acceptances") {
+            clients.statuses[503] ?? 0 > 5 && clients.statuses[200] ?? 0 > 50
+        }
+        _ = bench.gateway.end(SIGKILL)
+        await clients.stop()
+        bench.gateway.wrapper = []
+        try await bench.expectNothingLost(restart: true)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test(.enabled(if: Tracer.isPossible, "needs strace and the right to use it"))
+    func `serves many with one sync of a slow disk`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.wrapper = Tracer.injecting("fdatasync:delay_exit=100000")
+        try await bench.gateway.start()
+        let clients = bench.load(16)
+        try await Task.sleep(for: .seconds(3))
+        await clients.stop()
+        // At most 30 syncs: one request each would be 30.
+        #expect(clients.statuses[200] ?? 0 > 90 && clients.statuses.count == 1, "\(clients.statuses)")
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `serves those it knows when it is out of descriptors, and others afterwards`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.wrapper = ["/usr/bin/prlimit", "--nofile=80:80"]
+        try await bench.gateway.start()
+        let clients = bench.load()
+        try await bench.wait("some load") { bench.ledger.all.count > 100 }
+        var idle = (0..<200).compactMap { _ in LoopbackConnection(port: bench.gateway.port) }
+        #expect(idle.count == 200)
+        let before = bench.ledger.all.count
+        try await bench.wait("load beside idle connections") { bench.ledger.all.count > before + 200 }
+        #expect(bench.gateway.isRunning)
+        idle = []
+        await clients.stop()
+        try await bench.wait("a new connection") {
+            let first = bench.ledger.reserve()
+            guard LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(first)) == 200 else {
+                return false
+            }
+            bench.ledger.accepted(first)
+            return true
+        }
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `stays within its memory under four times the load that the sink takes`() async throws {
+        let capMiB = 128
+        let bench = try FaultBench(
+            exporter: ["sizer: bytes", "queue_size: 32MiB"],
+            processors: ["memory_limiter: {limit_mib: \(capMiB), check_interval: 1s}"])
+        bench.sink.behave(.slow(200))
+        try await bench.gateway.start()
+        // The sink takes 20 requests of 200 kB a second.
+        let clients = bench.load(8, padding: 20_000, pause: 5_000)
+        try await bench.wait("overload") { clients.statuses[503] ?? 0 > 400 }
+        await clients.stop()
+        let sent = clients.statuses.values.reduce(0, +)
+        #expect(sent > 4 * bench.sink.requests, "\(clients.statuses), \(bench.sink.requests) taken")
+        #expect(clients.statuses.keys.allSatisfy { $0 == 200 || $0 == 503 || $0 == 429 }, "\(clients.statuses)")
+        try await bench.expectNothingLost(restart: false)
+        let peak = try peakMiB(bench.gateway.pid)
+        #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
+        print("overload: \(clients.statuses), peak \(peak) MiB of \(capMiB)")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    /// The highest resident size that a process has had.
+    private func peakMiB(_ pid: pid_t) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
+        return (Int(line.split(separator: " ").dropLast().last?.filter(\.isNumber) ?? "") ?? Int.max) / 1_024
+    }
+}
+
+/// strace, which lets system calls of the gateway fail or take their time.
+enum Tracer {
+    private static let path = "/usr/bin/strace"
+
+    static let isPossible =
+        FileManager.default.isExecutableFile(atPath: path) && run(path, ["-o", "/dev/null", "true"])
+
+    /// The gateway keeps the process's id; only the calls that are changed are slowed down.
+    static func injecting(_ what: String) -> [String] {
+        let call = what.prefix { $0 != ":" }
+        return [
+            path, "-D", "-f", "-q", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(what)",
+        ]
+    }
+}
+
+/// A file system of a few megabytes.
+final class SmallDisk: Sendable {
+    private let path: String
+
+    static let isPossible: Bool = {
+        let path = FileManager.default.temporaryDirectory.appending(path: "sluice-mount-\(UUID().uuidString)").path
+        guard let disk = try? SmallDisk(path, megabytes: 1) else { return false }
+        disk.remove()
+        return true
+    }()
+
+    init(_ path: String, megabytes: Int) throws {
+        self.path = path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        guard run("/bin/mount", ["-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", path]) else {
+            throw RunningGateway.Fault(text: "no mount")
+        }
+    }
+
+    /// Takes all that is left.
+    func fill() {
+        let file = open(path + "/filler", O_WRONLY | O_CREAT, 0o600)
+        defer { close(file) }
+        let block = [UInt8](repeating: 1, count: 4_096)
+        while write(file, block, block.count) > 0 {}
+    }
+
+    func remove() {
+        _ = run("/bin/umount", ["-l", path])
+    }
+}
+
+/// Whether a program ends well.
+private func run(_ program: String, _ arguments: [String]) -> Bool {
+    let process = Process()
+    process.executableURL = URL(filePath: program)
+    process.arguments = arguments
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+}
