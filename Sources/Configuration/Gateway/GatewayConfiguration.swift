@@ -38,6 +38,8 @@ package struct GatewayConfiguration: Sendable {
         package let processors: [Reference]
         /// Exporters and connectors it writes to; no id twice.
         package let exporters: [Reference]
+        /// What it has beside these lists.
+        package let options: PipelineOptions
 
         /// The dotted path: `service.pipelines.traces/agents`.
         package var path: String { "service.pipelines.\(id)" }

@@ -49,14 +49,15 @@ struct GatewayReader {
             return nil
         }
         guard let entries = mapping(entry, path: path) else { return nil }
-        refuseUnknown(entry.value, known: ["receivers", "processors", "exporters"], path: path)
+        let options = readOptions(PipelineOptions.self, node: entry.value, path: path, problems: &problems)
         var lists: [String: [GatewayConfiguration.Reference]] = [:]
         for list in entries where ["receivers", "processors", "exporters"].contains(list.key) {
             lists[list.key] = readReferences(list, path: "\(path).\(list.key)")
         }
         return GatewayConfiguration.Pipeline(
             signal: signal, id: id, place: entry.keyPlace, receivers: lists["receivers"] ?? [],
-            processors: lists["processors"] ?? [], exporters: lists["exporters"] ?? [])
+            processors: lists["processors"] ?? [], exporters: lists["exporters"] ?? [],
+            options: options)
     }
 
     private mutating func readReferences(

@@ -49,7 +49,9 @@ package enum ReferencePage {
             for component in section { write(component, to: &text) }
         }
         if !telemetry.isEmpty {
-            text += "\n## Service\n\n### `service.telemetry`\n\nThe gateway's own metrics and log records.\n"
+            text += "\n## Service\n\n### `service.pipelines.*`\n\nThe way from receivers to exporters.\n"
+            writeTable(describeOptions(PipelineOptions.self), to: &text)
+            text += "\n### `service.telemetry`\n\nThe gateway's own metrics and log records.\n"
             writeTable(telemetry, to: &text)
         }
         return text

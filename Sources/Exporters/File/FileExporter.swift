@@ -3,61 +3,40 @@ import Synchronization
 import OTLP
 import Telemetry
 
-/// Writes batches to a file as OTLP JSON lines or length-prefixed protobuf.
-///
-/// A batch counts as delivered when it is on disk.
+/// Writes batches to files as OTLP JSON lines or length-prefixed protobuf.
 package final class FileExporter: Exporter {
     /// Several deliveries may wait for one sync of the file.
     package let maxConcurrency = GroupLane.groupMax
-    private let writer: SharedWriter
+    private let files: SharedFiles
     private let lane: GroupLane
 
-    /// Lets the lane's thread and the exporter share the writer.
-    private final class SharedWriter: Sendable {
-        let storage: Mutex<FileWriter<OTLPForm>>
+    /// Lets the lane's thread and the exporter share the files.
+    private final class SharedFiles: Sendable {
+        let storage: Mutex<OpenFiles>
 
-        init(_ writer: consuming sending FileWriter<OTLPForm>) { storage = Mutex(writer) }
+        init(_ files: sending OpenFiles) { storage = Mutex(files) }
     }
 
     /// Opens nothing yet; `start` does.
     package init(options: FileOptions, build: ExporterBuild, effects: FileEffects = .system) {
         let id = build.id
         let log = build.log
-        let shared = SharedWriter(
-            FileWriter(
-                place: options.place, form: OTLPForm(format: options.format), effects: effects,
-                log: { log($0, "exporter \(id): \($1)") }))
-        writer = shared
-        lane = GroupLane(label: "sluice.file") { batches in
-            let result = shared.storage.withLock { $0.append(batches) }
-            return batches.indices.map { index in
-                if index < result.settled { return .delivered }
-                return .retry(reason: result.failure?.description ?? "not written", after: nil)
-            }
-        }
+        let shared = SharedFiles(OpenFiles(options, effects: effects) { log($0, "exporter \(id): \($1)") })
+        files = shared
+        lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
     }
 
     package func start() async throws {
-        let writer = writer
-        let failure = await lane.run { () -> FileFailure? in
-            writer.storage.withLock { writer in
-                do throws(FileFailure) { try writer.open() } catch { return error }
-                return nil
-            }
-        }
+        let files = files
+        let failure = await lane.run { files.storage.withLock { $0.open() } }
         if let failure { throw ExporterStartFailure(failure.description) }
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
 
     package func shutdown() async {
-        let writer = writer
-        await lane.run {
-            writer.storage.withLock { writer in
-                writer.close()
-                writer.finishCompressing()
-            }
-        }
+        let files = files
+        await lane.run { files.storage.withLock { $0.close() } }
     }
 }
 

@@ -17,8 +17,17 @@ package struct FileOptions: ComponentOptions {
         }
     }
 
+    /// When a batch counts as delivered.
+    package enum Durability: String, CaseIterable, Sendable {
+        case write
+        case syncData = "sync_data"
+    }
+
     package var helper: ExporterHelperOptions
-    package var path: String
+    package var path: PathTemplate
+    /// Most files that are open at once.
+    package var openFilesMax: Int
+    package var durability: Durability
     package var format: Format
     package var appends: Bool
     package var createsDirectory: Bool
@@ -30,15 +39,27 @@ package struct FileOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         helper = ExporterHelperOptions(&settings)
-        path = settings.requiredString("path", "File to write; created with mode 0600, since it holds prompts.")
+        let text = settings.requiredString(
+            "path",
+            "File to write; created with mode 0600, since it holds prompts. {service.name} stands for that attribute "
+                + "of the resource, {%Y-%m-%d} for the date in UTC by strftime: /var/lib/sluice/{tenant}/{%Y-%m}.jsonl."
+        )
+        (path, openFilesMax) = Self.readTemplate(text, &settings)
+        durability = settings.choice(
+            "durability", default: .syncData,
+            "sync_data: a batch counts as delivered when it is on the disk; write: when the kernel has it, which a "
+                + "power failure takes away.")
         format = settings.choice(
             "format", default: .json,
             "json: one OTLP/JSON request per line; proto: requests in protobuf, each behind its length in 4 bytes.")
         appends = settings.bool(
             "append", default: true,
             "False empties the file at start, which loses what was delivered before; the Collector's default.")
-        createsDirectory = settings.bool(
-            "create_directory", default: false, "True creates missing directories of path.")
+        let creates = settings.bool(
+            "create_directory", default: false,
+            "True creates missing directories of path; those of a path with places in it are always created.")
+        createsDirectory = creates || !path.isFixed
+        if !appends && !path.isFixed { settings.problem("needs a path without places in it", at: "append") }
         let permissions = settings.string(
             "directory_permissions", default: "0755", "Octal mode of created directories.")
         directoryMode = UInt32(permissions, radix: 8) ?? 0o755
@@ -61,8 +82,29 @@ package struct FileOptions: ComponentOptions {
 extension FileOptions {
     var place: FilePlace {
         FilePlace(
-            path: path, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,
-            rotation: rotation, compression: compression)
+            path: path.fixedPath, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,
+            rotation: rotation, compression: compression, durability: durability)
+    }
+
+    /// The template of `path`, and `group_by`, the Collector's way to write one.
+    private static func readTemplate(_ text: String, _ settings: inout Settings) -> (PathTemplate, Int) {
+        let (attribute, openFilesMax) = settings.group(
+            "group_by", "Writes records of different resources into different files; see path for a shorter way."
+        ) { group -> (String?, Int) in
+            let isOn = group.bool("enabled", default: false, "True puts the attribute in the place of the * in path.")
+            let name = group.string(
+                "resource_attribute", default: "fileexporter.path_segment", "The resource's attribute that is used.")
+            let most = group.int(
+                "max_open_files", default: 100, in: 1...10_000, unit: "files",
+                "More files than this are not open at once; the one that waits longest for data is closed.")
+            return (isOn ? name : nil, most)
+        }
+        do throws(PathTemplate.Fault) {
+            return (try PathTemplate(text, starAttribute: attribute), openFilesMax)
+        } catch {
+            if !settings.isDescribing { settings.problem(error.message, at: "path") }
+            return (PathTemplate(fixed: text), openFilesMax)
+        }
     }
 }
 

@@ -26,6 +26,7 @@ struct FilePlace: Sendable {
     var rotation: RotationOptions?
     /// Of closed files.
     var compression = FileOptions.Compression.none
+    var durability = FileOptions.Durability.syncData
 }
 
 /// Writes groups of requests to one file and makes them durable; begins new files when the current one is full.
@@ -201,8 +202,10 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             at += result.count
         }
         guard isRegular else { return }
-        let error = effects.sync(descriptor)
-        guard error == 0 else { throw FileFailure("cannot sync", options.path, error) }
+        if options.durability == .syncData {
+            let error = effects.sync(descriptor)
+            guard error == 0 else { throw FileFailure("cannot sync", options.path, error) }
+        }
         size += count
         lastWrite = effects.wallClock()
     }

@@ -8,6 +8,8 @@ package struct AcknowledgementTracker: Sendable {
     /// Names a registered frame.
     package struct Ticket: Hashable, Sendable {
         fileprivate let number: Int
+        /// Sequence behind the frame.
+        package let end: Sequence
     }
 
     private struct Entry {
@@ -36,7 +38,7 @@ package struct AcknowledgementTracker: Sendable {
     /// newest record.
     package mutating func register(end: Sequence, parts: Int, newest: UInt64 = 0) -> Ticket {
         entries.append(Entry(end: end, openParts: max(parts, 1), settledItems: 0, newest: newest))
-        return Ticket(number: firstNumber + entries.count - 1)
+        return Ticket(number: firstNumber + entries.count - 1, end: end)
     }
 
     /// Settles one part that held `items`. Returns the sequence to acknowledge when it moved.

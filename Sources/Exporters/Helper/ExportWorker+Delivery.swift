@@ -12,6 +12,16 @@ extension ExportWorker {
         case dropped(ExportBatch, reason: String)
         case tooLarge(reason: String)
         case stopped
+
+        /// Why not all of it arrived, nil when it did.
+        var loss: String? {
+            switch self {
+            case .delivered, .tooLarge, .stopped: nil
+            case .partial(_, let rejected, let message): rejected > 0 ? message : nil
+            case .lost(_, _, let message): message
+            case .dropped(_, let reason): reason
+            }
+        }
     }
 
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then nothing of
@@ -34,6 +44,9 @@ extension ExportWorker {
             }
         }
         for ending in endings { await account(for: ending) }
+        if let reason = endings.lazy.compactMap(\.loss).first {
+            for part in prepared.parts { setup.lost(part.ticket.end, reason) }
+        }
         settle(prepared)
     }
 

@@ -70,6 +70,7 @@ extension ExportWorker {
         let header = stored.frame.header
         let isSkipped = state.withLock { state in
             guard state.skipped.take(stored) else { return false }
+            setup.lost(stored.end, "overflow_newest")
             let ticket = state.tracker.register(end: stored.end, parts: 1, newest: header.maxTime)
             // Settled under the lock, for `heldItems`.
             if let sequence = state.tracker.settle(ticket, items: Int(header.itemCount)) {

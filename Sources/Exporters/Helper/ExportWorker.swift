@@ -19,6 +19,8 @@ package struct ExportWorkerSetup: Sendable {
     /// Unix time in nanoseconds.
     package var wallTime: @Sendable () -> UInt64 = DeadLetterBox.systemTime
     package var log: @Sendable (LogLevel, String) -> Void
+    /// Told, before it is acknowledged, of each frame of which not all was delivered: where it ends and why.
+    package var lost: @Sendable (_ end: Sequence, _ reason: String) -> Void = { _, _ in }
 
     package init(
         exporterID: String, pipelineID: String, options: ExporterHelperOptions, isDurable: Bool,

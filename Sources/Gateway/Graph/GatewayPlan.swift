@@ -24,6 +24,7 @@ package struct GatewayPlan: Sendable {
         package var wait: TraceWait?
         /// Pipelines between the receivers and this one along the longest way through connectors.
         package var depth = 0
+        package var options: PipelineOptions
     }
 
     package var receivers: [(id: String, options: OTLPReceiverOptions)] = []

@@ -31,6 +31,8 @@ struct GraphBuilder {
     private var graph = GatewayGraph()
     private var keys = KeyTable.Builder()
     private var deadLetters: [String: DeadLetterBox] = [:]
+    /// Of the pipeline that is being added, when its senders wait for the delivery.
+    private var watch: DeliveryWatch?
 
     init(gateway: Gateway) { self.gateway = gateway }
 
@@ -58,12 +60,18 @@ struct GraphBuilder {
             PipelineIntake(
                 id: pipeline.id, chain: first,
                 journal: isBuffered ? gathered ?? journal : journal, metrics: metrics, isBuffered: isBuffered))
+        if pipeline.options.acknowledgement == .delivered {
+            watch = DeliveryWatch(timeout: pipeline.options.deliveryTimeout)
+        }
+        defer { watch = nil }
         for (id, plan) in pipeline.exporters { try addExporter(id, plan, pipeline, journal) }
         for (id, plan, outputs) in pipeline.connectors {
             try addConnector(id, plan, outputs, pipeline, journal)
         }
         let capped = graph.workers.filter { $0.pipeline == pipeline.id && $0.worker.hasIntakeCap }
         graph.pipelines[graph.pipelines.count - 1].capped = capped.map(\.worker)
+        graph.pipelines[graph.pipelines.count - 1].acknowledgement = pipeline.options.acknowledgement
+        graph.pipelines[graph.pipelines.count - 1].watch = watch
         let names = Set(pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id))
         (journal as? DiskJournal)?.retainCursors(named: names)
         (journal as? MemoryJournal)?.retainCursors(named: names)
@@ -193,13 +201,13 @@ struct GraphBuilder {
         }
         if let bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         do {
-            graph.workers.append(
-                (
-                    pipeline.id,
-                    ExportWorker(
-                        cursor: try journal.cursor(named: id), exporter: exporter, metrics: gateway.metrics,
-                        setup: setup)
-                ))
+            var cursor = try journal.cursor(named: id)
+            if let watch {
+                cursor = watch.watched(cursor, named: id)
+                setup.lost = { watch.lost(before: $0, reason: "exporter \(id): \($1)") }
+            }
+            let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: gateway.metrics, setup: setup)
+            graph.workers.append((pipeline.id, worker))
         } catch {
             throw GatewayStartFailure("exporter \(id) in pipeline \(pipeline.id): \(error)")
         }

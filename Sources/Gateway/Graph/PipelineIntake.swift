@@ -1,3 +1,4 @@
+import Configuration
 import Exporters
 import OTLP
 import Pipeline
@@ -13,6 +14,10 @@ struct PipelineIntake: Sendable {
     let isBuffered: Bool
     /// Exporters whose backlog has a cap.
     var capped: [ExportWorker] = []
+    /// When senders are answered.
+    var acknowledgement = PipelineOptions.Acknowledgement.durable
+    /// Knows what is delivered, for `ack: delivered`.
+    var watch: DeliveryWatch?
 
     var signal: Signal { chain.signal }
 }
@@ -29,6 +34,8 @@ struct IntakeMetrics: Sendable {
     let filtered: Counter
     let stored: Counter
     let refused: Counter
+    /// Told the sender that they are taken, and then the journal could not keep them.
+    let lost: Counter
 
     init(_ metrics: SelfMetrics, pipeline: String, signal: Signal) {
         let labels = [(name: "pipeline", value: pipeline)]
@@ -39,6 +46,9 @@ struct IntakeMetrics: Sendable {
             "sluice_pipeline_filtered_\(what)", "Records that processors of the pipeline took out.", labels)
         stored = metrics.counter(
             "sluice_pipeline_stored_\(what)", "Records that the pipeline's journal holds for its exporters.", labels)
+        lost = metrics.counter(
+            "sluice_pipeline_lost_\(what)",
+            "Records that the journal could not keep after `ack: received` had said that they are taken.", labels)
         refused = metrics.counter(
             "sluice_pipeline_refused_\(what)", "Records that the pipeline could not take; senders were told.", labels)
     }

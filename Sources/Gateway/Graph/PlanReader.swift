@@ -59,7 +59,8 @@ struct PlanReader {
     ) -> GatewayPlan.PipelinePlan {
         var plan = GatewayPlan.PipelinePlan(
             id: pipeline.id.description, signal: pipeline.signal,
-            receivers: pipeline.receivers.map(\.id.description), steps: [], exporters: [])
+            receivers: pipeline.receivers.map(\.id.description), steps: [], exporters: [],
+            options: pipeline.options)
         for reference in pipeline.processors {
             guard let role = processors[reference.id] else { continue }
             plan.steps.append((reference.id.description, role))
@@ -90,6 +91,12 @@ struct PlanReader {
             plan.exporters.append((reference.id.description, exporter))
         }
         plan.storage = storage(of: plan, pipeline, &problems)
+        if plan.wait != nil, plan.options.acknowledgement == .delivered {
+            problems.error(
+                "senders cannot wait for the delivery of traces that are gathered first",
+                fix: "write `ack: durable`, or move the processors that look at whole traces behind a connector",
+                at: pipeline.place, path: "\(pipeline.path).ack")
+        }
         return plan
     }
 

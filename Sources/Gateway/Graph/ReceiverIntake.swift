@@ -42,7 +42,7 @@ final class ReceiverIntake: Ingest {
             waiting: appends.frames.count, rejected: appends.summary, items: appends.items,
             accepted: accepted[signal], refused: refused[signal], reply: reply)
         for (pipeline, frame, filtered) in appends.frames {
-            pipeline.append(frame, filtered: filtered) { gathering.finish($0) }
+            pipeline.receive(frame, filtered: filtered) { gathering.finish($0) }
         }
     }
 
@@ -106,6 +106,9 @@ private final class Gathering: Sendable {
     private struct State {
         var waiting: Int
         var refusal: (reason: String, retryAfter: Duration)?
+        /// Records that did not reach every exporter.
+        var undelivered = 0
+        var undeliveredReason = ""
     }
 
     private let state: Mutex<State>
@@ -127,10 +130,16 @@ private final class Gathering: Sendable {
         self.reply = reply
     }
 
-    func finish(_ result: AppendResult) {
+    func finish(_ result: Reception) {
         let last: State? = state.withLock { state in
             state.waiting -= 1
-            if case .refused(let reason, let retryAfter) = result { state.refusal = (reason, retryAfter) }
+            switch result {
+            case .taken: break
+            case .refused(let reason, let retryAfter): state.refusal = (reason, retryAfter)
+            case .undelivered(let count, let reason):
+                state.undelivered = max(state.undelivered, count)
+                state.undeliveredReason = reason
+            }
             return state.waiting == 0 ? state : nil
         }
         guard let last else { return }
@@ -140,7 +149,9 @@ private final class Gathering: Sendable {
         } else {
             accepted.add(items)
             refused.add(rejected.rejected)
-            reply(rejected.answer)
+            guard last.undelivered > 0 else { return reply(rejected.answer) }
+            let count = Int64(last.undelivered + rejected.rejected)
+            reply(.partial(rejected: count, message: "not delivered: \(last.undeliveredReason)"))
         }
     }
 }

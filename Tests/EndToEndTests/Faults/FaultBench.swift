@@ -15,7 +15,10 @@ final class FaultBench: Sendable {
     let ledger: AcceptedLedger
 
     /// `exporter` holds further options of the exporter, `storage` those of its journal, one `key: value` a line.
-    init(exporter: [String] = [], storage: [String] = ["segment_size: 1MiB"], processors: [String] = []) throws {
+    init(
+        exporter: [String] = [], storage: [String] = ["segment_size: 1MiB"], processors: [String] = [],
+        pipeline: [String] = []
+    ) throws {
         sink = try FaultySink()
         let names = processors.compactMap { $0.split(separator: ":").first }.joined(separator: ", ")
         gateway = try RunningGateway(
@@ -38,7 +41,8 @@ final class FaultBench: Sendable {
               telemetry:
                 metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
               pipelines:
-                traces: {receivers: [otlp], processors: [\(names)], exporters: [otlp_http]}
+                traces: {receivers: [otlp], processors: [\(names)], exporters: [otlp_http]\
+            \(pipeline.map { ", " + $0 }.joined())}
             """)
         ledger = AcceptedLedger(gateway.folder.appending(path: "accepted.txt").path)
     }

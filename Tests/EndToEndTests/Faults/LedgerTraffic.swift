@@ -155,6 +155,8 @@ final class LoadClients: Sendable {
 /// One HTTP/1.1 connection to loopback with blocking calls.
 final class LoopbackConnection {
     private let descriptor: Int32
+    /// Body of the last answer.
+    private(set) var lastBody = ""
 
     init?(port: Int) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -169,10 +171,8 @@ final class LoopbackConnection {
         }
         var limit = timeval(tv_sec: 20, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        if result != 0 {
-            close(descriptor)
-            return nil
-        }
+        // `deinit` closes it.
+        if result != 0 { return nil }
     }
 
     deinit { close(descriptor) }
@@ -185,6 +185,7 @@ final class LoopbackConnection {
         guard RawHTTP.send(descriptor, Array(head.utf8) + body) else { return nil }
         var pending: [UInt8] = []
         guard let answer = RawHTTP.read(descriptor, &pending) else { return nil }
+        lastBody = String(decoding: answer.body, as: UTF8.self)
         let parts = answer.head.split(separator: " ", maxSplits: 2)
         return parts.count > 1 ? Int(parts[1]) : nil
     }

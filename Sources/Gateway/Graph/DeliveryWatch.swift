@@ -1,0 +1,128 @@
+import Exporters
+import Pipeline
+import Synchronization
+
+/// Answers the senders of one pipeline once all its exporters are done with what they sent: `ack: delivered`.
+///
+/// It hears of every acknowledgement through the cursors that it wraps. As many requests wait as connections of the
+/// receivers have one under way, so it needs no bound of its own.
+final class DeliveryWatch: Sendable {
+    /// Most losses that are remembered until their senders ask.
+    static let lossesMax = 10_000
+
+    private struct Waiter {
+        var id: Int
+        var end: Sequence
+        var items: Int
+        var limit: Task<Void, Never>?
+        var completion: @Sendable (Reception) -> Void
+    }
+
+    private struct State {
+        /// What each exporter is done with.
+        var done: [String: Sequence] = [:]
+        var waiters: [Waiter] = []
+        var lastID = 0
+        var losses: [Sequence: String] = [:]
+        /// Keys of `losses`, oldest first.
+        var order: [Sequence] = []
+
+        var position: Sequence { done.values.min() ?? Sequence(0) }
+
+        func reception(of waiter: Waiter) -> Reception {
+            losses[waiter.end].map { .undelivered(waiter.items, reason: $0) } ?? .taken
+        }
+    }
+
+    private let timeout: Duration
+    private let effects: WorkerEffects
+    private let state = Mutex(State())
+
+    init(timeout: Duration, effects: WorkerEffects = .system()) {
+        self.timeout = timeout
+        self.effects = effects
+    }
+
+    /// The cursor of an exporter that has to be done before anybody is answered.
+    func watched(_ cursor: any FrameCursor, named name: String) -> any FrameCursor {
+        state.withLock { $0.done[name] = Sequence(0) }
+        return WatchedCursor(base: cursor, name: name, watch: self)
+    }
+
+    /// Not all of the frame that ends here was delivered. Told before the frame is acknowledged.
+    func lost(before end: Sequence, reason: String) {
+        state.withLock { state in
+            if state.losses.updateValue(reason, forKey: end) == nil { state.order.append(end) }
+            guard state.order.count > Self.lossesMax else { return }
+            for old in state.order.prefix(Self.lossesMax / 2) { state.losses[old] = nil }
+            state.order.removeFirst(Self.lossesMax / 2)
+        }
+    }
+
+    /// `completion` runs once: when all exporters are done with the frame, or when the time is over.
+    func wait(for frame: StoredFrame, _ completion: @escaping @Sendable (Reception) -> Void) {
+        let waiter = state.withLock { state in
+            state.lastID += 1
+            return Waiter(
+                id: state.lastID, end: frame.end, items: Int(frame.frame.header.itemCount), completion: completion)
+        }
+        let limit = Task {
+            do { try await effects.sleep(timeout) } catch { return }
+            expire(waiter.id)
+        }
+        let early: Reception? = state.withLock { state in
+            if state.position >= waiter.end { return state.reception(of: waiter) }
+            state.waiters.append(waiter)
+            state.waiters[state.waiters.count - 1].limit = limit
+            return nil
+        }
+        guard let early else { return }
+        limit.cancel()
+        completion(early)
+    }
+
+    fileprivate func acknowledged(_ name: String, before sequence: Sequence) {
+        let ready = state.withLock { state -> [(Waiter, Reception)] in
+            state.done[name] = max(state.done[name] ?? Sequence(0), sequence)
+            let position = state.position
+            guard state.waiters.contains(where: { $0.end <= position }) else { return [] }
+            let ready = state.waiters.filter { $0.end <= position }.map { ($0, state.reception(of: $0)) }
+            state.waiters.removeAll { $0.end <= position }
+            return ready
+        }
+        for (waiter, reception) in ready {
+            waiter.limit?.cancel()
+            waiter.completion(reception)
+        }
+    }
+
+    private func expire(_ id: Int) {
+        let waiter = state.withLock { state -> Waiter? in
+            guard let index = state.waiters.firstIndex(where: { $0.id == id }) else { return nil }
+            return state.waiters.remove(at: index)
+        }
+        waiter?.completion(
+            .refused(
+                reason: "not delivered within ack_timeout; it is kept and will be delivered", retryAfter: .seconds(5)))
+    }
+}
+
+/// Tells the watch what an exporter is done with.
+private struct WatchedCursor: FrameCursor {
+    let base: any FrameCursor
+    let name: String
+    let watch: DeliveryWatch
+
+    func next(maxFrames: Int, maxBytes: Int, timeout: Duration) async -> [StoredFrame] {
+        await base.next(maxFrames: maxFrames, maxBytes: maxBytes, timeout: timeout)
+    }
+
+    func acknowledge(before sequence: Sequence) {
+        base.acknowledge(before: sequence)
+        watch.acknowledged(name, before: sequence)
+    }
+
+    func takeLosses() -> [(reason: String, items: Int)] { base.takeLosses() }
+
+    var backlog: HeldAmount { base.backlog }
+}

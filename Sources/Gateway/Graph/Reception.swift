@@ -1,0 +1,65 @@
+import Configuration
+import Pipeline
+import Synchronization
+import Telemetry
+
+/// How a sender's request ended in one pipeline.
+enum Reception: Sendable {
+    /// It is as safe as the pipeline's `ack` promises.
+    case taken
+    /// With `ack: delivered`: it is kept, but an exporter gave up that many of its records.
+    case undelivered(Int, reason: String)
+    /// The sender may try again after the hint.
+    case refused(reason: String, retryAfter: Duration)
+}
+
+extension PipelineIntake {
+    /// Appends the frame of a request that lost `filtered` records on its way. `completion` runs exactly once, when the
+    /// pipeline's `ack` says that the sender may be answered, on an unspecified thread, and must not block.
+    func receive(_ frame: Frame, filtered: Int, completion: @escaping @Sendable (Reception) -> Void) {
+        switch acknowledgement {
+        case .durable:
+            append(frame, filtered: filtered) { completion(Reception($0)) }
+        case .received:
+            let answer = FirstAnswer(completion)
+            append(frame, filtered: filtered) { result in
+                guard !answer.give(Reception(result)), case .refused = result else { return }
+                metrics.lost.add(Int(frame.header.itemCount))
+            }
+            // A journal that refuses at once has done so by now.
+            answer.give(.taken)
+        case .delivered:
+            append(frame, filtered: filtered) { result in
+                guard case .stored(let sequence) = result, let watch else { return completion(Reception(result)) }
+                watch.wait(for: StoredFrame(sequence: sequence, frame: frame), completion)
+            }
+        }
+    }
+}
+
+extension Reception {
+    init(_ result: AppendResult) {
+        switch result {
+        case .stored: self = .taken
+        case .refused(let reason, let retryAfter): self = .refused(reason: reason, retryAfter: retryAfter)
+        }
+    }
+}
+
+/// Lets the first of several answers through.
+private final class FirstAnswer: Sendable {
+    private let completion: Mutex<(@Sendable (Reception) -> Void)?>
+
+    init(_ completion: @escaping @Sendable (Reception) -> Void) { self.completion = Mutex(completion) }
+
+    /// False when there was an answer before.
+    @discardableResult
+    func give(_ answer: Reception) -> Bool {
+        let completion = completion.withLock { completion in
+            defer { completion = nil }
+            return completion
+        }
+        completion?(answer)
+        return completion != nil
+    }
+}

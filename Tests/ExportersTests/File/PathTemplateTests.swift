@@ -1,0 +1,114 @@
+@testable import Exporters
+import FoundationEssentials
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct PathTemplateTests {
+    private let directory = TemporaryDirectory()
+
+    /// A request with one span for each resource.
+    private func request(_ services: [String?]) -> ExportBatch {
+        let bytes = services.reduce(into: [UInt8]()) { bytes, service in
+            bytes += ProtoBytes.build { request in
+                request.message(1) { group in
+                    group.message(1) { resource in
+                        if let service { resource.attribute(1, "service.name", .text(service)) }
+                        resource.attribute(1, "n", .int(3))
+                    }
+                    group.message(2) { scope in
+                        scope.message(2) { span in span.text(5, "step of \(service ?? "nobody")") }
+                    }
+                }
+            }
+        }
+        return ExportBatch(signal: .traces, itemCount: services.count, bytes: bytes)
+    }
+
+    private func exporter(_ yaml: String, time: Int64 = 1_700_000_000_000) async throws -> FileExporter {
+        let read = options(FileOptions.self, yaml)
+        #expect(read.problems == [])
+        var effects = FileEffects.system
+        effects.wallClock = { time }
+        let exporter = FileExporter(options: read.options, build: exporterBuild(), effects: effects)
+        try await exporter.start()
+        return exporter
+    }
+
+    private func found() throws -> [String] {
+        try FileManager.default.subpathsOfDirectory(atPath: directory.path).filter { $0.hasSuffix("l") }.sorted()
+    }
+
+    @Test func `writes each resource into the file of its attribute and day`() async throws {
+        let exporter = try await exporter("path: \"\(directory.path)/{service.name}/{%Y-%m-%d}.jsonl\"")
+        #expect(await exporter.export(request(["a", "b", nil, "a"])) == .delivered)
+        #expect(await exporter.export(request(["b"])) == .delivered)
+        await exporter.shutdown()
+        #expect(try found() == ["a/2023-11-14.jsonl", "b/2023-11-14.jsonl", "unknown/2023-11-14.jsonl"])
+        #expect(directory.contents("a/2023-11-14.jsonl").components(separatedBy: "step of a").count == 3)
+        #expect(directory.contents("b/2023-11-14.jsonl").split(separator: "\n").count == 2)
+        #expect(!directory.contents("b/2023-11-14.jsonl").contains("step of a"))
+    }
+
+    @Test(arguments: [
+        "../../../etc/x", "/etc/x", "..", ".", "a/b", "a\0b", "ä", "", String(repeating: "x", count: 4_000),
+    ])
+    func `no attribute leads out of the folder`(_ service: String) async throws {
+        let exporter = try await exporter("path: \"\(directory.path)/in/{service.name}.jsonl\"")
+        #expect(await exporter.export(request([service])) == .delivered)
+        await exporter.shutdown()
+        let files = try found()
+        #expect(files.count == 1 && files[0].hasPrefix("in/"))
+        #expect(files[0].split(separator: "/").count == 2 && files[0].utf8.count < 160)
+    }
+
+    @Test func `different values have different files`() {
+        let values = ["a/b", "a%2Fb", "a_b", ".a", "%2Ea", String(repeating: "y", count: 200), "y"]
+        #expect(Set(values.map { PathTemplate.safe(Array($0.utf8)) }).count == values.count)
+        #expect(PathTemplate.safe(Array("gpt-4.1_mini".utf8)) == "gpt-4.1_mini")
+    }
+
+    @Test func `keeps no more files open than it may, and loses nothing by it`() async throws {
+        let exporter = try await exporter(
+            "path: \"\(directory.path)/*.jsonl\"\n"
+                + "group_by: {enabled: true, resource_attribute: service.name, max_open_files: 3}")
+        for round in 0..<3 {
+            #expect(await exporter.export(request((0..<20).map { "s\($0)" })) == .delivered, "\(round)")
+        }
+        let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
+            return target?.hasPrefix(directory.path) == true
+        }
+        #expect(open.count == 3)
+        await exporter.shutdown()
+        #expect(try found().count == 20)
+        for file in try found() { #expect(directory.contents(file).split(separator: "\n").count == 3) }
+    }
+
+    @Test func `syncs when told to be durable, and leaves it to the kernel when told to write`() async throws {
+        for (word, expected) in [("sync_data", 1), ("write", 0)] {
+            let syncs = Mutex(0)
+            let read = options(FileOptions.self, "path: \(directory.file(word))\ndurability: \(word)")
+            var effects = FileEffects.system
+            effects.sync = { _ in
+                syncs.withLock { $0 += 1 }
+                return 0
+            }
+            let exporter = FileExporter(options: read.options, build: exporterBuild(), effects: effects)
+            try await exporter.start()
+            #expect(await exporter.export(request(["a"])) == .delivered)
+            await exporter.shutdown()
+            #expect(syncs.withLock { $0 } == expected)
+        }
+    }
+
+    @Test(arguments: ["{a", "{}", "{{a}}"]) func `refuses places that are none`(_ path: String) {
+        #expect(!options(FileOptions.self, "path: \"/tmp/\(path)\"").problems.isEmpty)
+    }
+
+    @Test func `refuses what does not go with places`() {
+        #expect(!options(FileOptions.self, "path: \"/tmp/{a}\"\nappend: false").problems.isEmpty)
+        #expect(!options(FileOptions.self, "path: /tmp/a\ngroup_by: {enabled: true}").problems.isEmpty)
+    }
+}
