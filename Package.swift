@@ -162,6 +162,7 @@ let package = Package(
             name: "ExportersTests",
             dependencies: [
                 "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "TestSupport",
+                "Journal",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house),

@@ -201,7 +201,10 @@ package final class Gateway: Sendable {
 
     private var queues: AdminAnswer {
         let now = DeadLetterBox.systemTime()
-        let all = parts.withLock { parts in parts.workers.map { $0.worker.status(now: now) } }
+        let all = parts.withLock { parts in
+            parts.workers.map { $0.worker.status(now: now) }
+                + parts.exporters.compactMap { ($0 as? FallbackExporter)?.status(now: now) }
+        }
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
     }
 

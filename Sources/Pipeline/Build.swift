@@ -32,6 +32,9 @@ package struct ExporterBuild: Sendable {
     package let dataDirectory: String
     /// Writes one line to the gateway's log: level ("debug", "info", "warn", "error") and message.
     package let log: @Sendable (_ level: LogLevel, _ message: String) -> Void
+    /// Opens a journal of the exporter's own, for what it has to keep; nil where nothing may be kept. The exporter
+    /// closes it.
+    package var openJournal: (@Sendable (_ name: String) throws -> any FrameLog)?
 
     package init(
         metrics: SelfMetrics, id: String, dataDirectory: String,
@@ -41,6 +44,11 @@ package struct ExporterBuild: Sendable {
         self.id = id
         self.dataDirectory = dataDirectory
         self.log = log
+    }
+
+    /// What an exporter that this one makes gets.
+    package func renamed(_ id: String) -> ExporterBuild {
+        ExporterBuild(metrics: metrics, id: id, dataDirectory: dataDirectory, log: log)
     }
 }
 

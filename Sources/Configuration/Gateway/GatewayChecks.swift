@@ -125,6 +125,12 @@ struct GatewayChecks {
             used[.processor, default: []].formUnion(pipeline.processors.map(\.id))
             used[.exporter, default: []].formUnion(pipeline.exporters.map(\.id))
         }
+        // Exporters that stand behind another one.
+        for component in configuration.components(of: .exporter) where component.id.type == "fallback" {
+            let names = component.body["exporters"]?.list ?? []
+            let ids = names.compactMap { $0.scalar }.compactMap { try? ComponentID(parsing: $0.text) }
+            used[.exporter, default: []].formUnion(ids)
+        }
         used[.connector] = used[.receiver, default: []].union(used[.exporter, default: []])
         for component in configuration.components where used[component.kind]?.contains(component.id) != true {
             let fix =

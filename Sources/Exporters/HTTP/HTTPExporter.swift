@@ -15,6 +15,8 @@ package struct HTTPOptions: ComponentOptions {
     package var contentType: String
     package var headers: [(key: String, value: Secret)]
     package var credentials: [HTTPCredential]
+    package var oauth2: OAuth2Options?
+    package var signing: AWSSigningOptions?
     package var retryOn: Set<Int>
     package var compression: OTLPHTTPOptions.Compression
     package var requestBodyMax: Int
@@ -41,7 +43,10 @@ package struct HTTPOptions: ComponentOptions {
             "content_type", default: "",
             "Content-Type of requests; by default that of the format, or JSON with a template.")
         headers = settings.secretMap("headers", "Headers of every request; never printed.")
-        credentials = HTTPAuthOptions(&settings).credentials
+        let auth = HTTPAuthOptions(&settings)
+        credentials = auth.credentials
+        oauth2 = auth.oauth2
+        signing = auth.signing
         retryOn = Set(
             settings.ints(
                 "retry_on", default: [408, 429, 500, 502, 503, 504], in: 400...599,
@@ -64,7 +69,6 @@ package final class HTTPExporter: Exporter {
     package let maxConcurrency = Int.max
     private let options: HTTPOptions
     private let id: String
-    private let engine: CurlEngine
     private let compression: BodyCompression
     private let destination: HTTPDestination
 
@@ -74,7 +78,6 @@ package final class HTTPExporter: Exporter {
         effects: WorkerEffects = .system()
     ) {
         self.options = options
-        self.engine = engine
         id = build.id
         compression = BodyCompression(options.compression, level: 1)
         var connection = CurlTargetOptions(url: "")
@@ -88,16 +91,14 @@ package final class HTTPExporter: Exporter {
         let plan = HTTPDestination.Plan(
             connection: connection, urls: [options.endpoint],
             ownHeaders: ["Content-Type: \(type)"] + (compression.name.map { ["Content-Encoding: \($0)"] } ?? []),
-            headers: options.headers, credentials: options.credentials)
+            headers: options.headers, credentials: options.credentials, oauth2: options.oauth2,
+            signing: options.signing)
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
     }
 
     package func start() async throws { try destination.start() }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {
-        guard let target = destination.target(0) else {
-            return .retry(reason: "the exporter is not started", after: nil)
-        }
         let records = options.format.records(batch)
         let plain = options.template?.fill(records, batch: batch, exporter: id) ?? records
         guard plain.count <= options.requestBodyMax else {
@@ -106,9 +107,12 @@ package final class HTTPExporter: Exporter {
         guard let body = compression.compress(plain) else {
             return .retry(reason: "no memory to compress", after: nil)
         }
-        switch OTLPAnswer.outcome(
-            await engine.post(body, to: target), signal: batch.signal, retryOn: options.retryOn)
-        {
+        let exchange: HTTPResult
+        switch await destination.post(pieces: [body], to: 0) {
+        case .failure(let failure): return .retry(reason: failure.reason, after: nil)
+        case .success(let result): exchange = result
+        }
+        switch OTLPAnswer.outcome(exchange, signal: batch.signal, retryOn: options.retryOn) {
         // Only OTLP receivers answer with a partial success; for all others the body means something else.
         case .partial: return .delivered
         case let outcome: return outcome

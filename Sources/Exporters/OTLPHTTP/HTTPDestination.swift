@@ -18,6 +18,13 @@ final class HTTPDestination: Sendable {
         var ownHeaders: [String]
         var headers: [(key: String, value: Secret)]
         var credentials: [HTTPCredential]
+        var oauth2: OAuth2Options?
+        var signing: AWSSigningOptions?
+    }
+
+    /// Why no request could be made; it may be possible later.
+    struct Failure: Error {
+        var reason: String
     }
 
     private struct Prepared {
@@ -25,6 +32,8 @@ final class HTTPDestination: Sendable {
         var targets: [CurlTarget] = []
         /// Values of the credentials, in their order.
         var values: [String] = []
+        /// The access token in the targets.
+        var token = ""
         var checked = Duration.zero
         var complaints = LogLimiter(interval: .seconds(60))
     }
@@ -34,6 +43,8 @@ final class HTTPDestination: Sendable {
     private let engine: CurlEngine
     private let now: @Sendable () -> Duration
     private let hasFiles: Bool
+    private let tokens: OAuth2Tokens?
+    private let signature: AWSSignature?
     private let prepared = Mutex(Prepared())
 
     init(_ plan: Plan, build: ExporterBuild, engine: CurlEngine, now: @escaping @Sendable () -> Duration) {
@@ -42,6 +53,8 @@ final class HTTPDestination: Sendable {
         self.engine = engine
         self.now = now
         hasFiles = plan.credentials.contains { $0.path != nil }
+        tokens = plan.oauth2.map { OAuth2Tokens($0, connection: plan.connection.forTokens, engine: engine, now: now) }
+        signature = plan.signing?.signature
     }
 
     /// Checks files and settings.
@@ -51,6 +64,11 @@ final class HTTPDestination: Sendable {
         if tls.skipsVerification {
             build.log(.warn, "exporter \(build.id): tls.insecure_skip_verify is on, certificates are not checked")
         }
+        if plan.signing != nil && signature == nil {
+            throw ExporterStartFailure(
+                "no credentials for auth.sigv4: set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and "
+                    + "AWS_SECRET_ACCESS_KEY in the environment")
+        }
         var values: [String] = []
         for credential in plan.credentials {
             switch credential.value() {
@@ -58,12 +76,57 @@ final class HTTPDestination: Sendable {
             case .failure(let fault): throw ExporterStartFailure(fault.text)
             }
         }
-        let (made, known, time) = (try makeTargets(values), values, now())
+        let (made, known, time) = (try makeTargets(values, token: ""), values, now())
         prepared.withLock { $0 = Prepared(targets: made, values: known, checked: time) }
     }
 
+    /// Sends a body to the URL at `index` with the credentials of this moment.
+    func post(pieces: [[UInt8]], to index: Int) async -> Result<HTTPResult, Failure> {
+        if let tokens {
+            switch await tokens.current() {
+            case .success(let token): use(token)
+            case .failure(let failure): return .failure(Failure(reason: failure.reason))
+            }
+        }
+        guard var target = target(index) else { return .failure(Failure(reason: "the exporter is not started")) }
+        if let signature {
+            do throws(ExporterStartFailure) { target = try signed(index, Array(pieces.joined()), signature) } catch {
+                return .failure(Failure(reason: error.description))
+            }
+        }
+        let result = await engine.post(pieces: pieces, to: target)
+        if let tokens, case .answered(401, _, _, _) = result, tokens.reject() {
+            return .failure(Failure(reason: "HTTP 401: the access token is not taken any more; fetching another"))
+        }
+        return .success(result)
+    }
+
+    /// Puts a new access token into the targets.
+    private func use(_ token: String) {
+        let known = prepared.withLock { $0.token == token || $0.targets.isEmpty ? nil : $0.values }
+        guard let known, let made = try? makeTargets(known, token: token) else { return }
+        prepared.withLock { prepared in
+            guard !prepared.targets.isEmpty else { return }
+            prepared.targets = made
+            prepared.token = token
+        }
+    }
+
+    private func signed(
+        _ index: Int, _ body: [UInt8], _ signature: AWSSignature
+    ) throws(ExporterStartFailure) -> CurlTarget {
+        let (values, url) = (prepared.withLock { $0.values }, plan.urls[index])
+        var options = try targetOptions(url, values, token: "")
+        do throws(HTTPEndpoint.Fault) {
+            let seconds = Int(DeadLetterBox.systemTime() / 1_000_000_000)
+            options.headers += signature.headerLines(
+                try HTTPEndpoint(url), method: plan.connection.method, body: body, seconds: seconds)
+        } catch { throw ExporterStartFailure("endpoint \(error.message)") }
+        return try CurlTarget(options, engine: engine)
+    }
+
     /// The target of the URL at `index`, with the newest content of the files; nil when there is none.
-    func target(_ index: Int) -> CurlTarget? {
+    private func target(_ index: Int) -> CurlTarget? {
         let time = now()
         let known: [String]? = prepared.withLock { prepared in
             guard hasFiles, !prepared.targets.isEmpty, time - prepared.checked >= Self.fileInterval else { return nil }
@@ -76,9 +139,9 @@ final class HTTPDestination: Sendable {
 
     func close() { prepared.withLock { $0.targets = [] } }
 
-    private func makeTargets(_ values: [String]) throws(ExporterStartFailure) -> [CurlTarget] {
+    private func makeTargets(_ values: [String], token: String) throws(ExporterStartFailure) -> [CurlTarget] {
         var made: [CurlTarget] = []
-        for url in plan.urls { made.append(try target(url, values)) }
+        for url in plan.urls { made.append(try CurlTarget(targetOptions(url, values, token: token), engine: engine)) }
         return made
     }
 
@@ -93,7 +156,8 @@ final class HTTPDestination: Sendable {
         }
         guard values != known else { return }
         do throws(ExporterStartFailure) {
-            let (made, fresh) = (try makeTargets(values), values)
+            let token = prepared.withLock { $0.token }
+            let (made, fresh) = (try makeTargets(values, token: token), values)
             prepared.withLock { prepared in
                 guard !prepared.targets.isEmpty else { return }
                 prepared.targets = made
@@ -110,7 +174,9 @@ final class HTTPDestination: Sendable {
         build.log(.warn, "exporter \(build.id): \(text)")
     }
 
-    private func target(_ url: String, _ values: [String]) throws(ExporterStartFailure) -> CurlTarget {
+    private func targetOptions(
+        _ url: String, _ values: [String], token: String
+    ) throws(ExporterStartFailure) -> CurlTargetOptions {
         let endpoint: HTTPEndpoint
         do throws(HTTPEndpoint.Fault) { endpoint = try HTTPEndpoint(url) } catch {
             throw ExporterStartFailure("endpoint \(error.message)")
@@ -126,6 +192,7 @@ final class HTTPDestination: Sendable {
         for (credential, value) in zip(plan.credentials, values) {
             target.headers.append("\(credential.name): \(value)")
         }
+        if !token.isEmpty { target.headers.append("Authorization: Bearer \(token)") }
         if let name = target.tls.serverName, endpoint.scheme == "https" {
             let override = endpoint.override(name: name)
             target.url = override.url
@@ -134,6 +201,18 @@ final class HTTPDestination: Sendable {
                 target.headers.append(override.hostHeader)
             }
         }
-        return try CurlTarget(target, engine: engine)
+        return target
+    }
+}
+
+extension CurlTargetOptions {
+    /// The same way to another server: its TLS settings and proxy.
+    fileprivate var forTokens: CurlTargetOptions {
+        var options = CurlTargetOptions(url: "")
+        options.userAgent = userAgent
+        options.proxyURL = proxyURL
+        options.tls = tls
+        options.tls.serverName = nil
+        return options
     }
 }

@@ -63,6 +63,8 @@ package struct HTTPTLSOptions: ComponentOptions {
         if let caFile {
             setter.set(CURLOPT_CAINFO, caFile, "tls.ca_file")
             setter.set(CURLOPT_CAPATH, pointer: nil, "tls.ca_file")
+            // Otherwise libcurl keeps what it has read for a day, and a changed file would not count.
+            setter.set(CURLOPT_CA_CACHE_TIMEOUT, 0, "tls.ca_file")
         }
         if let certFile { setter.set(CURLOPT_SSLCERT, certFile, "tls.cert_file") }
         if let keyFile { setter.set(CURLOPT_SSLKEY, keyFile, "tls.key_file") }

@@ -6,7 +6,6 @@ package import Telemetry
 package final class OTLPHTTPExporter: Exporter {
     package let maxConcurrency: Int
     private let options: OTLPHTTPOptions
-    private let engine: CurlEngine
     private let compression: BodyCompression
     private let destination: HTTPDestination
     private let leftOut: Counter
@@ -17,7 +16,6 @@ package final class OTLPHTTPExporter: Exporter {
         effects: WorkerEffects = .system()
     ) {
         self.options = options
-        self.engine = engine
         leftOut = build.metrics.counter(
             "sluice_exporter_ai_only_left_out_spans",
             "Spans that ai_only left out of a request, again with each attempt; they count as sent.",
@@ -28,7 +26,8 @@ package final class OTLPHTTPExporter: Exporter {
         let plan = HTTPDestination.Plan(
             connection: Self.connection(options, version), urls: options.urls.map(\.url),
             ownHeaders: ["Content-Type: \(type)"] + (compression.name.map { ["Content-Encoding: \($0)"] } ?? []),
-            headers: options.headers, credentials: options.credentials)
+            headers: options.headers, credentials: options.credentials, oauth2: options.oauth2,
+            signing: options.signing)
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
     }
 
@@ -39,6 +38,7 @@ package final class OTLPHTTPExporter: Exporter {
         connection.idleTimeout = options.idleTimeout
         connection.maxConnectionAge = options.maxConnectionAge
         connection.keepsAlive = options.keepsAlive
+        connection.speaksHTTP2 = options.speaksHTTP2
         connection.proxyURL = options.proxyURL
         connection.tls = options.tls
         return connection
@@ -52,9 +52,6 @@ package final class OTLPHTTPExporter: Exporter {
     package func export(_ batch: ExportBatch) async -> ExportOutcome {
         guard let index = options.urls.firstIndex(where: { $0.signal == batch.signal }) else {
             return .permanent(reason: "no endpoint for \(batch.signal): set endpoint or \(batch.signal)_endpoint")
-        }
-        guard let target = destination.target(index) else {
-            return .retry(reason: "the exporter is not started", after: nil)
         }
         var batch = batch
         if options.aiOnly, batch.signal == .traces, let filtered = AISpanFilter.filter(batch.bytes) {
@@ -72,8 +69,11 @@ package final class OTLPHTTPExporter: Exporter {
         guard let body = compression.compress(plain) else {
             return .retry(reason: "no memory to compress", after: nil)
         }
-        let exchange = await engine.post(pieces: body, to: target)
-        return OTLPAnswer.outcome(exchange, signal: batch.signal, retryOn: options.retryOn)
+        switch await destination.post(pieces: body, to: index) {
+        case .failure(let failure): return .retry(reason: failure.reason, after: nil)
+        case .success(let exchange):
+            return OTLPAnswer.outcome(exchange, signal: batch.signal, retryOn: options.retryOn)
+        }
     }
 
     private func json(_ batch: ExportBatch) -> [UInt8] {

@@ -4,6 +4,7 @@ package import Telemetry
 /// Options of `otlp_http`, under the Collector's names.
 package struct OTLPHTTPOptions: ComponentOptions {
     package enum Encoding: String, CaseIterable, Sendable { case proto, json }
+    package enum HTTPVersion: String, CaseIterable, Sendable { case one = "1.1", two = "2" }
     package enum Compression: String, CaseIterable, Sendable { case gzip, zstd, none }
 
     package var helper: ExporterHelperOptions
@@ -19,6 +20,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var headers: [(key: String, value: Secret)]
     /// Further headers: from files, tokens, passwords.
     package var credentials: [HTTPCredential]
+    package var oauth2: OAuth2Options?
+    package var signing: AWSSigningOptions?
     /// Statuses after which a batch is sent again.
     package var retryOn: Set<Int>
     package var requestBodyMax: Int
@@ -27,6 +30,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var idleTimeout: Duration
     package var maxConnectionAge: Duration
     package var keepsAlive: Bool
+    package var speaksHTTP2: Bool
     package var proxyURL: String
     package var tls: HTTPTLSOptions
 
@@ -41,7 +45,10 @@ package struct OTLPHTTPOptions: ComponentOptions {
         encoding = settings.choice("encoding", default: .proto, "Encoding of requests: protobuf or OTLP/JSON.")
         (compression, compressionLevel) = Self.readCompression(preset?.compression ?? .gzip, &settings)
         headers = settings.secretMap("headers", "Headers of every request, such as authorization; never printed.")
-        credentials = HTTPAuthOptions(&settings).credentials
+        let auth = HTTPAuthOptions(&settings)
+        credentials = auth.credentials
+        oauth2 = auth.oauth2
+        signing = auth.signing
         Self.check(headers, credentials, &settings)
         Self.add(vendor, &headers, &credentials, &settings)
         retryOn = Set(
@@ -65,6 +72,14 @@ package struct OTLPHTTPOptions: ComponentOptions {
         let disablesKeepAlive = settings.bool(
             "disable_keep_alives", default: false, "True opens a new connection for every request.")
         keepsAlive = !disablesKeepAlive
+        speaksHTTP2 =
+            settings.choice(
+                "http_version", default: HTTPVersion.one,
+                "Newest version of HTTP that is spoken. 2 is agreed upon over TLS, and then all deliveries share one "
+                    + "connection; it costs more per byte than several connections of 1.1.") == .two
+        if speaksHTTP2, let plain = urls.first(where: { !$0.url.lowercased().hasPrefix("https://") }) {
+            settings.problem("HTTP/2 is spoken over TLS only, and \(plain.url) is not https", at: "http_version")
+        }
         proxyURL = settings.string(
             "proxy_url", default: "", "URL of a HTTP proxy; proxy variables of the environment are not used.")
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }

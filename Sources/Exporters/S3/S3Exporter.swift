@@ -37,26 +37,16 @@ package final class S3Exporter: Exporter {
     }
 
     package func start() async throws {
-        guard let credentials = credentials() else {
+        guard
+            let credentials = AWSSignature.Credentials.find(
+                options.accessKey, options.secretKey, options.sessionToken)
+        else {
             throw ExporterStartFailure(
                 "no credentials: set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and "
                     + "AWS_SECRET_ACCESS_KEY in the environment")
         }
         let made = AWSSignature(credentials: credentials, region: options.region)
         signature.withLock { $0 = made }
-    }
-
-    private func credentials() -> AWSSignature.Credentials? {
-        if let key = options.accessKey, let secret = options.secretKey {
-            return AWSSignature.Credentials(
-                accessKey: key, secretKey: secret.reveal(), sessionToken: options.sessionToken?.reveal())
-        }
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        guard let key = variable("AWS_ACCESS_KEY_ID"), let secret = variable("AWS_SECRET_ACCESS_KEY") else {
-            return nil
-        }
-        return AWSSignature.Credentials(
-            accessKey: key, secretKey: secret, sessionToken: variable("AWS_SESSION_TOKEN"))
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {

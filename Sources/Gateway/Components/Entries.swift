@@ -47,6 +47,8 @@ package struct ExporterPlan: Sendable {
     package var batchBytesMax: Int?
     /// Signals it can take, all when nil.
     package var accepts: (@Sendable (GatewayConfiguration.PipelineSignal) -> Bool)?
+    /// Set for an exporter that stands before others; `make` is complete once these are known.
+    package var fallback: FallbackOptions?
 
     package init(
         helper: ExporterHelperOptions, batchBytesMax: Int? = nil,
@@ -57,6 +59,25 @@ package struct ExporterPlan: Sendable {
         self.batchBytesMax = batchBytesMax
         self.accepts = accepts
         self.make = make
+    }
+
+    /// An exporter that stands before others, which `joined` gives it.
+    init(fallback: FallbackOptions) {
+        self.init(helper: fallback.helper) { FallbackExporter(options: fallback, children: [], build: $0) }
+        self.fallback = fallback
+    }
+
+    /// The same with the exporters that stand behind it.
+    func joined(with children: [(id: String, plan: ExporterPlan)]) -> ExporterPlan {
+        guard let fallback else { return self }
+        var plan = self
+        plan.make = { build in
+            let made = children.map { (id: $0.id, exporter: $0.plan.make(build.renamed($0.id))) }
+            return FallbackExporter(options: fallback, children: made, build: build)
+        }
+        plan.batchBytesMax = children.compactMap(\.plan.batchBytesMax).min()
+        plan.accepts = { signal in children.allSatisfy { $0.plan.accepts?(signal) ?? true } }
+        return plan
     }
 }
 

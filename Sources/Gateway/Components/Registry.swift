@@ -105,6 +105,10 @@ package enum Registry {
         ) { options in
             ExporterPlan(helper: options.helper) { S3Exporter(options: options, build: $0) }
         },
+        .entry(
+            ["fallback"], "Sends to the first of several exporters that works, and replays what the first one missed.",
+            FallbackOptions.self
+        ) { ExporterPlan(fallback: $0) },
         .entry(["debug"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
             ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
         },

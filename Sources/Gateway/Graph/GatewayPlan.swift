@@ -40,6 +40,7 @@ package struct GatewayPlan: Sendable {
         telemetry = configuration.telemetry
         var reader = PlanReader(configuration: configuration, dataDirectory: dataDirectory)
         reader.readComponents(&problems)
+        reader.joinFallbacks(&problems)
         for reference in configuration.extensions {
             switch reader.extensions[reference.id] {
             case .healthCheck(let options)?: healthChecks.append(options)

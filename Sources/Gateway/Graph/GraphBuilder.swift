@@ -109,7 +109,23 @@ struct GraphBuilder {
     }
 
     private func openJournal(_ pipeline: GatewayPlan.PipelinePlan, folder: String) throws -> any FrameLog {
-        guard let storage = pipeline.storage else { return MemoryJournal() }
+        try journalOpener(pipeline)(folder)
+    }
+
+    /// Opens journals where the pipeline keeps its own.
+    private func journalOpener(
+        _ pipeline: GatewayPlan.PipelinePlan
+    ) -> @Sendable (_ folder: String) throws -> any FrameLog {
+        let (storage, id, log) = (pipeline.storage, pipeline.id, gateway.log)
+        return { folder in
+            guard let storage else { return MemoryJournal() }
+            return try GraphBuilder.openJournal(storage, folder: folder, pipeline: id, log: log)
+        }
+    }
+
+    private static func openJournal(
+        _ storage: FileStorageOptions, folder: String, pipeline id: String, log: Logger
+    ) throws -> any FrameLog {
         if storage.createsDirectory, let failure = SystemFacts.makeDirectory(storage.directory) {
             throw GatewayStartFailure(
                 "the journal's folder \(storage.directory) cannot be made: \(failure); set file_storage's directory")
@@ -117,8 +133,6 @@ struct GraphBuilder {
         var options = DiskJournalOptions()
         options.segmentBytes = storage.segmentBytes
         options.maxBytes = storage.maxBytes
-        let log = gateway.log
-        let id = pipeline.id
         do {
             return try DiskJournal(
                 directory: storage.directory + "/" + folder, options: options,
@@ -157,9 +171,11 @@ struct GraphBuilder {
         if let made = graph.exporters.first(where: { $0.id == id }) {
             exporter = made.exporter
         } else {
-            let build = ExporterBuild(
+            var build = ExporterBuild(
                 metrics: gateway.metrics, id: id, dataDirectory: gateway.dataDirectory,
                 log: { log.line($0, $1) })
+            let (open, folder) = (journalOpener(pipeline), GraphBuilder.folderName(id))
+            build.openJournal = { try open("exporter~\(folder)~\($0)") }
             exporter = plan.make(build)
             graph.exporters.append((id, exporter))
         }

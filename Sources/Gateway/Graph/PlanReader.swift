@@ -54,6 +54,28 @@ struct PlanReader {
         }
     }
 
+    /// Puts the exporters behind those that stand before others.
+    mutating func joinFallbacks(_ problems: inout ConfigProblems) {
+        let own = exporters
+        for component in configuration.components(of: .exporter) {
+            guard let fallback = own[component.id]?.fallback else { continue }
+            var children: [(id: String, plan: ExporterPlan)] = []
+            for name in fallback.exporters {
+                let found = (try? ComponentID(parsing: name)).flatMap { own[$0] }
+                if let found, found.fallback == nil {
+                    children.append((name, found))
+                    continue
+                }
+                let names = own.filter { $0.value.fallback == nil }.map(\.key.description).sorted()
+                problems.error(
+                    "\"\(name)\" is no exporter that can stand behind this one",
+                    fix: Suggestion.fix(for: name, among: names, noun: "exporters"), at: component.place,
+                    path: "\(component.path).exporters")
+            }
+            exporters[component.id] = own[component.id]?.joined(with: children)
+        }
+    }
+
     func pipeline(
         _ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems
     ) -> GatewayPlan.PipelinePlan {

@@ -4,6 +4,10 @@ import Configuration
 struct HTTPAuthOptions {
     /// In the order in which they are sent.
     var credentials: [HTTPCredential] = []
+    /// Tokens that are fetched.
+    var oauth2: OAuth2Options?
+    /// Signatures of whole requests.
+    var signing: AWSSigningOptions?
 
     init(_ settings: inout Settings) {
         let files = settings.stringMap(
@@ -15,19 +19,36 @@ struct HTTPAuthOptions {
             }
             credentials.append(HTTPCredential(name: name, source: .file(path)))
         }
-        let found = settings.group("auth", "Credentials for the Authorization header.") { auth in
+        let found = settings.group("auth", "Credentials for the Authorization header.") { auth -> Found in
             if auth.value("authenticator", "Not supported: name the kind of credential here.") != nil {
                 auth.problem(
-                    "authenticator extensions are not supported: remove auth.authenticator and write auth.bearer or "
-                        + "auth.basic, such as `auth: {bearer: {token: \"${env:TOKEN}\"}}`", at: "authenticator")
+                    "authenticator extensions are not supported: remove auth.authenticator and write one of "
+                        + "auth.bearer, auth.basic, auth.oauth2 and auth.sigv4, such as `auth: {bearer: {token: \"${env:TOKEN}\"}}`",
+                    at: "authenticator")
             }
             let bearer = auth.optionalGroup("bearer", "A bearer token.") { Self.bearer(&$0) }
             let basic = auth.optionalGroup("basic", "User and password.") { Self.basic(&$0) }
-            if bearer != nil && basic != nil { auth.problem("bearer and basic exclude each other: keep one") }
-            return (bearer ?? nil) ?? (basic ?? nil)
+            let oauth2 = auth.optionalGroup(
+                "oauth2", "An access token by OAuth 2 client credentials, fetched and renewed."
+            ) { OAuth2Options(&$0) }
+            let signing = auth.optionalGroup("sigv4", "AWS Signature Version 4.") { AWSSigningOptions(&$0) }
+            if !auth.isDescribing, Self.kinds.count(where: auth.isPresent) > 1 {
+                auth.problem("\(Self.kinds.joined(separator: ", ")) exclude each other: keep one")
+            }
+            return Found(credential: (bearer ?? nil) ?? (basic ?? nil), oauth2: oauth2, signing: signing)
         }
-        if let found { credentials.append(found) }
+        if let credential = found.credential { credentials.append(credential) }
+        oauth2 = found.oauth2
+        signing = found.signing
     }
+
+    private struct Found {
+        var credential: HTTPCredential?
+        var oauth2: OAuth2Options?
+        var signing: AWSSigningOptions?
+    }
+
+    private static let kinds = ["bearer", "basic", "oauth2", "sigv4"]
 
     private static func bearer(_ settings: inout Settings) -> HTTPCredential? {
         let token = settings.secret("token", "The token.")

@@ -1,0 +1,160 @@
+package import Pipeline
+import Synchronization
+import Telemetry
+
+/// Gives batches to the first of several exporters that works, goes back to it when it works again, and sends it what
+/// the others got meanwhile.
+///
+/// What the first one missed lies in a journal of its own, with a worker that tries for ever: its first success is also
+/// what brings the exporter back when no new data comes.
+package final class FallbackExporter: Exporter {
+    /// An exporter behind this one.
+    package typealias Child = (id: String, exporter: any Exporter)
+
+    private struct Missed {
+        var log: any FrameLog
+        var worker: ExportWorker
+        var task: Task<Void, Never>
+    }
+
+    package let maxConcurrency: Int
+    private let options: FallbackOptions
+    private let children: [Child]
+    private let build: ExporterBuild
+    private let effects: WorkerEffects
+    private let health: Mutex<FallbackHealth>
+    private let missed = Mutex<Missed?>(nil)
+    private let diverted: Counter
+
+    /// `children` in the order of `options.exporters`.
+    package init(
+        options: FallbackOptions, children: [Child], build: ExporterBuild, effects: WorkerEffects = .system()
+    ) {
+        self.options = options
+        self.children = children
+        self.build = build
+        self.effects = effects
+        maxConcurrency = children.map(\.exporter.maxConcurrency).min() ?? 1
+        health = Mutex(
+            FallbackHealth(
+                count: children.count, switchAfter: options.switchAfter, retryInterval: options.retryInterval))
+        diverted = build.metrics.counter(
+            "sluice_exporter_fallback_items_total", "Records that another exporter than the first got.",
+            [("exporter", build.id)])
+    }
+
+    package func start() async throws {
+        for (id, child) in children {
+            do { try await child.start() } catch { throw ExporterStartFailure("exporter \(id): \(error)") }
+        }
+        guard options.replays, let open = build.openJournal, let first = children.first else { return }
+        let log = try open("missed")
+        let returning = ReturningExporter(child: first.exporter) { [weak self] isWorking in
+            self?.note(0, isWorking: isWorking)
+        }
+        var helper = options.helper
+        helper.retry.maxElapsedTime = .zero
+        helper.retry.isEnabled = true
+        helper.retry.initialInterval = min(helper.retry.initialInterval, options.retryInterval)
+        helper.retry.maxInterval = max(helper.retry.initialInterval, options.retryInterval)
+        helper.queue.capacity = nil
+        let setup = ExportWorkerSetup(
+            exporterID: "\(build.id) to \(first.id)", pipelineID: "missed", options: helper, isDurable: true,
+            effects: effects, log: build.log)
+        let worker = ExportWorker(
+            cursor: try log.cursor(named: "missed"), exporter: returning, metrics: build.metrics, setup: setup)
+        let task = Task { await worker.run() }
+        missed.withLock { $0 = Missed(log: log, worker: worker, task: task) }
+    }
+
+    package func export(_ batch: ExportBatch) async -> ExportOutcome {
+        var last = ExportOutcome.retry(reason: "no exporter could be tried", after: nil)
+        for (index, child) in children.enumerated() {
+            guard health.withLock({ $0.mayTry(index, now: effects.now()) }) else { continue }
+            last = await child.exporter.export(batch)
+            guard case .retry(let reason, let hint) = last else {
+                note(index, isWorking: true)
+                return index == 0 ? last : await diverted(batch, last)
+            }
+            guard note(index, isWorking: false) else {
+                return .retry(reason: "\(child.id): \(reason)", after: hint)
+            }
+        }
+        return last
+    }
+
+    package func shutdown() async {
+        let missed = missed.withLock { missed in
+            defer { missed = nil }
+            return missed
+        }
+        if let missed {
+            missed.task.cancel()
+            await missed.task.value
+            missed.log.close()
+        }
+        for (_, child) in children { await child.shutdown() }
+    }
+
+    /// What the first exporter still has to get of what it missed; nil when nothing is kept for it.
+    package func status(now: UInt64) -> ExportWorkerStatus? { missed.withLock { $0?.worker.status(now: now) } }
+
+    /// Takes note of an answer or failure. True when the batch shall go on to the next exporter.
+    @discardableResult
+    private func note(_ index: Int, isWorking: Bool) -> Bool {
+        if isWorking {
+            if health.withLock({ $0.succeeded(index) }) {
+                build.log(.info, "exporter \(build.id): \(children[index].id) works again and has the data again")
+            }
+            return false
+        }
+        let (goesOn, isNews) = health.withLock { $0.failed(index, now: effects.now()) }
+        if isNews {
+            let next = children[index + 1].id
+            build.log(.warn, "exporter \(build.id): \(children[index].id) fails; its data goes to \(next)")
+        }
+        return goesOn
+    }
+
+    /// Keeps a batch that another exporter took for the first one.
+    private func diverted(_ batch: ExportBatch, _ outcome: ExportOutcome) async -> ExportOutcome {
+        switch outcome {
+        case .delivered, .partial: break
+        case .retry, .tooLarge, .permanent: return outcome
+        }
+        diverted.add(batch.itemCount)
+        guard let log = missed.withLock({ $0?.log }) else { return outcome }
+        let header = FrameHeader(
+            signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant)
+        let result = await withCheckedContinuation { continuation in
+            log.append(Frame(header: header, bytes: batch.bytes)) { continuation.resume(returning: $0) }
+        }
+        if case .refused(let reason, let retryAfter) = result {
+            return .retry(reason: "what the first exporter misses cannot be kept: \(reason)", after: retryAfter)
+        }
+        return outcome
+    }
+}
+
+/// Tells whether the exporter behind it works.
+private struct ReturningExporter: Exporter {
+    let child: any Exporter
+    let note: @Sendable (Bool) -> Void
+
+    var maxConcurrency: Int { min(child.maxConcurrency, 4) }
+
+    init(child: any Exporter, note: @escaping @Sendable (Bool) -> Void) {
+        self.child = child
+        self.note = note
+    }
+
+    func start() async throws {}
+
+    func export(_ batch: ExportBatch) async -> ExportOutcome {
+        let outcome = await child.export(batch)
+        if case .retry = outcome { note(false) } else { note(true) }
+        return outcome
+    }
+
+    func shutdown() async {}
+}

@@ -1,0 +1,48 @@
+/// Which of several exporters may be tried now: a value without effects, times since any fixed origin.
+struct FallbackHealth: Sendable {
+    private struct Health {
+        /// When its failures began, nil while it works.
+        var failingSince: Duration?
+        /// Others have its data.
+        var isLeft = false
+        var nextTry = Duration.zero
+    }
+
+    private let switchAfter: Duration
+    private let retryInterval: Duration
+    private var all: [Health]
+
+    init(count: Int, switchAfter: Duration, retryInterval: Duration) {
+        self.switchAfter = switchAfter
+        self.retryInterval = retryInterval
+        all = Array(repeating: Health(), count: count)
+    }
+
+    /// Exporters that were left and have not come back.
+    var left: [Int] { all.indices.filter { all[$0].isLeft } }
+
+    /// Whether a batch goes to the exporter at `index`. The last one always is tried: nobody stands behind it.
+    mutating func mayTry(_ index: Int, now: Duration) -> Bool {
+        guard index < all.count - 1, all[index].isLeft else { return true }
+        guard now >= all[index].nextTry else { return false }
+        // One batch finds out; the others go on to the next exporter.
+        all[index].nextTry = now + retryInterval
+        return true
+    }
+
+    /// A delivery failed. True when the batch shall go on to the next exporter; `isNews` when it is the first that does.
+    mutating func failed(_ index: Int, now: Duration) -> (goesOn: Bool, isNews: Bool) {
+        let since = all[index].failingSince ?? now
+        all[index].failingSince = since
+        guard index < all.count - 1, now - since >= switchAfter else { return (false, false) }
+        defer { all[index].isLeft = true }
+        if !all[index].isLeft { all[index].nextTry = now + retryInterval }
+        return (true, !all[index].isLeft)
+    }
+
+    /// A delivery was answered. True when that brings the exporter back.
+    mutating func succeeded(_ index: Int) -> Bool {
+        defer { all[index] = Health() }
+        return all[index].isLeft
+    }
+}

@@ -1,0 +1,119 @@
+@testable import Exporters
+import Journal
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct FallbackExporterTests {
+    private let clock = FlyingClock()
+
+    private func batch(_ number: UInt8) -> ExportBatch {
+        ExportBatch(signal: .traces, itemCount: 1, bytes: TestRequest.traces([TestSpan(id: number)]))
+    }
+
+    /// Exporters that fail while their flag is set.
+    private final class Child: Sendable {
+        let isFailing = Mutex(false)
+        let got = Mutex<[[UInt8]]>([])
+
+        var exporter: ScriptedExporter {
+            ScriptedExporter { batch in
+                if self.isFailing.withLock({ $0 }) { return .retry(reason: "down", after: nil) }
+                self.got.withLock { $0.append(batch.bytes) }
+                return .delivered
+            }
+        }
+
+        func fail(_ flag: Bool) { isFailing.withLock { $0 = flag } }
+        var bytes: [[UInt8]] { got.withLock { $0 } }
+    }
+
+    private func make(
+        _ children: [Child], _ yaml: String, journal: MemoryJournal? = nil, log: LogLines = LogLines()
+    ) async throws -> FallbackExporter {
+        let names = children.indices.map { "x/\($0)" }
+        let read = options(FallbackOptions.self, "exporters: [\(names.joined(separator: ", "))]\n" + yaml)
+        #expect(read.problems == [])
+        var build = exporterBuild(log: log)
+        if let journal { build.openJournal = { _ in journal } }
+        let exporter = FallbackExporter(
+            options: read.options, children: zip(names, children).map { ($0, $1.exporter) }, build: build,
+            effects: clock.effects())
+        try await exporter.start()
+        return exporter
+    }
+
+    @Test func `stays with the first until it has failed long enough, and comes back by itself`() async throws {
+        let (first, second) = (Child(), Child())
+        let exporter = try await make([first, second], "switch_after: 10s\nretry_interval: 60s\nreplay: false")
+        #expect(await exporter.export(batch(1)) == .delivered)
+        first.fail(true)
+        #expect(await exporter.export(batch(2)) == .retry(reason: "x/0: down", after: nil))
+        clock.advance(.seconds(9))
+        #expect(await exporter.export(batch(2)) == .retry(reason: "x/0: down", after: nil))
+        clock.advance(.seconds(2))
+        #expect(await exporter.export(batch(2)) == .delivered)
+        #expect(first.bytes == [batch(1).bytes] && second.bytes == [batch(2).bytes])
+        // Well again, but not asked before the interval is over.
+        first.fail(false)
+        #expect(await exporter.export(batch(3)) == .delivered)
+        clock.advance(.seconds(61))
+        for number in UInt8(4)...6 { #expect(await exporter.export(batch(number)) == .delivered) }
+        #expect(first.bytes == [1, 4, 5, 6].map { batch($0).bytes })
+        #expect(second.bytes == [2, 3].map { batch($0).bytes })
+    }
+
+    @Test func `goes on to the last, and waits when that fails too`() async throws {
+        let children = [Child(), Child(), Child()]
+        let exporter = try await make(children, "switch_after: 0s\nreplay: false")
+        for child in children { child.fail(true) }
+        #expect(await exporter.export(batch(1)) == .retry(reason: "x/2: down", after: nil))
+        children[2].fail(false)
+        #expect(await exporter.export(batch(1)) == .delivered)
+        #expect(children[2].bytes == [batch(1).bytes])
+    }
+
+    @Test func `replays to the first exporter what the second one got`() async throws {
+        let (first, second) = (Child(), Child())
+        let log = LogLines()
+        let journal = MemoryJournal()
+        let exporter = try await make(
+            [first, second], "switch_after: 0s\nretry_interval: 1s", journal: journal, log: log)
+        first.fail(true)
+        for number in UInt8(1)...5 { #expect(await exporter.export(batch(number)) == .delivered) }
+        #expect(first.bytes.isEmpty && second.bytes.count == 5)
+        #expect(exporter.status(now: 0)?.items == 5)
+        first.fail(false)
+        while first.bytes.count < 5 {
+            clock.advance(.seconds(1))
+            await Task.yield()
+        }
+        #expect(Set(first.bytes) == Set((UInt8(1)...5).map { batch($0).bytes }))
+        // The replay has brought it back: nothing more goes to the second.
+        #expect(await exporter.export(batch(6)) == .delivered)
+        #expect(second.bytes.count == 5 && first.bytes.last == batch(6).bytes)
+        #expect(log.lines.contains { $0.contains("x/0 works again") })
+        await exporter.shutdown()
+        await exporter.shutdown()
+    }
+
+    @Test func `what a sick disk cannot keep for the first exporter is not called delivered`() async throws {
+        let (first, second) = (Child(), Child())
+        let journal = MemoryJournal()
+        let exporter = try await make([first, second], "switch_after: 0s", journal: journal)
+        first.fail(true)
+        journal.close()
+        guard case .retry(let reason, _) = await exporter.export(batch(1)) else {
+            Issue.record("delivered")
+            return
+        }
+        #expect(reason.contains("cannot be kept"))
+        await exporter.shutdown()
+    }
+
+    @Test func `needs two different exporters`() {
+        #expect(!options(FallbackOptions.self, "exporters: [a]").problems.isEmpty)
+        #expect(!options(FallbackOptions.self, "exporters: [a, a]").problems.isEmpty)
+    }
+}
