@@ -155,7 +155,7 @@ let package = Package(
             name: "ReceiversTests",
             dependencies: [
                 "Receivers", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4",
-                "CSupport", logging, .product(name: "NIOEmbedded", package: "swift-nio"),
+                "CSupport", "TestSupport", logging, .product(name: "NIOEmbedded", package: "swift-nio"),
             ] + nio + receiving,
             swiftSettings: socketTests),
         .testTarget(

@@ -26,7 +26,7 @@ struct Sluice: AsyncParsableCommand {
         subcommands: [
             Run.self, Validate.self, Test.self, Replay.self, PrintConfig.self, Components.self, Reference.self,
             Send.self, Demo.self, QueryCommand.self, Session.self, Trace.self, Findings.self, SQL.self, Queue.self,
-            DeadLetters.self, Presets.self, ShowVersion.self,
+            Where.self, DeadLetters.self, Presets.self, ShowVersion.self,
         ], defaultSubcommand: Run.self)
 }
 

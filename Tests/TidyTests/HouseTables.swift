@@ -81,7 +81,7 @@ enum ImportTable {
         ],
         "sluice": [
             "Gateway", "Configuration", "Exporters", "Pipeline", "Query", "Telemetry", "Logging", "ArgumentParser",
-            "Dispatch",
+            "Dispatch", "FoundationEssentials",
         ],
         "TestSupport": [
             "Pipeline", "Telemetry", "OTLP", "Configuration", "Journal", "COTLP", "CProtobufC", "Testing", "Foundation",

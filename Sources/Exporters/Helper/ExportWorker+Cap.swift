@@ -18,6 +18,9 @@ extension ExportWorker {
         setup.options.queue.capacity != nil && setup.options.queue.overflow != .dropOldest
     }
 
+    /// Whether a sender that is refused may wait for room.
+    package var letsSendersWait: Bool { setup.options.queue.blocksOnOverflow }
+
     /// `type/name` of the exporter.
     package var exporterID: String { setup.exporterID }
 

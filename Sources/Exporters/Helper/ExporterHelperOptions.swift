@@ -38,6 +38,8 @@ package struct SendingQueueOptions: ComponentOptions {
     package var capacity: Int?
     package var sizer: Sizer
     package var overflow: OverflowChoice
+    /// Senders wait for room for a while before they are refused.
+    package var blocksOnOverflow: Bool
     /// Older data is dropped instead of sent; nil for any age.
     package var maxAge: Duration?
     /// Id of a `file_storage` extension, the word `memory`, or nil for the gateway's own data directory.
@@ -79,9 +81,9 @@ package struct SendingQueueOptions: ComponentOptions {
                 "waiting for the delivery is not supported: remove wait_for_result; accepted data is in the journal "
                     + "before the sender gets its answer", at: "wait_for_result")
         }
-        settings.accepted(
-            "block_on_overflow",
-            "At its cap a queue answers senders 503 with Retry-After, so they hold back by themselves; see overflow.")
+        blocksOnOverflow = settings.bool(
+            "block_on_overflow", default: false,
+            "True lets senders wait up to 10s for room before they get their 503; with overflow: block.")
         batch = settings.optionalGroup(
             "batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults."
         ) { BatchOptions(&$0) }
@@ -125,8 +127,15 @@ package struct BatchOptions: ComponentOptions, Equatable {
         minSize = size("min_size", 8_192, "A batch of this size leaves at once.", &settings)
         maxSize = size("max_size", 0, "Larger batches are split; 0 means no limit.", &settings)
         settings.group("partition", "How batches are kept apart.") { partition in
-            partition.accepted(
-                "metadata_keys", "Requests of different tenants are never mixed; other metadata is not kept.")
+            let keys = partition.strings(
+                "metadata_keys", default: [],
+                "What requests must have in common to share a batch. The tenant always counts and is the only metadata "
+                    + "that is kept behind the journal: tenant, or nothing.")
+            for key in keys where key != "tenant" {
+                partition.warning(
+                    "has no effect here: of \(key) nothing is kept behind the journal",
+                    fix: "give senders tenants, which are never mixed", at: "metadata_keys")
+            }
         }
         if maxSize > 0 && maxSize < minSize {
             settings.problem("max_size must be 0 or at least min_size (\(minSize))", at: "max_size")

@@ -66,6 +66,8 @@ package struct HTTPTLSOptions: ComponentOptions {
             // Otherwise libcurl keeps what it has read for a day, and a changed file would not count.
             setter.set(CURLOPT_CA_CACHE_TIMEOUT, 0, "tls.ca_file")
         }
+        // A resumed session stands on the files of its first handshake; changed ones would not count.
+        if caFile != nil || certFile != nil { setter.set(CURLOPT_SSL_SESSIONID_CACHE, 0, "tls") }
         if let certFile { setter.set(CURLOPT_SSLCERT, certFile, "tls.cert_file") }
         if let keyFile { setter.set(CURLOPT_SSLKEY, keyFile, "tls.key_file") }
     }

@@ -67,19 +67,49 @@ extension PipelineIntake {
     /// Appends the frame of a request that lost `filtered` records on its way, and counts how it ended. `completion`
     /// runs exactly once, on an unspecified thread, and must not block.
     func append(_ frame: Frame, filtered: Int, completion: @escaping @Sendable (AppendResult) -> Void) {
-        let items = Int(frame.header.itemCount)
-        var passing: [ExportWorker] = []
+        let admission = admission()
+        guard let full = admission.full else { return store(frame, filtered, admission.skipping, completion) }
+        let refusal = AppendResult.refused(
+            reason: "the queue of exporter \(full.exporterID) is full (sending_queue.queue_size)",
+            retryAfter: .seconds(1))
+        guard full.letsSendersWait else {
+            metrics.refused.add(Int(frame.header.itemCount) + filtered)
+            return completion(refusal)
+        }
+        // As many wait as requests may be in memory at once, which the receivers bound.
+        Task {
+            for _ in 0..<PipelineIntake.waitsMax {
+                try? await WorkerEffects.system().sleep(PipelineIntake.waitInterval)
+                let admission = self.admission()
+                if admission.full == nil { return store(frame, filtered, admission.skipping, completion) }
+            }
+            metrics.refused.add(Int(frame.header.itemCount) + filtered)
+            completion(refusal)
+        }
+    }
+
+    /// With `block_on_overflow` a sender waits this long for room.
+    private static let waitInterval = Duration.milliseconds(20)
+    private static let waitsMax = 500
+
+    /// An exporter that has no room, if any, and those that pass the frame over.
+    private func admission() -> (full: ExportWorker?, skipping: [ExportWorker]) {
+        var skipping: [ExportWorker] = []
         for worker in capped {
             switch worker.admission() {
             case .take: break
-            case .skip where !isBuffered: passing.append(worker)
-            case .skip, .refuse:
-                metrics.refused.add(items + filtered)
-                let reason = "the queue of exporter \(worker.exporterID) is full (sending_queue.queue_size)"
-                return completion(.refused(reason: reason, retryAfter: .seconds(1)))
+            case .skip where !isBuffered: skipping.append(worker)
+            case .skip, .refuse: return (worker, [])
             }
         }
-        let skipping = passing
+        return (nil, skipping)
+    }
+
+    private func store(
+        _ frame: Frame, _ filtered: Int, _ skipping: [ExportWorker],
+        _ completion: @escaping @Sendable (AppendResult) -> Void
+    ) {
+        let items = Int(frame.header.itemCount)
         journal.append(frame) { result in
             switch result {
             case .stored(let sequence):

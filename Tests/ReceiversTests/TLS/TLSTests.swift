@@ -4,6 +4,7 @@ import NIOPosix
 import NIOSSL
 import Pipeline
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Receivers

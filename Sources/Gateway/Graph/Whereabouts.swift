@@ -1,0 +1,87 @@
+import Exporters
+import Journal
+import Pipeline
+
+/// Where a trace is: what each exporter has done with it, as far as journals and dead letters tell.
+package enum Whereabouts {
+    /// What one exporter did with the requests of one pipeline that hold the trace.
+    package struct Fate: Sendable, Codable, Equatable {
+        package var pipeline: String
+        package var exporter: String
+        /// Requests that it has delivered or given up.
+        package var done: Int
+        /// Requests that it still has to deliver.
+        package var waiting: Int
+        /// Unix seconds of the newest record in these requests; nil when it is not known.
+        package var newest: Int?
+    }
+
+    /// A dead letter that holds the trace.
+    package struct Letter: Sendable, Codable, Equatable {
+        package var id: String
+        package var exporter: String
+        package var pipeline: String
+        package var cause: String
+        package var message: String
+    }
+
+    package struct Answer: Sendable, Codable, Equatable {
+        package var fates: [Fate] = []
+        package var letters: [Letter] = []
+
+        package var isEmpty: Bool { fates.isEmpty && letters.isEmpty }
+    }
+
+    /// The sixteen bytes of an id in 32 hexadecimal digits; nil for anything else.
+    package static func traceID(_ text: String) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count == 32 else { return nil }
+        var bytes: [UInt8] = []
+        for index in stride(from: 0, to: 32, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16),
+                digits[index] != UInt8(ascii: "+")
+            else { return nil }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+
+    /// Looks through the journals of a plan and the dead letters of a data directory. A gateway may be running there.
+    package static func find(_ trace: [UInt8], _ plan: GatewayPlan, dataDirectory: String) throws -> Answer {
+        var answer = Answer()
+        for pipeline in plan.pipelines {
+            guard let storage = pipeline.storage else { continue }
+            let folder = GraphBuilder.folderName(pipeline.id)
+            var places = [(folder, pipeline.id), (folder + "~traces", pipeline.id + " (gathering)")]
+            for (id, exporter) in pipeline.exporters where exporter.fallback != nil {
+                places.append(("exporter~\(GraphBuilder.folderName(id))~missed", "\(id) (replay)"))
+            }
+            for (name, title) in places {
+                let directory = storage.directory + "/" + name
+                guard SystemFacts.isDirectory(directory) else { continue }
+                add(try JournalSearch.find(trace, in: directory), title, to: &answer)
+            }
+        }
+        for folder in DeadLetterFolder.all(dataDirectory) {
+            for entry in folder.list() {
+                guard let letter = folder.read(entry.id), JournalSearch.holds(letter.bytes, trace) else { continue }
+                answer.letters.append(
+                    Letter(
+                        id: entry.id, exporter: entry.exporter, pipeline: entry.pipeline, cause: entry.cause.rawValue,
+                        message: entry.message))
+            }
+        }
+        return answer
+    }
+
+    private static func add(_ found: JournalSearch.Found, _ title: String, to answer: inout Answer) {
+        guard let newest = found.hits.map(\.maxTime).max() else { return }
+        for (exporter, position) in found.cursors.sorted(by: { $0.key < $1.key }) {
+            let done = found.hits.count { $0.end <= position }
+            answer.fates.append(
+                Fate(
+                    pipeline: title, exporter: exporter, done: done, waiting: found.hits.count - done,
+                    newest: newest > 0 ? Int(newest / 1_000_000_000) : nil))
+        }
+    }
+}

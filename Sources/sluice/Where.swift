@@ -1,0 +1,87 @@
+import ArgumentParser
+import Exporters
+import FoundationEssentials
+import Gateway
+
+struct Where: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Tells what each exporter has done with a trace.",
+        discussion: """
+            Looks through the journals and dead letters of the configuration, beside a running gateway too. A journal \
+            keeps a request until all exporters are done with it, and some time longer.
+            """)
+    @OptionGroup var options: ConfigurationOptions
+
+    @Argument(help: "The trace's id: 32 hexadecimal digits.")
+    var trace: String
+
+    @Option(help: "Folder of the journals and dead letters for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
+    @Option(help: "Base URL of the metrics listener of a running gateway, which tells why something waits.")
+    var endpoint = "http://127.0.0.1:8888"
+
+    @Flag(help: "Prints JSON.")
+    var json = false
+
+    func run() async throws {
+        guard let id = Whereabouts.traceID(trace) else {
+            throw ValidationError("a trace's id has 32 hexadecimal digits")
+        }
+        let answer: Whereabouts.Answer
+        do {
+            answer = try Whereabouts.find(
+                id, options.load(dataDirectory: dataDirectory).plan, dataDirectory: dataDirectory)
+        } catch let error as ExitCode {
+            throw error
+        } catch {
+            Terminal.error("sluice: \(error)")
+            throw Exit.start
+        }
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(answer), as: UTF8.self))
+        } else {
+            await show(answer)
+        }
+        if answer.isEmpty { throw Exit.expectation }
+    }
+
+    private func show(_ answer: Whereabouts.Answer) async {
+        var queues: [ExportWorkerStatus] = []
+        if answer.fates.contains(where: { $0.waiting > 0 }),
+            case .success(let body) = await PayloadSender.get(endpoint + "/queues")
+        {
+            queues = ExportWorkerStatus.decode(body) ?? []
+        }
+        for fate in answer.fates {
+            let letters = answer.letters.count { $0.exporter == fate.exporter && $0.pipeline == fate.pipeline }
+            print(Where.line(fate, letters: letters))
+            let queue = queues.first { $0.exporter == fate.exporter && $0.pipeline == fate.pipeline }
+            if fate.waiting > 0, let error = queue?.lastError { print("    last error: \(error)") }
+        }
+        for letter in answer.letters {
+            print("\(letter.exporter) of \(letter.pipeline): \(letter.cause): \(letter.message)")
+            print("    sluice dlq show \(letter.id)")
+        }
+        if answer.isEmpty {
+            print(
+                "no journal and no dead letter holds this trace: it never came, a processor left it out, or every "
+                    + "exporter is done with it for some time")
+        }
+    }
+
+    private static func line(_ fate: Whereabouts.Fate, letters: Int) -> String {
+        var parts: [String] = []
+        let delivered = max(0, fate.done - letters)
+        if delivered > 0 {
+            parts.append("\(delivered) \(delivered == 1 ? "request" : "requests") delivered or dropped")
+        }
+        if letters > 0 { parts.append("\(letters) refused for good") }
+        if fate.waiting > 0 { parts.append("\(fate.waiting) waiting") }
+        var text = "\(fate.exporter) of \(fate.pipeline): \(parts.joined(separator: ", "))"
+        if let newest = fate.newest { text += "; newest record \(GatewayLogHandler.timestamp(seconds: newest))" }
+        return text
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+import Testing
+
+/// `sluice where` and queues with a cap, beside a running gateway.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct WhereTests {
+    private let trace = String(repeating: "a7", count: 16)
+
+    private func ask(_ bench: FaultBench, _ id: String) throws -> (status: Int32, text: String) {
+        let folder = bench.gateway.folder
+        return try bench.gateway.command([
+            "where", id, "--config", folder.appending(path: "config.yaml").path, "--data-directory",
+            folder.appending(path: "data").path, "--endpoint", "http://127.0.0.1:\(bench.gateway.metricsPort)",
+        ])
+    }
+
+    @Test func `tells what waits and why, what is delivered and what was refused`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        #expect(try ask(bench, trace).status == 5)
+        guard let connection = LoopbackConnection(port: bench.gateway.port) else {
+            throw RunningGateway.Fault(text: "no connection")
+        }
+        bench.sink.behave(.status(503))
+        #expect(connection.post(NumberedSpans.request(1)) == 200)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        let waiting = try ask(bench, trace)
+        #expect(waiting.status == 0 && waiting.text.contains("otlp_http of traces: 1 waiting"), "\(waiting.text)")
+        #expect(waiting.text.contains("last error: HTTP 503"), "\(waiting.text)")
+        bench.sink.behave(.accept)
+        try await bench.gateway.waitUntilDelivered()
+        bench.sink.behave(.status(400))
+        #expect(connection.post(NumberedSpans.request(11)) == 200)
+        try await bench.gateway.waitUntilDelivered()
+        let done = try ask(bench, trace)
+        #expect(done.text.contains("1 request delivered or dropped, 1 refused for good"), "\(done.text)")
+        #expect(done.text.contains("rejected: HTTP 400") && done.text.contains("sluice dlq show "), "\(done.text)")
+        #expect(try ask(bench, String(repeating: "b7", count: 16)).status == 5)
+        #expect(try ask(bench, "xyz").status == 64)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+        // Also when no gateway runs.
+        #expect(try ask(bench, trace).text == done.text)
+    }
+
+    @Test func `lets senders wait for room only when told to`() async throws {
+        for blocks in [false, true] {
+            let bench = try FaultBench(exporter: ["queue_size: 2", "block_on_overflow: \(blocks)"])
+            bench.sink.behave(.status(503))
+            try await bench.gateway.start()
+            guard let connection = LoopbackConnection(port: bench.gateway.port) else {
+                throw RunningGateway.Fault(text: "no connection")
+            }
+            for number in 0..<2 { #expect(connection.post(NumberedSpans.request(UInt64(number) * 10 + 1)) == 200) }
+            let opening = Task {
+                try await Task.sleep(for: .milliseconds(300))
+                bench.sink.behave(.accept)
+            }
+            #expect(connection.post(NumberedSpans.request(31)) == (blocks ? 200 : 503))
+            try await opening.value
+            try await bench.gateway.waitUntilDelivered()
+            #expect(bench.sink.received.count == (blocks ? 30 : 20))
+            #expect(bench.gateway.end(SIGTERM) == 0)
+        }
+    }
+}
