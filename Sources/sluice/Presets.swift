@@ -30,8 +30,11 @@ struct Presets: ParsableCommand {
         add("credential", preset.credentialText)
         for header in preset.requiredHeaders { add("header", "\(header.name): \(header.sentence) (required)") }
         for header in preset.fixedHeaders { add("header", "\(header.name): \(header.value)") }
+        add("encoding", preset.encodings.map(\.rawValue).joined(separator: ", "))
         add("compression", preset.compression.rawValue)
         add("largest", preset.requestBodyMax.map { "\($0) bytes" } ?? "")
+        add("retry", preset.retryOn.map { $0.map(String.init).joined(separator: ", ") } ?? "429, 502, 503, 504")
+        add("oldest", preset.maxAge.map { "\($0.components.seconds / 60) minutes" } ?? "")
         add("dialect", preset.dialect)
         add("ai_only", preset.aiOnly ? "true" : "false")
         add("note", preset.note)

@@ -51,9 +51,6 @@ package final class CurlEngine: Sendable {
         multi = curl_multi_init()
         // The default keeps four connections per running transfer, so that exporters would close each other's.
         _ = sluice_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.connectionsMax)
-        // One request at a time on a connection of HTTP/2 too: with several, uploads by libcurl 7.88 end in errors of
-        // its framing layer.
-        _ = sluice_curl_multi_set_long(multi, CURLMOPT_PIPELINING, 0)
         let box = Unmanaged.passRetained(self)
         var thread = pthread_t()
         let code = pthread_create(

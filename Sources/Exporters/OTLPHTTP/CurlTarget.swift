@@ -82,6 +82,8 @@ package final class CurlTarget: Sendable {
         setter.set(CURLOPT_FOLLOWLOCATION, 0, "redirects")
         let version = options.speaksHTTP2 ? Int(CURL_HTTP_VERSION_2TLS) : Int(CURL_HTTP_VERSION_1_1)
         setter.set(CURLOPT_HTTP_VERSION, version, "http_version")
+        // With HTTP/2 a request waits for the first connection instead of opening one of its own.
+        setter.set(CURLOPT_PIPEWAIT, options.speaksHTTP2 ? 1 : 0, "http_version")
         setter.set(CURLOPT_TCP_KEEPALIVE, 1, "TCP keep-alive")
         setter.set(CURLOPT_FORBID_REUSE, options.keepsAlive ? 0 : 1, "disable_keep_alives")
         setter.set(CURLOPT_MAXAGE_CONN, max(1, options.idleTimeout.wholeSeconds), "idle_conn_timeout")

@@ -38,11 +38,16 @@ package struct OTLPHTTPOptions: ComponentOptions {
         helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
         let vendor = PresetOptions(&settings)
         preset = vendor.preset
+        if let maxAge = preset?.maxAge, helper.queue.maxAge == nil { helper.queue.maxAge = maxAge }
         aiOnly = settings.bool(
             "ai_only", default: vendor.preset?.aiOnly ?? false,
             "Sends only spans of AI instrumentations; their children hang under the nearest ancestor that is sent.")
         urls = Self.readURLs(vendor, &settings)
-        encoding = settings.choice("encoding", default: .proto, "Encoding of requests: protobuf or OTLP/JSON.")
+        encoding = settings.choice(
+            "encoding", default: preset?.encodings.first ?? .proto, "Encoding of requests: protobuf or OTLP/JSON.")
+        if let preset, !preset.encodings.contains(encoding) {
+            settings.problem("the preset \(preset.name) takes no \(encoding.rawValue)", at: "encoding")
+        }
         (compression, compressionLevel) = Self.readCompression(preset?.compression ?? .gzip, &settings)
         headers = settings.secretMap("headers", "Headers of every request, such as authorization; never printed.")
         let auth = HTTPAuthOptions(&settings)
@@ -53,7 +58,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
         Self.add(vendor, &headers, &credentials, &settings)
         retryOn = Set(
             settings.ints(
-                "retry_on", default: OTLPAnswer.retryable, in: 400...599,
+                "retry_on", default: preset?.retryOn ?? OTLPAnswer.retryable, in: 400...599,
                 "HTTP statuses after which a batch is sent again; all others but 2xx and 413 are final. Add 401 and "
                     + "403 to wait for repaired credentials, 408 for proxies that answer it."))
         requestBodyMax = settings.bytes(

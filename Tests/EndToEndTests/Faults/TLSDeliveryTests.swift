@@ -112,8 +112,8 @@ import Testing
             next += NumberedSpans.perRequest
         }
         func sendAndExpectWaiting(_ what: String) async throws {
-            // Longer than a connection lives.
-            try await Task.sleep(for: .milliseconds(1_300))
+            // Longer than a connection lives: its age is counted in whole seconds.
+            try await Task.sleep(for: .milliseconds(2_200))
             try await send()
             try await Task.sleep(for: .milliseconds(700))
             #expect(try await first.metric("sluice_exporter_held_items") == 10, "\(what)")

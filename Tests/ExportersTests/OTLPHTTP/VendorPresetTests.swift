@@ -30,6 +30,11 @@ import Testing
         #expect(langfuse.options.aiOnly)
         let dynatrace = options(OTLPHTTPOptions.self, "{preset: dynatrace, region: abc, api_key: T}").options
         #expect(header(dynatrace, "authorization") == "Api-Token T")
+        #expect(dynatrace.helper.queue.maxAge == .seconds(3_600))
+        let older = options(
+            OTLPHTTPOptions.self, "{preset: dynatrace, region: abc, api_key: T, sending_queue: {max_age: 2h}}"
+        ).options
+        #expect(older.helper.queue.maxAge == .seconds(7_200))
     }
 
     @Test func `lets every value be overridden`() {
@@ -52,6 +57,7 @@ import Testing
     }
 
     @Test(arguments: [
+        ("{preset: observe, region: '1', encoding: json, api_key: a}", "takes no json"),
         ("{preset: langfus, api_key: a}", "did you mean langfuse?"),
         ("{preset: maxim, api_key: a}", "needs the header x-maxim-repo-id"),
         ("{preset: dynatrace, api_key: a}", "needs region"),

@@ -45,7 +45,7 @@ extension VendorPreset {
             note: "the size is that of the vendor's own client; a missing header is answered 403", source: docs),
         VendorPreset(
             "phoenix", "Arize Phoenix", .full([(.traces, "http://{region}:6006/v1/traces")]), region: "127.0.0.1",
-            signals: [.traces], authorization: .scheme("Bearer"), aiOnly: true,
+            signals: [.traces], authorization: .scheme("Bearer"), encodings: [.proto], aiOnly: true,
             note: "protobuf only; region is the host; 503 while its queue is full",
             source: "the product's source, 2026-08"),
         VendorPreset(
@@ -72,15 +72,18 @@ extension VendorPreset {
         VendorPreset(
             "datadog", "Datadog APM", .full([(.traces, "https://otlp.{region}/v1/traces")]),
             region: "datadoghq.com", signals: [.traces], authorization: .plain(header: "dd-api-key"),
-            compression: .zstd, requestBodyMax: 4 << 20, note: "region is the site", source: docs),
+            compression: .zstd, requestBodyMax: 4 << 20, encodings: [.proto],
+            note: "region is the site", source: docs),
         VendorPreset(
             "datadog_llmobs", "Datadog LLM Observability", .full([(.traces, "https://otlp.{region}/v1/traces")]),
             region: "datadoghq.com", signals: [.traces], authorization: .plain(header: "dd-api-key"),
-            fixed: [("dd-otlp-source", "llmobs")], compression: .zstd, requestBodyMax: 4 << 20, aiOnly: true,
+            fixed: [("dd-otlp-source", "llmobs")], compression: .zstd, requestBodyMax: 4 << 20,
+            encodings: [.proto], aiOnly: true,
             note: "region is the site; needs names of the conventions 1.37 or later", source: docs),
         VendorPreset(
             "dynatrace", "Dynatrace", .base("https://{region}.live.dynatrace.com/api/v2/otlp"),
-            authorization: .scheme("Api-Token"), requestBodyMax: 8_000_000,
+            authorization: .scheme("Api-Token"), requestBodyMax: 8_000_000, encodings: [.proto],
+            maxAge: .seconds(3_600),
             note: "region is the environment's id; spans that ended more than 60 minutes ago are refused",
             source: docs),
         VendorPreset(
@@ -106,7 +109,8 @@ extension VendorPreset {
             "observe", "Observe", .base("https://{region}.collect.observeinc.com/v2/otel"),
             authorization: .scheme("Bearer"),
             required: [("x-observe-target-package", "name of the package, such as Tracing")],
-            requestBodyMax: 50_000_000, note: "protobuf only; region is the customer's number", source: docs),
+            requestBodyMax: 50_000_000, encodings: [.proto], note: "protobuf only; region is the customer's number",
+            source: docs),
         VendorPreset(
             "signoz", "SigNoz Cloud", .base("https://ingest.{region}.signoz.cloud"),
             authorization: .plain(header: "signoz-ingestion-key"), note: "region such as us, eu or in",

@@ -42,6 +42,12 @@ package struct VendorPreset: Sendable {
     package var compression: OTLPHTTPOptions.Compression
     /// Largest request before compression, in bytes; nil when none is known.
     package var requestBodyMax: Int?
+    /// Encodings that the endpoint takes; the first is the default.
+    package var encodings: [OTLPHTTPOptions.Encoding]
+    /// Statuses after which the vendor wants a request again; nil for those of the specification.
+    package var retryOn: [Int]?
+    /// Older data is refused; nil when no limit is known.
+    package var maxAge: Duration?
     /// Names that the product reads, as the option `dialect` calls them.
     package var dialect: String
     /// Whether spans that have nothing to do with AI are left out unless the user says otherwise.
@@ -55,8 +61,9 @@ package struct VendorPreset: Sendable {
         _ name: String, _ product: String, _ address: Address?, region: String? = nil,
         signals: [Signal] = Signal.allCases, authorization: Authorization,
         required: [(name: String, sentence: String)] = [], fixed: [(name: String, value: String)] = [],
-        compression: OTLPHTTPOptions.Compression = .gzip, requestBodyMax: Int? = nil, dialect: String = "gen_ai",
-        aiOnly: Bool = false, note: String = "", source: String
+        compression: OTLPHTTPOptions.Compression = .gzip, requestBodyMax: Int? = nil,
+        encodings: [OTLPHTTPOptions.Encoding] = [.proto, .json], retryOn: [Int]? = nil,
+        maxAge: Duration? = nil, dialect: String = "gen_ai", aiOnly: Bool = false, note: String = "", source: String
     ) {
         self.name = name
         self.product = product
@@ -68,6 +75,9 @@ package struct VendorPreset: Sendable {
         fixedHeaders = fixed
         self.compression = compression
         self.requestBodyMax = requestBodyMax
+        self.encodings = encodings
+        self.retryOn = retryOn
+        self.maxAge = maxAge
         self.dialect = dialect
         self.aiOnly = aiOnly
         self.note = note

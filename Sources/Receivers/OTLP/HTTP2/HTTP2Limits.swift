@@ -22,7 +22,7 @@ enum HTTP2Limits {
     static let streamWindow = 1 << 20
     static let connectionWindow = 4 << 20
     /// Resets by the client, and streams that we had to reset, in half a minute.
-    static let resetsMax = 200
+    static let resetsMax = 200_000
 
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()

@@ -1,0 +1,59 @@
+import Foundation
+import Testing
+
+/// Two sinks behind a `fallback` exporter.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct FallbackTests {
+    @Test func `the first sink gets what it missed, a kill in between notwithstanding`() async throws {
+        let first = try FaultySink()
+        let second = try FaultySink()
+        defer {
+            first.stop()
+            second.stop()
+        }
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters:
+              otlp_http/first: {endpoint: "http://127.0.0.1:\(first.port)", compression: none, timeout: 2s}
+              otlp_http/second: {endpoint: "http://127.0.0.1:\(second.port)", compression: none}
+              fallback:
+                exporters: [otlp_http/first, otlp_http/second]
+                switch_after: 100ms
+                retry_interval: 300ms
+                retry_on_failure: {initial_interval: 50ms, max_interval: 100ms}
+            service:
+              telemetry:
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines:
+                traces: {receivers: [otlp], exporters: [fallback]}
+            """)
+        try await gateway.start()
+        let ledger = AcceptedLedger(gateway.folder.appending(path: "accepted.txt").path)
+        let clients = LoadClients(2, port: gateway.port, ledger: ledger, persistent: true, pause: 5_000)
+        try await Task.sleep(for: .milliseconds(200))
+        #expect(second.received.isEmpty)
+        first.behave(.status(503))
+        for _ in 0..<400 where second.received.count < 500 { try await Task.sleep(for: .milliseconds(25)) }
+        #expect(second.received.count >= 500)
+        // Back for a moment, and away again.
+        first.behave(.accept)
+        for _ in 0..<400 where !gateway.logText.contains("otlp_http/first works again") {
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        #expect(gateway.logText.contains("otlp_http/first works again"))
+        first.behave(.status(503))
+        let seen = second.received.count
+        for _ in 0..<400 where second.received.count < seen + 100 { try await Task.sleep(for: .milliseconds(25)) }
+        _ = gateway.end(SIGKILL)
+        await clients.stop()
+        try await gateway.start()
+        first.behave(.accept)
+        #expect(try await first.wait(for: ledger.all).isEmpty)
+        // The first one has the data again.
+        let before = second.received.count
+        #expect(try await gateway.post(NumberedSpans.request(1_000_001), path: "/v1/traces") == 200)
+        #expect(try await first.wait(for: Set(1_000_001...1_000_010)).isEmpty)
+        #expect(second.received.count == before)
+        #expect(gateway.end(SIGTERM) == 0)
+    }
+}
