@@ -44,7 +44,7 @@ struct HTTP2AttackTests {
     }
 
     @Test func `a client that opens and resets streams again and again is cut off`() async throws {
-        let flood = (0..<1000).flatMap { index in
+        let flood = (0..<HTTP2Limits.resetsMax + 1_000).flatMap { index in
             let stream = UInt32(index * 2 + 1)
             return frame(1, flags: 4, stream: stream, block) + frame(3, stream: stream, [0, 0, 0, 8])
         }

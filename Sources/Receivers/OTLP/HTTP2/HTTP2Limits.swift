@@ -21,8 +21,11 @@ enum HTTP2Limits {
     /// Bytes that a stream, and a connection, may send before we have taken what came.
     static let streamWindow = 1 << 20
     static let connectionWindow = 4 << 20
-    /// Resets by the client, and streams that we had to reset, in half a minute.
-    static let resetsMax = 200_000
+    /// Resets by the client in half a minute. libcurl resets every stream, answered ones too, so this is also what
+    /// such a client may send; a stream that is reset before its body is whole has cost next to nothing.
+    static let resetsMax = 20_000
+    /// Streams that we had to reset in half a minute.
+    static let errorsMax = 200
 
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
@@ -40,7 +43,7 @@ enum HTTP2Limits {
         var stream = NIOHTTP2Handler.StreamConfiguration()
         stream.targetWindowSize = streamWindow
         stream.streamResetFrameRateLimit.maximumCount = resetsMax
-        stream.streamErrorRateLimit.maximumCount = resetsMax
+        stream.streamErrorRateLimit.maximumCount = errorsMax
         return stream
     }
 }
