@@ -180,7 +180,7 @@ let package = Package(
             dependencies: ["Connectors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
         .testTarget(
             name: "GenAITests",
-            dependencies: ["GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration"],
+            dependencies: ["GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration", "Yams"],
             swiftSettings: house),
         .testTarget(
             name: "GatewayTests",

@@ -117,10 +117,11 @@ final class Bench {
 
     /// Normalizes a request and hands the batch out, then gives the encoded result.
     func run(
-        _ bytes: [UInt8], normalize: Bool = true, _ body: (borrowing RecordBatch) -> Void = { _ in }
+        _ bytes: [UInt8], _ signal: Signal = .traces, normalize: Bool = true,
+        _ body: (borrowing RecordBatch) -> Void = { _ in }
     ) throws -> [UInt8] {
         try bytes.withUnsafeBytes { raw in
-            _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
+            _ = try OTLPReader.read(Text(raw), signal: signal, keys: keys, into: &batch)
             if normalize { normalizer.normalize(&batch, binding: binding) }
             body(batch)
             var out = ByteColumn()
@@ -139,8 +140,12 @@ final class Bench {
     }
 
     static func attributes(of span: Int, _ batch: borrowing RecordBatch) -> [String: String] {
+        attributes(in: batch.spans[span].set, batch)
+    }
+
+    static func attributes(in set: SetIndex, _ batch: borrowing RecordBatch) -> [String: String] {
         var result: [String: String] = [:]
-        for index in batch.range(of: batch.spans[span].set) {
+        for index in batch.range(of: set) {
             let record = batch.attributes[index]
             result[batch.text(record.key).string] = describe(record, batch)
         }

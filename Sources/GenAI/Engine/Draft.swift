@@ -54,11 +54,40 @@ struct Draft: BitwiseCopyable {
     /// Place of the received attribute in the span's set, -1 when there is none.
     var origin: Int32 = -1
     var value = MadeValue(kind: .empty)
+    /// Where the value comes from: index of a rule, or a negative number for the engine's own work.
+    var rule = EngineStep.none
 
     /// Whether conditions and later sources see a value.
     var isFilled: Bool { state == .current || state == .mapped }
     /// Whether the span has or gets any value, weak ones included.
     var exists: Bool { state != .absent && state != .withdrawn }
+}
+
+/// Work of the engine that is no rule of a table, numbered like rules but below zero.
+enum EngineStep {
+    static let none: Int32 = -1
+    static let custom: Int32 = -2
+    static let recast: Int32 = -3
+    static let repair: Int32 = -4
+    static let inclusiveTokens: Int32 = -5
+    static let finishReasons: Int32 = -6
+    static let truncation: Int32 = -7
+    static let ambiguousTokens: Int32 = -8
+    static let body: Int32 = -9
+
+    static func name(_ step: Int32) -> StaticString {
+        switch step {
+        case custom: "custom_mappings"
+        case recast: "engine:recast"
+        case repair: "engine:repair"
+        case inclusiveTokens: "engine:inclusive_tokens"
+        case finishReasons: "engine:finish_reasons"
+        case truncation: "engine:truncation"
+        case ambiguousTokens: "engine:ambiguous_tokens"
+        case body: "engine:log_body"
+        default: "engine"
+        }
+    }
 }
 
 /// Where a rule's value comes from, in one form for attributes, event fields and parts of documents.
@@ -97,12 +126,24 @@ struct SpanFacts: BitwiseCopyable {
     var active: UInt64 = 0
     /// Index of the dialect whose rules run.
     var dialect = 0
+    /// Rule that runs, or the engine's own step.
+    var rule = EngineStep.none
+    var isLog = false
 }
 
 /// Options of the engine. Defaults are those of the processor.
 package struct NormalizerOptions: Sendable {
     package var removeOriginals = false
     package var overwrite = false
+    /// Names of dialects that do not run, whatever `sources` says.
+    package var excluded: [String] = []
+    package var profile = TargetProfile.genAIDev
+    /// Writes the former name of an attribute beside the current one where names changed.
+    package var emitsAliases = false
+    /// Renames spans to `{operation} {model, agent or tool}`.
+    package var rewritesSpanNames = false
+    /// Adds `sluice.genai.explain`: which rule produced which attribute.
+    package var explains = false
     /// Highest index of an indexed attribute (`llm.input_messages.<i>`).
     package var maxIndex = 10_000
     package var limits = JSONLimits()

@@ -4,12 +4,33 @@ extension Normalizer {
     /// Work that needs all rules to be done: repairs, finish reasons, token counts.
     mutating func settle(_ batch: borrowing RecordBatch) {
         let known = tables.layout.known
-        for target in [known.inputMessages, known.outputMessages] where target.exists { repairMessages(target, batch) }
-        for target in [known.instructions, known.toolDefinitions] where target.exists { repairList(target, batch) }
+        facts.rule = EngineStep.repair
+        if known.inputMessages.exists { repairMessages(known.inputMessages, batch) }
+        if known.outputMessages.exists { repairMessages(known.outputMessages, batch) }
+        if known.instructions.exists { repairList(known.instructions, batch) }
+        if known.toolDefinitions.exists { repairList(known.toolDefinitions, batch) }
+        facts.rule = EngineStep.finishReasons
         if known.finishReasons.exists, pendingFinish.kind != .empty, !draft(known.finishReasons, batch).exists {
             _ = offer(known.finishReasons, pendingFinish, nil, batch)
         }
         includeCachedTokens(batch)
+        if truncated.count > 0 { listTruncated(batch) }
+    }
+
+    /// Names the attributes that an SDK cut, in order of their names.
+    private mutating func listTruncated(_ batch: borrowing RecordBatch) {
+        let target = tables.layout.known.truncated
+        guard target.exists, !draft(target, batch).exists else { return }
+        var names: [Text] = []
+        for index in truncated.indices where index < 64 {
+            let key = batch.text(batch.attributes[facts.start + Int(truncated[index])].key)
+            if !names.contains(where: { $0 == key }) { names.append(key) }
+        }
+        names.sort { $0.isOrdered(before: $1) }
+        let start = output.count
+        for name in names { appendElement(name) }
+        facts.rule = EngineStep.truncation
+        _ = offer(target, .output(.array, from: start, to: output.count), nil, batch)
     }
 
     /// A value under a current name that no rule replaced and that has another shape: source material, not target.
@@ -38,14 +59,29 @@ extension Normalizer {
         guard read >= 0, write >= 0 else { return }
         let (cached, first) = read.addingReportingOverflow(write)
         let (total, second) = input.addingReportingOverflow(cached)
-        guard !first, !second, cached > input else { return }
+        guard !first, !second, cached > 0 else { return }
+        guard cached > input else { return markAmbiguous(batch) }
         let index = Int(known.inputTokens.value)
         drafts[index].value = .int(total)
         drafts[index].state = .mapped
+        drafts[index].rule = EngineStep.inclusiveTokens
+    }
+
+    /// Some dialects pass the counts of the provider through, and of two providers these are without the cached ones.
+    private mutating func markAmbiguous(_ batch: borrowing RecordBatch) {
+        let known = tables.layout.known
+        let draft = draft(known.inputTokens, batch)
+        guard known.tokensAmbiguous.exists, draft.state == .mapped, draft.rule >= 0,
+            case .varies = tables.layout.dialects[Int(tables.layout.ruleDialects[Int(draft.rule)])].cacheInclusion,
+            let provider = word(known.provider, batch), provider == "anthropic" || provider == "aws.bedrock"
+        else { return }
+        facts.rule = EngineStep.ambiguousTokens
+        _ = offer(known.tokensAmbiguous, .bool(true), nil, batch)
     }
 
     /// Copies what the operator listed, before any dialect.
     mutating func mapCustom(_ batch: borrowing RecordBatch) {
+        facts.rule = EngineStep.custom
         for (from, to) in custom {
             guard let index = batch.find(name: from, in: facts.set) else { continue }
             let local = index - facts.start
@@ -84,10 +120,15 @@ extension Normalizer {
             let index = Int(touched[position])
             guard drafts[index].state == .mapped || drafts[index].state == .weakMapped else { continue }
             drafts[index].value = stored(drafts[index].value, &batch)
-            if write(index, &batch) { isChanged = true }
+            if write(index, &batch) {
+                isChanged = true
+                noteWritten(index)
+            }
         }
+        if applyProfile(&batch) { isChanged = true }
         for index in added.indices { added[index].value = stored(added[index].value, &batch) }
         if addKeys(&batch) { isChanged = true }
+        if options.explains { explain(&batch) }
         if writeStatus(&batch) { isChanged = true }
         if removeSpent(&batch) { isChanged = true }
         return isChanged
@@ -122,14 +163,26 @@ extension Normalizer {
         }
     }
 
-    private func attributeValue(_ value: MadeValue) -> AttributeValue {
+    func attributeValue(_ value: MadeValue) -> AttributeValue {
         AttributeRecord(
             key: .empty, keyID: .unknown, kind: value.kind, payload: value.bits, raw: .empty, flags: []
         ).value
     }
 
+    /// What is new may call for a dialect that was not active, or stand for indexed keys.
+    private mutating func noteWritten(_ index: Int) {
+        if options.explains { explained.append(Int32(index)) }
+        let name = Int(tables.layout.targetNames[index].value)
+        let woken = tables.layout.nameDetects[name] & (enabled | Tables.valueCheckBit) & ~facts.active
+        if woken != 0 || !tables.layout.namePatterns[name].isEmpty { isUnsettled = true }
+    }
+
     private func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
         let draft = drafts[index]
+        // A former name holds the value in this profile.
+        if draft.origin < 0, tables.layout.aliases.contains(where: { $0.target.value == index && options.profile <= $0.last }) {
+            return false
+        }
         let value = attributeValue(draft.value)
         if draft.origin >= 0 {
             let place = batch.range(of: facts.set).lowerBound + Int(draft.origin)
@@ -148,7 +201,7 @@ extension Normalizer {
         return true
     }
 
-    private func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
+    func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
         guard record.kind == value.kind else { return false }
         switch record.kind {
         case .string, .array, .map, .bytes:
@@ -161,9 +214,10 @@ extension Normalizer {
 
     private mutating func addKeys(_ batch: inout RecordBatch) -> Bool {
         var isChanged = false
+        sortAdded()
         for index in added.indices {
             let item = added[index]
-            let key = Text(UnsafeRawBufferPointer(rebasing: output.bytes[item.key.range]))
+            let key = key(of: item)
             if let place = batch.find(name: key, in: facts.set) {
                 guard options.overwrite, !isSame(batch.attributes[place], item.value, batch) else { continue }
                 batch.setValue(attributeValue(item.value), at: place, in: facts.set)
@@ -176,7 +230,29 @@ extension Normalizer {
         return isChanged
     }
 
+    private func key(of item: AddedAttribute) -> Text {
+        Text(UnsafeRawBufferPointer(rebasing: output.bytes[item.key.range]))
+    }
+
+    /// By name, so that the received order does not show.
+    private mutating func sortAdded() {
+        guard added.count > 1 else { return }
+        var items: [AddedAttribute] = []
+        for index in added.indices { items.append(added[index]) }
+        items.sort { key(of: $0).isOrdered(before: key(of: $1)) }
+        for index in added.indices { added[index] = items[index] }
+    }
+
+    /// Whether a name is a former one that this profile writes.
+    private func isFormerName(_ name: Int) -> Bool {
+        guard options.profile != .genAIDev || options.emitsAliases else { return false }
+        return tables.layout.aliases.contains {
+            Int($0.name.value) == name && (options.emitsAliases || options.profile <= $0.last)
+        }
+    }
+
     private mutating func writeStatus(_ batch: inout RecordBatch) -> Bool {
+        guard !facts.isLog else { return false }
         var isChanged = false
         if pendingError, batch.spans[facts.span].statusCode == 0 {
             batch.spans[facts.span].statusCode = 2
@@ -197,12 +273,18 @@ extension Normalizer {
         for local in consumed.indices where consumed[local] {
             let name = Int(binding.names[Int(batch.attributes[start + local].keyID.value)])
             guard name != 0 else { continue }
-            let stays = tables.layout.nameTargets[name].exists || tables.layout.nameStays.contains(UInt16(name))
+            let stays =
+                tables.layout.nameTargets[name].exists || tables.layout.nameStays.contains(UInt16(name))
+                || isFormerName(name)
             if stays { consumed[local] = false }
+            if consumed[local], tables.layout.nameAsked.contains(UInt16(name)) { isUnsettled = true }
         }
         for position in touched.indices {
             let draft = drafts[Int(touched[position])]
-            if draft.state == .withdrawn, draft.origin >= 0 { consumed[Int(draft.origin)] = true }
+            if draft.state == .withdrawn, draft.origin >= 0 {
+                consumed[Int(draft.origin)] = true
+                isUnsettled = true
+            }
         }
         var isChanged = false
         for local in consumed.indices.reversed() where consumed[local] {

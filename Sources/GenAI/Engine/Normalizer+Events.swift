@@ -131,7 +131,7 @@ extension Normalizer {
         reader.list.close(role: role, from: start)
     }
 
-    private static func word(for role: Role) -> Text {
+    static func word(for role: Role) -> Text {
         switch role {
         case .system: Text("system")
         case .assistant: Text("assistant")

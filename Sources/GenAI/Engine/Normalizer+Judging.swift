@@ -50,6 +50,9 @@ extension Normalizer {
         if value.kind == .int, !isPlausible(target, Int64(bitPattern: value.bits)) { return }
         drafts[index].value = value
         drafts[index].state = .mapped
+        drafts[index].rule = EngineStep.recast
+        // Conditions see the received value, the next pass the cast one.
+        isUnsettled = true
     }
 }
 

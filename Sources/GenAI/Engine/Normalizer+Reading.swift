@@ -7,7 +7,9 @@ extension Normalizer {
     @inline(__always)
     func place(of name: NameID) -> Int? {
         let slot = slots[Int(name.value)]
-        return slot >> 32 == UInt64(stamp) && name != .none ? Int(slot & 0xFFFF_FFFF) : nil
+        if slot >> 32 == UInt64(stamp) && name != .none { return Int(slot & 0xFFFF_FFFF) }
+        missedNames.mark(name, stamp)
+        return nil
     }
 
     func string(of name: NameID, _ batch: borrowing RecordBatch) -> Text? {
@@ -87,7 +89,10 @@ extension Normalizer {
             let inner = reader.tree.string(ref)
             return reader.tree.parseContainer(inner)
         case .failure(let failure):
-            if failure != .invalid { unreadable += 1 }
+            if failure != .invalid {
+                unreadable += 1
+                tally.note(facts.rule, RuleTally.Reason(failure))
+            }
             if failure == .truncated, !isQuoted, attribute >= 0 { truncated.append(attribute) }
             return .none
         }
@@ -139,12 +144,17 @@ extension Normalizer {
         if drafts[index].stamp == stamp { return drafts[index] }
         drafts[index] = Draft(stamp: stamp)
         touched.append(target.value)
-        if let local = place(of: tables.layout.targetNames[index]) {
+        let slot = slots[Int(tables.layout.targetNames[index].value)]
+        if slot >> 32 == UInt64(stamp) {
+            let local = Int(slot & 0xFFFF_FFFF)
             drafts[index].origin = Int32(local)
             judge(target, source(at: local, batch))
         }
         return drafts[index]
     }
+
+    /// Notes that a decision looked for a target's value and found none.
+    func markMissed(_ target: TargetID) { missedNames.mark(tables.layout.targetNames[Int(target.value)], stamp) }
 
     /// The text value that a target has or gets.
     mutating func word(_ target: TargetID, _ batch: borrowing RecordBatch) -> Text? {
@@ -152,7 +162,9 @@ extension Normalizer {
         switch draft.state {
         case .current: return string(of: tables.layout.targetNames[Int(target.value)], batch)
         case .mapped where draft.value.kind == .string: return bytes(draft.value)
-        default: return nil
+        default:
+            markMissed(target)
+            return nil
         }
     }
 

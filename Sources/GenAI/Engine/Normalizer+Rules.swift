@@ -21,14 +21,20 @@ extension Normalizer {
     /// Runs a rule on a value.
     mutating func apply(_ index: Int, _ source: SourceValue, _ batch: borrowing RecordBatch) {
         let rule = tables.layout.rules[index]
+        facts.rule = Int32(index)
         if rule.target.exists, !mayFill(rule, draft(rule.target, batch)) {
+            noteConflict(rule, source, batch)
             return applySecond(rule, source, batch)
         }
         guard holds(rule.conditions, rule.target, source, batch) else { return }
         // A generic input or output asks again once it knows its target.
         let isSilent = isGeneric(rule) ? !source.exists : isEmpty(source, for: rule.target)
-        if !isSilent, run(rule, source, batch), !rule.keepsSource, !rule.isRepair, rule.transform.carriesAll {
-            consume(source)
+        if !isSilent {
+            if run(rule, source, batch) {
+                if !rule.keepsSource, !rule.isRepair, rule.transform.carriesAll { consume(source) }
+            } else {
+                noteFailure(rule, source, batch)
+            }
         }
         applySecond(rule, source, batch)
     }
@@ -75,6 +81,8 @@ extension Normalizer {
             drafts[index].state = .mapped
         }
         drafts[index].value = value
+        drafts[index].rule = facts.rule
+        if missedNames.isMarked(tables.layout.targetNames[index], stamp) { isUnsettled = true }
         return true
     }
 
@@ -83,10 +91,18 @@ extension Normalizer {
         let before = draft(target, batch)
         guard before.exists else { return }
         drafts[Int(target.value)].state = before.origin >= 0 ? .withdrawn : .absent
+        guard before.origin >= 0 else { return }
         let known = tables.layout.known
-        guard target == known.operation, known.kind.exists, !draft(known.kind, batch).exists else { return }
-        // The word that was taken away stays readable as the span's kind.
-        _ = offer(known.kind, lowercased(text(source)), nil, batch)
+        // The word that was taken away stays readable: an operation as the span's kind, anything else as it was.
+        if target == known.operation, known.kind.exists, !draft(known.kind, batch).exists,
+            offer(known.kind, lowercased(text(source)), nil, batch)
+        {
+            return
+        }
+        let received = self.source(at: Int(before.origin), batch)
+        add(
+            tables.layout.originalPrefix, tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)],
+            MadeValue(kind: received.kind, bits: received.bits, text: received.text))
     }
 
     mutating func lowercased(_ text: Text) -> MadeValue {
@@ -212,7 +228,9 @@ extension Normalizer {
     private mutating func hasAny(_ names: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
         for index in names.range {
             let target = tables.layout.nameTargets[Int(tables.layout.nameLists[index].value)]
-            if target.exists, draft(target, batch).exists { return true }
+            guard target.exists else { continue }
+            if draft(target, batch).exists { return true }
+            markMissed(target)
         }
         return false
     }
@@ -272,6 +290,7 @@ extension Normalizer {
         if place(of: tables.layout.known.kindName) != nil { return true }
         let kind = tables.layout.known.kind
         if kind.exists, drafts[Int(kind.value)].stamp == stamp, drafts[Int(kind.value)].exists { return true }
+        if kind.exists { markMissed(kind) }
         for (index, dialect) in tables.layout.dialects.enumerated() where facts.active >> UInt64(index) & 1 == 1 {
             for name in dialect.kinds where place(of: name) != nil { return true }
         }

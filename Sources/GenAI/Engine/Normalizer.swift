@@ -29,13 +29,26 @@ package struct Normalizer: ~Copyable {
     var fingerprints = Column<UInt64>()
     var added = Column<AddedAttribute>()
     var truncated = Column<Int32>()
+    /// Names of targets that a decision looked for in vain in this pass, by name: the pass's stamp.
+    let missedNames: NameMarks
+    /// A value came to a target after a decision had found none: the span is looked at once more.
+    var isUnsettled = false
+    /// Targets that this pass changed, when somebody wants to know.
+    var explained = Column<Int32>()
+    package var tally: RuleTally
     var stamp: UInt32 = 0
     var facts = SpanFacts()
+    /// Body of the log record at hand.
+    var pendingBody: (event: LogEvent, source: SourceValue)?
     var pendingFinish = MadeValue(kind: .empty)
     var pendingStatusMessage = Text.empty
     var pendingError = false
-    /// Spans that got or changed an attribute.
-    package private(set) var changedSpans = 0
+    /// Spans and log records that got or changed an attribute.
+    package internal(set) var changedSpans = 0
+    /// Spans and log records with a sign of GenAI.
+    package internal(set) var seenSpans = 0
+    /// Passes beyond the first one over spans.
+    package private(set) var extraPasses = 0
     /// Values that a rule could not read; their source stays.
     package var unreadable = 0
 
@@ -53,21 +66,34 @@ package struct Normalizer: ~Copyable {
         reader = MessageReader(limits: options.limits, roles: tables.layout.roles)
         var mask: UInt64 = 0
         for (index, dialect) in tables.layout.dialects.enumerated()
-        where options.sources?.contains(dialect.name) ?? true {
+        where (options.sources?.contains(dialect.name) ?? true) && !options.excluded.contains(dialect.name) {
             mask |= 1 << UInt64(index)
         }
         enabled = mask
+        missedNames = NameMarks(count: tables.layout.names.count)
+        tally = RuleTally(rules: tables.layout.rules.count)
         let pool = customPool
         custom = options.customMappings.map { (pool.text($0.from), pool.text($0.to)) }
         for _ in tables.layout.names { slots.append(0) }
         for _ in tables.layout.targetNames { drafts.append(Draft()) }
     }
 
-    /// Normalizes every live span of the batch.
+    /// Normalizes every live span or log record of the batch.
     package mutating func normalize(_ batch: inout RecordBatch, binding: KeyBinding) {
         self.binding = binding
         changedSpans = 0
+        seenSpans = 0
+        extraPasses = 0
         unreadable = 0
+        tally.reset()
+        switch batch.signal {
+        case .traces: normalizeSpans(&batch)
+        case .logs: normalizeLogs(&batch)
+        default: return
+        }
+    }
+
+    private mutating func normalizeSpans(_ batch: inout RecordBatch) {
         for scope in batch.scopes.indices {
             let items = batch.scopes[scope].items.range
             if items.isEmpty { continue }
@@ -75,15 +101,40 @@ package struct Normalizer: ~Copyable {
             for span in items where !batch.spans[span].edits.contains(.removed) {
                 let mask = detect(span, common, batch)
                 if mask & enabled == 0 && custom.isEmpty { continue }
-                rewrite(span, mask & enabled, &batch)
+                seenSpans += 1
+                if settleSpan(span, mask & enabled, common, &batch) { changedSpans += 1 }
             }
         }
+    }
+
+    /// Most passes over one span: rules that feed each other settle in two, and none may go on for ever.
+    private static let passes = 4
+
+    /// Runs the rules until another run would change nothing, which makes the result the same however often a request
+    /// passes. One pass is enough unless a rule decided before another one gave what it asked for.
+    private mutating func settleSpan(
+        _ span: Int, _ mask: UInt64, _ common: UInt64, _ batch: inout RecordBatch
+    ) -> Bool {
+        var isChanged = false
+        var mask = mask
+        for pass in 0..<Normalizer.passes {
+            if pass > 0 {
+                extraPasses += 1
+                mask = detect(span, common, batch) & enabled
+            }
+            begin(span, batch)
+            guard rewrite(mask, &batch) else { break }
+            isChanged = true
+            if !isUnsettled { break }
+        }
+        if options.rewritesSpanNames, rewriteName(span, &batch) { isChanged = true }
+        return isChanged
     }
 
     // MARK: Detection
 
     /// Dialects that the scope or the resource reveals.
-    private func scopeMask(_ scope: Int, _ batch: borrowing RecordBatch) -> UInt64 {
+    func scopeMask(_ scope: Int, _ batch: borrowing RecordBatch) -> UInt64 {
         let record = batch.scopes[scope]
         let name = batch.text(record.name)
         var mask: UInt64 = 0
@@ -137,15 +188,18 @@ package struct Normalizer: ~Copyable {
 
     // MARK: One span
 
-    private mutating func rewrite(_ span: Int, _ mask: UInt64, _ batch: inout RecordBatch) {
-        begin(span, batch)
+    /// One pass over the record that was begun. True when anything changed.
+    mutating func rewrite(_ mask: UInt64, _ batch: inout RecordBatch) -> Bool {
         collect(batch)
         facts.active = mask & ~Tables.valueCheckBit | valueMask(batch) & enabled
         for (index, dialect) in tables.layout.dialects.enumerated() where !dialect.allOf.isEmpty {
             if holdsAll(dialect.allOf, batch) { facts.active |= 1 << UInt64(index) & enabled }
         }
         if !custom.isEmpty { mapCustom(batch) }
+        takeBody(batch)
         if facts.active != 0 {
+            // What a dialect writes has current names, so the last resort looks at every span.
+            if let last = tables.layout.order.last { facts.active |= 1 << UInt64(last) & enabled }
             for dialect in tables.layout.order where facts.active >> UInt64(dialect) & 1 == 1 {
                 facts.dialect = dialect
                 for rule in tables.layout.dialects[dialect].rules { apply(rule, batch) }
@@ -153,13 +207,13 @@ package struct Normalizer: ~Copyable {
             }
             settle(batch)
         }
-        if commit(&batch) { changedSpans += 1 }
+        return commit(&batch)
     }
 
     private mutating func begin(_ span: Int, _ batch: borrowing RecordBatch) {
         let record = batch.spans[span]
         let range = batch.range(of: record.set)
-        facts = SpanFacts()
+        restart()
         facts.span = span
         facts.set = record.set
         facts.start = range.lowerBound
@@ -170,11 +224,18 @@ package struct Normalizer: ~Copyable {
         facts.status = record.statusCode
         facts.isRoot = record.parentID.isEmpty
         facts.events = record.events
+    }
+
+    /// Forgets the last record.
+    mutating func restart() {
+        facts = SpanFacts()
+        isUnsettled = false
         stamp &+= 1
         if stamp == 0 {
             // After 2^32 spans: old stamps could look new.
             for index in slots.indices { slots[index] = 0 }
             for index in drafts.indices { drafts[index].stamp = 0 }
+            missedNames.clear()
             stamp = 1
         }
         reader.reset()
@@ -188,13 +249,15 @@ package struct Normalizer: ~Copyable {
         fingerprints.removeAll()
         added.removeAll()
         truncated.removeAll()
+        explained.removeAll()
+        pendingBody = nil
         pendingFinish = MadeValue(kind: .empty)
         pendingStatusMessage = .empty
         pendingError = false
     }
 
     /// Notes where each name and each indexed key stands.
-    private mutating func collect(_ batch: borrowing RecordBatch) {
+    mutating func collect(_ batch: borrowing RecordBatch) {
         for local in 0..<facts.count {
             parsed.append(0)
             consumed.append(false)

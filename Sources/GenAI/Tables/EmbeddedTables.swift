@@ -20,9 +20,15 @@ extension Tables {
             .filter { !common.contains($0) }
     }
 
-    /// Compiles the embedded tables. Costs some tens of milliseconds: do it once.
-    package static func embedded() throws(TableProblem) -> Tables {
-        try compile(embeddedFiles())
+    /// Beginning of our own attribute names unless the operator wants another.
+    package static let usualPrefix = "sluice.genai."
+
+    /// Compiles the embedded tables. Costs some tens of milliseconds: do it once. `prefix` stands in place of
+    /// `sluice.genai.` in all names.
+    package static func embedded(prefix: String = usualPrefix) throws(TableProblem) -> Tables {
+        guard prefix != usualPrefix else { return try compile(embeddedFiles()) }
+        let files = embeddedFiles().map { ($0.name, $0.text.replacing(usualPrefix, with: prefix)) }
+        return try compile(files, prefix: prefix)
     }
 
     /// The embedded tables, compiled on first use. A broken file is a fault of the build that a test finds; the result
@@ -33,8 +39,10 @@ extension Tables {
 
     /// Compiles table files given by name and text. `targets`, `value-maps` and `parameters` are common to all; every
     /// other file is a dialect.
-    package static func compile(_ files: [(name: String, text: String)]) throws(TableProblem) -> Tables {
-        var compiler = TableCompiler()
+    package static func compile(
+        _ files: [(name: String, text: String)], prefix: String = usualPrefix
+    ) throws(TableProblem) -> Tables {
+        var compiler = TableCompiler(prefix: prefix)
         var dialects: [TableNode] = []
         var common: [String: TableNode] = [:]
         for (name, text) in files {

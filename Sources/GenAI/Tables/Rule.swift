@@ -167,6 +167,8 @@ struct Rule: BitwiseCopyable {
     var texts = PoolRange.empty
     /// Index of a second rule on the same source, -1 for none.
     var also: Int32 = -1
+    /// `dialect:line of its table`, which names the rule for a reader.
+    var label = Text.empty
 }
 
 /// Whether a dialect's input token count contains the cached ones.

@@ -35,6 +35,7 @@ extension TableCompiler {
             }
         }
         dialect.rules = start..<layout.rules.count
+        defer { while layout.ruleDialects.count < layout.rules.count { layout.ruleDialects.append(UInt8(index)) } }
         // Second rules on one source stand behind the dialect's own run, where only their first rule finds them.
         for (number, rule) in extra.enumerated() {
             layout.rules[Int(rule.also)].also = Int32(layout.rules.count)
@@ -97,6 +98,8 @@ extension TableCompiler {
         _ item: TableNode, _ index: Int, _ dialect: Dialect, _ extra: inout [Rule], from start: Int
     ) throws(TableProblem) {
         var rule = Rule(source: .always)
+        let label = text("\(dialect.name):\(item.line)")
+        rule.label = label
         var also: TableNode?
         var action = "copy"
         var to: String?
@@ -142,6 +145,7 @@ extension TableCompiler {
         layout.rules.append(rule)
         guard let also else { return }
         var second = Rule(source: rule.source)
+        second.label = label
         let alsoTo = try also.member("to")?.word()
         second.transform = try transform(try also.member("do")?.word() ?? "copy", alsoTo, also)
         if let alsoTo { second.target = try target(alsoTo, also) }

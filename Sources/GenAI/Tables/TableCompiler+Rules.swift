@@ -90,9 +90,21 @@ extension TableCompiler {
                 made.append(try condition(key, value))
             }
         }
+        noteAsked(made)
         let start = layout.conditions.count
         layout.conditions.append(contentsOf: made)
         return PoolRange(start: UInt32(start), count: UInt32(made.count))
+    }
+
+    private mutating func noteAsked(_ conditions: [Condition]) {
+        for condition in conditions {
+            switch condition {
+            case .absent(let names), .present(let names), .presentAny(let names), .hasAny(let names):
+                for index in names.range { layout.nameAsked.insert(layout.nameLists[index].value) }
+            case .attributeEquals(let name, _): layout.nameAsked.insert(name.value)
+            default: continue
+            }
+        }
     }
 
     private mutating func condition(_ key: String, _ value: TableNode) throws(TableProblem) -> Condition {

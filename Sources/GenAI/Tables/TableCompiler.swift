@@ -9,6 +9,10 @@ struct TableCompiler {
     var mapIndex: [String: UInt16] = [:]
     var parameterIndex: [String: UInt16] = [:]
     let plainTransforms = TableCompiler.plain()
+    /// Beginning of the names of our own targets.
+    let prefix: String
+
+    init(prefix: String = Tables.usualPrefix) { self.prefix = prefix }
 
     func text(_ string: String) -> Text { layout.pool.text(string) }
 
@@ -190,8 +194,19 @@ struct TableCompiler {
         layout.known.inputTokens = id("gen_ai.usage.input_tokens")
         layout.known.cacheRead = id("gen_ai.usage.cache_read.input_tokens")
         layout.known.cacheWrite = id("gen_ai.usage.cache_write.input_tokens")
-        layout.known.kind = id("sluice.genai.kind")
+        layout.known.kind = id(prefix + "kind")
         layout.known.serverPort = id("server.port")
-        layout.known.kindName = name("sluice.genai.kind")
+        layout.known.kindName = name(prefix + "kind")
+        layout.known.truncated = id(prefix + "truncated")
+        layout.known.tokensAmbiguous = id(prefix + "tokens_ambiguous")
+        layout.known.explain = text(prefix + "explain")
+        layout.known.formerName = text(prefix + "span_name")
+        layout.originalPrefix = text(prefix + "original.")
+        for alias in TargetAlias.all {
+            guard let target = targetIndex[alias.current] else { continue }
+            var made = TargetAlias(target: target, name: name(alias.former), last: alias.last)
+            for (word, former) in alias.words { made.words.append((text(word), text(former))) }
+            layout.aliases.append(made)
+        }
     }
 }

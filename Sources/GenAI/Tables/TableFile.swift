@@ -32,6 +32,8 @@ struct TableNode {
         TableProblem(file: file, line: node.mark?.line ?? 1, message: message)
     }
 
+    var line: Int { node.mark?.line ?? 1 }
+
     private func child(_ node: Node) -> TableNode { TableNode(node: node, file: file) }
 
     /// Members in order of the file.

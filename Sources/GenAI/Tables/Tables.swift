@@ -38,6 +38,8 @@ struct TableLayout {
     var namePatterns: [PoolRange] = [.empty]
     /// Names that tell what a span is: they stay even when originals are removed, or a second run would judge anew.
     var nameStays: Set<UInt16> = []
+    /// Names that conditions ask for.
+    var nameAsked: Set<UInt16> = []
     /// Target of a name.
     var nameTargets: [TargetID] = [.none]
     var patternPool: [UInt16] = []
@@ -52,6 +54,12 @@ struct TableLayout {
     /// Indices of `dialects` in order of work: by priority, then composable ones, then the last resort.
     var order: [Int] = []
     var rules = ContiguousArray<Rule>()
+    /// Dialect of each rule.
+    var ruleDialects = ContiguousArray<UInt8>()
+    /// Former names of targets.
+    var aliases: [TargetAlias] = []
+    /// Beginning of the names that keep values which a table took away.
+    var originalPrefix = Text.empty
     var subRules = ContiguousArray<SubRule>()
     var conditions = ContiguousArray<Condition>()
     var groups = ContiguousArray<PoolRange>()
@@ -129,5 +137,9 @@ struct WellKnown {
     var cacheWrite = TargetID.none
     var kind = TargetID.none
     var serverPort = TargetID.none
+    var truncated = TargetID.none
+    var tokensAmbiguous = TargetID.none
+    var explain = Text.empty
+    var formerName = Text.empty
     var kindName = NameID.none
 }
