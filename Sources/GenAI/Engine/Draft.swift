@@ -129,6 +129,8 @@ struct SpanFacts: BitwiseCopyable {
     /// Rule that runs, or the engine's own step.
     var rule = EngineStep.none
     var isLog = false
+    /// The arguments of the tool call were one bare value without the parameter's name.
+    var hasBareInput = false
 }
 
 /// Options of the engine. Defaults are those of the processor.

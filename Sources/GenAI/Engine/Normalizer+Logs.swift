@@ -115,7 +115,10 @@ extension Normalizer {
         reader.list.removeAll()
         reader.system = .none
         reader.defaultRole = role
-        if reader.tree.isObject(root) {
+        let content = reader.tree.member(root, "content")
+        if reader.tree.isObject(content) {
+            reader.value(content, 0)
+        } else if reader.tree.isObject(root) {
             reader.message(root, MessageFields(root, reader.tree), role: Normalizer.word(for: role), 0)
         } else {
             let text = text(source)

@@ -5,7 +5,10 @@ extension Normalizer {
     mutating func toolArguments(_ source: SourceValue) -> MadeValue {
         var ref = literal(source)
         if !ref.exists, source.kind == .other { ref = source.ref }
-        guard ref.exists else { return wrapped("input", source) }
+        guard ref.exists else {
+            facts.hasBareInput = true
+            return wrapped("input", source)
+        }
         ref = unwrapArguments(ref)
         return reader.tree.isObject(ref) ? json(ref) : wrapped("input", .node(ref))
     }

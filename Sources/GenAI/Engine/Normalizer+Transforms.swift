@@ -35,6 +35,8 @@ extension Normalizer {
         case .firstWord: return value(firstWord(text(source)).map { .string($0) })
         case .arrayLength: return value(arrayLength(source))
         case .sumInt: return value(sum(source, names, batch))
+        case .modelWithoutProvider: return value(modelWithoutProvider(text(source), batch))
+        case .lastOfStream: return value(lastOfStream(document(source)))
         case .toolArguments: return .value(toolArguments(source))
         case .flatMessages, .flatText, .flatTools, .flatDocuments, .collectStrings: return .nothing
         case .textMessage(let role): return value(textMessage(source, role))
@@ -141,9 +143,7 @@ extension Normalizer {
             let word = facts.scope[start..<end]
             let isVersion = word.count >= 2 && word[0] == UInt8(ascii: "v") && word[1] >= 0x30 && word[1] <= 0x39
             if !isVersion {
-                guard let map = tables.layout.maps.first(where: { $0.name == "provider_names" }),
-                    let text = map.lookup(word).text
-                else { return .nothing }
+                guard let map = tables.layout.providerNames, let text = map.lookup(word).text else { return .nothing }
                 return .value(.string(text))
             }
             end = start - 1
@@ -154,6 +154,15 @@ extension Normalizer {
     private func sinceStart(_ nanoseconds: UInt64?) -> MadeValue? {
         guard let nanoseconds, facts.startTime > 0, nanoseconds >= facts.startTime else { return nil }
         return .double(Double(nanoseconds - facts.startTime) / 1e9)
+    }
+
+    /// The model of `provider/model` when the span says that provider.
+    private mutating func modelWithoutProvider(_ name: Text, _ batch: borrowing RecordBatch) -> MadeValue? {
+        guard let slash = name.firstIndex(of: UInt8(ascii: "/")), slash > 0, slash + 1 < name.count,
+            let map = tables.layout.providerNames, let vendor = map.lookup(name[0..<slash]).text,
+            let provider = word(tables.layout.known.provider, batch), provider == vendor
+        else { return nil }
+        return .string(name[slash + 1..<name.count])
     }
 
     func eventDelay(_ time: UInt64) -> MadeValue? { sinceStart(time) }

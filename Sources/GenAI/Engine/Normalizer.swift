@@ -35,6 +35,8 @@ package struct Normalizer: ~Copyable {
     var isUnsettled = false
     /// Targets that this pass changed, when somebody wants to know.
     var explained = Column<Int32>()
+    /// Tool spans of the batch whose arguments lack the parameter's name.
+    var bareTools = Column<Int32>()
     package var tally: RuleTally
     var stamp: UInt32 = 0
     var facts = SpanFacts()
@@ -94,6 +96,7 @@ package struct Normalizer: ~Copyable {
     }
 
     private mutating func normalizeSpans(_ batch: inout RecordBatch) {
+        bareTools.removeAll()
         for scope in batch.scopes.indices {
             let items = batch.scopes[scope].items.range
             if items.isEmpty { continue }
@@ -105,6 +108,7 @@ package struct Normalizer: ~Copyable {
                 if settleSpan(span, mask & enabled, common, &batch) { changedSpans += 1 }
             }
         }
+        if bareTools.count > 0 { joinTools(&batch) }
     }
 
     /// Most passes over one span: rules that feed each other settle in two, and none may go on for ever.
@@ -125,6 +129,7 @@ package struct Normalizer: ~Copyable {
             begin(span, batch)
             guard rewrite(mask, &batch) else { break }
             isChanged = true
+            if facts.hasBareInput { bareTools.append(Int32(span)) }
             if !isUnsettled { break }
         }
         if options.rewritesSpanNames, rewriteName(span, &batch) { isChanged = true }

@@ -57,7 +57,10 @@ package enum Documents {
         }
         let metadata = tree.member(holder, "metadata")
         var writer = FieldWriter()
+        let start = out.count
+        let before = count
         begin(&out, &count)
+        let open = out.count
         writer.string(
             "id", first(holder, metadata, tree, ["id", "document_id", "doc_id", "_id", "node_id", "document.id"]), tree,
             &out)
@@ -73,6 +76,12 @@ package enum Documents {
         writer.value("metadata", metadata.exists ? metadata : tree.member(holder, "document.metadata"), tree, &out)
         writer.value("chunk_id", tree.member(holder, "chunk_id"), tree, &out)
         writer.value("url", tree.member(holder, "url"), tree, &out)
+        guard out.count > open else {
+            // Not a document at all.
+            out.truncate(to: start)
+            count = before
+            return
+        }
         out.append(UInt8(ascii: "}"))
     }
 

@@ -80,6 +80,7 @@ enum Transform: BitwiseCopyable {
     case parameters(UInt16)
     case toolArguments, toolResult, toolParameters
     case ioValue
+    case modelWithoutProvider, lastOfStream
     case messages, history
     case textMessage(Role)
     case assemble(AssembledPiece)

@@ -66,7 +66,7 @@ extension TableCompiler {
             "status_message": .statusMessage, "level_to_status": .levelToStatus, "json": .json,
             "json_string": .jsonString, "json_path_tools": .jsonTools, "json_fields": .jsonFields,
             "tool_arguments": .toolArguments, "tool_result": .toolResult, "tool_parameters": .toolParameters,
-            "io_value": .ioValue, "flat_messages": .flatMessages, "flat_tools": .flatTools,
+            "model_without_provider": .modelWithoutProvider, "last_of_stream": .lastOfStream, "io_value": .ioValue, "flat_messages": .flatMessages, "flat_tools": .flatTools,
             "flat_documents": .flatDocuments, "documents": .documents, "tool_definitions": .toolDefinitions,
             "tool_schema": .toolSchema, "system": .system, "event_tool": .eventTool,
             "event_json_append": .eventAppend, "event_documents": .eventDocuments, "event_field": .eventField,

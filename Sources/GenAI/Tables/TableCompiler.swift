@@ -118,6 +118,7 @@ struct TableCompiler {
                     suffixes: suffixes, entries: entries))
         }
         layout.finishReasons = layout.maps.first { $0.name == "finish_reasons" }
+        layout.providerNames = layout.maps.first { $0.name == "provider_names" }
         layout.roles = layout.maps.first { $0.name == "roles" }
     }
 

@@ -74,6 +74,7 @@ struct TableLayout {
     var resourceChecks: [(name: NameID, value: Text, dialect: Int)] = []
     var known = WellKnown()
     var finishReasons: ValueMap?
+    var providerNames: ValueMap?
     var roles: ValueMap?
 }
 
