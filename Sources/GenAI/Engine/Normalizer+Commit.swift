@@ -45,7 +45,7 @@ extension Normalizer {
         let draft = draft(target, batch)
         guard draft.state == .absent, draft.origin >= 0 else { return }
         let source = source(at: Int(draft.origin), batch)
-        guard !isEmpty(source), !isTruncated(source) else { return }
+        guard !isEmpty(source), !isUnreadable(source) else { return }
         let value = target == tables.layout.known.instructions ? system(source) : toolDefinitions(source)
         if let value { _ = offer(target, value, nil, batch) }
     }
@@ -107,6 +107,7 @@ extension Normalizer {
         var isChanged = false
         // Targets in the tables' order, so that the received order of attributes does not show.
         sortTouched()
+        keepReplaced(batch)
         // The side buffer moves when it grows, so texts that lie in it are copied out before it does.
         for position in touched.indices {
             let index = Int(touched[position])
@@ -132,6 +133,51 @@ extension Normalizer {
         if writeStatus(&batch) { isChanged = true }
         if removeSpent(&batch) { isChanged = true }
         return isChanged
+    }
+
+    /// A received value that another source's value takes the place of is kept under a name of ours, unless the operator
+    /// wants it overwritten.
+    private mutating func keepReplaced(_ batch: borrowing RecordBatch) {
+        guard !options.overwrite else { return }
+        for position in touched.indices {
+            let draft = drafts[Int(touched[position])]
+            guard draft.state == .mapped, draft.origin >= 0, !isOwn(draft.rule) else { continue }
+            let received = source(at: Int(draft.origin), batch)
+            guard !isEmpty(received), !isWeakList(Int(touched[position]), received),
+                !isEqual(received, draft.value)
+            else { continue }
+            let known = tables.layout.known
+            if touched[position] == known.operation.value, known.kind.exists, let kind = word(known.kind, batch),
+                ASCII.equalsFolded(kind, text(received))
+            {
+                continue
+            }
+            let name = tables.layout.nameTexts[Int(tables.layout.targetNames[Int(touched[position])].value)]
+            add(
+                tables.layout.originalPrefix, name,
+                MadeValue(kind: received.kind, bits: received.bits, text: received.text))
+        }
+    }
+
+    /// Whether a value was made from the attribute whose place it takes.
+    private func isOwn(_ rule: Int32) -> Bool {
+        switch rule {
+        case EngineStep.recast, EngineStep.repair, EngineStep.inclusiveTokens: true
+        default: rule >= 0 && tables.layout.rules[Int(rule)].isRepair
+        }
+    }
+
+    private mutating func isWeakList(_ target: Int, _ received: SourceValue) -> Bool {
+        guard tables.layout.targetTypes[target].isMessages else { return false }
+        return MessageShape.of(document(received), reader.tree) == .weak
+    }
+
+    private func isEqual(_ received: SourceValue, _ value: MadeValue) -> Bool {
+        guard received.kind == value.kind else { return false }
+        switch received.kind {
+        case .string, .array, .map, .bytes: return received.text == bytes(value)
+        default: return received.bits == value.bits
+        }
     }
 
     private func isInEdits(_ text: Text, _ batch: borrowing RecordBatch) -> Bool {

@@ -16,8 +16,8 @@ extension Normalizer {
         if ref.exists {
             reader.read(ref, as: role)
         } else {
-            // What an SDK cut is not a message list, and half a list would be a lie.
-            if isTruncated(source) { return false }
+            // What was cut or is beyond the bounds is not a message list, and half a list would be a lie.
+            if isUnreadable(source) { return false }
             reader.read(text: text(source), as: role)
         }
         return offerMessages(target, rule, batch)
@@ -58,6 +58,19 @@ extension Normalizer {
     private mutating func remember() {
         fingerprints.removeAll()
         for index in reader.list.messages.indices { fingerprints.append(fingerprint(index)) }
+        // Sorted, so that two long histories are not compared message by message.
+        var sorted = UnsafeMutableBufferPointer(start: fingerprints.base, count: fingerprints.count)
+        sorted.sort()
+    }
+
+    private func isKnown(_ print: UInt64) -> Bool {
+        var low = 0
+        var high = fingerprints.count
+        while low < high {
+            let middle = (low + high) / 2
+            if fingerprints[middle] < print { low = middle + 1 } else { high = middle }
+        }
+        return low < fingerprints.count && fingerprints[low] == print
     }
 
     /// First message of the reader's list behind the last one that the input has as well.
@@ -65,10 +78,7 @@ extension Normalizer {
         guard fingerprints.count > 0 else { return 0 }
         var index = reader.list.messages.count
         while index > 0 {
-            let print = fingerprint(index - 1)
-            for known in fingerprints.indices where fingerprints[known] == print {
-                return index < reader.list.messages.count ? index : 0
-            }
+            if isKnown(fingerprint(index - 1)) { return index < reader.list.messages.count ? index : 0 }
             index -= 1
         }
         return 0

@@ -93,6 +93,7 @@ extension Normalizer {
                 unreadable += 1
                 tally.note(facts.rule, RuleTally.Reason(failure))
             }
+            if failure != .invalid, !isQuoted, attribute >= 0 { unreadables.append(attribute) }
             if failure == .truncated, !isQuoted, attribute >= 0 { truncated.append(attribute) }
             return .none
         }
@@ -106,10 +107,10 @@ extension Normalizer {
         return reader.tree.parsePython(text(source))
     }
 
-    /// Whether the SDK cut this attribute.
-    func isTruncated(_ source: SourceValue) -> Bool {
+    /// Whether an SDK cut this attribute, or it is beyond the bounds.
+    func isUnreadable(_ source: SourceValue) -> Bool {
         guard source.attribute >= 0 else { return false }
-        for index in truncated.indices where truncated[index] == source.attribute { return true }
+        for index in unreadables.indices where unreadables[index] == source.attribute { return true }
         return false
     }
 

@@ -121,10 +121,10 @@ extension Normalizer {
         guard reader.tree.count(ref) == 1, reader.tree.isObject(block) else { return nil }
         let text = reader.tree.member(block, "text")
         let type = reader.tree.member(block, "type")
-        guard reader.tree.isString(text), reader.tree.isString(type), reader.tree.string(type) == "text" else {
-            return nil
-        }
-        return text
+        guard reader.tree.isString(text) else { return nil }
+        // Bedrock's blocks are named by their only member.
+        if !type.exists { return reader.tree.count(block) == 1 ? text : nil }
+        return reader.tree.isString(type) && reader.tree.string(type) == "text" ? text : nil
     }
 
     /// Content of a tool message in any spelling; nil when the object is no envelope.

@@ -29,6 +29,8 @@ package struct Normalizer: ~Copyable {
     var fingerprints = Column<UInt64>()
     var added = Column<AddedAttribute>()
     var truncated = Column<Int32>()
+    /// Attributes that were cut or are beyond the bounds.
+    var unreadables = Column<Int32>()
     /// Names of targets that a decision looked for in vain in this pass, by name: the pass's stamp.
     let missedNames: NameMarks
     /// A value came to a target after a decision had found none: the span is looked at once more.
@@ -254,6 +256,7 @@ package struct Normalizer: ~Copyable {
         fingerprints.removeAll()
         added.removeAll()
         truncated.removeAll()
+        unreadables.removeAll()
         explained.removeAll()
         pendingBody = nil
         pendingFinish = MadeValue(kind: .empty)

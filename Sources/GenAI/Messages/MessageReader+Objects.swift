@@ -8,6 +8,7 @@ extension MessageReader {
             return constructor(fields, depth)
         }
         if tree.isString(fields.role) { return message(ref, fields, role: tree.string(fields.role), depth) }
+        if isFunctionCall(ref) { return call(ref, fields) }
         if tree.isString(fields.eventName), event(ref, fields, depth) { return }
         if tree.isString(fields.type), typed(ref, fields, depth) { return }
         if wrapper(fields, depth) { return }

@@ -82,6 +82,12 @@ package struct MessageReader: ~Copyable {
             content(tree.next(first), depth + 1)
             return list.close(role: role, from: start)
         }
+        if isFunctionCall(first) {
+            // Parallel calls are one answer.
+            let start = list.parts.count
+            addCalls(ref, start)
+            return list.close(role: .assistant, from: start)
+        }
         if isBlock(first) {
             let start = list.parts.count
             content(ref, depth + 1)
@@ -114,6 +120,11 @@ package struct MessageReader: ~Copyable {
         }
         if fields.text.exists { return !fields.meta.exists }
         return wrappedBlock(ref) != nil
+    }
+
+    /// `{id, type: function, function: {name, arguments}}` on its own, without a message around it.
+    func isFunctionCall(_ ref: JSONRef) -> Bool {
+        tree.member(tree.member(ref, "function"), "name").exists && !tree.member(ref, "role").exists
     }
 
     static func role(named text: Text) -> Role {
