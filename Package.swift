@@ -107,7 +107,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
-                "Configuration", "CSupport",
+                "Configuration", "CSupport", "GenAI",
                 logging,
             ] + nio,
             swiftSettings: house),

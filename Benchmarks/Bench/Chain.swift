@@ -14,7 +14,7 @@ struct Chain {
         let metrics = SelfMetrics()
         var build = ProcessorBuild(
             keys: KeyTable.Builder(), metrics: metrics, id: "bench", pipeline: "traces", signal: .traces)
-        normalizer = NormalizeProcessor(options: try Chain.options("{}"), build: &build)
+        normalizer = try NormalizeProcessor(options: try Chain.options("{}"), build: &build)
         redaction = RedactionProcessor(
             options: try Chain.options("{allow_all_keys: true, detectors: all}"), build: &build)
         attributes = try AttributesProcessor(

@@ -24,7 +24,7 @@ struct Sluice: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Run.self, Validate.self, Test.self, Replay.self, PrintConfig.self, Components.self, Reference.self,
+            Run.self, Validate.self, Test.self, Replay.self, Normalize.self, PrintConfig.self, Components.self, Reference.self,
             Send.self, Demo.self, QueryCommand.self, Session.self, Trace.self, Findings.self, SQL.self, Queue.self,
             Where.self, DeadLetters.self, Presets.self, ShowVersion.self,
         ], defaultSubcommand: Run.self)

@@ -18,7 +18,7 @@ package enum Registry {
         .entry(
             ["gen_ai_normalizer"], "Turns GenAI attributes of any instrumentation into the semantic conventions.",
             NormalizeOptions.self
-        ) { options in .step { build in NormalizeProcessor(options: options, build: &build) } },
+        ) { options in .step { build in try NormalizeProcessor(options: options, build: &build) } },
         .entry(
             ["redaction"], "Removes attributes that are not allowed and masks secrets and personal data.",
             RedactionOptions.self

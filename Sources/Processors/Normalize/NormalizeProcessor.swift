@@ -5,39 +5,55 @@ package import Telemetry
 
 /// Rewrites every GenAI dialect on spans into the current OpenTelemetry GenAI conventions.
 ///
-/// Never drops a span and never refuses a request: what a rule cannot read stays as it was and is counted. Logs and
-/// metrics pass untouched.
+/// Never drops a record and never refuses a request: what a rule cannot read stays as it was and is counted. Log
+/// records with GenAI events are rewritten too; metrics pass untouched.
 package struct NormalizeProcessor: Processor {
-    private let pool: NormalizerPool?
+    private let pool: NormalizerPool
+    private let outcomes: RuleCounters
+    private let quality: QualityReport?
+    private let extraPasses: Counter
     private let changed: Counter
     private let unreadable: Counter
 
     /// Interns the names of all dialects and registers the counters.
-    package init(options: NormalizeOptions, build: inout ProcessorBuild) {
+    package init(options: NormalizeOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         changed = build.metrics.counter(
             "sluice_gen_ai_normalized_spans_total", "Spans that the GenAI normalizer changed.", build.labels)
         unreadable = build.metrics.counter(
             "sluice_gen_ai_unreadable_values_total",
             "GenAI values that were cut, too large or too deep to read and so stayed as they were.", build.labels)
-        switch Tables.shared {
-        case .success(let tables):
-            tables.intern(&build.keys)
-            for (from, to) in options.engine.customMappings {
-                _ = build.keys.intern(from)
-                _ = build.keys.intern(to)
-            }
-            pool = NormalizerPool(tables, options.engine)
-        case .failure: pool = nil
+        extraPasses = build.metrics.counter(
+            "sluice_gen_ai_extra_passes_total",
+            "Further looks at a span because one rule's result was another rule's question.", build.labels)
+        let tables: Tables
+        do throws(TableProblem) {
+            tables =
+                options.extensionsPrefix == Tables.usualPrefix
+                ? try Tables.shared.get() : try Tables.embedded(prefix: options.extensionsPrefix)
+        } catch {
+            throw ProcessorBuildFailure("\(build.id): \(error)")
         }
+        tables.intern(&build.keys)
+        for (from, to) in options.engine.customMappings {
+            _ = build.keys.intern(from)
+            _ = build.keys.intern(to)
+        }
+        pool = NormalizerPool(tables, options.engine)
+        outcomes = RuleCounters(tables, build)
+        quality = options.reportsQuality && build.signal == .traces ? QualityReport(&build) : nil
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
-        guard batch.signal == .traces, batch.spans.count > 0, let pool else { return }
+        guard batch.spans.count > 0 || batch.logs.count > 0 else { return }
         let scratch = pool.take()
         scratch.normalizer.normalize(&batch, binding: pool.binding(for: batch.keys))
         changed.add(scratch.normalizer.changedSpans)
         unreadable.add(scratch.normalizer.unreadable)
+        if scratch.normalizer.extraPasses > 0 { extraPasses.add(scratch.normalizer.extraPasses) }
+        if !scratch.normalizer.tally.isEmpty { outcomes.add(scratch.normalizer.tally) }
+        let hasGenAI = scratch.normalizer.seenSpans > 0
         pool.give(scratch)
+        if hasGenAI, let quality { quality.note(batch) }
     }
 }
 

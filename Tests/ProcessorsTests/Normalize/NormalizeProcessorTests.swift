@@ -58,7 +58,7 @@ import Testing
         let metrics = SelfMetrics()
         var build = ProcessorBuild(
             keys: KeyTable.Builder(), metrics: metrics, id: "gen_ai_normalizer", pipeline: "traces", signal: .traces)
-        let processor = NormalizeProcessor(options: options("{}").options, build: &build)
+        let processor = try NormalizeProcessor(options: options("{}").options, build: &build)
         let keys = build.keys.build()
         let span = Wire.strings(9, [("openinference.span.kind", "LLM"), ("llm.model_name", "m")])
         var batch = RecordBatch(keys: keys)

@@ -1,0 +1,204 @@
+import Pipeline
+import Synchronization
+import Telemetry
+
+/// Counts what the GenAI spans of a service lack, so that its owner sees which instrumentation to repair.
+final class QualityReport: Sendable {
+    /// What a span can lack.
+    enum Gap: Int, CaseIterable {
+        case operation, provider, model, usage, input, output, arguments, result, toolName, agentName, conversation, parent
+
+        /// The word on the metric.
+        var word: String {
+            switch self {
+            case .operation: "no_operation"
+            case .provider: "no_provider"
+            case .model: "no_model"
+            case .usage: "no_usage"
+            case .input: "no_input"
+            case .output: "no_output"
+            case .arguments: "no_tool_arguments"
+            case .result: "no_tool_result"
+            case .toolName: "no_tool_name"
+            case .agentName: "no_agent_name"
+            case .conversation: "no_conversation"
+            case .parent: "parent_elsewhere"
+            }
+        }
+    }
+
+    /// Counters of one service and instrumentation.
+    private final class Entry: Sendable {
+        let spans: Counter
+        let gaps: [Counter]
+
+        init(_ metrics: SelfMetrics, _ labels: [(name: String, value: String)]) {
+            spans = metrics.counter(
+                "sluice_gen_ai_quality_spans_total", "GenAI spans looked at, by service and instrumentation.", labels)
+            gaps = Gap.allCases.map { gap in
+                metrics.counter(
+                    "sluice_gen_ai_quality_gaps_total",
+                    "GenAI spans that lack what their operation should have, by service and instrumentation.",
+                    [("gap", gap.word)] + labels)
+            }
+        }
+    }
+
+    private struct Name: Hashable {
+        var service: String
+        var instrumentation: String
+    }
+
+    /// Services and instrumentations with series of their own; the rest counts as `other`.
+    private static let namesMax = 200
+    /// Spans of one request whose parents are looked for.
+    private static let parentsMax = 10_000
+
+    private let metrics: SelfMetrics
+    private let labels: [(name: String, value: String)]
+    private let service: KeyID
+    /// Bit of each attribute that matters, by key.
+    private let facts: [(key: KeyID, fact: Fact)]
+    private let operation: KeyID
+    private let known = Mutex<[Name: Entry]>([:])
+
+    private struct Fact: OptionSet {
+        var rawValue: UInt16
+        static let kind = Fact(rawValue: 1)
+        static let provider = Fact(rawValue: 2)
+        static let model = Fact(rawValue: 4)
+        static let usage = Fact(rawValue: 8)
+        static let input = Fact(rawValue: 16)
+        static let output = Fact(rawValue: 32)
+        static let arguments = Fact(rawValue: 64)
+        static let result = Fact(rawValue: 128)
+        static let toolName = Fact(rawValue: 256)
+        static let agentName = Fact(rawValue: 512)
+        static let conversation = Fact(rawValue: 1024)
+    }
+
+    init(_ build: inout ProcessorBuild) {
+        metrics = build.metrics
+        labels = build.labels
+        service = build.keys.intern("service.name")
+        operation = build.keys.intern("gen_ai.operation.name")
+        var facts: [(key: KeyID, fact: Fact)] = []
+        for (name, fact) in [
+            ("sluice.genai.kind", Fact.kind), ("gen_ai.provider.name", .provider), ("gen_ai.request.model", .model),
+            ("gen_ai.response.model", .model), ("gen_ai.usage.input_tokens", .usage),
+            ("gen_ai.usage.output_tokens", .usage), ("gen_ai.input.messages", .input),
+            ("gen_ai.output.messages", .output), ("gen_ai.tool.call.arguments", .arguments),
+            ("gen_ai.tool.call.result", .result), ("gen_ai.tool.name", .toolName), ("gen_ai.agent.name", .agentName),
+            ("gen_ai.conversation.id", .conversation),
+        ] { facts.append((build.keys.intern(name), fact)) }
+        self.facts = facts
+    }
+
+    // MARK: One request
+
+    /// Looks at all GenAI spans of a normalized request.
+    func note(_ batch: borrowing RecordBatch) {
+        var spanIDs: Set<UInt64>?
+        for scope in batch.scopes.indices {
+            var entry: Entry?
+            for span in batch.scopes[scope].items.range where !batch.isRemoved(span: span) {
+                guard let seen = look(batch.spans[span].set, batch) else { continue }
+                if spanIDs == nil { spanIDs = ids(batch) }
+                let counters = entry ?? self.entry(scope, batch)
+                entry = counters
+                counters.spans.add()
+                count(seen.operation, seen.facts, batch.spans[span], counters, batch)
+                if isOrphan(batch.spans[span], spanIDs ?? [], batch) { counters.gaps[Gap.parent.rawValue].add() }
+            }
+        }
+    }
+
+    /// The operation and the facts of a set; nil when it is none of GenAI.
+    private func look(_ set: SetIndex, _ batch: borrowing RecordBatch) -> (operation: Text?, facts: Fact)? {
+        var found: Fact = []
+        var word: Text?
+        for index in batch.range(of: set) {
+            let key = batch.attributes[index].keyID
+            if key == .unknown { continue }
+            if key == operation, batch.attributes[index].kind == .string {
+                word = batch.text(batch.attributes[index].text)
+                continue
+            }
+            for (name, fact) in facts where name == key { found.insert(fact) }
+        }
+        return word == nil && found.isEmpty ? nil : (word, found)
+    }
+
+    private func count(
+        _ operation: Text?, _ facts: Fact, _ span: SpanRecord, _ entry: Entry, _ batch: borrowing RecordBatch
+    ) {
+        func gap(_ gap: Gap, unless fact: Fact) { if !facts.contains(fact) { entry.gaps[gap.rawValue].add() } }
+        gap(.conversation, unless: .conversation)
+        guard let operation else {
+            if !facts.contains(.kind) { entry.gaps[Gap.operation.rawValue].add() }
+            return
+        }
+        if operation == "chat" || operation == "generate_content" || operation == "text_completion" {
+            gap(.provider, unless: .provider)
+            gap(.model, unless: .model)
+            gap(.input, unless: .input)
+            // A failed call has neither usage nor an answer.
+            guard span.statusCode != 2 else { return }
+            gap(.usage, unless: .usage)
+            gap(.output, unless: .output)
+        } else if operation == "embeddings" {
+            gap(.provider, unless: .provider)
+            gap(.model, unless: .model)
+            gap(.usage, unless: .usage)
+        } else if operation == "execute_tool" {
+            gap(.toolName, unless: .toolName)
+            gap(.arguments, unless: .arguments)
+            if span.statusCode != 2 { gap(.result, unless: .result) }
+        } else if operation == "invoke_agent" {
+            gap(.agentName, unless: .agentName)
+        }
+    }
+
+    // MARK: Parents
+
+    private func number(_ reference: TextRef, _ batch: borrowing RecordBatch) -> UInt64 {
+        var value: UInt64 = 0
+        for byte in batch.text(reference).bytes.prefix(8) { value = value << 8 | UInt64(byte) }
+        return value
+    }
+
+    private func ids(_ batch: borrowing RecordBatch) -> Set<UInt64> {
+        var ids: Set<UInt64> = []
+        guard batch.spans.count <= QualityReport.parentsMax else { return ids }
+        ids.reserveCapacity(batch.spans.count)
+        for span in batch.spans.indices { ids.insert(number(batch.spans[span].spanID, batch)) }
+        return ids
+    }
+
+    private func isOrphan(_ span: SpanRecord, _ ids: Set<UInt64>, _ batch: borrowing RecordBatch) -> Bool {
+        !span.parentID.isEmpty && !ids.isEmpty && !ids.contains(number(span.parentID, batch))
+    }
+
+    // MARK: Names
+
+    private func entry(_ scope: Int, _ batch: borrowing RecordBatch) -> Entry {
+        let record = batch.scopes[scope]
+        let resource = batch.resources[Int(record.resource)].set
+        var name = Name(
+            service: batch.string(service, in: resource).map { QualityReport.label($0) } ?? "",
+            instrumentation: QualityReport.label(batch.text(record.name)))
+        return known.withLock { known in
+            if let entry = known[name] { return entry }
+            if known.count >= QualityReport.namesMax { name = Name(service: "other", instrumentation: "other") }
+            if let entry = known[name] { return entry }
+            let entry = Entry(
+                metrics, [("service", name.service), ("instrumentation", name.instrumentation)] + labels)
+            known[name] = entry
+            return entry
+        }
+    }
+
+    private static func label(_ text: Text) -> String {
+        text.count <= 100 ? text.string : Text(start: text.start, count: 100).string
+    }
+}
