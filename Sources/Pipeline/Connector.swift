@@ -32,12 +32,27 @@ package protocol Connector: Sendable {
     /// The deliveries that one batch turns into. The same batch may come again after a failure. A batch that cannot be
     /// read gives an error that says why; it is dropped and counted.
     func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery]
-    /// The deliveries of the last `connect` are stored: what that batch counted counts for good.
+    /// The deliveries of the last `connect` or `tick` are stored: what that batch counted counts for good.
     func stored()
+    /// The same as `connect`, for connectors that ask others over the network. Batches behind this one wait meanwhile,
+    /// the pipeline does not.
+    func connectWaiting(_ batch: ExportBatch) async throws(ProcessFailure) -> [ConnectorDelivery]
+    /// How often `tick` is called, nil for never.
+    var tickInterval: Duration? { get }
+    /// The deliveries that are due without a batch, because time has passed. Never runs beside `connect`.
+    func tick() -> [ConnectorDelivery]
+    /// Opens what the connector keeps, before the first batch.
+    func start() throws(ProcessFailure)
 }
 
 extension Connector {
     package func stored() {}
+    package func connectWaiting(_ batch: ExportBatch) async throws(ProcessFailure) -> [ConnectorDelivery] {
+        try connect(batch)
+    }
+    package var tickInterval: Duration? { nil }
+    package func tick() -> [ConnectorDelivery] { [] }
+    package func start() throws(ProcessFailure) {}
 }
 
 /// What a connector gets when the gateway is built: one is made for each pipeline that writes to it. A connector that
@@ -52,11 +67,18 @@ package struct ConnectorBuild: Sendable {
     package let outputs: [ConnectorOutput]
     /// Unix nanoseconds.
     package let now: @Sendable () -> UInt64
+    /// Folder for what the connector keeps over a restart; nil keeps nothing.
+    package let dataDirectory: String?
+    /// Writes one line to the gateway's log.
+    package let log: @Sendable (_ level: LogLevel, _ message: String) -> Void
 
     package init(
         metrics: SelfMetrics, id: String, input: String, inputSignal: Signal, outputs: [ConnectorOutput],
-        now: @escaping @Sendable () -> UInt64
+        now: @escaping @Sendable () -> UInt64, dataDirectory: String? = nil,
+        log: @escaping @Sendable (_ level: LogLevel, _ message: String) -> Void = { _, _ in }
     ) {
+        self.dataDirectory = dataDirectory
+        self.log = log
         self.now = now
         self.metrics = metrics
         self.id = id

@@ -24,9 +24,9 @@ struct Sluice: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Run.self, Validate.self, Test.self, Replay.self, Normalize.self, PrintConfig.self, Components.self, Reference.self,
-            Send.self, Demo.self, QueryCommand.self, Session.self, Trace.self, Findings.self, SQL.self, Queue.self,
-            Where.self, DeadLetters.self, Presets.self, ShowVersion.self,
+            Run.self, Validate.self, Test.self, Replay.self, Normalize.self, PrintConfig.self, Components.self,
+            Reference.self, Send.self, Demo.self, QueryCommand.self, Session.self, Trace.self, Findings.self,
+            Alerts.self, SQL.self, Queue.self, Where.self, DeadLetters.self, Presets.self, ShowVersion.self,
         ], defaultSubcommand: Run.self)
 }
 

@@ -22,7 +22,8 @@ import Testing
                 if let id = call["span"] as? String { truth.insert(id) }
                 truth.formUnion(call["also"] as? [String] ?? [])
             }
-            for (id, seen) in try corpus.spans(capture, bench) where seen.attributes["gen_ai.operation.name"] == "chat" {
+            for (id, seen) in try corpus.spans(capture, bench) where seen.attributes["gen_ai.operation.name"] == "chat"
+            {
                 #expect(truth.contains(id), "\(name) \(id)")
             }
         }

@@ -81,7 +81,8 @@ struct CorpusTruth {
         if let data = try? Data(contentsOf: folder.appendingPathComponent("manifest.json")) {
             root = try JSONSerialization.jsonObject(with: data)
         } else {
-            root = try Yams.load(yaml: String(contentsOf: folder.appendingPathComponent("MANIFEST.yaml"), encoding: .utf8))
+            root = try Yams.load(
+                yaml: String(contentsOf: folder.appendingPathComponent("MANIFEST.yaml"), encoding: .utf8))
         }
         captures = try #require((root as? Entry)?["captures"] as? [Entry])
     }
@@ -133,7 +134,8 @@ struct CorpusTruth {
             }
             _ = try bench.run(bytes) { batch in
                 for index in batch.spans.indices {
-                    spans[Self.hex(batch.text(batch.spans[index].spanID))]?.attributes = Bench.attributes(of: index, batch)
+                    spans[Self.hex(batch.text(batch.spans[index].spanID))]?.attributes = Bench.attributes(
+                        of: index, batch)
                 }
             }
         }

@@ -17,7 +17,8 @@ import Testing
             try text.write(to: Self.page, atomically: true, encoding: .utf8)
         }
         let current = try String(contentsOf: Self.page, encoding: .utf8)
-        #expect(current == text, "SLUICE_WRITE_DOCS=1 swift test --filter DialectPageTests writes docs/dialects.md anew")
+        #expect(
+            current == text, "SLUICE_WRITE_DOCS=1 swift test --filter DialectPageTests writes docs/dialects.md anew")
     }
 
     @Test func `no rule's concept is missed by its dialect's fixtures`() throws {
@@ -80,7 +81,9 @@ import Testing
         }
         for index in dialect.rules {
             var rule = layout.rules[index]
-            let isOff = rule.conditions.range.contains { if case .never = layout.conditions[$0] { true } else { false } }
+            let isOff = rule.conditions.range.contains {
+                if case .never = layout.conditions[$0] { true } else { false }
+            }
             while !isOff {
                 add(rule.target)
                 for sub in rule.subRules.range { add(layout.subRules[sub].target) }
@@ -102,7 +105,8 @@ import Testing
     private static func render() throws -> String {
         var lines = [
             "# Dialects", "",
-            "Made by `SLUICE_WRITE_DOCS=1 swift test --filter DialectPageTests` from `Tests/Fixtures`; do not edit.", "",
+            "Made by `SLUICE_WRITE_DOCS=1 swift test --filter DialectPageTests` from `Tests/Fixtures`; do not edit.",
+            "",
             "## What the normalizer reads", "",
             "From the fixtures of each dialect, minimal and rich (`Tests/Fixtures/GenAI`). `+` the dialect's own names "
                 + "for the concept arrive under the current ones; `·` the framework has no own name for it: it uses the "
@@ -119,7 +123,8 @@ import Testing
             "", "## What six other normalizers read", "",
             "C Collector contrib, M MLflow, F Langfuse, W LangWatch, L Laminar, S LangSmith proxy, from reading their code "
                 + "in November 2026, not from running them. Upper case: handled as structure; lower case: copied as a "
-                + "blob, partly, or only older names; `·` none of the six; `–` not applicable or as in the first row.", "",
+                + "blob, partly, or only older names; `·` none of the six; `–` not applicable or as in the first row.",
+            "",
         ]
         lines.append(try String(contentsOf: GoldenFile.folder.appendingPathComponent("others.md"), encoding: .utf8))
         return lines.joined(separator: "\n")

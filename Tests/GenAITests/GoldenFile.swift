@@ -115,7 +115,8 @@ struct GoldenFile {
         var list: [TestValue] = []
         var members: [(String, TestValue)] = []
         switch tree.kind(ref) {
-        case .number: return Int64(tree.string(ref).string).map { .int($0) } ?? .double(Double(tree.string(ref).string) ?? 0)
+        case .number:
+            return Int64(tree.string(ref).string).map { .int($0) } ?? .double(Double(tree.string(ref).string) ?? 0)
         case .yes: return .bool(true)
         case .no: return .bool(false)
         case .array, .object:
@@ -140,7 +141,8 @@ struct GoldenFile {
         case .double(let number): return "\(number)"
         case .bool(let flag): return "\(flag)"
         case .array(let items): return "[" + items.map { text(of: $0) }.joined(separator: ", ") + "]"
-        case .map(let items): return "{" + items.map { "\(quoted($0.0)): \(text(of: $0.1))" }.joined(separator: ", ") + "}"
+        case .map(let items):
+            return "{" + items.map { "\(quoted($0.0)): \(text(of: $0.1))" }.joined(separator: ", ") + "}"
         }
     }
 

@@ -9,10 +9,12 @@ import Testing
     /// Words that mean something to some rule, shapes that many rules read, and values that are wrong for most.
     private static let words: [TestValue] = [
         "LLM", "chat", "CHAIN", "tool", "agent", "openai", "langchain", "strands-agents", "gpt-4.1-mini", "tools/call",
-        "resources/read", "execute_task", "framework", "12", "-3", "1.5", "true", "", "null", "[]", "{}", "<not specified>",
+        "resources/read", "execute_task", "framework", "12", "-3", "1.5", "true", "", "null", "[]", "{}",
+        "<not specified>",
         "ai.generateText", "openai/gpt-4.1-mini", 7, -1, 0, 0.25, true, false, ["stop"], [1, 2],
         .map([("role", "user"), ("content", "hi")]), .double(.nan),
-        #"[{"role": "user", "content": "hi"}]"#, #"{"messages": [["user", "hi"]]}"#, #"{"role": "assistant", "parts": []}"#,
+        #"[{"role": "user", "content": "hi"}]"#, #"{"messages": [["user", "hi"]]}"#,
+        #"{"role": "assistant", "parts": []}"#,
         #"[{"role": "assistant", "parts": []}]"#, #"{"args": [], "kwargs": {"a": 1}}"#, #"{"input": {"input": 1}}"#,
         #"{"type": "tool", "content": "x", "tool_call_id": "c"}"#, "{'a': None}", #"{"cut": "#, #"["#, "plain text",
         #"[{"type": "text", "content": "x"}]"#, #"{"session_id": "s", "temperature": 1, "model": "m"}"#,
@@ -25,13 +27,15 @@ import Testing
     ]
 
     private static let spanNames = [
-        "span", "memory.search", "haystack.agent.run", "agent run", "invocation", "call_llm", "tools/call x", "llm_request",
+        "span", "memory.search", "haystack.agent.run", "agent run", "invocation", "call_llm", "tools/call x",
+        "llm_request",
     ]
 
     /// A span with up to 12 attributes whose names the tables know.
     private static func span(_ names: [String], _ generator: inout Seeded) -> TestSpan {
         var span = TestSpan(
-            scope: scopes.randomElement(using: &generator) ?? "", name: spanNames.randomElement(using: &generator) ?? "",
+            scope: scopes.randomElement(using: &generator) ?? "",
+            name: spanNames.randomElement(using: &generator) ?? "",
             isRoot: Bool.random(using: &generator), status: UInt64.random(in: 0...2, using: &generator))
         var used: Set<String> = []
         for _ in 0..<Int.random(in: 1...12, using: &generator) {
@@ -49,7 +53,9 @@ import Testing
         let patterns = layout.patterns.filter(\.isAsked).flatMap { pattern -> [String] in
             let prefix = pattern.prefix.string
             guard pattern.needsIndex else { return [prefix + "x"] }
-            return ["0.role", "0.content", "0.message.content", "1.tool_calls.0.name", "0.name", "0.x"].map { prefix + $0 }
+            return ["0.role", "0.content", "0.message.content", "1.tool_calls.0.name", "0.name", "0.x"].map {
+                prefix + $0
+            }
         }
         return layout.names.dropFirst() + patterns
     }
@@ -96,7 +102,8 @@ import Testing
     /// somewhere on the span.
     @Test func `no value is lost`() throws {
         let bench = try Bench()
-        let targets = Set(try Tables.shared.get().layout.targetNames.map { try Tables.shared.get().layout.names[Int($0.value)] })
+        let targets = Set(
+            try Tables.shared.get().layout.targetNames.map { try Tables.shared.get().layout.names[Int($0.value)] })
         // Words that a table of words puts in place of others.
         let mapped: Set = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.tool.type"]
         let names = try Self.names()
@@ -153,7 +160,9 @@ import Testing
         #expect(result["gen_ai.output.messages"] != nil)
     }
 
-    @Test(arguments: ["gen_ai.input.messages", "input.value", "metadata", "gen_ai.tool.definitions", "llm.invocation_parameters"])
+    @Test(arguments: [
+        "gen_ai.input.messages", "input.value", "metadata", "gen_ai.tool.definitions", "llm.invocation_parameters",
+    ])
     func `depth of ten thousand stays as it is under any name`(name: String) throws {
         for open in ["[", "{\"a\":", "[{\"content\":"] {
             let deep = String(repeating: open, count: 10_000)
@@ -165,14 +174,18 @@ import Testing
         }
     }
 
-    @Test(arguments: ["gen_ai.input.messages", "llm.input_messages", "gcp.vertex.agent.llm_request", "mlflow.spanInputs"])
+    @Test(arguments: [
+        "gen_ai.input.messages", "llm.input_messages", "gcp.vertex.agent.llm_request", "mlflow.spanInputs",
+    ])
     func `JSON cut at any byte stays, and is named`(name: String) throws {
-        let whole = #"{"messages":[{"role":"user","content":"caf\u00e9"}],"contents":[{"role":"user","parts":[{"text":"x"}]}]}"#
+        let whole =
+            #"{"messages":[{"role":"user","content":"caf\u00e9"}],"contents":[{"role":"user","parts":[{"text":"x"}]}]}"#
         let bench = try Bench()
         for length in 1..<whole.utf8.count {
             let cut = String(decoding: Array(whole.utf8)[..<length], as: UTF8.self)
             let span = TestSpan(attributes: [
-                ("openinference.span.kind", "LLM"), ("mlflow.spanType", #""CHAT_MODEL""#), ("gen_ai.operation.name", "chat"),
+                ("openinference.span.kind", "LLM"), ("mlflow.spanType", #""CHAT_MODEL""#),
+                ("gen_ai.operation.name", "chat"),
                 (name, .string(cut)),
             ])
             let result = try bench.attributes(span)

@@ -71,7 +71,7 @@ enum ImportTable {
             "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", "Crypto",
             "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
-        "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration"],
+        "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration", "FoundationEssentials"],
         "Query": ["Exporters", "GRDB"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",

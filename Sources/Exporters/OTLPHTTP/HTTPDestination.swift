@@ -126,7 +126,7 @@ final class HTTPDestination: Sendable {
     }
 
     /// The target of the URL at `index`, with the newest content of the files; nil when there is none.
-    private func target(_ index: Int) -> CurlTarget? {
+    func target(_ index: Int) -> CurlTarget? {
         let time = now()
         let known: [String]? = prepared.withLock { prepared in
             guard hasFiles, !prepared.targets.isEmpty, time - prepared.checked >= Self.fileInterval else { return nil }

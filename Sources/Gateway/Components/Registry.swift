@@ -109,6 +109,11 @@ package enum Registry {
             ["fallback"], "Sends to the first of several exporters that works, and replays what the first one missed.",
             FallbackOptions.self
         ) { ExporterPlan(fallback: $0) },
+        .entry(["notify"], "Sends alerts to Slack, PagerDuty, OpsGenie or a webhook.", NotifyOptions.self) { options in
+            ExporterPlan(
+                helper: options.helper, accepts: { $0 == .logs },
+                make: { NotifyExporter(options: options, build: $0, version: Version.current) })
+        },
         .entry(["debug"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
             ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
         },
@@ -134,6 +139,14 @@ package enum Registry {
         ) { options in
             ConnectorPlan(gather: options.output.flushInterval, joins: { $0 == .traces && $1 == .metrics }) {
                 SpanMetricsConnector(options: options, build: $0)
+            }
+        },
+        .entry(
+            ["alerts"], "Raises alerts on windows of spans or logs, as log records for the notify exporter.",
+            AlertsOptions.self
+        ) { options in
+            ConnectorPlan(joins: { $0 != .metrics && $1 == .logs }) {
+                try AlertsConnector(options: options, build: $0)
             }
         },
         .entry(

@@ -19,13 +19,19 @@ final class ConnectorExporter: Exporter {
     private let connector: any Connector
     private let id: String
     private let outputs: [ConnectorOutput]
+    private let effects: WorkerEffects
     private let pool = WorkspacePool()
     private let links = Mutex<Link?>(nil)
+    private let turn = TurnGate()
+    private let ticker = Mutex<Task<Void, Never>?>(nil)
 
-    init(connector: any Connector, id: String, outputs: [ConnectorOutput]) {
+    init(
+        connector: any Connector, id: String, outputs: [ConnectorOutput], effects: WorkerEffects = .system()
+    ) {
         self.connector = connector
         self.id = id
         self.outputs = outputs
+        self.effects = effects
     }
 
     /// A connector has no queue options of its own: what it could not hand on is tried again for ever.
@@ -51,17 +57,46 @@ final class ConnectorExporter: Exporter {
         links.withLock { $0 = link }
     }
 
-    func start() async throws {}
+    /// Starts the connector, and its clock when it has one.
+    func start() async throws {
+        do throws(ProcessFailure) { try connector.start() } catch { throw ExporterStartFailure(error.reason) }
+        guard let interval = connector.tickInterval else { return }
+        let task = Task { [weak self] in
+            while !Task.isCancelled {
+                guard let effects = self?.effects else { return }
+                do { try await effects.sleep(interval) } catch { return }
+                await self?.tick()
+            }
+        }
+        ticker.withLock { $0 = task }
+    }
 
     func export(_ batch: ExportBatch) async -> ExportOutcome {
         guard let link = links.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
+        await turn.enter()
+        defer { turn.leave() }
         let deliveries: [ConnectorDelivery]
-        do throws(ProcessFailure) { deliveries = try connector.connect(batch) } catch {
+        do throws(ProcessFailure) { deliveries = try await connector.connectWaiting(batch) } catch {
             return .permanent(reason: error.reason)
         }
+        if let outcome = await deliver(deliveries, tenant: batch.tenant, link) { return outcome }
+        connector.stored()
+        return .delivered
+    }
+
+    private func tick() async {
+        guard let link = links.withLock({ $0 }) else { return }
+        await turn.enter()
+        defer { turn.leave() }
+        // What cannot be stored now is due again at the next tick.
+        if await deliver(connector.tick(), tenant: "", link) == nil { connector.stored() }
+    }
+
+    /// Stores all deliveries; nil when that went well.
+    private func deliver(_ deliveries: [ConnectorDelivery], tenant: String, _ link: Link) async -> ExportOutcome? {
         for delivery in deliveries {
             let pipeline = link.pipelines[delivery.output]
-            switch prepare(delivery, tenant: batch.tenant, pipeline, link.keys) {
+            switch prepare(delivery, tenant: tenant, pipeline, link.keys) {
             case .empty(let filtered): pipeline.countFiltered(filtered)
             case .failed(.unavailable(let message, let retryAfter)):
                 return .retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter)
@@ -73,8 +108,7 @@ final class ConnectorExporter: Exporter {
                 }
             }
         }
-        connector.stored()
-        return .delivered
+        return nil
     }
 
     private func prepare(
@@ -94,5 +128,44 @@ final class ConnectorExporter: Exporter {
         }
     }
 
-    func shutdown() async {}
+    func shutdown() async {
+        let task = ticker.withLock { ticker in
+            defer { ticker = nil }
+            return ticker
+        }
+        task?.cancel()
+        await task?.value
+    }
+}
+
+/// Lets one task at a time through, in the order in which they came.
+private final class TurnGate: Sendable {
+    private struct State {
+        var isTaken = false
+        var waiting: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let state = Mutex(State())
+
+    func enter() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                defer { state.isTaken = true }
+                if state.isTaken { state.waiting.append(continuation) }
+                return !state.isTaken
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    func leave() {
+        let next: CheckedContinuation<Void, Never>? = state.withLock { state in
+            if state.waiting.isEmpty {
+                state.isTaken = false
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+        next?.resume()
+    }
 }

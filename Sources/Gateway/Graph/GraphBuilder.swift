@@ -191,9 +191,11 @@ struct GraphBuilder {
         _ id: String, _ plan: ConnectorPlan, _ outputs: [ConnectorOutput], _ pipeline: GatewayPlan.PipelinePlan,
         _ journal: any FrameLog
     ) throws {
+        let log = gateway.log
         let build = ConnectorBuild(
             metrics: gateway.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
-            outputs: outputs, now: { SystemFacts.unixNanoseconds })
+            outputs: outputs, now: { SystemFacts.unixNanoseconds }, dataDirectory: gateway.dataDirectory,
+            log: { log.line($0, $1) })
         let exporter: ConnectorExporter
         do {
             exporter = ConnectorExporter(connector: try plan.make(build), id: id, outputs: outputs)
@@ -201,6 +203,7 @@ struct GraphBuilder {
             throw GatewayStartFailure("connector \(id) in pipeline \(pipeline.id): \(error)")
         }
         graph.connectors.append(exporter)
+        graph.exporters.append((id, exporter))
         try addWorker(id, exporter, ConnectorExporter.helperOptions(gather: plan.gather), nil, pipeline, journal)
     }
 

@@ -1,5 +1,6 @@
 import OTLP
 package import Pipeline
+import Synchronization
 package import Telemetry
 
 /// A request for an offline run: protobuf bytes.
@@ -27,6 +28,15 @@ package struct OfflineOutput: Sendable {
     package var refusals: [String] = []
 }
 
+/// The time of an offline run: that of the records, never going back.
+private final class OfflineClock: Sendable {
+    private let time = Atomic<UInt64>(1)
+
+    var now: UInt64 { time.load(ordering: .relaxed) }
+
+    func advance(to other: UInt64) { _ = time.max(other, ordering: .relaxed) }
+}
+
 /// Runs requests through the pipelines of a plan without sockets, journals and exporters: every trace is complete when
 /// the input is over. The same plan and input give the same output.
 package struct OfflineGateway {
@@ -44,6 +54,7 @@ package struct OfflineGateway {
     private let receivers: Set<String>
     private let keys: KeyTable
     private let workspace = Workspace()
+    private let clock = OfflineClock()
     /// The gateway's own metrics of this run.
     package let metrics = SelfMetrics()
 
@@ -56,7 +67,8 @@ package struct OfflineGateway {
             var connectors: [(connector: any Connector, outputs: [ConnectorOutput])] = []
             for (id, plan, outputs) in pipeline.connectors {
                 let build = ConnectorBuild(
-                    metrics: metrics, id: id, input: pipeline.id, inputSignal: signal, outputs: outputs, now: { 1 })
+                    metrics: metrics, id: id, input: pipeline.id, inputSignal: signal, outputs: outputs,
+                    now: { [clock] in clock.now })
                 connectors.append((try plan.make(build), outputs))
             }
             parts.append(
@@ -77,7 +89,8 @@ package struct OfflineGateway {
         for part in parts.sorted(by: { $0.depth < $1.depth }) {
             let output = run(part, waiting[part.id] ?? [])
             for (connector, targets) in part.connectors {
-                for request in output.requests {
+                for (request, time) in inOrderOfTime(output.requests, output.signal) {
+                    clock.advance(to: time)
                     let batch = ExportBatch(signal: output.signal, itemCount: 1, bytes: request)
                     do throws(ProcessFailure) {
                         for delivery in try connector.connect(batch) {
@@ -92,6 +105,22 @@ package struct OfflineGateway {
             outputs.append(output)
         }
         return outputs
+    }
+
+    /// Requests by the time of their last record, which connectors take for the time at which they came in.
+    private func inOrderOfTime(_ requests: [[UInt8]], _ signal: Signal) -> [(request: [UInt8], time: UInt64)] {
+        let timed = requests.map { request in
+            request.withUnsafeBytes { bytes in
+                let read = try? OTLPReader.read(Text(bytes), signal: signal, keys: .empty, into: &workspace.batch)
+                guard read != nil else { return (request: request, time: UInt64(0)) }
+                var time: UInt64 = 0
+                for index in workspace.batch.spans.indices { time = max(time, workspace.batch.spans[index].end) }
+                for index in workspace.batch.logs.indices { time = max(time, workspace.batch.logs[index].time) }
+                return (request: request, time: time)
+            }
+        }
+        return timed.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }
+            .map(\.element)
     }
 
     private func run(_ part: Part, _ inputs: [OfflineInput]) -> OfflineOutput {

@@ -226,7 +226,9 @@ extension Normalizer {
     private func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
         let draft = drafts[index]
         // A former name holds the value in this profile.
-        if draft.origin < 0, tables.layout.aliases.contains(where: { $0.target.value == index && options.profile <= $0.last }) {
+        if draft.origin < 0,
+            tables.layout.aliases.contains(where: { $0.target.value == index && options.profile <= $0.last })
+        {
             return false
         }
         let value = attributeValue(draft.value)

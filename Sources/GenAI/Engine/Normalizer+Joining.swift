@@ -34,7 +34,8 @@ extension Normalizer {
     }
 
     private mutating func addCalls(
-        _ name: Text, _ span: Int, _ trace: Text, _ calls: inout [(trace: Text, name: Text, id: Text, arguments: JSONRef)],
+        _ name: Text, _ span: Int, _ trace: Text,
+        _ calls: inout [(trace: Text, name: Text, id: Text, arguments: JSONRef)],
         _ batch: borrowing RecordBatch
     ) {
         guard calls.count < Normalizer.callsMax, let place = batch.find(name: name, in: batch.spans[span].set),

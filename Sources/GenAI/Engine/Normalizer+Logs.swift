@@ -34,7 +34,9 @@ extension Normalizer {
         var mask: UInt64 = 0
         for index in batch.range(of: set) {
             let key = batch.attributes[index].keyID
-            mask |= key == .unknown ? tables.detects(batch.text(batch.attributes[index].key)) : binding.masks[Int(key.value)]
+            mask |=
+                key == .unknown
+                ? tables.detects(batch.text(batch.attributes[index].key)) : binding.masks[Int(key.value)]
         }
         return mask
     }

@@ -101,7 +101,8 @@ extension Normalizer {
         }
         let received = self.source(at: Int(before.origin), batch)
         add(
-            tables.layout.originalPrefix, tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)],
+            tables.layout.originalPrefix,
+            tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)],
             MadeValue(kind: received.kind, bits: received.bits, text: received.text))
     }
 

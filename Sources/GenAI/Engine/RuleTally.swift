@@ -86,7 +86,8 @@ extension Normalizer {
         case .copy, .string, .int, .double, .bool, .map, .lowercase: break
         default: return
         }
-        guard !rule.isRepair, !isEmpty(source, for: rule.target), !tables.layout.targetTypes[Int(rule.target.value)].isDocument
+        guard !rule.isRepair, !isEmpty(source, for: rule.target),
+            !tables.layout.targetTypes[Int(rule.target.value)].isDocument
         else { return }
         guard holds(rule.conditions, .none, source, batch) else { return }
         let start = output.count

@@ -6,7 +6,8 @@ import Telemetry
 final class QualityReport: Sendable {
     /// What a span can lack.
     enum Gap: Int, CaseIterable {
-        case operation, provider, model, usage, input, output, arguments, result, toolName, agentName, conversation, parent
+        case operation, provider, model, usage, input, output, arguments, result, toolName, agentName, conversation,
+            parent
 
         /// The word on the metric.
         var word: String {
