@@ -16,7 +16,8 @@ package enum DefaultConfiguration {
           gen_ai_normalizer: {}                   # all dialects become the OpenTelemetry GenAI conventions
           redaction:
             allow_all_keys: true                  # keep all attributes; only mask what the detectors find
-            detectors: [secrets, credit_card]      
+            detectors: [secrets, credit_card]     # in text; with the next line in numbers too
+            redact_all_types: true
 
         exporters:
           sqlite:

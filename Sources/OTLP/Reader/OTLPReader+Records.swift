@@ -70,7 +70,7 @@ extension OTLPReader {
     private mutating func readEvent(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
         let raw = batch.events[index].raw
         let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
-        try count(at: range.lowerBound)
+        try charge(EventRecord.self, at: range.lowerBound)
         let set = newSet(index, .event, &batch)
         batch.events[index].set = set
         let run = batch.attributes.count
@@ -90,7 +90,7 @@ extension OTLPReader {
     private mutating func readLink(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
         let raw = batch.links[index].raw
         let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
-        try count(at: range.lowerBound)
+        try charge(LinkRecord.self, at: range.lowerBound)
         let set = newSet(index, .link, &batch)
         batch.links[index].set = set
         let run = batch.attributes.count
@@ -185,7 +185,7 @@ extension OTLPReader {
                 continue
             }
             let content = try cursor.length()
-            try count(at: content.lowerBound)
+            try charge(PointRecord.self, at: content.lowerBound)
             batch.points.append(
                 PointRecord(raw: WireCursor.reference(content), set: SetIndex(0), metric: metric, kind: kind))
         }

@@ -4,7 +4,7 @@ extension OTLPReader {
     /// One KeyValue, appended to the attribute column.
     @inline(__always)
     mutating func readAttribute(_ body: Text, _ range: Range<Int>, _ batch: inout RecordBatch) throws(DecodeFailure) {
-        try count(at: range.lowerBound)
+        try charge(AttributeRecord.self, hasSet: false, at: range.lowerBound)
         if let attribute = usualAttribute(body, range, batch) {
             batch.attributes.append(attribute)
         } else {

@@ -2,8 +2,9 @@ package import Telemetry
 
 /// Caps on what one request may hold, whatever its size in bytes.
 package struct ReadLimits: Sendable {
-    /// Records, attributes, events and links together. A two-byte attribute costs 32 bytes of memory.
-    package var elements = 4_000_000
+    /// Bytes that records, attributes, events and links of one request may take together, besides the request itself:
+    /// an empty span is two bytes on the wire and a hundred times that in memory. 64 MiB of usual spans need 90 MB.
+    package var memory = 128 << 20
     /// Levels of arrays and maps inside one value.
     package var depth = 64
 
@@ -27,7 +28,7 @@ package struct ReadSummary: Sendable, Equatable {
 package struct OTLPReader {
     let limits: ReadLimits
     var summary = ReadSummary()
-    var elements = 0
+    private var memory = 0
 
     init(limits: ReadLimits) { self.limits = limits }
 
@@ -50,16 +51,18 @@ package struct OTLPReader {
         return reader.summary
     }
 
-    mutating func count(at offset: Int) throws(DecodeFailure) {
-        elements &+= 1
-        if elements > limits.elements { throw DecodeFailure(.tooManyElements, at: offset) }
+    /// Counts one more element of a type, with the attribute set that records have.
+    @inline(__always)
+    mutating func charge<Element>(_ type: Element.Type, hasSet: Bool = true, at offset: Int) throws(DecodeFailure) {
+        memory &+= MemoryLayout<Element>.stride &+ (hasSet ? MemoryLayout<AttributeSet>.stride : 0)
+        if memory > limits.memory { throw DecodeFailure(.tooManyElements, at: offset) }
     }
 
     /// ResourceSpans, ResourceLogs and ResourceMetrics have one shape: resource 1, scope containers 2, schema URL 3.
     private mutating func readResourceContainer(
         _ body: Text, _ range: Range<Int>, _ batch: inout RecordBatch
     ) throws(DecodeFailure) {
-        try count(at: range.lowerBound)
+        try charge(ResourceRecord.self, at: range.lowerBound)
         let index = batch.resources.count
         let set = newSet(index, .resource, &batch)
         var record = ResourceRecord(raw: WireCursor.reference(range), set: set)
@@ -87,7 +90,7 @@ package struct OTLPReader {
     private mutating func readScopeContainer(
         _ body: Text, _ range: Range<Int>, resource: Int, _ batch: inout RecordBatch
     ) throws(DecodeFailure) {
-        try count(at: range.lowerBound)
+        try charge(ScopeRecord.self, at: range.lowerBound)
         let index = batch.scopes.count
         let set = newSet(index, .scope, &batch)
         var record = ScopeRecord(raw: WireCursor.reference(range), set: set, resource: resource)
@@ -102,7 +105,11 @@ package struct OTLPReader {
                 try readScope(body, try cursor.length(), &record, &batch)
             case 0x12:
                 let content = try cursor.length()
-                try count(at: content.lowerBound)
+                switch batch.signal {
+                case .traces: try charge(SpanRecord.self, at: content.lowerBound)
+                case .logs: try charge(LogRecord.self, at: content.lowerBound)
+                case .metrics: try charge(MetricRecord.self, at: content.lowerBound)
+                }
                 switch batch.signal {
                 case .traces: try readSpan(body, content, scope: index, &batch)
                 case .logs: try readLog(body, content, scope: index, &batch)

@@ -59,8 +59,29 @@ struct ByteCursor {
         let before = self[index &- 1]
         if !ByteClass.isWord(before) { return true }
         if before == 0x5F { return false }
-        if self[index &- 2] == 0x5C { return ByteClass.isEscapeLetter(before) }
-        return isUnicodeEscape(endingAt: index)
+        if self[index &- 2] == 0x5C, ByteClass.isEscapeLetter(before) { return true }
+        return isUnicodeEscape(endingAt: index) || isURLEscape(endingAt: index)
+            || (before == 0x6D && isColorCode(endingAt: index))
+    }
+
+    /// Whether `%XX` ends right before `index`.
+    @inline(__always)
+    func isURLEscape(endingAt index: Int) -> Bool {
+        self[index &- 3] == 0x25 && ByteClass.hexValue(self[index &- 2]) != nil
+            && ByteClass.hexValue(self[index &- 1]) != nil
+    }
+
+    /// Whether a terminal's color code such as `ESC [ 1 ; 31 m` ends right before `index`; the escape may be written
+    /// out, as `\x1b`, `\u001b`, `\033` or `\e`.
+    func isColorCode(endingAt index: Int) -> Bool {
+        var place = index &- 2
+        let least = index &- 18
+        while place > least, ByteClass.isDigit(self[place]) || self[place] == 0x3B { place &-= 1 }
+        guard self[place] == 0x5B else { return false }
+        switch self[place &- 1] {
+        case 0x1B, 0x62, 0x42, 0x33, 0x65: return true
+        default: return false
+        }
     }
 
     /// Whether `\uXXXX` ends right before `index`.

@@ -60,8 +60,10 @@ struct DetectorTriggers: ~Copyable, @unchecked Sendable {
 
     private func addNumbers(_ detectors: DetectorSet) {
         guard hasNumbers || detectors.has(.email) else { return }
-        // Behind no word, or behind the letter of an escape such as `\n`.
-        let before = (0...255).map { UInt8($0) }.filter { !ByteClass.isWord($0) || ByteClass.isEscapeLetter($0) }
+        // Behind no word, or behind the letter of an escape such as `\n` or of a color code, which ends with m.
+        let before = (0...255).map { UInt8($0) }.filter {
+            !ByteClass.isWord($0) || ByteClass.isEscapeLetter($0) || $0 == 0x6D
+        }
         let more = DetectorTriggers.digits + DetectorTriggers.uppers + DetectorTriggers.lowers + "-. ("
         if hasNumbers {
             add(Kind.number, before, Array(DetectorTriggers.digits.utf8), Array(more.utf8))

@@ -5,7 +5,7 @@ struct KeyPrefix: Sendable {
     /// What the characters behind the prefix may be.
     enum Body: Sendable {
         case alphanumeric, hexadecimal
-        /// Letters, digits, `_` and `-`, a digit among them.
+        /// Letters, digits, `_` and `-`; a digit or letters of both cases among them, which kebab-case words lack.
         case url
         /// The same with dots.
         case dotted
@@ -103,6 +103,7 @@ extension DetectorScan {
     private func end(of prefix: KeyPrefix, _ bytes: ByteCursor, _ body: Int) -> Int? {
         var end = body
         var hasDigit = prefix.body == .alphanumeric || prefix.body == .hexadecimal
+        var cases = (upper: false, lower: false)
         loop: while true {
             let byte = bytes[end]
             switch prefix.body {
@@ -115,15 +116,20 @@ extension DetectorScan {
                 }
             }
             if ByteClass.isDigit(byte) { hasDigit = true }
+            if ByteClass.isLetter(byte) {
+                if ByteClass.isUpper(byte) { cases.upper = true } else { cases.lower = true }
+            }
             end &+= 1
         }
-        return hasDigit && end &- body >= prefix.least ? end : nil
+        let isRandom = hasDigit || (cases.upper && cases.lower)
+        return isRandom && end &- body >= prefix.least ? end : nil
     }
 
     /// `sk-…`: OpenAI, Anthropic, OpenRouter, Langfuse, DeepSeek and others. Words in kebab case are told apart by
     /// needing a digit and one run of at least twelve letters and digits, unless a provider's infix follows.
     private func secretKey(_ bytes: ByteCursor, _ start: Int) -> Match? {
-        guard bytes[start &- 1] != 0x2D else { return nil }
+        // Behind a dash it may be a part of a word such as `task-sk-…`, so it has to look more like a key.
+        let isChained = bytes[start &- 1] == 0x2D
         let body = start &+ 3
         var end = body
         var run = 0
@@ -140,7 +146,7 @@ extension DetectorScan {
             bytes.has("ant-", at: body) || bytes.has("proj-", at: body) || bytes.has("svcacct-", at: body)
             || bytes.has("or-v1-", at: body) || bytes.has("lf-", at: body) || bytes.has("admin-", at: body)
         let least = hasInfix ? 12 : 16
-        guard end &- body >= least, digits > 0, hasInfix || longest >= 12 else { return nil }
+        guard end &- body >= least, digits > 0, hasInfix || longest >= (isChained ? 20 : 12) else { return nil }
         return Match(start, end, Detector.apiKey.tag)
     }
 

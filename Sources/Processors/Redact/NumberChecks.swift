@@ -18,12 +18,21 @@ extension DetectorScan {
         {
             return end
         }
+        // `%20` and the like part words in a URL.
+        if before == 0x25, bytes.isURLEscape(endingAt: index &+ 2), bytes.isDigit(index &+ 2),
+            let end = number(bytes, index &+ 2, first, &matches)
+        {
+            return end
+        }
         if ByteClass.isLetter(after) {
             if before == 0x25, let end = record(escapedNumber(bytes, index), first, &matches) { return end }
+            // A key may follow the escape of a URL or a terminal's color code at once.
+            let isEscape = after == 0x6D || (before == 0x25 && bytes.isURLEscape(endingAt: index &+ 2))
+            if isEscape { return record(lettered(bytes, index, end), first, &matches) }
             // The last byte of the word may begin another triple, as in `3c-22-…`.
             return record(lettered(bytes, index, end), first, &matches) ?? bytes.endOfAlphanumerics(end) &- 1
         }
-        let isInternational = before == 0x2B && !bytes.isAlphanumeric(index &- 2)
+        let isInternational = before == 0x2B && bytes.isTokenStart(index &- 1)
         var found: Match?
         if detectors.has(.creditCard), length >= 13 || length == 4 {
             found = card(bytes, index, end)
@@ -101,7 +110,11 @@ extension DetectorScan {
     private func isNumberEnd(_ bytes: ByteCursor, _ end: Int) -> Bool {
         let after = bytes[end]
         if ByteClass.isWord(after) { return false }
-        return !(after == 0x2E && bytes.isDigit(end &+ 1))
+        guard after == 0x2E, bytes.isDigit(end &+ 1) else { return true }
+        // `.0` is how a whole number looks once it was a double.
+        var index = end &+ 1
+        while bytes[index] == 0x30 { index &+= 1 }
+        return !ByteClass.isWord(bytes[index])
     }
 
     /// AAA-GG-SSSS with dashes or spaces and numbers that can be issued, or nine digits after the letters SSN.

@@ -11,10 +11,13 @@ extension RedactionPolicy {
             if isGone(batch.sets[index], batch) { continue }
             redact(SetIndex(index), &batch, &state)
         }
+        redactScopes(&batch, &state)
         switch batch.signal {
         case .traces: redactSpans(&batch, &state)
         case .logs: redactLogs(&batch, &state)
-        case .metrics: redactExemplars(&batch, &state)
+        case .metrics:
+            redactMetrics(&batch, &state)
+            redactExemplars(&batch, &state)
         }
     }
 
@@ -29,11 +32,29 @@ extension RedactionPolicy {
 
     // MARK: Records
 
+    private func redactScopes(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        for index in batch.scopes.indices {
+            let scope = batch.scopes[index]
+            if let text = redacted(scope.name, &batch, &state) { batch.changeScope(index) { $0.name = text } }
+            if let text = redacted(scope.version, &batch, &state) { batch.changeScope(index) { $0.version = text } }
+        }
+    }
+
+    private func redactMetrics(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        for index in batch.metrics.indices {
+            let metric = batch.metrics[index]
+            if let text = redacted(metric.name, &batch, &state) { batch.changeMetric(index) { $0.name = text } }
+            if let text = redacted(metric.details, &batch, &state) { batch.changeMetric(index) { $0.details = text } }
+            if let text = redacted(metric.unit, &batch, &state) { batch.changeMetric(index) { $0.unit = text } }
+        }
+    }
+
     private func redactSpans(_ batch: inout RecordBatch, _ state: inout RedactionState) {
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
             let span = batch.spans[index]
             if let text = redacted(span.name, &batch, &state) { batch.setName(text, ofSpan: index) }
             if let text = redacted(span.statusMessage, &batch, &state) { batch.setStatusMessage(text, ofSpan: index) }
+            if let text = redacted(span.traceState, &batch, &state) { batch.setTraceState(text, ofSpan: index) }
         }
         for index in batch.events.indices {
             let event = batch.events[index]
@@ -45,6 +66,9 @@ extension RedactionPolicy {
         for index in batch.logs.indices where !batch.isRemoved(log: index) {
             let log = batch.logs[index]
             if let text = redacted(log.eventName, &batch, &state) { batch.setEventName(text, ofLog: index) }
+            if let text = redacted(log.severityText, &batch, &state) {
+                batch.changeLog(index) { $0.severityText = text }
+            }
             redactBody(index, log, &batch, &state)
         }
     }

@@ -189,14 +189,40 @@ import Testing
         } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
     }
 
-    @Test func `two million empty elements are refused by their number, not by their size`() {
+    @Test func `empty elements are refused by the memory that they would take, not by their size`() {
         var limits = ReadLimits()
-        limits.elements = 10_000
-        let request = [UInt8](repeating: 0, count: 40_000).indices.map { UInt8($0 % 2 == 0 ? 0x0A : 0) }
+        limits.memory = 1 << 20
+        func resources(_ count: Int) -> [UInt8] { (0..<2 * count).map { UInt8($0 % 2 == 0 ? 0x0A : 0) } }
         var batch = RecordBatch()
+        #expect(throws: Never.self) {
+            try Rewriting.read(resources(1_000), .traces, limits: limits, into: &batch) { _ in }
+        }
         #expect {
-            try Rewriting.read(request, .traces, limits: limits, into: &batch) { _ in }
+            try Rewriting.read(resources(50_000), .traces, limits: limits, into: &batch) { _ in }
         } throws: { ($0 as? DecodeFailure)?.reason == .tooManyElements }
+        #expect(batch.footprint < 8 << 20)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `three million empty records cost no more memory than a cap, whatever the signal`() {
+        let records = (0..<6_000_000).map { UInt8($0 % 2 == 0 ? 0x12 : 0) }
+        func wrapped(_ tag: UInt8, _ bytes: [UInt8]) -> [UInt8] {
+            var size = UInt64(bytes.count)
+            var length: [UInt8] = []
+            while size >= 0x80 {
+                length.append(UInt8(size & 0x7F) | 0x80)
+                size >>= 7
+            }
+            return [tag] + length + [UInt8(size)] + bytes
+        }
+        let request = wrapped(0x0A, wrapped(0x12, records))
+        for signal in [Signal.traces, .logs, .metrics] {
+            var batch = RecordBatch()
+            #expect {
+                try Rewriting.read(request, signal, limits: ReadLimits(), into: &batch) { _ in }
+            } throws: { ($0 as? DecodeFailure)?.reason == .tooManyElements }
+            #expect(batch.footprint < 512 << 20)
+        }
     }
 
     @Test(arguments: ["[", "{\"a\":"])

@@ -4,15 +4,17 @@ import Telemetry
 enum Place: String, CaseIterable, Sendable {
     case spanAttribute, spanAttributeKey, spanArray, spanMap, spanMapKey, spanDeepMap, spanBytes
     case spanName, statusMessage, eventName, eventAttribute, linkAttribute
-    case resourceAttribute, resourceMap, scopeAttribute
-    case logBody, logBodyBytes, logBodyMap, logBodyArray, logAttribute, logEventName
+    case resourceAttribute, resourceMap, scopeAttribute, scopeName, scopeVersion, traceState
+    case logBody, logBodyBytes, logBodyMap, logBodyArray, logAttribute, logEventName, logSeverityText
+    case metricName, metricDescription, metricUnit
     case gaugeAttribute, sumAttribute, histogramAttribute, exponentialAttribute, summaryAttribute, metricMetadata
     case gaugeExemplar, histogramExemplar, exponentialExemplar
 
     var signal: Signal {
         switch self {
-        case .logBody, .logBodyBytes, .logBodyMap, .logBodyArray, .logAttribute, .logEventName: .logs
-        case .gaugeAttribute, .sumAttribute, .histogramAttribute, .exponentialAttribute, .summaryAttribute,
+        case .logBody, .logBodyBytes, .logBodyMap, .logBodyArray, .logAttribute, .logEventName, .logSeverityText: .logs
+        case .metricName, .metricDescription, .metricUnit, .gaugeAttribute, .sumAttribute, .histogramAttribute,
+            .exponentialAttribute, .summaryAttribute,
             .metricMetadata, .gaugeExemplar, .histogramExemplar, .exponentialExemplar:
             .metrics
         default: .traces
@@ -41,6 +43,13 @@ enum Place: String, CaseIterable, Sendable {
         case .resourceAttribute: return Wire.traces(resource: Wire.strings(1, [("k", text)]), span: [])
         case .resourceMap: return Wire.traces(resource: Wire.attributes(1, [("k", Wire.map([("m", value)]))]), span: [])
         case .scopeAttribute: return Wire.traces(scope: Wire.field(1, "s") + Wire.strings(3, [("k", text)]), span: [])
+        case .scopeName: return Wire.traces(scope: Wire.field(1, text), span: [])
+        case .scopeVersion: return Wire.traces(scope: Wire.field(1, "s") + Wire.field(2, text), span: [])
+        case .traceState: return span(Wire.field(3, text))
+        case .logSeverityText: return log(Wire.field(3, text))
+        case .metricName: return metric(5, [], name: text)
+        case .metricDescription: return metric(5, [], more: Wire.field(2, text))
+        case .metricUnit: return metric(5, [], more: Wire.field(3, text))
         case .logBody: return log(Wire.field(5, value))
         case .logBodyBytes: return log(Wire.field(5, Wire.bytes(Array(text.utf8))))
         case .logBodyMap: return log(Wire.field(5, Wire.map([("m", Wire.map([("n", value)]))])))
@@ -68,8 +77,8 @@ enum Place: String, CaseIterable, Sendable {
     private func log(_ content: [UInt8]) -> [UInt8] { Wire.logs(records: [content]) }
 
     /// One point in one metric whose data is field `data`.
-    private func metric(_ data: Int, _ point: [UInt8], more: [UInt8] = []) -> [UInt8] {
-        let content = Wire.field(1, "m") + more + Wire.field(data, Wire.field(1, point))
+    private func metric(_ data: Int, _ point: [UInt8], name: String = "m", more: [UInt8] = []) -> [UInt8] {
+        let content = Wire.field(1, name) + more + Wire.field(data, Wire.field(1, point))
         return Wire.field(1, Wire.field(2, Wire.field(2, content)))
     }
 }
