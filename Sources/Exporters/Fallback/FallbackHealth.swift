@@ -30,7 +30,7 @@ struct FallbackHealth: Sendable {
         return true
     }
 
-    /// A delivery failed. True when the batch shall go on to the next exporter; `isNews` when it is the first that does.
+    /// A delivery failed. `goesOn` when the batch shall go on to the next exporter, `isNews` when it is the first to.
     mutating func failed(_ index: Int, now: Duration) -> (goesOn: Bool, isNews: Bool) {
         let since = all[index].failingSince ?? now
         all[index].failingSince = since

@@ -23,7 +23,8 @@ struct HTTPAuthOptions {
             if auth.value("authenticator", "Not supported: name the kind of credential here.") != nil {
                 auth.problem(
                     "authenticator extensions are not supported: remove auth.authenticator and write one of "
-                        + "auth.bearer, auth.basic, auth.oauth2 and auth.sigv4, such as `auth: {bearer: {token: \"${env:TOKEN}\"}}`",
+                        + "auth.bearer, auth.basic, auth.oauth2 and auth.sigv4, such as "
+                        + "`auth: {bearer: {token: \"${env:TOKEN}\"}}`",
                     at: "authenticator")
             }
             let bearer = auth.optionalGroup("bearer", "A bearer token.") { Self.bearer(&$0) }
