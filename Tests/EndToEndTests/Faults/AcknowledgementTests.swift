@@ -27,9 +27,9 @@ import Testing
 
     @Test(.enabled(if: Tracer.isPossible, "needs strace and the right to use it"))
     func `answers before the disk has it only when told to`() async throws {
-        for (ack, limit) in [("received", 0.0...0.25), ("durable", 0.3...5.0)] {
+        for (ack, limit) in [("received", 0.0...1.2), ("durable", 1.5...20.0)] {
             let bench = try FaultBench(pipeline: ["ack: \(ack)"])
-            bench.gateway.wrapper = Tracer.injecting("fdatasync:delay_exit=300000")
+            bench.gateway.wrapper = Tracer.injecting("fdatasync:delay_exit=1500000")
             try await bench.gateway.start()
             guard let connection = LoopbackConnection(port: bench.gateway.port) else {
                 throw RunningGateway.Fault(text: "no connection")
