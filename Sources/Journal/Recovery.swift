@@ -202,7 +202,10 @@ struct Recovery {
         }
         if found.header == nil { note(.warning, "\(path(name)): damaged header, records recovered") }
         if scan.isTorn {
-            note(.info, "\(path(name)): cut a torn tail at byte \(scan.validEnd); it was never acknowledged")
+            note(
+                .info,
+                "\(path(name)): cut a torn tail at byte \(scan.validEnd), as a crash leaves one; "
+                    + "unless the file was damaged otherwise, nothing in it was acknowledged")
         }
         do {
             try file.writeSeal(at: scan.validEnd, sequence: scan.end, frames: scan.frames, seed: seed)

@@ -24,7 +24,7 @@ enum Terminal {
 }
 
 struct Run: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Runs the gateway until SIGTERM or SIGINT.")
+    static let configuration = CommandConfiguration(abstract: "Runs the gateway until SIGTERM, SIGINT or SIGHUP.")
     @OptionGroup var options: ConfigurationOptions
 
     @Option(help: "Folder of the journals and databases for which the configuration names no other place.")
@@ -38,7 +38,7 @@ struct Run: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator()
-        let signals = Signals([SIGTERM, SIGINT])
+        let signals = Signals([SIGTERM, SIGINT, SIGHUP])
         let log = Logger.gateway(loaded.plan.telemetry)
         let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)
         do {

@@ -17,8 +17,13 @@ struct ScalarResolverTests {
         }
     }
 
+    @Test func `digits may be grouped, as the Collector's files have them`() {
+        #expect(ScalarResolver.resolve("100_000") == .int(100_000))
+        #expect(ScalarResolver.resolve("-1_000_000") == .int(-1_000_000))
+    }
+
     @Test(arguments: [
-        "yes", "no", "on", "off", "tRUE", "nul", "1_000",
+        "yes", "no", "on", "off", "tRUE", "nul", "1__000", "_1", "1_", "1_0.5", "_",
         "0x", "0xZZ", "0x-1", "0o8", "0b1", "1.2.3", "e3", "1e", "1e+",
         ".", "-", "+", "--1", "1 2", "127.0.0.1", "12:30", "+-1", ".e1", "infinity", "nan", "0x1p3", "1a",
     ])

@@ -15,7 +15,11 @@ struct GatewayChecks {
     }
 
     private mutating func checkPipelines(_ tree: ConfigNode) {
-        if configuration.pipelines.isEmpty, tree["service"]?["pipelines"]?.map?.isEmpty != false {
+        // What cannot be read has no pipelines either; that it cannot be read is said elsewhere.
+        let isUnreadable = problems.hasErrors && tree.map?.isEmpty != false
+        if !isUnreadable, configuration.pipelines.isEmpty,
+            tree["service"]?["pipelines"]?.map?.isEmpty != false
+        {
             problems.error(
                 "no pipeline is defined", fix: "add service.pipelines.traces with receivers and exporters",
                 at: tree.entry("service")?.keyPlace ?? tree.place, path: "service.pipelines")

@@ -18,7 +18,18 @@ package enum ScalarResolver {
             if bytes[1] == UInt8(ascii: "x") { return prefixed(text, radix: 16) }
             if bytes[1] == UInt8(ascii: "o") { return prefixed(text, radix: 8) }
         }
+        // The Collector's YAML reader takes digits in groups, `100_000`, as YAML 1.1 did.
+        if let number = grouped(text, bytes) { return .int(number) }
         return decimal(text, bytes)
+    }
+
+    /// An integer whose digits are parted by single underscores.
+    private static func grouped(_ text: String, _ bytes: [UInt8]) -> Int? {
+        guard bytes.contains(UInt8(ascii: "_")) else { return nil }
+        let start = bytes[0] == UInt8(ascii: "+") || bytes[0] == UInt8(ascii: "-") ? 1 : 0
+        let groups = bytes[start...].split(separator: UInt8(ascii: "_"), omittingEmptySubsequences: false)
+        guard groups.allSatisfy({ !$0.isEmpty && $0.allSatisfy { isDigit($0, radix: 10) } }) else { return nil }
+        return Int(text.filter { $0 != "_" })
     }
 
     private static func prefixed(_ text: String, radix: Int) -> ResolvedScalar {

@@ -45,14 +45,42 @@ extension ExportWorker {
         }
     }
 
-    /// Why a batch is dropped instead of sent (again), nil to send it. `newest` is the time of its newest record.
-    func reasonToDrop(newest: UInt64) -> String? {
-        let queue = setup.options.queue
-        if queue.overflow == .dropOldest, isFull { return "overflow_oldest" }
-        guard let maxAge = queue.maxAge, newest > 0 else { return nil }
+    /// The backlog without what is given up or settled already is above the cap.
+    private func isOverfull(_ state: borrowing State) -> Bool {
+        guard let capacity = setup.options.queue.capacity else { return false }
+        let held = cursor.backlog
+        let gone = state.shedding.amount
+        return switch setup.options.queue.sizer {
+        case .requests: held.frames - gone.frames > capacity
+        case .items: held.items - gone.items > capacity
+        case .bytes: held.bytes - gone.bytes > capacity
+        }
+    }
+
+    /// Why a delivery is dropped instead of sent (again), nil to send it.
+    func reasonToDrop(_ delivery: Delivery) -> String? {
+        if setup.options.queue.overflow == .dropOldest, isSurplus(delivery) { return "overflow_oldest" }
+        let newest = delivery.prepared.newest
+        guard let maxAge = setup.options.queue.maxAge, newest > 0 else { return nil }
         let now = setup.wallTime()
         let age = UInt64(clamping: maxAge.components.seconds).multipliedReportingOverflow(by: 1_000_000_000)
         return !age.overflow && now > newest && now - newest > age.partialValue ? "expired" : nil
+    }
+
+    /// Whether a delivery is given up because the backlog is above its cap. Decided once, for all of it.
+    private func isSurplus(_ delivery: Delivery) -> Bool {
+        state.withLock { state in
+            if state.shedding.isGivenUp(delivery.number) { return true }
+            guard isOverfull(state), state.shedding.isOldest(delivery.number) else { return false }
+            state.shedding.giveUp(delivery.number, end: delivery.end, delivery.amount)
+            return true
+        }
+    }
+
+    /// How long a delivery that may be dropped waits before it looks again.
+    var dropInterval: Duration {
+        setup.options.queue.overflow == .dropOldest && state.withLock({ isOverfull($0) })
+            ? .milliseconds(5) : Self.pollInterval
     }
 
     /// Whether batches may have to be dropped while they wait for their next attempt.

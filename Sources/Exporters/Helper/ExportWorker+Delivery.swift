@@ -27,12 +27,13 @@ extension ExportWorker {
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then nothing of
     /// it is counted, and all of it comes again after a restart.
     func export(_ prepared: PreparedBatch) async {
+        let delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
         var endings: [Ending] = []
         var waiting = [prepared.batch]
         while let batch = waiting.popLast() {
-            let ending = await attempts(batch, newest: prepared.newest)
+            let ending = await attempts(batch, of: delivery)
             switch ending {
-            case .stopped: return
+            case .stopped: return state.withLock { $0.shedding.leave(delivery.number) }
             case .tooLarge(let reason):
                 let halves = FrameSplit.halves(of: batch)
                 if halves.count > 1 {
@@ -47,16 +48,16 @@ extension ExportWorker {
         if let reason = endings.lazy.compactMap(\.loss).first {
             for part in prepared.parts { setup.lost(part.ticket.end, reason) }
         }
-        settle(prepared)
+        settle(delivery)
     }
 
-    private func attempts(_ batch: ExportBatch, newest: UInt64) async -> Ending {
+    private func attempts(_ batch: ExportBatch, of delivery: Delivery) async -> Ending {
         let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
         var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
         while !Task.isCancelled {
-            do { try await waitForHold(newest) } catch { return .stopped }
-            if let reason = reasonToDrop(newest: newest) { return .dropped(batch, reason: reason) }
-            switch await exporter.export(batch) {
+            do { try await waitForHold(delivery) } catch { return .stopped }
+            if let reason = reasonToDrop(delivery) { return .dropped(batch, reason: reason) }
+            switch await attempt(batch, delivery.number) {
             case .delivered:
                 succeeded()
                 return .delivered(batch)
@@ -72,7 +73,7 @@ extension ExportWorker {
                 case .wait(let pause):
                     failed(reason)
                     if hint != nil { hold(pause) }
-                    do { try await wait(pause, newest) } catch { return .stopped }
+                    do { try await wait(pause, delivery) } catch { return .stopped }
                 case .giveUp:
                     let cause = setup.options.retry.isEnabled ? DeadLetter.Cause.retriesExhausted : .retryDisabled
                     return .lost(batch, cause, message: reason)
@@ -80,6 +81,12 @@ extension ExportWorker {
             }
         }
         return .stopped
+    }
+
+    private func attempt(_ batch: ExportBatch, _ number: Int) async -> ExportOutcome {
+        state.withLock { $0.shedding.attemptBegins(number) }
+        defer { state.withLock { $0.shedding.attemptEnds(number) } }
+        return await exporter.export(batch)
     }
 
     private func account(for ending: Ending) async {
@@ -125,19 +132,19 @@ extension ExportWorker {
         state.withLock { $0.holdEnd = max($0.holdEnd ?? end, end) }
     }
 
-    private func waitForHold(_ newest: UInt64) async throws {
+    private func waitForHold(_ delivery: Delivery) async throws {
         while let end = state.withLock({ $0.holdEnd }) {
             let left = end - setup.effects.now()
             guard left > .zero else {
                 return state.withLock { state in if state.holdEnd == end { state.holdEnd = nil } }
             }
-            try await wait(left, newest)
-            if dropsWhileWaiting, reasonToDrop(newest: newest) != nil { return }
+            try await wait(left, delivery)
+            if dropsWhileWaiting, reasonToDrop(delivery) != nil { return }
         }
     }
 
     /// Waits, visible as the next retry while it lasts. Ends early for a batch that is to be dropped.
-    private func wait(_ pause: Duration, _ newest: UInt64) async throws {
+    private func wait(_ pause: Duration, _ delivery: Delivery) async throws {
         let end = setup.effects.now() + pause
         let id = state.withLock { state in
             state.lastPause += 1
@@ -147,23 +154,27 @@ extension ExportWorker {
         defer { state.withLock { _ = $0.pauses.removeValue(forKey: id) } }
         guard dropsWhileWaiting else { return try await setup.effects.sleep(pause) }
         // In slices, so that a batch that is to be dropped does not hold the others up.
-        while reasonToDrop(newest: newest) == nil {
+        while reasonToDrop(delivery) == nil {
             let left = end - setup.effects.now()
             guard left > .zero else { return }
-            try await setup.effects.sleep(min(left, Self.pollInterval))
+            try await setup.effects.sleep(min(left, dropInterval))
         }
     }
 
     // MARK: Settling, complaints
 
-    private func settle(_ prepared: PreparedBatch) {
+    private func settle(_ delivery: Delivery) {
         // The acknowledgement stays under the lock: `heldItems` must not see one of its two sources without the other.
         state.withLock { state in
-            for part in prepared.parts {
+            var acknowledged: Sequence?
+            for part in delivery.prepared.parts {
                 if let sequence = state.tracker.settle(part.ticket, items: part.items) {
                     cursor.acknowledge(before: sequence)
+                    acknowledged = sequence
                 }
             }
+            state.shedding.settle(
+                delivery.number, end: delivery.end, delivery.amount, acknowledged: acknowledged)
         }
     }
 
@@ -187,7 +198,7 @@ extension ExportWorker {
         setup.log(.warn, "exporter \(setup.exporterID): will try again: \(reason)\(more)")
     }
 
-    private func complain(_ message: String) {
+    func complain(_ message: String) {
         let now = setup.effects.now()
         let suppressed = state.withLock { state in
             state.lastError = (message, now)

@@ -71,6 +71,7 @@ package final class ExportWorker: Sendable {
         var losses = LogLimiter()
         var isFailing = false
         var skipped = SkippedFrames()
+        var shedding = Shedding()
         /// Until when nobody sends, because the destination asked for it.
         var holdEnd: Duration?
         /// Ends of the pauses before the next attempts, by number.
@@ -159,7 +160,13 @@ package final class ExportWorker: Sendable {
 
     private func finish() {
         countLosses()
-        if !setup.isDurable { account.dropped(heldItems, reason: "shutdown") }
+        let left = heldItems
+        if left > 0 {
+            let fate = setup.isDurable ? "stay in the journal on disk" : "are lost: sending_queue.storage is memory"
+            setup.log(
+                setup.isDurable ? .info : .warn, "exporter \(setup.exporterID): \(left) undelivered records \(fate)")
+        }
+        if !setup.isDurable { account.dropped(left, reason: "shutdown") }
         let waiters = state.withLock { state in
             state.isFinished = true
             defer { state.waiters = [] }
@@ -169,6 +176,9 @@ package final class ExportWorker: Sendable {
     }
 
     func countLosses() {
-        for loss in cursor.takeLosses() { account.dropped(loss.items, reason: loss.reason) }
+        for loss in cursor.takeLosses() where loss.items > 0 {
+            account.dropped(loss.items, reason: loss.reason)
+            complain("\(loss.items) records of the journal are skipped: \(loss.reason)")
+        }
     }
 }

@@ -149,6 +149,8 @@ package struct ConnectorEntry: Sendable {
 package enum ExtensionRole: Sendable {
     case healthCheck(HealthCheckOptions)
     case fileStorage(FileStorageOptions)
+    /// Taken so that a file of the Collector's runs; does nothing.
+    case accepted
     /// Checks who sends to the receivers that name it.
     case authenticator(@Sendable (Logger) throws -> any RequestAuthenticator)
 }

@@ -46,3 +46,21 @@ package struct FileStorageOptions: ComponentOptions {
         settings.accepted("recreate", "A damaged journal is repaired or set aside without being asked.")
     }
 }
+
+/// Options of the Collector's `pprof` extension, none of which has a meaning here.
+package struct ProfilerOptions: ComponentOptions {
+    package init(_ settings: inout Settings) {
+        for name in ["endpoint", "block_profile_fraction", "mutex_profile_fraction", "save_to_file", "dialer"] {
+            settings.accepted(name, "There is no Go runtime to profile; use perf on the process.")
+        }
+    }
+}
+
+/// Options of the Collector's `zpages` extension, none of which has a meaning here.
+package struct PagesOptions: ComponentOptions {
+    package init(_ settings: inout Settings) {
+        for name in ["endpoint", "tls", "expvar", "auth", "cors", "include_metadata", "max_request_body_size"] {
+            settings.accepted(name, "There are no debugging pages; see `sluice queue` and the metrics.")
+        }
+    }
+}

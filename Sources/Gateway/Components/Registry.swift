@@ -165,6 +165,12 @@ package enum Registry {
         .entry(["file_storage"], "Says where journals are kept on disk.", FileStorageOptions.self) {
             .fileStorage($0)
         },
+        .entry(["pprof"], "Accepted; profiles of Go programs have no counterpart here.", ProfilerOptions.self) { _ in
+            .accepted
+        },
+        .entry(["zpages"], "Accepted; `sluice queue` and `sluice where` tell more.", PagesOptions.self) { _ in
+            .accepted
+        },
         .entry(["bearertokenauth"], "Lets receivers take requests with a known token only.", BearerTokenOptions.self) {
             options in .authenticator { try BearerTokenAuth(options, log: $0) }
         },

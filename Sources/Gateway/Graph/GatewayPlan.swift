@@ -45,7 +45,7 @@ package struct GatewayPlan: Sendable {
             switch reader.extensions[reference.id] {
             case .healthCheck(let options)?: healthChecks.append(options)
             case .authenticator(let make)?: authenticators.append((reference.id.description, make))
-            case .fileStorage?, nil: break
+            case .fileStorage?, .accepted?, nil: break
             }
         }
         for pipeline in configuration.pipelines {

@@ -68,9 +68,43 @@ import Testing
         }
         #expect(worker.admission() == .take)
         await deliver(worker, deadline: .seconds(600))
-        #expect(worker.account.droppedItems(reason: "overflow_oldest") == 15)
-        #expect(worker.heldItems == 5)
-        #expect(cursor.state.withLock { $0.acknowledged } == Sequence(15), "from the front")
+        #expect(worker.account.droppedItems(reason: "overflow_oldest") == 14)
+        #expect(worker.heldItems == 6)
+        #expect(cursor.state.withLock { $0.acknowledged } == Sequence(14), "from the front")
+    }
+
+    @Test(
+        arguments: [2, 10, 30],
+        ["{queue_size: 6}", "{queue_size: 12, sizer: items}", "{queue_size: 600, sizer: bytes}"])
+    func `keeps the newest up to the cap, however many deliveries wait`(concurrency: Int, cap: String) async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for _ in 0..<40 { cursor.append(frame(2)) }
+        let yaml = cap.dropLast() + ", overflow: drop_oldest, num_consumers: 30}"
+        let worker = worker(cursor, concurrency: concurrency, String(yaml), clock: clock) { _ in
+            .retry(reason: "down", after: nil)
+        }
+        await deliver(worker, deadline: .seconds(30))
+        #expect(worker.account.droppedItems(reason: "overflow_oldest") == 68)
+        #expect(worker.heldItems == 12)
+        #expect(cursor.state.withLock { $0.acknowledged } == Sequence(68), "from the front")
+    }
+
+    @Test func `what was delivered behind an open frame is no part of the surplus`() {
+        var shedding = Shedding()
+        let numbers = (0..<3).map { _ in shedding.add() }
+        let one = HeldAmount(frames: 1, items: 2, bytes: 100)
+        shedding.attemptBegins(numbers[0])
+        #expect(shedding.isOldest(numbers[1]), "an attempt is not given up")
+        shedding.settle(numbers[1], end: Sequence(4), one, acknowledged: nil)
+        #expect(shedding.amount == one)
+        shedding.attemptEnds(numbers[0])
+        #expect(shedding.isOldest(numbers[0]))
+        shedding.giveUp(numbers[0], end: Sequence(2), one)
+        #expect(shedding.amount == HeldAmount(frames: 2, items: 4, bytes: 200))
+        #expect(shedding.isGivenUp(numbers[0]) && shedding.isOldest(numbers[2]))
+        shedding.settle(numbers[0], end: Sequence(2), one, acknowledged: Sequence(4))
+        #expect(shedding.amount == HeldAmount())
     }
 
     @Test func `drops nothing that a working destination takes`() async {
