@@ -45,6 +45,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private var size = 0
     private var isRegular = true
     private var wasOpened = false
+    private var identity: FileIdentity?
     private var buffer = ByteColumn()
 
     init(
@@ -65,6 +66,8 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
 
     /// Opens the file and cuts off a torn last record.
     mutating func open() throws(FileFailure) {
+        // A file that somebody has moved or removed, as logrotate does, takes no more records.
+        if descriptor >= 0, isRegular, FileIdentity(options.path) != identity { close() }
         guard descriptor < 0 else { return }
         if options.createsDirectory && !wasOpened { try createDirectory() }
         try openDescriptor()
@@ -103,6 +106,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private mutating func openDescriptor() throws(FileFailure) {
         descriptor = Glibc.open(options.path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
         guard descriptor >= 0 else { throw FileFailure("cannot open", options.path, errno) }
+        identity = FileIdentity(options.path)
     }
 
     private mutating func prepare() throws(FileFailure) {

@@ -12,15 +12,43 @@ package final class SQLiteExporter: Exporter {
     /// The database file.
     package let path: String
     private let lane: GroupLane
-    private let shared = SharedStore()
+    private let shared: SharedStore
     private let retention: RetentionLoop?
 
     private final class SharedStore: Sendable {
         let storage = Mutex<SQLiteStore?>(nil)
+        private let path: String
+        private let options: SQLiteOptions
 
+        init(path: String, options: SQLiteOptions) {
+            self.path = path
+            self.options = options
+        }
+
+        func open() throws(ExporterStartFailure) {
+            let failure = storage.withLock { store in open(&store) }
+            if let failure { throw failure }
+        }
+
+        private func open(_ store: inout SQLiteStore?) -> ExporterStartFailure? {
+            do throws(ExporterStartFailure) {
+                store = try SQLiteStore(path: path, options: options)
+                return nil
+            } catch { return error }
+        }
+
+        /// Writes to the file that has the path now: rows in one that somebody has removed or replaced are lost.
         func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
             storage.withLock { store in
-                store?.write(batches) ?? batches.map { _ in .retry(reason: "the database is closed", after: nil) }
+                if store?.isGone == true {
+                    store?.close()
+                    store = nil
+                    if let failure = open(&store) {
+                        return batches.map { _ in .retry(reason: failure.description, after: nil) }
+                    }
+                }
+                return store?.write(batches)
+                    ?? batches.map { _ in .retry(reason: "the database is closed", after: nil) }
             }
         }
     }
@@ -34,7 +62,8 @@ package final class SQLiteExporter: Exporter {
         path =
             options.path.hasPrefix("/") || options.path.hasPrefix(":")
             ? options.path : build.dataDirectory + "/" + options.path
-        let shared = shared
+        let shared = SharedStore(path: path, options: options)
+        self.shared = shared
         let lane = GroupLane(label: "sluice.sqlite") { shared.write($0) }
         self.lane = lane
         let limits = options.retention
@@ -53,14 +82,12 @@ package final class SQLiteExporter: Exporter {
     }
 
     package func start() async throws {
-        let (shared, path, options) = (shared, path, options)
+        let shared = shared
         let failure = await lane.run { () -> ExporterStartFailure? in
-            shared.storage.withLock { store in
-                do throws(ExporterStartFailure) {
-                    store = try SQLiteStore(path: path, options: options)
-                    return nil
-                } catch { return error }
-            }
+            do throws(ExporterStartFailure) {
+                try shared.open()
+                return nil
+            } catch { return error }
         }
         if let failure { throw failure }
         retention?.start()

@@ -14,6 +14,9 @@ struct SQLiteStore: ~Copyable {
     private var scratch = RowScratch()
     /// Schema version before this build opened the database.
     let foundVersion: Int
+    private let path: String
+    /// Device and inode of the file, nil when it has none.
+    private let identity: FileIdentity?
 
     /// Opens the file, creates the schema when asked to, and throws words for the operator.
     init(path: String, options: SQLiteOptions) throws(ExporterStartFailure) {
@@ -21,7 +24,12 @@ struct SQLiteStore: ~Copyable {
         queue = opened.queue
         foundVersion = opened.version
         blockKey = opened.key
+        self.path = path
+        identity = FileIdentity(path)
     }
+
+    /// Whether the open file is no longer the one at the path.
+    var isGone: Bool { identity != nil && FileIdentity(path) != identity }
 
     private static func open(
         _ path: String, _ options: SQLiteOptions

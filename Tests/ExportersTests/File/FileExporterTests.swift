@@ -35,6 +35,21 @@ import Testing
         #expect(facts.st_mode & 0o777 == 0o600)
     }
 
+    @Test func `goes on in a new file when the open one was moved or removed`() async throws {
+        let exporter = make()
+        try await exporter.start()
+        #expect(await exporter.export(batch("first")) == .delivered)
+        #expect(rename(directory.file("out.json"), directory.file("moved.json")) == 0)
+        #expect(await exporter.export(batch("second")) == .delivered)
+        #expect(directory.contents("moved.json").contains("first"))
+        #expect(!directory.contents("moved.json").contains("second"))
+        #expect(lines.count == 1 && lines[0].contains("second"))
+        #expect(unlink(directory.file("out.json")) == 0)
+        #expect(await exporter.export(batch("third")) == .delivered)
+        #expect(lines.count == 1 && lines[0].contains("third"))
+        await exporter.shutdown()
+    }
+
     @Test func `writes protobuf behind its length`() async throws {
         let exporter = make("format: proto\n")
         try await exporter.start()

@@ -76,6 +76,15 @@ import Testing
         #expect(other["attributes"] == #"{"gen_ai.usage.output_tokens":"20","session.id":"c1"}"#)
     }
 
+    @Test func `makes a new database when the open one was removed`() async throws {
+        let exporter = try await start()
+        #expect(await exporter.export(traces([tool])) == .delivered)
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+        #expect(await exporter.export(traces([chat])) == .delivered)
+        #expect(try value("SELECT name FROM spans") == "chat m")
+        await exporter.shutdown()
+    }
+
     @Test func `keeps one row per span however often it is delivered`() async throws {
         let exporter = try await start()
         for _ in 0..<3 { #expect(await exporter.export(traces([tool, chat])) == .delivered) }
