@@ -95,7 +95,7 @@ let package = Package(
         .target(
             name: "Exporters",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", logging,
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CCurl", "CDeflate", "CPostgres", "CZstd", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],

@@ -68,7 +68,7 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", "Crypto",
+            "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", "Crypto",
             "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
         "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration", "FoundationEssentials"],

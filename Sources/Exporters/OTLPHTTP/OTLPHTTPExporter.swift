@@ -9,6 +9,7 @@ package final class OTLPHTTPExporter: Exporter {
     private let compression: BodyCompression
     private let destination: HTTPDestination
     private let leftOut: Counter
+    private let rendering: DialectRendering?
 
     /// `version` goes into the User-Agent header; tests may bring their own engine and clock.
     package init(
@@ -20,6 +21,7 @@ package final class OTLPHTTPExporter: Exporter {
             "sluice_exporter_ai_only_left_out_spans",
             "Spans that ai_only left out of a request, again with each attempt; they count as sent.",
             [("exporter", build.id)])
+        rendering = DialectRendering(options.dialect)
         maxConcurrency = options.connectionsMax == 0 ? Int.max : options.connectionsMax
         compression = BodyCompression(options.compression, level: options.compressionLevel)
         let type = options.encoding == .json ? "application/json" : "application/x-protobuf"
@@ -60,6 +62,7 @@ package final class OTLPHTTPExporter: Exporter {
             batch.bytes = filtered.bytes
             batch.itemCount = filtered.kept
         }
+        if let rendering, batch.signal == .traces { batch.bytes = rendering.render(batch.bytes) }
         let plain = options.encoding == .json ? [json(batch)] : batch.pieces
         let size = plain.reduce(0) { $0 + $1.count }
         guard size <= options.requestBodyMax else {

@@ -1,4 +1,5 @@
 package import Configuration
+package import GenAI
 package import Telemetry
 
 /// Options of `otlp_http`, under the Collector's names.
@@ -11,6 +12,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var preset: VendorPreset?
     /// Whether spans that have nothing to do with AI are left out.
     package var aiOnly: Bool
+    /// Vocabulary that GenAI spans are rendered in.
+    package var dialect: ExportDialect
     /// URL of each signal that has one.
     package var urls: [(signal: Signal, url: String)]
     package var encoding: Encoding
@@ -42,6 +45,10 @@ package struct OTLPHTTPOptions: ComponentOptions {
         aiOnly = settings.bool(
             "ai_only", default: vendor.preset?.aiOnly ?? false,
             "Sends only spans of AI instrumentations; their children hang under the nearest ancestor that is sent.")
+        dialect = settings.choice(
+            "dialect", default: vendor.preset.flatMap { ExportDialect(rawValue: $0.dialect) } ?? .genAI,
+            "Names in which GenAI spans are sent: the conventions' own, or those that the backend shows best. Needs spans "
+                + "that gen_ai_normalizer has rewritten.")
         urls = Self.readURLs(vendor, &settings)
         encoding = settings.choice(
             "encoding", default: preset?.encodings.first ?? .proto, "Encoding of requests: protobuf or OTLP/JSON.")

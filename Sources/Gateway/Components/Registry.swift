@@ -20,6 +20,9 @@ package enum Registry {
             NormalizeOptions.self
         ) { options in .step { build in try NormalizeProcessor(options: options, build: &build) } },
         .entry(
+            ["gen_ai_cost"], "Adds what model calls cost, from token counts and a file of prices.", CostOptions.self
+        ) { options in .step { build in try CostProcessor(options: options, build: &build) } },
+        .entry(
             ["redaction"], "Removes attributes that are not allowed and masks secrets and personal data.",
             RedactionOptions.self
         ) { options in .step { build in RedactionProcessor(options: options, build: &build) } },

@@ -25,13 +25,13 @@ extension VendorPreset {
         VendorPreset(
             "langfuse", "Langfuse", .base("https://{region}.langfuse.com/api/public/otel"), region: "cloud",
             signals: [.traces], authorization: .basic(user: "public key", password: "secret key"),
-            fixed: [("x-langfuse-ingestion-version", "4")], aiOnly: true,
+            fixed: [("x-langfuse-ingestion-version", "4")], dialect: "langfuse", aiOnly: true,
             note:
                 "regions us.cloud, jp.cloud, hipaa.cloud; self-hosted: endpoint https://host/api/public/otel; one bad "
                 + "span id refuses the whole batch", source: "the product's source, 2026-08"),
         VendorPreset(
             "langsmith", "LangSmith", .base("https://{region}.smith.langchain.com/otel"), region: "api",
-            signals: [.traces], authorization: .plain(header: "x-api-key"), aiOnly: true,
+            signals: [.traces], authorization: .plain(header: "x-api-key"), dialect: "langsmith", aiOnly: true,
             note: "EU: region eu.api; header Langsmith-Project names the project; self-hosted: endpoint "
                 + "https://host/api/v1/otel", source: docs),
         VendorPreset(
@@ -45,7 +45,7 @@ extension VendorPreset {
             note: "the size is that of the vendor's own client; a missing header is answered 403", source: docs),
         VendorPreset(
             "phoenix", "Arize Phoenix", .full([(.traces, "http://{region}:6006/v1/traces")]), region: "127.0.0.1",
-            signals: [.traces], authorization: .scheme("Bearer"), encodings: [.proto], aiOnly: true,
+            signals: [.traces], authorization: .scheme("Bearer"), encodings: [.proto], dialect: "openinference", aiOnly: true,
             note: "protobuf only; region is the host; 503 while its queue is full",
             source: "the product's source, 2026-08"),
         VendorPreset(
