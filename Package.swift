@@ -95,7 +95,8 @@ let package = Package(
         .target(
             name: "Exporters",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CCurl", "CDeflate", "CPostgres", "CZstd", logging,
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CCurl", "CDeflate", "CPostgres", "CZstd",
+                logging,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
@@ -161,8 +162,8 @@ let package = Package(
         .testTarget(
             name: "ExportersTests",
             dependencies: [
-                "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "TestSupport",
-                "Journal",
+                "Exporters", "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd",
+                "TestSupport", "Journal",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house),

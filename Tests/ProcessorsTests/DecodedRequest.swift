@@ -45,7 +45,7 @@ struct DecodedRequest {
     func keys(_ kind: OwnerKind) -> [String] { (sets[kind] ?? []).map(\.key) }
 
     /// Strings in quotes, so that they differ from numbers.
-    private static func text(_ value: AttributeValue, _ batch: borrowing RecordBatch) -> String {
+    static func text(_ value: AttributeValue, _ batch: borrowing RecordBatch) -> String {
         switch value {
         case .empty: "empty"
         case .other: "other"

@@ -68,7 +68,8 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd", "Crypto",
+            "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd",
+            "Crypto",
             "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
         "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration", "FoundationEssentials"],

@@ -34,7 +34,11 @@ private struct PriceReader {
     private let providers: ValueMap?
 
     init() {
-        if case .success(let tables) = Tables.shared { providers = tables.layout.providerNames } else { providers = nil }
+        if case .success(let tables) = Tables.shared {
+            providers = tables.layout.providerNames
+        } else {
+            providers = nil
+        }
     }
 
     /// The conventions' word for a provider.
@@ -63,7 +67,9 @@ private struct PriceReader {
     private mutating func readModel(_ key: Text, _ entry: JSONRef, _ tree: inout JSONTree) {
         var price = ModelPrice()
         price.base = rates(entry, suffix: "", &tree)
-        for (suffix, limit) in [("_above_128k_tokens", 128_000), ("_above_200k_tokens", 200_000), ("_above_272k_tokens", 272_000)] {
+        for (suffix, limit) in [
+            ("_above_128k_tokens", 128_000), ("_above_200k_tokens", 200_000), ("_above_272k_tokens", 272_000),
+        ] {
             let rates = rates(entry, suffix: suffix, &tree)
             if rates != ModelPrice.Rates() { price.tiers.append((Int64(limit), rates)) }
         }
@@ -128,7 +134,9 @@ private struct PriceReader {
         while child.exists {
             // A price for some hours of the day is not the price.
             let constraint = tree.member(child, "constraint")
-            if !tree.member(constraint, "start_time").exists { found = million(tree.member(child, "prices"), &tree) ?? found }
+            if !tree.member(constraint, "start_time").exists {
+                found = million(tree.member(child, "prices"), &tree) ?? found
+            }
             child = tree.next(child)
         }
         return found
@@ -139,7 +147,8 @@ private struct PriceReader {
         var price = ModelPrice()
         for (name, path) in [
             ("input_mtok", \ModelPrice.Rates.input), ("output_mtok", \.output), ("cache_read_mtok", \.cacheRead),
-            ("cache_write_mtok", \.cacheWrite), ("input_audio_mtok", \.audioInput), ("output_audio_mtok", \.audioOutput),
+            ("cache_write_mtok", \.cacheWrite), ("input_audio_mtok", \.audioInput),
+            ("output_audio_mtok", \.audioOutput),
         ] as [(StaticString, WritableKeyPath<ModelPrice.Rates, Int64?>)] {
             let value = tree.member(prices, name)
             guard tree.isObject(value) else {

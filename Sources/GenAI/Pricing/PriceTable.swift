@@ -30,7 +30,11 @@ package struct PriceTable: Sendable {
     }
 
     mutating func add(_ clause: MatchClause, provider: String, _ price: ModelPrice) {
-        if case .unknown = clause { skippedClauses += 1 } else if price.isUsable { clauses.append((provider, clause, price)) }
+        if case .unknown = clause {
+            skippedClauses += 1
+        } else if price.isUsable {
+            clauses.append((provider, clause, price))
+        }
     }
 
     /// Takes another table's prices where this one has none.
@@ -76,7 +80,8 @@ package struct PriceTable: Sendable {
         guard let cut = bytes.lastIndex(where: { $0 == 0x2D || $0 == 0x3A || $0 == 0x40 }), cut > 0 else { return nil }
         let part = bytes[(cut + 1)...]
         let isDigits = part.first.map { $0 >= 0x30 && $0 <= 0x39 } ?? false
-        let isVersion = part.first == UInt8(ascii: "v") && part.dropFirst().first.map { $0 >= 0x30 && $0 <= 0x39 } ?? false
+        let isVersion =
+            part.first == UInt8(ascii: "v") && part.dropFirst().first.map { $0 >= 0x30 && $0 <= 0x39 } ?? false
         let word = String(decoding: part, as: UTF8.self)
         // "gpt-4" must not become "gpt": a model's own number is no version of it.
         let isDate = isDigits && part.count >= 2 && part.allSatisfy { $0 >= 0x30 && $0 <= 0x39 || $0 == 0x2E }

@@ -119,17 +119,18 @@ extension DialectRenderer {
     ) {
         let instructions = document(names.instructions, batch)
         let input = document(names.input, batch)
-        if input.exists || instructions.exists {
+        let hasInput = tree.isArray(input) && tree.count(input) > 0
+        if hasInput || tree.isArray(instructions) && tree.count(instructions) > 0 {
             let key = key(inputName)
             let start = out.count
             if wraps { out.append("{\"messages\":") }
-            let isExact = chat(input, instructions)
+            let isExact = chat(hasInput ? input : .none, instructions)
             if wraps { out.append(UInt8(ascii: "}")) }
             put(key, from: start)
-            if isExact, !instructions.exists { spend(names.input) }
+            if isExact, hasInput, !instructions.exists { spend(names.input) }
         }
         let output = document(names.output, batch)
-        guard output.exists else { return }
+        guard tree.isArray(output), tree.count(output) > 0 else { return }
         let key = key(outputName)
         let start = out.count
         if wraps { out.append("{\"messages\":") }
@@ -163,10 +164,11 @@ extension DialectRenderer {
         var calls = 0
         var others = 0
         var response = JSONRef.none
-        var isExact = tree.count(parts) > 0
+        var isExact = tree.count(parts) > 0 && isPlain(message: message)
         var part = tree.first(parts)
         while part.exists {
             let type = tree.string(tree.member(part, "type"))
+            if !isPlain(part: part, type) { isExact = false }
             if type == "tool_call" {
                 calls += 1
                 let arguments = tree.member(part, "arguments")
@@ -273,7 +275,11 @@ extension DialectRenderer {
         if arguments.exists {
             // Arguments are a text there, which holds the object.
             var text = ByteColumn()
-            if tree.isString(arguments) { text.append(tree.string(arguments)) } else { tree.write(arguments, into: &text) }
+            if tree.isString(arguments) {
+                text.append(tree.string(arguments))
+            } else {
+                tree.write(arguments, into: &text)
+            }
             out.append(",\"arguments\":\"")
             JSONText.escape(text.text, into: &out)
             out.append("\"")

@@ -127,12 +127,14 @@ extension DialectRenderer {
             index = 1
         }
         let input = document(names.input, batch)
-        if input.exists {
+        if tree.isArray(input), tree.count(input) > 0 {
             isExact = flat("llm.input_messages.", input, from: index) && isExact
             if isExact { spend(names.input) }
         }
         let output = document(names.output, batch)
-        if output.exists, flat("llm.output_messages.", output, from: 0) { spend(names.output) }
+        if tree.isArray(output), tree.count(output) > 0, flat("llm.output_messages.", output, from: 0) {
+            spend(names.output)
+        }
     }
 
     /// Writes a message list as indexed attributes. True when they say all that the list says.
@@ -149,6 +151,7 @@ extension DialectRenderer {
                 if tree.isString(value) { put(key(prefix, index, ".message.", -1, field), value: value) }
             }
             if !flatParts(prefix, index, tree.member(message, "parts"), role) { isExact = false }
+            if !isPlain(message: message) { isExact = false }
             index += 1
             message = tree.next(message)
         }
@@ -166,6 +169,7 @@ extension DialectRenderer {
         let isSimple = texts <= 1 && texts + self.count(of: "tool_call", in: parts) == count
         while part.exists {
             let type = tree.string(tree.member(part, "type"))
+            if !isPlain(part: part, type) { isExact = false }
             if type == "text" {
                 let content = tree.member(part, "content")
                 if calls > 0 { isExact = false }

@@ -127,7 +127,10 @@ package struct DialectRenderer: ~Copyable {
     // MARK: Making
 
     /// Begins a key made of pieces; `put` functions end it.
-    mutating func key(_ prefix: StaticString, _ index: Int = -1, _ middle: StaticString = "", _ inner: Int = -1, _ suffix: StaticString = "") -> ByteColumnRange {
+    mutating func key(
+        _ prefix: StaticString, _ index: Int = -1, _ middle: StaticString = "", _ inner: Int = -1,
+        _ suffix: StaticString = ""
+    ) -> ByteColumnRange {
         let start = out.count
         out.append(prefix)
         if index >= 0 { Number.append(Int64(index), into: &out) }

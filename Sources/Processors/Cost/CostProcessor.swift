@@ -70,7 +70,9 @@ package struct CostProcessor: Processor {
             let count = fread(&chunk, 1, chunk.count, file)
             if count == 0 { break }
             chunk.withUnsafeBytes { bytes.append(UnsafeRawBufferPointer(rebasing: $0[0..<count])) }
-            guard bytes.count <= PriceFile.bytesMax else { throw PriceFileProblem(description: "is larger than 64 MiB") }
+            guard bytes.count <= PriceFile.bytesMax else {
+                throw PriceFileProblem(description: "is larger than 64 MiB")
+            }
         }
         return try PriceFile.read(bytes.text)
     }
@@ -79,7 +81,9 @@ package struct CostProcessor: Processor {
         guard batch.signal == .traces else { return }
         for span in batch.spans.indices where !batch.isRemoved(span: span) {
             let set = batch.spans[span].set
-            guard let operation = batch.string(keys.operation, in: set), CostProcessor.isCall(operation) else { continue }
+            guard let operation = batch.string(keys.operation, in: set), CostProcessor.isCall(operation) else {
+                continue
+            }
             price(set, &batch)
         }
     }
@@ -179,7 +183,8 @@ private struct CostKeys: Sendable {
         var usage = TokenUsage()
         var hasCount = false
         for (number, count) in counts.enumerated() {
-            guard let place = batch.find(count.key, in: set), case .int(let value) = batch.attributes[place].value else {
+            guard let place = batch.find(count.key, in: set), case .int(let value) = batch.attributes[place].value
+            else {
                 continue
             }
             usage[keyPath: count.path] = value

@@ -1,5 +1,6 @@
 import Configuration
 @testable import Exporters
+import GenAI
 import OTLP
 import Pipeline
 import Telemetry
@@ -27,7 +28,8 @@ import Testing
         #expect(urls(langfuse.options) == ["traces https://us.cloud.langfuse.com/api/public/otel/v1/traces"])
         #expect(header(langfuse.options, "authorization") == "Basic cGs6c2s=")
         #expect(header(langfuse.options, "x-langfuse-ingestion-version") == "4")
-        #expect(langfuse.options.aiOnly)
+        #expect(langfuse.options.aiOnly && langfuse.options.dialect == .langfuse)
+        #expect(newrelic.dialect == .genAI)
         let dynatrace = options(OTLPHTTPOptions.self, "{preset: dynatrace, region: abc, api_key: T}").options
         #expect(header(dynatrace, "authorization") == "Api-Token T")
         #expect(dynatrace.helper.queue.maxAge == .seconds(3_600))
@@ -35,6 +37,25 @@ import Testing
             OTLPHTTPOptions.self, "{preset: dynatrace, region: abc, api_key: T, sending_queue: {max_age: 2h}}"
         ).options
         #expect(older.helper.queue.maxAge == .seconds(7_200))
+    }
+
+    @Test func `every preset's dialect is one that can be rendered`() {
+        for preset in VendorPreset.all { #expect(ExportDialect(rawValue: preset.dialect) != nil, "\(preset.name)") }
+        let plain = options(OTLPHTTPOptions.self, "{preset: langfuse, api_key: 'a:b', dialect: gen_ai}")
+        #expect(plain.options.dialect == .genAI)
+    }
+
+    @Test func `a request is rendered, and one that cannot be read goes as it is`() throws {
+        let rendering = try #require(DialectRendering(.openinference))
+        #expect(DialectRendering(.genAI) == nil)
+        func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { [number << 3 | 2, UInt8(bytes.count)] + bytes }
+        let attribute = field(1, Array("gen_ai.operation.name".utf8)) + field(2, field(1, Array("chat".utf8)))
+        let ids = field(1, [UInt8](repeating: 1, count: 16)) + field(2, [UInt8](repeating: 2, count: 8))
+        let request = field(1, field(2, field(2, ids + field(9, attribute))))
+        let rendered = rendering.render(request)
+        #expect(rendered.count > request.count, "\(rendered)")
+        #expect(rendering.render([1, 2, 3]) == [1, 2, 3])
+        #expect(rendering.render([]) == [])
     }
 
     @Test func `lets every value be overridden`() {

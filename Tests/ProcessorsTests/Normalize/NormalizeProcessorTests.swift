@@ -36,7 +36,21 @@ import Testing
             max_json_bytes: 1MiB
             max_index: 100
             max_depth: 10
+            max_json_values: 5000
+            exclude_sources: [logfire]
+            target_profile: semconv-1.37
+            emit_aliases: true
+            extensions_prefix: acme.
+            rewrite_span_names: true
+            explain: true
+            quality_report: false
             """)
+        #expect(options.engine.excluded == ["logfire"])
+        #expect(options.engine.profile == .semconv137)
+        #expect(options.engine.emitsAliases && options.engine.rewritesSpanNames && options.engine.explains)
+        #expect(options.extensionsPrefix == "acme.")
+        #expect(!options.reportsQuality)
+        #expect(options.engine.limits.nodes == 5_000)
         #expect(headlines == [])
         #expect(options.engine.sources?.contains("openinference") == true)
         #expect(options.engine.sources?.contains("openllmetry_legacy") == true)
@@ -52,6 +66,38 @@ import Testing
         let (_, headlines) = options("sources: [openinferense]")
         #expect(headlines.count == 1)
         #expect(headlines.first?.contains("did you mean \"openinference\"?") == true)
+    }
+
+    @Test func `a prefix must end in a dot`() {
+        #expect(options("extensions_prefix: acme").headlines.count == 1)
+        #expect(options("extensions_prefix: 'a b.'").headlines.count == 1)
+    }
+
+    @Test func `gaps and conflicts are counted per service and rule`() throws {
+        let metrics = SelfMetrics()
+        var build = ProcessorBuild(
+            keys: KeyTable.Builder(), metrics: metrics, id: "gen_ai_normalizer", pipeline: "traces", signal: .traces)
+        let processor = try NormalizeProcessor(options: options("{}").options, build: &build)
+        let keys = build.keys.build()
+        let span = Wire.strings(
+            9,
+            [
+                ("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", "openai"), ("gen_ai.system", "groq"),
+                ("gen_ai.request.model", "m"),
+            ])
+        var batch = RecordBatch(keys: keys)
+        try Wire.traces(span: span).withUnsafeBytes { raw in
+            _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
+            var context = ProcessContext()
+            try processor.process(&batch, &context)
+        }
+        func value(_ name: String, _ label: String) -> Double? {
+            metrics.series.first { $0.name == name && $0.labels.contains { $0.value == label } }?.read()
+        }
+        #expect(value("sluice_gen_ai_quality_gaps_total", "no_usage") == 1)
+        #expect(value("sluice_gen_ai_quality_gaps_total", "no_output") == 1)
+        #expect(value("sluice_gen_ai_quality_gaps_total", "no_model") == 0)
+        #expect(value("sluice_gen_ai_rule_outcomes_total", "renames") == 1)
     }
 
     @Test func `spans are rewritten, counted and never dropped`() throws {
