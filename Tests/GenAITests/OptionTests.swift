@@ -88,7 +88,7 @@ import Testing
                 ("gen_ai.usage.prompt_tokens", 10), ("gen_ai.usage.completion_tokens", "many"),
             ]))
         var seen: [String] = []
-        bench.normalizer.tally.forEach { rule, reason, count in
+        bench.normalizer.tally.eachOutcome { rule, reason, count in
             let name = bench.tables.ruleName(rule)
             seen.append("\(name.dialect) \(reason.word) \(count)")
             #expect(name.rule.hasPrefix("\(name.dialect):"))

@@ -104,7 +104,7 @@ package struct NormalizeReport {
 
     private static func outcomes(_ normalizer: borrowing Normalizer, _ tables: Tables) -> [String] {
         var lines: [String] = []
-        normalizer.tally.forEach { rule, reason, count in
+        normalizer.tally.eachOutcome { rule, reason, count in
             lines.append("  ! \(tables.ruleName(rule).rule): \(reason.word), \(count) times")
         }
         return lines

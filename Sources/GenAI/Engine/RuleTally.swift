@@ -61,7 +61,7 @@ package struct RuleTally: ~Copyable {
     package var isEmpty: Bool { touched.count == 0 }
 
     /// Each rule and reason that occurred, with how often.
-    package func forEach(_ body: (_ rule: Int, _ reason: Reason, _ count: Int) -> Void) {
+    package func eachOutcome(_ body: (_ rule: Int, _ reason: Reason, _ count: Int) -> Void) {
         let reasons = Reason.allCases.count
         for position in touched.indices {
             let index = Int(touched[position])

@@ -19,7 +19,7 @@ final class RuleCounters: Sendable {
     /// Adds what one run counted.
     func add(_ tally: borrowing RuleTally) {
         known.withLock { known in
-            tally.forEach { rule, reason, count in
+            tally.eachOutcome { rule, reason, count in
                 let key = rule << 3 | Int(reason.rawValue)
                 let counter = known[key] ?? register(rule, reason)
                 known[key] = counter

@@ -45,7 +45,8 @@ extension VendorPreset {
             note: "the size is that of the vendor's own client; a missing header is answered 403", source: docs),
         VendorPreset(
             "phoenix", "Arize Phoenix", .full([(.traces, "http://{region}:6006/v1/traces")]), region: "127.0.0.1",
-            signals: [.traces], authorization: .scheme("Bearer"), encodings: [.proto], dialect: "openinference", aiOnly: true,
+            signals: [.traces], authorization: .scheme("Bearer"), encodings: [.proto], dialect: "openinference",
+            aiOnly: true,
             note: "protobuf only; region is the host; 503 while its queue is full",
             source: "the product's source, 2026-08"),
         VendorPreset(
