@@ -53,6 +53,9 @@ package enum ExportOutcome: Sendable, Equatable {
     case delivered
     /// The backend took the batch but for `rejected` records; they are not sent again.
     case partial(rejected: Int, message: String)
+    /// The destination took the batch but for the records at these places in it, which it will never take; each is
+    /// kept as a dead letter of its own.
+    case refused(records: [Int], message: String)
     /// A passing problem; the hint is the backend's own (Retry-After).
     case retry(reason: String, after: Duration?)
     /// The destination takes no request of this size; the helper sends the halves, down to a single record.

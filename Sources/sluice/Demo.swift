@@ -66,7 +66,7 @@ struct Demo: AsyncParsableCommand {
     private static func reason(_ outcome: ExportOutcome) -> String {
         switch outcome {
         case .delivered: "accepted"
-        case .partial(_, let message): message
+        case .partial(_, let message), .refused(_, let message): message
         case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
         }
     }

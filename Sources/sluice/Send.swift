@@ -32,6 +32,9 @@ struct Send: AsyncParsableCommand {
                 bytes, to: "\(endpoint)/v1/\(signal)", signal: signal, isJSON: name.hasSuffix(".json"))
             switch outcome {
             case .delivered: print("\(file): accepted")
+            case .refused(let records, let message):
+                Terminal.error("\(file): \(records.count) records refused: \(message)")
+                failures += 1
             case .partial(let rejected, let message):
                 Terminal.error("\(file): \(rejected) records rejected: \(message)")
                 failures += 1

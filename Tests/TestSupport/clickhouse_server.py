@@ -1,6 +1,6 @@
 """ClickHouse's HTTP interface over the engine of the package chdb-core, for tests: clickhouse_server.py FOLDER.
 
-Prints the port and serves until standard input ends. One request at a time. An INSERT reads its data from a file, since
+Prints the port and serves until standard input ends. One statement at a time. An INSERT reads its data from a file, since
 the engine takes no body; settings in the URL are put into the statement.
 """
 import gzip
@@ -8,13 +8,14 @@ import os
 import re
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from chdb import session
 
 folder = sys.argv[1]
 engine = session.Session(os.path.join(folder, "data"))
+turn = threading.Lock()
 statuses = {60: 404, 81: 404, 6: 400, 27: 400, 33: 400, 62: 400, 117: 400}
 
 
@@ -29,6 +30,14 @@ class Handler(BaseHTTPRequestHandler):
         sql = values.pop("query")
         settings = ", ".join(f"{key} = '{value}'" for key, value in values.items())
         insert = re.fullmatch(r"(INSERT INTO .*) FORMAT (\w+)", sql, re.S)
+        with turn:
+            status, answer = self.run(sql, insert, settings, body)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def run(self, sql, insert, settings, body):
         if insert:
             name = os.path.join(folder, "body")
             with open(name, "wb") as file:
@@ -37,22 +46,16 @@ class Handler(BaseHTTPRequestHandler):
             sql += f"SETTINGS {settings} " if settings else ""
             sql += f"FORMAT {insert[2]}"
         try:
-            answer = engine.query(sql, "TabSeparated").bytes() or b""
-            status = 200
+            return 200, engine.query(sql, "TabSeparated").bytes() or b""
         except Exception as error:
-            answer = str(error).encode()
             code = re.search(r"Code: (\d+)", str(error))
-            status = statuses.get(int(code[1]) if code else 0, 500)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+            return statuses.get(int(code[1]) if code else 0, 500), str(error).encode()
 
     def log_message(self, *_):
         pass
 
 
-server = HTTPServer(("127.0.0.1", 0), Handler)
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, flush=True)
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 server.serve_forever()

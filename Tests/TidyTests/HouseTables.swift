@@ -69,8 +69,7 @@ enum ImportTable {
         ],
         "Exporters": [
             "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd",
-            "Crypto",
-            "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
+            "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
         "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration", "FoundationEssentials"],
         "Query": ["Exporters", "GRDB"],

@@ -33,21 +33,12 @@ struct BinaryRows: RowReceiver, ~Copyable {
             case .integer, .time, .real: bytes.append(littleEndian: cell.payload)
             case .text, .json, .bytes:
                 let text = row.text(cell)
-                append(varint: UInt64(text.count))
+                bytes.append(varint: UInt64(text.count))
                 bytes.append(text)
             }
         }
         rows.append(
             Row(start: start, end: bytes.count, record: records - 1, table: UInt8(truncatingIfNeeded: table.index)))
-    }
-
-    private mutating func append(varint: UInt64) {
-        var value = varint
-        while value >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: value) | 0x80)
-            value >>= 7
-        }
-        bytes.append(UInt8(truncatingIfNeeded: value))
     }
 
     /// The rows of one table that belong to `records`, one after the other.
@@ -66,5 +57,17 @@ struct BinaryRows: RowReceiver, ~Copyable {
 
     private func isWanted(_ index: Int, _ table: SQLTableName, _ records: Range<Int>) -> Bool {
         Int(rows[index].table) == table.index && records.contains(rows[index].record)
+    }
+}
+
+extension ByteColumn {
+    /// A length in front of text, or of an array's members.
+    mutating func append(varint: UInt64) {
+        var value = varint
+        while value >= 0x80 {
+            append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: value))
     }
 }

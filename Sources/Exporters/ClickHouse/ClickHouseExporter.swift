@@ -14,6 +14,7 @@ package final class ClickHouseExporter: Exporter {
     private let build: ExporterBuild
     private let engine: CurlEngine
     private let requests = RequestRows()
+    private let collectorKeys = CollectorRows.Keys()
     private let gzip: Gzip?
     private let state = Mutex(State())
 
@@ -64,59 +65,54 @@ package final class ClickHouseExporter: Exporter {
         case .success(let found): key = found
         case .failure(let failure): return .retry(reason: failure.description, after: nil)
         }
-        var rows = BinaryRows()
         do {
-            var scratch = RowScratch()
-            try requests.write(batch, blockKey: key, &scratch, to: &rows)
+            switch options.tableShape {
+            case .sluice:
+                var rows = BinaryRows()
+                var scratch = RowScratch()
+                try requests.write(batch, blockKey: key, &scratch, to: &rows)
+                return await store(rows)
+            case .collector:
+                guard batch.signal != .metrics else {
+                    return .permanent(reason: "table_shape: collector has no table for metrics; use sluice for them")
+                }
+                return await store(try CollectorRows(batch, keys: collectorKeys))
+            }
         } catch {
             let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
             return .permanent(reason: "not a valid request: \(words)")
         }
-        return await store(rows)
     }
 
     /// Stores all records; what the server refuses is found by halving and left out.
-    private func store(_ rows: borrowing BinaryRows) async -> ExportOutcome {
-        var open = rows.records > 0 ? [0..<rows.records] : []
-        var dropped = 0
-        var reason = ""
-        while let records = open.popLast() {
+    private func store<Rows: ClickHouseRows & ~Copyable>(_ rows: borrowing Rows) async -> ExportOutcome {
+        var halving = RecordHalving(rows.records > 0 ? [0..<rows.records] : [])
+        while let records = halving.next() {
             switch await insert(rows, records) {
             case .done: continue
             case .retry(let words, let hint): return .retry(reason: words, after: hint)
-            case .refused(let words):
-                if records.count > 1 {
-                    let middle = records.lowerBound + records.count / 2
-                    open.append(middle..<records.upperBound)
-                    open.append(records.lowerBound..<middle)
-                } else {
-                    dropped += 1
-                    reason = words
-                }
+            case .refused(let words): halving.refuse(records, words)
             }
         }
-        return dropped == 0 ? .delivered : .partial(rejected: dropped, message: reason)
+        return halving.outcome
     }
 
-    /// The parts of spans before the spans: who sees a span sees all of it.
-    private static let order: [SQLTableName] = [.spanEvents, .spanLinks, .findings, .spans, .logs, .metricPoints]
-
-    private func insert(_ rows: borrowing BinaryRows, _ records: Range<Int>) async -> ClickHouseAnswer {
-        for name in Self.order {
-            let body = rows.body(of: name, records: records)
-            guard !body.isEmpty else { continue }
-            let names = SQLTable.named(name).columns.map(\.name).joined(separator: ", ")
-            let token = body.withUnsafeBytes {
+    private func insert<Rows: ClickHouseRows & ~Copyable>(
+        _ rows: borrowing Rows, _ records: Range<Int>
+    ) async -> ClickHouseAnswer {
+        for place in 0..<Rows.insertCount {
+            guard let insert = rows.insert(place, records: records) else { continue }
+            let token = insert.body.withUnsafeBytes {
                 SipHash128.hash(Text($0), key: (BlockKey.fixed.key0, BlockKey.fixed.key1))
             }
-            var settings = [("insert_deduplication_token", "\(name.rawValue)-\(token.0)-\(token.1)")]
+            var settings = [("insert_deduplication_token", "\(insert.table)-\(token.0)-\(token.1)")]
             if options.insertsAsynchronously {
                 settings += [
                     ("async_insert", "1"), ("wait_for_async_insert", "1"), ("async_insert_deduplicate", "1"),
                 ]
             }
             let answer = await send(
-                "INSERT INTO \(name.rawValue) (\(names)) FORMAT RowBinary", settings, body: body)
+                "INSERT INTO \(insert.table) (\(insert.columns)) FORMAT RowBinary", settings, body: insert.body)
             guard case .done = answer else { return answer }
         }
         return .done("")
@@ -163,6 +159,7 @@ package final class ClickHouseExporter: Exporter {
     }
 
     private func prepare(create: Bool) async throws(ExporterStartFailure) -> (version: Int, key: BlockKey) {
+        if options.tableShape == .collector { return try await prepareCollector(create: create) }
         let exists = try await ask(
             "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'sluice_schema'")
         var found = 0
@@ -178,6 +175,22 @@ package final class ClickHouseExporter: Exporter {
         let words = try await ask("SELECT key0, key1 FROM sluice_hash_key ORDER BY key0, key1 LIMIT 1")
         let keys = words.split(separator: "\t").compactMap { Int64($0) }.map { UInt64(bitPattern: $0) }
         return (found, keys.count == 2 ? BlockKey(key0: keys[0], key1: keys[1]) : .fixed)
+    }
+
+    /// The Collector's tables have no versions: they are there or not.
+    private func prepareCollector(create: Bool) async throws(ExporterStartFailure) -> (version: Int, key: BlockKey) {
+        let exists = try await ask(
+            "SELECT count() FROM system.tables WHERE database = currentDatabase() "
+                + "AND name IN ('\(CollectorTables.traces)', '\(CollectorTables.logs)')")
+        if exists != "2" {
+            guard create else {
+                throw ExporterStartFailure(
+                    "database \(options.database) has not both \(CollectorTables.traces) and \(CollectorTables.logs): "
+                        + "run `sluice sql migrate`, or set create_schema: true")
+            }
+            for statement in CollectorTables.create { _ = try await ask(statement) }
+        }
+        return (exists == "2" ? SQLSchema.version : 0, .fixed)
     }
 
     private func ask(_ sql: String) async throws(ExporterStartFailure) -> String {

@@ -4,11 +4,14 @@ package import Configuration
 package struct ClickHouseOptions: ComponentOptions {
     package enum Compression: String, CaseIterable, Sendable { case gzip, none }
 
+    package enum TableShape: String, CaseIterable, Sendable { case sluice, collector }
+
     package var helper: ExporterHelperOptions
     package var endpoint: String
     package var database: String
     package var username: String
     package var password: Secret?
+    package var tableShape: TableShape
     package var createsSchema: Bool
     package var insertsAsynchronously: Bool
     package var compression: Compression
@@ -20,6 +23,10 @@ package struct ClickHouseOptions: ComponentOptions {
         database = settings.string("database", default: "default", "Database of the tables; it must be there.")
         username = settings.string("username", default: "default", "User to log in as.")
         password = settings.secret("password", "The user's password; never printed.")
+        tableShape = settings.choice(
+            "table_shape", default: TableShape.sluice,
+            "sluice: typed GenAI columns, see `sluice sql schema`; collector: otel_traces and otel_logs as the "
+                + "Collector's ClickHouse exporter makes them, without metrics.")
         createsSchema = settings.bool(
             "create_schema", default: true, "True creates missing tables and brings older ones up to date.")
         insertsAsynchronously = settings.bool(

@@ -7,6 +7,7 @@ extension ExportWorker {
     private enum Ending {
         case delivered(ExportBatch)
         case partial(ExportBatch, rejected: Int, message: String)
+        case refused(ExportBatch, records: [Int], message: String)
         case lost(ExportBatch, DeadLetter.Cause, message: String)
         /// Not sent, for this reason.
         case dropped(ExportBatch, reason: String)
@@ -41,7 +42,7 @@ extension ExportWorker {
                 } else {
                     endings.append(.lost(batch, .tooLarge, message: reason))
                 }
-            case .delivered, .partial, .lost, .dropped: endings.append(ending)
+            case .delivered, .partial, .refused, .lost, .dropped: endings.append(ending)
             }
         }
         for ending in endings { await account(for: ending) }
@@ -64,6 +65,9 @@ extension ExportWorker {
             case .partial(let rejected, let message):
                 succeeded()
                 return .partial(batch, rejected: min(max(rejected, 0), batch.itemCount), message: message)
+            case .refused(let records, let message):
+                succeeded()
+                return .refused(batch, records: records, message: message)
             case .tooLarge(let reason): return .tooLarge(reason: reason)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
             case .retry(let reason, let hint):
@@ -99,6 +103,10 @@ extension ExportWorker {
             if rejected > 0 || !message.isEmpty {
                 complain("\(rejected) \(batch.signal.itemName) refused: \(message)")
             }
+        case .refused(let batch, let records, let message):
+            let letters = FrameSplit.records(Set(records), of: batch)
+            account.delivered(batch.itemCount - letters.reduce(0) { $0 + $1.itemCount }, batch.signal)
+            for letter in letters { await account(for: .lost(letter, .rejected, message: message)) }
         case .lost(let batch, let cause, let message):
             account.lost(batch.itemCount, batch.signal, reason: cause.rawValue)
             let isKept = await keep(batch, cause, message)

@@ -53,6 +53,16 @@ enum FrameSplit {
         }
     }
 
+    /// The records at these places, each as a request of its own; the whole batch when it cannot be cut.
+    static func records(_ places: Set<Int>, of batch: ExportBatch) -> [ExportBatch] {
+        let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
+        let pieces = split(whole, signal: batch.signal, maxItems: 1)
+        guard batch.itemCount > 1, pieces.count == batch.itemCount else { return [batch] }
+        return places.sorted().filter(pieces.indices.contains).map { place in
+            ExportBatch(signal: batch.signal, itemCount: 1, bytes: pieces[place].bytes, tenant: batch.tenant)
+        }
+    }
+
     private static func split(_ piece: Piece, signal: Signal, maxItems: Int) -> [Piece] {
         OTLPSplitter.split(piece.bytes, signal: signal, maxItems: maxItems).map {
             Piece(items: $0.items, bytes: $0.bytes)

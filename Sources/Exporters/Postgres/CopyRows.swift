@@ -18,12 +18,17 @@ struct CopyRows: RowReceiver, ~Copyable {
     private(set) var bytes = ByteColumn()
     private(set) var rows = Column<Row>()
     private(set) var records = 0
+    /// Days since 1970 of the rows' own times.
+    private(set) var days: Set<Int> = []
+    private var lastDay = Int.min
 
     mutating func removeAll() {
         bytes.removeAll()
         bytes.shrink(to: 8 << 20)
         rows.removeAll()
         records = 0
+        days.removeAll(keepingCapacity: true)
+        lastDay = .min
     }
 
     /// Takes back everything behind the first `count` records.
@@ -54,6 +59,7 @@ struct CopyRows: RowReceiver, ~Copyable {
             case .json: append(json: row.text(cell))
             }
         }
+        if let place = Self.timePlaces[table.index] { note(row.cells[place].integer) }
         rows.append(
             Row(
                 start: start, end: bytes.count, record: Int32(truncatingIfNeeded: records - 1),
@@ -64,6 +70,18 @@ struct CopyRows: RowReceiver, ~Copyable {
     static func microseconds(_ nanoseconds: Int64) -> Int64 {
         let (quotient, remainder) = nanoseconds.quotientAndRemainder(dividingBy: 1_000)
         return quotient - (remainder < 0 ? 1 : 0) - 946_684_800_000_000
+    }
+
+    /// Where a row has its own time.
+    private static let timePlaces: [Int?] = SQLTable.all.map { table in
+        table.columns.firstIndex { $0.name == table.timeColumn }
+    }
+
+    private mutating func note(_ nanoseconds: Int64) {
+        let day = Int((nanoseconds / 86_400_000_000_000))
+        guard day != lastDay else { return }
+        lastDay = day
+        days.insert(day)
     }
 
     private static let doubles: [[Bool]] = SQLTable.all.map { $0.columns.map { $0.type == .number } }
@@ -87,16 +105,7 @@ struct CopyRows: RowReceiver, ~Copyable {
     private mutating func append(json: Text) {
         append(UInt32(truncatingIfNeeded: json.count + 1))
         bytes.append(UInt8(1))
-        let start = bytes.count
-        bytes.append(json)
-        var at = 0
-        while let backslash = json.firstIndex(of: UInt8(ascii: "\\"), from: at), backslash + 1 < json.count {
-            // What follows a backslash is never the beginning of another escape.
-            at = backslash + 2
-            guard json[backslash + 1] == UInt8(ascii: "u"), backslash + 6 <= json.count else { continue }
-            guard json[backslash + 2..<backslash + 6] == "0000" else { continue }
-            for (offset, byte) in "fffd".utf8.enumerated() { bytes[start + backslash + 2 + offset] = byte }
-        }
+        bytes.append(jsonWithoutNUL: json)
     }
 }
 

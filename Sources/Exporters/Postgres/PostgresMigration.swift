@@ -1,12 +1,12 @@
 /// Brings a database to the schema of this build. Newer schemas only have more, so they are good too.
 enum PostgresMigration {
     /// Any number that nobody else locks: "sluice" in ASCII.
-    private static let lock: Int64 = 0x736c_7569_6365
+    static let lock: Int64 = 0x736c_7569_6365
 
     /// Takes the missing steps in one transaction, one gateway at a time. Returns the version that was there, and the
     /// key of blocks.
     static func prepare(
-        _ connection: borrowing PostgresConnection, schema: String, create: Bool
+        _ connection: borrowing PostgresConnection, schema: String, create: Bool, isPartitioned: Bool
     ) throws(PostgresFailure) -> (version: Int, key: BlockKey) {
         do throws(PostgresFailure) {
             try connection.execute("BEGIN; SELECT pg_advisory_xact_lock(\(lock))")
@@ -25,7 +25,15 @@ enum PostgresMigration {
                         "schema \"\(schema)\" has version \(found), needed is \(SQLSchema.version): "
                             + "run `sluice sql migrate`, or set create_schema: true")
                 }
-                for statement in SQLSchema.statements(.postgres, after: found) { try connection.execute(statement) }
+                let statements = SQLSchema.statements(.postgres, after: found, isPartitioned: isPartitioned)
+                for statement in statements { try connection.execute(statement) }
+            }
+            let kind = try connection.rows("SELECT relkind FROM pg_class WHERE oid = 'spans'::regclass").first
+            guard isPartitioned == (kind == "p") else {
+                throw PostgresFailure(
+                    .passing,
+                    "the tables of schema \"\(schema)\" are \(isPartitioned ? "not " : "")partitioned: set partition: "
+                        + "\(isPartitioned ? "none" : "day"), or name another schema")
             }
             let words = try connection.rows("SELECT key0 || ' ' || key1 FROM sluice_hash_key").first ?? ""
             let keys = words.split(separator: " ").compactMap { Int64($0) }.map { UInt64(bitPattern: $0) }

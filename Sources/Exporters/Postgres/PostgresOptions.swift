@@ -3,6 +3,7 @@ package import Configuration
 
 /// Options of `postgres`.
 package struct PostgresOptions: ComponentOptions {
+    package enum Partition: String, CaseIterable, Sendable { case none, day }
     package enum InsertMethod: String, CaseIterable, Sendable { case copy, insert }
 
     package var helper: ExporterHelperOptions
@@ -14,6 +15,7 @@ package struct PostgresOptions: ComponentOptions {
     package var schema: String
     package var createsSchema: Bool
     package var method: InsertMethod
+    package var partition: Partition
     /// Zero keeps everything.
     package var maxAge: Duration
     package var retentionInterval: Duration
@@ -36,6 +38,9 @@ package struct PostgresOptions: ComponentOptions {
             "insert_method", default: .copy,
             "copy: binary COPY into a temporary table, then one insert; insert: a statement per row, for poolers that "
                 + "do not keep temporary tables.")
+        partition = settings.choice(
+            "partition", default: Partition.none,
+            "day: new tables are partitioned by day, and retention drops whole days; none: plain tables.")
         (maxAge, retentionInterval) = settings.group("retention", "What leaves the database by itself.") { retention in
             let age = retention.duration(
                 "max_age", default: .zero, in: .zero ... .seconds(3_155_760_000),

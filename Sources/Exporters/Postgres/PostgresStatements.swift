@@ -31,13 +31,15 @@ struct PostgresStatements: Sendable {
     /// Records that one step of retention deletes.
     static let recordsPerStep = 1_000
 
-    /// Deletes some of the oldest records of a table with all that belongs to them, and tells how many.
-    static func delete(_ name: SQLTableName, olderThan age: Duration) -> String {
+    /// Deletes some of the oldest records of a table with all that belongs to them, and tells how many. Of a
+    /// partitioned table only those of the default partition: the others are dropped as a whole.
+    static func delete(_ name: SQLTableName, olderThan age: Duration, isPartitioned: Bool) -> String {
+        let place = name.rawValue + (isPartitioned ? "_default" : "")
         let time = SQLTable.named(name).timeColumn
         let seen = name == .logs ? "greatest(time, observed_time)" : time
         let limit = "now() - interval '\(age.components.seconds) seconds'"
         let old =
-            "SELECT ctid\(name == .spans ? ", trace_id, span_id" : "") FROM \(name.rawValue) WHERE \(time) < \(limit) "
+            "SELECT ctid\(name == .spans ? ", trace_id, span_id" : "") FROM \(place) WHERE \(time) < \(limit) "
             + "AND \(seen) < \(limit) ORDER BY \(time) LIMIT \(recordsPerStep) FOR UPDATE SKIP LOCKED"
         var parts = ["old AS MATERIALIZED (\(old))"]
         if name == .spans {
@@ -47,7 +49,7 @@ struct PostgresStatements: Sendable {
                         + "WHERE c.trace_id = old.trace_id AND c.span_id = old.span_id)")
             }
         }
-        parts.append("gone AS (DELETE FROM \(name.rawValue) AS t USING old WHERE t.ctid = old.ctid RETURNING 1)")
+        parts.append("gone AS (DELETE FROM \(place) AS t USING old WHERE t.ctid = old.ctid RETURNING 1)")
         return "WITH \(parts.joined(separator: ", ")) SELECT count(*) FROM gone"
     }
 

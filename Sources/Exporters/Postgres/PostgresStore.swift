@@ -17,9 +17,17 @@ struct PostgresStore: ~Copyable {
     private var scratch = RowScratch()
     private var encoded = CopyRows()
     private let statements: PostgresStatements
+    /// Days whose partitions were made, or cannot be.
+    private var partitionedDays: Set<Int> = []
+    /// Unix seconds.
+    private let clock: @Sendable () -> Int
 
-    init(options: PostgresOptions) {
+    init(
+        options: PostgresOptions,
+        clock: @escaping @Sendable () -> Int = { Int(DeadLetterBox.systemTime() / 1_000_000_000) }
+    ) {
         self.options = options
+        self.clock = clock
         statements = PostgresStatements(schema: options.schema, timeout: options.helper.timeout)
     }
 
@@ -43,7 +51,8 @@ struct PostgresStore: ~Copyable {
     /// Creates or completes the schema. Returns the version that was there, and where.
     mutating func migrate() throws(PostgresFailure) -> (version: Int, place: String) {
         let opened = try PostgresConnection(options.connectionParameters, timeout: options.helper.timeout)
-        let found = try PostgresMigration.prepare(opened, schema: options.schema, create: true)
+        let found = try PostgresMigration.prepare(
+            opened, schema: options.schema, create: true, isPartitioned: options.partition == .day)
         return (found.version, opened.place + "/" + options.schema)
     }
 
@@ -51,7 +60,8 @@ struct PostgresStore: ~Copyable {
         guard connection == nil else { return }
         let opened = try PostgresConnection(options.connectionParameters, timeout: options.helper.timeout)
         let prepared = try PostgresMigration.prepare(
-            opened, schema: options.schema, create: options.createsSchema)
+            opened, schema: options.schema, create: options.createsSchema,
+            isPartitioned: options.partition == .day)
         blockKey = prepared.key
         if options.method == .copy {
             for table in SQLTable.all { try opened.execute(statements.createStaging(table)) }
@@ -66,11 +76,16 @@ struct PostgresStore: ~Copyable {
             guard let taken = connection.take() else { return .success(RetentionStep()) }
             var step = RetentionStep()
             do throws(PostgresFailure) {
-                for name in [SQLTableName.spans, .logs, .metricPoints] where step.deletedRecords == 0 {
+                if options.partition == .day { step = try dropExpired(taken) }
+                for name in [SQLTableName.spans, .logs, .metricPoints] where !step.isMore {
                     try taken.execute(statements.begin)
-                    let count = try taken.rows(PostgresStatements.delete(name, olderThan: options.maxAge)).first
+                    let count = try taken.rows(
+                        PostgresStatements.delete(
+                            name, olderThan: options.maxAge, isPartitioned: options.partition == .day)
+                    ).first
                     try taken.execute("COMMIT")
                     step.deletedRecords = count.flatMap { Int($0) } ?? 0
+                    step.isMore = step.deletedRecords > 0
                 }
             } catch {
                 if error.kind != .connection {
@@ -80,9 +95,55 @@ struct PostgresStore: ~Copyable {
                 throw error
             }
             connection = consume taken
-            step.isMore = step.deletedRecords > 0
             return .success(step)
         } catch { return .failure(RetentionFault(message: error.message)) }
+    }
+
+    // MARK: Partitions
+
+    /// Makes the partitions of the encoded rows' days, a day at a time.
+    private mutating func makePartitions(_ connection: borrowing PostgresConnection) throws(PostgresFailure) {
+        let today = clock() / 86_400
+        for day in encoded.days.subtracting(partitionedDays).sorted()
+        where PostgresPartitions.isWanted(day, today: today, maxAge: options.maxAge) {
+            do throws(PostgresFailure) {
+                try connection.execute(statements.begin)
+                try connection.execute("SELECT pg_advisory_xact_lock(\(PostgresMigration.lock))")
+                for table in PostgresPartitions.tables {
+                    try connection.execute(PostgresPartitions.create(table, day: day))
+                }
+                try connection.execute("COMMIT")
+            } catch {
+                // The default partition holds rows of that day already: it keeps the rest of them too.
+                guard error.code == "23514" else { throw error }
+                try connection.execute("ROLLBACK")
+            }
+            if partitionedDays.count > 10_000 { partitionedDays.removeAll() }
+            partitionedDays.insert(day)
+        }
+    }
+
+    /// Drops one partition of which all rows are too old.
+    private mutating func dropExpired(
+        _ connection: borrowing PostgresConnection
+    ) throws(PostgresFailure) -> RetentionStep {
+        for table in PostgresPartitions.tables {
+            try connection.execute(statements.begin)
+            let found = try connection.rows(PostgresPartitions.expired(table, olderThan: options.maxAge)).first
+            let words = (found ?? "").split(separator: " ")
+            if words.count == 2 {
+                for statement in PostgresPartitions.drop(String(words[0]), of: table) {
+                    try connection.execute(statement)
+                }
+                partitionedDays.removeAll()
+            }
+            try connection.execute("COMMIT")
+            if words.count == 2 {
+                return RetentionStep(
+                    deletedRecords: table.name.beginsRecord ? Int(words[1]) ?? 0 : 0, isMore: true)
+            }
+        }
+        return RetentionStep()
     }
 
     // MARK: A group
@@ -90,7 +151,7 @@ struct PostgresStore: ~Copyable {
     /// One batch of a group: its records among those of the group.
     private struct Member {
         var records: Range<Int>
-        var dropped = 0
+        var refused: [Int] = []
         var reason = ""
         /// Set when the batch is no valid request.
         var outcome: ExportOutcome?
@@ -119,8 +180,7 @@ struct PostgresStore: ~Copyable {
             if let failure, !member.records.isEmpty, member.records.upperBound > failure.record {
                 return .retry(reason: failure.failure.message, after: nil)
             }
-            if member.dropped == 0 { return .delivered }
-            return .partial(rejected: member.dropped, message: member.reason)
+            return member.refused.isEmpty ? .delivered : .refused(records: member.refused, message: member.reason)
         }
     }
 
@@ -142,7 +202,7 @@ struct PostgresStore: ~Copyable {
                     open.append(middle..<records.upperBound)
                     open.append(records.lowerBound..<middle)
                 } else if let index = members.firstIndex(where: { $0.records.contains(records.lowerBound) }) {
-                    members[index].dropped += 1
+                    members[index].refused.append(records.lowerBound - members[index].records.lowerBound)
                     members[index].reason = error.message
                 }
             }
@@ -154,6 +214,7 @@ struct PostgresStore: ~Copyable {
         // Taken out for the time of the transaction: a value without copies cannot be borrowed from an optional.
         guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
         do throws(PostgresFailure) {
+            if options.partition == .day { try makePartitions(taken) }
             try run(taken, records)
         } catch {
             if error.kind != .connection {

@@ -12,6 +12,11 @@ struct SQLiteRowWriter: RowReceiver {
     /// In the order of `SQLTableName.allCases`.
     private let inserts: [Statement]
     private let deletes: [Statement]
+    private var records = 0
+    /// Records, counted from zero, of which the database refused a row: it takes back that statement alone.
+    private(set) var refused: [Int] = []
+    /// Why it refused the last one.
+    private(set) var reason = ""
 
     /// Within a transaction of `database`.
     init(_ database: Database) throws {
@@ -31,8 +36,24 @@ struct SQLiteRowWriter: RowReceiver {
         return "\(verb) INTO \(table.name.rawValue) (\(names)) VALUES (\(marks))"
     }
 
+    /// Whether an error speaks of the row, so that trying again would not help.
+    static func isAboutData(_ error: DatabaseError) -> Bool {
+        [.SQLITE_CONSTRAINT, .SQLITE_TOOBIG, .SQLITE_MISMATCH, .SQLITE_RANGE].contains(error.resultCode)
+    }
+
+    mutating func receive(_ table: SQLTableName, _ row: borrowing RowBuffer) throws {
+        if table.beginsRecord { records += 1 }
+        guard refused.last != records - 1 else { return }
+        do { try write(table, row) } catch let error as DatabaseError {
+            // An error that has ended the transaction is one of all its rows.
+            guard Self.isAboutData(error), sqlite3_get_autocommit(connection) == 0 else { throw error }
+            refused.append(records - 1)
+            reason = SQLiteStore.words(error)
+        }
+    }
+
     /// A span that is already there is replaced with all that belongs to it, so delivering it twice leaves one.
-    func receive(_ table: SQLTableName, _ row: borrowing RowBuffer) throws {
+    private func write(_ table: SQLTableName, _ row: borrowing RowBuffer) throws {
         let insert = inserts[table.index].sqliteStatement
         bind(row, count: row.cells.count, to: insert)
         try run(insert)

@@ -74,41 +74,49 @@ struct SQLiteStore: ~Copyable {
     /// Writes the batches in one transaction; when that fails, each in one of its own: a bad one harms no other.
     mutating func write(_ batches: [ExportBatch]) -> [ExportOutcome] {
         let together = attempt(batches[...])
-        if together == .delivered || batches.count == 1 { return batches.map { _ in together } }
-        if case .retry = together { return batches.map { _ in together } }
+        guard batches.count > 1, case .permanent = together.first else { return together }
         var outcomes: [ExportOutcome] = []
-        for index in batches.indices { outcomes.append(attempt(batches[index...index])) }
+        for index in batches.indices { outcomes += attempt(batches[index...index]) }
         return outcomes
     }
 
-    private mutating func attempt(_ batches: ArraySlice<ExportBatch>) -> ExportOutcome {
+    private mutating func attempt(_ batches: ArraySlice<ExportBatch>) -> [ExportOutcome] {
         do {
-            try writeRows(batches)
-            return .delivered
-        } catch let failure as DecodeFailure {
-            return .permanent(reason: "not a valid request: \(failure.message)")
-        } catch let error as DatabaseError {
-            switch error.resultCode {
-            case .SQLITE_CONSTRAINT, .SQLITE_TOOBIG, .SQLITE_MISMATCH, .SQLITE_RANGE:
-                return .permanent(reason: Self.words(error))
-            case .SQLITE_FULL:
-                return .retry(reason: "\(Self.words(error)); free space on that disk", after: nil)
-            default:
-                return .retry(reason: Self.words(error), after: nil)
-            }
+            return try writeRows(batches)
         } catch {
-            return .retry(reason: Self.words(error), after: nil)
+            let outcome = Self.outcome(error)
+            return batches.map { _ in outcome }
         }
     }
 
-    private mutating func writeRows(_ batches: ArraySlice<ExportBatch>) throws {
+    /// What a failed transaction means for all of its batches.
+    private static func outcome(_ error: any Error) -> ExportOutcome {
+        switch error {
+        case let failure as DecodeFailure:
+            return .permanent(reason: "not a valid request: \(failure.message)")
+        case let error as DatabaseError where SQLiteRowWriter.isAboutData(error):
+            return .permanent(reason: words(error))
+        case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
+            return .retry(reason: "\(words(error)); free space on that disk", after: nil)
+        default: return .retry(reason: words(error), after: nil)
+        }
+    }
+
+    private mutating func writeRows(_ batches: ArraySlice<ExportBatch>) throws -> [ExportOutcome] {
+        var outcomes: [ExportOutcome] = []
         try queue.inDatabase { database in
             try database.inTransaction(.immediate) {
-                var writer = try SQLiteRowWriter(database)
-                for batch in batches { try rows.write(batch, blockKey: blockKey, &scratch, to: &writer) }
+                for batch in batches {
+                    var writer = try SQLiteRowWriter(database)
+                    try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
+                    outcomes.append(
+                        writer.refused.isEmpty
+                            ? .delivered : .refused(records: writer.refused, message: writer.reason))
+                }
                 return .commit
             }
         }
+        return outcomes
     }
 
     /// One step of deleting what is too old or too much. `now` is in Unix nanoseconds.
@@ -125,7 +133,7 @@ struct SQLiteStore: ~Copyable {
     }
 
     /// SQLite's own words. Statements and arguments stay out: they hold prompts.
-    private static func words(_ error: any Error) -> String {
+    static func words(_ error: any Error) -> String {
         guard let error = error as? DatabaseError else { return "\(error)" }
         return "SQLite error \(error.extendedResultCode.rawValue): \(error.message ?? "no message")"
     }

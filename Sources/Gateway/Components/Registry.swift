@@ -94,6 +94,11 @@ package enum Registry {
         .entry(["clickhouse"], "Stores spans, logs and metrics in ClickHouse.", ClickHouseOptions.self) { options in
             ExporterPlan(helper: options.helper) { ClickHouseExporter(options: options, build: $0) }
         },
+        .entry(["snowflake"], "Stores spans, logs and metrics in Snowflake.", SnowflakeOptions.self) { options in
+            ExporterPlan(helper: options.helper) {
+                SnowflakeExporter(options: options, build: $0, version: Version.current)
+            }
+        },
         .entry(["sql_file"], "Writes SQL statements or CSV to a rotating file.", SQLFileOptions.self) { options in
             ExporterPlan(helper: options.helper) { SQLFileExporter(options: options, build: $0) }
         },

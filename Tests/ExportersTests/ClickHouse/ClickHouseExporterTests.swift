@@ -63,8 +63,8 @@ import Testing
         defer { server.stop() }
         let exporter = try await exporter(server.url, ", compress: none")
         let spans = (1...9).map { TestSpan(id: $0, name: $0 == 4 ? "bad" : "good") }
-        guard case .partial(1, let message) = await exporter.export(traces(spans)) else {
-            Issue.record("not partial")
+        guard case .refused([3], let message) = await exporter.export(traces(spans)) else {
+            Issue.record("not refused alone")
             return
         }
         #expect(message.contains("469") && !message.contains("bad"))
@@ -139,6 +139,50 @@ import Testing
         #expect(await reader("SELECT count() FROM llm_calls") == "0")
         #expect(await reader("SELECT count() FROM retrievals") == "0")
         #expect(await reader("SELECT value FROM metric_points WHERE name = 'tokens' ORDER BY time LIMIT 1") == "42")
+        #expect(try await exporter.migrate().from == SQLSchema.version)
+    }
+
+    @Test(.enabled(if: ClickHouseServer.python != nil))
+    func `a real engine takes the Collector's tables, and each insert once`() async throws {
+        let server = try ClickHouseServer()
+        let exporter = try await exporter(server.url, ", table_shape: collector")
+        var tool = TestSpan(
+            id: 2, parent: 1, name: "a'\\\n\u{0}", start: 1_700_000_000_123_456_789, end: 1_700_000_000_373_456_789,
+            status: 2, message: "late", events: [("e", [("k", .int(7))]), ("f", [])], links: [9])
+        tool.attributes = [
+            ("gen_ai.operation.name", .text("execute_tool")), ("nan", .double(.nan)), ("n", .int(.min)),
+            ("k'\"\n", .list([.text("a"), .flag(true)])), ("big", .text(String(repeating: "ä", count: 5 << 20))),
+        ]
+        let logs = ExportBatch(signal: .logs, itemCount: 2, bytes: TestRequest.logs(["same", "same"]))
+        for _ in 0..<2 {
+            #expect(await exporter.export(traces([tool, TestSpan(id: 3, parent: 2)])) == .delivered)
+            #expect(await exporter.export(logs) == .delivered)
+        }
+        guard
+            case .permanent(let reason) = await exporter.export(
+                ExportBatch(signal: .metrics, itemCount: 3, bytes: TestRequest.metrics()))
+        else {
+            Issue.record("took metrics")
+            return
+        }
+        #expect(reason.contains("table_shape"))
+        let reader = try await ask(server.url)
+        #expect(await reader("SELECT count() FROM otel_traces") == "2")
+        #expect(
+            await reader(
+                "SELECT toUnixTimestamp64Nano(Timestamp), Duration, SpanKind, StatusCode, StatusMessage, ServiceName, "
+                    + "ScopeName, Events.Name, Events.Attributes[1]['k'], length(Links.TraceId), length(TraceId) "
+                    + "FROM otel_traces WHERE StatusCode = 'Error'")
+                == "1700000000123456789\t250000000\tInternal\tError\tlate\tagent\ttests\t['e','f']\t7\t1\t32")
+        #expect(
+            await reader(
+                "SELECT SpanAttributes['nan'], SpanAttributes['n'], lengthUTF8(SpanAttributes['big']), "
+                    + "length(SpanAttributes), SpanAttributes['k\\'\"\\n'] FROM otel_traces WHERE StatusCode = 'Error'")
+                == "NaN\t-9223372036854775808\t\(5 << 20)\t5\t[\"a\",true]")
+        #expect(
+            await reader("SELECT count(), any(Body), any(SeverityText), any(LogAttributes['k']) FROM otel_logs")
+                == "2\tsame\tINFO\t1")
+        #expect(await reader("SELECT count(DISTINCT TraceId) FROM otel_traces_trace_id_ts") == "1")
         #expect(try await exporter.migrate().from == SQLSchema.version)
     }
 

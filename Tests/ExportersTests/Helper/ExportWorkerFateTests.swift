@@ -57,6 +57,26 @@ import Testing
         #expect(status.lastError?.contains("HTTP 400: bad span") == true)
     }
 
+    @Test func `keeps alone each record that a destination refuses`() async throws {
+        let directory = TemporaryDirectory()
+        let folder = DeadLetterFolder(path: directory.path + "/d/test")
+        let box = DeadLetterBox(
+            folder: folder, options: options(DeadLetterOptions.self, "{}").options, exporterID: "test",
+            metrics: SelfMetrics())
+        let worker = worker(
+            [frame(5)], clock: FlyingClock(), box: box,
+            exporter: ScriptedExporter(maxConcurrency: 1) { _ in
+                .refused(records: [3, 1, 1, 99, -1], message: "too odd")
+            })
+        await deliver(worker)
+        #expect(worker.account.droppedItems(reason: "rejected") == 2)
+        #expect(worker.account.deliveredItems == 3)
+        let letters = folder.list()
+        #expect(letters.map(\.itemCount) == [1, 1] && letters.allSatisfy { $0.message == "too odd" })
+        let kept = letters.compactMap { folder.read($0.id)?.bytes }
+        #expect(kept == [2, 4].map { TestRequest.traces([TestSpan(id: $0)]) })
+    }
+
     @Test func `says so when a dead letter cannot be kept, and goes on`() async {
         let box = DeadLetterBox(
             folder: DeadLetterFolder(path: "/nonexistent/d/test"),

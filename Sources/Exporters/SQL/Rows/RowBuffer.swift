@@ -57,14 +57,7 @@ struct RowBuffer: ~Copyable {
 
     mutating func text(_ text: Text) {
         let start = mark
-        if !text.isValidUTF8 || text.firstIndex(of: 0) != nil {
-            let repaired = text.string.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 }
-            var copy = String.UnicodeScalarView()
-            copy.append(contentsOf: repaired)
-            bytes.append(string: String(copy))
-        } else {
-            bytes.append(text)
-        }
+        if let repaired = text.storable { bytes.append(string: repaired) } else { bytes.append(text) }
         end(.text, from: start)
     }
 
@@ -113,7 +106,18 @@ struct RowBuffer: ~Copyable {
         cells.append(RowCell(kind: kind, payload: UInt64(start) | UInt64(bytes.count - start) << 32))
     }
 
-    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 87 + value }
+    /// A hexadecimal digit.
+    static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 48 + value : 87 + value }
+}
+
+extension Text {
+    /// The text with U+FFFD for NUL and for what is not UTF-8; nil when it has neither.
+    var storable: String? {
+        guard !isValidUTF8 || firstIndex(of: 0) != nil else { return nil }
+        var copy = String.UnicodeScalarView()
+        copy.append(contentsOf: string.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 })
+        return String(copy)
+    }
 }
 
 /// Takes rows: a statement, a COPY stream, a file.

@@ -71,7 +71,12 @@ package enum SQLDialect: String, CaseIterable, Sendable {
                     + "WHERE (SELECT count() FROM sluice_hash_key) = 0",
             ]
         case .snowflake:
-            ["CREATE TABLE IF NOT EXISTS sluice_schema (version NUMBER(38, 0), applied_at TIMESTAMP_NTZ(9))"]
+            [
+                "CREATE TABLE IF NOT EXISTS sluice_schema (version NUMBER(38, 0), applied_at TIMESTAMP_NTZ(9))",
+                "CREATE TABLE IF NOT EXISTS sluice_hash_key (key0 NUMBER(38, 0) NOT NULL, key1 NUMBER(38, 0) NOT NULL)",
+                "INSERT INTO sluice_hash_key SELECT random(), random() "
+                    + "WHERE NOT EXISTS (SELECT 1 FROM sluice_hash_key)",
+            ]
         }
     }
 
@@ -81,7 +86,7 @@ package enum SQLDialect: String, CaseIterable, Sendable {
             case .sqlite: "datetime('now')"
             case .postgres: "now()"
             case .clickhouse: "now()"
-            case .snowflake: "current_timestamp()"
+            case .snowflake: "current_timestamp()::TIMESTAMP_NTZ(9)"
             }
         // ClickHouse and Snowflake read a function in VALUES in their own ways; SELECT is one way for all.
         // Scripts may run twice.
@@ -92,11 +97,16 @@ package enum SQLDialect: String, CaseIterable, Sendable {
 
     // MARK: Tables
 
-    func create(_ table: SQLTable) -> String {
+    /// `isPartitioned` is for PostgreSQL.
+    func create(_ table: SQLTable, isPartitioned: Bool = false) -> String {
         let lines = table.columns.map { "    \($0.name) \(columnType($0))" }
         let head = "CREATE TABLE IF NOT EXISTS \(table.name.rawValue) (\n"
         let key = table.key.joined(separator: ", ")
         switch self {
+        case .postgres where isPartitioned && !table.timeColumn.isEmpty:
+            let keys = lines + ["    PRIMARY KEY (\(key), \(table.timeColumn))"]
+            return head + keys.joined(separator: ",\n") + "\n) PARTITION BY RANGE (\(table.timeColumn));\n"
+                + PostgresPartitions.createDefault(table)
         case .sqlite, .postgres, .snowflake:
             return head + (lines + ["    PRIMARY KEY (\(key))"]).joined(separator: ",\n") + "\n)"
         case .clickhouse:
@@ -114,6 +124,7 @@ package enum SQLDialect: String, CaseIterable, Sendable {
 
     /// Nil where the database has no secondary indices of this kind.
     func create(_ index: SQLIndex) -> String? {
+        if index.isEmbeddedOnly && self != .sqlite { return nil }
         let filter = index.condition.map { " WHERE " + $0 } ?? ""
         switch self {
         case .sqlite:

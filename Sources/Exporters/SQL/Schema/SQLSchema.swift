@@ -8,7 +8,7 @@ package enum SQLSchema {
         case index(SQLIndex)
     }
 
-    static let steps: [[Item]] = [first, second]
+    static let steps: [[Item]] = [first, second, third]
 
     private static let first: [Item] = [
         .table(.spans),
@@ -47,24 +47,39 @@ package enum SQLSchema {
                 condition: "operation = 'execute_tool'")),
     ]
 
+    /// What `sluice query` filters by; a value that is rare or missing is found without a walk through all spans.
+    private static let third: [Item] = [
+        .index(embedded("spans_by_user", "user_id", "user_id IS NOT NULL")),
+        .index(embedded("spans_by_agent", "agent_name", "agent_name IS NOT NULL")),
+        .index(embedded("spans_by_service", "service_name", "service_name IS NOT NULL")),
+        .index(embedded("tool_calls_by_tool", "tool_name", "operation = 'execute_tool'")),
+    ]
+
+    private static func embedded(_ name: String, _ column: String, _ condition: String) -> SQLIndex {
+        SQLIndex(
+            name: name, table: .spans, columns: [column, "start_time"], condition: condition, isEmbeddedOnly: true)
+    }
+
     /// Views hold no data: all are made anew after the last step, so that they know the newest columns.
     private static let views: [SQLView] = [
         .traces, .sessions, .toolCalls, .failedToolCalls, .llmCalls, .retrievals,
     ]
 
     /// The statements of all steps behind `version`, with the row that remembers each step.
-    package static func statements(_ dialect: SQLDialect, after version: Int = 0) -> [String] {
+    package static func statements(
+        _ dialect: SQLDialect, after version: Int = 0, isPartitioned: Bool = false
+    ) -> [String] {
         guard version < self.version else { return [] }
         var result = version == 0 ? dialect.preamble : []
-        for step in steps.indices where step >= version { result += statements(dialect, step: step) }
+        for step in steps.indices where step >= version { result += statements(dialect, step: step, isPartitioned) }
         return result + views.flatMap(dialect.create)
     }
 
     /// The statements of one step, counted from zero.
-    static func statements(_ dialect: SQLDialect, step: Int) -> [String] {
+    static func statements(_ dialect: SQLDialect, step: Int, _ isPartitioned: Bool = false) -> [String] {
         let items = steps[step].compactMap { item in
             switch item {
-            case .table(let name): dialect.create(SQLTable.named(name))
+            case .table(let name): dialect.create(SQLTable.named(name), isPartitioned: isPartitioned)
             case .index(let index): dialect.create(index)
             }
         }

@@ -142,4 +142,6 @@ struct SQLIndex: Sendable {
     var condition: String?
     /// Whether the first column holds text of any length, which some kinds of index do not take.
     var isLongText = false
+    /// Only in SQLite: servers are asked by other tools, which need other indices.
+    var isEmbeddedOnly = false
 }
