@@ -19,7 +19,9 @@ struct SipHash128 {
     static func hash(_ text: Text, key: (UInt64, UInt64)) -> (UInt64, UInt64) {
         var state = SipHash128(key: key)
         let words = text.count / 8
-        for word in 0..<words { state.absorb(load(text, at: word * 8, count: 8)) }
+        for word in 0..<words {
+            state.absorb(UInt64(littleEndian: text.start.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)))
+        }
         let tail = load(text, at: words * 8, count: text.count - words * 8)
         state.absorb(tail | UInt64(truncatingIfNeeded: text.count) << 56)
         state.v2 ^= 0xee
