@@ -95,15 +95,20 @@ let package = Package(
         .target(
             name: "Exporters",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI", "CCurl", "CDeflate", "CPostgres", "CZstd",
-                logging,
+                "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
+                "CZstd", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: house),
         .target(
-            name: "Connectors", dependencies: ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration"],
+            name: "Connectors",
+            dependencies: [
+                // Of the exporters only what speaks HTTP.
+                "OTTL", "GenAI", "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: house),
         .target(
             name: "Gateway",
@@ -179,14 +184,17 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "ConnectorsTests",
-            dependencies: ["Connectors", "Pipeline", "Telemetry", "OTLP", "Configuration"], swiftSettings: house),
+            dependencies: ["Connectors", "Exporters", "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration"],
+            swiftSettings: house),
         .testTarget(
             name: "GenAITests",
             dependencies: ["GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration", "Yams"],
             swiftSettings: house),
         .testTarget(
             name: "GatewayTests",
-            dependencies: ["Gateway", "Configuration", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP"],
+            dependencies: [
+                "Gateway", "Configuration", "Exporters", "Journal", "Pipeline", "Telemetry", "OTLP", "TestSupport",
+            ],
             swiftSettings: house),
         .testTarget(
             name: "QueryTests",

@@ -1,16 +1,21 @@
 import ArgumentParser
 import Configuration
+import Exporters
 import Gateway
+import Glibc
+import Pipeline
 import Telemetry
 
-struct Replay: ParsableCommand {
+struct Replay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Runs recorded telemetry through a configuration and prints the findings.",
+        abstract: "Runs recorded telemetry through a configuration, or into a gateway, and prints the findings.",
         discussion: """
             Nothing is sent: the processors run as in the gateway, every trace is complete when the files end. With \
             --before, the same is done with another configuration, and only what differs is printed. With --expect, \
-            a file of lines `PATTERN [SPAN NAME]` says which findings there must be, no more and no fewer; exit code 5 \
-            when there are others. Files are Export requests in protobuf or JSON, or JSON lines of the file exporter.
+            a file says which findings there must be, no more and no fewer; exit code 5 when there are others. It \
+            holds `findings:` with a list of {pattern, span, tier, count}, or lines `PATTERN [SPAN NAME]`. Files are \
+            Export requests in protobuf or JSON, or JSON lines of the file exporter. With --to, the files are sent \
+            to a running gateway instead, at most --rate records in a second.
             """)
     @OptionGroup var options: ConfigurationOptions
 
@@ -20,10 +25,27 @@ struct Replay: ParsableCommand {
     @Option(help: "File of the expected findings.")
     var expect: String?
 
+    @Option(help: "Moves all times: now, so that the last record ends now, or by a duration such as 24h or -30m.")
+    var shift: String?
+
+    @Option(help: "Base URL of a receiver that the files are sent to.")
+    var to: String?
+
+    @Option(help: "With --to: most spans, log records and points in a second; 0 for no limit.")
+    var rate = 0
+
     @Argument(help: "Files with recorded telemetry.")
     var files: [String]
 
-    func run() throws {
+    func validate() throws {
+        if rate < 0 { throw ValidationError("--rate takes a number of records, not \(rate)") }
+        if to != nil && (before != nil || expect != nil) {
+            throw ValidationError("--to sends and finds nothing: --before and --expect go without it")
+        }
+        if rate > 0 && to == nil { throw ValidationError("--rate limits what --to sends") }
+    }
+
+    func run() async throws {
         var inputs: [OfflineInput] = []
         for file in files {
             do { inputs += try PayloadFile.read(file) } catch {
@@ -31,6 +53,8 @@ struct Replay: ParsableCommand {
                 throw Exit.rejected
             }
         }
+        if let shift { inputs = inputs.map(try timeShift(shift, inputs).apply) }
+        if let to { return try await send(inputs, to) }
         let now = try findings(of: options.load(), inputs)
         if let before {
             let loaded = LoadedConfiguration.load(files: [before], overrides: [])
@@ -69,16 +93,67 @@ struct Replay: ParsableCommand {
             "\(finding.trace) \(finding.span) \(finding.pattern)\(tier) on \(finding.spanName): \(finding.explanation)")
     }
 
+    private func timeShift(_ text: String, _ inputs: [OfflineInput]) throws -> TimeShift {
+        if text == "now" {
+            var now = timespec()
+            clock_gettime(CLOCK_REALTIME, &now)
+            return TimeShift(inputs, to: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec))
+        }
+        let digits = text.hasPrefix("-") ? String(text.dropFirst()) : text
+        guard let duration = DurationText.parse(digits) else {
+            throw ValidationError("--shift takes now or a duration such as 24h or -30m, not \(text)")
+        }
+        let (seconds, attoseconds) = duration.components
+        let amount = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        return TimeShift(amount: text.hasPrefix("-") ? -amount : amount)
+    }
+
+    private func send(_ inputs: [OfflineInput], _ url: String) async throws {
+        var pace = ReplayPace(perSecond: rate)
+        let clock = ContinuousClock()
+        let start = clock.now
+        var sent = 0
+        for input in inputs {
+            let pause = pace.pause(before: input.recordCount, at: start.duration(to: clock.now))
+            if pause > .zero { try await clock.sleep(for: pause) }
+            let outcome = await PayloadSender.post(
+                input.bytes, to: "\(url)/v1/\(input.signal)", signal: input.signal, isJSON: false)
+            switch outcome {
+            case .delivered, .partial: sent += input.recordCount
+            case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason):
+                Terminal.error("\(url): \(reason)")
+                throw Exit.rejected
+            }
+        }
+        print("sent \(sent) records in \(inputs.count) requests")
+    }
+
     private func check(_ findings: [FindingRecord], against file: String) throws {
-        let expected: [String]
+        let expected: [ExpectedFinding]
         do { expected = try ExpectedFindings.read(file) } catch {
             Terminal.error("\(error)")
             throw Exit.rejected
         }
         let (missing, unexpected) = ExpectedFindings.compare(expected, findings)
-        for line in missing { print("missing: \(line)") }
+        for one in missing { print("missing: \(one.line)") }
         for finding in unexpected { print("unexpected: \(line(finding))") }
         if !missing.isEmpty || !unexpected.isEmpty { throw Exit.expectation }
+    }
+}
+
+/// When the next request of a replay may leave. A value, told what leaves and what time it is.
+struct ReplayPace {
+    let perSecond: Int
+    private var free = Duration.zero
+
+    init(perSecond: Int) { self.perSecond = perSecond }
+
+    /// How long a request of so many records waits.
+    mutating func pause(before records: Int, at time: Duration) -> Duration {
+        guard perSecond > 0 else { return .zero }
+        let begin = max(free, time)
+        free = begin + .seconds(1) * (Double(records) / Double(perSecond))
+        return begin - time
     }
 }
 

@@ -15,7 +15,7 @@ final class RunningGateway: @unchecked Sendable {
     let metricsPort: Int
     /// What the binary is started with, such as `strace -D -f …`; it must leave the gateway the process's id.
     var wrapper: [String] = []
-    private let configuration: String
+    private var configuration = ""
     private var process = Process()
 
     /// `configuration` may use PORT, CALLS (the port for gRPC), METRICS and FOLDER.
@@ -25,8 +25,13 @@ final class RunningGateway: @unchecked Sendable {
         port = try freePort()
         grpcPort = try freePort()
         metricsPort = try freePort()
-        self.configuration =
-            configuration
+        configure(configuration)
+    }
+
+    /// Sets what the next start reads.
+    func configure(_ text: String) {
+        configuration =
+            text
             .replacingOccurrences(of: "PORT", with: String(port))
             .replacingOccurrences(of: "CALLS", with: String(grpcPort))
             .replacingOccurrences(of: "METRICS", with: String(metricsPort))

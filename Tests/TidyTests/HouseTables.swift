@@ -68,10 +68,13 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "CCurl", "CDeflate", "CPostgres", "CZstd",
-            "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
+            "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
+            "CZstd", "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
         ],
-        "Connectors": ["OTTL", "Pipeline", "Telemetry", "OTLP", "Configuration", "FoundationEssentials"],
+        "Connectors": [
+            "OTTL", "GenAI", "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "Crypto",
+            "FoundationEssentials",
+        ],
         "Query": ["Exporters", "GRDB"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",

@@ -34,6 +34,13 @@ package enum Registry {
             FindingsProcessorOptions.self
         ) { options in .traceStep(options.wait) { build in FindingsProcessor(options: options, build: &build) } },
         .entry(
+            ["evaluators"],
+            "Checks spans, traces and sessions against what is wanted, and writes the results like findings.",
+            EvaluatorsOptions.self
+        ) { options in
+            .traceStep(options.wait) { build in try EvaluatorsProcessor(options: options, build: &build) }
+        },
+        .entry(
             ["attributes"], "Inserts, changes and deletes attributes of records.", AttributesOptions.self
         ) { options in .step { build in try AttributesProcessor(options: options, build: &build) } },
         .entry(
@@ -117,6 +124,11 @@ package enum Registry {
             ["fallback"], "Sends to the first of several exporters that works, and replays what the first one missed.",
             FallbackOptions.self
         ) { ExporterPlan(fallback: $0) },
+        .entry(["dataset"], "Adds failing traces as examples to a dataset file.", DatasetOptions.self) { options in
+            ExporterPlan(
+                helper: options.helper, accepts: { $0 == .traces },
+                make: { DatasetExporter(options: options, build: $0) })
+        },
         .entry(["notify"], "Sends alerts to Slack, PagerDuty, OpsGenie or a webhook.", NotifyOptions.self) { options in
             ExporterPlan(
                 helper: options.helper, accepts: { $0 == .logs },
@@ -155,6 +167,14 @@ package enum Registry {
         ) { options in
             ConnectorPlan(joins: { $0 != .metrics && $1 == .logs }) {
                 try AlertsConnector(options: options, build: $0)
+            }
+        },
+        .entry(
+            ["judge"], "Asks a model whether agents' runs are as they should be, and makes evaluation results of it.",
+            JudgeOptions.self
+        ) { options in
+            ConnectorPlan(joins: { $0 == .traces && $1 == .logs }) {
+                try JudgeConnector(options: options, build: $0)
             }
         },
         .entry(

@@ -12,6 +12,15 @@ package struct OfflineInput: Sendable {
         self.signal = signal
         self.bytes = bytes
     }
+
+    /// Spans, log records or points in it; 0 when it cannot be read.
+    package var recordCount: Int {
+        var batch = RecordBatch()
+        return bytes.withUnsafeBytes { bytes in
+            let read = try? OTLPReader.read(Text(bytes), signal: signal, keys: .empty, into: &batch)
+            return read == nil ? 0 : batch.recordCount
+        }
+    }
 }
 
 /// What one pipeline of an offline run gave its exporters.

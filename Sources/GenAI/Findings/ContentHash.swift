@@ -1,7 +1,7 @@
 import Telemetry
 
 /// A 64-bit hash for comparing content inside one process: not for files, not against attackers who choose both sides.
-struct ContentHash {
+package struct ContentHash {
     private var state: UInt64
 
     init(seed: UInt64 = 0x9E37_79B9_7F4A_7C15) { state = seed }
@@ -40,7 +40,7 @@ struct ContentHash {
         return hash.value
     }
 
-    static func of(_ string: String) -> UInt64 {
+    package static func of(_ string: String) -> UInt64 {
         var string = string
         return string.withUTF8 { of(Text(UnsafeRawBufferPointer($0))) }
     }

@@ -146,7 +146,7 @@ extension TraceAnalyzer {
 
     /// Phrases that blame the arguments only when they name one.
     private static let weakRefusals: [StaticString] = [
-        "expected to be", "is not a valid", "could not be converted", "cannot be converted", "could not parse",
+        "is not a valid", "could not be converted", "cannot be converted", "could not parse",
         "cannot parse", "failed to parse", "is required", "must be one of", "out of range",
     ]
 
@@ -161,6 +161,7 @@ extension TraceAnalyzer {
             isWeak = true
             found = TraceAnalyzer.weakRefusals.first { text.holds($0) }
         }
+        if found == nil, blamesType(text) { found = "expected type" }
         guard let phrase = found else { return }
         let needsName = isWeak || (call.state == .object && properties(of: call).exists)
         if needsName, !namesArgument(text, call) { return }
@@ -169,6 +170,28 @@ extension TraceAnalyzer {
                 index, .argumentsRefused, .alert,
                 "error=\("\(phrase)".replacing(" ", with: "_")) error_hash=\(hex(call.errorHash))",
                 "the tool refused the arguments (\(phrase))"))
+    }
+
+    /// Words that say what an error wanted or got, and words for the types of JSON. An error that has one of each and
+    /// names an argument blames it, in whatever phrase.
+    private static let expectations: [StaticString] = [
+        "expected", "expects", "expecting", "must", "should", "requires", "required", "needs",
+    ]
+    private static let typeWords: [StaticString] = [
+        "string", "str", "number", "numeric", "integer", "int", "float", "double", "decimal", "boolean", "bool",
+        "array", "list", "object", "dict", "mapping", "null", "uuid",
+    ]
+
+    private func blamesType(_ text: Text) -> Bool {
+        var (hasExpectation, hasType) = (false, false)
+        var words = WordCursor(text, joins: false)
+        while let range = words.next() {
+            let word = text[range]
+            if !hasExpectation { hasExpectation = TraceAnalyzer.expectations.contains { word.isWord($0) } }
+            if !hasType { hasType = TraceAnalyzer.typeWords.contains { word.isWord($0) } }
+            if hasExpectation && hasType { return true }
+        }
+        return false
     }
 
     private func namesArgument(_ text: Text, _ call: ToolCall) -> Bool {
@@ -220,5 +243,12 @@ extension TraceAnalyzer {
         return Finding(
             .malformedToolArguments, .argumentsUnreadable, tier, span: span, cause: span, evidence: evidence,
             "A model call asked for a tool in a way that nobody could read: \(sentence).")
+    }
+}
+
+extension Text {
+    /// Whether it is this word in lower-case ASCII, case ignored.
+    fileprivate func isWord(_ word: StaticString) -> Bool {
+        count == word.utf8CodeUnitCount && beginsWith(word)
     }
 }

@@ -1,7 +1,7 @@
 import Telemetry
 
-/// Rows of findings: span events named `gen_ai.evaluation.result` (GenAI semantic conventions), as evaluators and the
-/// gateway's own analysis write them.
+/// Rows of findings: span events and log records named `gen_ai.evaluation.result` (GenAI semantic conventions), as
+/// evaluators, judges and the gateway's own analysis write them.
 struct FindingRows: Sendable {
     static let eventName: StaticString = "gen_ai.evaluation.result"
 
@@ -37,21 +37,44 @@ struct FindingRows: Sendable {
 
     /// The row of one event.
     func append(_ event: EventRecord, position: Int, of span: SpanRecord, _ scratch: inout RowScratch) {
+        append(
+            traceID: span.traceID, spanID: span.spanID, position: Int64(position),
+            time: event.time == 0 ? span.end : event.time, own: event.set, owner: span.set, &scratch)
+    }
+
+    /// The row of a log record. It has no place among the events of its span, so its name, rule and time make one behind
+    /// all of these: the same record has the same place whenever it comes.
+    func append(_ log: LogRecord, _ scratch: inout RowScratch) {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for key in [pattern, rule] {
+            guard let text = scratch.records.string(key, in: log.set) else { continue }
+            for byte in text.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        }
+        for shift in stride(from: 0, to: 64, by: 8) { hash = (hash ^ (log.time >> shift & 0xFF)) &* 0x100_0000_01B3 }
+        append(
+            traceID: log.traceID, spanID: log.spanID, position: Int64(1 << 32 | hash >> 33), time: log.time,
+            own: log.set, owner: log.set, &scratch)
+    }
+
+    private func append(
+        traceID: TextRef, spanID: TextRef, position: Int64, time: UInt64, own: SetIndex, owner: SetIndex,
+        _ scratch: inout RowScratch
+    ) {
         scratch.row.begin()
-        scratch.row.hex(scratch.records.text(span.traceID))
-        scratch.row.hex(scratch.records.text(span.spanID))
-        scratch.row.integer(Int64(position))
-        scratch.row.time(event.time == 0 ? span.end : event.time)
-        if !hasText([pattern], [event.set], &scratch) { scratch.row.text("unnamed") }
-        for key in [rule, version, tier] { text([key], [event.set], &scratch) }
-        let score = scratch.records.find(scoreValue, in: event.set).flatMap {
+        scratch.row.hex(scratch.records.text(traceID))
+        scratch.row.hex(scratch.records.text(spanID))
+        scratch.row.integer(position)
+        scratch.row.time(time)
+        if !hasText([pattern], [own], &scratch) { scratch.row.text("unnamed") }
+        for key in [rule, version, tier] { text([key], [own], &scratch) }
+        let score = scratch.records.find(scoreValue, in: own).flatMap {
             ColumnNumber.real(scratch.records.attributes[$0].value, of: scratch.records)
         }
         scratch.row.real(score)
-        for key in [scoreLabel, evidence, explanation, cause, firstBadStep] { text([key], [event.set], &scratch) }
-        text([conversation, session], [event.set, span.set], &scratch)
+        for key in [scoreLabel, evidence, explanation, cause, firstBadStep] { text([key], [own], &scratch) }
+        text([conversation, session], [own, owner], &scratch)
         scratch.row.textOrNull(scratch.scope.serviceName)
-        text([agent], [event.set, span.set], &scratch)
+        text([agent], [own, owner], &scratch)
         scratch.row.textOrNull(scratch.scope.tenant)
     }
 

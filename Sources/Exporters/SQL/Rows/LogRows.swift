@@ -4,10 +4,14 @@ import Telemetry
 /// block that is there already is not written again, while equal records within a block all count.
 struct LogRows: Sendable {
     private let serviceKey: KeyID
+    private let findings: FindingRows
 
-    init(keys: inout KeyTable.Builder) { serviceKey = keys.intern("service.name") }
+    init(keys: inout KeyTable.Builder) {
+        serviceKey = keys.intern("service.name")
+        findings = FindingRows(keys: &keys)
+    }
 
-    /// Hands over all records of the batch.
+    /// Hands over all records of the batch, each followed by its finding when it tells one.
     func write<Receiver: RowReceiver & ~Copyable>(_ scratch: inout RowScratch, to receiver: inout Receiver) throws {
         for index in scratch.records.logs.indices where !scratch.records.isRemoved(log: index) {
             let log = scratch.records.logs[index]
@@ -32,6 +36,10 @@ struct LogRows: Sendable {
             scratch.row.json(scratch.scope.scope)
             scratch.row.integer(Int64(log.flags))
             try receiver.receive(.logs, scratch.row)
+            if scratch.records.text(log.eventName) == FindingRows.eventName, !log.traceID.isEmpty {
+                findings.append(log, &scratch)
+                try receiver.receive(.findings, scratch.row)
+            }
         }
     }
 }

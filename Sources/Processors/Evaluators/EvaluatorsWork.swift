@@ -1,0 +1,158 @@
+import GenAI
+import OTTL
+import Patterns
+import Telemetry
+
+/// What an evaluation says.
+enum Verdict: Sendable, Equatable {
+    case passed(evidence: String, String)
+    case failed(evidence: String, String)
+    /// The value is not there.
+    case notAssessable
+}
+
+/// What is checked.
+enum Subject: Sendable, Equatable {
+    case number(Double)
+    case text(String)
+}
+
+/// The evaluators with their memory.
+struct EvaluatorsWork {
+    let evaluators: [Evaluator]
+    var memory: EvaluatorsMemory
+    let scratch: EvaluatorsScratch
+
+    /// Evaluates one trace, before the batch is changed.
+    mutating func evaluate(
+        _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ results: inout [EvaluationResult],
+        _ counters: EvaluatorsCounters
+    ) {
+        let session = memory.session(trajectory)
+        for (index, evaluator) in evaluators.enumerated() {
+            for span in spans(evaluator, trajectory, batch) {
+                guard isChosen(index, evaluator.option, trajectory, batch.spans[span].start) else { continue }
+                if evaluator.option.level == .session && session == nil { continue }
+                let verdict = judge(evaluator, span, trajectory, session, batch)
+                counters.count(index, verdict)
+                if let result = result(evaluator.option, verdict, span) { results.append(result) }
+            }
+        }
+    }
+
+    /// The spans to look at: those that meet the filter, or the root of a trace that has one.
+    private func spans(
+        _ evaluator: Evaluator, _ trajectory: Trajectory, _ batch: borrowing RecordBatch
+    ) -> [Int] {
+        guard evaluator.option.level == .span else {
+            let isWanted = trajectory.spans.contains { holds(evaluator.filter, $0, batch) }
+            return isWanted ? [trajectory.rootSpan] : []
+        }
+        return trajectory.spans.filter { holds(evaluator.filter, $0, batch) }
+            .sorted { (batch.spans[$0].start, $0) < (batch.spans[$1].start, $1) }
+    }
+
+    private func holds(_ condition: OTTLCondition?, _ span: Int, _ batch: borrowing RecordBatch) -> Bool {
+        guard let condition else { return true }
+        scratch.state.beginRecord()
+        return (try? condition.isTrue(batch, at: Place(span: span, batch), &scratch.state)) == true
+    }
+
+    /// The share by trace or session, and the first in each period.
+    private mutating func isChosen(
+        _ index: Int, _ option: EvaluatorOption, _ trajectory: Trajectory, _ time: UInt64
+    ) -> Bool {
+        if option.percentage < 100 {
+            let key = option.level == .session ? trajectory.conversation : trajectory.trace
+            // Another one than for other evaluators, so that the same traces are not always the chosen ones.
+            let place = Double(GenAI.ContentHash.of(option.name + key) >> 11) / Double(1 << 53)
+            guard place * 100 < option.percentage else { return false }
+        }
+        guard option.every > 0 else { return true }
+        let period = time / option.every
+        if let last = memory.periods[index], period <= last { return false }
+        memory.periods[index] = period
+        return true
+    }
+
+    private func result(_ option: EvaluatorOption, _ verdict: Verdict, _ span: Int) -> EvaluationResult? {
+        switch verdict {
+        case .notAssessable: return nil
+        case .passed(let evidence, let words):
+            guard option.results == .all else { return nil }
+            return EvaluationResult(
+                name: option.name, rule: option.check.rule, isPassed: true, tier: option.tier.rawValue,
+                evidence: evidence, explanation: words, span: span)
+        case .failed(let evidence, let words):
+            return EvaluationResult(
+                name: option.name, rule: option.check.rule, isPassed: false, tier: option.tier.rawValue,
+                evidence: evidence, explanation: words, span: span)
+        }
+    }
+
+    // MARK: Checks
+
+    private mutating func judge(
+        _ evaluator: Evaluator, _ span: Int, _ trajectory: Trajectory, _ session: EvaluatorsMemory.Session?,
+        _ batch: borrowing RecordBatch
+    ) -> Verdict {
+        switch evaluator.option.check {
+        case .condition(let text):
+            return holds(evaluator.condition, span, batch)
+                ? .passed(evidence: "", "The condition holds.")
+                : .failed(
+                    evidence: "condition=\(String(GenAI.ContentHash.of(text), radix: 16))",
+                    "The condition does not hold: \(text)")
+        case .baseline(let baseline): return judge(baseline, evaluator, span, trajectory, batch)
+        default:
+            guard let subject = SubjectReader.subject(evaluator, span, trajectory, session, batch) else {
+                return .notAssessable
+            }
+            return SubjectCheck.judge(evaluator.option, subject, scratch.matcher)
+        }
+    }
+
+    private mutating func judge(
+        _ option: BaselineOption, _ evaluator: Evaluator, _ span: Int, _ trajectory: Trajectory,
+        _ batch: borrowing RecordBatch
+    ) -> Verdict {
+        let owner = SubjectReader.owner(option.key, evaluator, span, trajectory, batch)
+        let key = GenAI.ContentHash.of("\(evaluator.option.name)\u{1F}\(owner)")
+        if option.measure == .emptyRate {
+            return judgeDrift(option, key, owner, span, trajectory, batch)
+        }
+        guard let value = SubjectReader.measure(option.measure, evaluator, span, trajectory, batch) else {
+            return .notAssessable
+        }
+        var baseline = memory.baselines.use(key) ?? Baseline()
+        let excess = baseline.judge(value, minimum: option.minimum, deviations: option.deviations)
+        memory.baselines.set(key, baseline)
+        let name = "\(option.measure.rawValue)=\(SubjectCheck.shown(value)) \(option.key.rawValue)=\(owner)"
+        guard let excess else {
+            return .passed(evidence: name, "The \(option.measure.rawValue) is as usual, or there is no usual yet.")
+        }
+        return .failed(
+            evidence: "\(name) usual=\(SubjectCheck.shown(excess.usual))",
+            "\(option.measure.rawValue) of \(SubjectCheck.shown(value)), usually \(SubjectCheck.shown(excess.usual)).")
+    }
+
+    private mutating func judgeDrift(
+        _ option: BaselineOption, _ key: UInt64, _ owner: String, _ span: Int, _ trajectory: Trajectory,
+        _ batch: borrowing RecordBatch
+    ) -> Verdict {
+        let id = SubjectReader.hex(batch.text(batch.spans[span].spanID))
+        guard let call = trajectory.calls.first(where: { $0.span == id && $0.result != nil }) else {
+            return .notAssessable
+        }
+        var drift = memory.drifts.use(key) ?? DriftBaseline()
+        let excess = drift.judge(isEmpty: call.isEmpty, minimum: option.minimum, deviations: option.deviations)
+        memory.drifts.set(key, drift)
+        guard let excess else {
+            return .passed(
+                evidence: "tool=\(owner)", "Empty results are as frequent as usual, or there is no usual yet.")
+        }
+        return .failed(
+            evidence: "tool=\(owner) usual=\(SubjectCheck.shown(excess.usual))",
+            "\(owner) is empty more often than it was: usually \(SubjectCheck.shown(excess.usual * 100)) %.")
+    }
+}
