@@ -130,7 +130,7 @@ private final class Hook: Sendable {
         let answer = try gateway.command([
             "findings", "--db", file(gateway, "sluice.db"), "--pattern", pattern, "--format", "csv", "--limit", "0",
         ])
-        return answer.status == 0 ? answer.text.split(separator: "\n").dropFirst().map(String.init) : []
+        return answer.status == 0 ? answer.text.split(whereSeparator: \.isNewline).dropFirst().map(String.init) : []
     }
 
     @Test func `a silent failure is found, told, kept as an example, watched, mended and replayed`() async throws {
@@ -152,6 +152,7 @@ private final class Hook: Sendable {
         hook.answer(200)
         try await gateway.start()
         try await wait("the alert") { !hook.bodies.isEmpty }
+        try checkDeterminism(gateway)
         try checkWhatIsShown(gateway, session: String(session.1), trace: String(session.2))
         try checkAlert(hook.bodies[0])
         try checkExample(gateway)
@@ -181,6 +182,22 @@ private final class Hook: Sendable {
         let rows = try findings(gateway, "silent_empty_response")
         #expect(rows.allSatisfy { $0.contains("leading_space") }, "\(rows)")
         #expect(rows.contains { $0.contains(trace) }, "\(rows)")
+    }
+
+    /// What the killed gateway has found is what an undisturbed run over the recording finds.
+    private func checkDeterminism(_ gateway: RunningGateway) throws {
+        let stored = try gateway.command([
+            "query", "sql", "--db", file(gateway, "sluice.db"), "--format", "csv", "--limit", "0",
+            "SELECT trace_id || ' ' || span_id || ' ' || pattern || ' (' || tier || ')' AS finding FROM findings",
+        ])
+        let found = stored.text.split(whereSeparator: \.isNewline).dropFirst().map(String.init)
+        let replay = try gateway.command([
+            "replay", "--config", file(gateway, "config.yaml"), file(gateway, "raw.jsonl"),
+        ])
+        let replayed = replay.text.split(whereSeparator: \.isNewline).compactMap { line in
+            line.range(of: ") on ").map { String(line[..<line.index(after: $0.lowerBound)]) }
+        }
+        #expect(found.count >= 3 && found.sorted() == replayed.sorted(), "\(stored.text) \(replay.text)")
     }
 
     private func checkAlert(_ body: String) throws {

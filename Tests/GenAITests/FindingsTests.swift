@@ -1,3 +1,4 @@
+import Telemetry
 import Testing
 
 @testable import GenAI
@@ -219,5 +220,34 @@ import Testing
         let trace = Self.run(
             #"{"query":"\"exact phrase\"","code":" x = 1 ","content":"line\n"}"#, tools: nil, result: #"{"id":1}"#)
         #expect(try findings(trace).of(.argumentAnomaly).isEmpty)
+    }
+
+    // MARK: Refusals and constraints
+
+    @Test(arguments: [
+        ("amount has to be given as a number; expected number, got text", true),
+        ("Parameter 'amount' should be of type float", true), ("amount: requires an integer", true),
+        ("the amount is too high for this customer", false), ("expected a number of seats, none is free", false),
+        ("service unavailable, it should be back soon", false),
+    ]) func `an error that wants a type and names the argument blames it`(_ error: String, _ isBlamed: Bool) throws {
+        let trace = Self.run(#"{"order_id":"ORD-88213","amount":1}"#, error: error)
+        let found = try findings(trace).of(.malformedToolArguments)
+        #expect(found.map(\.rule) == (isBlamed ? [.argumentsRefused] : []), "\(found)")
+    }
+
+    @Test(arguments: [
+        ("Never refund to the original payment method.", "original_payment", true),
+        ("Please do not use the original-payment card", "original_payment", true),
+        ("Never mind. Use the original payment method.", "original_payment", false),
+        ("Refund to the original payment method, not as store credit", "original_payment", false),
+        ("not original, please. payment as usual", "original_payment", false), ("never", "original_payment", false),
+    ]) func `a value that the user ruled out is seen`(_ words: String, _ value: String, _ isRuledOut: Bool) {
+        var (words, value) = (words, value)
+        let found = words.withUTF8 { words in
+            value.withUTF8 { value in
+                TraceAnalyzer.rulesOut(Text(UnsafeRawBufferPointer(value)), Text(UnsafeRawBufferPointer(words)))
+            }
+        }
+        #expect(found == isRuledOut)
     }
 }

@@ -86,7 +86,9 @@ package enum FindingRule: String, CaseIterable, Sendable {
     case repeatedNearly = "repeat.near_equal"
     case repeatedAnswer = "repeat.answer"
     case declaredRule = "context.declared"
+    case prohibitedValue = "context.prohibited_value"
     case handoffEntities = "handoff.entities"
+    case handoffOther = "handoff.other_entity"
     case answerMissing = "answer.missing"
     case answerFailed = "answer.failed"
     case answerCut = "answer.cut"
@@ -97,7 +99,7 @@ package enum FindingRule: String, CaseIterable, Sendable {
     case latencyTool = "latency.tool"
 
     /// Raised whenever the same input can give another finding.
-    package var version: String { "1" }
+    package var version: String { self == .argumentsRefused ? "2" : "1" }
 }
 
 /// What a detector says about one thing that it could look at.

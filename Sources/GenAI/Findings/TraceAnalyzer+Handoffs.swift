@@ -75,7 +75,7 @@ extension TraceAnalyzer {
         note(.handoffDrop, isAssessable: true)
         told.seal()
         let missing = entities.filter { !isTold($0, told) }
-        guard !missing.isEmpty else { return }
+        guard !missing.isEmpty else { return checkOtherEntity(entities, first, subAgents) }
         reportDrop(missing, of: entities.count, first, subAgents)
     }
 
@@ -193,7 +193,7 @@ extension TraceAnalyzer {
         return parts > 1
     }
 
-    private mutating func isUsed(_ entity: Text, by agents: [Int]) -> Bool {
+    mutating func isUsed(_ entity: Text, by agents: [Int]) -> Bool {
         for index in calls.indices where calls[index].model >= 0 && !calls[index].isHandoff {
             let model = Int(calls[index].model)
             guard agents.contains(where: { trace.isBelow(model, $0) }) else { continue }

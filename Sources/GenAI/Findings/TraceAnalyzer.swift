@@ -83,6 +83,7 @@ package struct TraceAnalyzer: ~Copyable {
         checkRetrievals(batch)
         checkRepeats(batch, memory)
         checkHandoffs(batch)
+        checkProhibitions(batch)
         checkAnswer(batch)
         checkBudgets(batch)
         checkDurations(batch, memory)
