@@ -14,7 +14,6 @@ package final class NotifyExporter: Exporter {
     private static let rememberedMax = 1_000
 
     private let options: NotifyOptions
-    private let engine: CurlEngine
     private let destination: HTTPDestination
     private let sent = Mutex<[String]>([])
 
@@ -24,7 +23,6 @@ package final class NotifyExporter: Exporter {
         effects: WorkerEffects = .system()
     ) {
         self.options = options
-        self.engine = engine
         var connection = CurlTargetOptions(url: "")
         connection.userAgent = "Sluice/\(version)"
         connection.timeout = options.helper.timeout
@@ -39,10 +37,12 @@ package final class NotifyExporter: Exporter {
         case .opsGenie(let url, let key, _, _):
             plan.urls = [url + "/v2/alerts"]
             plan.headers = [(key: "Authorization", value: key.prefixed("GenieKey "))]
-        case .webhook(let url, let headers, let credentials):
+        case .webhook(let url, let headers, let auth):
             plan.urls = [url]
             plan.headers = headers
-            plan.credentials = credentials
+            plan.credentials = auth.credentials
+            plan.oauth2 = auth.oauth2
+            plan.signing = auth.signing
         case nil: break
         }
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
@@ -74,24 +74,25 @@ package final class NotifyExporter: Exporter {
     /// Sends one alert, for `sluice alerts test` too.
     package func send(_ notice: AlertNotice) async -> ExportOutcome {
         if notice.state == .resolved && !options.sendsResolved { return .delivered }
-        guard let target = destination.target(0) else {
-            return .retry(reason: "the exporter is not started", after: nil)
-        }
-        let answer: HTTPResult
+        let body: [UInt8]
+        var url: String?
         switch options.service {
         case .slack(_, let channel, let username):
-            answer = await engine.post(NotifyBodies.slack(notice, channel: channel, username: username), to: target)
+            body = NotifyBodies.slack(notice, channel: channel, username: username)
         case .pagerDuty(_, let key, let source):
-            answer = await engine.post(
-                NotifyBodies.pagerDuty(notice, routingKey: key.reveal(), source: source), to: target)
-        case .opsGenie(let url, _, let tags, let source):
+            body = NotifyBodies.pagerDuty(notice, routingKey: key.reveal(), source: source)
+        case .opsGenie(let base, _, let tags, let source):
+            body = NotifyBodies.opsGenie(notice, tags: tags, source: source)
             let alias = Self.escaped(NotifyBodies.cut(notice.dedupKey, 512))
-            let close = "\(url)/v2/alerts/\(alias)/close?identifierType=alias"
-            answer = await engine.post(
-                NotifyBodies.opsGenie(notice, tags: tags, source: source), to: target,
-                url: notice.state == .resolved ? close : url + "/v2/alerts")
-        case .webhook: answer = await engine.post(NotifyBodies.webhook(notice), to: target)
+            let close = "\(base)/v2/alerts/\(alias)/close?identifierType=alias"
+            url = notice.state == .resolved ? close : base + "/v2/alerts"
+        case .webhook: body = NotifyBodies.webhook(notice)
         case nil: return .permanent(reason: "no service is configured")
+        }
+        let answer: HTTPResult
+        switch await destination.post(pieces: [body], to: 0, url: url) {
+        case .failure(let failure): return .retry(reason: failure.reason, after: nil)
+        case .success(let result): answer = result
         }
         switch OTLPAnswer.outcome(answer, signal: .logs, retryOn: [408, 425, 429, 500, 502, 503, 504]) {
         case .partial: return .delivered

@@ -2,16 +2,16 @@ package import Configuration
 
 /// Options of `notify`: exactly one service.
 package struct NotifyOptions: ComponentOptions {
-    package enum Service: Sendable {
+    enum Service: Sendable {
         case slack(url: Secret, channel: String?, username: String?)
         case pagerDuty(url: String, routingKey: Secret, source: String)
         case opsGenie(url: String, key: Secret, tags: [String], source: String)
-        case webhook(url: String, headers: [(key: String, value: Secret)], credentials: [HTTPCredential])
+        case webhook(url: String, headers: [(key: String, value: Secret)], auth: HTTPAuthOptions)
     }
 
     package var helper: ExporterHelperOptions
     /// Nil only while describing, or when the file has problems.
-    package var service: Service?
+    var service: Service?
     package var sendsResolved: Bool
     package var proxyURL: String
     package var tls: HTTPTLSOptions
@@ -85,10 +85,10 @@ package struct NotifyOptions: ComponentOptions {
     private static func webhook(_ settings: inout Settings) -> Service {
         let url = settings.requiredString("url", "URL that every alert is posted to.")
         let headers = settings.secretMap("headers", "Headers of every request; never printed.")
-        let credentials = HTTPAuthOptions(&settings).credentials
-        OTLPHTTPOptions.check(headers, credentials, &settings)
+        let auth = HTTPAuthOptions(&settings)
+        OTLPHTTPOptions.check(headers, auth.credentials, &settings)
         if !url.isEmpty { OTLPHTTPOptions.check(url, at: "url", &settings) }
-        return .webhook(url: url, headers: headers, credentials: credentials)
+        return .webhook(url: url, headers: headers, auth: auth)
     }
 
     private static func source(_ settings: inout Settings) -> String {

@@ -80,8 +80,9 @@ final class HTTPDestination: Sendable {
         prepared.withLock { $0 = Prepared(targets: made, values: known, checked: time) }
     }
 
-    /// Sends a body to the URL at `index` with the credentials of this moment.
-    func post(pieces: [[UInt8]], to index: Int) async -> Result<HTTPResult, Failure> {
+    /// Sends a body to the URL at `index`, or to `url` in its place, with the credentials of this moment. A destination
+    /// takes either always its own URLs or always one of each request.
+    func post(pieces: [[UInt8]], to index: Int, url: String? = nil) async -> Result<HTTPResult, Failure> {
         if let tokens {
             switch await tokens.current() {
             case .success(let token): use(token)
@@ -94,7 +95,7 @@ final class HTTPDestination: Sendable {
                 return .failure(Failure(reason: error.description))
             }
         }
-        let result = await engine.post(pieces: pieces, to: target)
+        let result = await engine.post(pieces: pieces, to: target, url: url)
         if let tokens, case .answered(401, _, _, _) = result, tokens.reject() {
             return .failure(Failure(reason: "HTTP 401: the access token is not taken any more; fetching another"))
         }

@@ -2,7 +2,7 @@
 package enum DefaultConfiguration {
     package static let text = #"""
         # What `sluice run` does without --config: receive on loopback, make every GenAI dialect one, mask secrets,
-        # keep what was answered 200 in a journal on disk, and store it in SQLite.
+        # keep what was answered 200 in a journal on disk, mark failing steps of agents, and store it in SQLite.
 
         receivers:
           otlp:
@@ -18,6 +18,10 @@ package enum DefaultConfiguration {
             allow_all_keys: true                  # keep all attributes; only mask what the detectors find
             detectors: [secrets, credit_card]     # in text; with the next line in numbers too
             redact_all_types: true
+          agent_findings:                         # marks failing steps, their cause and the first bad one
+            wait:
+              idle: 10s                           # a trace waits so long for late spans, 2s once its root is there
+              max_bytes: 64MiB                    # for all traces that wait; beyond it the oldest go on
 
         exporters:
           sqlite:
@@ -31,7 +35,7 @@ package enum DefaultConfiguration {
           pipelines:
             traces:
               receivers: [otlp]
-              processors: [gen_ai_normalizer, redaction]
+              processors: [gen_ai_normalizer, redaction, agent_findings]
               exporters: [sqlite]
             logs:
               receivers: [otlp]

@@ -123,9 +123,10 @@ struct PlanReader {
             guard let exporter = exporters[reference.id] else { continue }
             if let accepts = exporter.accepts, !accepts(pipeline.signal) {
                 problems.error(
-                    "exporter \(reference.id) has no endpoint for \(pipeline.signal.rawValue)",
-                    fix: "set endpoint or \(pipeline.signal.rawValue)_endpoint", at: reference.place,
-                    path: pipeline.path)
+                    "exporter \(reference.id) does not take \(pipeline.signal.rawValue)",
+                    fix: "name it in a pipeline of what it takes, or set the endpoint that it lacks: endpoint or "
+                        + "\(pipeline.signal.rawValue)_endpoint",
+                    at: reference.place, path: pipeline.path)
             }
             plan.exporters.append((reference.id.description, exporter))
         }

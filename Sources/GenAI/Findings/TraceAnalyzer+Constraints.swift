@@ -33,7 +33,9 @@ extension TraceAnalyzer {
         while member.exists {
             let value = tree.isString(member) ? tree.string(member).trimmed : Text.empty
             if value.isIdentifier, value.hasLetter, !asked.contains(where: { $0.looseHash == value.looseHash }) {
-                for one in asked where one.hasSameShape(as: value) && !isUsed(one, by: subAgents) { return (one, value) }
+                for one in asked where one.hasSameShape(as: value) && !isUsed(one, by: subAgents) {
+                    return (one, value)
+                }
             }
             member = tree.next(member)
         }

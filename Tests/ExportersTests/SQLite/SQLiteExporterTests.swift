@@ -1,6 +1,7 @@
 @testable import Exporters
 import GRDB
 import Glibc
+import OTLP
 import Pipeline
 import Telemetry
 import Testing
@@ -171,6 +172,36 @@ import Testing
         span.events = []
         #expect(await exporter.export(traces([span])) == .delivered)
         #expect(try value("SELECT count(*) FROM findings") == 0, "replaced with its span")
+    }
+
+    @Test func `takes findings out of log records, each once`() async throws {
+        var json = """
+            {"resourceLogs":[{"scopeLogs":[{"logRecords":[\
+            {"timeUnixNano":"7","eventName":"gen_ai.evaluation.result","traceId":"0123456789abcdef0123456789abcdef",\
+            "spanId":"0123456789abcdef","attributes":[\
+            {"key":"gen_ai.evaluation.name","value":{"stringValue":"task_success"}},\
+            {"key":"gen_ai.evaluation.score.value","value":{"doubleValue":0.25}},\
+            {"key":"sluice.finding.rule","value":{"stringValue":"judge.task_success"}},\
+            {"key":"gen_ai.agent.name","value":{"stringValue":"refunds"}}]},\
+            {"timeUnixNano":"8","eventName":"other","traceId":"0123456789abcdef0123456789abcdef"},\
+            {"timeUnixNano":"9","eventName":"gen_ai.evaluation.result"}]}]}]}
+            """
+        var output = ByteColumn()
+        try json.withUTF8 {
+            try OTLPJSONReader.transcode(Text(UnsafeRawBufferPointer($0)), signal: .logs, into: &output)
+        }
+        let batch = ExportBatch(signal: .logs, itemCount: 3, bytes: [UInt8](output.bytes))
+        let exporter = try await start()
+        #expect(await exporter.export(batch) == .delivered)
+        #expect(await exporter.export(batch) == .delivered)
+        await exporter.shutdown()
+        #expect(try value("SELECT count(*) FROM logs", as: Int.self) == 3)
+        let found = try rows("SELECT * FROM findings")
+        #expect(found.count == 1)
+        let row = try #require(found.first)
+        #expect(row["trace_id"] == "0123456789abcdef0123456789abcdef" && row["span_id"] == "0123456789abcdef")
+        #expect(row["pattern"] == "task_success" && row["score"] == 0.25 && row["rule"] == "judge.task_success")
+        #expect(row["agent_name"] == "refunds" && row["time"] == 7)
     }
 
     @Test func `stores hostile values by its rules`() async throws {
