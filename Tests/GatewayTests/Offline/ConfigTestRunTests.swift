@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import OTLP
 @testable import Gateway
 import Telemetry
 import Testing
