@@ -119,7 +119,7 @@ package final class FallbackExporter: Exporter {
     /// Keeps a batch that another exporter took for the first one.
     private func diverted(_ batch: ExportBatch, _ outcome: ExportOutcome) async -> ExportOutcome {
         switch outcome {
-        case .delivered, .partial: break
+        case .delivered, .partial, .refused: break
         case .retry, .tooLarge, .permanent: return outcome
         }
         diverted.add(batch.itemCount)

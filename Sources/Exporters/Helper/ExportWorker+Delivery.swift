@@ -19,7 +19,7 @@ extension ExportWorker {
             switch self {
             case .delivered, .tooLarge, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
-            case .lost(_, _, let message): message
+            case .refused(_, _, let message), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
             }
         }
