@@ -109,8 +109,8 @@ import Testing
             "",
             "## What the normalizer reads", "",
             "From the fixtures of each dialect, minimal and rich (`Tests/Fixtures/GenAI`). `+` the dialect's own names "
-                + "for the concept arrive under the current ones; `·` the framework has no own name for it: it uses the "
-                + "current name, which is kept, or does not emit it; `!` there is a rule, and no fixture shows it.",
+                + "for the concept arrive under the current ones; `·` the framework has no own name for it: it uses "
+                + "the current name, which is kept, or does not emit it; `!` there is a rule, and no fixture shows it.",
             "",
         ]
         lines.append("| dialect | " + columns.map(\.name).joined(separator: " | ") + " |")
@@ -121,9 +121,9 @@ import Testing
         lines += try recordings()
         lines += [
             "", "## What six other normalizers read", "",
-            "C Collector contrib, M MLflow, F Langfuse, W LangWatch, L Laminar, S LangSmith proxy, from reading their code "
-                + "in November 2026, not from running them. Upper case: handled as structure; lower case: copied as a "
-                + "blob, partly, or only older names; `·` none of the six; `–` not applicable or as in the first row.",
+            "C Collector contrib, M MLflow, F Langfuse, W LangWatch, L Laminar, S LangSmith proxy, from reading their "
+                + "code in November 2026, not from running them. Upper case: handled as structure; lower case: "
+                + "copied as a blob, partly, or only older names; `·` none of the six; `–` not applicable or as in the first row.",
             "",
         ]
         lines.append(try String(contentsOf: GoldenFile.folder.appendingPathComponent("others.md"), encoding: .utf8))
@@ -134,10 +134,10 @@ import Testing
     private static func recordings() throws -> [String] {
         var lines = [
             "", "## Recordings of real frameworks", "",
-            "Every row of the recordings' manifests (`Tests/Fixtures/Corpus`) against the span that stands for it: met / "
-                + "asked. `·n` the framework did not emit n of them; `~n` met when the whole trace comes in one request or "
-                + "behind a processor that gathers traces; `–` does not occur. Content that a framework writes to log "
-                + "records is looked for there.", "",
+            "Every row of the recordings' manifests (`Tests/Fixtures/Corpus`) against the span that stands for it: met "
+                + "/ asked. `·n` the framework did not emit n of them; `~n` met when the whole trace comes in "
+                + "one request or behind a processor that gathers traces; `–` does not occur. Content that a framework "
+                + "writes to log records is looked for there.", "",
         ]
         lines.append("| recording | " + Concept.allCases.map(\.rawValue).joined(separator: " | ") + " |")
         lines.append("|---|" + Concept.allCases.map { _ in "--:" }.joined(separator: "|") + "|")

@@ -3,8 +3,8 @@ import Testing
 
 @testable import GenAI
 
-/// Two fixtures per dialect. After a change of the tables `SLUICE_WRITE_GOLDEN=1 swift test --filter GoldenTests` writes
-/// the expectations anew; read the difference before committing it.
+/// Two fixtures per dialect. After a change of the tables `SLUICE_WRITE_GOLDEN=1 swift test --filter GoldenTests`
+/// writes the expectations anew; read the difference before committing it.
 @Suite struct GoldenTests {
     static let isWriting = ProcessInfo.processInfo.environment["SLUICE_WRITE_GOLDEN"] != nil
 

@@ -47,8 +47,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
             "Sends only spans of AI instrumentations; their children hang under the nearest ancestor that is sent.")
         dialect = settings.choice(
             "dialect", default: vendor.preset.flatMap { ExportDialect(rawValue: $0.dialect) } ?? .genAI,
-            "Names in which GenAI spans are sent: the conventions' own, or those that the backend shows best. Needs spans "
-                + "that gen_ai_normalizer has rewritten.")
+            "Names in which GenAI spans are sent: the conventions' own, or those that the backend shows best. Needs "
+                + "spans that gen_ai_normalizer has rewritten.")
         urls = Self.readURLs(vendor, &settings)
         encoding = settings.choice(
             "encoding", default: preset?.encodings.first ?? .proto, "Encoding of requests: protobuf or OTLP/JSON.")

@@ -135,8 +135,8 @@ extension Normalizer {
         return isChanged
     }
 
-    /// A received value that another source's value takes the place of is kept under a name of ours, unless the operator
-    /// wants it overwritten.
+    /// A received value that another source's value takes the place of is kept under a name of ours, unless the
+    /// operator wants it overwritten.
     private mutating func keepReplaced(_ batch: borrowing RecordBatch) {
         guard !options.overwrite else { return }
         for position in touched.indices {

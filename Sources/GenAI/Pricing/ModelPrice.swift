@@ -1,5 +1,5 @@
-/// Prices of one model. Money is in picodollars per token: a dollar per million tokens is a million of them, so that the
-/// cheapest cached token still has a whole price.
+/// Prices of one model. Money is in picodollars per token: a dollar per million tokens is a million of them, so that
+/// the cheapest cached token still has a whole price.
 package struct ModelPrice: Sendable, Equatable {
     /// Prices that hold together; nil where the model has none of its own.
     package struct Rates: Sendable, Equatable {
@@ -46,8 +46,8 @@ package struct ModelPrice: Sendable, Equatable {
     package var isUsable: Bool { base.input != nil || base.output != nil }
 }
 
-/// Token counts of one call, as the conventions have them: input holds the cached and audio tokens, output the reasoning
-/// and audio tokens.
+/// Token counts of one call, as the conventions have them: input holds the cached and audio tokens, output the
+/// reasoning and audio tokens.
 package struct TokenUsage: Sendable, Equatable {
     package var input: Int64 = 0
     package var output: Int64 = 0

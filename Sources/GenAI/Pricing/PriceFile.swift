@@ -1,7 +1,7 @@
 package import Telemetry
 
-/// Reads price files of two shapes: LiteLLM's `model_prices_and_context_window.json` (one object, dollars per token) and
-/// genai-prices' `data.json` (a list of providers, dollars per million tokens).
+/// Reads price files of two shapes: LiteLLM's `model_prices_and_context_window.json` (one object, dollars per token)
+/// and genai-prices' `data.json` (a list of providers, dollars per million tokens).
 package enum PriceFile {
     /// Largest file that is read.
     package static let bytesMax = 64 << 20

@@ -44,9 +44,9 @@ package struct PriceTable: Sendable {
         skippedClauses += other.skippedClauses
     }
 
-    /// The price for what a span says: the model that answered before the one that was asked for, each with the provider
-    /// before without, then by the file's clauses, then without a date or version at the end of the name. Never by
-    /// likeness.
+    /// The price for what a span says: the model that answered before the one that was asked for, each with the
+    /// provider before without, then by the file's clauses, then without a date or version at the end of the
+    /// name. Never by likeness.
     package func price(provider: String, response: String, request: String) -> ModelPrice? {
         let provider = provider.lowercased()
         let names = [response.lowercased(), request.lowercased()].filter { !$0.isEmpty }

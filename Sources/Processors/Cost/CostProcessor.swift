@@ -13,8 +13,8 @@ package struct CostOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         files = settings.strings(
             "price_files", default: [],
-            "JSON files of prices, LiteLLM's model_prices_and_context_window.json or genai-prices' data.json; the first "
-                + "that knows a model wins.")
+            "JSON files of prices, LiteLLM's model_prices_and_context_window.json or genai-prices' data.json; the "
+                + "first that knows a model wins.")
         usesBuiltIn = settings.bool(
             "built_in_prices", default: true,
             "Falls back on a small table of list prices of well-known models. They age: bring a file.")
@@ -26,8 +26,8 @@ package struct CostOptions: ComponentOptions {
 
 /// Adds what model calls cost, from their token counts and a table of prices.
 ///
-/// Only inference and embedding spans get a cost, so that sums over a trace do not count twice. A cost that came with the
-/// span is never replaced, a model without a price gets none and is counted.
+/// Only inference and embedding spans get a cost, so that sums over a trace do not count twice. A cost that came with
+/// the span is never replaced, a model without a price gets none and is counted.
 package struct CostProcessor: Processor {
     private let keys: CostKeys
     private let prices: PriceTable
