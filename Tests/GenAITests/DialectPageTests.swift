@@ -123,7 +123,8 @@ import Testing
             "", "## What six other normalizers read", "",
             "C Collector contrib, M MLflow, F Langfuse, W LangWatch, L Laminar, S LangSmith proxy, from reading their "
                 + "code in November 2026, not from running them. Upper case: handled as structure; lower case: "
-                + "copied as a blob, partly, or only older names; `·` none of the six; `–` not applicable or as in the first row.",
+                + "copied as a blob, partly, or only older names; `·` none of the six; `–` not applicable or "
+                + "as in the first row.",
             "",
         ]
         lines.append(try String(contentsOf: GoldenFile.folder.appendingPathComponent("others.md"), encoding: .utf8))
