@@ -62,8 +62,8 @@ private final class Hook: Sendable {
           evaluators:
             - name: history_found
               filter: attributes["gen_ai.tool.name"] == "fetch_order_history"
-              of: gen_ai.tool.call.result
-              not_matches: '^\\s*\\[\\s*\\]\\s*$'
+              of: empty_results
+              max: 0
               tier: alert
         """
 

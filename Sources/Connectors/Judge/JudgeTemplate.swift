@@ -19,20 +19,20 @@ package enum JudgeTemplate: String, CaseIterable, Sendable {
                 + "0: not, or the answer claims what the steps do not show."
         case .toolSelection:
             "Were the right tools called? 1: each call was the best of the tools on offer, with right arguments, and "
-                + "none was missing. 0.5: a needless or second-best call. 0: a wrong tool, wrong arguments, or a needed "
-                + "call is missing."
+                + "none was missing. 0.5: a needless or second-best call. 0: a wrong tool, wrong arguments, or a "
+                + "needed call is missing."
         case .trajectoryQuality:
             "Was the way sensible? 1: no needless steps, errors and empty results were noticed and handled. 0.5: "
                 + "detours. 0: loops, ignored errors, or steps that contradict each other."
         case .stepCompletion:
-            "Was every step that the request needs done, and done to its end? 1: all. Otherwise the share of the needed "
-                + "steps that were completed; name the first one that was not."
+            "Was every step that the request needs done, and done to its end? 1: all. Otherwise the share of the "
+                + "needed steps that were completed; name the first one that was not."
         case .faithfulness:
             "Is everything in the answer supported by the tool results and documents? 1: all of it. 0.5: details are "
                 + "not. 0: the main statement is not supported or is contradicted."
         case .contextRelevance:
-            "Do the documents and tool results hold what the request needs? 1: yes. 0.5: in part, or among much that is "
-                + "beside the point. 0: no."
+            "Do the documents and tool results hold what the request needs? 1: yes. 0.5: in part, or among much that "
+                + "is beside the point. 0: no."
         }
     }
 

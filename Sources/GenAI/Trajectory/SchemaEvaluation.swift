@@ -1,8 +1,8 @@
 import Telemetry
 
-/// Holds values against one JSON Schema, in the subset that is checked in tools' arguments: type, enum, const, required,
-/// properties, additionalProperties, items, anyOf, oneOf, allOf, local $ref, bounds of numbers and lengths. What it does
-/// not know, such as `pattern` and `format`, counts as met.
+/// Holds values against one JSON Schema, in the subset that is checked in tools' arguments: type, enum, const,
+/// required, properties, additionalProperties, items, anyOf, oneOf, allOf, local $ref, bounds of numbers and lengths.
+/// What it does not know, such as `pattern` and `format`, counts as met.
 package struct SchemaEvaluation: Sendable {
     private let schema: String
 

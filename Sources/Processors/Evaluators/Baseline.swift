@@ -11,8 +11,8 @@ struct Baseline: Sendable, Equatable {
     /// Values that do not even come to this multiple of the usual are never unusual.
     private static let ratioMin = 1.5
 
-    /// How far a value lies above the usual: a fault, or nil; then the value is added. Values that are unusual are added
-    /// too: what stays is usual after a while.
+    /// How far a value lies above the usual, or nil; then the value is added. Values that are unusual are added too:
+    /// what stays is usual after a while.
     mutating func judge(_ value: Double, minimum: Int, deviations: Double) -> Excess? {
         guard value.isFinite, value >= 0 else { return nil }
         let logarithm = log1p(value)

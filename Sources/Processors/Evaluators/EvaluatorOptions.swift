@@ -42,9 +42,10 @@ struct EvaluatorOption: Sendable {
         results = settings.choice("results", default: .failed, "Which results are written.")
         subject = settings.string(
             "of", default: "",
-            "What is checked: an attribute of the span or of the trace's root, or one of output, request, input, tokens, "
-                + "input_tokens, output_tokens, cost, latency (seconds), steps, model_calls, tool_calls, "
-                + "empty_results, failed_steps, findings and, of sessions, turns.")
+            "What is checked: an attribute of the span or of the trace's root; of spans also tokens, cost, latency "
+                + "(seconds) and empty_results (1 when the tool came back empty, in whatever form); of traces and "
+                + "sessions output, request, input, tokens, input_tokens, output_tokens, cost, latency, steps, "
+                + "model_calls, tool_calls, empty_results, failed_steps, findings; of sessions turns.")
         check = EvaluatorCheck(&settings)
         guard !settings.isDescribing else { return }
         if !filter.isEmpty { settings.check(condition: filter, .span, at: "filter") }
@@ -112,8 +113,8 @@ enum EvaluatorCheck: Sendable {
         self = found.first ?? .equals("")
         if found.count != 1, !settings.isDescribing {
             settings.problem(
-                "needs one check: condition, json_schema, matches, not_matches, contains, lacks, equals, min and max, or "
-                    + "baseline; found \(found.count)", at: "condition")
+                "needs one check: condition, json_schema, matches, not_matches, contains, lacks, equals, min and max, "
+                    + "or baseline; found \(found.count)", at: "condition")
         }
     }
 

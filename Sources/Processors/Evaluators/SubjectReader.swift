@@ -13,11 +13,21 @@ enum SubjectReader {
         case .span:
             if name == "latency" { return seconds(span, batch).map { .number($0) } }
             if name == "tokens" { return tokens(evaluator, span, batch).map { .number($0) } }
+            if name == "empty_results" { return emptyResults(span, trajectory, batch).map { .number($0) } }
             if name == "cost" { return number(evaluator.cost, span, batch).map { .number($0) } }
         case .trace: if let subject = trace(name, trajectory) { return subject }
         case .session: if let session, let subject = sum(name, session, trajectory) { return subject }
         }
         return attribute(evaluator.attribute, span, batch)
+    }
+
+    /// 1 when the tool call that the span ran came back empty, 0 when it did not; nil when it has no result.
+    private static func emptyResults(
+        _ span: Int, _ trajectory: Trajectory, _ batch: borrowing RecordBatch
+    ) -> Double? {
+        let id = hex(batch.text(batch.spans[span].spanID))
+        let call = trajectory.calls.first { $0.span == id && $0.result != nil }
+        return call.map { $0.isEmpty ? 1 : 0 }
     }
 
     private static func trace(_ name: String, _ trajectory: Trajectory) -> Subject? {

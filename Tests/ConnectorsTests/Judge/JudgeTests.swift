@@ -80,7 +80,8 @@ private final class ScriptedModel: Sendable {
             "usage":{"prompt_tokens":1000,"completion_tokens":100}}
             """
         let head =
-            "HTTP/1.1 \(status) x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: \(body.utf8.count)\r\n\r\n"
+            "HTTP/1.1 \(status) x\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            + "content-length: \(body.utf8.count)\r\n\r\n"
         _ = Array((head + body).utf8).withUnsafeBytes { write(connection, $0.baseAddress, $0.count) }
     }
 }

@@ -95,7 +95,8 @@ private func run(
         #expect(record.output == "=nothing found" && record.expected == nil && record.toolNames == ["fetch"])
         let line = String(decoding: DatasetFormat.jsonl.line(record), as: UTF8.self)
         for part in [
-            #""calls":[{"arguments":{"id":" C-1"},"id":"c1","is_failed":false,"name":"fetch","result":[],"span_id":"cccccccccccccccc"}]"#,
+            #""calls":[{"arguments":{"id":" C-1"},"id":"c1","is_failed":false,"name":"fetch","result":[],"#,
+            #""result":[],"span_id":"cccccccccccccccc"}]"#,
             #""format":"sluice.dataset/1""#, #"{"content":"be kind","type":"text"}"#,
             #""name":"silent_empty_response""#,
             #""tools":[{"name":"fetch","parameters":{"properties":{"id":{"type":"string"}},"type":"object"}}]"#,
@@ -173,7 +174,8 @@ private func run(
         case .openAIEvals:
             #expect(
                 lines[0].contains(
-                    #""ideal":null,"input":[{"content":"be kind","role":"system"},{"content":"my refund,\nplease","role":"user"}]"#
+                    #""ideal":null,"input":[{"content":"be kind","role":"system"},"#
+                        + #"{"content":"my refund,\nplease","role":"user"}]"#
                 ))
         }
     }

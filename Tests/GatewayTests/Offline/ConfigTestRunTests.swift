@@ -129,7 +129,7 @@ import Testing
 
     @Test func `takes expected findings as YAML with spans, tiers and counts`() throws {
         let text =
-            "# of the failing run\nfindings:\n  - {pattern: loop, count: 2}\n  - {pattern: loop, span: b, tier: alert}\n"
+            "# of a run\nfindings:\n  - {pattern: loop, count: 2}\n  - {pattern: loop, span: b, tier: alert}\n"
         let expected = try ExpectedFindings.parse(text, name: "x.yaml")
         #expect(expected.map(\.line) == ["loop", "loop", "loop b alert"])
         let found = [finding("loop", "b", "alert"), finding("loop", "b", "tag"), finding("loop", "c", "alert")]

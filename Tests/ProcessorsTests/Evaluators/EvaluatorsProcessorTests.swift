@@ -101,6 +101,15 @@ import Testing
         }
     }
 
+    @Test func `knows an empty result in whatever form`() throws {
+        let filter = "attributes[\"gen_ai.tool.name\"] != nil"
+        let yaml = "evaluators: [{name: e, filter: '\(filter)', of: empty_results, max: 0}]"
+        for (result, isEmpty) in [("[]", true), (#"{"result":[]}"#, true), (#"{"orders":[1]}"#, false), ("", true)] {
+            let found = try run(yaml, [request(result: result)])[0]
+            #expect(found == (isEmpty ? ["cc e fail tag: empty_results is 1, wanted … to 0."] : []), "\(result)")
+        }
+    }
+
     @Test func `conditions hold on spans and on roots`() throws {
         let found = try run(
             """

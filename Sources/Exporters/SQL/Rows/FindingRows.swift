@@ -42,8 +42,8 @@ struct FindingRows: Sendable {
             time: event.time == 0 ? span.end : event.time, own: event.set, owner: span.set, &scratch)
     }
 
-    /// The row of a log record. It has no place among the events of its span, so its name, rule and time make one behind
-    /// all of these: the same record has the same place whenever it comes.
+    /// The row of a log record. It has no place among the events of its span, so its name, rule and time make one
+    /// behind all of these: the same record has the same place whenever it comes.
     func append(_ log: LogRecord, _ scratch: inout RowScratch) {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for key in [pattern, rule] {
