@@ -52,6 +52,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         // Small C pieces of our own: CRC32C, string scanning, embedded data files.
@@ -88,8 +89,8 @@ let package = Package(
         .target(
             name: "Receivers",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4", "CSupport",
-                logging,
+                "Pipeline", "Telemetry", "OTLP", "Configuration", "CCrypt", "CDeflate", "CZstd", "CSnappy", "CLZ4",
+                "CSupport", logging,
             ] + nio + receiving,
             swiftSettings: house),
         .target(
@@ -146,7 +147,9 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ] + nio,
             path: "Fuzz/Receiver", swiftSettings: house),
-        .testTarget(name: "FuzzTests", dependencies: ["CodecFuzz", "ReceiverFuzz"], swiftSettings: house),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["CodecFuzz", "ReceiverFuzz", "OTLP", "Telemetry", "TestSupport"],
+            swiftSettings: house),
 
         .testTarget(name: "TidyTests", swiftSettings: house),
         .testTarget(

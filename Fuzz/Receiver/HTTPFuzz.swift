@@ -1,82 +1,84 @@
 #if DEBUG || FUZZ
 
-import Logging
-import NIOCore
-import NIOEmbedded
-import Pipeline
-@testable import Receivers
-import Synchronization
-import Telemetry
+    import Logging
+    import NIOCore
+    import NIOEmbedded
+    import Pipeline
+    @testable import Receivers
+    import Synchronization
+    import Telemetry
 
-/// A connection of HTTP/1.1 on an embedded channel. The first byte chooses the pieces in which the rest arrives a second
-/// time: the requests that are handed on must not depend on them.
-enum HTTPFuzz {
-    /// Hands nothing on but remembers what came.
-    private final class Recorder: Ingest {
-        struct Call: Equatable {
-            var signal: Signal
-            var encoding: WireEncoding
-            var body: [UInt8]
-        }
+    /// A connection of HTTP/1.1 on an embedded channel. The first byte chooses the pieces in which the rest arrives
+    /// a second time: the requests that are handed on must not depend on them.
+    enum HTTPFuzz {
+        /// Hands nothing on but remembers what came.
+        private final class Recorder: Ingest {
+            struct Call: Equatable {
+                var signal: Signal
+                var encoding: WireEncoding
+                var body: [UInt8]
+            }
 
-        private let calls = Mutex<[Call]>([])
+            private let calls = Mutex<[Call]>([])
 
-        func accepts(_ signal: Signal) -> Bool { signal != .metrics }
+            func accepts(_ signal: Signal) -> Bool { signal != .metrics }
 
-        func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
-            let call = Call(signal: request.signal, encoding: request.encoding, body: Array(request.body))
-            calls.withLock { $0.append(call) }
-            reply(call.body.first == 0 ? .invalid(message: "zero") : .accepted)
-        }
+            func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
+                let call = Call(signal: request.signal, encoding: request.encoding, body: Array(request.body))
+                calls.withLock { $0.append(call) }
+                reply(call.body.first == 0 ? .invalid(message: "zero") : .accepted)
+            }
 
-        func take() -> [Call] {
-            calls.withLock { calls in
-                defer { calls = [] }
-                return calls
+            func take() -> [Call] {
+                calls.withLock { calls in
+                    defer { calls = [] }
+                    return calls
+                }
             }
         }
-    }
 
-    private static let recorder = Recorder()
-    private static let shared: ReceiverShared = {
-        let sizeMax = 1 << 16
-        let metrics = ReceiverMetrics(SelfMetrics(), id: "fuzz")
-        return ReceiverShared(
-            check: HeadCheck(
-                paths: RequestPaths(), accepted: [.traces, .logs], bodySizeMax: sizeMax, codings: .all,
-                cors: CORSPolicy(allowedOrigins: ["https://*.example"], allowedHeaders: [], maxAge: 1)),
-            timeouts: ConnectionTimeouts(), keepsAlive: true, encoder: AnswerEncoder(),
-            intake: RequestIntake(ingest: recorder, bodySizeMax: sizeMax, metrics: metrics),
-            budget: AdmissionBudget(limitBytes: 1 << 20), log: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() })
-    }()
+        private static let recorder = Recorder()
+        private static let shared: ReceiverShared = {
+            let sizeMax = 1 << 16
+            let metrics = ReceiverMetrics(SelfMetrics(), id: "fuzz")
+            return ReceiverShared(
+                check: HeadCheck(
+                    paths: RequestPaths(), accepted: [.traces, .logs], bodySizeMax: sizeMax, codings: .all,
+                    cors: CORSPolicy(allowedOrigins: ["https://*.example"], allowedHeaders: [], maxAge: 1)),
+                timeouts: ConnectionTimeouts(), keepsAlive: true, encoder: AnswerEncoder(),
+                intake: RequestIntake(ingest: recorder, bodySizeMax: sizeMax, metrics: metrics),
+                budget: AdmissionBudget(limitBytes: 1 << 20),
+                log: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() })
+        }()
 
-    static func run(_ input: UnsafeRawBufferPointer) -> String? {
-        guard let first = input.first else { return nil }
-        let bytes = Array(input[1...])
-        let whole = exchange([bytes[...]])
-        let size = 1 + Int(first) % 16
-        let pieces = stride(from: 0, to: bytes.count, by: size).map { bytes[$0..<min($0 + size, bytes.count)] }
-        let inPieces = exchange(pieces)
-        if shared.budget.used != 0 { return "\(shared.budget.used) bytes stay reserved" }
-        return whole == inPieces ? nil : "\(whole.count) requests in one piece, \(inPieces.count) in pieces of \(size)"
-    }
-
-    private static func exchange(_ pieces: [ArraySlice<UInt8>]) -> [Recorder.Call] {
-        let loop = EmbeddedEventLoop()
-        let channel = EmbeddedChannel(loop: loop)
-        // Failures show as answers or an end; what matters is what is handed on.
-        try? ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
-        if let address { channel.connect(to: address, promise: nil) }
-        for piece in pieces {
-            _ = try? channel.writeInbound(ByteBuffer(bytes: piece))
-            while (try? channel.readOutbound(as: ByteBuffer.self)) != nil {}
+        static func run(_ input: UnsafeRawBufferPointer) -> String? {
+            guard let first = input.first else { return nil }
+            let bytes = Array(input[1...])
+            let whole = exchange([bytes[...]])
+            let size = 1 + Int(first) % 16
+            let pieces = stride(from: 0, to: bytes.count, by: size).map { bytes[$0..<min($0 + size, bytes.count)] }
+            let inPieces = exchange(pieces)
+            if shared.budget.used != 0 { return "\(shared.budget.used) bytes stay reserved" }
+            return whole == inPieces
+                ? nil : "\(whole.count) requests in one piece, \(inPieces.count) in pieces of \(size)"
         }
-        channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
-        _ = try? channel.finish(acceptAlreadyClosed: true)
-        return recorder.take()
-    }
 
-    private static let address = try? SocketAddress(ipAddress: "127.0.0.1", port: 1)
-}
+        private static func exchange(_ pieces: [ArraySlice<UInt8>]) -> [Recorder.Call] {
+            let loop = EmbeddedEventLoop()
+            let channel = EmbeddedChannel(loop: loop)
+            // Failures show as answers or an end; what matters is what is handed on.
+            try? ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
+            if let address { channel.connect(to: address, promise: nil) }
+            for piece in pieces {
+                _ = try? channel.writeInbound(ByteBuffer(bytes: piece))
+                while (try? channel.readOutbound(as: ByteBuffer.self)) != nil {}
+            }
+            channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            _ = try? channel.finish(acceptAlreadyClosed: true)
+            return recorder.take()
+        }
+
+        private static let address = try? SocketAddress(ipAddress: "127.0.0.1", port: 1)
+    }
 
 #endif

@@ -14,12 +14,18 @@ package struct IngestRequest {
     package var body: UnsafeRawBufferPointer
     /// Authenticated tenant, empty when there is none.
     package var tenant: String
+    /// Headers that came with it, when the receiver keeps them.
+    package var metadata: RequestMetadata
 
-    package init(signal: Signal, encoding: WireEncoding, body: UnsafeRawBufferPointer, tenant: String = "") {
+    package init(
+        signal: Signal, encoding: WireEncoding, body: UnsafeRawBufferPointer, tenant: String = "",
+        metadata: RequestMetadata = RequestMetadata()
+    ) {
         self.signal = signal
         self.encoding = encoding
         self.body = body
         self.tenant = tenant
+        self.metadata = metadata
     }
 }
 

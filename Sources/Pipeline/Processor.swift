@@ -12,14 +12,18 @@ package protocol Processor: Sendable {
 
 /// What a processor may know and tell about the request it works on.
 package struct ProcessContext {
-    /// Authenticated tenant, empty when there is none.
-    package var tenant: String
+    package var origin: RequestOrigin
     /// Records that this request lost so far, for the balance of received and delivered.
     package private(set) var droppedItems = 0
     /// What to do once the pipeline's journal holds the request.
     package private(set) var storedActions: [@Sendable () -> Void] = []
 
-    package init(tenant: String = "") { self.tenant = tenant }
+    package init(tenant: String = "", metadata: RequestMetadata = RequestMetadata()) {
+        origin = RequestOrigin(tenant: tenant, metadata: metadata)
+    }
+
+    /// Authenticated tenant, empty when there is none.
+    package var tenant: String { origin.tenant }
 
     /// Runs `action` after the request is stored, on an unspecified thread; never when it is refused. For processors
     /// that remember what went through: a refused request comes again.

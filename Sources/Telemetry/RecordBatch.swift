@@ -148,7 +148,8 @@ public struct RecordBatch: ~Copyable {
     @inlinable
     public var footprint: Int {
         transcoded.capacity + edits.capacity + spans.footprint + attributes.footprint + sets.footprint
-            + events.footprint + links.footprint + logs.footprint + points.footprint + metrics.footprint
+            + resources.footprint + scopes.footprint + events.footprint + links.footprint + logs.footprint
+            + points.footprint + metrics.footprint
     }
 
     @inlinable

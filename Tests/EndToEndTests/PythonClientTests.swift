@@ -138,6 +138,21 @@ private func configuration(grpcMore: String = "", extensions: String = "") -> St
         #expect(!log.contains("right-token") && !log.contains("wrong-token"))
     }
 
+    @Test func `a batch over the cap of gRPC fails at once and smaller ones go on`() async throws {
+        let gateway = try RunningGateway(configuration(grpcMore: ", max_recv_msg_size_mib: 1"))
+        try await gateway.start()
+        let endpoint = "http://127.0.0.1:\(gateway.grpcPort)"
+        let start = ContinuousClock.now
+        let large = try await PythonClient.send("grpc", endpoint, count: 4000)
+        #expect(large.results.first == "spans FAILURE")
+        #expect(large.errors.contains("RESOURCE_EXHAUSTED"), "\(large.errors)")
+        // The exporter tries for its whole timeout of 20 seconds what may pass; this may not.
+        #expect(ContinuousClock.now - start < .seconds(19))
+        let small = try await PythonClient.send("grpc", endpoint, count: 3)
+        #expect(small.results == all, "\(small.errors)")
+        #expect(gateway.end(SIGTERM) == 0)
+    }
+
     private func makeCertificate(_ certificate: String, key: String) throws {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")

@@ -16,7 +16,7 @@ struct CorpusReplayTests {
 
     private static let targets = CodecFuzz.targets + ReceiverFuzz.targets
 
-    private static func inputs(_ target: String) -> [(name: String, bytes: [UInt8])] {
+    static func inputs(_ target: String) -> [(name: String, bytes: [UInt8])] {
         let place = folder.appending(path: target)
         let names = (try? FileManager.default.contentsOfDirectory(atPath: place.path)) ?? []
         return names.sorted().compactMap { name in

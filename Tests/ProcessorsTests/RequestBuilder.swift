@@ -80,11 +80,12 @@ struct Bench {
 
     /// The request after the processor; `kept` is the number of live records.
     static func run(
-        _ processor: some Processor, _ build: ProcessorBuild, _ request: [UInt8], tenant: String = ""
+        _ processor: some Processor, _ build: ProcessorBuild, _ request: [UInt8], tenant: String = "",
+        metadata: RequestMetadata = RequestMetadata()
     ) throws -> (bytes: [UInt8], kept: Int) {
         let table = build.keys.build()
         var batch = RecordBatch()
-        var context = ProcessContext(tenant: tenant)
+        var context = ProcessContext(tenant: tenant, metadata: metadata)
         var output = ByteColumn()
         var failure: DecodeFailure?
         var refused: ProcessFailure?

@@ -128,10 +128,15 @@ package struct RecordComparison {
         value(batch, ours.bodyKind, ours.bodyPayload, theirs.messages(5).first, "\(place) body")
         attributes(batch, ours.set, theirs.messages(6), place)
         check(UInt64(ours.flags), theirs.number(8), "\(place) flags")
-        checkText(batch, ours.traceID, theirs.bytes(9), "\(place) trace id")
-        checkText(batch, ours.spanID, theirs.bytes(10), "\(place) span id")
+        checkText(batch, ours.traceID, Self.identifier(theirs.bytes(9), 16), "\(place) trace id")
+        checkText(batch, ours.spanID, Self.identifier(theirs.bytes(10), 8), "\(place) span id")
         check(ours.observedTime, theirs.number(11), "\(place) observed")
         checkText(batch, ours.eventName, theirs.bytes(12), "\(place) event name")
+    }
+
+    /// An id of a log record; one of another length or of zeros alone counts as none.
+    private static func identifier(_ bytes: [UInt8], _ count: Int) -> [UInt8] {
+        bytes.count == count && bytes.contains { $0 != 0 } ? bytes : []
     }
 
     /// Returns the number of points.

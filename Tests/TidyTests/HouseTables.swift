@@ -63,7 +63,8 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Receivers": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "CDeflate", "CZstd", "CSnappy", "CLZ4", "CSupport",
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "CCrypt", "CDeflate", "CZstd", "CSnappy", "CLZ4",
+            "CSupport",
             "Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOTLS", "NIOSSL", "NIOHTTP2", "NIOHPACK", "Crypto",
             "FoundationEssentials",
         ],

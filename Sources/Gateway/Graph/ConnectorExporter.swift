@@ -117,7 +117,8 @@ final class ConnectorExporter: Exporter {
         pool.withWorkspace { workspace in
             delivery.bytes.withUnsafeBytes { bytes in
                 var summary = ReadSummary()
-                return pipeline.chain.prepare(Text(bytes), tenant: tenant, keys: keys, workspace, &summary)
+                return pipeline.chain.prepare(
+                    Text(bytes), origin: RequestOrigin(tenant: tenant), keys: keys, workspace, &summary)
             }
         }
     }

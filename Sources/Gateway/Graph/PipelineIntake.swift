@@ -134,7 +134,7 @@ extension PipelineIntake {
 extension ProcessorChain {
     /// Decodes, processes and encodes one request. `body` is protobuf. The summary tells what was rejected.
     func prepare(
-        _ body: Text, tenant: String, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary
+        _ body: Text, origin: RequestOrigin, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary
     ) -> ChainResult {
         do throws(DecodeFailure) {
             summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)
@@ -142,7 +142,7 @@ extension ProcessorChain {
             return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(error.message)"))
         }
         let accepted = workspace.batch.liveCount
-        var context = ProcessContext(tenant: tenant)
+        var context = ProcessContext(tenant: origin.tenant, metadata: origin.metadata)
         for step in steps {
             do throws(ProcessFailure) {
                 try step.process(&workspace.batch, &context)
@@ -163,7 +163,8 @@ extension ProcessorChain {
         }
         let span = workspace.batch.timeSpan
         let header = FrameHeader(
-            signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max, tenant: tenant)
+            signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max,
+            tenant: origin.tenant)
         var frame = Frame(header: header, bytes: bytes)
         frame.whenStored = context.storedActions
         return .frame(frame, filtered: filtered)

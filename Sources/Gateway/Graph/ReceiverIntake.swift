@@ -71,7 +71,10 @@ final class ReceiverIntake: Ingest {
         var appends = Appends()
         let index = Int(request.signal.rawValue) - 1
         for pipeline in pipelines where pipeline.signal == request.signal {
-            switch pipeline.chain.prepare(body, tenant: request.tenant, keys: keys, workspace, &appends.summary) {
+            let result = pipeline.chain.prepare(
+                body, origin: RequestOrigin(tenant: request.tenant, metadata: request.metadata), keys: keys, workspace,
+                &appends.summary)
+            switch result {
             case .frame(let frame, let filtered):
                 appends.frames.append((pipeline, frame, filtered))
                 appends.items = Int(frame.header.itemCount) + filtered

@@ -145,7 +145,7 @@ package struct OfflineGateway {
     private func process(_ bytes: [UInt8], _ chain: ProcessorChain, _ output: inout OfflineOutput, isFirst: Bool) {
         let result = bytes.withUnsafeBytes { bytes in
             var summary = ReadSummary()
-            return chain.prepare(Text(bytes), tenant: "", keys: keys, workspace, &summary)
+            return chain.prepare(Text(bytes), origin: RequestOrigin(), keys: keys, workspace, &summary)
         }
         switch result {
         case .frame(let frame, let filtered):

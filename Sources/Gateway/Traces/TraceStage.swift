@@ -157,7 +157,7 @@ final class TraceStage: Sendable {
             let result = trace.bytes.withUnsafeBytes { bytes in
                 var summary = ReadSummary()
                 return setup.chain.prepare(
-                    Text(bytes), tenant: trace.key.tenant, keys: keys, work.workspace, &summary)
+                    Text(bytes), origin: RequestOrigin(tenant: trace.key.tenant), keys: keys, work.workspace, &summary)
             }
             group.add(result, of: trace, metrics)
             if case .failed(let reply) = result {

@@ -26,9 +26,11 @@ extension OTLPReader {
             case 0x50: span.droppedAttributes = UInt32(truncatingIfNeeded: try cursor.varint())
             case 0x5A:
                 // Decoded after the span's own attributes, whose run must not be interrupted.
+                try charge(EventRecord.self, at: cursor.at)
                 let raw = WireCursor.reference(try cursor.length())
                 batch.events.append(EventRecord(raw: raw, set: SetIndex(0), span: index))
             case 0x6A:
+                try charge(LinkRecord.self, at: cursor.at)
                 let raw = WireCursor.reference(try cursor.length())
                 batch.links.append(LinkRecord(raw: raw, set: SetIndex(0), span: index))
             case 0x7A: try readStatus(body, try cursor.length(), &span)
@@ -70,7 +72,6 @@ extension OTLPReader {
     private mutating func readEvent(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
         let raw = batch.events[index].raw
         let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
-        try charge(EventRecord.self, at: range.lowerBound)
         let set = newSet(index, .event, &batch)
         batch.events[index].set = set
         let run = batch.attributes.count
@@ -90,7 +91,6 @@ extension OTLPReader {
     private mutating func readLink(_ body: Text, _ index: Int, _ batch: inout RecordBatch) throws(DecodeFailure) {
         let raw = batch.links[index].raw
         let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
-        try charge(LinkRecord.self, at: range.lowerBound)
         let set = newSet(index, .link, &batch)
         batch.links[index].set = set
         let run = batch.attributes.count

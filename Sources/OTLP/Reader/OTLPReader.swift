@@ -5,6 +5,10 @@ package struct ReadLimits: Sendable {
     /// Bytes that records, attributes, events and links of one request may take together, besides the request itself:
     /// an empty span is two bytes on the wire and a hundred times that in memory. 64 MiB of usual spans need 90 MB.
     package var memory = 128 << 20
+    /// The part of it that a request may have whatever its size; beyond, `memoryPerByte` for each byte of the body.
+    /// The least attribute takes nine bytes there and 32 here, but an empty record of two becomes some 200.
+    package var freeMemory = 2 << 20
+    package var memoryPerByte = 16
     /// Levels of arrays and maps inside one value.
     package var depth = 64
 
@@ -27,10 +31,14 @@ package struct ReadSummary: Sendable, Equatable {
 /// asks. Values of arrays and maps are checked but stay raw.
 package struct OTLPReader {
     let limits: ReadLimits
+    private let memoryMax: Int
     var summary = ReadSummary()
     private var memory = 0
 
-    init(limits: ReadLimits) { self.limits = limits }
+    init(limits: ReadLimits, bodySize: Int) {
+        self.limits = limits
+        memoryMax = min(limits.memory, limits.freeMemory &+ bodySize &* limits.memoryPerByte)
+    }
 
     /// Reads `body`, which must stay where it is as long as the batch is used.
     package static func read(
@@ -38,7 +46,7 @@ package struct OTLPReader {
     ) throws(DecodeFailure) -> ReadSummary {
         batch.reset(signal: signal, input: body, keys: keys)
         guard body.count <= TextRef.regionCapacity else { throw DecodeFailure(.tooManyElements, at: 0) }
-        var reader = OTLPReader(limits: limits)
+        var reader = OTLPReader(limits: limits, bodySize: body.count)
         var cursor = WireCursor(body)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
@@ -55,7 +63,7 @@ package struct OTLPReader {
     @inline(__always)
     mutating func charge<Element>(_ type: Element.Type, hasSet: Bool = true, at offset: Int) throws(DecodeFailure) {
         memory &+= MemoryLayout<Element>.stride &+ (hasSet ? MemoryLayout<AttributeSet>.stride : 0)
-        if memory > limits.memory { throw DecodeFailure(.tooManyElements, at: offset) }
+        if memory > memoryMax { throw DecodeFailure(.tooManyElements, at: offset) }
     }
 
     /// ResourceSpans, ResourceLogs and ResourceMetrics have one shape: resource 1, scope containers 2, schema URL 3.

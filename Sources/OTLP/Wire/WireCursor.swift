@@ -87,12 +87,13 @@ package struct WireCursor {
         throw DecodeFailure(.truncated, at: start)
     }
 
-    /// The next tag: field number and wire type as one number. Field 0 and numbers above 2^29-1 are refused.
+    /// The next tag: field number and wire type as one number. Field 0 and numbers above 2^29-1 are refused, and tags
+    /// of more than five bytes, which other readers refuse too.
     @inline(__always)
     package mutating func tag() throws(DecodeFailure) -> UInt32 {
         let start = at
         let value = try varint()
-        guard value >= 8, value <= 0xFFFF_FFFF else { throw DecodeFailure(.malformedTag, at: start) }
+        guard value >= 8, value <= 0xFFFF_FFFF, at &- start <= 5 else { throw DecodeFailure(.malformedTag, at: start) }
         return UInt32(truncatingIfNeeded: value)
     }
 
@@ -123,27 +124,31 @@ package struct WireCursor {
         return UInt32(littleEndian: value)
     }
 
-    /// Steps over the field whose tag was just read. Groups are walked without recursion, to a depth of 64.
+    /// Steps over the field whose tag was just read. Groups may nest to a depth of 64 and end by their own number.
     package mutating func skip(_ tag: UInt32) throws(DecodeFailure) {
-        var depth = 0
-        var open = tag
+        switch tag & 7 {
+        case 0: _ = try varint()
+        case 1: _ = try fixed64()
+        case 2: _ = try length()
+        case 3: try skipGroup(tag >> 3, depth: 1)
+        case 4: throw DecodeFailure(.unbalancedGroup, at: at)
+        case 5: _ = try fixed32()
+        default: throw DecodeFailure(.malformedTag, at: at)
+        }
+    }
+
+    private mutating func skipGroup(_ number: UInt32, depth: Int) throws(DecodeFailure) {
+        guard depth <= 64 else { throw DecodeFailure(.tooDeep, at: at) }
         while true {
-            switch open & 7 {
-            case 0: _ = try varint()
-            case 1: _ = try fixed64()
-            case 2: _ = try length()
-            case 3:
-                depth += 1
-                if depth > 64 { throw DecodeFailure(.tooDeep, at: at) }
-            case 4:
-                depth -= 1
-                if depth < 0 { throw DecodeFailure(.unbalancedGroup, at: at) }
-            case 5: _ = try fixed32()
-            default: throw DecodeFailure(.malformedTag, at: at)
-            }
-            if depth == 0 { return }
             guard at < end else { throw DecodeFailure(.unbalancedGroup, at: at) }
-            open = try self.tag()
+            let tag = try tag()
+            switch tag & 7 {
+            case 3: try skipGroup(tag >> 3, depth: depth + 1)
+            case 4:
+                guard tag >> 3 == number else { throw DecodeFailure(.unbalancedGroup, at: at) }
+                return
+            default: try skip(tag)
+            }
         }
     }
 

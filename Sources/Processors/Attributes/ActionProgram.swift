@@ -21,6 +21,7 @@ struct ActionProgram: Sendable {
         case value(Value)
         case attribute(KeyID)
         case tenant
+        case metadata(String)
         case none
     }
 
@@ -46,6 +47,7 @@ struct ActionProgram: Sendable {
                 case .value(let value): .value(ActionProgram.value(value, &keys))
                 case .attribute(let name): .attribute(keys.intern(name))
                 case .tenant: .tenant
+                case .metadata(let name): .metadata(name)
                 case .none: .none
                 }
             var groups: [KeyID] = []
@@ -72,11 +74,11 @@ struct ActionProgram: Sendable {
 
     /// Runs every action on one set.
     func run(
-        on set: SetIndex, _ batch: inout RecordBatch, tenant: String, _ state: inout RedactionState
+        on set: SetIndex, _ batch: inout RecordBatch, origin: RequestOrigin, _ state: inout RedactionState
     ) {
         for step in steps {
             switch step.kind {
-            case .insert, .update, .upsert: put(step, set, &batch, tenant)
+            case .insert, .update, .upsert: put(step, set, &batch, origin)
             case .delete: delete(step, set, &batch, state)
             case .hash: hash(step, set, &batch, state)
             case .extract: extract(step, set, &batch, state)
@@ -88,11 +90,11 @@ struct ActionProgram: Sendable {
 
     // MARK: Writing values
 
-    private func put(_ step: Step, _ set: SetIndex, _ batch: inout RecordBatch, _ tenant: String) {
+    private func put(_ step: Step, _ set: SetIndex, _ batch: inout RecordBatch, _ origin: RequestOrigin) {
         let index = batch.find(step.key, in: set)
         if step.kind == .insert, index != nil { return }
         if step.kind == .update, index == nil { return }
-        guard let value = value(of: step, set, &batch, tenant) else { return }
+        guard let value = value(of: step, set, &batch, origin) else { return }
         if let index {
             batch.setValue(value, at: index, in: set)
         } else {
@@ -101,7 +103,7 @@ struct ActionProgram: Sendable {
     }
 
     private func value(
-        of step: Step, _ set: SetIndex, _ batch: inout RecordBatch, _ tenant: String
+        of step: Step, _ set: SetIndex, _ batch: inout RecordBatch, _ origin: RequestOrigin
     ) -> AttributeValue? {
         switch step.source {
         case .value(let value): return ActionProgram.write(value, &batch)
@@ -111,7 +113,9 @@ struct ActionProgram: Sendable {
                 return batch.attributes[index].value
             }
         case .tenant:
-            if !tenant.isEmpty { return .string(batch.buildText { $0.append(string: tenant) }) }
+            if !origin.tenant.isEmpty { return .string(batch.buildText { $0.append(string: origin.tenant) }) }
+        case .metadata(let name):
+            if let value = origin.metadata[name] { return .string(batch.buildText { $0.append(string: value) }) }
         case .none: break
         }
         return step.fallback.map { ActionProgram.write($0, &batch) }

@@ -17,6 +17,8 @@ package enum ActionSource: Sendable, Equatable {
     case attribute(String)
     /// The authenticated tenant of the request.
     case tenant
+    /// A header of the request, by its name in lowercase.
+    case metadata(String)
     case none
 }
 
@@ -38,7 +40,9 @@ package struct AttributeAction: Sendable {
         let value = settings.value("value", "Value to write; its type is kept.")
         let from = settings.string("from_attribute", default: "", "Attribute whose value is written.")
         let context = settings.string(
-            "from_context", default: "", "Value from the request to write; auth.tenant is the authenticated tenant.")
+            "from_context", default: "",
+            "Value from the request to write: auth.tenant is the authenticated tenant, metadata.NAME a header, which "
+                + "needs include_metadata of the receiver.")
         fallback = settings.value("default_value", "Value to write when the source has none.")
         let text = settings.string(
             "pattern", default: "",
@@ -51,11 +55,7 @@ package struct AttributeAction: Sendable {
         if let value, value != .null { sources.append(.value(value)) }
         if !from.isEmpty { sources.append(.attribute(from)) }
         if !context.isEmpty {
-            if context != "auth.tenant" {
-                settings.problem(
-                    "\(context) is not kept with requests; auth.tenant is the one value that is", at: "from_context")
-            }
-            sources.append(.tenant)
+            sources.append(Self.contextSource(context, &settings))
         }
         source = sources.first ?? .none
         guard !settings.isDescribing else { return }
@@ -68,6 +68,18 @@ package struct AttributeAction: Sendable {
         } else {
             check(&settings, sources: sources.count, hasPattern: !text.isEmpty, target: target)
         }
+    }
+
+    private static func contextSource(_ text: String, _ settings: inout Settings) -> ActionSource {
+        let prefix = "metadata."
+        if text.hasPrefix(prefix), text.utf8.count > prefix.utf8.count {
+            return .metadata(text.dropFirst(prefix.count).lowercased())
+        }
+        if text != "auth.tenant" {
+            settings.problem(
+                "\(text) is not kept with requests; auth.tenant and metadata.NAME, a header, are", at: "from_context")
+        }
+        return .tenant
     }
 
     private func check(_ settings: inout Settings, sources: Int, hasPattern: Bool, target: String) {

@@ -15,41 +15,41 @@ package struct AttributesProcessor: Processor {
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
-        let tenant = context.tenant
+        let origin = context.origin
         program.withScratch { state in
             switch batch.signal {
-            case .traces: spans(&batch, tenant, &state)
-            case .logs: logs(&batch, tenant, &state)
-            case .metrics: metrics(&batch, tenant, &state)
+            case .traces: spans(&batch, origin, &state)
+            case .logs: logs(&batch, origin, &state)
+            case .metrics: metrics(&batch, origin, &state)
             }
         }
     }
 
-    private func spans(_ batch: inout RecordBatch, _ tenant: String, _ state: inout RedactionState) {
+    private func spans(_ batch: inout RecordBatch, _ origin: RequestOrigin, _ state: inout RedactionState) {
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
             let span = batch.spans[index]
             if let include, !include.matches(span: span, batch, state) { continue }
             if let exclude, exclude.matches(span: span, batch, state) { continue }
-            program.run(on: span.set, &batch, tenant: tenant, &state)
+            program.run(on: span.set, &batch, origin: origin, &state)
         }
     }
 
-    private func logs(_ batch: inout RecordBatch, _ tenant: String, _ state: inout RedactionState) {
+    private func logs(_ batch: inout RecordBatch, _ origin: RequestOrigin, _ state: inout RedactionState) {
         for index in batch.logs.indices where !batch.isRemoved(log: index) {
             let log = batch.logs[index]
             if let include, !include.matches(log: log, batch, state) { continue }
             if let exclude, exclude.matches(log: log, batch, state) { continue }
-            program.run(on: log.set, &batch, tenant: tenant, &state)
+            program.run(on: log.set, &batch, origin: origin, &state)
         }
     }
 
-    private func metrics(_ batch: inout RecordBatch, _ tenant: String, _ state: inout RedactionState) {
+    private func metrics(_ batch: inout RecordBatch, _ origin: RequestOrigin, _ state: inout RedactionState) {
         for index in batch.metrics.indices {
             let metric = batch.metrics[index]
             if let include, !include.matches(metric: metric, batch, state) { continue }
             if let exclude, exclude.matches(metric: metric, batch, state) { continue }
             for point in metric.points.range where !batch.isRemoved(point: point) {
-                program.run(on: batch.points[point].set, &batch, tenant: tenant, &state)
+                program.run(on: batch.points[point].set, &batch, origin: origin, &state)
             }
         }
     }
@@ -64,10 +64,10 @@ package struct ResourceProcessor: Processor {
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
-        let tenant = context.tenant
+        let origin = context.origin
         program.withScratch { state in
             for index in batch.resources.indices {
-                program.run(on: batch.resources[index].set, &batch, tenant: tenant, &state)
+                program.run(on: batch.resources[index].set, &batch, origin: origin, &state)
             }
         }
     }

@@ -130,13 +130,14 @@ package final class OTLPReceiver: Sendable {
         let shared = ReceiverShared(
             check: HeadCheck(
                 paths: http.paths, accepted: Set(Signal.allCases.filter { ingest.accepts($0) }),
-                bodySizeMax: http.bodySizeMax, codings: http.codings, cors: http.cors, auth: auth),
+                bodySizeMax: http.bodySizeMax, codings: http.codings, cors: http.cors, auth: auth,
+                keepsMetadata: http.keepsMetadata),
             timeouts: http.timeouts, keepsAlive: http.keepsAlive,
             encoder: AnswerEncoder(headers: http.responseHeaders),
             intake: RequestIntake(ingest: ingest, bodySizeMax: http.bodySizeMax, metrics: metrics),
             budget: context.budget, log: context.log)
         return ReceiverListener(
-            http.endpoint, protocolName: "http", id: id, connectionsMax: http.connectionsMax, group: context.group,
+            http.endpoint, protocolName: "http", id: id, connections: http.connections, group: context.group,
             log: context.log, tls: http.tls,
             crowded: ReceiverListener.Crowded(answer: crowded(shared), count: { metrics.refused(.connections) })
         ) { tls in
@@ -154,11 +155,12 @@ package final class OTLPReceiver: Sendable {
         let auth = grpc.authenticator.flatMap { context.authenticators[$0] }.map { AuthCheck(authenticator: $0) }
         let ingest = context.grpcIngest
         let shared = GRPCShared(
-            accepted: Set(Signal.allCases.filter { ingest.accepts($0) }), auth: auth, timeouts: grpc.timeouts,
+            accepted: Set(Signal.allCases.filter { ingest.accepts($0) }), auth: auth,
+            keepsMetadata: grpc.keepsMetadata, timeouts: grpc.timeouts,
             intake: RequestIntake(ingest: ingest, bodySizeMax: grpc.messageSizeMax, metrics: metrics),
             budget: context.budget, log: context.log)
         return ReceiverListener(
-            grpc.endpoint, protocolName: "grpc", id: id, connectionsMax: grpc.connectionsMax, group: context.group,
+            grpc.endpoint, protocolName: "grpc", id: id, connections: grpc.connections, group: context.group,
             log: context.log, tls: grpc.tls,
             crowded: ReceiverListener.Crowded(answer: nil, count: { metrics.refused(.connections) })
         ) { tls in
@@ -171,7 +173,8 @@ package final class OTLPReceiver: Sendable {
     private static func crowded(_ shared: ReceiverShared) -> ByteBuffer {
         let refusal = Refusal(
             status: .serviceUnavailable, reason: .connections,
-            message: "too many connections are open; use fewer senders, or raise max_connections of the receiver",
+            message: "too many connections are open; use fewer senders, or raise max_connections or"
+                + " max_connections_per_address of the receiver",
             retryAfter: 1)
         return shared.encoder.encode(.refusal(refusal, .json), AnswerEncoder.Context(closes: true))
     }

@@ -33,7 +33,8 @@ final class ReceiverListener: Sendable {
     ///   - setup: makes what serves the connections, when the listener starts.
     ///   - protocolName: `http` or `grpc`, under `protocols` of the receiver `id`.
     init(
-        _ endpoint: ListenEndpoint, protocolName: String, id: String, connectionsMax: Int, group: any EventLoopGroup,
+        _ endpoint: ListenEndpoint, protocolName: String, id: String, connections: ConnectionLimits,
+        group: any EventLoopGroup,
         log: Logger, tls: ReceiverTLSOptions?, crowded: Crowded,
         setup: @escaping @Sendable (TLSContexts?) -> ConnectionSetup
     ) {
@@ -45,7 +46,7 @@ final class ReceiverListener: Sendable {
         self.tls = tls
         self.crowded = crowded
         makeSetup = setup
-        registry = ConnectionRegistry(connectionsMax: connectionsMax)
+        registry = ConnectionRegistry(connections)
     }
 
     /// Listens, and returns the addresses with the ports that the system chose. Throws `ReceiverStartFailure` when that

@@ -225,6 +225,39 @@ import Testing
         }
     }
 
+    /// Containers and records of two bytes each, the dearest that a sender can make us keep.
+    private static let empties: [(what: String, signal: Signal, request: @Sendable (Int) -> [UInt8])] = [
+        ("resources", .traces, { HostileInput.nested([], [0x0A, 0], $0) }),
+        ("scopes", .traces, { HostileInput.nested([0x0A], [0x12, 0], $0) }),
+        ("spans", .traces, { HostileInput.nested([0x0A, 0x12], [0x12, 0], $0) }),
+        ("logs", .logs, { HostileInput.nested([0x0A, 0x12], [0x12, 0], $0) }),
+        ("metrics", .metrics, { HostileInput.nested([0x0A, 0x12], [0x12, 0], $0) }),
+        ("points", .metrics, { HostileInput.nested([0x0A, 0x12, 0x12, 0x2A], [0x0A, 0], $0) }),
+        ("events", .traces, { HostileInput.nested([0x0A, 0x12, 0x12], [0x5A, 0], $0) }),
+        ("links", .traces, { HostileInput.nested([0x0A, 0x12, 0x12], [0x6A, 0], $0) }),
+        ("attributes", .logs, { HostileInput.nested([0x0A, 0x12, 0x12], [0x32, 0], $0) }),
+    ]
+
+    @Test(arguments: empties.indices)
+    func `a request of n bytes holds at most 4 MB and 64 n, however small its elements`(index: Int) {
+        let (what, signal, make) = Self.empties[index]
+        let request = make(500_000)
+        var batch = RecordBatch()
+        #expect {
+            try Rewriting.read(request, signal, into: &batch) { _ in }
+        } throws: { ($0 as? DecodeFailure)?.reason == .tooManyElements }
+        #expect(batch.footprint < 4 << 20 + 64 * request.count, "\(what): \(batch.footprint)")
+        var few = RecordBatch()
+        #expect(throws: Never.self) { try Rewriting.read(make(5_000), signal, into: &few) { _ in } }
+    }
+
+    @Test(arguments: CorpusPayload.protobuf)
+    func `a recorded request holds at most four times its bytes, and 64 KB`(payload: CorpusPayload) throws {
+        var batch = RecordBatch()
+        try Rewriting.read(payload.bytes, payload.signal, into: &batch) { _ in }
+        #expect(batch.footprint <= 4 * payload.bytes.count + 65_536, "\(batch.footprint) of \(payload.bytes.count)")
+    }
+
     @Test(arguments: ["[", "{\"a\":"])
     func `unknown JSON values may nest to the limit of the reader`(open: String) {
         func text(_ levels: Int) -> [UInt8] {
@@ -239,5 +272,23 @@ import Testing
                 try JSONCase.transcode(text(levels), .traces)
             } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
         }
+    }
+}
+
+enum HostileInput {
+    /// `count` fields inside messages that are named by their tags, the outermost first.
+    static func nested(_ tags: [UInt8], _ field: [UInt8], _ count: Int) -> [UInt8] {
+        var content: [UInt8] = []
+        for _ in 0..<count { content += field }
+        for tag in tags.reversed() {
+            var length: [UInt8] = []
+            var rest = content.count
+            while rest >= 0x80 {
+                length.append(UInt8(rest & 0x7F) | 0x80)
+                rest >>= 7
+            }
+            content = [tag] + length + [UInt8(rest)] + content
+        }
+        return content
     }
 }

@@ -6,7 +6,8 @@ import Testing
 
 /// Runs the attributes processor on one span.
 private func run(
-    _ actions: String, _ attributes: [(String, [UInt8])], tenant: String = ""
+    _ actions: String, _ attributes: [(String, [UInt8])], tenant: String = "",
+    metadata: RequestMetadata = RequestMetadata()
 ) throws -> [(key: String, value: String)] {
     var bench = Bench()
     var build = bench.build(.traces)
@@ -14,7 +15,7 @@ private func run(
     #expect(read.headlines == [])
     let processor = try AttributesProcessor(options: read.options, build: &build)
     let request = Wire.traces(span: Wire.attributes(9, attributes))
-    return try DecodedRequest(Bench.run(processor, build, request, tenant: tenant).bytes, .traces)
+    return try DecodedRequest(Bench.run(processor, build, request, tenant: tenant, metadata: metadata).bytes, .traces)
         .sets[.span] ?? []
 }
 
@@ -70,9 +71,18 @@ private func text(_ pairs: [(key: String, value: String)]) -> [String] {
         #expect(text(try run(action, [])) == [])
         #expect(
             options(
-                AttributesOptions.self, "{actions: [{key: k, from_context: metadata.x, action: insert}]}"
+                AttributesOptions.self, "{actions: [{key: k, from_context: client.address, action: insert}]}"
             )
             .headlines.count == 1)
+    }
+
+    @Test func `from_context writes a header of the request`() throws {
+        let metadata = RequestMetadata([
+            RequestMetadata.Field(name: "x-team", value: "a"), RequestMetadata.Field(name: "x-team", value: "b"),
+        ])
+        let action = "{key: team, from_context: metadata.X-Team, action: upsert, default_value: none}"
+        #expect(text(try run(action, [], metadata: metadata)) == ["team=\"a;b\""])
+        #expect(text(try run(action, [])) == ["team=\"none\""])
     }
 
     @Test func `delete takes a key, a pattern or both, and every duplicate`() throws {

@@ -97,6 +97,33 @@ import Testing
         #expect(auth.tenant(for: encoded("bob:secret").replacing("Basic", with: "basic")) == "bob")
     }
 
+    /// Made by `htpasswd -nbB`: the password of eve is "open sesame" at cost 5.
+    private static let hash = "$2y$05$Q7KVUmxS5LRYu9pNCDWZAuDePj38zpqv9YAlVhKLtqbUo5eM3c4M6"
+
+    @Test func `a password is compared with its bcrypt hash and worked out once`() throws {
+        let auth = try basic("eve:\(Self.hash)\\nann:pass")
+        for _ in 0..<3 { #expect(auth.tenant(for: encoded("eve:open sesame")) == "eve") }
+        for _ in 0..<3 { #expect(auth.tenant(for: encoded("eve:open sesam")) == nil) }
+        #expect(auth.tenant(for: encoded("ann:pass")) == "ann")
+        #expect(auth.tenant(for: encoded("bob:open sesame")) == nil)
+        #expect(auth.tenant(for: encoded("eve:\(Self.hash)")) == nil)
+        #expect(auth.bcrypt.worked.load(ordering: .relaxed) == 3)
+    }
+
+    @Test func `a bcrypt cost that would hold requests up is told`() throws {
+        let costly = Self.hash.replacing("$05$", with: "$11$")
+        let fault = #expect(throws: CredentialFault.self) { try basic("eve:\(costly)") }
+        #expect(fault?.description.contains("cost 11") == true)
+    }
+
+    @Test func `the answers that are remembered are bounded`() throws {
+        let check = BcryptCheck()
+        for index in 0..<20 { #expect(!check.matches("\(index)".utf8, "$2y$04$nonsense")) }
+        #expect(check.worked.load(ordering: .relaxed) == 20)
+        #expect(!check.matches("19".utf8, "$2y$04$nonsense"))
+        #expect(check.worked.load(ordering: .relaxed) == 20)
+    }
+
     @Test(arguments: [
         "ann:pass", "ann:", "ann", ":", "bob:pass:word", "ann:pass:word2", "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
     ])
@@ -107,7 +134,7 @@ import Testing
         #expect(auth.tenant(for: "Bearer x") == nil)
     }
 
-    @Test(arguments: ["ann", "ann:", ":x", "ann:$2y$05$abcdef", "ann:$apr1$x$y"])
+    @Test(arguments: ["ann", "ann:", ":x", "ann:$2y$05$abcdef", "ann:$apr1$x$y", "ann:$2y$14$abcdef"])
     func `a line of htpasswd that cannot be used is told without its password`(line: String) throws {
         let fault = #expect(throws: CredentialFault.self) { try basic(line) }
         #expect(fault?.description.contains("abcdef") == false)

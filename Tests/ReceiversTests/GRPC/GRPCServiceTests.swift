@@ -1,3 +1,4 @@
+import FoundationEssentials
 import NIOCore
 import NIOHPACK
 import Pipeline
@@ -96,6 +97,35 @@ struct GRPCServiceTests {
         }
     }
 
+    @Test func `headers go on to the pipeline when they are wanted, but for the credential`() async throws {
+        struct Open: RequestAuthenticator {
+            let headerName = "x-key"
+            let challenge = ""
+            func tenant(for value: String) -> String? { "ann" }
+        }
+        let ingest = FakeIngest()
+        let setup = TestSetup(
+            ingest: ingest, http: ["include_metadata: true"], authenticators: ["open": Open()])
+        let grpc = ["include_metadata: true", "auth: {authenticator: open}"]
+        try await withClient(setup, grpc: grpc) { (client, server) async throws in
+            let extra = [("x-team", "one"), ("x-team", "two"), ("x-key", "secret")]
+            #expect(try await client.request(head(traces, extra), message([1])).grpcStatus == 0)
+            let old = try server.connect()
+            old.send(post(headers: ["X-Team: three"]))
+            #expect(try old.response().status == 200)
+            #expect(ingest.metadata.map { $0["x-team"] } == ["one;two", "three"])
+            #expect(ingest.metadata.allSatisfy { $0["x-key"] == nil && $0[":path"] == nil })
+        }
+    }
+
+    @Test func `headers stay behind when nobody asked for them`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
+            #expect(try await client.request(head(traces, [("x-team", "one")]), message([1])).grpcStatus == 0)
+            #expect(ingest.metadata == [RequestMetadata()])
+        }
+    }
+
     @Test func `partial success is a response and OK`() async throws {
         let reply = IngestReply.partial(rejected: 3, message: "policy")
         try await withClient(TestSetup(ingest: FakeIngest(.reply(reply)))) { (client, _) async throws in
@@ -112,7 +142,8 @@ struct GRPCServiceTests {
             let answer = try await client.request(head(traces), message([1]))
             #expect(answer.grpcStatus == 3)
             #expect(answer.grpcMessage == "bad tag")
-            #expect(answer["grpc-status-details-bin"] == nil)
+            let details = try #require(answer["grpc-status-details-bin"].flatMap { Data(base64Encoded: $0) })
+            #expect(String(decoding: details, as: UTF8.self).contains("google.rpc.BadRequest"))
         }
         let reply = IngestReply.unavailable(message: "full", retryAfter: .milliseconds(1500))
         try await withClient(TestSetup(ingest: FakeIngest(.elsewhere(reply)))) { (client, _) async throws in

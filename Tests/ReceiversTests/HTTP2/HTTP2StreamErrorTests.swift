@@ -112,7 +112,7 @@ struct HTTP2StreamErrorTests {
             client.send(ProtocolChooser.preface + H2Frame(type: H2Frame.settings, stream: 0).bytes + flood)
             var resets = 0
             while let frame = client.frame() { if frame.type == H2Frame.reset { resets += 1 } }
-            #expect(resets <= HTTP2Limits.resetsMax)
+            #expect(resets <= HTTP2Limits.errorsMax)
             #expect(eventually { server.receiver.connectionCount == 0 })
         }
     }

@@ -69,6 +69,30 @@ import Testing
         }
     }
 
+    @Test func `one address cannot take all connections`() async throws {
+        try await withServer(http: ["max_connections: 10", "max_connections_per_address: 2"]) { server in
+            let served = try (0..<2).map { _ in try server.connect() }
+            for client in served {
+                client.send(post())
+                #expect(try client.response().status == 200)
+            }
+            let turnedAway = try server.connect()
+            let answer = try turnedAway.response()
+            #expect(answer.status == 503)
+            #expect(answer.text.contains("max_connections_per_address"))
+            #expect(eventually { server.value("sluice_receiver_refused_requests_total", "connections") == 1 })
+            served[0].send(post(headers: ["Connection: close"]))
+            #expect(try served[0].response().status == 200)
+            #expect(served[0].isEnded && turnedAway.isEnded)
+            served[0].finishSending()
+            turnedAway.finishSending()
+            #expect(eventually { server.receiver.connectionCount == 1 })
+            let next = try server.connect()
+            next.send(post())
+            #expect(try next.response().status == 200)
+        }
+    }
+
     @Test func `shutting down lets a request finish and ends idle connections`() async throws {
         let ingest = FakeIngest(.hold)
         try await withServer(ingest) { server in

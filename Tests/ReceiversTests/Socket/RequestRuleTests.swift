@@ -185,11 +185,16 @@ import Testing
             let answer = try client.response()
             #expect(answer.status == 400)
             #expect(answer.headers["content-type"] == "application/json")
-            #expect(answer.text.contains("bad tag"))
+            let details =
+                #""details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","#
+                + #""fieldViolations":[{"field":"body"}]}]"#
+            #expect(answer.text == #"{"code":3,"message":"bad tag",\#(details)}"#)
             client.send(post())
             let binary = try client.response()
             #expect(binary.headers["content-type"] == "application/x-protobuf")
-            #expect(binary.body == ControlMessages.status(code: 3, message: "bad tag", json: false))
+            let status = ControlMessages.status(code: 3, message: "bad tag", json: false)
+            #expect(binary.body == status + StatusDetails.badRequest("body"))
+            #expect(ControlMessages.decodeStatus(bytes: binary.body)?.message == "bad tag")
         }
         let hint = IngestReply.unavailable(message: "full", retryAfter: .milliseconds(1500))
         try await withServer(FakeIngest(.elsewhere(hint))) { server in

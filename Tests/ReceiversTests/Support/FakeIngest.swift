@@ -23,6 +23,7 @@ final class FakeIngest: Ingest {
 
     private struct State {
         var calls: [Call] = []
+        var metadata: [RequestMetadata] = []
         var held: [@Sendable (IngestReply) -> Void] = []
     }
 
@@ -36,6 +37,7 @@ final class FakeIngest: Ingest {
     }
 
     var calls: [Call] { state.withLock { $0.calls } }
+    var metadata: [RequestMetadata] { state.withLock { $0.metadata } }
 
     func accepts(_ signal: Signal) -> Bool { signals.contains(signal) }
 
@@ -44,6 +46,7 @@ final class FakeIngest: Ingest {
             signal: request.signal, encoding: request.encoding, body: Array(request.body), tenant: request.tenant)
         state.withLock { state in
             state.calls.append(call)
+            state.metadata.append(request.metadata)
             if case .hold = behaviour { state.held.append(reply) }
         }
         switch behaviour {

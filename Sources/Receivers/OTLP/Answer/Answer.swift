@@ -18,7 +18,9 @@ struct Answer {
         Answer(
             status: refusal.status, mediaType: type,
             body: ControlMessages.status(
-                code: refusal.status.rpcCode, message: refusal.message, json: type == .json),
+                code: refusal.status.rpcCode, message: refusal.message, json: type == .json
+            )
+            .adding(refusal.reason.violatedField, json: type == .json),
             headers: refusal.headers, retryAfter: refusal.retryAfter)
     }
 

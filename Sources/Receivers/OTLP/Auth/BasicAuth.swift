@@ -12,7 +12,7 @@ package struct BasicAuthOptions: ComponentOptions {
         (file, inline) = settings.group("htpasswd", "The users that are let in; both sources count.") { htpasswd in
             let file = htpasswd.optionalString(
                 "file",
-                "File of lines user:password, password as plain text or {SHA}; it is read again when it changes.")
+                "File of lines user:password, password as text, {SHA} or bcrypt; it is read again when it changes.")
             let inline = htpasswd.secret("inline", "Lines as in the file.")
             return (file, inline)
         }
@@ -33,6 +33,7 @@ package struct BasicAuth: RequestAuthenticator {
     package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
     private let fixed: Users
     private let file: CredentialFile?
+    let bcrypt = BcryptCheck()
 
     /// Passwords that are kept as text are known by the digest of `user:password`, those kept as {SHA} by the digest of
     /// `user:{SHA}…`, which a request's password is turned into as well.
@@ -66,14 +67,30 @@ package struct BasicAuth: RequestAuthenticator {
         guard !password.isEmpty else {
             throw CredentialFault(description: "the user \(PlainText.shown(String(user))) has no password in htpasswd")
         }
-        guard !password.hasPrefix("$") else {
-            throw CredentialFault(
-                description: "the password of \(PlainText.shown(String(user))) in htpasswd is hashed by bcrypt, MD5 or "
-                    + "crypt, which is too slow for each request; write it by `htpasswd -s` ({SHA}) or as text")
-        }
         var table = CredentialTable()
+        if password.hasPrefix("$") {
+            table.add(try hashedUser(String(user), password))
+            return table
+        }
         table.add(line.utf8, tenant: String(user))
         return table
+    }
+
+    private static func hashedUser(
+        _ user: String, _ hash: Substring
+    ) throws(CredentialFault) -> CredentialTable.HashedUser {
+        guard let cost = BcryptCheck.cost(of: hash) else {
+            throw CredentialFault(
+                description:
+                    "the password of \(PlainText.shown(user)) in htpasswd is hashed in a way that is not known; "
+                    + "write it by `htpasswd -B` (bcrypt), `htpasswd -s` ({SHA}) or as text")
+        }
+        guard cost <= BcryptCheck.costMax else {
+            throw CredentialFault(
+                description: "the password of \(PlainText.shown(user)) in htpasswd has the bcrypt cost \(cost), which "
+                    + "would hold requests up; write it by `htpasswd -B -C \(BcryptCheck.costMax)` or with less")
+        }
+        return CredentialTable.HashedUser(name: user, hash: String(hash))
     }
 
     package func tenant(for value: String) -> String? {
@@ -91,6 +108,12 @@ package struct BasicAuth: RequestAuthenticator {
             if !isForm, let tenant = table.tenant(of: bytes) { found = tenant }
             if let tenant = table.tenant(of: hashed) { found = tenant }
         }
-        return found
+        if found != nil { return found }
+        let (name, password) = (bytes[..<colon], bytes[bytes.index(after: colon)...])
+        for table in tables {
+            for user in table.hashedUsers
+            where user.name.utf8.elementsEqual(name) && bcrypt.matches(password, user.hash) { return user.name }
+        }
+        return nil
     }
 }

@@ -7,17 +7,29 @@ struct CredentialTable: Sendable, Equatable {
         var tenant: String
     }
 
-    private var entries: [Entry] = []
+    /// A user whose password is kept as a bcrypt hash.
+    struct HashedUser: Equatable {
+        var name: String
+        var hash: String
+    }
 
-    var isEmpty: Bool { entries.isEmpty }
-    var count: Int { entries.count }
+    private var entries: [Entry] = []
+    private(set) var hashedUsers: [HashedUser] = []
+
+    var isEmpty: Bool { entries.isEmpty && hashedUsers.isEmpty }
+    var count: Int { entries.count + hashedUsers.count }
 
     /// Adds a credential. The last one wins where two are the same.
     mutating func add(_ credential: some Collection<UInt8>, tenant: String = "") {
         entries.append(Entry(digest: Self.digest(credential), tenant: tenant))
     }
 
-    mutating func add(_ other: CredentialTable) { entries += other.entries }
+    mutating func add(_ other: CredentialTable) {
+        entries += other.entries
+        hashedUsers += other.hashedUsers
+    }
+
+    mutating func add(_ user: HashedUser) { hashedUsers.append(user) }
 
     /// The tenant of a credential, nil when it is not in the table. Takes the same time wherever it stands, and when it
     /// is not there.

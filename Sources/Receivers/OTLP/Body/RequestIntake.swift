@@ -15,6 +15,7 @@ struct RequestIntake: Sendable {
         var encoding: WireEncoding
         var coding: ContentCoding
         var tenant: String
+        var metadata = RequestMetadata()
     }
 
     /// Why a body is not handed on.
@@ -75,7 +76,8 @@ struct RequestIntake: Sendable {
         body.withUnsafeReadableBytes { bytes in
             ingest.ingest(
                 IngestRequest(
-                    signal: request.signal, encoding: request.encoding, body: bytes, tenant: request.tenant),
+                    signal: request.signal, encoding: request.encoding, body: bytes, tenant: request.tenant,
+                    metadata: request.metadata),
                 reply: reply)
         }
     }

@@ -3,16 +3,20 @@ import Synchronization
 
 /// The open connections of a receiver: caps their number and ends them at shutdown. Safe to use from any thread.
 final class ConnectionRegistry: Sendable {
-    enum Admission {
+    enum Admission: Int, Comparable {
         case serve
-        /// Over the limit: say so.
+        /// Over a limit: say so.
         case turnAway
-        /// Far over the limit or shutting down: close without a word.
+        /// Far over a limit or shutting down: close without a word.
         case close
+
+        static func < (one: Admission, other: Admission) -> Bool { one.rawValue < other.rawValue }
     }
 
     private struct State {
         var channels: [ObjectIdentifier: any Channel] = [:]
+        /// Connections by address, kept when there is a limit for one address.
+        var addresses: [String: Int] = [:]
         var isClosing = false
         var waiters: [CheckedContinuation<Void, Never>] = []
 
@@ -22,32 +26,49 @@ final class ConnectionRegistry: Sendable {
         }
     }
 
-    /// Connections beyond the limit that are told so at once.
+    /// Connections beyond the limit that are told so at once, in all and of one address.
     static let turnedAwayMax = 64
+    static let turnedAwayPerAddressMax = 2
 
     private let state = Mutex(State())
-    private let connectionsMax: Int
+    private let limits: ConnectionLimits
 
-    init(connectionsMax: Int) { self.connectionsMax = connectionsMax }
+    init(_ limits: ConnectionLimits) { self.limits = limits }
 
     var count: Int { state.withLock { $0.channels.count } }
 
     /// Registers a new connection until it closes, unless it must be closed at once.
     func admit(_ channel: any Channel) -> Admission {
         let id = ObjectIdentifier(channel)
+        let address = limits.perAddress > 0 ? channel.remoteAddress?.ipAddress : nil
         let admission = state.withLock { state -> Admission in
-            guard !state.isClosing, state.channels.count < connectionsMax + Self.turnedAwayMax else { return .close }
-            let admission: Admission = state.channels.count < connectionsMax ? .serve : .turnAway
+            guard !state.isClosing else { return .close }
+            let all = Self.judge(state.channels.count, limits.total, turnedAwayMax: Self.turnedAwayMax)
+            var own = Admission.serve
+            if let address {
+                own = Self.judge(
+                    state.addresses[address] ?? 0, limits.perAddress, turnedAwayMax: Self.turnedAwayPerAddressMax)
+            }
+            let admission = max(all, own)
+            guard admission != .close else { return .close }
             state.channels[id] = channel
+            if let address { state.addresses[address, default: 0] += 1 }
             return admission
         }
-        if admission != .close { channel.closeFuture.whenComplete { _ in self.remove(id) } }
+        if admission != .close { channel.closeFuture.whenComplete { _ in self.remove(id, address) } }
         return admission
     }
 
-    private func remove(_ id: ObjectIdentifier) {
+    private static func judge(_ open: Int, _ limit: Int, turnedAwayMax: Int) -> Admission {
+        open < limit ? .serve : open < limit + turnedAwayMax ? .turnAway : .close
+    }
+
+    private func remove(_ id: ObjectIdentifier, _ address: String?) {
         let waiters = state.withLock { state in
             state.channels[id] = nil
+            if let address, let open = state.addresses[address] {
+                state.addresses[address] = open > 1 ? open - 1 : nil
+            }
             return state.channels.isEmpty ? state.takeWaiters() : []
         }
         for waiter in waiters { waiter.resume() }

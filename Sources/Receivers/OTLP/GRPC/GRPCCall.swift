@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHPACK
+import Pipeline
 import Telemetry
 
 /// What the head of a gRPC call asks for (gRPC over HTTP/2, "Requests").
@@ -11,6 +12,7 @@ struct GRPCCall: Equatable {
     /// Time that the sender gives the call.
     var timeout: TimeAmount?
     var tenant = ""
+    var metadata = RequestMetadata()
 
     /// For a `grpc-accept-encoding` header.
     static let acceptedCodings = "identity, gzip, deflate, zstd, snappy"
@@ -25,7 +27,9 @@ struct GRPCCall: Equatable {
     }
 
     /// Judges a head: sender, then method, then how the message comes.
-    init(_ headers: HPACKHeaders, accepted: Set<Signal>, auth: AuthCheck?) throws(GRPCStatus) {
+    init(
+        _ headers: HPACKHeaders, accepted: Set<Signal>, auth: AuthCheck?, keepsMetadata: Bool = false
+    ) throws(GRPCStatus) {
         if headers.count > OTLPReceiver.headerCountMax {
             throw GRPCStatus(
                 .resourceExhausted, .headersTooLarge, "the call has more than \(OTLPReceiver.headerCountMax) headers")
@@ -59,6 +63,7 @@ struct GRPCCall: Equatable {
             }
             timeout = given
         }
+        if keepsMetadata { metadata = RequestMetadata(headers.lazy.map { ($0.name, $0.value) }, without: auth) }
     }
 
     private static func coding(_ name: String) -> ContentCoding? {

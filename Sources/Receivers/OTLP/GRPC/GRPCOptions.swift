@@ -6,7 +6,8 @@ package struct GRPCOptions: ComponentOptions {
     /// Bytes of one message, as sent and after inflating.
     package var messageSizeMax: Int
     package var streamsMax: Int
-    package var connectionsMax: Int
+    package var connections: ConnectionLimits
+    package var keepsMetadata: Bool
     package var lifetime: HTTP2Lifetime
     package var timeouts: ConnectionTimeouts
     package var tls: ReceiverTLSOptions?
@@ -22,9 +23,7 @@ package struct GRPCOptions: ComponentOptions {
             "max_concurrent_streams", default: HTTP2Limits.streamsMax, in: 0...10_000,
             "Calls that one connection may have open at once; 0 stands for the default.")
         streamsMax = streams == 0 ? HTTP2Limits.streamsMax : streams
-        connectionsMax = settings.int(
-            "max_connections", default: 1024, in: 1...100_000,
-            "Connections that may be open at once; further ones are closed.")
+        connections = ConnectionLimits(&settings, beyond: "closed")
         timeouts = ConnectionTimeouts(idle: .zero)
         timeouts.write = settings.duration(
             "write_timeout", default: .seconds(30), in: .zero ... .seconds(86_400),
@@ -35,7 +34,7 @@ package struct GRPCOptions: ComponentOptions {
         settings.accepted("transport", "gRPC is served over TCP.")
         settings.accepted("read_buffer_size", "Reads grow and shrink with what comes.")
         settings.accepted("write_buffer_size", "Answers are small and sent whole.")
-        settings.accepted("include_metadata", "Request headers are not handed on to the pipeline in this version.")
+        keepsMetadata = MetadataOption.read(&settings)
         Middlewares.refuse(&settings)
     }
 
@@ -81,6 +80,15 @@ enum AuthOption {
             return name
         }
         return name
+    }
+}
+
+/// `include_metadata` of a protocol.
+enum MetadataOption {
+    static func read(_ settings: inout Settings) -> Bool {
+        settings.bool(
+            "include_metadata", default: false,
+            "Whether request headers, but for the credential, go on to processors (from_context: metadata.NAME).")
     }
 }
 

@@ -51,8 +51,9 @@ struct GRPCStatus: Error, Equatable {
     func add(to headers: inout HPACKHeaders) {
         headers.add(name: "grpc-status", value: String(code.rawValue))
         if !message.isEmpty { headers.add(name: "grpc-message", value: Self.percentEncoded(message)) }
-        if let retrySeconds {
-            headers.add(name: "grpc-status-details-bin", value: Data(details(retrySeconds)).base64EncodedString())
+        let details = details
+        if !details.isEmpty {
+            headers.add(name: "grpc-status-details-bin", value: Data(details).base64EncodedString())
         }
     }
 
@@ -71,28 +72,17 @@ struct GRPCStatus: Error, Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The google.rpc.Status with a RetryInfo: `{code = 1, message = 2, details = 3 {type_url = 1, value = 2}}`, where
-    /// the value is `{retry_delay = 1 {seconds = 1}}`.
-    private func details(_ seconds: Int) -> [UInt8] {
-        let delay = Self.field(1, UInt64(max(seconds, 0)))
-        let info = Self.field(1, delay)
-        let any = Self.field(1, Array("type.googleapis.com/google.rpc.RetryInfo".utf8)) + Self.field(2, info)
-        return Self.field(1, UInt64(code.rawValue)) + Self.field(2, Array(message.utf8)) + Self.field(3, any)
-    }
-
-    private static func field(_ number: UInt8, _ value: UInt64) -> [UInt8] { [number << 3] + varint(value) }
-
-    private static func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] {
-        [number << 3 | 2] + varint(UInt64(bytes.count)) + bytes
-    }
-
-    private static func varint(_ value: UInt64) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var rest = value
-        while rest >= 0x80 {
-            bytes.append(UInt8(rest & 0x7F) | 0x80)
-            rest >>= 7
+    /// The google.rpc.Status `{code = 1, message = 2, details = 3}` with what a sender can act on; empty when there is
+    /// nothing of that kind.
+    private var details: [UInt8] {
+        let details: [UInt8]
+        if let retrySeconds {
+            details = StatusDetails.retryInfo(seconds: retrySeconds)
+        } else if code == .invalidArgument, let field = reason?.violatedField {
+            details = StatusDetails.badRequest(field)
+        } else {
+            return []
         }
-        return bytes + [UInt8(rest)]
+        return StatusDetails.field(1, UInt64(code.rawValue)) + StatusDetails.field(2, Array(message.utf8)) + details
     }
 }

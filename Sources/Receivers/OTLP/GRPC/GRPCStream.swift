@@ -10,6 +10,7 @@ struct GRPCShared: Sendable {
     /// Signals that at least one pipeline takes.
     let accepted: Set<Signal>
     let auth: AuthCheck?
+    let keepsMetadata: Bool
     let timeouts: ConnectionTimeouts
     let intake: RequestIntake
     let budget: AdmissionBudget
@@ -35,7 +36,8 @@ final class GRPCStream: RequestStream {
             let type = headers.first(name: "content-type"), GRPCCall.isGRPC(contentType: type)
         else { return refuseHTTP(headers.first(name: ":method") == "POST" ? 415 : 405) }
         do throws(GRPCStatus) {
-            let call = try GRPCCall(headers, accepted: shared.accepted, auth: shared.auth)
+            let call = try GRPCCall(
+                headers, accepted: shared.accepted, auth: shared.auth, keepsMetadata: shared.keepsMetadata)
             self.call = call
             if let timeout = call.timeout { watch(timeout) }
             phase = .body
@@ -120,7 +122,8 @@ final class GRPCStream: RequestStream {
             try handOn(
                 shared.intake,
                 RequestIntake.Request(
-                    signal: call.signal, encoding: .protobuf, coding: coding, tenant: call.tenant))
+                    signal: call.signal, encoding: .protobuf, coding: coding, tenant: call.tenant,
+                    metadata: call.metadata))
         } catch {
             switch error {
             case .body(let fault): end(status(fault, wanted: wanted))

@@ -41,13 +41,15 @@ package struct OTLPHTTPOptions: ComponentOptions {
     var codings: CodingSet
     package var timeouts: ConnectionTimeouts
     package var keepsAlive: Bool
-    package var connectionsMax: Int
+    package var connections: ConnectionLimits
     package var cors: CORSPolicy?
     /// Headers that every answer carries.
     package var responseHeaders: [(name: String, value: String)]
     package var tls: ReceiverTLSOptions?
     /// Name of the authentication extension; everybody may send when nil.
     package var authenticator: String?
+    /// Whether headers go on to the pipeline.
+    package var keepsMetadata: Bool
 
     package init(_ settings: inout Settings) {
         endpoint = ListenEndpoint.read(&settings, port: 4318)
@@ -59,13 +61,10 @@ package struct OTLPHTTPOptions: ComponentOptions {
         timeouts = ConnectionTimeouts(&settings)
         keepsAlive = settings.bool(
             "keep_alives_enabled", default: true, "Whether a connection may carry more than one request.")
-        connectionsMax = settings.int(
-            "max_connections", default: 1024, in: 1...100_000,
-            "Connections that may be open at once; further ones are answered with 503.")
+        connections = ConnectionLimits(&settings, beyond: "answered with 503")
         cors = Self.cors(&settings)
         responseHeaders = Self.responseHeaders(&settings)
-        settings.accepted(
-            "include_metadata", "Request headers are not handed on to the pipeline in this version.")
+        keepsMetadata = MetadataOption.read(&settings)
         tls = ReceiverTLSOptions.read(&settings)
         authenticator = AuthOption.read(&settings)
         Middlewares.refuse(&settings)

@@ -1,4 +1,5 @@
 import NIOHTTP1
+import Pipeline
 import Telemetry
 
 /// A request whose head is in order: what its body will be.
@@ -12,10 +13,12 @@ struct RequestPlan: Equatable {
     var wantsContinue: Bool
     /// Whose data it is, empty when the receiver does not ask.
     var tenant = ""
+    var metadata = RequestMetadata()
 
     /// What the way into the pipeline needs to know.
     var intake: RequestIntake.Request {
-        RequestIntake.Request(signal: signal, encoding: mediaType.encoding, coding: coding, tenant: tenant)
+        RequestIntake.Request(
+            signal: signal, encoding: mediaType.encoding, coding: coding, tenant: tenant, metadata: metadata)
     }
 }
 
@@ -39,6 +42,8 @@ struct HeadCheck: Sendable {
     var cors: CORSPolicy?
     /// Who may send; everybody when nil.
     var auth: AuthCheck?
+    /// Whether headers go on with the request (`include_metadata`).
+    var keepsMetadata = false
 
     func verdict(_ head: HTTPRequestHead, _ facts: HeaderFacts) -> HeadVerdict {
         do throws(RefusalError) {
@@ -51,10 +56,11 @@ struct HeadCheck: Sendable {
             let wantsContinue = try checkExpectation(facts)
             let length = facts.hasOpenEnd ? nil : facts.contentLength ?? 0
             if let length, length > bodySizeMax { throw RefusalError(tooLarge(inflated: false)) }
-            return .accept(
-                RequestPlan(
-                    signal: signal, mediaType: mediaType, coding: coding, contentLength: length,
-                    wantsContinue: wantsContinue && length != 0, tenant: tenant))
+            var plan = RequestPlan(
+                signal: signal, mediaType: mediaType, coding: coding, contentLength: length,
+                wantsContinue: wantsContinue && length != 0, tenant: tenant)
+            if keepsMetadata { plan.metadata = RequestMetadata(head.headers, without: auth) }
+            return .accept(plan)
         } catch {
             return .refuse(error.refusal)
         }

@@ -1,0 +1,59 @@
+import CCrypt
+import Crypto
+import Synchronization
+
+/// Compares passwords with bcrypt hashes, which is slow on purpose, so each password is worked out once and its answer
+/// remembered by a digest. Safe to use from any thread.
+///
+/// A password that was not seen yet costs its work on an event loop; `costMax` bounds that to some 50 ms. Users that do
+/// not exist cost nothing.
+final class BcryptCheck: Sendable {
+    /// Highest cost, as a power of two; `htpasswd -B` writes 5 and the Collector's documentation 10.
+    static let costMax = 10
+    /// Answers that are remembered; beyond, all are forgotten.
+    static let answersMax = 4096
+
+    private let answers = Mutex<[[UInt8]: Bool]>([:])
+
+    /// How often passwords were worked out, for tests.
+    let worked = Atomic<Int>(0)
+
+    /// Whether the password has this hash.
+    func matches(_ password: some Collection<UInt8>, _ hash: String) -> Bool {
+        let key = CredentialTable.digest(Array(hash.utf8) + [0] + Array(password))
+        if let known = answers.withLock({ $0[key] }) { return known }
+        let matches = Self.work(Array(password), hash)
+        worked.wrappingAdd(1, ordering: .relaxed)
+        answers.withLock { answers in
+            if answers.count >= Self.answersMax { answers = [:] }
+            answers[key] = matches
+        }
+        return matches
+    }
+
+    /// The cost of a bcrypt hash in the form `$2y$05$…`; nil when it is none.
+    static func cost(of hash: Substring) -> Int? {
+        let parts = hash.split(separator: "$", omittingEmptySubsequences: false)
+        guard parts.count == 4, parts[0].isEmpty, ["2a", "2b", "2y"].contains(parts[1]), parts[2].utf8.count == 2,
+            parts[3].utf8.count == 53, let cost = Int(parts[2]), (4...31).contains(cost)
+        else { return nil }
+        return cost
+    }
+
+    private static func work(_ password: [UInt8], _ hash: String) -> Bool {
+        // crypt reads up to a zero, so a password that holds one would be another.
+        guard !password.contains(0) else { return false }
+        let memory = UnsafeMutablePointer<crypt_data>.allocate(capacity: 1)
+        memory.initialize(to: crypt_data())
+        defer { memory.deallocate() }
+        let made = (password + [0]).withUnsafeBufferPointer { text in
+            text.withMemoryRebound(to: CChar.self) { crypt_r($0.baseAddress, hash, memory) }
+        }
+        guard let made else { return false }
+        var difference: UInt8 = 0
+        let (one, other) = (Array(String(cString: made).utf8), Array(hash.utf8))
+        guard one.count == other.count else { return false }
+        for (left, right) in zip(one, other) { difference |= left ^ right }
+        return difference == 0
+    }
+}
