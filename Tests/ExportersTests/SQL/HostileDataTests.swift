@@ -48,7 +48,7 @@ import Testing
         try await exporter.start()
         for _ in 0..<2 { #expect(await exporter.export(batch) == .delivered) }
         await exporter.shutdown()
-        let row = try await DatabaseQueue(path: directory.file("h.db")).read {
+        let row = try DatabaseQueue(path: directory.file("h.db")).read {
             try Row.fetchOne(
                 $0,
                 sql: "SELECT name, length(input_messages) AS size, cost_usd IS NULL AND input_tokens IS NULL AS none, "
