@@ -30,12 +30,15 @@ package final class Gateway: Sendable {
         var exporters: [any Exporter] = []
         var journals: [(pipeline: String, journal: any FrameLog)] = []
         var admin: [AdminServer] = []
+        var watch: Task<Void, Never>?
     }
 
     let plan: GatewayPlan
     let dataDirectory: String
     let log: Logger
     let metrics = SelfMetrics()
+    let drops = DropLedger()
+    let tap: TapHub
     let group: MultiThreadedEventLoopGroup
     let budget: AdmissionBudget
     private let parts = Mutex(Parts())
@@ -49,6 +52,7 @@ package final class Gateway: Sendable {
         self.dataDirectory = dataDirectory
         self.log = log
         group = MultiThreadedEventLoopGroup(numberOfThreads: SystemFacts.usableCores(of: System.coreCount))
+        tap = TapHub(plan.telemetry.tap)
         let limits = plan.memoryLimits.map { $0.softLimit(ofTotal: SystemFacts.memoryTotal) }
         budget = AdmissionBudget(limitBytes: limits.min() ?? Gateway.defaultBudget)
     }
@@ -92,6 +96,7 @@ package final class Gateway: Sendable {
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
         try await startAdmin()
+        if !plan.memoryLimits.isEmpty { watchMemory() }
         var ports: [Int] = []
         let pool = WorkspacePool()
         let authenticators = try makeAuthenticators()
@@ -99,7 +104,7 @@ package final class Gateway: Sendable {
             func intake(_ transport: String) -> ReceiverIntake {
                 ReceiverIntake(
                     receiver: id, transport: transport, pipelines: graph.intakes(of: id, plan), keys: graph.keys,
-                    pool: pool, metrics: metrics)
+                    pool: pool, metrics: metrics, tap: tap)
             }
             let http = intake("http")
             let receiver = OTLPReceiver(
@@ -112,6 +117,29 @@ package final class Gateway: Sendable {
             ports += [addresses.http.first, addresses.grpc.first].compactMap { $0?.port }
         }
         return ports
+    }
+
+    /// Lets a memory_limiter refuse by what the gateway really holds: requests, traces that are not complete or wait
+    /// for their session, and journals in memory.
+    private func watchMemory() {
+        let task = Task { [weak self] in
+            while !Task.isCancelled {
+                guard let self else { return }
+                budget.setOther(heldBytes)
+                do { try await WorkerEffects.system().sleep(.milliseconds(100)) } catch { return }
+            }
+        }
+        parts.withLock { $0.watch = task }
+        metrics.gauge("sluice_memory_held_bytes", "Bytes that count towards memory_limiter's limit.") { [weak self] in
+            Double(self.map { $0.budget.used + $0.heldBytes } ?? 0)
+        }
+    }
+
+    private var heldBytes: Int {
+        parts.withLock { parts in
+            parts.stages.reduce(0) { $0 + $1.stage.heldBytes }
+                + parts.journals.reduce(0) { $0 + (($1.journal as? MemoryJournal)?.held.bytes ?? 0) }
+        }
     }
 
     private func makeAuthenticators() throws -> [String: any RequestAuthenticator] {
@@ -132,6 +160,7 @@ package final class Gateway: Sendable {
             defer { parts = Parts() }
             return parts
         }
+        parts.watch?.cancel()
         for receiver in parts.receivers { await receiver.shutdown(deadline: deadline) }
         let start = SystemFacts.monotonicSeconds
         // What one pipeline still holds may have to go through those behind it: the ones in front end first.
@@ -174,17 +203,19 @@ package final class Gateway: Sendable {
     private func startAdmin() async throws {
         for address in plan.telemetry.metricsAddresses {
             let metrics = metrics
-            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] path in
-                if path == "/queues" { return self?.queues }
-                guard path == "/metrics" else { return nil }
+            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] request in
+                if request.path == "/queues" { return self?.queues }
+                if request.path == "/drops" { return self?.drops.answer }
+                if request.path == "/tap" { return self?.tap.answer(request) }
+                guard request.path == "/metrics" else { return nil }
                 return AdminAnswer(
                     status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
                     body: PrometheusText.render(metrics.series))
             }
         }
         for check in plan.healthChecks {
-            try await serve(check.address, what: "the health_check extension") { [weak self] path in
-                guard path == check.path else { return nil }
+            try await serve(check.address, what: "the health_check extension") { [weak self] request in
+                guard request.path == check.path else { return nil }
                 return self?.health
             }
         }
@@ -192,7 +223,7 @@ package final class Gateway: Sendable {
 
     private func serve(
         _ address: TelemetryConfiguration.Address, what: String,
-        _ routes: @escaping @Sendable (String) -> AdminAnswer?
+        _ routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?
     ) async throws {
         let server = AdminServer(address: address, routes: routes)
         _ = try await server.start(group, what: what)

@@ -10,8 +10,14 @@ package struct ProcessorBuild {
     /// `traces/name` as in the file.
     package let pipeline: String
     package let signal: Signal
+    /// Folder for what a processor remembers over restarts; nil when it shall keep nothing on disk.
+    package let stateDirectory: String?
 
-    package init(keys: KeyTable.Builder, metrics: SelfMetrics, id: String, pipeline: String, signal: Signal) {
+    package init(
+        keys: KeyTable.Builder, metrics: SelfMetrics, id: String, pipeline: String, signal: Signal,
+        stateDirectory: String? = nil
+    ) {
+        self.stateDirectory = stateDirectory
         self.keys = keys
         self.metrics = metrics
         self.id = id

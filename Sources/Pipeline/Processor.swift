@@ -13,13 +13,29 @@ package protocol Processor: Sendable {
 /// What a processor may know and tell about the request it works on.
 package struct ProcessContext {
     package var origin: RequestOrigin
+    /// For a batch that holds one whole trace: how it came to be taken as complete.
+    package let trace: GatheredTrace?
     /// Records that this request lost so far, for the balance of received and delivered.
     package private(set) var droppedItems = 0
     /// What to do once the pipeline's journal holds the request.
     package private(set) var storedActions: [@Sendable () -> Void] = []
+    /// Why the step in hand drops records, where it does not say so for each: a policy or a rule of the file.
+    package var dropRule = ""
+    /// The same by index of the span or log record.
+    package private(set) var dropRules: [Int: String] = [:]
+    /// The session for which the trace is held back, see `hold`.
+    package private(set) var heldSession: String?
+    /// Sessions whose held traces are to be decided on again.
+    package private(set) var releasedSessions: [String] = []
 
-    package init(tenant: String = "", metadata: RequestMetadata = RequestMetadata()) {
+    /// Most records of one request whose rule is kept.
+    package static let dropRulesMax = 64
+
+    package init(
+        tenant: String = "", metadata: RequestMetadata = RequestMetadata(), trace: GatheredTrace? = nil
+    ) {
         origin = RequestOrigin(tenant: tenant, metadata: metadata)
+        self.trace = trace
     }
 
     /// Authenticated tenant, empty when there is none.
@@ -33,6 +49,50 @@ package struct ProcessContext {
     package mutating func dropped(_ items: Int, _ counter: Counter) {
         droppedItems += items
         counter.add(items)
+    }
+
+    /// Says which rule dropped one record, for the drop ledger.
+    package mutating func dropping(_ record: Int, by rule: String) {
+        if dropRules.count < ProcessContext.dropRulesMax { dropRules[record] = rule }
+    }
+
+    /// Begins the next step.
+    package mutating func beginStep() {
+        dropRule = ""
+        if !dropRules.isEmpty { dropRules.removeAll(keepingCapacity: true) }
+    }
+
+    /// Stops the chain and keeps the trace until its session is released or the time to hold it is over; then the chain
+    /// runs on it again from its first step. Only where `trace.canHold` says so.
+    package mutating func hold(for session: String) { heldSession = session }
+
+    /// Lets the held traces of a session go through the chain again once this one is through.
+    package mutating func release(_ session: String) { releasedSessions.append(session) }
+}
+
+/// How a whole trace came to the processors.
+package struct GatheredTrace: Sendable {
+    /// What made it complete.
+    package enum Reason: String, CaseIterable, Sendable {
+        /// Its root came, and nothing since.
+        case root
+        /// Nothing came for long, and no root.
+        case idle
+        case age
+        /// It has as many spans or bytes as one trace may have.
+        case size
+        /// A limit on all traces or bytes was reached.
+        case full
+        case shutdown
+    }
+
+    package var reason: Reason
+    /// Whether it may be held back for its session.
+    package var canHold: Bool
+
+    package init(reason: Reason, canHold: Bool) {
+        self.reason = reason
+        self.canHold = canHold
     }
 }
 

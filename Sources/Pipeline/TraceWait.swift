@@ -13,6 +13,12 @@ package struct TraceWait: Sendable, Equatable {
     package var maxBytes: Int
     /// Encoded bytes of one trace; beyond it that trace is taken as complete.
     package var maxTraceBytes: Int
+    /// Spans of one trace; beyond it that trace is taken as complete.
+    package var maxTraceSpans = Int.max
+    /// How long a processor may hold a trace back for its session; zero when none does.
+    package var hold = Duration.zero
+    /// Encoded bytes of all traces that are held back; beyond it the oldest are decided on.
+    package var maxHeldBytes = 64 << 20
 
     package init(
         idle: Duration = .seconds(30), afterRoot: Duration = .seconds(2), maxAge: Duration = .seconds(600),
@@ -28,9 +34,13 @@ package struct TraceWait: Sendable, Equatable {
 
     /// The wait that suits both.
     package func joined(with other: TraceWait) -> TraceWait {
-        TraceWait(
+        var wait = TraceWait(
             idle: max(idle, other.idle), afterRoot: max(afterRoot, other.afterRoot), maxAge: max(maxAge, other.maxAge),
             maxTraces: max(maxTraces, other.maxTraces), maxBytes: max(maxBytes, other.maxBytes),
             maxTraceBytes: max(maxTraceBytes, other.maxTraceBytes))
+        wait.maxTraceSpans = min(maxTraceSpans, other.maxTraceSpans)
+        wait.hold = max(hold, other.hold)
+        wait.maxHeldBytes = max(maxHeldBytes, other.maxHeldBytes)
+        return wait
     }
 }

@@ -181,6 +181,8 @@ public struct AttributeFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var hasUnknownFields: AttributeFlags { AttributeFlags(rawValue: 2) }
     /// The value is not the one in `raw`.
     @inlinable public static var hasNewValue: AttributeFlags { AttributeFlags(rawValue: 4) }
+    /// `raw` holds more than one value, which other readers may take for the value.
+    @inlinable public static var hasHiddenValues: AttributeFlags { AttributeFlags(rawValue: 8) }
     /// Edited, with a new value. A literal of both would make an array where nothing is optimized.
     @inlinable public static var replaced: AttributeFlags { AttributeFlags(rawValue: 1 | 4) }
 }
@@ -350,6 +352,8 @@ public struct LogRecord: BitwiseCopyable, Sendable {
     public var scope: UInt32
     public var bodyPayload: UInt64 = 0
     public var bodyKind: ValueKind = .empty
+    /// The body as received holds more than one value.
+    public var hasHiddenBodies = false
     public var edits: EditFlags = []
 
     @inlinable

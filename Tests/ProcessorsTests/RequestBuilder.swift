@@ -83,9 +83,18 @@ struct Bench {
         _ processor: some Processor, _ build: ProcessorBuild, _ request: [UInt8], tenant: String = "",
         metadata: RequestMetadata = RequestMetadata()
     ) throws -> (bytes: [UInt8], kept: Int) {
+        let (bytes, kept, _) = try run(processor, build, request, tenant: tenant, metadata: metadata, trace: nil)
+        return (bytes, kept)
+    }
+
+    /// The same for a whole trace, with what the processor said of it.
+    static func run(
+        _ processor: some Processor, _ build: ProcessorBuild, _ request: [UInt8], tenant: String = "",
+        metadata: RequestMetadata = RequestMetadata(), trace: GatheredTrace?
+    ) throws -> (bytes: [UInt8], kept: Int, context: ProcessContext) {
         let table = build.keys.build()
         var batch = RecordBatch()
-        var context = ProcessContext(tenant: tenant, metadata: metadata)
+        var context = ProcessContext(tenant: tenant, metadata: metadata, trace: trace)
         var output = ByteColumn()
         var failure: DecodeFailure?
         var refused: ProcessFailure?
@@ -100,7 +109,7 @@ struct Bench {
         }
         if let failure { throw failure }
         if let refused { throw refused }
-        return (Array(output.bytes), batch.liveCount)
+        return (Array(output.bytes), batch.liveCount, context)
     }
 }
 

@@ -135,6 +135,13 @@ struct GatewayChecks {
             let ids = names.compactMap { $0.scalar }.compactMap { try? ComponentID(parsing: $0.text) }
             used[.exporter, default: []].formUnion(ids)
         }
+        for component in configuration.components(of: .exporter) {
+            // Processors of the exporter's own chain.
+            for name in component.body["process"]?.list ?? [] {
+                guard let text = name.scalar?.text, let id = try? ComponentID(parsing: text) else { continue }
+                used[.processor, default: []].insert(id)
+            }
+        }
         used[.connector] = used[.receiver, default: []].union(used[.exporter, default: []])
         for component in configuration.components where used[component.kind]?.contains(component.id) != true {
             let fix =

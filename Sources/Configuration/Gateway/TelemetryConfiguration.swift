@@ -16,6 +16,15 @@ package struct TelemetryConfiguration: ComponentOptions {
         case error
     }
 
+    /// How much a tap shows.
+    package enum Tap: String, Sendable, CaseIterable {
+        case off
+        /// What pipelines have stored, behind their redaction.
+        case processed
+        /// That, and what receivers take, as it comes.
+        case raw
+    }
+
     /// How log records are written.
     package enum LogEncoding: String, Sendable, CaseIterable {
         /// Text for people.
@@ -64,6 +73,8 @@ package struct TelemetryConfiguration: ComponentOptions {
     package let logLevel: LogLevel
     /// How log records are written.
     package let logEncoding: LogEncoding
+    /// What `sluice tap` may see.
+    package let tap: Tap
     /// Attributes of the gateway's own resource in file order; a null takes a default attribute away.
     package let resource: [(key: String, value: ConfigValue)]
 
@@ -83,6 +94,10 @@ package struct TelemetryConfiguration: ComponentOptions {
         (logLevel, logEncoding) = settings.group("logs", "Log records of the gateway itself.") { logs in
             TelemetryConfiguration.readLogs(&logs)
         }
+        tap = settings.choice(
+            "tap", default: Tap.processed,
+            "What `sluice tap` may see over the metrics listener, from this machine only: nothing, what is stored "
+                + "behind all processors, or with raw also what comes in, before any redaction.")
         settings.accepted("traces", "The gateway does not trace itself.")
         switch settings.value("resource", "Attributes that describe the gateway in its own telemetry.") {
         case .map(let entries)?: resource = entries.map { ($0.0, $0.1) }

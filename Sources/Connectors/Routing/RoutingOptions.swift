@@ -92,6 +92,24 @@ package struct RoutingOptions: ComponentOptions {
             "What a condition that fails does: ignore and silent send the record to the default pipelines, propagate "
                 + "drops the batch.")
         settings.accepted("match_once", "a record goes to the first route that matches, unless that one copies")
+        warnOfUnreachable(&settings)
         if table.isEmpty, !settings.isDescribing { settings.problem("needs at least one route", at: "table") }
+    }
+
+    /// Routes behind one that takes everything, and routes that ask what one before them has moved away.
+    private func warnOfUnreachable(_ settings: inout Settings) {
+        for (index, route) in table.enumerated() where route.action == .move {
+            let isAll = route.condition.filter { !$0.isWhitespace } == "true"
+            for (offset, other) in table[(index + 1)...].enumerated() {
+                let isSame =
+                    other.context == route.context && other.condition == route.condition
+                    && other.statement == route.statement
+                guard isAll || isSame else { continue }
+                settings.warning(
+                    "route \(index + offset + 2) is never asked: route \(index + 1) "
+                        + (isAll ? "takes everything" : "has the same condition"),
+                    fix: "change their order, or write `action: copy` at route \(index + 1)", at: "table")
+            }
+        }
     }
 }

@@ -7,6 +7,8 @@ package struct ExporterHelperOptions: ComponentOptions {
     package var deadLetters: DeadLetterOptions
     /// Longest time for one delivery attempt; zero means no limit.
     package var timeout: Duration
+    /// Ids of the processors that this exporter's deliveries go through, in order.
+    package var process: [String]
 
     package init(_ settings: inout Settings) { self.init(&settings, defaultTimeout: .seconds(5)) }
 
@@ -15,6 +17,10 @@ package struct ExporterHelperOptions: ComponentOptions {
         timeout = settings.duration(
             "timeout", default: defaultTimeout, in: .zero ... .seconds(3_600),
             "Longest time for one delivery attempt, connecting included; 0 means no limit.")
+        process = settings.strings(
+            "process", default: [],
+            "Processors that only this exporter's deliveries go through, behind those of the pipeline and in order; so "
+                + "one sink gets full text and another a masked one from the same journal.")
         queue = settings.group(
             "sending_queue", "What waits between the pipeline and this exporter, and how it is grouped."
         ) { SendingQueueOptions(&$0) }
@@ -137,10 +143,19 @@ package struct BatchOptions: ComponentOptions, Equatable {
                     fix: "give senders tenants, which are never mixed", at: "metadata_keys")
             }
         }
+        if isBytes, minSize > 0, minSize < BatchOptions.smallBytes, !settings.isDescribing {
+            settings.warning(
+                "min_size is \(minSize) bytes, which is a few records: with `sizer: bytes` it is no count of items",
+                fix: "write a size with its unit, such as `min_size: 4MiB`",
+                at: settings.isPresent("min_size") ? "min_size" : "sizer")
+        }
         if maxSize > 0 && maxSize < minSize {
             settings.problem("max_size must be 0 or at least min_size (\(minSize))", at: "max_size")
         }
     }
+
+    /// Below it a minimum was most likely meant as a number of records.
+    private static let smallBytes = 64 << 10
 
     /// For the `batch` processor's settings, which become the exporters' batching, and for tests.
     package init(flushTimeout: Duration, minSize: Int, maxSize: Int, sizer: Sizer = .items) {

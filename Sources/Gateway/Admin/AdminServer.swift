@@ -11,13 +11,50 @@ struct AdminAnswer: Sendable {
     var body: String
 }
 
+/// What is asked of the admin listener.
+struct AdminRequest: Sendable {
+    var path: String
+    /// Values of the query by name, decoded; the last of a name wins.
+    var query: [String: String] = [:]
+    /// Whether the asker is on this machine.
+    var isLocal: Bool
+
+    init(uri: String, isLocal: Bool) {
+        let parts = uri.split(separator: "?", maxSplits: 1)
+        path = parts.first.map(String.init) ?? ""
+        self.isLocal = isLocal
+        guard parts.count == 2 else { return }
+        for pair in parts[1].split(separator: "&") {
+            let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            query[AdminRequest.decoded(sides[0])] = sides.count == 2 ? AdminRequest.decoded(sides[1]) : ""
+        }
+    }
+
+    /// Percent signs with two digits are bytes; anything else stays as it is.
+    private static func decoded(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == 0x25, rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
 /// A small read-only HTTP listener: the metrics endpoint and the health check.
 final class AdminServer: Sendable {
-    private let routes: @Sendable (String) -> AdminAnswer?
+    private let routes: @Sendable (AdminRequest) -> AdminAnswer?
     private let address: TelemetryConfiguration.Address
     private let channel = Mutex<(any Channel)?>(nil)
 
-    init(address: TelemetryConfiguration.Address, routes: @escaping @Sendable (String) -> AdminAnswer?) {
+    init(address: TelemetryConfiguration.Address, routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?) {
         self.address = address
         self.routes = routes
     }
@@ -61,10 +98,10 @@ private final class AdminHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let routes: @Sendable (String) -> AdminAnswer?
+    private let routes: @Sendable (AdminRequest) -> AdminAnswer?
     private var head: HTTPRequestHead?
 
-    init(routes: @escaping @Sendable (String) -> AdminAnswer?) { self.routes = routes }
+    init(routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?) { self.routes = routes }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -88,9 +125,10 @@ private final class AdminHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        let path = String(request.uri.prefix { $0 != "?" })
+        let peer = context.channel.remoteAddress?.ipAddress ?? ""
+        let isLocal = peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.")
         var answer =
-            routes(path)
+            routes(AdminRequest(uri: request.uri, isLocal: isLocal))
             ?? AdminAnswer(status: .notFound, contentType: "text/plain; charset=utf-8", body: "not found\n")
         if request.method != .GET && request.method != .HEAD {
             answer = AdminAnswer(status: .methodNotAllowed, contentType: "text/plain", body: "only GET\n")

@@ -58,6 +58,12 @@ package enum Registry {
             .traceStep(options.wait) { build in try TailSamplingProcessor(options: options, build: &build) }
         },
         .entry(
+            ["adaptive_tail_sampling"], "Keeps or drops whole traces by rates that follow the traffic.",
+            AdaptiveTailSamplingOptions.self
+        ) { options in
+            .traceStep(options.wait) { build in try AdaptiveTailSamplingProcessor(options: options, build: &build) }
+        },
+        .entry(
             ["truncate"], "Cuts long values; UTF-8 and JSON stay valid, messages go oldest first.", TruncateOptions.self
         ) { options in .step { build in TruncateProcessor(options: options, build: &build) } },
         .entry(

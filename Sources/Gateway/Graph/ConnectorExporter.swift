@@ -97,6 +97,7 @@ final class ConnectorExporter: Exporter {
         for delivery in deliveries {
             let pipeline = link.pipelines[delivery.output]
             switch prepare(delivery, tenant: tenant, pipeline, link.keys) {
+            case .held: continue
             case .empty(let filtered): pipeline.countFiltered(filtered)
             case .failed(.unavailable(let message, let retryAfter)):
                 return .retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter)

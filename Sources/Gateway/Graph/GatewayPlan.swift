@@ -14,6 +14,8 @@ package struct GatewayPlan: Sendable {
         package var receivers: [String]
         package var steps: [(id: String, role: ProcessorRole)]
         package var exporters: [(id: String, plan: ExporterPlan)]
+        /// Steps of the exporters' own chains, by exporter.
+        package var ownSteps: [String: [(id: String, role: ProcessorRole)]] = [:]
         /// Connectors it writes to, with the pipelines that read from them.
         package var connectors: [(id: String, plan: ConnectorPlan, outputs: [ConnectorOutput])] = []
         /// Nil when all exporters ask for memory.
@@ -56,6 +58,9 @@ package struct GatewayPlan: Sendable {
             if let options = reader.receivers[component.id] { receivers.append((component.id.description, options)) }
         }
         setDepths()
+        ChainLints(
+            configuration: configuration, processors: reader.processors, ownChains: reader.ownChains
+        ).run(&problems)
         for pipeline in pipelines {
             for case .memoryLimiter(let limit) in pipeline.steps.map(\.role) { memoryLimits.append(limit) }
         }

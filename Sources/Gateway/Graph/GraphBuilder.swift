@@ -14,6 +14,7 @@ struct GatewayGraph {
     var workers: [(pipeline: String, worker: ExportWorker)] = []
     var stages: [(pipeline: String, stage: TraceStage)] = []
     var connectors: [ConnectorExporter] = []
+    var processed: [ProcessedExporter] = []
     var journals: [(pipeline: String, journal: any FrameLog)] = []
     var deadLetters: [DeadLetterBox] = []
 
@@ -45,12 +46,15 @@ struct GraphBuilder {
         }
         graph.keys = keys.build()
         for connector in graph.connectors { try connector.link(graph) }
+        for exporter in graph.processed { exporter.link(graph.keys) }
         return graph
     }
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
         let signal = pipeline.signal.recorded
-        let (first, whole) = try StepMaker.make(pipeline, metrics: gateway.metrics, keys: &keys)
+        let state = pipeline.storage == nil ? nil : gateway.dataDirectory + "/processors"
+        let (first, whole) = try StepMaker.make(
+            pipeline, metrics: gateway.metrics, keys: &keys, stateDirectory: state, ledger: gateway.drops)
         let journal = try openJournal(pipeline, folder: GraphBuilder.folderName(pipeline.id))
         graph.journals.append((pipeline.id, journal))
         let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
@@ -59,7 +63,8 @@ struct GraphBuilder {
         graph.pipelines.append(
             PipelineIntake(
                 id: pipeline.id, chain: first,
-                journal: isBuffered ? gathered ?? journal : journal, metrics: metrics, isBuffered: isBuffered))
+                journal: isBuffered ? gathered ?? journal : journal, metrics: metrics, isBuffered: isBuffered,
+                tap: gateway.tap))
         if pipeline.options.acknowledgement == .delivered {
             watch = DeliveryWatch(timeout: pipeline.options.deliveryTimeout)
         }
@@ -94,7 +99,8 @@ struct GraphBuilder {
         let log = gateway.log
         let setup = TraceStage.Setup(
             pipeline: pipeline.id, wait: pipeline.wait ?? TraceWait(), chain: chain,
-            isDurable: pipeline.storage != nil, effects: .system(), log: { log.line($0, $1) })
+            isDurable: pipeline.storage != nil, tap: gateway.tap, effects: .system(),
+            log: { log.line($0, $1) })
         do {
             let cursor = try journal.cursor(named: "traces")
             graph.stages.append(
@@ -184,7 +190,23 @@ struct GraphBuilder {
             options.queue.batch = Exporters.BatchOptions(
                 flushTimeout: batch.timeout, minSize: batch.sendBatchSize, maxSize: batch.sendBatchMaxSize)
         }
-        try addWorker(id, exporter, options, plan.batchBytesMax, pipeline, journal)
+        let processed = try process(exporter, id, pipeline)
+        try addWorker(id, processed, options, plan.batchBytesMax, pipeline, journal)
+    }
+
+    /// The exporter behind its own chain, or as it is when it has none.
+    private mutating func process(
+        _ exporter: any Exporter, _ id: String, _ pipeline: GatewayPlan.PipelinePlan
+    ) throws -> any Exporter {
+        guard let steps = pipeline.ownSteps[id], !steps.isEmpty else { return exporter }
+        var own = pipeline
+        own.id = "\(pipeline.id) > \(id)"
+        own.steps = steps
+        let (chain, _) = try StepMaker.make(own, metrics: gateway.metrics, keys: &keys, ledger: gateway.drops)
+        let processed = ProcessedExporter(
+            exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: gateway.metrics)
+        graph.processed.append(processed)
+        return processed
     }
 
     private mutating func addConnector(

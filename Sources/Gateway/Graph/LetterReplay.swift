@@ -17,7 +17,7 @@ package final class LetterReplay: Sendable {
     /// Tries once. Nil when the exporter took all of it, otherwise why not; then the letter has to stay.
     package func send(_ letter: DeadLetter) async -> String? {
         let exporter: any Exporter
-        switch await find(letter.exporter) {
+        switch await find(letter.exporter, letter.signal) {
         case .success(let found): exporter = found
         case .failure(let failure): return failure.description
         }
@@ -40,19 +40,40 @@ package final class LetterReplay: Sendable {
         for exporter in all.values { await exporter.shutdown() }
     }
 
-    private func find(_ id: String) async -> Result<any Exporter, GatewayStartFailure> {
-        if let exporter = started.withLock({ $0[id] }) { return .success(exporter) }
-        guard let found = plan.pipelines.flatMap(\.exporters).first(where: { $0.id == id }) else {
+    private func find(_ id: String, _ signal: Signal) async -> Result<any Exporter, GatewayStartFailure> {
+        let name = "\(id) \(signal)"
+        if let exporter = started.withLock({ $0[name] }) { return .success(exporter) }
+        let users = plan.pipelines.filter { pipeline in pipeline.exporters.contains { $0.id == id } }
+        guard let pipeline = users.first(where: { $0.signal.recorded == signal }) ?? users.first,
+            let found = pipeline.exporters.first(where: { $0.id == id })
+        else {
             return .failure(GatewayStartFailure("the configuration has no exporter \(id) in a pipeline"))
         }
-        let exporter = found.plan.make(
+        var exporter = found.plan.make(
             ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in }))
         do {
+            exporter = try process(exporter, id, pipeline)
             try await exporter.start()
         } catch {
             return .failure(GatewayStartFailure("exporter \(id): \(error)"))
         }
-        started.withLock { $0[id] = exporter }
+        let ready = exporter
+        started.withLock { $0[name] = ready }
         return .success(exporter)
+    }
+
+    /// A letter is what the pipeline's journal held, so it goes through the exporter's own chain like everything else.
+    private func process(
+        _ exporter: any Exporter, _ id: String, _ pipeline: GatewayPlan.PipelinePlan
+    ) throws -> any Exporter {
+        guard let steps = pipeline.ownSteps[id], !steps.isEmpty else { return exporter }
+        var own = pipeline
+        own.steps = steps
+        var keys = KeyTable.Builder()
+        let metrics = SelfMetrics()
+        let (chain, _) = try StepMaker.make(own, metrics: metrics, keys: &keys)
+        let processed = ProcessedExporter(exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: metrics)
+        processed.link(keys.build())
+        return processed
     }
 }

@@ -12,6 +12,7 @@ struct PipelineIntake: Sendable {
     let metrics: IntakeMetrics
     /// Whether a stage that gathers traces stands between the journal and the exporters.
     let isBuffered: Bool
+    var tap: TapHub?
     /// Exporters whose backlog has a cap.
     var capped: [ExportWorker] = []
     /// When senders are answered.
@@ -26,6 +27,10 @@ struct PipelineIntake: Sendable {
 struct ProcessorChain: Sendable {
     let signal: Signal
     let steps: [any Processor]
+    /// Ids of the steps as in the file.
+    var names: [String] = []
+    /// Where drops are noted; nil notes none.
+    var ledger: DropLedger.Book?
 }
 
 /// Counters of one pipeline's intake. Per pipeline: accepted = dropped by processors + stored.
@@ -60,6 +65,8 @@ enum ChainResult {
     case frame(Frame, filtered: Int)
     /// Nothing is left to store.
     case empty(filtered: Int)
+    /// A step wants the trace again when its session is released, or its time is over.
+    case held(session: String)
     case failed(IngestReply)
 }
 
@@ -116,7 +123,10 @@ extension PipelineIntake {
                 for worker in skipping { worker.skip(StoredFrame(sequence: sequence, frame: frame)) }
                 metrics.received.add(items + filtered)
                 metrics.filtered.add(filtered)
-                if !isBuffered { metrics.stored.add(items) }
+                if !isBuffered {
+                    metrics.stored.add(items)
+                    tap?.offer(frame.bytes, of: id, signal: frame.header.signal)
+                }
                 for action in frame.whenStored { action() }
             case .refused: metrics.refused.add(items + filtered)
             }
@@ -134,7 +144,8 @@ extension PipelineIntake {
 extension ProcessorChain {
     /// Decodes, processes and encodes one request. `body` is protobuf. The summary tells what was rejected.
     func prepare(
-        _ body: Text, origin: RequestOrigin, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary
+        _ body: Text, origin: RequestOrigin, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary,
+        trace: GatheredTrace? = nil
     ) -> ChainResult {
         do throws(DecodeFailure) {
             summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)
@@ -142,14 +153,24 @@ extension ProcessorChain {
             return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(error.message)"))
         }
         let accepted = workspace.batch.liveCount
-        var context = ProcessContext(tenant: origin.tenant, metadata: origin.metadata)
-        for step in steps {
+        workspace.released = []
+        var context = ProcessContext(tenant: origin.tenant, metadata: origin.metadata, trace: trace)
+        var gone = Set<Int>()
+        for (number, step) in steps.enumerated() {
+            let before = context.droppedItems
+            context.beginStep()
             do throws(ProcessFailure) {
                 try step.process(&workspace.batch, &context)
             } catch {
                 return .failed(.unavailable(message: error.reason, retryAfter: .seconds(5)))
             }
+            if let session = context.heldSession { return .held(session: session) }
+            let dropped = context.droppedItems - before
+            if dropped > 0, let ledger {
+                ledger.note(workspace.batch, context, dropped, by: names[number], seen: &gone)
+            }
         }
+        workspace.released = context.releasedSessions
         let left = workspace.batch.liveCount
         let filtered = max(0, accepted - left)
         guard left > 0 else { return .empty(filtered: filtered) }

@@ -80,6 +80,12 @@ struct PlanReader {
             for name in fallback.exporters {
                 let found = (try? ComponentID(parsing: name)).flatMap { own[$0] }
                 if let found, found.fallback == nil {
+                    if !found.helper.process.isEmpty {
+                        problems.error(
+                            "exporter \(name) has a `process` of its own, which does not run behind \(component.id)",
+                            fix: "write `process` at \(component.id)", at: component.place,
+                            path: "\(component.path).exporters")
+                    }
                     children.append((name, found))
                     continue
                 }
@@ -129,6 +135,7 @@ struct PlanReader {
                     at: reference.place, path: pipeline.path)
             }
             plan.exporters.append((reference.id.description, exporter))
+            plan.ownSteps[reference.id.description] = ownSteps(of: reference, exporter, &problems)
         }
         plan.storage = storage(of: plan, pipeline, &problems)
         if plan.wait != nil, plan.options.acknowledgement == .delivered {
@@ -138,6 +145,42 @@ struct PlanReader {
                 at: pipeline.place, path: "\(pipeline.path).ack")
         }
         return plan
+    }
+
+    /// Processors of each exporter's own chain.
+    var ownChains: [ComponentID: [ComponentID]] {
+        exporters.mapValues { plan in plan.helper.process.compactMap { try? ComponentID(parsing: $0) } }
+    }
+
+    /// The steps that `process` of an exporter names.
+    private func ownSteps(
+        of exporter: GatewayConfiguration.Reference, _ plan: ExporterPlan, _ problems: inout ConfigProblems
+    ) -> [(id: String, role: ProcessorRole)] {
+        var steps: [(id: String, role: ProcessorRole)] = []
+        for name in plan.helper.process {
+            var fault: (message: String, fix: String)?
+            let id = try? ComponentID(parsing: name)
+            switch id.flatMap({ processors[$0] }) {
+            case nil:
+                let known = processors.keys.map(\.description).sorted()
+                let fix = Suggestion.nearest(to: name, among: known).map { "did you mean \"\($0)\"?" }
+                fault = ("is no processor of this file", fix ?? "add `\(name):` under `processors:`")
+            case .traceStep?:
+                fault = ("looks at whole traces, and deliveries hold parts of them", "name it in the pipeline")
+            case .memoryLimiter?, .batch?:
+                fault = ("belongs in front of all exporters", "name it in the pipeline")
+            case .step?: break
+            }
+            if let fault {
+                let component = configuration.component(.exporter, exporter.id)
+                problems.error(
+                    "process names \(name), which \(fault.message)", fix: fault.fix,
+                    at: component?.body["process"]?.place ?? exporter.place, path: "exporters.\(exporter.id).process")
+            } else if let id, let role = processors[id] {
+                steps.append((name, role))
+            }
+        }
+        return steps
     }
 
     /// The pipelines that read from a connector, as far as it can join them to the one that writes.

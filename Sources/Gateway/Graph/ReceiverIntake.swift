@@ -8,13 +8,15 @@ final class ReceiverIntake: Ingest {
     private let pipelines: [PipelineIntake]
     private let keys: KeyTable
     private let pool: WorkspacePool
+    private let tap: TapHub?
     private let accepted: [Counter]
     private let refused: [Counter]
 
     init(
         receiver: String, transport: String, pipelines: [PipelineIntake], keys: KeyTable, pool: WorkspacePool,
-        metrics: SelfMetrics
+        metrics: SelfMetrics, tap: TapHub? = nil
     ) {
+        self.tap = tap
         self.pipelines = pipelines
         self.keys = keys
         self.pool = pool
@@ -71,6 +73,7 @@ final class ReceiverIntake: Ingest {
         var appends = Appends()
         let index = Int(request.signal.rawValue) - 1
         for pipeline in pipelines where pipeline.signal == request.signal {
+            tap?.offer(raw: body, of: pipeline.id, signal: request.signal)
             let result = pipeline.chain.prepare(
                 body, origin: RequestOrigin(tenant: request.tenant, metadata: request.metadata), keys: keys, workspace,
                 &appends.summary)
@@ -81,6 +84,7 @@ final class ReceiverIntake: Ingest {
             case .empty(let filtered):
                 pipeline.countFiltered(filtered)
                 appends.items = filtered
+            case .held: continue
             case .failed(let answer):
                 refused[index].add(workspace.batch.liveCount)
                 reply(answer)

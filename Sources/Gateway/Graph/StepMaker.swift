@@ -7,11 +7,13 @@ enum StepMaker {
     /// The chain up to the first processor that looks at whole traces, and the rest. Keys that the processors ask for
     /// are added to `keys`.
     static func make(
-        _ pipeline: GatewayPlan.PipelinePlan, metrics: SelfMetrics, keys: inout KeyTable.Builder
+        _ pipeline: GatewayPlan.PipelinePlan, metrics: SelfMetrics, keys: inout KeyTable.Builder,
+        stateDirectory: String? = nil, ledger: DropLedger? = nil
     ) throws(GatewayStartFailure) -> (first: ProcessorChain, whole: ProcessorChain) {
         let signal = pipeline.signal.recorded
         var first: [any Processor] = []
         var whole: [any Processor] = []
+        var names: (first: [String], whole: [String]) = ([], [])
         var isWhole = false
         for (id, role) in pipeline.steps {
             let make: @Sendable (inout ProcessorBuild) throws -> any Processor
@@ -22,15 +24,22 @@ enum StepMaker {
                 isWhole = true
             case .batch, .memoryLimiter: continue
             }
-            var build = ProcessorBuild(keys: keys, metrics: metrics, id: id, pipeline: pipeline.id, signal: signal)
+            var build = ProcessorBuild(
+                keys: keys, metrics: metrics, id: id, pipeline: pipeline.id, signal: signal,
+                stateDirectory: stateDirectory)
             do {
                 let step = try make(&build)
                 if isWhole { whole.append(step) } else { first.append(step) }
+                if isWhole { names.whole.append(id) } else { names.first.append(id) }
             } catch {
                 throw GatewayStartFailure("processor \(id) of pipeline \(pipeline.id): \(error)")
             }
             keys = build.keys
         }
-        return (ProcessorChain(signal: signal, steps: first), ProcessorChain(signal: signal, steps: whole))
+        let book = ledger.map { DropLedger.Book(ledger: $0, pipeline: pipeline.id) }
+        return (
+            ProcessorChain(signal: signal, steps: first, names: names.first, ledger: book),
+            ProcessorChain(signal: signal, steps: whole, names: names.whole, ledger: book)
+        )
     }
 }

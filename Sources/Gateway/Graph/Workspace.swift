@@ -7,6 +7,8 @@ final class Workspace {
     var batch = RecordBatch()
     var transcoded = ByteColumn()
     var output = ByteColumn()
+    /// Sessions that the last run of a chain released.
+    var released: [String] = []
 
     /// A workspace that grew beyond this is not kept.
     static let keptBytesMax = 32 << 20

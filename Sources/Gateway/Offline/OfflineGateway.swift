@@ -134,18 +134,41 @@ package struct OfflineGateway {
 
     private func run(_ part: Part, _ inputs: [OfflineInput]) -> OfflineOutput {
         var output = OfflineOutput(pipeline: part.id, signal: part.first.signal)
-        for input in inputs { process(input.bytes, part.first, &output, isFirst: true) }
+        for input in inputs { _ = process(input.bytes, part.first, &output, nil) }
         guard part.wait != nil else { return output }
         let traces = gather(output.requests)
         output.requests = []
-        for trace in traces { process(trace, part.whole, &output, isFirst: false) }
+        var held: [(session: String, trace: [UInt8])] = []
+        for trace in traces {
+            if let session = process(trace, part.whole, &output, GatheredTrace(reason: .root, canHold: canHold(part))) {
+                held.append((session, trace))
+            }
+            for session in workspace.released {
+                let released = held.filter { $0.session == session }
+                held.removeAll { $0.session == session }
+                for (_, trace) in released { decide(trace, part, &output) }
+            }
+        }
+        for (_, trace) in held { decide(trace, part, &output) }
         return output
     }
 
-    private func process(_ bytes: [UInt8], _ chain: ProcessorChain, _ output: inout OfflineOutput, isFirst: Bool) {
+    private func canHold(_ part: Part) -> Bool { part.wait.map { $0.hold > .zero } ?? false }
+
+    private func decide(_ trace: [UInt8], _ part: Part, _ output: inout OfflineOutput) {
+        _ = process(trace, part.whole, &output, GatheredTrace(reason: .root, canHold: false))
+    }
+
+    /// Runs one chain; `trace` is nil for the one in front of the processors that look at whole traces. Returns the
+    /// session for which the trace is held.
+    private func process(
+        _ bytes: [UInt8], _ chain: ProcessorChain, _ output: inout OfflineOutput, _ trace: GatheredTrace?
+    ) -> String? {
+        let isFirst = trace == nil
         let result = bytes.withUnsafeBytes { bytes in
             var summary = ReadSummary()
-            return chain.prepare(Text(bytes), origin: RequestOrigin(), keys: keys, workspace, &summary)
+            return chain.prepare(
+                Text(bytes), origin: RequestOrigin(), keys: keys, workspace, &summary, trace: trace)
         }
         switch result {
         case .frame(let frame, let filtered):
@@ -155,9 +178,11 @@ package struct OfflineGateway {
         case .empty(let filtered):
             if isFirst { output.received += filtered }
             output.filtered += filtered
+        case .held(let session): return session
         case .failed(.invalid(let message)), .failed(.unavailable(let message, _)): output.refusals.append(message)
         case .failed(let reply): output.refusals.append("\(reply)")
         }
+        return nil
     }
 
     /// One request per trace, in order of the trace ids.

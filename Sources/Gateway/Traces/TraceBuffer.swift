@@ -15,16 +15,7 @@ struct TraceBuffer {
     }
 
     /// Why a trace was taken as complete.
-    enum Reason: String, CaseIterable {
-        /// Its root came, and nothing since.
-        case root
-        /// Nothing came for long, and no root.
-        case idle
-        case age
-        /// A limit on traces or bytes was reached.
-        case full
-        case shutdown
-    }
+    typealias Reason = GatheredTrace.Reason
 
     /// Spans of different tenants never meet, whatever their ids are.
     struct Key: Hashable, Comparable {
@@ -91,7 +82,7 @@ struct TraceBuffer {
     }
 
     private func deadline(of open: Open) -> Duration {
-        if open.bytes.count >= wait.maxTraceBytes { return open.first }
+        if open.bytes.count >= wait.maxTraceBytes || open.items >= wait.maxTraceSpans { return open.first }
         let quiet = open.last + (open.hasRoot ? min(wait.afterRoot, wait.idle) : wait.idle)
         return min(quiet, open.first + wait.maxAge)
     }
@@ -128,7 +119,7 @@ struct TraceBuffer {
     private var isOverfull: Bool { traces.count > wait.maxTraces || bytes > wait.maxBytes }
 
     private func reason(of open: Open, now: Duration) -> Reason {
-        if open.bytes.count >= wait.maxTraceBytes { return .full }
+        if open.bytes.count >= wait.maxTraceBytes || open.items >= wait.maxTraceSpans { return .size }
         if open.hasRoot && open.last + wait.afterRoot <= now { return .root }
         return open.last + wait.idle <= now ? .idle : .age
     }

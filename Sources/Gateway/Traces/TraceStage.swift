@@ -16,6 +16,7 @@ final class TraceStage: Sendable {
         var chain: ProcessorChain
         /// Whether the first journal keeps what is not acknowledged over a restart.
         var isDurable: Bool
+        var tap: TapHub?
         var effects: WorkerEffects
         var log: @Sendable (LogLevel, String) -> Void
     }
@@ -31,6 +32,7 @@ final class TraceStage: Sendable {
     private struct State {
         var traces = 0
         var bytes = 0
+        var heldBytes = 0
         var isDraining = false
     }
 
@@ -56,9 +58,15 @@ final class TraceStage: Sendable {
             [weak self] in Double(self?.state.withLock { $0.bytes } ?? 0)
         }
         metrics.gauge(
+            "sluice_trace_held_bytes", "Encoded bytes of traces that wait for their session to turn bad.", labels
+        ) { [weak self] in Double(self?.state.withLock { $0.heldBytes } ?? 0) }
+        metrics.gauge(
             "sluice_pipeline_buffered_items", "Spans that the pipeline has taken and not yet passed on.", labels
         ) { Double(input.backlog.items) }
     }
+
+    /// Encoded bytes of traces that are not complete or wait for their session.
+    var heldBytes: Int { state.withLock { $0.bytes + $0.heldBytes } }
 
     /// Passes what is complete, until cancelled or drained. Call once. `keys` is the gateway's key table.
     func run(keys: KeyTable) async {
@@ -66,16 +74,20 @@ final class TraceStage: Sendable {
         while !Task.isCancelled {
             let isDraining = state.withLock { $0.isDraining }
             let isEmpty = await fill(&work, isDraining: isDraining)
-            var complete = work.buffer.takeComplete(now: setup.effects.now())
+            let now = setup.effects.now()
+            var complete = work.buffer.takeComplete(now: now)
+            let expired = work.held.takeExpired(now: now)
             if isDraining && isEmpty {
                 // On disk the open traces wait for their other spans until after the restart.
                 if !setup.isDurable { complete += work.buffer.takeAll() }
-                _ = await pass(complete, &work, keys)
+                guard await pass(complete, &work, keys) else { return }
+                _ = await pass(expired + (setup.isDurable ? [] : work.held.takeAll()), &work, keys, isLast: true)
                 return
             }
             guard await pass(complete, &work, keys) else { return }
-            let (traces, bytes) = (work.buffer.count, work.buffer.bytes)
-            state.withLock { ($0.traces, $0.bytes) = (traces, bytes) }
+            guard await pass(expired, &work, keys, isLast: true) else { return }
+            let (traces, bytes, held) = (work.buffer.count, work.buffer.bytes, work.held.bytes)
+            state.withLock { ($0.traces, $0.bytes, $0.heldBytes) = (traces, bytes, held) }
         }
     }
 
@@ -87,18 +99,25 @@ final class TraceStage: Sendable {
 
     private struct Work: ~Copyable {
         var buffer: TraceBuffer
+        var held: HeldTraces
         var tracker = AcknowledgementTracker()
         let workspace = Workspace()
         var pieces = ByteColumn()
 
-        init(wait: TraceWait) { buffer = TraceBuffer(wait: wait) }
+        init(wait: TraceWait) {
+            buffer = TraceBuffer(wait: wait)
+            held = HeldTraces(hold: wait.hold, maxBytes: wait.maxHeldBytes)
+        }
     }
 
     /// Reads what is there into the buffer. Returns whether the journal had nothing.
     private func fill(_ work: inout Work, isDraining: Bool) async -> Bool {
         let before = setup.effects.now()
         var timeout = isDraining ? Duration.milliseconds(10) : Self.pollInterval
-        if let deadline = work.buffer.deadline { timeout = min(timeout, max(deadline - before, .zero)) }
+        for deadline in [work.buffer.deadline, work.held.deadline] {
+            guard let deadline else { continue }
+            timeout = min(timeout, max(deadline - before, .zero))
+        }
         guard work.tracker.openFrames < Self.openFramesMax else {
             try? await setup.effects.sleep(max(timeout, .milliseconds(1)))
             return isDraining
@@ -146,28 +165,51 @@ final class TraceStage: Sendable {
     // MARK: Passing on
 
     /// Runs the chain on complete traces and stores what is left. Returns false when it was cancelled before that.
-    private func pass(_ traces: [TraceBuffer.Complete], _ work: inout Work, _ keys: KeyTable) async -> Bool {
+    /// `isLast` says that the traces were held back and may not be again.
+    private func pass(
+        _ traces: [TraceBuffer.Complete], _ work: inout Work, _ keys: KeyTable, isLast: Bool = false
+    ) async -> Bool {
         var group = Outgoing()
-        for trace in traces {
-            metrics.complete(trace.reason)
+        var waiting = traces.map { (trace: $0, isLast: isLast) }
+        var next = 0
+        while next < waiting.count {
+            let (trace, isLast) = waiting[next]
+            next += 1
+            if !isLast { metrics.complete(trace.reason) }
             if group.header.tenant != trace.key.tenant {
                 guard await store(&group, &work.tracker) else { return false }
                 group.header.tenant = trace.key.tenant
             }
-            let result = trace.bytes.withUnsafeBytes { bytes in
-                var summary = ReadSummary()
-                return setup.chain.prepare(
-                    Text(bytes), origin: RequestOrigin(tenant: trace.key.tenant), keys: keys, work.workspace, &summary)
+            let result = run(trace, isLast: isLast, work.workspace, keys)
+            if case .held(let session) = result {
+                work.held.add(trace, session: session, now: setup.effects.now())
+                continue
             }
             group.add(result, of: trace, metrics)
             if case .failed(let reply) = result {
                 setup.log(.error, "pipeline \(setup.pipeline): \(trace.items) spans of a trace are dropped: \(reply)")
+            }
+            for session in work.workspace.released {
+                waiting += work.held.take(session: session, tenant: trace.key.tenant)
+                    .map { (trace: $0, isLast: true) }
             }
             if group.bytes.count >= Self.frameBytes {
                 guard await store(&group, &work.tracker) else { return false }
             }
         }
         return await store(&group, &work.tracker)
+    }
+
+    private func run(
+        _ trace: TraceBuffer.Complete, isLast: Bool, _ workspace: Workspace, _ keys: KeyTable
+    ) -> ChainResult {
+        let facts = GatheredTrace(reason: trace.reason, canHold: !isLast && setup.wait.hold > .zero)
+        return trace.bytes.withUnsafeBytes { bytes in
+            var summary = ReadSummary()
+            return setup.chain.prepare(
+                Text(bytes), origin: RequestOrigin(tenant: trace.key.tenant), keys: keys, workspace, &summary,
+                trace: facts)
+        }
     }
 
     /// Complete traces on their way to the second journal.
@@ -188,6 +230,7 @@ final class TraceStage: Sendable {
                 header.minTime = header.minTime == 0 ? frame.header.minTime : min(header.minTime, frame.header.minTime)
                 header.maxTime = max(header.maxTime, frame.header.maxTime)
             case .empty(let filtered): metrics.intake.filtered.add(filtered)
+            case .held: break
             case .failed: metrics.lost(trace.items, "processor_failed")
             }
         }
@@ -207,6 +250,7 @@ final class TraceStage: Sendable {
                 if Task.isCancelled { return false }
             }
             metrics.intake.stored.add(Int(group.header.itemCount))
+            setup.tap?.offer(frame.bytes, of: setup.pipeline, signal: .traces)
         }
         for share in group.shares { acknowledge(tracker.settle(share.ticket, items: share.items)) }
         return true

@@ -134,6 +134,7 @@ extension OTLPReader {
             }
         }
         closeRun(run, set, &batch)
+        log.hasHiddenBodies = flags.contains(.hasHiddenValues)
         // OTLP: a log record with an invalid id is kept and counts as not tied to a trace.
         if !isIdentifier(body, log.traceID, 16) { log.traceID = .empty }
         if !isIdentifier(body, log.spanID, 8) { log.spanID = .empty }

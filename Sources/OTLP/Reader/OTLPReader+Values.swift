@@ -90,17 +90,21 @@ extension OTLPReader {
         var kind = ValueKind.empty
         var payload: UInt64 = 0
         var flags: AttributeFlags = []
+        var keys = 0
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
-            case 0x0A: key = try readText(body, &cursor)
+            case 0x0A:
+                key = try readText(body, &cursor)
+                keys &+= 1
             case 0x12: try readValue(body, try cursor.length(), &kind, &payload, &flags)
             default:
                 try cursor.skip(tag)
                 flags.insert(.hasUnknownFields)
             }
         }
+        if keys > 1 { flags.insert(.hasHiddenValues) }
         let name = Text(start: body.start + Int(key.offset), count: Int(key.length))
         batch.attributes.append(
             AttributeRecord(
@@ -108,7 +112,7 @@ extension OTLPReader {
                 raw: WireCursor.reference(range), flags: flags))
     }
 
-    /// One AnyValue. The last member wins; an empty message is `empty`.
+    /// One AnyValue. The last member wins, and earlier ones are flagged; an empty message is `empty`.
     func readValue(
         _ body: Text, _ range: Range<Int>, _ kind: inout ValueKind, _ payload: inout UInt64,
         _ flags: inout AttributeFlags
@@ -116,6 +120,7 @@ extension OTLPReader {
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
+            if kind != .empty, tag <= 0x40 { flags.insert(.hasHiddenValues) }
             switch tag {
             case 0x0A:
                 payload = AttributeRecord.pack(try readText(body, &cursor))

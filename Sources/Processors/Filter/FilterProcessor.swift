@@ -62,7 +62,7 @@ package struct FilterProcessor: Processor {
                 if batch.isRemoved(span: item) { continue }
                 if let rule = try items.match(batch, Place(span: item, batch), &state) {
                     batch.removeSpan(item)
-                    items.count(1, rule, &context)
+                    items.count(1, rule, &context, at: item)
                 } else if !parts.isEmpty {
                     try filterEvents(of: item, &batch, &state)
                 }
@@ -70,7 +70,7 @@ package struct FilterProcessor: Processor {
                 if batch.isRemoved(log: item) { continue }
                 if let rule = try items.match(batch, Place(log: item, batch), &state) {
                     batch.removeLog(item)
-                    items.count(1, rule, &context)
+                    items.count(1, rule, &context, at: item)
                 }
             case .metrics:
                 if batch.metrics[item].edits.contains(.removed) { continue }
@@ -116,6 +116,7 @@ package struct FilterProcessor: Processor {
             case .logs: batch.removeLog(item)
             case .metrics: batch.removeMetric(item)
             }
+            if batch.signal != .metrics { context.dropping(item, by: rules.labels[rule]) }
         }
         rules.count(before - batch.liveCount, rule, &context)
     }
@@ -125,6 +126,8 @@ package struct FilterProcessor: Processor {
 private struct FilterRules: Sendable {
     private let rules: RuleSet
     private var counters: [Counter] = []
+    /// Where each rule stands in the file.
+    private(set) var labels: [String] = []
 
     init(
         _ options: [ConditionOption], _ context: OTTLContext, _ errors: Counter, _ build: inout ProcessorBuild
@@ -138,6 +141,7 @@ private struct FilterRules: Sendable {
             case (.metrics, _): "datapoints"
             }
         for option in options where option.context == context {
+            labels.append(option.label)
             counters.append(
                 build.metrics.counter(
                     "otelcol_processor_filter_\(what)_filtered", "Records that a condition dropped.",
@@ -153,8 +157,11 @@ private struct FilterRules: Sendable {
         try rules.isEmpty ? nil : rules.firstMatch(batch, at: place, &state)
     }
 
-    func count(_ records: Int, _ rule: Int, _ context: inout ProcessContext) {
-        if records > 0 { context.dropped(records, counters[rule]) }
+    /// Counts what a rule dropped; `record` is the span or log record, when it was one.
+    func count(_ records: Int, _ rule: Int, _ context: inout ProcessContext, at record: Int? = nil) {
+        guard records > 0 else { return }
+        context.dropped(records, counters[rule])
+        if let record { context.dropping(record, by: labels[rule]) } else { context.dropRule = labels[rule] }
     }
 
     func countPart(_ rule: Int) { counters[rule].add() }

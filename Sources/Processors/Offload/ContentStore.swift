@@ -37,7 +37,8 @@ final class ContentStore: Sendable {
         }
     }
 
-    private static func makeFolder(_ path: String) -> Bool {
+    /// Makes a folder and those above it, for the owner only; false when that is not possible.
+    static func makeFolder(_ path: String) -> Bool {
         if mkdir(path, 0o700) == 0 { return true }
         if errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             // Another may make it in the meantime.

@@ -97,6 +97,7 @@ extension RedactionPolicy {
         _ index: Int, _ log: LogRecord, _ batch: inout RecordBatch, _ state: inout RedactionState
     ) {
         begin(&state)
+        if log.hasHiddenBodies, !isDryRun { batch.setBody(log.body, ofLog: index) }
         switch log.body {
         case .string(let reference):
             let value = batch.text(reference)
@@ -202,6 +203,10 @@ extension RedactionPolicy {
         _ state: inout RedactionState
     ) {
         let key = batch.text(attribute.key)
+        if attribute.flags.contains(.hasHiddenValues), !isDryRun {
+            // Only the last value is looked at, so only that one stays.
+            batch.setValue(attribute.value, at: index, in: set)
+        }
         state.key = key
         state.summary.mark = state.summary.masked
         state.summary.nameMark = state.names.count

@@ -103,6 +103,11 @@ package struct PolicyOption: Sendable {
         if case .composite(let option) = rule { option.check(&settings) }
     }
 
+    /// Whether it samples every trace.
+    var isAlways: Bool {
+        if case .alwaysSample = rule { true } else { false }
+    }
+
     private static func condition(_ settings: inout Settings) -> [ConditionOption] {
         settings.optionalGroup("ottl_condition", "Traces in which a condition holds for a span or a span event.") {
             let mode = $0.choice(
@@ -179,6 +184,11 @@ extension CompositeOption {
     fileprivate func check(_ settings: inout Settings) {
         for name in order where !policies.contains(where: { $0.name == name }) {
             settings.problem("policy_order names \(name), which is none of its policies", at: "composite")
+        }
+        for policy in policies where !order.contains(policy.name) {
+            settings.warning(
+                "policy_order does not name \(policy.name), so it is never asked", fix: "add it to policy_order",
+                at: "composite")
         }
         if spansPerSecond == 0 { settings.problem("needs max_total_spans_per_second", at: "composite") }
     }

@@ -1,4 +1,3 @@
-import OTLP
 import Synchronization
 
 /// Spans per second: what was let through in the second in hand.
@@ -38,59 +37,6 @@ final class ByteBucket: Sendable {
             guard state.tokens >= Double(amount) else { return false }
             state.tokens -= Double(amount)
             return true
-        }
-    }
-}
-
-/// The last decisions by trace, the oldest forgotten first.
-final class DecisionCache: Sendable {
-    /// Spans of different tenants never belong together, whatever their ids are.
-    struct Key: Hashable {
-        var trace: TraceID
-        var tenant: String
-    }
-
-    private struct Side {
-        var known: Set<Key> = []
-        var order: [Key] = []
-        var next = 0
-
-        mutating func add(_ trace: Key, limit: Int) {
-            guard limit > 0, known.insert(trace).inserted else { return }
-            if order.count < limit {
-                order.append(trace)
-            } else {
-                known.remove(order[next])
-                order[next] = trace
-                next = (next + 1) % limit
-            }
-        }
-    }
-
-    private let sampledMax: Int
-    private let droppedMax: Int
-    private let state = Mutex((sampled: Side(), dropped: Side()))
-
-    init(sampled: Int, dropped: Int) {
-        sampledMax = sampled
-        droppedMax = dropped
-    }
-
-    /// The decision that a trace got, nil when none is remembered.
-    func decision(of trace: Key) -> Bool? {
-        state.withLock { state in
-            if state.sampled.known.contains(trace) { return true }
-            return state.dropped.known.contains(trace) ? false : nil
-        }
-    }
-
-    func remember(_ trace: Key, isSampled: Bool) {
-        state.withLock { state in
-            if isSampled {
-                state.sampled.add(trace, limit: sampledMax)
-            } else {
-                state.dropped.add(trace, limit: droppedMax)
-            }
         }
     }
 }

@@ -106,6 +106,37 @@ struct TailPolicy: Sendable {
         return shares
     }
 
+    // MARK: Chance
+
+    /// Whether what it says depends on chance or rates, and not on what a trace is.
+    var isByChance: Bool {
+        switch test {
+        case .alwaysSample, .hash, .spans, .bytes, .composite: true
+        case .and(let policies): policies.allSatisfy(\.isByChance)
+        case .not(let policy): policy.isByChance
+        default: false
+        }
+    }
+
+    /// Probability with which it samples a trace like one that it sampled: 1 for a policy without chance, and for those
+    /// with rates, of which nobody knows.
+    var probability: Double {
+        switch test {
+        case .hash(_, let most): max(Double(most), 1) / 18_446_744_073_709_551_616
+        case .and(let policies): policies.reduce(1) { $0 * $1.probability }
+        case .not(let policy) where policy.probability < 1: 1 - policy.probability
+        default: 1
+        }
+    }
+
+    /// Text that policies by hash share when they choose the same traces; nil for others.
+    var chanceGroup: [UInt8]? {
+        switch test {
+        case .hash(let salt, _): salt
+        default: nil
+        }
+    }
+
     // MARK: Deciding
 
     /// The verdict on the trace in `batch`. `now` is in nanoseconds.

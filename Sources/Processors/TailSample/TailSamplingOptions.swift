@@ -15,6 +15,9 @@ package struct TailSamplingOptions: ComponentOptions {
     package var sampledCacheSize: Int
     package var droppedCacheSize: Int
     package var isDryRun: Bool
+    package var recordsRate: Bool
+    /// Nil when sessions are not looked at.
+    package var session: SessionOptions?
 
     package init(_ settings: inout Settings) {
         let hour = Duration.seconds(3_600)
@@ -50,6 +53,14 @@ package struct TailSamplingOptions: ComponentOptions {
             "sample_on_first_match", default: false, "Samples as soon as one policy does; the others are not asked.")
         isDryRun = settings.bool(
             "dry_run", default: false, "Counts the decisions of every policy and keeps all traces.")
+        recordsRate = settings.bool(
+            "record_rate", default: true,
+            "Writes sluice.sampling.weight onto spans of traces that only a probabilistic policy sampled: how many "
+                + "traces each stands for.")
+        session = settings.optionalGroup(
+            "session", "Keeps all traces of a conversation once one of them is bad; `session: {}` for the defaults."
+        ) { SessionOptions(&$0) }
+        if let session { wait = session.added(to: wait) }
         policies = settings.list("policies", "What is looked for. A drop decides, then any policy that samples.") {
             PolicyOption(&$0)
         }
@@ -64,6 +75,12 @@ package struct TailSamplingOptions: ComponentOptions {
             "drop_pending_traces_on_shutdown", "traces that are not complete wait in the journal for the next start")
         if policies.isEmpty, !settings.isDescribing { settings.problem("needs at least one policy", at: "policies") }
         let names = policies.map(\.name)
+        session?.check(names, &settings)
+        if samplesOnFirstMatch, let first = policies.firstIndex(where: \.isAlways), first + 1 < policies.count {
+            settings.warning(
+                "policies behind \(policies[first].name) are never asked: it samples every trace, and "
+                    + "sample_on_first_match is set", fix: "name it last", at: "policies")
+        }
         for name in Set(names) where names.filter({ $0 == name }).count > 1 {
             settings.problem("two policies are called \(name)", at: "policies")
         }

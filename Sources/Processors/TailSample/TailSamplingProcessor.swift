@@ -17,7 +17,9 @@ package struct TailSamplingProcessor: Processor {
     private var entries: [Entry] = []
     private let isFirstMatch: Bool
     private let isDryRun: Bool
-    private let cache: DecisionCache
+    private let traces: SampledTraces
+    private let weight: KeyID?
+    private let turningBad: Set<String>
     private let kept: Counter
     private let dropped: Counter
     private let droppedSpans: Counter
@@ -33,7 +35,11 @@ package struct TailSamplingProcessor: Processor {
         self.now = now ?? OTTLEffects.system.now
         isFirstMatch = options.samplesOnFirstMatch
         isDryRun = options.isDryRun
-        cache = DecisionCache(sampled: options.sampledCacheSize, dropped: options.droppedCacheSize)
+        traces = SampledTraces(
+            DecisionCache.Limits(sampled: options.sampledCacheSize, dropped: options.droppedCacheSize),
+            options.session, &build)
+        weight = options.recordsRate ? build.keys.intern("sluice.sampling.weight") : nil
+        turningBad = Set(options.session?.policies ?? [])
         let errors = build.metrics.counter(
             "sluice_ottl_errors_total", "Records on which a condition or statement failed.", build.labels)
         let all = "otelcol_processor_tail_sampling_global_count_traces_sampled"
@@ -60,42 +66,81 @@ package struct TailSamplingProcessor: Processor {
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.liveCount > 0 else { return }
-        let trace = DecisionCache.Key(trace: TraceID(TraceShape.identifier(of: batch)), tenant: context.tenant)
-        let isSampled: Bool
-        if let earlier = cache.decision(of: trace) {
+        let decision: SamplingDecision
+        var rule = "late"
+        switch traces.outcome(batch, &context, { decide($0, &rule) }) {
+        case .held: return
+        case .late(let earlier):
             late.add(batch.liveCount)
-            isSampled = earlier
-        } else {
-            isSampled = decide(batch)
-            (isSampled ? kept : dropped).add()
-            cache.remember(trace, isSampled: isSampled)
+            decision = earlier
+        case .decided(let made):
+            (made.isSampled ? kept : dropped).add()
+            decision = made
         }
-        guard !isSampled, !isDryRun else { return }
+        if decision.isSampled, decision.probability < 1, let weight, !isDryRun {
+            SamplingRecord.write(.double(1 / decision.probability), to: weight, &batch)
+        }
+        guard !decision.isSampled, !isDryRun else { return }
         let before = batch.liveCount
         for index in batch.spans.indices { batch.removeSpan(index) }
+        context.dropRule = rule
         context.dropped(before - batch.liveCount, droppedSpans)
     }
 
-    private func decide(_ batch: borrowing RecordBatch) -> Bool {
+    /// `rule` gets the name of the policy that dropped the trace, when one did.
+    private func decide(_ batch: borrowing RecordBatch, _ rule: inout String) -> SampledTraces.Verdict {
         let now = self.now()
         let memory = pool.take()
         defer { pool.give(memory) }
-        var isDropped = false
-        var isSampled = false
-        var isInvertSampled = false
-        var isNotSampled = false
+        var votes = Votes()
         for entry in entries {
             let verdict = entry.policy.verdict(batch, &memory.state, now: now)
             (verdict.samples ? entry.sampled : entry.notSampled).add()
-            switch verdict {
-            case .dropped, .invertNotSampled: isDropped = true
-            case .sampled: isSampled = true
-            case .invertSampled: isInvertSampled = true
-            case .notSampled: isNotSampled = true
-            }
-            if isFirstMatch, verdict == .sampled { return true }
+            votes.add(verdict, entry.policy, turnsBad: turnsBad(entry.policy))
+            if isFirstMatch, verdict == .sampled { break }
         }
-        if isDropped { return false }
-        return isSampled || isInvertSampled && !isNotSampled
+        rule = votes.dropper ?? "no policy sampled"
+        return votes.verdict
+    }
+
+    private func turnsBad(_ policy: TailPolicy) -> Bool {
+        turningBad.isEmpty ? !policy.isByChance : turningBad.contains(policy.name)
+    }
+}
+
+/// What the policies said of one trace.
+private struct Votes {
+    private(set) var dropper: String?
+    private var isSampled = false
+    private var isInvertSampled = false
+    private var isNotSampled = false
+    private var turnsBad = false
+    /// Probability that no policy with chance samples it, by what they hash with.
+    private var misses: [[UInt8]: Double] = [:]
+    private var miss = 1.0
+
+    mutating func add(_ verdict: PolicyVerdict, _ policy: TailPolicy, turnsBad: Bool) {
+        switch verdict {
+        case .dropped, .invertNotSampled: dropper = dropper ?? policy.name
+        case .sampled: isSampled = true
+        case .invertSampled: isInvertSampled = true
+        case .notSampled: isNotSampled = true
+        }
+        let chance = policy.probability
+        if let group = policy.chanceGroup {
+            // It counts where it did not sample, too: it might have.
+            misses[group] = min(misses[group] ?? 1, 1 - chance)
+        } else if verdict.samples {
+            miss *= 1 - chance
+        }
+        if verdict.samples, turnsBad { self.turnsBad = true }
+    }
+
+    var verdict: SampledTraces.Verdict {
+        let samples = dropper == nil && (isSampled || isInvertSampled && !isNotSampled)
+        let hit = 1 - misses.values.reduce(miss, *)
+        return SampledTraces.Verdict(
+            decision: SamplingDecision(isSampled: samples, probability: samples ? max(hit, .leastNormalMagnitude) : 1),
+            isFinal: dropper != nil, turnsBad: samples && turnsBad)
     }
 }

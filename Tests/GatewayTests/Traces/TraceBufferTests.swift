@@ -62,7 +62,7 @@ import Testing
         var bench = Bench(buffer: TraceBuffer(wait: wait))
         bench.add(1, at: 0)
         bench.add(2, at: 0, bytes: 500)
-        #expect(bench.complete(at: 0) == ["2 1 full"])
+        #expect(bench.complete(at: 0) == ["2 1 size"])
         #expect(bench.buffer.count == 1)
     }
 

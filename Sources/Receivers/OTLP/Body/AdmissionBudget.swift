@@ -17,6 +17,7 @@ package final class AdmissionBudget: Sendable {
     private let limitBytes: Atomic<Int>
     private let usedBytes = Atomic<Int>(0)
     private let releasedBytes = Atomic<UInt64>(0)
+    private let otherBytes = Atomic<Int>(0)
     /// How fast bytes are released, for advice to those that are refused.
     let drainRate = DrainRate()
 
@@ -31,6 +32,12 @@ package final class AdmissionBudget: Sendable {
     /// Bytes that are reserved now.
     package var used: Int { usedBytes.load(ordering: .relaxed) }
 
+    /// Bytes that the gateway holds beside requests, such as traces that are not complete; less is left for requests.
+    package var other: Int { otherBytes.load(ordering: .relaxed) }
+
+    /// Says how many bytes are held beside requests.
+    package func setOther(_ bytes: Int) { otherBytes.store(max(bytes, 0), ordering: .relaxed) }
+
     /// Changes the limit; what is already reserved stays reserved.
     package func setLimit(_ bytes: Int) { limitBytes.store(max(bytes, 1), ordering: .relaxed) }
 
@@ -40,10 +47,11 @@ package final class AdmissionBudget: Sendable {
         let limit = limit
         let (total, overflows) = held.addingReportingOverflow(bytes)
         guard !overflows, total <= limit else { return .neverFits }
+        let room = limit - other
         var current = usedBytes.load(ordering: .relaxed)
         while true {
             // `current` may exceed a limit that was lowered meanwhile, so the difference may be negative.
-            guard bytes <= limit - current else { return .refused }
+            guard bytes <= room - current else { return .refused }
             let attempt = usedBytes.weakCompareExchange(
                 expected: current, desired: current + bytes, ordering: .relaxed)
             if attempt.exchanged { return .granted }

@@ -1,0 +1,106 @@
+import Configuration
+
+/// Warnings of chains that work and most likely do not do what is meant.
+struct ChainLints {
+    let configuration: GatewayConfiguration
+    let processors: [ComponentID: ProcessorRole]
+    /// Processors of each exporter's own chain.
+    let ownChains: [ComponentID: [ComponentID]]
+
+    func run(_ problems: inout ConfigProblems) {
+        for pipeline in configuration.pipelines {
+            checkLimiter(pipeline, &problems)
+            checkNormalizer(pipeline, &problems)
+            checkSinks(pipeline, &problems)
+        }
+    }
+
+    private func checkLimiter(_ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems) {
+        for reference in pipeline.processors.dropFirst() {
+            guard case .memoryLimiter? = processors[reference.id] else { continue }
+            problems.warning(
+                "\(reference.id) is not the first processor of \(pipeline.id)",
+                fix: "name it first: it refuses requests before any other work is done on them", at: reference.place,
+                path: pipeline.path)
+        }
+    }
+
+    /// What a dialect calls a prompt is known to redaction by its key only after normalization, and a masked value may
+    /// no longer be readable as messages.
+    private func checkNormalizer(_ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems) {
+        guard let normalizer = pipeline.processors.firstIndex(where: { $0.id.type == "gen_ai_normalizer" }) else {
+            return
+        }
+        let earlier = pipeline.processors[..<normalizer].first(where: isRedaction)
+        let upstream = earlier == nil ? redactedFeeder(of: pipeline) : nil
+        guard let place = earlier.map({ "processor \($0.id)" }) ?? upstream.map({ "pipeline \($0.id)" }) else {
+            return
+        }
+        problems.warning(
+            "\(pipeline.processors[normalizer].id) comes after the redaction in \(place)",
+            fix: "normalize first, then redact: keys that redaction allows or blocks are those of the conventions",
+            at: pipeline.processors[normalizer].place, path: pipeline.path)
+    }
+
+    /// One sink gets masked content, another the same content as it came.
+    private func checkSinks(_ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems) {
+        guard !isRedacted(pipeline) else { return }
+        let others = configuration.pipelines.filter {
+            $0.signal == pipeline.signal && !roots(of: $0).isDisjoint(with: roots(of: pipeline))
+        }
+        let masked = others.lazy.flatMap { other in
+            sinks(of: other).filter { isRedacted(other) || isRedactedAlone($0.id) }
+        }.first
+        guard let masked else { return }
+        for sink in sinks(of: pipeline) where !isRedactedAlone(sink.id) && sink.id.type != "nop" {
+            problems.warning(
+                "exporter \(sink.id) gets content that no redaction has seen, while \(masked.id) gets it redacted",
+                fix: "name a redaction in \(pipeline.id) or in `process:` of \(sink.id), unless that is meant",
+                at: sink.place, path: pipeline.path)
+        }
+    }
+
+    private func sinks(of pipeline: GatewayConfiguration.Pipeline) -> [GatewayConfiguration.Reference] {
+        pipeline.exporters.filter { configuration.component(.exporter, $0.id) != nil }
+    }
+
+    private func isRedaction(_ reference: GatewayConfiguration.Reference) -> Bool { reference.id.type == "redaction" }
+
+    private func isRedactedAlone(_ exporter: ComponentID) -> Bool {
+        ownChains[exporter]?.contains { $0.type == "redaction" } ?? false
+    }
+
+    private func isRedacted(_ pipeline: GatewayConfiguration.Pipeline) -> Bool {
+        pipeline.processors.contains(where: isRedaction) || redactedFeeder(of: pipeline) != nil
+    }
+
+    /// A pipeline in front of this one that redacts.
+    private func redactedFeeder(of pipeline: GatewayConfiguration.Pipeline) -> GatewayConfiguration.Pipeline? {
+        feeders(of: pipeline).first { $0.processors.contains(where: isRedaction) }
+    }
+
+    /// All pipelines of the same signal that feed this one through connectors. Circles were refused before; the set of
+    /// what was seen ends the loop on one all the same.
+    private func feeders(of pipeline: GatewayConfiguration.Pipeline) -> [GatewayConfiguration.Pipeline] {
+        var found: [GatewayConfiguration.Pipeline] = []
+        var waiting = [pipeline]
+        while let next = waiting.popLast() {
+            for other in configuration.pipelines where other.signal == pipeline.signal {
+                guard other.exporters.contains(where: { exporter in next.receivers.contains { $0.id == exporter.id } }),
+                    !found.contains(where: { $0.id == other.id })
+                else { continue }
+                found.append(other)
+                waiting.append(other)
+            }
+        }
+        return found
+    }
+
+    /// Receivers whose data reaches a pipeline.
+    private func roots(of pipeline: GatewayConfiguration.Pipeline) -> Set<ComponentID> {
+        Set(
+            ([pipeline] + feeders(of: pipeline)).flatMap { $0.receivers.map(\.id) }.filter {
+                configuration.component(.receiver, $0) != nil
+            })
+    }
+}

@@ -1,0 +1,69 @@
+import OTLP
+import Pipeline
+import Synchronization
+import Telemetry
+
+/// An exporter behind its own chain: what the pipeline's journal holds goes through `process` on its way out, so that
+/// one sink gets full text and another a masked one.
+///
+/// The chain runs again for every attempt. A batch that the chain cannot process is refused and kept waiting, so that a
+/// redaction that fails lets nothing pass.
+final class ProcessedExporter: Exporter {
+    private let exporter: any Exporter
+    private let chain: ProcessorChain
+    private let filtered: Counter
+    private let keys = Mutex<KeyTable?>(nil)
+    private let pool = WorkspacePool()
+
+    init(_ exporter: any Exporter, chain: ProcessorChain, id: String, pipeline: String, metrics: SelfMetrics) {
+        self.exporter = exporter
+        self.chain = chain
+        filtered = metrics.counter(
+            "sluice_exporter_filtered_\(chain.signal.itemName)",
+            "Records that processors of the exporter's own chain took out.",
+            [(name: "exporter", value: id), (name: "pipeline", value: pipeline)])
+    }
+
+    var maxConcurrency: Int { exporter.maxConcurrency }
+
+    /// Gives the gateway's key table, once all chains are made.
+    func link(_ table: KeyTable) { keys.withLock { $0 = table } }
+
+    func start() async throws { try await exporter.start() }
+    func shutdown() async { await exporter.shutdown() }
+
+    func export(_ batch: ExportBatch) async -> ExportOutcome {
+        guard let keys = keys.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
+        let input = batch.bytes
+        let result = pool.withWorkspace { workspace in
+            input.withUnsafeBytes { bytes in
+                var summary = ReadSummary()
+                return chain.prepare(
+                    Text(bytes), origin: RequestOrigin(tenant: batch.tenant), keys: keys, workspace, &summary)
+            }
+        }
+        switch result {
+        case .frame(let frame, let removed):
+            let processed = ExportBatch(
+                signal: batch.signal, itemCount: Int(frame.header.itemCount), bytes: frame.bytes, tenant: batch.tenant)
+            let outcome = await exporter.export(processed)
+            switch outcome {
+            case .delivered, .partial, .refused:
+                filtered.add(removed)
+                for action in frame.whenStored { action() }
+            case .retry, .tooLarge, .permanent: break
+            }
+            if case .refused(let records, let message) = outcome, removed > 0 {
+                // Places in what was sent are not those in what the journal holds.
+                return .partial(rejected: records.count, message: message)
+            }
+            return outcome
+        case .empty(let removed):
+            filtered.add(removed)
+            return .delivered
+        case .held: return .delivered
+        case .failed(.unavailable(let message, let retryAfter)): return .retry(reason: message, after: retryAfter)
+        case .failed(let reply): return .permanent(reason: "\(reply)")
+        }
+    }
+}

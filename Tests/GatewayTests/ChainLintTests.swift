@@ -1,0 +1,112 @@
+import Configuration
+import Gateway
+import Testing
+
+/// Warnings of chains that work and most likely do not do what is meant.
+@Suite struct ChainLintTests {
+    private func report(
+        _ processors: [String], exporters: String = "{file: {path: /tmp/x}}"
+    )
+        -> String
+    {
+        load(
+            "traces: {receivers: [otlp], processors: [\(processors.joined(separator: ", "))], exporters: [file]}",
+            exporters: exporters)
+    }
+
+    private func load(
+        _ pipelines: String, exporters: String = "{file: {path: /tmp/x}, debug: {}}", processors: String? = nil
+    ) -> String {
+        LoadedConfiguration.load([
+            .text(
+                name: "c.yaml",
+                """
+                receivers: {otlp: {protocols: {http: {}}}}
+                processors: \(processors ?? Self.processors)
+                connectors: {forward: {}}
+                exporters: \(exporters)
+                service: {pipelines: {\(pipelines)}}
+                """)
+        ]).problems.report()
+    }
+
+    private static let processors =
+        "{memory_limiter: {limit_mib: 100}, gen_ai_normalizer: {}, redaction: {allow_all_keys: true, detectors: all}, "
+        + "attributes: {actions: [{key: a, value: 1, action: insert}]}}"
+
+    @Test func `a memory_limiter that is not first`() {
+        #expect(report(["attributes", "memory_limiter"]).contains("memory_limiter is not the first processor"))
+        #expect(!report(["memory_limiter", "attributes"]).contains("not the first"))
+    }
+
+    @Test func `redaction before normalization, in one pipeline or in one before it`() {
+        #expect(report(["redaction", "gen_ai_normalizer"]).contains("after the redaction in processor redaction"))
+        #expect(!report(["gen_ai_normalizer", "redaction"]).contains("after the redaction"))
+        let split = load(
+            "traces/in: {receivers: [otlp], processors: [redaction], exporters: [forward]}, "
+                + "traces/out: {receivers: [forward], processors: [gen_ai_normalizer], exporters: [file]}")
+        #expect(split.contains("after the redaction in pipeline traces/in"))
+    }
+
+    @Test func `a sink that gets what another gets redacted`() {
+        let open = load(
+            "traces/a: {receivers: [otlp], processors: [redaction], exporters: [file]}, "
+                + "traces/b: {receivers: [otlp], exporters: [debug]}")
+        #expect(open.contains("exporter debug gets content that no redaction has seen, while file gets it redacted"))
+        let closed = load(
+            "traces/a: {receivers: [otlp], processors: [redaction], exporters: [file, forward]}, "
+                + "traces/b: {receivers: [forward], exporters: [debug]}")
+        #expect(!closed.contains("no redaction has seen"))
+        let own = load(
+            "traces: {receivers: [otlp], exporters: [file, debug]}",
+            exporters: "{file: {path: /tmp/x, process: [redaction]}, debug: {}}")
+        #expect(own.contains("exporter debug gets content"))
+        let both = load(
+            "traces: {receivers: [otlp], exporters: [file, debug]}",
+            exporters: "{file: {path: /tmp/x, process: [redaction]}, debug: {process: [redaction]}}")
+        #expect(!both.contains("no redaction has seen"))
+    }
+
+    @Test func `a minimum in bytes that is most likely a number of records`() {
+        func batch(_ text: String) -> String {
+            report([], exporters: "{file: {path: /tmp/x, sending_queue: {batch: {\(text)}}}}")
+        }
+        #expect(batch("sizer: bytes").contains("no count of items"))
+        #expect(batch("sizer: bytes, min_size: 8192").contains("no count of items"))
+        #expect(!batch("sizer: bytes, min_size: 1MiB").contains("no count of items"))
+        #expect(!batch("min_size: 8192").contains("no count of items"))
+    }
+
+    @Test func `rules that are never asked`() {
+        let routes = """
+            {routing: {default_pipelines: [traces/b], table: [{context: span, condition: 'true', pipelines: [traces/b]},
+             {context: span, condition: 'name == "x"', pipelines: [traces/b]}]}}
+            """
+        let loaded = LoadedConfiguration.load([
+            .text(
+                name: "c.yaml",
+                """
+                receivers: {otlp: {protocols: {http: {}}}}
+                connectors: \(routes)
+                exporters: {debug: {}}
+                service: {pipelines: {traces/a: {receivers: [otlp], exporters: [routing]},
+                 traces/b: {receivers: [routing], exporters: [debug]}}}
+                """)
+        ])
+        #expect(loaded.problems.report().contains("never asked"))
+    }
+
+    @Test func `an exporter's own chain names steps that there are`() {
+        func process(_ name: String) -> String {
+            report([], exporters: "{file: {path: /tmp/x, process: [\(name)]}}")
+        }
+        #expect(process("redactoin").contains("did you mean \"redaction\"?"))
+        #expect(process("memory_limiter").contains("belongs in front of all exporters"))
+        #expect(!process("redaction").contains("error"))
+        let whole = load(
+            "traces: {receivers: [otlp], exporters: [file]}",
+            exporters: "{file: {path: /tmp/x, process: [agent_findings]}}",
+            processors: "{agent_findings: {}}")
+        #expect(whole.contains("looks at whole traces"))
+    }
+}

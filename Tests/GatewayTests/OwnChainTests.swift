@@ -1,0 +1,108 @@
+import Configuration
+import Exporters
+@testable import Gateway
+import OTLP
+import Pipeline
+import Processors
+import Synchronization
+import Telemetry
+import Testing
+
+/// Remembers what it is given, and answers what it is told.
+private final class RecordingExporter: Exporter {
+    let batches = Mutex<[ExportBatch]>([])
+    let outcome: ExportOutcome
+    let maxConcurrency = 3
+
+    init(_ outcome: ExportOutcome = .delivered) { self.outcome = outcome }
+
+    func start() async throws {}
+    func shutdown() async {}
+    func export(_ batch: ExportBatch) async -> ExportOutcome {
+        batches.withLock { $0.append(batch) }
+        return outcome
+    }
+}
+
+/// `process:` of an exporter: its deliveries go through a chain of their own.
+@Suite struct OwnChainTests {
+    private func exporter(
+        _ inner: RecordingExporter, process: String, processors: String
+    ) throws -> (exporter: ProcessedExporter, metrics: SelfMetrics) {
+        let loaded = LoadedConfiguration.load([
+            .text(
+                name: "c.yaml",
+                """
+                receivers: {otlp: {protocols: {http: {}}}}
+                processors: \(processors)
+                exporters: {nop: {process: \(process)}}
+                service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}
+                """)
+        ])
+        try #require(loaded.problems.isEmpty, "\(loaded.problems.report())")
+        var pipeline = try #require(loaded.plan.pipelines.first)
+        pipeline.steps = try #require(pipeline.ownSteps["nop"])
+        let metrics = SelfMetrics()
+        var keys = KeyTable.Builder()
+        let (chain, _) = try StepMaker.make(pipeline, metrics: metrics, keys: &keys)
+        let exporter = ProcessedExporter(inner, chain: chain, id: "nop", pipeline: "traces", metrics: metrics)
+        exporter.link(keys.build())
+        return (exporter, metrics)
+    }
+
+    private func batch(_ names: [String]) throws -> ExportBatch {
+        let spans = names.map {
+            "{\"traceId\":\"0123456789abcdef0123456789abcdef\",\"spanId\":\"0123456789abcdef\",\"name\":\"\($0)\"}"
+        }
+        var json = "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[\(spans.joined(separator: ","))]}]}]}"
+        var output = ByteColumn()
+        try json.withUTF8 {
+            try OTLPJSONReader.transcode(Text(UnsafeRawBufferPointer($0)), signal: .traces, into: &output)
+        }
+        return ExportBatch(
+            signal: .traces, itemCount: names.count, bytes: [UInt8](output.bytes), tenant: "t")
+    }
+
+    private static let processors =
+        "{redaction: {allow_all_keys: true, detectors: all}, filter: {traces: {span: ['name == \"x\"']}}}"
+
+    @Test func `the sink gets the masked rendering, and the batch itself is as before`() async throws {
+        let inner = RecordingExporter()
+        let (exporter, _) = try exporter(inner, process: "[redaction, filter]", processors: Self.processors)
+        let batch = try batch(["write to jo@example.com", "x"])
+        #expect(await exporter.export(batch) == .delivered)
+        let sent = try #require(inner.batches.withLock { $0.first })
+        #expect(sent.itemCount == 1 && sent.tenant == "t")
+        let text = String(decoding: sent.bytes, as: UTF8.self)
+        #expect(text.contains("[REDACTED:EMAIL]") && !text.contains("jo@example.com"))
+        #expect(String(decoding: batch.bytes, as: UTF8.self).contains("jo@example.com"))
+        #expect(exporter.maxConcurrency == 3)
+    }
+
+    @Test func `a delivery of which nothing is left is done, and what is filtered counts once`() async throws {
+        let inner = RecordingExporter()
+        let (exporter, metrics) = try exporter(
+            inner, process: "[filter]", processors: "{filter: {traces: {span: ['name == \"x\"']}}}")
+        #expect(await exporter.export(try batch(["x", "x"])) == .delivered)
+        #expect(inner.batches.withLock { $0.isEmpty })
+        let filtered = metrics.series.first { $0.name == "sluice_exporter_filtered_spans" }
+        #expect(filtered?.read() == 2)
+        let failing = RecordingExporter(.retry(reason: "later", after: nil))
+        let (again, other) = try self.exporter(
+            failing, process: "[filter]", processors: "{filter: {traces: {span: ['name == \"x\"']}}}")
+        #expect(await again.export(try batch(["x", "y"])) == .retry(reason: "later", after: nil))
+        #expect(other.series.first { $0.name == "sluice_exporter_filtered_spans" }?.read() == 0)
+    }
+
+    @Test func `bytes that cannot be read are not passed on`() async throws {
+        let inner = RecordingExporter()
+        let (exporter, _) = try exporter(
+            inner, process: "[redaction]", processors: "{redaction: {allow_all_keys: true, detectors: all}}")
+        let outcome = await exporter.export(ExportBatch(signal: .traces, itemCount: 1, bytes: [0xFF, 0xFF]))
+        guard case .permanent = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(inner.batches.withLock { $0.isEmpty })
+    }
+}

@@ -1,0 +1,74 @@
+import Configuration
+import Pipeline
+import Processors
+import Telemetry
+import Testing
+
+/// Protobuf that says a value twice: readers differ in which one they take, so none may hold a secret.
+@Suite struct HiddenValuesTests {
+    private func run(_ request: [UInt8], _ signal: Signal, _ rules: String) throws -> [UInt8] {
+        var bench = Bench()
+        var build = bench.build(signal)
+        let (options, headlines) = options(RedactionOptions.self, rules)
+        #expect(headlines == [])
+        return try Bench.run(RedactionProcessor(options: options, build: &build), build, request).bytes
+    }
+
+    private static let mail = "write to jo@example.com"
+    private static let all = "{allow_all_keys: true, detectors: all}"
+
+    /// Values whose last member is clean and hides one that is not.
+    static let values: [[UInt8]] = {
+        let secret = Wire.string(mail)
+        return [
+            secret + Wire.array([Wire.int(1)]), secret + Wire.string("clean"), secret + Wire.int(7),
+            secret + Wire.map([("a", Wire.bool(true))]), Wire.array([secret]) + Wire.string("clean"),
+            Wire.array([secret]) + Wire.array([Wire.int(1)]), Wire.map([("a", secret)]) + Wire.double(1),
+            Wire.bytes(Array(mail.utf8)) + Wire.bool(true), Wire.map([("a", secret)]) + Wire.map([]),
+            secret + Wire.bytes([1, 2]),
+        ]
+    }()
+
+    @Test(arguments: values) func `an attribute with several values keeps the last one only`(_ value: [UInt8]) throws {
+        let places: [(Signal, [UInt8])] = [
+            (.traces, Wire.traces(span: Wire.attributes(9, [("k", value)]))),
+            (.traces, Wire.traces(resource: Wire.attributes(1, [("k", value)]), span: [])),
+            (.traces, Wire.traces(scope: Wire.attributes(3, [("k", value)]), span: [])),
+            (.traces, Wire.traces(span: Wire.field(11, Wire.attributes(3, [("k", value)])))),
+            (.traces, Wire.traces(span: Wire.field(13, Wire.attributes(4, [("k", value)])))),
+            (.logs, Wire.logs(records: [Wire.attributes(6, [("k", value)])])),
+            (.logs, Wire.logs(records: [Wire.field(5, value)])),
+            (.logs, Wire.logs(records: [Wire.field(5, Wire.string(Self.mail)) + Wire.field(5, Wire.int(1))])),
+            (.traces, Wire.traces(span: Wire.attributes(9, [("k", Wire.array([value]))]))),
+            (.traces, Wire.traces(span: Wire.attributes(9, [("k", Wire.map([("m", value)]))]))),
+            (.logs, Wire.logs(records: [Wire.field(5, Wire.map([("m", Wire.array([value]))]))])),
+        ]
+        for (signal, request) in places {
+            #expect(try !run(request, signal, Self.all).contains("jo@example.com"))
+        }
+    }
+
+    @Test(arguments: values) func `an allowed value does not shield what it hides`(_ value: [UInt8]) throws {
+        let request = Wire.traces(span: Wire.attributes(9, [("k", value)]))
+        let rules = "{allow_all_keys: true, detectors: all, allowed_values: [clean]}"
+        #expect(try !run(request, .traces, rules).contains("jo@example.com"))
+    }
+
+    @Test func `a value or key that comes as several fields keeps the last one only`() throws {
+        let secret = Wire.string(Self.mail)
+        let members = [
+            Wire.field(1, "k") + Wire.field(2, secret) + Wire.field(2, Wire.int(1)),
+            Wire.field(1, Self.mail) + Wire.field(1, "k") + Wire.field(2, Wire.int(1)),
+        ]
+        for member in members {
+            let after = try run(Wire.traces(span: Wire.field(9, member)), .traces, Self.all)
+            #expect(!after.contains("jo@example.com"))
+            #expect(after.contains("\u{18}\u{01}"))
+        }
+    }
+
+    @Test func `the corpus has at least 40 shapes of secrets and as many look-alikes`() {
+        #expect(SecretCorpus.plants.count >= 40)
+        #expect(SecretCorpus.lookalikes.count >= SecretCorpus.plants.count)
+    }
+}
