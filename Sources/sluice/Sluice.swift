@@ -26,8 +26,8 @@ struct Sluice: AsyncParsableCommand {
         subcommands: [
             Run.self, Validate.self, Test.self, Replay.self, Normalize.self, PrintConfig.self, Components.self,
             Reference.self, Send.self, Demo.self, QueryCommand.self, Session.self, Trace.self, Findings.self,
-            Alerts.self, Dataset.self, SQL.self, Queue.self, Drops.self, Tap.self, Where.self, DeadLetters.self, Presets.self,
-            ShowVersion.self,
+            Alerts.self, Dataset.self, SQL.self, Queue.self, Drops.self, Tap.self, Where.self,
+            DeadLetters.self, Presets.self, ShowVersion.self,
         ], defaultSubcommand: Run.self)
 }
 
