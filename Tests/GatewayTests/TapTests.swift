@@ -127,7 +127,7 @@ import Testing
             try OTLPJSONReader.transcode(Text(UnsafeRawBufferPointer($0)), signal: .traces, into: &wire)
         }
         var summary = ReadSummary()
-        let result = chain.prepare(wire.text, tenant: "", keys: .empty, Workspace(), &summary)
+        let result = chain.prepare(wire.text, origin: RequestOrigin(), keys: .empty, Workspace(), &summary)
         guard case .frame(let frame, 103) = result else {
             Issue.record("\(result)")
             return
