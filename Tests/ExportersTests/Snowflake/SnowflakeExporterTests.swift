@@ -87,8 +87,8 @@ import Testing
         #expect(
             await ask(
                 exporter,
-                "SELECT name, duration_ms, input_tokens, cost_usd, parent_span_id IS NULL, start_time::VARCHAR FROM spans "
-                    + "WHERE status_code = 'error'")
+                "SELECT name, duration_ms, input_tokens, cost_usd, parent_span_id IS NULL, start_time::VARCHAR "
+                    + "FROM spans WHERE status_code = 'error'")
                 == "a'\\\n\u{FFFD}|250.0|-9223372036854775808|inf|False|2023-11-14 22:13:20.123456789")
         let attributes = await ask(exporter, "SELECT attributes FROM spans WHERE status_code = 'error'")
         #expect(attributes.contains("nan") && attributes.contains("NaN"))
