@@ -24,6 +24,7 @@ private final class Hook: Sendable {
         guard isBound else { throw RunningGateway.Fault(text: "no port for the hook") }
         port = Int(UInt16(bigEndian: address.sin_port))
         Thread.detachNewThread { [self] in
+            defer { close(descriptor) }
             while true {
                 let connection = accept(descriptor, nil, nil)
                 guard connection >= 0 else { return }
@@ -49,8 +50,8 @@ private final class Hook: Sendable {
     func answer(_ status: Int) { state.withLock { $0.status = status } }
 
     func stop() {
+        // Wakes the accepting thread, which closes the listener.
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 }
 

@@ -1,8 +1,7 @@
 """ClickHouse's HTTP interface over the engine of the package chdb-core, for tests: clickhouse_server.py FOLDER.
 
 Prints the port and serves until standard input ends. One statement at a time. An INSERT reads its data from a file,
-since
-the engine takes no body; settings in the URL are put into the statement.
+since the engine takes no body; settings in the URL are put into the statement.
 """
 import gzip
 import os

@@ -60,8 +60,8 @@ final class FaultySink: Sendable {
 
     func stop() {
         state.withLock { $0.isStopped = true }
+        // Wakes the accepting thread, which closes the listener: its number must not be another's while it accepts.
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 
     /// Waits until all of `numbers` are here; gives those that are not after the time is over.
@@ -75,6 +75,7 @@ final class FaultySink: Sendable {
     }
 
     private func acceptLoop() {
+        defer { close(listener) }
         while true {
             let connection = accept(listener, nil, nil)
             if connection < 0 {

@@ -66,16 +66,17 @@ final class ScriptedServer: Sendable {
             defer { state.isStopped = true }
             return !state.isStopped
         }
-        // Closed twice, the number may be another socket's by then.
         guard isFirst else { return }
+        // Wakes the accepting thread, which closes the listener: closed here, its number could be another server's by
+        // the time that thread accepts again.
         Glibc.shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
         state.withLock { state in
             for connection in state.open { Glibc.shutdown(connection, Int32(SHUT_RDWR)) }
         }
     }
 
     private func acceptLoop() {
+        defer { close(listener) }
         while true {
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { return }
