@@ -121,5 +121,5 @@ private func readVersion(_ bytes: UnsafeRawBufferPointer, magic: UInt64) -> Head
     }
     let version = bytes.little(8, as: UInt32.self)
     if version > JournalFormat.version { return .newer(version: version) }
-    return version == JournalFormat.version ? .valid(()) : .damaged
+    return version >= 1 ? .valid(()) : .damaged
 }

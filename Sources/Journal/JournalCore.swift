@@ -60,7 +60,9 @@ final class JournalCore: Sendable {
         guard tenantBytes <= 255, frame.bytes.count <= JournalFormat.recordBytesMax else {
             return completion(.refused(reason: "the frame is larger than a journal takes", retryAfter: .seconds(60)))
         }
-        let size = JournalFormat.recordBytes(tenant: tenantBytes, payload: frame.bytes.count)
+        let metadata = RecordMetadata.encode(frame.header.metadata)
+        let size = JournalFormat.recordBytes(
+            tenant: tenantBytes, metadata: metadata.count, payload: frame.bytes.count)
         let refusal = shared.withLock { shared -> AppendResult? in
             if shared.isClosing { return .refused(reason: "the journal is closed", retryAfter: .seconds(1)) }
             // A sequence counts items; a frame without any has no place in it and nothing to deliver.
@@ -69,7 +71,8 @@ final class JournalCore: Sendable {
                 return .refused(reason: "too much waits for the disk", retryAfter: .seconds(1))
             }
             if let refusal = Self.refusalByCap(size, &shared, options) { return refusal }
-            shared.pending.append(PendingAppend(frame: frame, recordBytes: size, completion: completion))
+            shared.pending.append(
+                PendingAppend(frame: frame, metadata: metadata, recordBytes: size, completion: completion))
             shared.pendingBytes += size
             return nil
         }

@@ -1,6 +1,7 @@
 import CSupport
 
-// The format of a journal on disk, version 1. All numbers are little endian.
+// The format of a journal on disk, version 2. All numbers are little endian. Version 1 is the same without metadata
+// and without settled ranges; it is read, and what is written new beside it has version 2.
 //
 // A journal is one directory (0700) per pipeline; its files are 0600:
 //
@@ -16,20 +17,23 @@ import CSupport
 // from byte 4096 on, so that a torn write of a record cannot touch the header; each at a multiple of 8; zeros behind
 // the last one (preallocation). A finished segment is cut to its length and ends in a seal.
 //
-//   segment header, 48 bytes        | record header, 48 bytes, then tenant, payload, zeros to a multiple of 8
+//   segment header, 48 bytes        | record header, 48 bytes, then tenant, metadata, payload, zeros to a multiple of 8
 //   at  size                        | at  size
 //    0   8  magic "SLUICESG"        |  0   4  magic 8E 53 4C 52
 //    8   4  format version          |  4   4  CRC32C of journal id, then of bytes 8 ..< 48
-//   12   4  CRC32C of 0 ..< 12 and  |  8   4  CRC32C of tenant and payload
+//   12   4  CRC32C of 0 ..< 12 and  |  8   4  CRC32C of tenant, metadata and payload
 //           of 16 ..< 48            | 12   4  payload bytes
 //   16  16  journal id              | 16   4  items (at least 1; 0 in a seal)
 //   32   8  segment number          | 20   1  kind: 1 frame, 2 seal
 //   40   8  base sequence           | 21   1  signal
 //                                   | 22   1  tenant bytes
-//                                   | 23   1  zero
+//                                   | 23   1  metadata bytes / 32
 //                                   | 24   8  sequence (in a seal: the sequence behind the last record)
 //                                   | 32   8  earliest time (in a seal: frames in the segment)
 //                                   | 40   8  latest time (in a seal: 0)
+//
+// Metadata, per header that is kept: 1 byte length of the name, 2 bytes length of the value, name, value; zeros behind
+// the last one.
 //
 // Cursor file: two slots, at 0 and 4096; the valid one with the higher generation counts. 80 bytes each:
 //
@@ -51,12 +55,14 @@ import CSupport
 
 /// Names and sizes of the format that several files need.
 enum JournalFormat {
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     static let segmentHeaderBytes = 48
     static let segmentHeaderCopyOffset = 2048
     /// Where the first record of a segment lies.
     static let dataOffset = 4096
     static let recordHeaderBytes = 48
+    /// What a record's metadata is a multiple of.
+    static let metadataUnit = 32
     /// Largest tenant plus payload that an append takes; far below what 32 bits of length could say.
     static let recordBytesMax = 1 << 30
     static let cursorSlotBytes = 80
@@ -64,8 +70,8 @@ enum JournalFormat {
     static let cursorFileBytes = 8192
 
     /// Bytes of a whole record on disk.
-    static func recordBytes(tenant: Int, payload: Int) -> Int {
-        (recordHeaderBytes + tenant + payload + 7) & ~7
+    static func recordBytes(tenant: Int, metadata: Int = 0, payload: Int) -> Int {
+        (recordHeaderBytes + tenant + metadata + payload + 7) & ~7
     }
 }
 

@@ -9,6 +9,8 @@ struct RecordHeader: Equatable {
     var kind: Kind
     var signal: UInt8
     var tenantBytes: Int
+    /// A multiple of `JournalFormat.metadataUnit`.
+    var metadataBytes = 0
     var payloadBytes: Int
     var items: UInt32
     var sequence: UInt64
@@ -16,8 +18,10 @@ struct RecordHeader: Equatable {
     var maxTime: UInt64
     var bodyChecksum: UInt32
 
-    /// Bytes of the whole record. At most 2^32 + 511, since the parts came from fields of their width.
-    var recordBytes: Int { JournalFormat.recordBytes(tenant: tenantBytes, payload: payloadBytes) }
+    /// Bytes of the whole record. At most 2^32 + 8703, since the parts came from fields of their width.
+    var recordBytes: Int {
+        JournalFormat.recordBytes(tenant: tenantBytes, metadata: metadataBytes, payload: payloadBytes)
+    }
 
     /// Sequence behind this record; nil when it would pass the end of 64 bits, which no writer does.
     var end: UInt64? {
@@ -41,7 +45,7 @@ struct RecordHeader: Equatable {
         out.put(kind.rawValue, at: 20)
         out.put(signal, at: 21)
         out.put(UInt8(truncatingIfNeeded: tenantBytes), at: 22)
-        out.put(UInt8(0), at: 23)
+        out.put(UInt8(truncatingIfNeeded: metadataBytes / JournalFormat.metadataUnit), at: 23)
         out.put(sequence, at: 24)
         out.put(minTime, at: 32)
         out.put(maxTime, at: 40)
@@ -57,6 +61,7 @@ struct RecordHeader: Equatable {
         else { return nil }
         let header = RecordHeader(
             kind: kind, signal: bytes[21], tenantBytes: Int(bytes[22]),
+            metadataBytes: Int(bytes[23]) * JournalFormat.metadataUnit,
             payloadBytes: Int(bytes.little(12, as: UInt32.self)), items: bytes.little(16, as: UInt32.self),
             sequence: bytes.little(24, as: UInt64.self), minTime: bytes.little(32, as: UInt64.self),
             maxTime: bytes.little(40, as: UInt64.self), bodyChecksum: bytes.little(8, as: UInt32.self))
@@ -80,7 +85,7 @@ enum ParsedRecord {
             return
         }
         let bodyStart = JournalFormat.recordHeaderBytes
-        let bodyEnd = bodyStart + header.tenantBytes + header.payloadBytes
+        let bodyEnd = bodyStart + header.tenantBytes + header.metadataBytes + header.payloadBytes
         if header.recordBytes > bytes.count {
             self = .incomplete(header)
         } else if crc32c(0, bytes.part(bodyStart..<bodyEnd)) == header.bodyChecksum {
@@ -92,22 +97,68 @@ enum ParsedRecord {
 }
 
 extension RecordHeader {
-    /// The header of a record that will hold `frame`, without its body's checksum.
-    init(_ frame: Frame, sequence: UInt64, bodyChecksum: UInt32) {
+    /// The header of a record that will hold `frame` with its metadata in so many bytes.
+    init(_ frame: Frame, metadataBytes: Int, sequence: UInt64, bodyChecksum: UInt32) {
         self.init(
             kind: .frame, signal: frame.header.signal.rawValue, tenantBytes: frame.header.tenant.utf8.count,
-            payloadBytes: frame.bytes.count, items: frame.header.itemCount, sequence: sequence,
-            minTime: frame.header.minTime, maxTime: frame.header.maxTime, bodyChecksum: bodyChecksum)
+            metadataBytes: metadataBytes, payloadBytes: frame.bytes.count, items: frame.header.itemCount,
+            sequence: sequence, minTime: frame.header.minTime, maxTime: frame.header.maxTime,
+            bodyChecksum: bodyChecksum)
     }
 
     /// The frame in the whole record `bytes`; nil for a signal this release does not know.
     func frame(in bytes: UnsafeRawBufferPointer) -> Frame? {
         guard let signal = Signal(rawValue: signal) else { return nil }
-        let payloadStart = JournalFormat.recordHeaderBytes + tenantBytes
+        let metadataStart = JournalFormat.recordHeaderBytes + tenantBytes
+        let payloadStart = metadataStart + metadataBytes
         let tenant = String(
-            decoding: bytes.part(JournalFormat.recordHeaderBytes..<payloadStart), as: UTF8.self)
+            decoding: bytes.part(JournalFormat.recordHeaderBytes..<metadataStart), as: UTF8.self)
         let header = FrameHeader(
-            signal: signal, itemCount: items, minTime: minTime, maxTime: maxTime, tenant: tenant)
+            signal: signal, itemCount: items, minTime: minTime, maxTime: maxTime, tenant: tenant,
+            metadata: RecordMetadata.decode(bytes.part(metadataStart..<payloadStart)))
         return Frame(header: header, bytes: Array(bytes.part(payloadStart..<payloadStart + payloadBytes)))
+    }
+}
+
+/// Headers of a request as they lie in a record, see `JournalFormat`.
+enum RecordMetadata {
+    /// Largest that byte 23 of a record's header can say.
+    private static let bytesMax = 255 * JournalFormat.metadataUnit
+
+    /// The bytes of what is kept, filled up with zeros; none when there is nothing. What would be too long to be told
+    /// is left out; `RequestMetadata.kept` lets nothing through that is.
+    static func encode(_ metadata: RequestMetadata) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for field in metadata.fields {
+            let (name, value) = (field.name.utf8, field.value.utf8)
+            guard !name.isEmpty, let nameCount = UInt8(exactly: name.count),
+                let valueCount = UInt16(exactly: value.count), bytes.count + 3 + name.count + value.count <= bytesMax
+            else { continue }
+            bytes.append(nameCount)
+            bytes.append(UInt8(truncatingIfNeeded: valueCount))
+            bytes.append(UInt8(truncatingIfNeeded: valueCount >> 8))
+            bytes.append(contentsOf: name)
+            bytes.append(contentsOf: value)
+        }
+        let rest = bytes.count % JournalFormat.metadataUnit
+        if rest > 0 { bytes.append(contentsOf: repeatElement(0, count: JournalFormat.metadataUnit - rest)) }
+        return bytes
+    }
+
+    /// Reads what `encode` wrote; total on any bytes.
+    static func decode(_ bytes: UnsafeRawBufferPointer) -> RequestMetadata {
+        var metadata = RequestMetadata()
+        var at = 0
+        while at + 3 <= bytes.count, bytes[at] > 0 {
+            let nameEnd = at + 3 + Int(bytes[at])
+            let end = nameEnd + Int(bytes.little(at + 1, as: UInt16.self))
+            guard end <= bytes.count else { break }
+            metadata.fields.append(
+                RequestMetadata.Field(
+                    name: String(decoding: bytes.part(at + 3..<nameEnd), as: UTF8.self),
+                    value: String(decoding: bytes.part(nameEnd..<end), as: UTF8.self)))
+            at = end
+        }
+        return metadata
     }
 }

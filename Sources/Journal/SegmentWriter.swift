@@ -4,6 +4,8 @@ import Pipeline
 /// An append that waits for the disk.
 struct PendingAppend: Sendable {
     var frame: Frame
+    /// Its metadata as it will lie in the record.
+    var metadata: [UInt8]
     var recordBytes: Int
     var completion: @Sendable (AppendResult) -> Void
 }
@@ -98,7 +100,7 @@ struct SegmentWriter {
         var sequence = sequence
         buffer.begin(at: offset)
         for append in appends {
-            try buffer.add(append.frame, sequence: sequence, recordBytes: append.recordBytes, seed: seed, to: file)
+            try buffer.add(append, sequence: sequence, seed: seed, to: file)
             let next = Place(
                 segment: number, offset: place.offset + append.recordBytes, frame: place.frame + 1)
             let stored = StoredFrame(sequence: Sequence(sequence), frame: append.frame)
@@ -168,13 +170,17 @@ private final class WriteBuffer {
     }
 
     func add(
-        _ frame: Frame, sequence: UInt64, recordBytes: Int, seed: UInt32, to file: any JournalFile
+        _ append: PendingAppend, sequence: UInt64, seed: UInt32, to file: any JournalFile
     ) throws(SystemError) {
+        let (frame, metadata, recordBytes) = (append.frame, append.metadata, append.recordBytes)
         var tenant = frame.header.tenant
         let tenantChecksum = tenant.withUTF8 { crc32c(0, UnsafeRawBufferPointer($0)) }
-        let checksum = frame.bytes.withUnsafeBytes { crc32c(tenantChecksum, $0) }
-        let header = RecordHeader(frame, sequence: sequence, bodyChecksum: checksum)
-        let front = JournalFormat.recordHeaderBytes + header.tenantBytes
+        let frontChecksum = metadata.withUnsafeBytes { crc32c(tenantChecksum, $0) }
+        let checksum = frame.bytes.withUnsafeBytes { crc32c(frontChecksum, $0) }
+        let header = RecordHeader(
+            frame, metadataBytes: metadata.count, sequence: sequence, bodyChecksum: checksum)
+        let metadataStart = JournalFormat.recordHeaderBytes + header.tenantBytes
+        let front = metadataStart + metadata.count
         let padding = recordBytes - front - frame.bytes.count
         if used + recordBytes > bytes.count {
             try flush(to: file)
@@ -183,6 +189,7 @@ private final class WriteBuffer {
         tenant.withUTF8 { text in
             bytes[(used + JournalFormat.recordHeaderBytes)...].copyBytes(from: text)
         }
+        bytes[(used + metadataStart)...].copyBytes(from: metadata)
         used += front
         if used + frame.bytes.count + padding > bytes.count {
             try flush(to: file)

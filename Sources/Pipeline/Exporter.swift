@@ -19,17 +19,34 @@ package struct ExportBatch: Sendable {
     package var itemCount: Int
     /// Requests that follow each other; concatenated they are one.
     package private(set) var pieces: [[UInt8]]
+    /// Of whom all of it is: batches are never of two tenants.
     package var tenant: String
+    /// The headers that all its requests came with, as far as the exporter asked for them (`ExporterPlan.contextKeys`
+    /// and `partition.metadata_keys`): batches are parted by them. `metadata["x-tenant"]` is a value, nil when the
+    /// requests had no such header.
+    package var metadata: RequestMetadata
 
-    package init(signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "") {
-        self.init(signal: signal, itemCount: itemCount, pieces: [bytes], tenant: tenant)
+    package init(
+        signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "",
+        metadata: RequestMetadata = RequestMetadata()
+    ) {
+        self.init(signal: signal, itemCount: itemCount, pieces: [bytes], tenant: tenant, metadata: metadata)
     }
 
-    package init(signal: Signal, itemCount: Int, pieces: [[UInt8]], tenant: String = "") {
+    package init(
+        signal: Signal, itemCount: Int, pieces: [[UInt8]], tenant: String = "",
+        metadata: RequestMetadata = RequestMetadata()
+    ) {
         self.signal = signal
         self.itemCount = itemCount
         self.pieces = pieces
         self.tenant = tenant
+        self.metadata = metadata
+    }
+
+    /// Other records of the same origin, such as a part of it.
+    package func with(itemCount: Int, bytes: [UInt8]) -> ExportBatch {
+        ExportBatch(signal: signal, itemCount: itemCount, bytes: bytes, tenant: tenant, metadata: metadata)
     }
 
     /// The whole request. Several pieces are copied together each time: take it once.

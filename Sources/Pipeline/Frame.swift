@@ -33,13 +33,19 @@ package struct FrameHeader: Sendable, Equatable {
     package var maxTime: UInt64
     /// Authenticated tenant, empty when there is none. At most 255 bytes of UTF-8.
     package var tenant: String
+    /// What is kept of the request's headers for the exporters that ask for it, see `RequestMetadata.kept`.
+    package var metadata: RequestMetadata
 
-    package init(signal: Signal, itemCount: UInt32, minTime: UInt64 = 0, maxTime: UInt64 = 0, tenant: String = "") {
+    package init(
+        signal: Signal, itemCount: UInt32, minTime: UInt64 = 0, maxTime: UInt64 = 0, tenant: String = "",
+        metadata: RequestMetadata = RequestMetadata()
+    ) {
         self.signal = signal
         self.itemCount = itemCount
         self.minTime = minTime
         self.maxTime = maxTime
         self.tenant = tenant
+        self.metadata = metadata
     }
 }
 

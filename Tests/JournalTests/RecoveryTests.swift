@@ -144,7 +144,7 @@ import Testing
     @Test func `refuses a newer format and changes nothing`() async throws {
         var contents = try await killed(3)
         var bytes = try #require(contents[Self.segment])
-        bytes[8] = 2
+        bytes[8] = UInt8(JournalFormat.version + 1)
         bytes.withUnsafeMutableBytes { bytes in
             let header = UnsafeRawBufferPointer(bytes)
             bytes.put(crc32c(crc32c(0, header.part(0..<12)), header.part(16..<48)), at: 12)
@@ -152,7 +152,8 @@ import Testing
         contents[Self.segment] = bytes
         contents["j/0000000000000009.segment.tmp"] = [4]
         let disk = FakeDisk(contents)
-        #expect(throws: JournalError.newerFormat(file: Self.segment, version: 2)) { try openFake(disk) }
+        let newer = JournalError.newerFormat(file: Self.segment, version: JournalFormat.version + 1)
+        #expect(throws: newer) { try openFake(disk) }
         var after = disk.contents
         after["j/LOCK"] = contents["j/LOCK"]
         #expect(after == contents)

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import OTLP
+package import Pipeline
 package import Telemetry
 
 /// One batch that will not be delivered any more, with what is known about why.
@@ -36,12 +37,14 @@ package struct DeadLetter: Sendable, Equatable {
     package var signal: Signal
     package var itemCount: Int
     package var tenant: String
+    /// Headers that went with it, see `ExportBatch.metadata`.
+    package var metadata: RequestMetadata
     /// The protobuf bytes of one Export request.
     package var bytes: [UInt8]
 
     package init(
         exporter: String, pipeline: String, cause: Cause, message: String, signal: Signal, itemCount: Int,
-        tenant: String, bytes: [UInt8]
+        tenant: String, metadata: RequestMetadata = RequestMetadata(), bytes: [UInt8]
     ) {
         self.exporter = exporter
         self.pipeline = pipeline
@@ -50,6 +53,7 @@ package struct DeadLetter: Sendable, Equatable {
         self.signal = signal
         self.itemCount = itemCount
         self.tenant = tenant
+        self.metadata = metadata
         self.bytes = bytes
     }
 
@@ -83,13 +87,16 @@ enum DeadLetterFormat {
         var pipeline: String
         var signal: String
         var tenant: String
+        /// Names and values in turn; letters of earlier releases have none.
+        var metadata: [String]?
     }
 
     static func encode(_ letter: DeadLetter) -> [UInt8] {
         let head = Head(
             bytes: letter.bytes.count, cause: letter.cause, exporter: letter.exporter, items: letter.itemCount,
             message: letter.message, pipeline: letter.pipeline, signal: letter.signal.description,
-            tenant: letter.tenant)
+            tenant: letter.tenant,
+            metadata: letter.metadata.fields.isEmpty ? nil : letter.metadata.fields.flatMap { [$0.name, $0.value] })
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let line = (try? encoder.encode(head)) ?? Data()
@@ -113,6 +120,18 @@ enum DeadLetterFormat {
         guard let (head, signal, start) = head(bytes[...]), bytes.count - start == head.bytes else { return nil }
         return DeadLetter(
             exporter: head.exporter, pipeline: head.pipeline, cause: head.cause, message: head.message,
-            signal: signal, itemCount: head.items, tenant: head.tenant, bytes: Array(bytes[start...]))
+            signal: signal, itemCount: head.items, tenant: head.tenant, metadata: head.requestMetadata,
+            bytes: Array(bytes[start...]))
+    }
+}
+
+extension DeadLetterFormat.Head {
+    /// The headers; a name without a value is left out.
+    fileprivate var requestMetadata: RequestMetadata {
+        let texts = metadata ?? []
+        return RequestMetadata(
+            stride(from: 0, to: texts.count - texts.count % 2, by: 2).map {
+                .init(name: texts[$0], value: texts[$0 + 1])
+            })
     }
 }

@@ -58,9 +58,10 @@ package final class FallbackExporter: Exporter {
         helper.retry.initialInterval = min(helper.retry.initialInterval, options.retryInterval)
         helper.retry.maxInterval = max(helper.retry.initialInterval, options.retryInterval)
         helper.queue.capacity = nil
-        let setup = ExportWorkerSetup(
+        var setup = ExportWorkerSetup(
             exporterID: "\(build.id) to \(first.id)", pipelineID: "missed", options: helper, isDurable: true,
             effects: effects, log: build.log)
+        setup.metadataKeys = build.metadataKeys
         let worker = ExportWorker(
             cursor: try log.cursor(named: "missed"), exporter: returning, metrics: build.metrics, setup: setup)
         let task = Task { await worker.run() }
@@ -125,7 +126,8 @@ package final class FallbackExporter: Exporter {
         diverted.add(batch.itemCount)
         guard let log = missed.withLock({ $0?.log }) else { return outcome }
         let header = FrameHeader(
-            signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant)
+            signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
+            metadata: batch.metadata)
         let result = await withCheckedContinuation { continuation in
             log.append(Frame(header: header, bytes: batch.bytes)) { continuation.resume(returning: $0) }
         }

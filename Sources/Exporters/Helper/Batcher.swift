@@ -5,6 +5,8 @@ package import Telemetry
 package struct BatchPart: Sendable {
     package var signal: Signal
     package var tenant: String
+    /// Headers by which the exporter's batches are parted.
+    package var metadata: RequestMetadata
     package var items: Int
     package var bytes: [UInt8]
     package var ticket: AcknowledgementTracker.Ticket
@@ -12,11 +14,12 @@ package struct BatchPart: Sendable {
     package var newest: UInt64
 
     package init(
-        signal: Signal, tenant: String, items: Int, bytes: [UInt8], ticket: AcknowledgementTracker.Ticket,
-        newest: UInt64 = 0
+        signal: Signal, tenant: String, metadata: RequestMetadata = RequestMetadata(), items: Int, bytes: [UInt8],
+        ticket: AcknowledgementTracker.Ticket, newest: UInt64 = 0
     ) {
         self.signal = signal
         self.tenant = tenant
+        self.metadata = metadata
         self.items = items
         self.bytes = bytes
         self.ticket = ticket
@@ -33,7 +36,8 @@ package struct PreparedBatch: Sendable {
     package var newest: UInt64 = 0
 }
 
-/// Groups frames into deliveries by size and age. Tenants and signals are never mixed.
+/// Groups frames into deliveries by size and age. What differs in signal, tenant or metadata is never
+/// mixed.
 ///
 /// A pure state machine: times are durations since any fixed origin. Concatenated frames are a valid request, so a
 /// group leaves as its pieces.
@@ -100,7 +104,10 @@ package struct Batcher: Sendable {
     }
 
     private func index(of part: BatchPart) -> Int? {
-        groups.firstIndex { $0.parts[0].signal == part.signal && $0.parts[0].tenant == part.tenant }
+        groups.firstIndex { group in
+            let first = group.parts[0]
+            return first.signal == part.signal && first.tenant == part.tenant && first.metadata == part.metadata
+        }
     }
 
     private func exceeds(_ group: Group, adding part: BatchPart, _ options: BatchOptions) -> Bool {
@@ -120,7 +127,7 @@ package struct Batcher: Sendable {
         return PreparedBatch(
             batch: ExportBatch(
                 signal: parts[0].signal, itemCount: parts.reduce(0) { $0 + $1.items }, pieces: parts.map(\.bytes),
-                tenant: parts[0].tenant),
+                tenant: parts[0].tenant, metadata: parts[0].metadata),
             parts: parts.map { ($0.ticket, $0.items) }, newest: parts.reduce(0) { max($0, $1.newest) })
     }
 }

@@ -123,7 +123,8 @@ extension ExportWorker {
         guard let box = setup.deadLetters else { return false }
         let letter = DeadLetter(
             exporter: setup.exporterID, pipeline: setup.pipelineID, cause: cause, message: message,
-            signal: batch.signal, itemCount: batch.itemCount, tenant: batch.tenant, bytes: batch.bytes)
+            signal: batch.signal, itemCount: batch.itemCount, tenant: batch.tenant, metadata: batch.metadata,
+            bytes: batch.bytes)
         switch await box.keep(letter) {
         case .success: return true
         case .failure(let failure):

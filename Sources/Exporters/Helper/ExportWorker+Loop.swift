@@ -84,11 +84,12 @@ extension ExportWorker {
         let ticket = state.withLock {
             $0.tracker.register(end: stored.end, parts: pieces.count, newest: header.maxTime)
         }
+        let metadata = header.metadata.kept(setup.metadataKeys)
         for piece in pieces {
             batcher.add(
                 BatchPart(
-                    signal: header.signal, tenant: header.tenant, items: piece.items, bytes: piece.bytes,
-                    ticket: ticket, newest: header.maxTime),
+                    signal: header.signal, tenant: header.tenant, metadata: metadata, items: piece.items,
+                    bytes: piece.bytes, ticket: ticket, newest: header.maxTime),
                 now: now, ready: &ready)
         }
     }

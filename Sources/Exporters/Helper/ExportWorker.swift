@@ -13,6 +13,8 @@ package struct ExportWorkerSetup: Sendable {
     package var isDurable: Bool
     /// Largest delivery in bytes; larger frames are split where they can be.
     package var batchBytesMax: Int
+    /// Headers, in lowercase, that its batches are parted by and carry.
+    package var metadataKeys: [String] = []
     /// Where batches go that fail for good; nil drops them.
     package var deadLetters: DeadLetterBox?
     package var effects: WorkerEffects

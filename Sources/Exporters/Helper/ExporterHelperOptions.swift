@@ -1,4 +1,5 @@
 package import Configuration
+import Pipeline
 
 /// Options that every exporter has, under the Collector's names: queue, batching, retry, timeout.
 package struct ExporterHelperOptions: ComponentOptions {
@@ -116,6 +117,8 @@ package struct BatchOptions: ComponentOptions, Equatable {
     /// Zero means no limit but the exporter's own.
     package var maxSize: Int
     package var sizer: Sizer
+    /// Headers, in lowercase, by which batches are parted.
+    package var metadataKeys: [String] = []
 
     package init(_ settings: inout Settings) {
         flushTimeout = settings.duration(
@@ -132,16 +135,13 @@ package struct BatchOptions: ComponentOptions, Equatable {
         }
         minSize = size("min_size", 8_192, "A batch of this size leaves at once.", &settings)
         maxSize = size("max_size", 0, "Larger batches are split; 0 means no limit.", &settings)
-        settings.group("partition", "How batches are kept apart.") { partition in
+        metadataKeys = settings.group("partition", "How batches are kept apart.") { partition in
             let keys = partition.strings(
                 "metadata_keys", default: [],
-                "What requests must have in common to share a batch. The tenant always counts and is the only metadata "
-                    + "that is kept behind the journal: tenant, or nothing.")
-            for key in keys where key != "tenant" {
-                partition.warning(
-                    "has no effect here: of \(key) nothing is kept behind the journal",
-                    fix: "give senders tenants, which are never mixed", at: "metadata_keys")
-            }
+                "Headers of which requests must have the same values to share a batch; they are kept in the journal, "
+                    + "up to 4KiB a request, and need include_metadata of the receiver. The tenant always counts.")
+            BatchOptions.check(keys, at: "metadata_keys", &partition)
+            return keys.map { $0.lowercased() }
         }
         if isBytes, minSize > 0, minSize < BatchOptions.smallBytes, !settings.isDescribing {
             settings.warning(
@@ -154,15 +154,29 @@ package struct BatchOptions: ComponentOptions, Equatable {
         }
     }
 
+    /// Refuses names that stand twice and more than are kept.
+    package static func check(_ keys: [String], at key: String, _ settings: inout Settings) {
+        var seen: Set<String> = []
+        for name in keys where !seen.insert(name.lowercased()).inserted {
+            settings.problem("\(name) is named twice", at: key)
+        }
+        if keys.count > RequestMetadata.keptNamesMax {
+            settings.problem("names more than \(RequestMetadata.keptNamesMax) headers", at: key)
+        }
+    }
+
     /// Below it a minimum was most likely meant as a number of records.
     private static let smallBytes = 64 << 10
 
     /// For the `batch` processor's settings, which become the exporters' batching, and for tests.
-    package init(flushTimeout: Duration, minSize: Int, maxSize: Int, sizer: Sizer = .items) {
+    package init(
+        flushTimeout: Duration, minSize: Int, maxSize: Int, sizer: Sizer = .items, metadataKeys: [String] = []
+    ) {
         self.flushTimeout = flushTimeout
         self.minSize = minSize
         self.maxSize = maxSize
         self.sizer = sizer
+        self.metadataKeys = metadataKeys
     }
 }
 

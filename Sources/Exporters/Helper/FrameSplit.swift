@@ -48,9 +48,7 @@ enum FrameSplit {
         let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
         let pieces = split(whole, signal: batch.signal, maxItems: (batch.itemCount + 1) / 2)
         guard pieces.count > 1, let pieces = balanced(pieces, total: batch.itemCount) else { return [batch] }
-        return pieces.map {
-            ExportBatch(signal: batch.signal, itemCount: $0.items, bytes: $0.bytes, tenant: batch.tenant)
-        }
+        return pieces.map { batch.with(itemCount: $0.items, bytes: $0.bytes) }
     }
 
     /// The records at these places, each as a request of its own; the whole batch when it cannot be cut.
@@ -59,7 +57,7 @@ enum FrameSplit {
         let pieces = split(whole, signal: batch.signal, maxItems: 1)
         guard batch.itemCount > 1, pieces.count == batch.itemCount else { return [batch] }
         return places.sorted().filter(pieces.indices.contains).map { place in
-            ExportBatch(signal: batch.signal, itemCount: 1, bytes: pieces[place].bytes, tenant: batch.tenant)
+            batch.with(itemCount: 1, bytes: pieces[place].bytes)
         }
     }
 

@@ -49,6 +49,9 @@ package struct ExporterPlan: Sendable {
     package var accepts: (@Sendable (GatewayConfiguration.PipelineSignal) -> Bool)?
     /// Set for an exporter that stands before others; `make` is complete once these are known.
     package var fallback: FallbackOptions?
+    /// Headers, in lowercase, of which the exporter itself wants the values: its batches are parted by them and carry
+    /// them as `ExportBatch.metadata`.
+    package var contextKeys: [String] = []
 
     package init(
         helper: ExporterHelperOptions, batchBytesMax: Int? = nil,
@@ -76,6 +79,7 @@ package struct ExporterPlan: Sendable {
             return FallbackExporter(options: fallback, children: made, build: build)
         }
         plan.batchBytesMax = children.compactMap(\.plan.batchBytesMax).min()
+        plan.contextKeys = children.flatMap(\.plan.contextKeys)
         plan.accepts = { signal in children.allSatisfy { $0.plan.accepts?(signal) ?? true } }
         return plan
     }
@@ -115,6 +119,8 @@ package struct ConnectorPlan: Sendable {
     package var joins: @Sendable (_ input: Signal, _ output: Signal) -> Bool
     /// How long batches are gathered into one; nil hands on each as it comes.
     package var gather: Duration?
+    /// Headers, in lowercase, that the connector looks at in `ExportBatch.metadata`.
+    package var contextKeys: [String] = []
 
     package init(
         gather: Duration? = nil,

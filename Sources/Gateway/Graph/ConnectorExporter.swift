@@ -79,7 +79,7 @@ final class ConnectorExporter: Exporter {
         do throws(ProcessFailure) { deliveries = try await connector.connectWaiting(batch) } catch {
             return .permanent(reason: error.reason)
         }
-        if let outcome = await deliver(deliveries, tenant: batch.tenant, link) { return outcome }
+        if let outcome = await deliver(deliveries, of: batch.origin, link) { return outcome }
         connector.stored()
         return .delivered
     }
@@ -89,14 +89,16 @@ final class ConnectorExporter: Exporter {
         await turn.enter()
         defer { turn.leave() }
         // What cannot be stored now is due again at the next tick.
-        if await deliver(connector.tick(), tenant: "", link) == nil { connector.stored() }
+        if await deliver(connector.tick(), of: RequestOrigin(), link) == nil { connector.stored() }
     }
 
     /// Stores all deliveries; nil when that went well.
-    private func deliver(_ deliveries: [ConnectorDelivery], tenant: String, _ link: Link) async -> ExportOutcome? {
+    private func deliver(
+        _ deliveries: [ConnectorDelivery], of origin: RequestOrigin, _ link: Link
+    ) async -> ExportOutcome? {
         for delivery in deliveries {
             let pipeline = link.pipelines[delivery.output]
-            switch prepare(delivery, tenant: tenant, pipeline, link.keys) {
+            switch prepare(delivery, of: origin, pipeline, link.keys) {
             case .held: continue
             case .empty(let filtered): pipeline.countFiltered(filtered)
             case .failed(.unavailable(let message, let retryAfter)):
@@ -113,13 +115,13 @@ final class ConnectorExporter: Exporter {
     }
 
     private func prepare(
-        _ delivery: ConnectorDelivery, tenant: String, _ pipeline: PipelineIntake, _ keys: KeyTable
+        _ delivery: ConnectorDelivery, of origin: RequestOrigin, _ pipeline: PipelineIntake, _ keys: KeyTable
     ) -> ChainResult {
         pool.withWorkspace { workspace in
             delivery.bytes.withUnsafeBytes { bytes in
                 var summary = ReadSummary()
                 return pipeline.chain.prepare(
-                    Text(bytes), origin: RequestOrigin(tenant: tenant), keys: keys, workspace, &summary)
+                    Text(bytes), origin: origin, keys: keys, workspace, &summary)
             }
         }
     }

@@ -26,6 +26,9 @@ package struct GatewayPlan: Sendable {
         package var wait: TraceWait?
         /// Pipelines between the receivers and this one along the longest way through connectors.
         package var depth = 0
+        /// Headers, in lowercase, that stay with requests behind the journal, for this pipeline's exporters and
+        /// connectors and for those behind them.
+        package var keptMetadata: [String] = []
         package var options: PipelineOptions
     }
 
@@ -58,6 +61,7 @@ package struct GatewayPlan: Sendable {
             if let options = reader.receivers[component.id] { receivers.append((component.id.description, options)) }
         }
         setDepths()
+        keepMetadata(configuration, &problems)
         ChainLints(
             configuration: configuration, processors: reader.processors, ownChains: reader.ownChains
         ).run(&problems)

@@ -181,6 +181,7 @@ struct GraphBuilder {
                 metrics: gateway.metrics, id: id, dataDirectory: gateway.dataDirectory,
                 log: { log.line($0, $1) })
             let (open, folder) = (journalOpener(pipeline), GraphBuilder.folderName(id))
+            build.metadataKeys = pipeline.metadataKeys(of: plan)
             build.openJournal = { try open("exporter~\(folder)~\($0)") }
             exporter = plan.make(build)
             graph.exporters.append((id, exporter))
@@ -191,7 +192,9 @@ struct GraphBuilder {
                 flushTimeout: batch.timeout, minSize: batch.sendBatchSize, maxSize: batch.sendBatchMaxSize)
         }
         let processed = try process(exporter, id, pipeline)
-        try addWorker(id, processed, options, plan.batchBytesMax, pipeline, journal)
+        let lane = Lane(
+            options: options, bytesMax: plan.batchBytesMax, metadataKeys: pipeline.metadataKeys(of: plan))
+        try addWorker(id, processed, lane, pipeline, journal)
     }
 
     /// The exporter behind its own chain, or as it is when it has none.
@@ -226,21 +229,32 @@ struct GraphBuilder {
         }
         graph.connectors.append(exporter)
         graph.exporters.append((id, exporter))
-        try addWorker(id, exporter, ConnectorExporter.helperOptions(gather: plan.gather), nil, pipeline, journal)
+        let lane = Lane(
+            options: ConnectorExporter.helperOptions(gather: plan.gather),
+            metadataKeys: gateway.plan.metadataKeys(of: plan, outputs))
+        try addWorker(id, exporter, lane, pipeline, journal)
+    }
+
+    /// How an exporter's or a connector's batches are made.
+    private struct Lane {
+        var options: ExporterHelperOptions
+        var bytesMax: Int?
+        var metadataKeys: [String]
     }
 
     private mutating func addWorker(
-        _ id: String, _ exporter: any Exporter, _ options: ExporterHelperOptions, _ bytesMax: Int?,
-        _ pipeline: GatewayPlan.PipelinePlan, _ journal: any FrameLog
+        _ id: String, _ exporter: any Exporter, _ lane: Lane, _ pipeline: GatewayPlan.PipelinePlan,
+        _ journal: any FrameLog
     ) throws {
-        let log = gateway.log
+        let (log, options) = (gateway.log, lane.options)
         var setup = ExportWorkerSetup(
             exporterID: id, pipelineID: pipeline.id, options: options, isDurable: pipeline.storage != nil,
             log: { log.line($0, $1) })
         if !(exporter is ConnectorExporter), options.deadLetters.isEnabled ?? (pipeline.storage != nil) {
             setup.deadLetters = deadLetterBox(id, options.deadLetters)
         }
-        if let bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
+        if let bytesMax = lane.bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
+        setup.metadataKeys = lane.metadataKeys
         do {
             var cursor = try journal.cursor(named: id)
             if let watch {

@@ -22,7 +22,8 @@ package final class LetterReplay: Sendable {
         case .failure(let failure): return failure.description
         }
         let batch = ExportBatch(
-            signal: letter.signal, itemCount: letter.itemCount, bytes: letter.bytes, tenant: letter.tenant)
+            signal: letter.signal, itemCount: letter.itemCount, bytes: letter.bytes, tenant: letter.tenant,
+            metadata: letter.metadata)
         switch await exporter.export(batch) {
         case .delivered: return nil
         case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"

@@ -31,6 +31,8 @@ struct ProcessorChain: Sendable {
     var names: [String] = []
     /// Where drops are noted; nil notes none.
     var ledger: DropLedger.Book?
+    /// Headers, in lowercase, that stay with a request behind the journal.
+    var keptMetadata: [String] = []
 }
 
 /// Counters of one pipeline's intake. Per pipeline: accepted = dropped by processors + stored.
@@ -185,7 +187,7 @@ extension ProcessorChain {
         let span = workspace.batch.timeSpan
         let header = FrameHeader(
             signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max,
-            tenant: origin.tenant)
+            tenant: origin.tenant, metadata: origin.metadata.kept(keptMetadata))
         var frame = Frame(header: header, bytes: bytes)
         frame.whenStored = context.storedActions
         return .frame(frame, filtered: filtered)

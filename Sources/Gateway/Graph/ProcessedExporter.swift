@@ -39,13 +39,12 @@ final class ProcessedExporter: Exporter {
             input.withUnsafeBytes { bytes in
                 var summary = ReadSummary()
                 return chain.prepare(
-                    Text(bytes), origin: RequestOrigin(tenant: batch.tenant), keys: keys, workspace, &summary)
+                    Text(bytes), origin: batch.origin, keys: keys, workspace, &summary)
             }
         }
         switch result {
         case .frame(let frame, let removed):
-            let processed = ExportBatch(
-                signal: batch.signal, itemCount: Int(frame.header.itemCount), bytes: frame.bytes, tenant: batch.tenant)
+            let processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
             let outcome = await exporter.export(processed)
             switch outcome {
             case .delivered, .partial, .refused:

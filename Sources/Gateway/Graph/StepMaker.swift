@@ -37,9 +37,12 @@ enum StepMaker {
             keys = build.keys
         }
         let book = ledger.map { DropLedger.Book(ledger: $0, pipeline: pipeline.id) }
+        let kept = pipeline.keptMetadata
         return (
-            ProcessorChain(signal: signal, steps: first, names: names.first, ledger: book),
-            ProcessorChain(signal: signal, steps: whole, names: names.whole, ledger: book)
+            ProcessorChain(
+                signal: signal, steps: first, names: names.first, ledger: book, keptMetadata: kept),
+            ProcessorChain(
+                signal: signal, steps: whole, names: names.whole, ledger: book, keptMetadata: kept)
         )
     }
 }

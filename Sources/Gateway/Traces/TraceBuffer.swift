@@ -12,6 +12,8 @@ struct TraceBuffer {
     struct Share {
         var ticket: AcknowledgementTracker.Ticket
         var items: Int
+        /// Headers kept with the frame.
+        var metadata = RequestMetadata()
     }
 
     /// Why a trace was taken as complete.
@@ -34,6 +36,11 @@ struct TraceBuffer {
         var items: Int
         var shares: [Share]
         var reason: Reason
+
+        /// Whose trace it is; spans that came with other headers join those that came first.
+        var origin: RequestOrigin {
+            RequestOrigin(tenant: key.tenant, metadata: shares.first?.metadata ?? RequestMetadata())
+        }
     }
 
     fileprivate struct Open {

@@ -154,7 +154,8 @@ final class TraceStage: Sendable {
             work.buffer.add(
                 TraceBuffer.Key(trace: piece.trace, tenant: stored.frame.header.tenant), bytes, items: piece.items,
                 hasRoot: piece.hasRoot,
-                share: TraceBuffer.Share(ticket: ticket, items: piece.items), now: now)
+                share: TraceBuffer.Share(
+                    ticket: ticket, items: piece.items, metadata: stored.frame.header.metadata), now: now)
         }
     }
 
@@ -176,9 +177,10 @@ final class TraceStage: Sendable {
             let (trace, isLast) = waiting[next]
             next += 1
             if !isLast { metrics.complete(trace.reason) }
-            if group.header.tenant != trace.key.tenant {
+            let origin = trace.origin
+            if group.header.tenant != origin.tenant || group.header.metadata != origin.metadata {
                 guard await store(&group, &work.tracker) else { return false }
-                group.header.tenant = trace.key.tenant
+                group = Outgoing(of: origin)
             }
             let result = run(trace, isLast: isLast, work.workspace, keys)
             if case .held(let session) = result {
@@ -207,7 +209,7 @@ final class TraceStage: Sendable {
         return trace.bytes.withUnsafeBytes { bytes in
             var summary = ReadSummary()
             return setup.chain.prepare(
-                Text(bytes), origin: RequestOrigin(tenant: trace.key.tenant), keys: keys, workspace, &summary,
+                Text(bytes), origin: trace.origin, keys: keys, workspace, &summary,
                 trace: facts)
         }
     }
@@ -218,7 +220,10 @@ final class TraceStage: Sendable {
         var bytes: [UInt8] = []
         var shares: [TraceBuffer.Share] = []
 
-        init(tenant: String = "") { header.tenant = tenant }
+        init(of origin: RequestOrigin = RequestOrigin()) {
+            header.tenant = origin.tenant
+            header.metadata = origin.metadata
+        }
 
         mutating func add(_ result: ChainResult, of trace: TraceBuffer.Complete, _ metrics: TraceStageMetrics) {
             shares += trace.shares
@@ -237,7 +242,8 @@ final class TraceStage: Sendable {
     }
 
     private func store(_ group: inout Outgoing, _ tracker: inout AcknowledgementTracker) async -> Bool {
-        defer { group = Outgoing(tenant: group.header.tenant) }
+        let origin = RequestOrigin(tenant: group.header.tenant, metadata: group.header.metadata)
+        defer { group = Outgoing(of: origin) }
         if group.header.itemCount > 0 {
             let frame = Frame(header: group.header, bytes: group.bytes)
             while true {

@@ -22,16 +22,15 @@ package struct BatchOptions: ComponentOptions {
             "send_batch_max_size", default: 0, in: 0...10_000_000, unit: "records",
             "Most records of a batch, larger ones are split; 0 for no limit.")
         metadataKeys = settings.strings(
-            "metadata_keys", default: [], "Request metadata by which batches are kept apart.")
+            "metadata_keys", default: [],
+            "Headers of which requests must have the same values to share a batch; they are kept in the journal, up to "
+                + "4KiB a request, and need include_metadata of the receiver. The tenant always counts.")
         metadataCardinalityLimit = settings.int(
             "metadata_cardinality_limit", default: 1_000, in: 0...1_000_000,
-            "Most combinations of metadata values at once; 0 for no limit.")
+            "Accepted for the Collector's files: of more than 64 combinations of values at once the oldest batch "
+                + "leaves early, and nothing is refused.")
         if sendBatchMaxSize > 0, sendBatchMaxSize < sendBatchSize {
             settings.problem("must be 0 or at least send_batch_size (\(sendBatchSize))", at: "send_batch_max_size")
-        }
-        if !metadataKeys.isEmpty {
-            settings.problem(
-                "request metadata is not kept; batches are always of one tenant, so remove this", at: "metadata_keys")
         }
         var seen: Set<String> = []
         for key in metadataKeys where !seen.insert(key.lowercased()).inserted {

@@ -81,6 +81,20 @@ import Testing
                 == ["a traces 10", "a logs 10", "b traces 10", "b logs 10"])
     }
 
+    @Test func `keeps requests with different headers apart and carries what they share`() {
+        var batcher = batcher()
+        var ready: [PreparedBatch] = []
+        for round in 0..<2 {
+            for value in ["a", "b", nil] {
+                var part = part(5, bytes: round + 1)
+                part.metadata = RequestMetadata(value.map { [.init(name: "x-team", value: $0)] } ?? [])
+                batcher.add(part, now: .zero, ready: &ready)
+            }
+        }
+        #expect(ready.map(\.batch.metadata["x-team"]) == ["a", "b", nil])
+        #expect(ready.map(\.batch.itemCount) == [10, 10, 10])
+    }
+
     @Test func `keeps a bounded number of groups open`() {
         var batcher = batcher()
         var ready: [PreparedBatch] = []

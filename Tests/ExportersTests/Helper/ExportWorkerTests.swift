@@ -161,4 +161,28 @@ import Testing
         #expect(values["otelcol_exporter_send_failed_log_records"] == 0)
         #expect(worker.heldItems == 5)
     }
+
+    @Test func `batches are parted by the headers that the exporter asked for, and by no others`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for number in 0..<8 as Range<UInt64> {
+            var frame = frame(number)
+            frame.header.metadata = RequestMetadata([
+                .init(name: "x-other", value: "\(number)"), .init(name: "x-team", value: number % 2 == 0 ? "a" : "b"),
+            ])
+            cursor.append(frame)
+        }
+        let exporter = ScriptedExporter { _ in .delivered }
+        var setup = setup("sending_queue: {batch: {min_size: 12, flush_timeout: 1h}}", clock: clock)
+        setup.metadataKeys = ["x-team"]
+        let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
+        await runAndDrain(worker, deadline: .seconds(10))
+        let batches = exporter.batches.withLock { $0 }
+        #expect(
+            batches.map { $0.metadata.fields.map { "\($0.name) \($0.value)" } }.sorted { $0[0] < $1[0] }
+                == [["x-team a"], ["x-team b"]])
+        for batch in batches {
+            #expect(Set(numbers(batch).map { $0 % 2 }).count == 1 && batch.itemCount == 12)
+        }
+    }
 }

@@ -28,6 +28,9 @@ package struct OTLPReceiverOptions: ComponentOptions {
     /// Where the receiver listens.
     package var endpoints: [ListenEndpoint] { [http?.endpoint, grpc?.endpoint].compactMap(\.self) }
 
+    /// Whether headers go on to the pipeline, by one of its protocols at least.
+    package var keepsMetadata: Bool { http?.keepsMetadata ?? false || grpc?.keepsMetadata ?? false }
+
     /// Names of the authentication extensions that it needs.
     package var authenticators: [String] { [http?.authenticator, grpc?.authenticator].compactMap(\.self) }
 }
