@@ -29,8 +29,17 @@ package struct DiskFileSystem: JournalFileSystem {
         try DiskFile(path, flags: writable ? O_RDWR : O_RDONLY)
     }
 
-    package func create(_ path: String, exclusive: Bool) throws(SystemError) -> any JournalFile {
-        try DiskFile(path, flags: O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0))
+    package func create(
+        _ path: String, exclusive: Bool, isDirect: Bool
+    ) throws(SystemError) -> any JournalFile {
+        let flags = O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0)
+        guard isDirect else { return try DiskFile(path, flags: flags) }
+        do throws(SystemError) {
+            return try DiskFile(path, flags: flags | DiskFile.directFlag)
+        } catch  where error.code == EINVAL {
+            // A file system that always goes through the page cache. The file is there by now.
+            return try DiskFile(path, flags: O_RDWR | O_CREAT)
+        }
     }
 
     package func rename(_ path: String, to newPath: String) throws(SystemError) {
@@ -58,9 +67,18 @@ private func lastError(_ call: String, _ path: String) -> SystemError {
 private final class DiskFile: JournalFile, @unchecked Sendable {
     private let path: String
     private var descriptor: Int32
+    private var isDirect: Bool
+
+    /// O_DIRECT, which the C library declares only when asked for; the processors differ.
+    #if arch(arm64)
+        static let directFlag: Int32 = 0o200000
+    #else
+        static let directFlag: Int32 = 0o40000
+    #endif
 
     init(_ path: String, flags: Int32) throws(SystemError) {
         self.path = path
+        isDirect = flags & Self.directFlag != 0
         // O_NOFOLLOW: a link planted in the directory must not lead writes elsewhere.
         descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if descriptor < 0 { throw lastError("open", path) }
@@ -81,7 +99,15 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     }
 
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
-        let count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        var count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        if count < 0, errno == EINVAL, isDirect {
+            // Blocks larger than ours, or the rest of a write of which only a part was taken.
+            isDirect = false
+            let flags = fcntl(descriptor, F_GETFL)
+            if flags >= 0, fcntl(descriptor, F_SETFL, flags & ~Self.directFlag) == 0 {
+                count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+            }
+        }
         if count < 0 { throw lastError("pwrite", path) }
         return count
     }

@@ -14,6 +14,10 @@ struct SegmentHeader: Equatable {
     var number: UInt64
     /// Sequence of the first record that may follow.
     var base: UInt64
+    var version = JournalFormat.version
+
+    /// Seed of its records' checksums.
+    var seed: UInt32 { journal.checksumSeed(segment: number, version: version) }
 
     /// The header and its copy, as the first page of a segment.
     func page() -> [UInt8] {
@@ -48,7 +52,8 @@ struct SegmentHeader: Equatable {
                     SegmentHeader(
                         journal: JournalID(
                             high: bytes.little(16, as: UInt64.self), low: bytes.little(24, as: UInt64.self)),
-                        number: bytes.little(32, as: UInt64.self), base: bytes.little(40, as: UInt64.self)))
+                        number: bytes.little(32, as: UInt64.self), base: bytes.little(40, as: UInt64.self),
+                        version: bytes.little(8, as: UInt32.self)))
             }
         }
         return .damaged

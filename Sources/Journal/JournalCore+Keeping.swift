@@ -16,6 +16,12 @@ extension JournalCore {
             keep()
         }
         keep()
+        let left = spares.withLock { spares in
+            defer { spares = [] }
+            return spares
+        }
+        // Those that stay go at the next start.
+        for spare in left { try? files.unlink(spare) }
     }
 
     /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way, and not
@@ -43,8 +49,15 @@ extension JournalCore {
         let (finished, dropped) = shared.withLock { ($0.index.takeFinished(), $0.index.takeDropped()) }
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {
-            for segment in finished + dropped { try remove(segment) }
+            var kept: [String] = []
+            for segment in finished + dropped {
+                if let spare = try remove(segment, mayKeep: kept.count + spares.withLock(\.count) < Self.sparesMax) {
+                    kept.append(spare)
+                }
+            }
+            // Before anything is written over: after a crash no old name may lead to a new header.
             try files.syncDirectory(directory)
+            spares.withLock { $0 += kept }
         } catch {
             // What is left comes back at the next start, and goes then.
             note(.warning, "\(directory): a finished segment is not removed yet: \(error)")
@@ -71,16 +84,24 @@ extension JournalCore {
         }
     }
 
-    private func remove(_ segment: SegmentInfo) throws(SystemError) {
+    /// Most finished segments whose files are kept.
+    private static let sparesMax = 2
+
+    /// Takes a segment's file away. Gives its new name when it may be written over.
+    private func remove(_ segment: SegmentInfo, mayKeep: Bool) throws(SystemError) -> String? {
         let path = directory + "/" + JournalFileName.segment(number: segment.number)
         do throws(SystemError) {
             if segment.isDamaged {
                 try files.rename(path, to: path + ".quarantined")
+            } else if mayKeep, !isClosing, segment.dataEnd <= segmentBytes {
+                try files.rename(path, to: path + ".tmp")
+                return path + ".tmp"
             } else {
                 try files.unlink(path)
             }
         } catch  where error.code == ENOENT {
-            return
+            return nil
         }
+        return nil
     }
 }

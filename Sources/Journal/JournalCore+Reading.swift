@@ -51,7 +51,7 @@ extension JournalCore {
             var isDamaged = false
             while frames.isEmpty, place.offset < segment.dataEnd {
                 let chunk = try scanner.scan(
-                    file, from: place.offset, to: segment.dataEnd, seed: journal.checksumSeed
+                    file, from: place.offset, to: segment.dataEnd, seed: segment.seed
                 ) { header, bytes, offset in
                     guard header.sequence < segment.end else { return true }
                     let start = Place(segment: segment.number, offset: offset, frame: place.frame)

@@ -6,7 +6,8 @@ extension JournalCore {
     /// next group, so groups grow with the load by themselves.
     func runWriter() {
         var writer = SegmentWriter(
-            files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes)
+            files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
+            takeSpare: { self.spares.withLock { $0.popLast() } })
         while true {
             writerEvent.wait()
             if options.groupWindow > .zero, !isClosing {
@@ -46,7 +47,8 @@ extension JournalCore {
                     retire(&writer)
                     let base = shared.withLock { $0.index.nextSequence }
                     try writer.open(base: base, recordBytes: first.recordBytes)
-                    shared.withLock { $0.index.begin(writer.number) }
+                    let (number, seed) = (writer.number, writer.seed)
+                    shared.withLock { $0.index.begin(number, seed: seed) }
                 }
             } catch {
                 return refuse(rest, error)

@@ -28,6 +28,9 @@ final class JournalCore: Sendable {
     let shared: Mutex<Shared>
     /// Held while cursor files are written, so never while `shared` is held.
     let cursorFiles: Mutex<CursorFiles>
+    /// Files of finished segments that the writer may write over: their blocks are allocated already, and are there
+    /// when the disk is full.
+    let spares = Mutex<[String]>([])
     let writerEvent = Event()
     let readerEvent = Event()
     let keeperEvent = Event()

@@ -36,12 +36,21 @@ package protocol JournalFileSystem: Sendable {
     func names(in directory: String) throws(SystemError) -> [String]
     /// Opens an existing file.
     func open(_ path: String, writable: Bool) throws(SystemError) -> any JournalFile
-    /// Makes a file of mode 0600, or opens the one that is there; `exclusive` refuses that.
-    func create(_ path: String, exclusive: Bool) throws(SystemError) -> any JournalFile
+    /// Makes a file of mode 0600, or opens the one that is there; `exclusive` refuses that. `isDirect` is for a file
+    /// that is written in whole blocks from aligned memory alone: its writes go past the page cache where that is
+    /// possible.
+    func create(_ path: String, exclusive: Bool, isDirect: Bool) throws(SystemError) -> any JournalFile
     func rename(_ path: String, to newPath: String) throws(SystemError)
     func unlink(_ path: String) throws(SystemError)
     /// Makes creations, renames and removals in `path` durable.
     func syncDirectory(_ path: String) throws(SystemError)
+}
+
+extension JournalFileSystem {
+    /// A file that is written in any way.
+    func create(_ path: String, exclusive: Bool) throws(SystemError) -> any JournalFile {
+        try create(path, exclusive: exclusive, isDirect: false)
+    }
 }
 
 /// An open file. Not for two threads at once, unless both only read.

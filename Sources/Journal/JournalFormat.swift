@@ -9,18 +9,21 @@ import CSupport
 //   <number>.segment                    records; 16 lower-case hexadecimal digits, counted up, never reused
 //   <number>.segment.quarantined        a segment that could not be used or held damage; kept for a human, newest 8
 //   <name>.cursor                       one per exporter; bytes outside [A-Za-z0-9_-] of the name as %XX
-//   *.segment.tmp, *.cursor.tmp         half-made files of an earlier run, removed at open
+//   *.segment.tmp, *.cursor.tmp         half-made files, and those of finished segments that wait to be written over;
+//                                       removed at open
 //
-// Other names are left alone. Nothing is overwritten in place but cursor slots.
+// Other names are left alone. Nothing is overwritten in place but cursor slots and the last block of a segment, with
+// the same bytes and more.
 //
 // Segment: a header in the first page, repeated 2048 bytes further on so that one lost sector loses nothing; records
-// from byte 4096 on, so that a torn write of a record cannot touch the header; each at a multiple of 8; zeros behind
-// the last one (preallocation). A finished segment is cut to its length and ends in a seal.
+// from byte 4096 on, so that a torn write of a record cannot touch the header; each at a multiple of 8. Behind the last
+// one lie zeros (preallocation), or what the segment held whose file was written over. A finished segment is cut to its
+// length and ends in a seal.
 //
 //   segment header, 48 bytes        | record header, 48 bytes, then tenant, metadata, payload, zeros to a multiple of 8
 //   at  size                        | at  size
 //    0   8  magic "SLUICESG"        |  0   4  magic 8E 53 4C 52
-//    8   4  format version          |  4   4  CRC32C of journal id, then of bytes 8 ..< 48
+//    8   4  format version          |  4   4  CRC32C of journal id, segment number and bytes 8 ..< 48
 //   12   4  CRC32C of 0 ..< 12 and  |  8   4  CRC32C of tenant, metadata and payload
 //           of 16 ..< 48            | 12   4  payload bytes
 //   16  16  journal id              | 16   4  items (at least 1; 0 in a seal)
@@ -47,7 +50,8 @@ import CSupport
 // Rules a reader needs:
 // - The magic, version and checksum of a header keep their places in all versions. A version is believed only when the
 //   checksum holds; a higher one than ours means: refuse, touch nothing.
-// - The journal id seeds every record's checksum. A payload cannot forge a record, whatever a client sends.
+// - Journal id and segment number seed every record's checksum (the id alone in version 1). A payload cannot forge a
+//   record, whatever a client sends, and a record of the segment whose file was written over is none.
 // - Sequences count items. A record whose sequence is higher than where the one before ended tells how many are lost.
 // - A segment ends where the next one begins: records at or above the next base were refused to their senders (the
 //   sync failed) and do not count.
@@ -76,7 +80,7 @@ enum JournalFormat {
 }
 
 /// Tells the journals of different pipelines and lives apart and seeds record checksums, so that records of another
-/// journal, and bytes that a client chose, never pass for records.
+/// journal, or of the segment whose file was written over, and bytes that a client chose, never pass for records.
 struct JournalID: Hashable, Sendable {
     var high: UInt64
     var low: UInt64
@@ -86,10 +90,14 @@ struct JournalID: Hashable, Sendable {
         return JournalID(high: generator.next(), low: generator.next())
     }
 
-    /// CRC32C of the sixteen bytes as they lie in a segment header.
-    var checksumSeed: UInt32 {
+    /// What the checksums of a segment's records start from: CRC32C of the sixteen bytes as they lie in a segment
+    /// header and, from version 2 on, of the segment's number.
+    func checksumSeed(segment: UInt64, version: UInt32 = JournalFormat.version) -> UInt32 {
         var words = (high.littleEndian, low.littleEndian)
-        return withUnsafeBytes(of: &words) { crc32c(0, $0) }
+        let seed = withUnsafeBytes(of: &words) { crc32c(0, $0) }
+        if version < 2 { return seed }
+        var number = segment.littleEndian
+        return withUnsafeBytes(of: &number) { crc32c(seed, $0) }
     }
 }
 

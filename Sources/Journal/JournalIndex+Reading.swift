@@ -32,7 +32,12 @@ extension JournalIndex {
     ) -> ReadStep {
         // Taken out while it changes, so that its arrays are never copied.
         guard var cursor = cursors.removeValue(forKey: name) else { return .ended }
-        defer { cursors[name] = cursor }
+        let before = cursor.fetchPlace
+        defer {
+            let hasMoved = cursor.fetchPlace != before
+            cursors[name] = cursor
+            if hasMoved { trimTail() }
+        }
         guard cursor.handle == handle else { return .ended }
         while true {
             let frames = cursor.take(maxFrames: maxFrames, maxBytes: maxBytes)

@@ -26,6 +26,8 @@ struct SegmentInfo: Equatable, Sendable {
     /// File offset behind the last synced record.
     var dataEnd: Int
     var frames: Int
+    /// Seed of its records' checksums.
+    var seed: UInt32
     /// A reader met damage: the file is kept aside instead of removed.
     var isDamaged = false
 
@@ -82,10 +84,11 @@ struct JournalIndex: Sendable {
     // MARK: Writing
 
     /// A new segment takes the next records.
-    mutating func begin(_ number: UInt64) {
+    mutating func begin(_ number: UInt64, seed: UInt32) {
         segments.append(
             SegmentInfo(
-                number: number, base: nextSequence, end: nextSequence, dataEnd: JournalFormat.dataOffset, frames: 0))
+                number: number, base: nextSequence, end: nextSequence, dataEnd: JournalFormat.dataOffset, frames: 0,
+                seed: seed))
         isWriting = true
     }
 
@@ -114,6 +117,17 @@ struct JournalIndex: Sendable {
         let after = segments.first.map { Place.start(of: $0.number) } ?? .start(of: segment.number &+ 1)
         for name in cursors.keys { cursors[name]?.lose(segment, goingOnAt: after) }
         return true
+    }
+
+    /// Lets go of the newest frames that all cursors have read, but for those that are so far behind that they read
+    /// from disk: what is in use is then what the processor's caches hold.
+    mutating func trimTail() {
+        guard let start = tail.start else { return }
+        var needed: Place?
+        for cursor in cursors.values where cursor.fetchPlace >= start {
+            needed = min(needed ?? cursor.fetchPlace, cursor.fetchPlace)
+        }
+        if let needed { tail.drop(before: needed) }
     }
 
     // MARK: Removing
@@ -180,13 +194,34 @@ struct BoundedTail: Sendable {
             bytes -= frames[first].next.offset - frames[first].place.offset
             first += 1
         }
-        // Cut off in bulk, so that the cost per frame stays constant; what waits to be cut is at most as much as
-        // what is held, and one batch.
-        if first > 64, first * 2 > frames.count || bytes == 0 {
+        cut()
+    }
+
+    /// Cuts off in bulk, so that the cost per frame stays constant; what waits to be cut is at most as much as what is
+    /// held, and one batch.
+    private mutating func cut() {
+        if first == frames.count {
+            frames.removeAll(keepingCapacity: true)
+            first = 0
+        } else if first > 64, first * 2 > frames.count {
             frames.removeSubrange(..<first)
             first = 0
         }
     }
+
+    /// Lets go of the frames before `place`.
+    mutating func drop(before place: Place) {
+        while first < frames.count, frames[first].place < place {
+            bytes -= frames[first].next.offset - frames[first].place.offset
+            // The memory goes now, the entry later.
+            frames[first].stored.frame.bytes = []
+            first += 1
+        }
+        cut()
+    }
+
+    /// Where the oldest frame that is held lies.
+    var start: Place? { first < frames.count ? frames[first].place : nil }
 
     /// The frame at exactly `place` and those behind it, if it is still held.
     func frames(from place: Place) -> ArraySlice<PlacedFrame>? {

@@ -61,7 +61,7 @@ package enum JournalSearch {
         guard case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) else { return [] }
         var at = JournalFormat.dataOffset
         while at < size, hits.count < limit {
-            let chunk = try scanner.scan(file, from: at, to: size, seed: header.journal.checksumSeed) {
+            let chunk = try scanner.scan(file, from: at, to: size, seed: header.seed) {
                 record, bytes, _ in
                 if let end = record.end, holds(bytes, needle) {
                     hits.append(

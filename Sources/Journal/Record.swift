@@ -23,6 +23,9 @@ struct RecordHeader: Equatable {
         JournalFormat.recordBytes(tenant: tenantBytes, metadata: metadataBytes, payload: payloadBytes)
     }
 
+    /// The same without the zeros behind it.
+    var unpaddedBytes: Int { JournalFormat.recordHeaderBytes + tenantBytes + metadataBytes + payloadBytes }
+
     /// Sequence behind this record; nil when it would pass the end of 64 bits, which no writer does.
     var end: UInt64? {
         let (end, overflow) = sequence.addingReportingOverflow(UInt64(items))

@@ -182,16 +182,14 @@ struct Recovery {
         let file = try files.open(path(name), writable: true)
         defer { file.close() }
         let size = try file.size() & ~7
-        let seed = journal.checksumSeed
-        if let header = found.header, let seal = try readSeal(file, size: size, seed: seed),
+        if let header = found.header, let seal = try readSeal(file, size: size, seed: header.seed),
             seal.sequence >= header.base
         {
             return SegmentInfo(
                 number: found.number, base: header.base, end: max(header.base, min(seal.sequence, limit)),
-                dataEnd: size - JournalFormat.recordHeaderBytes, frames: Int(clamping: seal.minTime))
+                dataEnd: size - JournalFormat.recordHeaderBytes, frames: Int(clamping: seal.minTime), seed: header.seed)
         }
-        var scan = ScannedSegment(limit: limit)
-        try scan.run(file, size: size, seed: seed, scanner: scanner)
+        let (scan, seed) = try scan(file, found, journal: journal, size: size, limit: limit)
         guard let base = found.header?.base ?? scan.firstSequence, scan.frames > 0 else {
             if found.header != nil, !scan.isDamaged {
                 remove(name)
@@ -204,7 +202,7 @@ struct Recovery {
         if scan.isTorn {
             note(
                 .info,
-                "\(path(name)): cut a torn tail at byte \(scan.validEnd), as a crash leaves one; "
+                "\(path(name)): cut what follows byte \(scan.validEnd), as a crash leaves it; "
                     + "unless the file was damaged otherwise, nothing in it was acknowledged")
         }
         do {
@@ -213,8 +211,23 @@ struct Recovery {
             note(.warning, "\(path(name)): not sealed, will be read again at the next start: \(error)")
         }
         return SegmentInfo(
-            number: found.number, base: base, end: scan.end, dataEnd: scan.validEnd, frames: scan.frames,
+            number: found.number, base: base, end: scan.end, dataEnd: scan.validEnd, frames: scan.frames, seed: seed,
             isDamaged: scan.isDamaged || found.header == nil)
+    }
+
+    /// Looks for records by the header's word on the format, and by every format's when the header cannot be read.
+    private func scan(
+        _ file: any JournalFile, _ found: FoundSegment, journal: JournalID, size: Int, limit: UInt64
+    ) throws(SystemError) -> (ScannedSegment, seed: UInt32) {
+        let versions = found.header.map { [$0.version] } ?? Array((1...JournalFormat.version).reversed())
+        var last: (ScannedSegment, seed: UInt32) = (ScannedSegment(limit: limit), 0)
+        for version in versions {
+            let seed = journal.checksumSeed(segment: found.number, version: version)
+            last = (ScannedSegment(limit: limit), seed)
+            try last.0.run(file, size: size, seed: seed, scanner: scanner)
+            if last.0.frames > 0 { break }
+        }
+        return last
     }
 
     private func readSeal(_ file: any JournalFile, size: Int, seed: UInt32) throws(SystemError) -> RecordHeader? {
@@ -271,7 +284,7 @@ struct Recovery {
         guard let file = try? files.open(path(name), writable: false) else { return false }
         defer { file.close() }
         guard let bytes = try? file.readAll(count: JournalFormat.recordHeaderBytes, at: offset) else { return false }
-        let header = bytes.withUnsafeBytes { RecordHeader.read($0, seed: journal.checksumSeed) }
+        let header = bytes.withUnsafeBytes { RecordHeader.read($0, seed: segment.seed) }
         return header.map { $0.sequence <= slot.position } ?? false
     }
 }
@@ -317,7 +330,12 @@ private struct ScannedSegment {
             }
             at = chunk.next
         }
-        isDamaged = damage.map { $0.lowerBound < validEnd || frames == 0 } ?? false
+        isDamaged = damage.map { $0.lowerBound < validEnd || isDamagedFromStart($0) } ?? false
         isTorn = damage.map { $0.upperBound >= validEnd } ?? false
+    }
+
+    /// Not one record was found, although something was written where the first one lies.
+    private func isDamagedFromStart(_ damage: ClosedRange<Int>) -> Bool {
+        frames == 0 && damage.lowerBound == JournalFormat.dataOffset
     }
 }

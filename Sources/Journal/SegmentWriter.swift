@@ -1,15 +1,6 @@
 import Glibc
 import Pipeline
 
-/// An append that waits for the disk.
-struct PendingAppend: Sendable {
-    var frame: Frame
-    /// Its metadata as it will lie in the record.
-    var metadata: [UInt8]
-    var recordBytes: Int
-    var completion: @Sendable (AppendResult) -> Void
-}
-
 /// Writes records to the newest segment. Used by the writer thread alone; makes every system call of an append.
 ///
 /// A segment in which any write or sync has failed is left at once and for good: after a failed sync nobody knows
@@ -18,28 +9,31 @@ struct SegmentWriter {
     private let files: any JournalFileSystem
     private let directory: String
     private let journal: JournalID
-    private let seed: UInt32
     private let segmentBytes: Int
-    private let buffer: WriteBuffer
+    private let buffer = RecordBuffer(capacity: 4 << 20)
+    /// Gives the file of a finished segment to write over, if there is one.
+    private let takeSpare: () -> String?
 
     private var file: (any JournalFile)?
     private var nextNumber: UInt64
     private(set) var number: UInt64 = 0
+    /// Seed of the checksums of the open segment's records.
+    private(set) var seed: UInt32 = 0
     /// Behind the last synced record.
     private var offset = 0
     private var frames = 0
     private var capacity = 0
 
     init(
-        files: any JournalFileSystem, directory: String, journal: JournalID, nextNumber: UInt64, segmentBytes: Int
+        files: any JournalFileSystem, directory: String, journal: JournalID, nextNumber: UInt64, segmentBytes: Int,
+        takeSpare: @escaping () -> String? = { nil }
     ) {
         self.files = files
         self.directory = directory
         self.journal = journal
-        seed = journal.checksumSeed
         self.nextNumber = nextNumber
-        self.segmentBytes = segmentBytes
-        buffer = WriteBuffer(capacity: 1 << 20)
+        self.segmentBytes = segmentBytes & ~(RecordBuffer.blockBytes - 1)
+        self.takeSpare = takeSpare
     }
 
     var isOpen: Bool { file != nil }
@@ -53,24 +47,19 @@ struct SegmentWriter {
     /// Makes the next segment, large enough for a record of `recordBytes`: complete and durable under its name before
     /// anything refers to it.
     mutating func open(base: UInt64, recordBytes: Int) throws(SystemError) {
-        let least = JournalFormat.dataOffset + recordBytes + JournalFormat.recordHeaderBytes
+        let end = JournalFormat.dataOffset + recordBytes + JournalFormat.recordHeaderBytes
+        let least = (end + RecordBuffer.blockBytes - 1) & ~(RecordBuffer.blockBytes - 1)
         let header = SegmentHeader(journal: journal, number: nextNumber, base: base)
         let path = directory + "/" + JournalFileName.segment(number: nextNumber)
         let temporary = path + ".tmp"
-        let made = try files.create(temporary, exclusive: false)
+        let made = try make(temporary)
         do throws(SystemError) {
-            try made.truncate(0)
-            let size = max(segmentBytes, least)
-            do throws(SystemError) {
-                try made.allocate(size)
-            } catch  where error.isFull && least < size {
-                // Not much room: take what this record needs.
-                try made.allocate(least)
-            } catch  where error.code == EOPNOTSUPP || error.code == EINVAL || error.code == ENOSYS {
-                // A file system without preallocation. A full disk then shows at a write instead.
-            }
-            capacity = try made.size() >= least ? made.size() : size
-            try made.writeAll(header.page(), at: 0)
+            try allocate(made, least: least)
+            buffer.begin(at: 0)
+            buffer.add(header.page())
+            // Tells a segment without a record from a damaged one, whatever lies behind.
+            buffer.add([UInt8](repeating: 0, count: RecordBuffer.blockBytes))
+            try buffer.flush(to: made)
             try made.sync()
             try files.rename(temporary, to: path)
             try files.syncDirectory(directory)
@@ -84,9 +73,45 @@ struct SegmentWriter {
         }
         file = made
         number = nextNumber
+        seed = header.seed
         nextNumber &+= 1
         offset = JournalFormat.dataOffset
         frames = 0
+        buffer.begin(at: offset)
+    }
+
+    /// A file for the next segment: that of a finished one, whose blocks the disk need not look for again, or a new
+    /// one.
+    private func make(_ path: String) throws(SystemError) -> any JournalFile {
+        if let spare = takeSpare() {
+            do throws(SystemError) {
+                try files.rename(spare, to: path)
+                return try files.create(path, exclusive: false, isDirect: true)
+            } catch {
+                try? files.unlink(spare)
+            }
+        }
+        let made = try files.create(path, exclusive: false, isDirect: true)
+        do throws(SystemError) { try made.truncate(0) } catch {
+            made.close()
+            throw error
+        }
+        return made
+    }
+
+    /// Makes sure of room for `least` bytes and, if there is, for a whole segment.
+    private mutating func allocate(_ made: any JournalFile, least: Int) throws(SystemError) {
+        let size = max(segmentBytes, least)
+        do throws(SystemError) {
+            try made.allocate(size)
+        } catch  where error.isFull && least < size {
+            // Not much room: take what this record needs.
+            try made.allocate(least)
+        } catch  where error.code == EOPNOTSUPP || error.code == EINVAL || error.code == ENOSYS {
+            // A file system without preallocation. A full disk then shows at a write instead.
+        }
+        let got = try made.size() & ~(RecordBuffer.blockBytes - 1)
+        capacity = got >= least ? got : size
     }
 
     /// Writes and syncs `appends`, the first at `sequence`; all are durable when this returns. They must have room.
@@ -98,7 +123,6 @@ struct SegmentWriter {
         placed.reserveCapacity(appends.count)
         var place = Place(segment: number, offset: offset, frame: frames)
         var sequence = sequence
-        buffer.begin(at: offset)
         for append in appends {
             try buffer.add(append, sequence: sequence, seed: seed, to: file)
             let next = Place(
@@ -119,7 +143,10 @@ struct SegmentWriter {
     mutating func seal(at sequence: UInt64) throws(SystemError) {
         guard let file else { return }
         defer { leave() }
-        try file.writeSeal(at: offset, sequence: sequence, frames: frames, seed: seed)
+        try buffer.add(RecordHeader.seal(sequence: sequence, frames: frames), seed: seed, to: file)
+        try buffer.flush(to: file)
+        try file.truncate(offset + JournalFormat.recordHeaderBytes)
+        try file.sync()
     }
 
     /// Gives up the segment after a failure, cutting off what was not acknowledged if the disk still lets us.
@@ -144,62 +171,5 @@ extension JournalFile {
         try writeAll(seal, at: offset)
         try truncate(offset + seal.count)
         try sync()
-    }
-}
-
-/// Gathers records for few large writes. Payloads larger than the buffer are written from where they are.
-private final class WriteBuffer {
-    private let bytes: UnsafeMutableRawBufferPointer
-    private var used = 0
-    private var offset = 0
-
-    init(capacity: Int) { bytes = .allocate(byteCount: capacity, alignment: 16) }
-
-    deinit { bytes.deallocate() }
-
-    func begin(at offset: Int) {
-        used = 0
-        self.offset = offset
-    }
-
-    func flush(to file: any JournalFile) throws(SystemError) {
-        guard used > 0 else { return }
-        try file.writeAll(UnsafeRawBufferPointer(bytes).part(0..<used), at: offset)
-        offset += used
-        used = 0
-    }
-
-    func add(
-        _ append: PendingAppend, sequence: UInt64, seed: UInt32, to file: any JournalFile
-    ) throws(SystemError) {
-        let (frame, metadata, recordBytes) = (append.frame, append.metadata, append.recordBytes)
-        var tenant = frame.header.tenant
-        let tenantChecksum = tenant.withUTF8 { crc32c(0, UnsafeRawBufferPointer($0)) }
-        let frontChecksum = metadata.withUnsafeBytes { crc32c(tenantChecksum, $0) }
-        let checksum = frame.bytes.withUnsafeBytes { crc32c(frontChecksum, $0) }
-        let header = RecordHeader(
-            frame, metadataBytes: metadata.count, sequence: sequence, bodyChecksum: checksum)
-        let metadataStart = JournalFormat.recordHeaderBytes + header.tenantBytes
-        let front = metadataStart + metadata.count
-        let padding = recordBytes - front - frame.bytes.count
-        if used + recordBytes > bytes.count {
-            try flush(to: file)
-        }
-        header.write(to: UnsafeMutableRawBufferPointer(rebasing: bytes[used...]), seed: seed)
-        tenant.withUTF8 { text in
-            bytes[(used + JournalFormat.recordHeaderBytes)...].copyBytes(from: text)
-        }
-        bytes[(used + metadataStart)...].copyBytes(from: metadata)
-        used += front
-        if used + frame.bytes.count + padding > bytes.count {
-            try flush(to: file)
-            try file.writeAll(frame.bytes, at: offset)
-            offset += frame.bytes.count
-        } else {
-            UnsafeMutableRawBufferPointer(rebasing: bytes[used...]).copyBytes(from: frame.bytes)
-            used += frame.bytes.count
-        }
-        bytes[used..<used + padding].initializeMemory(as: UInt8.self, repeating: 0)
-        used += padding
     }
 }

@@ -127,7 +127,7 @@ final class FakeDisk: JournalFileSystem {
         return FakeFile(self, path, inode)
     }
 
-    func create(_ path: String, exclusive: Bool) throws(SystemError) -> any JournalFile {
+    func create(_ path: String, exclusive: Bool, isDirect: Bool) throws(SystemError) -> any JournalFile {
         _ = try check("create", path)
         let inode = state.withLock { state -> Int? in
             if let inode = state.current[path] { return exclusive ? nil : inode }
@@ -137,7 +137,7 @@ final class FakeDisk: JournalFileSystem {
             return state.inodes.count - 1
         }
         guard let inode else { throw SystemError(call: "open", path: path, code: EEXIST) }
-        return FakeFile(self, path, inode)
+        return FakeFile(self, path, inode, isDirect: isDirect)
     }
 
     func rename(_ path: String, to newPath: String) throws(SystemError) {
@@ -213,8 +213,11 @@ private final class FakeFile: JournalFile {
     private let path: String
     private let inode: Int
     private let ownsLock = Mutex(false)
+    /// Falls when a write was taken in part, as the real disk's does.
+    private let isDirect: Mutex<Bool>
 
-    init(_ disk: FakeDisk, _ path: String, _ inode: Int) {
+    init(_ disk: FakeDisk, _ path: String, _ inode: Int, isDirect: Bool = false) {
+        self.isDirect = Mutex(isDirect)
         self.disk = disk
         self.path = path
         self.inode = inode
@@ -236,6 +239,12 @@ private final class FakeFile: JournalFile {
 
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
         let count = min(try disk.check("pwrite", path) ?? buffer.count, buffer.count)
+        let isRefused = isDirect.withLock { isDirect in
+            defer { if count < buffer.count { isDirect = false } }
+            let address = UInt(bitPattern: buffer.baseAddress)
+            return isDirect && (buffer.count % 4096 != 0 || offset % 4096 != 0 || address % 4096 != 0)
+        }
+        if isRefused { throw SystemError(call: "pwrite", path: path, code: EINVAL) }
         let bytes = Array(buffer[..<count])
         disk.state.withLock { $0.inodes[inode].apply(.write(offset, bytes)) }
         return count

@@ -32,6 +32,26 @@ import Testing
         reopened.close()
     }
 
+    /// Writes version 1 into the headers, and the checksums that records had then.
+    private func makeFirstFormat(_ bytes: UnsafeMutableRawBufferPointer, _ name: String) {
+        let isSegment = name.hasSuffix(".segment")
+        guard isSegment || name.hasSuffix(".cursor") else { return }
+        if isSegment, case .valid(let header) = SegmentHeader.read(page: UnsafeRawBufferPointer(bytes)) {
+            var at = JournalFormat.dataOffset
+            while let record = RecordHeader.read(UnsafeRawBufferPointer(rebasing: bytes[at...]), seed: header.seed) {
+                let old = header.journal.checksumSeed(segment: header.number, version: 1)
+                record.write(to: UnsafeMutableRawBufferPointer(rebasing: bytes[at...]), seed: old)
+                at += record.recordBytes
+            }
+        }
+        let size = isSegment ? 48 : 80
+        for start in isSegment ? [0, 2048] : [0, 4096] where bytes[start] != 0 {
+            bytes[start + 8] = 1
+            let header = UnsafeRawBufferPointer(rebasing: bytes[start..<start + size])
+            bytes.put(crc32c(crc32c(0, header.part(0..<12)), header.part(16..<size)), at: start + 12)
+        }
+    }
+
     @Test func `a segment of the first format is read as before`() async throws {
         let disk = FakeDisk()
         let journal = try openFake(disk)
@@ -39,17 +59,7 @@ import Testing
         await journal.storeAll(0..<3)
         var contents = disk.contents
         journal.close()
-        for name in contents.keys where name.hasSuffix(".segment") || name.hasSuffix(".cursor") {
-            let size = name.hasSuffix(".segment") ? 48 : 80
-            let starts = name.hasSuffix(".segment") ? [0, 2048] : [0, 4096]
-            for start in starts where contents[name]?[start] != 0 {
-                contents[name]?[start + 8] = 1
-                contents[name]?.withUnsafeMutableBytes { bytes in
-                    let header = UnsafeRawBufferPointer(rebasing: bytes[start..<start + size])
-                    bytes.put(crc32c(crc32c(0, header.part(0..<12)), header.part(16..<size)), at: start + 12)
-                }
-            }
-        }
+        for name in contents.keys { contents[name]?.withUnsafeMutableBytes { makeFirstFormat($0, name) } }
         let reopened = try openFake(FakeDisk(contents))
         #expect(await (try reopened.cursor(named: "a")).drainNumbers() == [0, 1, 2])
         _ = await reopened.store(frame(3, Self.metadata))
