@@ -88,7 +88,7 @@ struct CursorState: Sendable {
             readyFirst += 1
             if frame.stored.end.value <= acknowledged { continue }
             bytes += frame.stored.frame.bytes.count
-            frames.append(frame.stored)
+            frames.append(frame.readable)
             handed.append((frame.stored.end.value, frame.next))
         }
         if readyFirst == ready.count {

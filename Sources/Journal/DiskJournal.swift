@@ -52,6 +52,12 @@ package final class DiskJournal: FrameLog {
 
     package var held: HeldAmount { core.shared.withLock { $0.index.held } }
 
+    package var position: JournalPosition? {
+        JournalPosition(
+            high: core.journal.high, low: core.journal.low,
+            next: Sequence(core.shared.withLock { $0.index.nextSequence }))
+    }
+
     /// Names of the cursors that the journal has.
     package var cursorNames: [String] { core.shared.withLock { $0.index.cursors.keys.sorted() } }
 
@@ -103,6 +109,10 @@ private struct DiskCursor: FrameCursor {
     }
 
     func acknowledge(before sequence: Sequence) { core.acknowledge(name, before: sequence) }
+
+    func read(_ parts: [FramePart]) async -> PartReading {
+        await withCheckedContinuation { continuation in core.read(parts) { continuation.resume(returning: $0) } }
+    }
 
     func takeLosses() -> [(reason: String, items: Int)] {
         core.shared.withLock { $0.index.cursors[name]?.takeLosses() ?? [] }

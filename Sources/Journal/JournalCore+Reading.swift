@@ -7,8 +7,10 @@ extension JournalCore {
     func runReader() {
         let scanner = SegmentScanner(chunkBytes: options.readBytes)
         var open: [String: OpenSegment] = [:]
+        var segments = OpenSegments(files: files, directory: directory)
         while true {
             readerEvent.wait()
+            serveParts(&segments)
             while let name = takeFetch() {
                 let request = shared.withLock { $0.index.beginFetch(name) }
                 let wakeup: Wakeup?
@@ -21,7 +23,7 @@ extension JournalCore {
                 wakeup?.fire(true)
             }
             open = open.filter { name, _ in shared.withLock { $0.index.cursors[name] != nil } }
-            if isClosing { return }
+            if isClosing { return endParts() }
         }
     }
 

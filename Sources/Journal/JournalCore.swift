@@ -10,6 +10,8 @@ final class JournalCore: Sendable {
         var pendingBytes = 0
         /// Cursors that wait for a read from disk.
         var fetches: [String] = []
+        /// Parts of frames that are to be read again.
+        var partReads: [PartRead] = []
         /// A keeper round is coming.
         var isKeeping = false
         /// An append was refused for want of room.

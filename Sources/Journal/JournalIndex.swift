@@ -39,6 +39,14 @@ struct PlacedFrame: Sendable {
     var stored: StoredFrame
     var place: Place
     var next: Place
+
+    /// The frame with the place of its bytes.
+    var readable: StoredFrame {
+        var frame = stored
+        let head = JournalFormat.recordHeaderBytes + stored.frame.header.tenant.utf8.count
+        frame.place = FramePlace(file: place.segment, offset: UInt64(place.offset + head))
+        return frame
+    }
 }
 
 /// Reasons under which lost items are counted.

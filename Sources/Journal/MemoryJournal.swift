@@ -110,6 +110,22 @@ private struct MemoryCursor: FrameCursor {
         store.state.withLock { $0.acknowledge(name, before: sequence.value) }
     }
 
+    func read(_ parts: [FramePart]) async -> PartReading {
+        let frames = store.state.withLock { state in parts.map { state.bytes(of: $0.place) } }
+        var reading = PartReading(bytes: [], missing: [])
+        reading.bytes.reserveCapacity(parts.reduce(0) { $0 + $1.length })
+        for (index, part) in parts.enumerated() {
+            let end = part.offset + part.length
+            if let frame = frames[index], end <= frame.count {
+                reading.bytes += frame[part.offset..<end]
+            } else {
+                reading.bytes += repeatElement(0, count: part.length)
+                reading.missing.append(index)
+            }
+        }
+        return reading
+    }
+
     func takeLosses() -> [(reason: String, items: Int)] { store.state.withLock { $0.takeLosses(name) } }
 
     var backlog: HeldAmount { store.state.withLock { $0.backlog(name) } }
@@ -210,7 +226,8 @@ private struct MemoryState: Sendable {
             }
             dropOldest()
         }
-        let stored = StoredFrame(sequence: Sequence(end), frame: frame)
+        var stored = StoredFrame(sequence: Sequence(end), frame: frame)
+        stored.place = FramePlace(file: 0, offset: end)
         frames.append(stored)
         amount.frames += 1
         amount.items += items
@@ -318,6 +335,13 @@ private struct MemoryState: Sendable {
         cursor.unread -= taken.reduce(0) { $0 + $1.frame.bytes.count }
         cursor.lastMove = now
         return .frames(taken)
+    }
+
+    /// The bytes of a frame that is still held.
+    func bytes(of place: FramePlace) -> [UInt8]? {
+        let index = firstIndex(endingAfter: place.offset)
+        guard index < frames.count, let frame = frames[index], frame.sequence.value == place.offset else { return nil }
+        return frame.frame.bytes
     }
 
     private func firstIndex(endingAfter sequence: UInt64) -> Int {

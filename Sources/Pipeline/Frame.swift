@@ -63,6 +63,8 @@ package struct Sequence: Sendable, Hashable, Comparable {
 package struct StoredFrame: Sendable {
     package var sequence: Sequence
     package var frame: Frame
+    /// Where its bytes can be read again; nil from a journal that cannot.
+    package var place: FramePlace?
 
     package init(sequence: Sequence, frame: Frame) {
         self.sequence = sequence
@@ -71,4 +73,15 @@ package struct StoredFrame: Sendable {
 
     /// Sequence of the frame that follows this one.
     package var end: Sequence { Sequence(sequence.value &+ UInt64(frame.header.itemCount)) }
+}
+
+/// Where the bytes of a frame lie, as its journal counts.
+package struct FramePlace: Sendable, Equatable, BitwiseCopyable {
+    package var file: UInt64
+    package var offset: UInt64
+
+    package init(file: UInt64, offset: UInt64) {
+        self.file = file
+        self.offset = offset
+    }
 }

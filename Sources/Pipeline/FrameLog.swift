@@ -17,6 +17,9 @@ package protocol FrameLog: Sendable {
     /// Bytes and items that at least one cursor has not acknowledged.
     var held: HeldAmount { get }
 
+    /// Which journal this is and where it ends; nil for one that does not outlive the process.
+    var position: JournalPosition? { get }
+
     /// Stops intake, syncs what was appended, closes. Safe to call twice.
     func close()
 }
@@ -45,9 +48,76 @@ package protocol FrameCursor: Sendable {
     /// order; a sequence lower than an earlier one is ignored.
     func acknowledge(before sequence: Sequence)
 
+    /// Reads parts of frames again that this cursor gave and has not acknowledged.
+    func read(_ parts: [FramePart]) async -> PartReading
+
     /// Items that recovery or an overflow policy removed unread, by reason, since the last call.
     func takeLosses() -> [(reason: String, items: Int)]
 
     /// What this cursor has not acknowledged yet.
     var backlog: HeldAmount { get }
+}
+
+extension FrameLog {
+    package var position: JournalPosition? { nil }
+}
+
+extension FrameCursor {
+    package func read(_ parts: [FramePart]) async -> PartReading {
+        PartReading(bytes: [UInt8](repeating: 0, count: parts.reduce(0) { $0 + $1.length }), missing: parts.indices.map(\.self))
+    }
+}
+
+/// A journal that survives restarts, and its end.
+package struct JournalPosition: Sendable, Equatable {
+    /// Chosen at random when the journal was made.
+    package var high: UInt64
+    package var low: UInt64
+    /// What the next record will get.
+    package var next: Sequence
+
+    package init(high: UInt64, low: UInt64, next: Sequence) {
+        self.high = high
+        self.low = low
+        self.next = next
+    }
+}
+
+/// A part of the bytes of a frame.
+package struct FramePart: Sendable {
+    package var place: FramePlace
+    /// Counted from the frame's first byte.
+    package var offset: Int
+    package var length: Int
+    /// CRC-32C of the bytes as they were given.
+    package var checksum: UInt32
+
+    package init(place: FramePlace, offset: Int, length: Int, checksum: UInt32) {
+        self.place = place
+        self.offset = offset
+        self.length = length
+        self.checksum = checksum
+    }
+}
+
+/// What reading parts again gave.
+package struct PartReading: Sendable {
+    /// All parts, one behind the other; anything where one is missing.
+    package var bytes: [UInt8]
+    /// Indices of the parts that are gone or are not what they were, rising.
+    package var missing: [Int]
+    /// The journal is closed, and `bytes` says nothing.
+    package var isEnded = false
+
+    package init(bytes: [UInt8], missing: [Int]) {
+        self.bytes = bytes
+        self.missing = missing
+    }
+
+    /// The reading of a closed journal.
+    package static var ended: PartReading {
+        var reading = PartReading(bytes: [], missing: [])
+        reading.isEnded = true
+        return reading
+    }
 }

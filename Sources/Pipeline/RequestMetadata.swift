@@ -49,7 +49,7 @@ package struct RequestMetadata: Sendable, Equatable {
 }
 
 /// Whose request it is, and what came with it.
-package struct RequestOrigin: Sendable {
+package struct RequestOrigin: Sendable, Equatable {
     /// Authenticated tenant, empty when there is none.
     package var tenant: String
     package var metadata: RequestMetadata

@@ -94,13 +94,14 @@ struct GraphBuilder {
                 return nil
             }
         }
-        let journal = try openJournal(pipeline, folder: folder)
+        let wait = pipeline.wait ?? TraceWait()
+        let journal = try openStageJournal(pipeline, wait, folder: folder)
         graph.journals.append((pipeline.id + " (traces)", journal))
         let log = gateway.log
         let setup = TraceStage.Setup(
-            pipeline: pipeline.id, wait: pipeline.wait ?? TraceWait(), chain: chain,
-            isDurable: pipeline.storage != nil, tap: gateway.tap, effects: .system(),
-            log: { log.line($0, $1) })
+            pipeline: pipeline.id, wait: wait, chain: chain, isDurable: pipeline.storage != nil,
+            passed: passedPlace(pipeline, journal), isSoleWriter: pipeline.wait != nil, tap: gateway.tap,
+            effects: .system(), log: { log.line($0, $1) })
         do {
             let cursor = try journal.cursor(named: "traces")
             graph.stages.append(
@@ -112,6 +113,29 @@ struct GraphBuilder {
             throw GatewayStartFailure("the traces of pipeline \(pipeline.id): \(error)")
         }
         return journal
+    }
+
+    /// In memory it has room for all that the stage may hold, so that traces are decided early before senders wait.
+    private func openStageJournal(
+        _ pipeline: GatewayPlan.PipelinePlan, _ wait: TraceWait, folder: String
+    ) throws -> any FrameLog {
+        guard pipeline.storage == nil else { return try openJournal(pipeline, folder: folder) }
+        var options = MemoryJournal.Options()
+        options.maxBytes = max(options.maxBytes, wait.maxBytes + wait.maxHeldBytes + (32 << 20))
+        return MemoryJournal(options: options)
+    }
+
+    /// Where the stage of a pipeline keeps what it has passed on; nil when its journal keeps nothing over a restart.
+    private func passedPlace(
+        _ pipeline: GatewayPlan.PipelinePlan, _ journal: any FrameLog
+    ) -> PassedTraces.Place? {
+        guard pipeline.storage != nil, let position = journal.position else { return nil }
+        let folder = gateway.dataDirectory + "/processors"
+        if let failure = SystemFacts.makeDirectory(folder) {
+            gateway.log.warning("\(folder) cannot be made: \(failure); traces may pass twice after a restart")
+            return nil
+        }
+        return PassedTraces.Place(folder: folder, name: GraphBuilder.folderName(pipeline.id), input: position)
     }
 
     private func openJournal(_ pipeline: GatewayPlan.PipelinePlan, folder: String) throws -> any FrameLog {

@@ -20,7 +20,8 @@ struct HeldTraces {
     private var order: [(number: Int, deadline: Duration)] = []
     private var head = 0
     private var nextNumber = 0
-    private(set) var bytes = 0
+    /// Bytes of memory that they take.
+    private(set) var cost = 0
 
     init(hold: Duration, maxBytes: Int) {
         self.hold = hold
@@ -37,7 +38,7 @@ struct HeldTraces {
         entries[nextNumber] = Entry(trace: trace, group: group)
         groups[group, default: []].append(nextNumber)
         order.append((nextNumber, now + hold))
-        bytes += trace.bytes.count
+        cost += trace.cost
         nextNumber += 1
     }
 
@@ -47,10 +48,10 @@ struct HeldTraces {
         return numbers.compactMap { remove($0) }
     }
 
-    /// Takes out what has waited long enough, and the oldest beyond the bound in bytes.
+    /// Takes out what has waited long enough, and the oldest beyond the bound in memory.
     mutating func takeExpired(now: Duration) -> [TraceBuffer.Complete] {
         var result: [TraceBuffer.Complete] = []
-        while head < order.count, order[head].deadline <= now || bytes > maxBytes {
+        while head < order.count, order[head].deadline <= now || cost > maxBytes {
             if let trace = takeOldest() { result.append(trace) }
         }
         return result
@@ -79,7 +80,7 @@ struct HeldTraces {
 
     private mutating func remove(_ number: Int) -> TraceBuffer.Complete? {
         guard let entry = entries.removeValue(forKey: number) else { return nil }
-        bytes -= entry.trace.bytes.count
+        cost -= entry.trace.cost
         return entry.trace
     }
 }

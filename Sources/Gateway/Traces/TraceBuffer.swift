@@ -8,14 +8,6 @@ import Pipeline
 /// Work is constant per piece plus logarithmic in the number of open traces. Nothing depends on how spans were grouped
 /// into requests: a complete trace holds its pieces in the order in which they came.
 struct TraceBuffer {
-    /// A part of a journal frame that is settled when its trace is.
-    struct Share {
-        var ticket: AcknowledgementTracker.Ticket
-        var items: Int
-        /// Headers kept with the frame.
-        var metadata = RequestMetadata()
-    }
-
     /// Why a trace was taken as complete.
     typealias Reason = GatheredTrace.Reason
 
@@ -29,85 +21,122 @@ struct TraceBuffer {
         }
     }
 
+    /// Spans of one trace that came together.
+    struct Piece {
+        var list: PieceStore.List
+        var items: Int
+        /// Encoded bytes.
+        var bytes: Int
+        /// Bytes of memory by which frames and heads grew for it.
+        var shared: Int
+        var hasRoot: Bool
+    }
+
     struct Complete {
         var key: Key
-        /// The pieces one behind the other, which is a request again.
-        var bytes: [UInt8]
+        var pieces: PieceStore.List
+        var bytes: Int
         var items: Int
-        var shares: [Share]
+        /// Bytes of memory that it takes, and those of them that frames and heads take.
+        var cost: Int
+        var shared: Int
         var reason: Reason
-
-        /// Whose trace it is; spans that came with other headers join those that came first.
-        var origin: RequestOrigin {
-            RequestOrigin(tenant: key.tenant, metadata: shares.first?.metadata ?? RequestMetadata())
-        }
+        /// Sequence behind the last frame of the journal that could have held a piece of it.
+        var readTo = Sequence(0)
     }
 
     fileprivate struct Open {
-        var bytes: [UInt8]
-        var items: Int
-        var shares: [Share]
-        var hasRoot: Bool
+        var key: Key
+        var piece: Piece
         var first: Duration
         var last: Duration
         /// The deadline of the entry in `timers` that counts; others of this trace are stale.
-        var timer: Duration?
+        var timer: Duration
     }
 
+    /// Estimated bytes of memory per open trace: its entry, its number, its timer.
+    static let traceCost = 320
+    /// The numbers of pieces have 31 bits.
+    private static let costMax = 24 << 30
+
     let wait: TraceWait
-    private var traces: [Key: Open] = [:]
+    /// Whether the spans are in memory with the journal, so that they count.
+    let countsBytes: Bool
+    private let costLimit: Int
+    private var numbers: [Key: Int32] = [:]
+    private var traces = Slots<Open>()
     private var timers = TimerHeap()
+    /// Bytes of memory for frames and heads that open traces brought.
+    private var shared = 0
+    private(set) var cost = 0
     private(set) var bytes = 0
     private(set) var items = 0
 
-    init(wait: TraceWait) { self.wait = wait }
+    init(wait: TraceWait, countsBytes: Bool = false) {
+        self.wait = wait
+        self.countsBytes = countsBytes
+        costLimit = min(wait.maxBytes, TraceBuffer.costMax)
+    }
 
-    var count: Int { traces.count }
+    var count: Int { numbers.count }
 
     /// When the next trace may be complete; nil when none is open. May be early, never late.
     var deadline: Duration? { timers.first?.deadline }
 
     /// Adds the spans of one trace that came together.
-    mutating func add(_ trace: Key, _ piece: [UInt8], items count: Int, hasRoot: Bool, share: Share, now: Duration) {
-        bytes += piece.count
-        items += count
-        if traces[trace] == nil {
-            let open = Open(
-                bytes: piece, items: count, shares: [share], hasRoot: hasRoot, first: now, last: now)
-            traces[trace] = open
-        } else {
-            traces[trace]?.append(piece, items: count, hasRoot: hasRoot, share: share, now: now)
+    mutating func add(_ key: Key, _ piece: Piece, in store: inout PieceStore, now: Duration) {
+        bytes += piece.bytes
+        items += piece.items
+        shared += piece.shared
+        let added = memory(of: piece)
+        guard let number = numbers[key] else {
+            cost += added + TraceBuffer.traceCost
+            var open = Open(key: key, piece: piece, first: now, last: now, timer: .zero)
+            open.timer = deadline(of: open)
+            let number = traces.insert(open)
+            numbers[key] = number
+            return timers.insert(TimerHeap.Entry(deadline: open.timer, key: key, number: number))
         }
-        guard var open = traces[trace] else { return }
-        let due = deadline(of: open)
+        cost += added
+        traces[number].append(piece, in: &store, now: now)
+        let due = deadline(of: traces[number])
         // An entry that is early is looked at again when its time comes; only a later one has to be replaced.
-        if open.timer.map({ due < $0 }) ?? true {
-            open.timer = due
-            traces[trace]?.timer = due
-            timers.insert(trace, at: due)
+        if due < traces[number].timer {
+            traces[number].timer = due
+            timers.insert(TimerHeap.Entry(deadline: due, key: key, number: number))
         }
+    }
+
+    private func memory(of piece: Piece) -> Int {
+        piece.list.count * PieceStore.pieceCost + piece.shared + (countsBytes ? piece.bytes : 0)
     }
 
     private func deadline(of open: Open) -> Duration {
-        if open.bytes.count >= wait.maxTraceBytes || open.items >= wait.maxTraceSpans { return open.first }
-        let quiet = open.last + (open.hasRoot ? min(wait.afterRoot, wait.idle) : wait.idle)
+        if isFull(open) { return open.first }
+        let quiet = open.last + (open.piece.hasRoot ? min(wait.afterRoot, wait.idle) : wait.idle)
         return min(quiet, open.first + wait.maxAge)
     }
 
+    private func isFull(_ open: Open) -> Bool {
+        open.piece.bytes >= wait.maxTraceBytes || open.piece.items >= wait.maxTraceSpans
+    }
+
     /// Takes the traces out that are complete at `now`, or that have to go because the limits are passed; those that
-    /// became due first come first.
-    mutating func takeComplete(now: Duration) -> [Complete] {
+    /// became due first come first. `others` are bytes of memory that neither open traces nor those on their way out
+    /// brought, but that count.
+    mutating func takeComplete(now: Duration, others: Int = 0) -> [Complete] {
         var result: [Complete] = []
-        while let next = timers.first, next.deadline <= now || isOverfull {
+        while let next = timers.first, next.deadline <= now || isOverfull(others) {
             timers.removeFirst()
-            guard let open = traces[next.trace], open.timer == next.deadline else { continue }
+            guard isCurrent(next) else { continue }
+            let open = traces[next.number]
             let due = deadline(of: open)
-            if due > now && !isOverfull {
-                traces[next.trace]?.timer = due
-                timers.insert(next.trace, at: due)
+            if due > now && !isOverfull(others) {
+                traces[next.number].timer = due
+                timers.insert(TimerHeap.Entry(deadline: due, key: next.key, number: next.number))
                 continue
             }
-            result.append(take(next.trace, open, due > now ? .full : reason(of: open, now: now)))
+            result.append(take(next.number, due > now ? .full : reason(of: open, now: now)))
         }
         return result
     }
@@ -117,36 +146,49 @@ struct TraceBuffer {
         var result: [Complete] = []
         while let next = timers.first {
             timers.removeFirst()
-            guard let open = traces[next.trace], open.timer == next.deadline else { continue }
-            result.append(take(next.trace, open, .shutdown))
+            if isCurrent(next) { result.append(take(next.number, .shutdown)) }
         }
         return result
     }
 
-    private var isOverfull: Bool { traces.count > wait.maxTraces || bytes > wait.maxBytes }
+    /// Memory for frames and heads that no open trace brought.
+    func orphans(in store: PieceStore, leaving: Int) -> Int { max(0, store.sharedCost - leaving - shared) }
+
+    private func isCurrent(_ entry: TimerHeap.Entry) -> Bool {
+        numbers[entry.key] == entry.number && traces[entry.number].timer == entry.deadline
+    }
+
+    private func isOverfull(_ others: Int) -> Bool { count > wait.maxTraces || cost + others > costLimit }
 
     private func reason(of open: Open, now: Duration) -> Reason {
-        if open.bytes.count >= wait.maxTraceBytes || open.items >= wait.maxTraceSpans { return .size }
-        if open.hasRoot && open.last + wait.afterRoot <= now { return .root }
+        if isFull(open) { return .size }
+        if open.piece.hasRoot && open.last + wait.afterRoot <= now { return .root }
         return open.last + wait.idle <= now ? .idle : .age
     }
 
-    private mutating func take(_ trace: Key, _ open: Open, _ reason: Reason) -> Complete {
-        traces[trace] = nil
-        bytes -= open.bytes.count
-        items -= open.items
-        return Complete(key: trace, bytes: open.bytes, items: open.items, shares: open.shares, reason: reason)
+    private mutating func take(_ number: Int32, _ reason: Reason) -> Complete {
+        let (key, piece) = (traces[number].key, traces[number].piece)
+        numbers[key] = nil
+        traces.remove(number)
+        let own = memory(of: piece) + TraceBuffer.traceCost
+        cost -= own
+        bytes -= piece.bytes
+        items -= piece.items
+        shared -= piece.shared
+        if numbers.isEmpty { numbers = [:] }
+        return Complete(
+            key: key, pieces: piece.list, bytes: piece.bytes, items: piece.items, cost: own, shared: piece.shared,
+            reason: reason)
     }
 }
 
 extension TraceBuffer.Open {
-    fileprivate mutating func append(
-        _ piece: [UInt8], items count: Int, hasRoot root: Bool, share: TraceBuffer.Share, now: Duration
-    ) {
-        bytes += piece
-        items += count
-        shares.append(share)
-        hasRoot = hasRoot || root
+    fileprivate mutating func append(_ other: TraceBuffer.Piece, in store: inout PieceStore, now: Duration) {
+        store.append(other.list, to: &piece.list)
+        piece.items += other.items
+        piece.bytes += other.bytes
+        piece.shared += other.shared
+        piece.hasRoot = piece.hasRoot || other.hasRoot
         last = now
     }
 }
@@ -155,10 +197,11 @@ extension TraceBuffer.Open {
 private struct TimerHeap {
     struct Entry {
         var deadline: Duration
-        var trace: TraceBuffer.Key
+        var key: TraceBuffer.Key
+        var number: Int32
 
         func precedes(_ other: Entry) -> Bool {
-            deadline != other.deadline ? deadline < other.deadline : trace < other.trace
+            deadline != other.deadline ? deadline < other.deadline : key < other.key
         }
     }
 
@@ -166,8 +209,8 @@ private struct TimerHeap {
 
     var first: Entry? { entries.first }
 
-    mutating func insert(_ trace: TraceBuffer.Key, at deadline: Duration) {
-        entries.append(Entry(deadline: deadline, trace: trace))
+    mutating func insert(_ entry: Entry) {
+        entries.append(entry)
         var child = entries.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
@@ -183,7 +226,7 @@ private struct TimerHeap {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2]
+            for child in 2 * parent + 1...2 * parent + 2
             where child < entries.count && entries[child].precedes(entries[least]) { least = child }
             guard least != parent else { return }
             entries.swapAt(parent, least)

@@ -26,10 +26,17 @@ private final class SessionProbe: Processor {
 }
 
 @Suite(.timeLimit(.minutes(1))) struct HeldTracesTests {
-    private func trace(_ number: UInt64, bytes: Int = 10, tenant: String = "") -> TraceBuffer.Complete {
-        TraceBuffer.Complete(
-            key: TraceBuffer.Key(trace: TraceID(high: 0, low: number), tenant: tenant),
-            bytes: [UInt8](repeating: 0, count: bytes), items: 1, shares: [], reason: .root)
+    private func trace(_ number: UInt64, cost: Int = 10, tenant: String = "") -> TraceBuffer.Complete {
+        var store = PieceStore()
+        var tracker = AcknowledgementTracker()
+        let frame = store.addFrame(
+            FramePlace(file: 0, offset: 0), RequestMetadata(), tracker.register(end: Sequence(1), parts: 1), pieces: 1)
+        let run = TraceIndex.Run(
+            trace: TraceID(high: 0, low: number), bytes: 0..<0, resource: -1, scope: -1, items: 1, hasRoot: true)
+        let list = store.add(run, of: Text(""), frame: frame, resource: -1, scope: -1)
+        return TraceBuffer.Complete(
+            key: TraceBuffer.Key(trace: run.trace, tenant: tenant), pieces: list, bytes: 10, items: 1, cost: cost,
+            shared: 0, reason: .root)
     }
 
     @Test func `gives a session's traces back in order, and the others when their time is over`() {
@@ -38,13 +45,13 @@ private final class SessionProbe: Processor {
         held.add(trace(2), session: "b", now: .seconds(1))
         held.add(trace(3), session: "a", now: .seconds(2))
         held.add(trace(4, tenant: "t"), session: "a", now: .seconds(3))
-        #expect(held.count == 4 && held.bytes == 40)
+        #expect(held.count == 4 && held.cost == 40)
         #expect(held.take(session: "a", tenant: "").map(\.key.trace.low) == [1, 3])
         #expect(held.take(session: "a", tenant: "").isEmpty)
         #expect(held.takeExpired(now: .seconds(10)).isEmpty)
         #expect(held.takeExpired(now: .seconds(11)).map(\.key.trace.low) == [2])
         #expect(held.takeAll().map(\.key.trace.low) == [4])
-        #expect(held.count == 0 && held.bytes == 0 && held.deadline == nil)
+        #expect(held.count == 0 && held.cost == 0 && held.deadline == nil)
     }
 
     @Test func `holds no more bytes than it may, over many rounds`() {
@@ -53,7 +60,7 @@ private final class SessionProbe: Processor {
         for number in 0..<10_000 as Range<UInt64> {
             held.add(trace(number), session: "s\(number % 7)", now: .seconds(Int(number)))
             out += held.takeExpired(now: .seconds(Int(number))).count
-            #expect(held.bytes <= 1_000)
+            #expect(held.cost <= 1_000)
         }
         #expect(out == 9_900 && held.count == 100)
     }

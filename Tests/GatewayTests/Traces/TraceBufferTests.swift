@@ -2,29 +2,47 @@ import Exporters
 @testable import Gateway
 import OTLP
 import Pipeline
+import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct TraceBufferTests {
     private let wait = TraceWait(
-        idle: .seconds(30), afterRoot: .seconds(2), maxAge: .seconds(100), maxTraces: 4, maxBytes: 1_000,
+        idle: .seconds(30), afterRoot: .seconds(2), maxAge: .seconds(100), maxTraces: 4, maxBytes: 1 << 20,
         maxTraceBytes: 500)
 
     private struct Bench {
         var buffer: TraceBuffer
+        var store = PieceStore()
         var tracker = AcknowledgementTracker()
         var frames: UInt64 = 0
 
         mutating func add(_ trace: UInt64, at now: Int, bytes: Int = 10, root: Bool = false, tenant: String = "") {
             frames += 1
             let ticket = tracker.register(end: Sequence(frames), parts: 1)
-            buffer.add(
-                TraceBuffer.Key(trace: TraceID(high: 0, low: trace), tenant: tenant),
-                [UInt8](repeating: UInt8(truncatingIfNeeded: trace), count: bytes), items: 1, hasRoot: root,
-                share: TraceBuffer.Share(ticket: ticket, items: 1), now: .seconds(now))
+            let body = [UInt8](repeating: UInt8(truncatingIfNeeded: trace), count: bytes)
+            let key = TraceBuffer.Key(trace: TraceID(high: 0, low: trace), tenant: tenant)
+            let frame = store.addFrame(
+                FramePlace(file: 0, offset: frames), RequestMetadata(), ticket, pieces: 1)
+            let list = body.withUnsafeBytes {
+                store.add(
+                    TraceIndex.Run(
+                        trace: key.trace, bytes: 0..<bytes, resource: -1, scope: -1, items: 1, hasRoot: root),
+                    of: Text($0), frame: frame, resource: -1, scope: -1)
+            }
+            let piece = TraceBuffer.Piece(
+                list: list, items: 1, bytes: bytes, shared: PieceStore.frameCost, hasRoot: root)
+            buffer.add(key, piece, in: &store, now: .seconds(now))
+        }
+
+        mutating func take(at now: Int) -> [TraceBuffer.Complete] {
+            let complete = buffer.takeComplete(now: .seconds(now), others: buffer.orphans(in: store, leaving: 0))
+            for trace in complete { store.release(trace.pieces) { _, _ in } }
+            return complete
         }
 
         mutating func complete(at now: Int) -> [String] {
-            buffer.takeComplete(now: .seconds(now)).map { "\($0.key.trace.low) \($0.items) \($0.reason)" }
+            take(at: now).map { "\($0.key.trace.low) \($0.items) \($0.reason)" }
         }
     }
 
@@ -49,13 +67,27 @@ import Testing
         #expect(bench.complete(at: 131) == ["1 1 idle"])
     }
 
-    @Test func `holds no more traces and bytes than it may`() {
+    @Test func `holds no more traces than it may`() {
         var bench = Bench(buffer: TraceBuffer(wait: wait))
         for trace in 1...6 { bench.add(UInt64(trace), at: trace) }
         #expect(bench.complete(at: 7) == ["1 1 full", "2 1 full"])
-        for trace in 3...6 { bench.add(UInt64(trace), at: 8, bytes: 300) }
-        #expect(bench.complete(at: 8) == ["3 2 full"])
-        #expect(bench.buffer.bytes <= 1_000)
+    }
+
+    @Test(arguments: [false, true])
+    func `holds no more memory than it may, whatever comes`(countsBytes: Bool) {
+        var wait = TraceWait(maxTraces: 1_000_000, maxBytes: 1 << 20, maxTraceBytes: 100_000)
+        wait.maxTraceSpans = 500
+        var bench = Bench(buffer: TraceBuffer(wait: wait, countsBytes: countsBytes))
+        var random = SeededRandom(11)
+        var early = 0
+        for now in 0..<20_000 {
+            bench.add(random.next() % 3_000, at: now / 10_000, bytes: Int(random.next() % 2_000) + 1)
+            early += bench.take(at: now / 10_000).count
+            #expect(bench.buffer.cost <= 1 << 20)
+            if bench.buffer.cost > 1 << 20 { return }
+        }
+        #expect(early > 100 && bench.buffer.count > 100)
+        #expect(bench.store.sharedCost == bench.buffer.takeAll().reduce(0) { $0 + $1.shared })
     }
 
     @Test func `ends one trace that is too large and leaves the others alone`() {

@@ -1,5 +1,6 @@
 import OTLP
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct TraceSplitterTests {
@@ -127,5 +128,65 @@ import Testing
         #expect(TraceID(Text("")) == TraceID(high: 0, low: 0))
         #expect(TraceID(Text("\u{1}")) == TraceID(high: 1 << 56, low: 0))
         #expect(TraceID(Text("0123456789abcdefXX")) == TraceID(Text("0123456789abcdef")))
+    }
+
+    /// Takes a request apart with `TraceIndex` and puts the runs of each trace under their heads again.
+    private func indexed(_ request: [UInt8]) throws -> [TraceID: [String]] {
+        var index = TraceIndex()
+        var found: [TraceID: [String]] = [:]
+        try request.withUnsafeBytes { bytes in
+            try index.read(Text(bytes))
+            for run in index.runs {
+                var output = ByteColumn()
+                if run.resource >= 0 {
+                    TraceAssembly.begin(
+                        resource: index.resource(run.resource), scope: index.scope(run.scope),
+                        spansSize: run.bytes.count, in: &output)
+                }
+                output.append(Text(bytes)[run.bytes])
+                let spans = try spans([UInt8](output.bytes))
+                #expect(spans.count == run.items)
+                found[run.trace, default: []] += spans
+            }
+        }
+        return found
+    }
+
+    @Test func `the index finds the spans that the splitter copies, under the same heads`() throws {
+        var random = SeededRandom(5)
+        for _ in 0..<60 {
+            var number = 10
+            let bytes = try request(
+                (0...random.below(3)).map { resource in
+                    self.resource(
+                        "r\(resource)",
+                        (0...random.below(3)).map { scope in
+                            self.scope(
+                                "s\(scope)",
+                                (0..<random.below(5)).map { _ in
+                                    number += 1
+                                    let parent = random.chance(percent: 50) ? "0000000000000001" : nil
+                                    return span("\(number)", trace: random.pick(["1", "2", "3"]), parent: parent)
+                                })
+                        })
+                })
+            var expected: [TraceID: [String]] = [:]
+            for (piece, bytes) in try split(bytes) { expected[piece.trace] = try spans(bytes) }
+            #expect(try indexed(bytes) == expected)
+        }
+    }
+
+    @Test func `the index refuses what is cut off and finds nothing in what has no spans`() throws {
+        let bytes = try request([resource("a", [scope("x", [span("01", trace: "1"), span("02", trace: "2")])])])
+        var index = TraceIndex()
+        for count in 1..<bytes.count {
+            let isRefused = bytes.withUnsafeBytes { all in
+                do throws(DecodeFailure) { try index.read(Text(all)[0..<count]) } catch { return true }
+                return false
+            }
+            #expect(isRefused)
+        }
+        try index.read(Text(""))
+        #expect(index.runs.isEmpty)
     }
 }

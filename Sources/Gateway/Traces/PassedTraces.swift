@@ -1,0 +1,293 @@
+import CSupport
+import Glibc
+import OTLP
+import Pipeline
+
+/// Remembers on disk which traces a stage has passed on though it cannot acknowledge them yet, because older frames of
+/// its journal hold spans of traces that are still open. After a restart they are not passed on again.
+///
+/// A record is written before the second journal gets the trace and tells where that journal will end then; it counts
+/// only if the journal does reach there, so neither order of a crash passes a trace twice or not at all. Records are
+/// not synced one by one: what a power failure takes of them may pass twice. Files, `NAME.N.passed`, are numbers in
+/// little endian:
+///
+///     head     magic u64 | version u32 | crc u32 | first journal 16 | second journal 16
+///     record   trace 16 | tenant u64 | from u64 | to u64 | end u64 | crc u32 | 0 u32
+///
+/// A record says that the spans of the trace are passed that lie in frames of the first journal with ends in
+/// `from...to`, provided that the second journal reaches `end`. For one task.
+struct PassedTraces: ~Copyable {
+    /// Where the files are, and which journal the stage reads.
+    struct Place: Sendable {
+        var folder: String
+        var name: String
+        var input: JournalPosition
+    }
+
+    struct Record: Equatable {
+        var trace: TraceID
+        var tenant: UInt64
+        var from: UInt64
+        var to: UInt64
+        var end: UInt64
+
+        init(_ key: TraceBuffer.Key, from: Sequence, to: Sequence, end: Sequence) {
+            trace = key.trace
+            tenant = Record.hash(key.tenant)
+            (self.from, self.to, self.end) = (from.value, to.value, end.value)
+        }
+
+        fileprivate init(trace: TraceID, tenant: UInt64, from: UInt64, to: UInt64, end: UInt64) {
+            (self.trace, self.tenant, self.from, self.to, self.end) = (trace, tenant, from, to, end)
+        }
+
+        /// FNV-1a of 64 bits.
+        static func hash(_ tenant: String) -> UInt64 {
+            tenant.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        }
+    }
+
+    private struct File {
+        var number: UInt64
+        var records: Int
+        /// The highest `to` in it: acknowledged, the file is of no use.
+        var to: UInt64
+    }
+
+    private static let recordsPerFile = 32_768
+    /// Beyond it the oldest are forgotten: 56 bytes each.
+    private static let recordsMax = 4_000_000
+    /// What was acknowledged this long ago is saved by the journal.
+    private static let saveTime = Duration.seconds(2)
+
+    private let place: Place
+    private let output: JournalPosition
+    private let log: (String) -> Void
+    private var files: [File] = []
+    private var descriptor: Int32 = -1
+    /// What earlier runs have passed, sorted; empty once the journal is read beyond it.
+    private var earlier: [Record] = []
+    private var earlierTo: UInt64 = 0
+    private var acknowledged: (time: Duration, position: Sequence, before: Sequence) = (.zero, Sequence(0), Sequence(0))
+    private var hasFailed = false
+
+    /// Reads what earlier runs have left. Without a folder nothing is remembered, and the log says so.
+    init(_ place: Place, output: JournalPosition, log: @escaping (String) -> Void) {
+        self.place = place
+        self.output = output
+        self.log = log
+        recover()
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    // MARK: Asking
+
+    /// Whether the spans of a trace in the frame that ends at `end` were passed on by an earlier run. To be asked in
+    /// the order of the journal.
+    mutating func isPassed(_ key: TraceBuffer.Key, frameEnd end: Sequence) -> Bool {
+        guard !earlier.isEmpty else { return false }
+        if end.value > earlierTo {
+            earlier = []
+            return false
+        }
+        let tenant = Record.hash(key.tenant)
+        var low = 0
+        var high = earlier.count
+        while low < high {
+            let middle = (low + high) / 2
+            if PassedTraces.precedes(earlier[middle], key.trace, tenant) { low = middle + 1 } else { high = middle }
+        }
+        while low < earlier.count, earlier[low].trace == key.trace, earlier[low].tenant == tenant {
+            if earlier[low].from <= end.value, end.value <= earlier[low].to { return true }
+            low += 1
+        }
+        return false
+    }
+
+    private static func precedes(_ record: Record, _ trace: TraceID, _ tenant: UInt64) -> Bool {
+        record.trace != trace ? record.trace < trace : record.tenant < tenant
+    }
+
+    // MARK: Writing
+
+    mutating func note(_ records: [Record]) {
+        guard !records.isEmpty, open() else { return }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(records.count * PassedFormat.recordBytes)
+        for record in records { PassedFormat.append(record, to: &bytes) }
+        guard PassedFormat.write(bytes, to: descriptor) else { return fail("cannot be written") }
+        let last = files.count - 1
+        files[last].records += records.count
+        files[last].to = records.reduce(files[last].to) { max($0, $1.to) }
+        if files[last].records >= PassedTraces.recordsPerFile { finish() }
+        while files.count > 1, files.reduce(0, { $0 + $1.records }) > PassedTraces.recordsMax { removeFirst() }
+    }
+
+    /// Everything before `position` of the first journal is acknowledged.
+    mutating func acknowledge(before position: Sequence, now: Duration) {
+        if now - acknowledged.time >= PassedTraces.saveTime {
+            acknowledged = (now, position, acknowledged.position)
+        }
+        while let first = files.first, first.to <= acknowledged.before.value {
+            if files.count == 1 { finish() }
+            removeFirst()
+        }
+    }
+
+    /// Opens the file that takes records.
+    private mutating func open() -> Bool {
+        if descriptor >= 0 { return true }
+        let number = (files.last?.number ?? 0) + 1
+        let path = path(number)
+        descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0, PassedFormat.write(PassedFormat.head(place.input, output), to: descriptor) else {
+            fail("cannot be made")
+            return false
+        }
+        files.append(File(number: number, records: 0, to: 0))
+        return true
+    }
+
+    private mutating func finish() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
+
+    private mutating func removeFirst() { unlink(path(files.removeFirst().number)) }
+
+    private mutating func fail(_ what: String) {
+        finish()
+        guard !hasFailed else { return }
+        hasFailed = true
+        let files = "\(place.folder)/\(place.name).*.passed"
+        log("\(files) \(what): traces that are passed on now may pass again after a restart")
+    }
+
+    private func path(_ number: UInt64) -> String { "\(place.folder)/\(place.name).\(number).passed" }
+
+    // MARK: Recovery
+
+    private mutating func recover() {
+        let numbers = PassedFormat.numbers(in: place.folder, of: place.name)
+        for number in numbers {
+            PassedFormat.read(path(number), place.input, output) { record in
+                if record.end <= output.next.value { earlier.append(record) }
+            }
+        }
+        files = numbers.map { File(number: $0, records: 0, to: 0) }
+        let old = files.count
+        // Written anew, so that a record that did not come true cannot seem to later.
+        if !earlier.isEmpty { note(earlier) }
+        guard !hasFailed else { return }
+        for _ in 0..<old { removeFirst() }
+        earlierTo = earlier.reduce(0) { max($0, $1.to) }
+        earlier.sort {
+            $0.trace != $1.trace || $0.tenant != $1.tenant
+                ? PassedTraces.precedes($0, $1.trace, $1.tenant) : $0.from < $1.from
+        }
+    }
+}
+
+/// The bytes of the files of `PassedTraces`.
+enum PassedFormat {
+    private static let magic: UInt64 = 0x5350_4543_4955_4C53  // "SLUICEPS"
+    private static let version: UInt32 = 1
+    private static let headBytes = 48
+    static let recordBytes = 56
+    /// A larger file is none of ours.
+    private static let fileBytesMax = 1 << 30
+
+    static func head(_ input: JournalPosition, _ output: JournalPosition) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for word in [input.high, input.low, output.high, output.low] { append(word, to: &bytes) }
+        var head: [UInt8] = []
+        append(magic, to: &head)
+        append(UInt64(version) | UInt64(sum(bytes[...])) << 32, to: &head)
+        return head + bytes
+    }
+
+    static func append(_ record: PassedTraces.Record, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        append(record.trace.high, to: &bytes)
+        append(record.trace.low, to: &bytes)
+        append(record.tenant, to: &bytes)
+        append(record.from, to: &bytes)
+        append(record.to, to: &bytes)
+        append(record.end, to: &bytes)
+        append(UInt64(sum(bytes[start...])), to: &bytes)
+    }
+
+    /// Visits the records of a file between these journals, up to the first that is not whole.
+    static func read(
+        _ path: String, _ input: JournalPosition, _ output: JournalPosition, _ visit: (PassedTraces.Record) -> Void
+    ) {
+        guard let bytes = contents(path), bytes.starts(with: head(input, output)) else { return }
+        var at = headBytes
+        while at + recordBytes <= bytes.count {
+            let body = bytes[at..<at + recordBytes - 8]
+            guard word(bytes, at + recordBytes - 8) == UInt64(sum(body)) else { return }
+            visit(
+                PassedTraces.Record(
+                    trace: TraceID(high: word(bytes, at), low: word(bytes, at + 8)), tenant: word(bytes, at + 16),
+                    from: word(bytes, at + 24), to: word(bytes, at + 32), end: word(bytes, at + 40)))
+            at += recordBytes
+        }
+    }
+
+    /// The numbers of the files of a name, rising.
+    static func numbers(in folder: String, of name: String) -> [UInt64] {
+        guard let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var numbers: [UInt64] = []
+        while let entry = readdir(directory) {
+            let file = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard file.hasPrefix(name + "."), file.hasSuffix(".passed") else { continue }
+            if let number = UInt64(file.dropFirst(name.utf8.count + 1).dropLast(7)) { numbers.append(number) }
+        }
+        return numbers.sorted()
+    }
+
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        bytes.withUnsafeBytes { buffer in
+            var done = 0
+            while done < buffer.count, let base = buffer.baseAddress {
+                let size = Glibc.write(descriptor, base + done, buffer.count - done)
+                if size < 0, errno == EINTR { continue }
+                guard size > 0 else { return false }
+                done += size
+            }
+            return true
+        }
+    }
+
+    private static func contents(_ path: String) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var facts = stat()
+        guard fstat(descriptor, &facts) == 0, facts.st_size <= fileBytesMax else { return nil }
+        return [UInt8](unsafeUninitializedCapacity: Int(facts.st_size)) { buffer, count in
+            while count < buffer.count, let base = buffer.baseAddress {
+                let size = Glibc.read(descriptor, base + count, buffer.count - count)
+                if size < 0, errno == EINTR { continue }
+                guard size > 0 else { return }
+                count += size
+            }
+        }
+    }
+
+    private static func append(_ word: UInt64, to bytes: inout [UInt8]) {
+        withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    private static func word(_ bytes: [UInt8], _ at: Int) -> UInt64 {
+        UInt64(littleEndian: bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: UInt64.self) })
+    }
+
+    private static func sum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.withUnsafeBytes { sluice_crc32c(0, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,231 @@
+import CSupport
+import Exporters
+import OTLP
+import Pipeline
+import Telemetry
+
+/// Where the spans of gathered traces lie in the journal: a few words per piece, while the spans stay where they are.
+///
+/// A value. Pieces of one trace are a chain of numbers; what stands around spans is kept once for all that share it.
+struct PieceStore {
+    /// Neighbouring spans of one trace in one frame.
+    fileprivate struct Piece {
+        var frame: Int32
+        /// Place in the frame's bytes.
+        var offset: UInt32
+        var length: UInt32
+        var items: UInt32
+        var checksum: UInt32
+        /// What stands around the spans; -1 when the piece is a whole request.
+        var resource: Int32
+        var scope: Int32
+        var next: Int32 = -1
+    }
+
+    private struct Frame {
+        var place: FramePlace
+        /// Headers kept with the frame.
+        var metadata: RequestMetadata
+        var ticket: AcknowledgementTracker.Ticket
+        var openPieces: Int
+
+        /// Estimated bytes of memory.
+        var cost: Int {
+            metadata.fields.reduce(PieceStore.frameCost) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+        }
+    }
+
+    private struct Head {
+        var bytes: [UInt8]
+        var uses: Int
+    }
+
+    /// The pieces of one trace in the order in which they came.
+    struct List {
+        fileprivate(set) var first: Int32
+        fileprivate(set) var last: Int32
+        fileprivate(set) var count = 1
+    }
+
+    /// Estimated bytes of memory per piece and per frame with an open piece: this store's, the tracker's, the cursor's.
+    static let pieceCost = MemoryLayout<Piece>.stride + 4
+    static let frameCost = 160
+    private static let headCost = 120
+
+    private var pieces = Slots<Piece>()
+    private var frames = Slots<Frame>()
+    private var heads = Slots<Head>()
+    private var headNumbers: [[UInt8]: Int32] = [:]
+    /// Memory of frames and heads, which traces share.
+    private(set) var sharedCost = 0
+
+    // MARK: Adding
+
+    /// Begins a frame of which `count` pieces are to be added; at least one.
+    mutating func addFrame(
+        _ place: FramePlace, _ metadata: RequestMetadata, _ ticket: AcknowledgementTracker.Ticket, pieces count: Int
+    ) -> Int32 {
+        let frame = Frame(place: place, metadata: metadata, ticket: ticket, openPieces: count)
+        sharedCost += frame.cost
+        return frames.insert(frame)
+    }
+
+    /// The number of a head that pieces are about to use; kept while they do.
+    mutating func head(_ text: Text) -> Int32 {
+        let bytes = [UInt8](text.bytes)
+        if let number = headNumbers[bytes] { return number }
+        sharedCost += PieceStore.headCost + bytes.count
+        let number = heads.insert(Head(bytes: bytes, uses: 0))
+        headNumbers[bytes] = number
+        return number
+    }
+
+    /// Adds a run of spans of `request`, the bytes of `frame`, as a list of its own.
+    mutating func add(_ run: TraceIndex.Run, of request: Text, frame: Int32, resource: Int32, scope: Int32) -> List {
+        let bytes = request[run.bytes].bytes
+        if resource >= 0 { heads[resource].uses += 1 }
+        if scope >= 0 { heads[scope].uses += 1 }
+        let number = pieces.insert(
+            Piece(
+                frame: frame, offset: UInt32(truncatingIfNeeded: run.bytes.lowerBound),
+                length: UInt32(truncatingIfNeeded: run.bytes.count), items: UInt32(truncatingIfNeeded: run.items),
+                checksum: sluice_crc32c(0, bytes.baseAddress, bytes.count), resource: resource, scope: scope))
+        return List(first: number, last: number)
+    }
+
+    mutating func append(_ other: List, to list: inout List) {
+        pieces[list.last].next = other.first
+        list.last = other.last
+        list.count += other.count
+    }
+
+    // MARK: Reading
+
+    /// What to read for the spans of a list.
+    func parts(of list: List, into parts: inout [FramePart]) {
+        var number = list.first
+        while number >= 0 {
+            let piece = pieces[number]
+            parts.append(
+                FramePart(
+                    place: frames[piece.frame].place, offset: Int(piece.offset), length: Int(piece.length),
+                    checksum: piece.checksum))
+            number = piece.next
+        }
+    }
+
+    /// Appends a request of the pieces of a list, whose bytes were read as `parts(of:)` says; the first of them was
+    /// part `index` of the reading, in which those of `missing` could not be read. Returns how many spans are missing.
+    func assemble(
+        _ list: List, _ bytes: Text, firstPart index: Int, missing: Set<Int>, into output: inout ByteColumn
+    ) -> Int {
+        var lost = 0
+        var at = 0
+        var index = index
+        var number = list.first
+        while number >= 0 {
+            let run = neighbours(of: number, index, missing)
+            let piece = pieces[number]
+            if run.isMissing {
+                lost += run.items
+            } else {
+                if piece.resource >= 0 {
+                    heads[piece.resource].bytes.withUnsafeBytes { resource in
+                        heads[piece.scope].bytes.withUnsafeBytes { scope in
+                            TraceAssembly.begin(
+                                resource: Text(resource), scope: Text(scope), spansSize: run.size, in: &output)
+                        }
+                    }
+                }
+                output.append(bytes[at..<at + run.size])
+            }
+            at += run.size
+            index += run.count
+            number = run.next
+        }
+        return lost
+    }
+
+    /// The pieces from `number` on that stand under the same heads and are there, or are missing, alike.
+    private func neighbours(
+        of number: Int32, _ index: Int, _ missing: Set<Int>
+    ) -> (size: Int, items: Int, count: Int, next: Int32, isMissing: Bool) {
+        let first = pieces[number]
+        var run = (size: 0, items: 0, count: 0, next: number, isMissing: missing.contains(index))
+        repeat {
+            let piece = pieces[run.next]
+            run.size += Int(piece.length)
+            run.items += Int(piece.items)
+            run.count += 1
+            run.next = piece.next
+        } while run.next >= 0 && pieces[run.next].resource == first.resource
+            && pieces[run.next].scope == first.scope && first.resource >= 0
+            && missing.contains(index + run.count) == run.isMissing
+        return run
+    }
+
+    // MARK: Removing
+
+    /// Lets go of the pieces of a list, telling the frame of each and its spans.
+    mutating func release(_ list: List, _ settle: (AcknowledgementTracker.Ticket, Int) -> Void) {
+        var number = list.first
+        while number >= 0 {
+            let piece = pieces[number]
+            settle(frames[piece.frame].ticket, Int(piece.items))
+            if piece.resource >= 0 { dropUse(of: piece.resource) }
+            if piece.scope >= 0 { dropUse(of: piece.scope) }
+            frames[piece.frame].openPieces -= 1
+            if frames[piece.frame].openPieces == 0 {
+                sharedCost -= frames[piece.frame].cost
+                frames.remove(piece.frame)
+            }
+            pieces.remove(number)
+            number = piece.next
+        }
+    }
+
+    private mutating func dropUse(of head: Int32) {
+        heads[head].uses -= 1
+        guard heads[head].uses == 0 else { return }
+        let bytes = heads[head].bytes
+        headNumbers[bytes] = nil
+        heads.remove(head)
+        sharedCost -= PieceStore.headCost + bytes.count
+    }
+
+    /// The headers kept with the frame of the list's first piece: spans that came with others join those.
+    func metadata(of list: List) -> RequestMetadata { frames[pieces[list.first].frame].metadata }
+
+    /// The journal sequence behind the frame of the list's first piece, which is its earliest.
+    func firstEnd(of list: List) -> Sequence { frames[pieces[list.first].frame].ticket.end }
+}
+
+/// Values under small numbers that are given out again.
+struct Slots<Element> {
+    private var elements: [Element] = []
+    private var free: [Int32] = []
+
+    var count: Int { elements.count - free.count }
+
+    subscript(number: Int32) -> Element {
+        get { elements[Int(number)] }
+        _modify { yield &elements[Int(number)] }
+    }
+
+    mutating func insert(_ element: Element) -> Int32 {
+        if let number = free.popLast() {
+            elements[Int(number)] = element
+            return number
+        }
+        elements.append(element)
+        return Int32(elements.count - 1)
+    }
+
+    /// The element stays until the number is given out again. The last one takes all memory with it.
+    mutating func remove(_ number: Int32) {
+        free.append(number)
+        guard free.count == elements.count else { return }
+        elements = []
+        free = []
+    }
+}
