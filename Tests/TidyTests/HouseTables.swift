@@ -70,7 +70,8 @@ enum ImportTable {
         ],
         "Exporters": [
             "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
-            "CZstd", "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite", "Dispatch", "FoundationEssentials",
+            "CZstd", "CSnappy", "CSupport", "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite", "Dispatch",
+            "FoundationEssentials",
         ],
         "Connectors": [
             "OTTL", "GenAI", "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "Crypto",

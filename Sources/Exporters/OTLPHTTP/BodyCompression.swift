@@ -3,12 +3,15 @@ enum BodyCompression: Sendable {
     case none
     case gzip(Gzip)
     case zstd(Zstd)
+    case snappy(isFramed: Bool)
 
     init(_ compression: OTLPHTTPOptions.Compression, level: Int) {
         switch compression {
         case .none: self = .none
         case .gzip: self = .gzip(Gzip(level: level))
         case .zstd: self = .zstd(Zstd(level: level))
+        case .snappy: self = .snappy(isFramed: false)
+        case .framedSnappy: self = .snappy(isFramed: true)
         }
     }
 
@@ -18,6 +21,7 @@ enum BodyCompression: Sendable {
         case .none: nil
         case .gzip: "gzip"
         case .zstd: "zstd"
+        case .snappy(let isFramed): isFramed ? "x-snappy-framed" : "snappy"
         }
     }
 
@@ -34,6 +38,7 @@ enum BodyCompression: Sendable {
         case .none: bytes
         case .gzip(let gzip): gzip.compress(bytes)
         case .zstd(let zstd): zstd.compress(bytes)
+        case .snappy(let isFramed): isFramed ? Snappy.frames(bytes) : Snappy.block(bytes)
         }
     }
 }

@@ -13,6 +13,12 @@ package enum HTTPResult: Sendable {
     case cancelled
 }
 
+/// A result, and those fields of the answer's head and trailers that the target keeps, by name in lowercase.
+package struct HTTPExchange: Sendable {
+    package var result: HTTPResult
+    package var fields: [String: String] = [:]
+}
+
 /// Sends HTTP POSTs for all exporters of the process: one libcurl multi handle on one thread of its own.
 ///
 /// Requests come in through a queue guarded by a mutex; the thread is woken only when it sleeps. Each request in flight
@@ -76,6 +82,11 @@ package final class CurlEngine: Sendable {
 
     /// Posts a body that lies in several pieces.
     package func post(pieces body: [[UInt8]], to target: CurlTarget, url: String? = nil) async -> HTTPResult {
+        await exchange(body, with: target, url: url).result
+    }
+
+    /// The same, with the fields of the answer that the target keeps.
+    package func exchange(_ body: [[UInt8]], with target: CurlTarget, url: String? = nil) async -> HTTPExchange {
         let id = inbox.withLock { inbox in
             inbox.lastID += 1
             return inbox.lastID

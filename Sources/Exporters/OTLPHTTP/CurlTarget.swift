@@ -15,8 +15,10 @@ package struct CurlTargetOptions: Sendable {
     /// A connection older than this is not used again; zero for no limit.
     package var maxConnectionAge = Duration.zero
     package var keepsAlive = true
-    /// HTTP/2 where a https server offers it.
+    /// HTTP/2 where a https server offers it, and for a http server without asking.
     package var speaksHTTP2 = false
+    /// Names in lowercase of the answer's headers and trailers that are kept.
+    package var keptFields: Set<String> = []
     /// Empty for no proxy; the environment's proxy variables are never used.
     package var proxyURL = ""
     package var tls = HTTPTLSOptions()
@@ -60,6 +62,9 @@ package final class CurlTarget: Sendable {
         curl_slist_free_all(connectTo)
     }
 
+    /// Names of the answer's headers that are kept.
+    var keptFields: Set<String> { options.keptFields }
+
     /// A GET has no body; setting even an empty one would make it a POST.
     var sendsBody: Bool { options.method != "GET" }
 
@@ -80,12 +85,11 @@ package final class CurlTarget: Sendable {
         }
         setter.set(CURLOPT_NOSIGNAL, 1, "NOSIGNAL")
         setter.set(CURLOPT_FOLLOWLOCATION, 0, "redirects")
-        let version = options.speaksHTTP2 ? Int(CURL_HTTP_VERSION_2TLS) : Int(CURL_HTTP_VERSION_1_1)
-        setter.set(CURLOPT_HTTP_VERSION, version, "http_version")
-        // With HTTP/2 a request waits for the first connection instead of opening one of its own.
-        setter.set(CURLOPT_PIPEWAIT, options.speaksHTTP2 ? 1 : 0, "http_version")
+        setVersion(&setter)
         setter.set(CURLOPT_TCP_KEEPALIVE, 1, "TCP keep-alive")
-        setter.set(CURLOPT_FORBID_REUSE, options.keepsAlive ? 0 : 1, "disable_keep_alives")
+        let keeps = options.keepsAlive && !opensConnections
+        setter.set(CURLOPT_FORBID_REUSE, keeps ? 0 : 1, "disable_keep_alives")
+        setter.set(CURLOPT_FRESH_CONNECT, opensConnections ? 1 : 0, "disable_keep_alives")
         setter.set(CURLOPT_MAXAGE_CONN, max(1, options.idleTimeout.wholeSeconds), "idle_conn_timeout")
         // Bodies go to the socket by this much at a time; the default of 64 KiB is sixteen rounds for a usual batch.
         setter.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.uploadBufferSize, "upload buffer")
@@ -101,8 +105,36 @@ package final class CurlTarget: Sendable {
         if let connectTo { setter.set(CURLOPT_CONNECT_TO, pointer: connectTo, "tls.server_name_override") }
         options.tls.apply(&setter)
         setter.note(sluice_curl_set_receiver(handle, CURLOPT_WRITEFUNCTION, Transfer.onBody), "answers")
+        if !options.keptFields.isEmpty {
+            setter.note(sluice_curl_set_receiver(handle, CURLOPT_HEADERFUNCTION, Transfer.onHeader), "answers")
+        }
         return setter.problem
     }
+
+    private func setVersion(_ setter: inout OptionSetter) {
+        let version =
+            if !options.speaksHTTP2 {
+                CURL_HTTP_VERSION_1_1
+            } else if isPlain {
+                CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+            } else {
+                CURL_HTTP_VERSION_2TLS
+            }
+        setter.set(CURLOPT_HTTP_VERSION, Int(version), "http_version")
+        // With HTTP/2 a request waits for the first connection instead of opening one of its own.
+        setter.set(CURLOPT_PIPEWAIT, options.speaksHTTP2 && !opensConnections ? 1 : 0, "http_version")
+    }
+
+    private var isPlain: Bool { options.url.hasPrefix("http://") }
+
+    /// Whether each request needs a connection of its own: libcurl 7.88.0 and 7.88.1 send the preface of HTTP/2 again
+    /// with each request over a connection without TLS (curl issue 10634), which servers take for an attack.
+    private var opensConnections: Bool { options.speaksHTTP2 && isPlain && Self.repeatsPreface }
+
+    private static let repeatsPreface: Bool = {
+        let version = curl_version_info(CURLVERSION_FIRST)?.pointee.version_num ?? 0
+        return (0x075800...0x075801).contains(version)
+    }()
 
     /// Handles of one target that are not in use. Unchecked: only the engine's thread touches it.
     final class HandlePool: @unchecked Sendable {

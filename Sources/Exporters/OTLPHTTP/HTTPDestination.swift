@@ -83,6 +83,15 @@ final class HTTPDestination: Sendable {
     /// Sends a body to the URL at `index`, or to `url` in its place, with the credentials of this moment. A destination
     /// takes either always its own URLs or always one of each request.
     func post(pieces: [[UInt8]], to index: Int, url: String? = nil) async -> Result<HTTPResult, Failure> {
+        await exchange(pieces, with: index, url: url) { exchange in
+            if case .answered(401, _, _, _) = exchange.result { "HTTP 401" } else { nil }
+        }.map(\.result)
+    }
+
+    /// The same, with the fields that the plan keeps. `unauthorized` names an answer that refuses the credentials.
+    func exchange(
+        _ pieces: [[UInt8]], with index: Int, url: String? = nil, unauthorized: (HTTPExchange) -> String?
+    ) async -> Result<HTTPExchange, Failure> {
         if let tokens {
             switch await tokens.current() {
             case .success(let token): use(token)
@@ -95,11 +104,11 @@ final class HTTPDestination: Sendable {
                 return .failure(Failure(reason: error.description))
             }
         }
-        let result = await engine.post(pieces: pieces, to: target, url: url)
-        if let tokens, case .answered(401, _, _, _) = result, tokens.reject() {
-            return .failure(Failure(reason: "HTTP 401: the access token is not taken any more; fetching another"))
+        let exchange = await engine.exchange(pieces, with: target, url: url)
+        if let tokens, let answer = unauthorized(exchange), tokens.reject() {
+            return .failure(Failure(reason: "\(answer): the access token is not taken any more; fetching another"))
         }
-        return .success(result)
+        return .success(exchange)
     }
 
     /// Puts a new access token into the targets.

@@ -18,6 +18,8 @@ package struct HTTPTLSOptions: ComponentOptions {
         }
     }
 
+    /// No TLS, where the scheme of a URL does not say so.
+    package var isInsecure = false
     package var skipsVerification = false
     package var caFile: String?
     package var certFile: String?
@@ -28,8 +30,16 @@ package struct HTTPTLSOptions: ComponentOptions {
     /// The defaults: verified against the system's certificates.
     package init() {}
 
-    package init(_ settings: inout Settings) {
-        settings.accepted("insecure", "The scheme of the endpoint decides whether TLS is used.")
+    package init(_ settings: inout Settings) { self.init(&settings, schemeDecides: true) }
+
+    /// `schemeDecides` is false for endpoints without a scheme, where `insecure` turns TLS off.
+    package init(_ settings: inout Settings, schemeDecides: Bool) {
+        if schemeDecides {
+            settings.accepted("insecure", "The scheme of the endpoint decides whether TLS is used.")
+        } else {
+            isInsecure = settings.bool(
+                "insecure", default: false, "True sends without TLS; a https endpoint uses TLS all the same.")
+        }
         skipsVerification = settings.bool(
             "insecure_skip_verify", default: false,
             "True takes any certificate, so that anybody on the way can read and change the data.")

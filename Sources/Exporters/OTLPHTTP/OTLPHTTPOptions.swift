@@ -6,7 +6,10 @@ package import Telemetry
 package struct OTLPHTTPOptions: ComponentOptions {
     package enum Encoding: String, CaseIterable, Sendable { case proto, json }
     package enum HTTPVersion: String, CaseIterable, Sendable { case one = "1.1", two = "2" }
-    package enum Compression: String, CaseIterable, Sendable { case gzip, zstd, none }
+    package enum Compression: String, CaseIterable, Sendable {
+        case gzip, zstd, snappy, none
+        case framedSnappy = "x-snappy-framed"
+    }
 
     package var helper: ExporterHelperOptions
     package var preset: VendorPreset?
@@ -172,17 +175,18 @@ package struct OTLPHTTPOptions: ComponentOptions {
         }
     }
 
-    private static func readCompression(_ usual: Compression, _ settings: inout Settings) -> (Compression, Int) {
-        let name = settings.string(
-            "compression", default: usual.rawValue, "Compression of requests: gzip, zstd or none.")
-        var compression = Compression.none
-        switch name {
-        case "", "none": break
-        case "gzip": compression = .gzip
-        case "zstd": compression = .zstd
-        case "snappy", "x-snappy-framed", "zlib", "deflate", "lz4":
-            settings.problem("\(name) is not supported: use gzip, zstd or none", at: "compression")
-        default: settings.problem("is not a compression: use gzip, zstd or none", at: "compression")
+    /// `compression` and its parameters, of those that are `allowed`.
+    static func readCompression(
+        _ usual: Compression, _ settings: inout Settings,
+        allowed: [Compression] = [.gzip, .zstd, .snappy, .framedSnappy, .none]
+    ) -> (Compression, Int) {
+        let names = allowed.map(\.rawValue).joined(separator: ", ")
+        let name = settings.string("compression", default: usual.rawValue, "Compression of requests: \(names).")
+        let compression = name.isEmpty ? Compression.none : allowed.first { $0.rawValue == name }
+        if compression == nil {
+            let isKnown = ["x-snappy-framed", "zlib", "deflate", "lz4"].contains(name)
+            let fault = isKnown ? "\(name) is not supported" : "is not a compression"
+            settings.problem("\(fault): use one of \(names)", at: "compression")
         }
         let isZstd = compression == .zstd
         let level = settings.group("compression_params", "How hard requests are compressed.") { params in
@@ -194,7 +198,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
             if isZstd && level == 0 { params.problem("zstd knows levels from 1", at: "level") }
             return level
         }
-        return (compression, level < 0 ? 1 : level)
+        return (compression ?? .none, level < 0 ? 1 : level)
     }
 
     /// Names that the exporter sets itself; a second one would make the request ambiguous.

@@ -19,14 +19,15 @@ final class Transfer: @unchecked Sendable {
     private let body: BodyReader
     private let url: String?
     private let cancelFlag: CancelFlag
-    private var continuation: CheckedContinuation<HTTPResult, Never>?
+    private var continuation: CheckedContinuation<HTTPExchange, Never>?
     private var handle: UnsafeMutableRawPointer?
     private var answer: [UInt8] = []
     private var isTooLarge = false
+    private var fields: [String: String] = [:]
 
     init(
         id: UInt64, body: [[UInt8]], target: CurlTarget, url: String?, cancel: CancelFlag,
-        continuation: CheckedContinuation<HTTPResult, Never>
+        continuation: CheckedContinuation<HTTPExchange, Never>
     ) {
         self.id = id
         self.body = BodyReader(body)
@@ -45,6 +46,7 @@ final class Transfer: @unchecked Sendable {
         _ = sluice_curl_set_pointer(handle, CURLOPT_PRIVATE, me)
         if let url { _ = sluice_curl_set_string(handle, CURLOPT_URL, url) }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
+        _ = sluice_curl_set_pointer(handle, CURLOPT_HEADERDATA, me)
         guard target.sendsBody else { return }
         body.attach(handle)
     }
@@ -57,7 +59,7 @@ final class Transfer: @unchecked Sendable {
 
     /// Resumes the waiting task; later calls do nothing.
     func finish(_ result: HTTPResult) {
-        continuation?.resume(returning: result)
+        continuation?.resume(returning: HTTPExchange(result: result, fields: fields))
         continuation = nil
     }
 
@@ -89,6 +91,29 @@ final class Transfer: @unchecked Sendable {
         }
         answer.append(contentsOf: bytes)
         return true
+    }
+
+    /// Keeps a line of the head or the trailers, when it is of those that the target wants.
+    private func receive(headerLine line: UnsafeRawBufferPointer) {
+        guard line.count <= Self.fieldMax, let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
+        let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
+        guard target.keptFields.contains(name) else { return }
+        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D || $0 == 0x0A }
+        let value = line[(colon + 1)...].drop(while: isSpace)
+        let end = value.lastIndex { !isSpace($0) }.map { $0 + 1 } ?? value.startIndex
+        fields[name] = String(decoding: value[..<end], as: UTF8.self)
+    }
+
+    /// Longest header line that is read.
+    private static let fieldMax = 64 << 10
+
+    /// libcurl's header callback, also called for trailers; its context is the transfer.
+    static let onHeader: sluice_curl_receive = { bytes, size, count, context in
+        let length = size &* count
+        guard let context, let bytes else { return length }
+        let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+        transfer.receive(headerLine: UnsafeRawBufferPointer(start: bytes, count: length))
+        return length
     }
 
     /// libcurl's write callback; its context is the transfer.

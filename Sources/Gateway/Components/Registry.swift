@@ -88,6 +88,13 @@ package enum Registry {
 
     package static let exporters: [ExporterEntry] = [
         .entry(
+            ["otlp", "otlp_grpc"], "Sends OTLP over gRPC to a backend or another collector.", OTLPGRPCOptions.self
+        ) { options in
+            ExporterPlan(helper: options.helper, batchBytesMax: options.messageMax) {
+                OTLPGRPCExporter(options: options, build: $0, version: Version.current)
+            }
+        },
+        .entry(
             ["otlp_http", "otlphttp"], "Sends OTLP over HTTP to a backend or another collector.", OTLPHTTPOptions.self
         ) { options in
             ExporterPlan(

@@ -56,8 +56,6 @@ struct PlanReader {
 
     /// What to do about types of the Collector that are not here, where the nearest name would mislead.
     private static let advice: [String: String] = [
-        "otlp": "use otlp_http, which sends the same data over HTTP; backends take it on port 4318",
-        "otlp_grpc": "use otlp_http, which sends the same data over HTTP; backends take it on port 4318",
         "logging": "use debug, which took its place",
         "loki": "use otlp_http with the endpoint of Loki's OTLP API, such as http://loki:3100/otlp",
         "prometheusremotewrite": "use otlp_http with the endpoint of Prometheus's OTLP receiver",
