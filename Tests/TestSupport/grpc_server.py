@@ -1,6 +1,6 @@
 """An OTLP receiver over gRPC for tests, made of grpcio and OpenTelemetry's own messages.
 
-    grpc_server.py [--tls CERT KEY] [BEHAVIOUR ...]
+    grpc_server.py [--tls CERT KEY] [--limit BYTES] [BEHAVIOUR ...]
 
 Prints the port, then one line of JSON per call. Each call takes the next behaviour; after the last, all are "ok".
 """
