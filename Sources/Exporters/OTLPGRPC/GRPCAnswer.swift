@@ -62,8 +62,11 @@ struct GRPCAnswer {
     }
 
     private func withoutAnswer(_ signal: Signal) -> ExportOutcome {
-        guard case .failed(let reason) = exchange.result, reason.contains("HTTP2 framing") || reason.contains("HTTP/0.9")
-        else { return OTLPAnswer.outcome(exchange.result, signal: signal) }
+        // What libcurl says when the other side does not understand HTTP/2.
+        let signs = ["HTTP2 framing", "HTTP/0.9", "returned nothing"]
+        guard case .failed(let reason) = exchange.result, signs.contains(where: { reason.contains($0) }) else {
+            return OTLPAnswer.outcome(exchange.result, signal: signal)
+        }
         return .retry(
             reason: "\(reason) (does the endpoint speak gRPC? Port 4318 and URLs are for otlp_http)", after: nil)
     }

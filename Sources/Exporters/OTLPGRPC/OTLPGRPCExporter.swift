@@ -24,7 +24,7 @@ package final class OTLPGRPCExporter: Exporter {
             connection: Self.connection(options, version),
             urls: Signal.allCases.map { options.target?.url($0) ?? "" },
             ownHeaders: Self.ownHeaders(options), headers: headers, credentials: options.auth.credentials,
-            oauth2: options.auth.oauth2, signing: nil)
+            oauth2: options.auth.oauth2, signing: nil, headerActions: options.headerActions)
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
     }
 
@@ -69,7 +69,8 @@ package final class OTLPGRPCExporter: Exporter {
         var prefix: [UInt8] = [compression.name == nil ? 0 : 1]
         for shift in [24, 16, 8, 0] as [UInt32] { prefix.append(UInt8(truncatingIfNeeded: length >> shift)) }
         switch await destination.exchange(
-            [prefix] + message, with: index, unauthorized: { GRPCAnswer($0).unauthorized })
+            [prefix] + message, with: index, origin: RequestOrigin(tenant: batch.tenant),
+            unauthorized: { GRPCAnswer($0).unauthorized })
         {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange): return GRPCAnswer(exchange).outcome(signal: batch.signal)

@@ -9,6 +9,7 @@ package struct OTLPGRPCOptions: ComponentOptions {
     package var compressionLevel: Int
     package var headers: [(key: String, value: Secret)]
     var auth: HTTPAuthOptions
+    var headerActions: [HeaderAction] = []
     package var messageMax: Int
     /// Empty for the endpoint's own.
     package var authority: String
@@ -24,7 +25,7 @@ package struct OTLPGRPCOptions: ComponentOptions {
         (compression, compressionLevel) = OTLPHTTPOptions.readCompression(
             .gzip, &settings, allowed: [.gzip, .zstd, .snappy, .none])
         headers = settings.secretMap("headers", "Metadata of every call, such as authorization; never printed.")
-        auth = HTTPAuthOptions(&settings)
+        auth = HTTPAuthOptions(&settings, takesExtension: true)
         if auth.signing != nil {
             settings.problem("sigv4 signs HTTP requests, not calls of gRPC: use otlp_http", at: "auth")
         }
@@ -45,6 +46,21 @@ package struct OTLPGRPCOptions: ComponentOptions {
             "max_connection_age", default: .seconds(600), in: .seconds(1) ... .seconds(86_400),
             "A connection older than this is not used again, so that a changed DNS entry is followed.")
         Self.accept(&settings)
+    }
+
+    /// Id of the extension that has the credentials.
+    package var authenticator: String? { auth.authenticator }
+
+    /// The same with what an authenticator extension adds; its headers take the place of those of the same name.
+    package func with(_ auth: ClientAuth) -> OTLPGRPCOptions {
+        var options = self
+        let names = Set(auth.credentials.map { $0.name.lowercased() })
+        options.headers.removeAll { names.contains($0.key.lowercased()) }
+        options.auth.credentials.removeAll { names.contains($0.name.lowercased()) }
+        options.auth.credentials += auth.credentials
+        options.auth.oauth2 = auth.oauth2
+        options.headerActions = auth.headerActions
+        return options
     }
 
     private static func accept(_ settings: inout Settings) {

@@ -20,6 +20,7 @@ final class HTTPDestination: Sendable {
         var credentials: [HTTPCredential]
         var oauth2: OAuth2Options?
         var signing: AWSSigningOptions?
+        var headerActions: [HeaderAction] = []
     }
 
     /// Why no request could be made; it may be possible later.
@@ -34,6 +35,8 @@ final class HTTPDestination: Sendable {
         var values: [String] = []
         /// The access token in the targets.
         var token = ""
+        /// Targets whose headers depend on the origin, by these headers and the index of the URL.
+        var variants: [String: CurlTarget] = [:]
         var checked = Duration.zero
         var complaints = LogLimiter(interval: .seconds(60))
     }
@@ -43,8 +46,12 @@ final class HTTPDestination: Sendable {
     private let engine: CurlEngine
     private let now: @Sendable () -> Duration
     private let hasFiles: Bool
+    private let isDynamic: Bool
+    /// Most origins whose targets are kept.
+    private static let variantsMax = 256
     private let tokens: OAuth2Tokens?
     private let signature: AWSSignature?
+    private let isSigningComplete: Bool
     private let prepared = Mutex(Prepared())
 
     init(_ plan: Plan, build: ExporterBuild, engine: CurlEngine, now: @escaping @Sendable () -> Duration) {
@@ -53,8 +60,12 @@ final class HTTPDestination: Sendable {
         self.engine = engine
         self.now = now
         hasFiles = plan.credentials.contains { $0.path != nil }
+        isDynamic = plan.headerActions.contains { $0.isDynamic }
         tokens = plan.oauth2.map { OAuth2Tokens($0, connection: plan.connection.forTokens, engine: engine, now: now) }
-        signature = plan.signing?.signature
+        var signing = plan.signing
+        if let url = plan.urls.first, let endpoint = try? HTTPEndpoint(url) { signing?.complete(from: endpoint.host) }
+        signature = signing?.signature
+        isSigningComplete = signing.map { !$0.region.isEmpty && !$0.service.isEmpty } ?? true
     }
 
     /// Checks files and settings.
@@ -68,6 +79,9 @@ final class HTTPDestination: Sendable {
             throw ExporterStartFailure(
                 "no credentials for auth.sigv4: set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and "
                     + "AWS_SECRET_ACCESS_KEY in the environment")
+        }
+        if !isSigningComplete {
+            throw ExporterStartFailure("sigv4 needs region and service, which the endpoint does not tell: give both")
         }
         var values: [String] = []
         for credential in plan.credentials {
@@ -83,14 +97,17 @@ final class HTTPDestination: Sendable {
     /// Sends a body to the URL at `index`, or to `url` in its place, with the credentials of this moment. A destination
     /// takes either always its own URLs or always one of each request.
     func post(pieces: [[UInt8]], to index: Int, url: String? = nil) async -> Result<HTTPResult, Failure> {
-        await exchange(pieces, with: index, url: url) { exchange in
-            if case .answered(401, _, _, _) = exchange.result { "HTTP 401" } else { nil }
-        }.map(\.result)
+        await exchange(pieces, with: index, url: url).map(\.result)
+    }
+
+    private static func unauthorized(_ exchange: HTTPExchange) -> String? {
+        if case .answered(401, _, _, _) = exchange.result { "HTTP 401" } else { nil }
     }
 
     /// The same, with the fields that the plan keeps. `unauthorized` names an answer that refuses the credentials.
     func exchange(
-        _ pieces: [[UInt8]], with index: Int, url: String? = nil, unauthorized: (HTTPExchange) -> String?
+        _ pieces: [[UInt8]], with index: Int, url: String? = nil, origin: RequestOrigin = RequestOrigin(),
+        unauthorized: (HTTPExchange) -> String? = HTTPDestination.unauthorized
     ) async -> Result<HTTPExchange, Failure> {
         if let tokens {
             switch await tokens.current() {
@@ -99,10 +116,11 @@ final class HTTPDestination: Sendable {
             }
         }
         guard var target = target(index) else { return .failure(Failure(reason: "the exporter is not started")) }
-        if let signature {
-            do throws(ExporterStartFailure) { target = try signed(index, Array(pieces.joined()), signature) } catch {
-                return .failure(Failure(reason: error.description))
-            }
+        do throws(ExporterStartFailure) {
+            if let signature { target = try signed(index, Array(pieces.joined()), signature, origin) }
+            if signature == nil, isDynamic { target = try variant(index, origin) }
+        } catch {
+            return .failure(Failure(reason: error.description))
         }
         let exchange = await engine.exchange(pieces, with: target, url: url)
         if let tokens, let answer = unauthorized(exchange), tokens.reject() {
@@ -118,21 +136,36 @@ final class HTTPDestination: Sendable {
         prepared.withLock { prepared in
             guard !prepared.targets.isEmpty else { return }
             prepared.targets = made
+            prepared.variants = [:]
             prepared.token = token
         }
     }
 
     private func signed(
-        _ index: Int, _ body: [UInt8], _ signature: AWSSignature
+        _ index: Int, _ body: [UInt8], _ signature: AWSSignature, _ origin: RequestOrigin
     ) throws(ExporterStartFailure) -> CurlTarget {
         let (values, url) = (prepared.withLock { $0.values }, plan.urls[index])
-        var options = try targetOptions(url, values, token: "")
+        var options = try targetOptions(url, values, token: "", origin)
         do throws(HTTPEndpoint.Fault) {
             let seconds = Int(DeadLetterBox.systemTime() / 1_000_000_000)
             options.headers += signature.headerLines(
                 try HTTPEndpoint(url), method: plan.connection.method, body: body, seconds: seconds)
         } catch { throw ExporterStartFailure("endpoint \(error.message)") }
         return try CurlTarget(options, engine: engine)
+    }
+
+    /// The target for requests of one origin.
+    private func variant(_ index: Int, _ origin: RequestOrigin) throws(ExporterStartFailure) -> CurlTarget {
+        let (values, token) = prepared.withLock { ($0.values, $0.token) }
+        let options = try targetOptions(plan.urls[index], values, token: token, origin)
+        let key = options.headers.joined(separator: "\n") + "\n\(index)"
+        if let known = prepared.withLock({ $0.variants[key] }) { return known }
+        let made = try CurlTarget(options, engine: engine)
+        return prepared.withLock { prepared in
+            if prepared.variants.count >= Self.variantsMax { prepared.variants = [:] }
+            if !prepared.targets.isEmpty { prepared.variants[key] = made }
+            return made
+        }
     }
 
     /// The target of the URL at `index`, with the newest content of the files; nil when there is none.
@@ -147,7 +180,12 @@ final class HTTPDestination: Sendable {
         return prepared.withLock { $0.targets.indices.contains(index) ? $0.targets[index] : nil }
     }
 
-    func close() { prepared.withLock { $0.targets = [] } }
+    func close() {
+        prepared.withLock { prepared in
+            prepared.targets = []
+            prepared.variants = [:]
+        }
+    }
 
     private func makeTargets(_ values: [String], token: String) throws(ExporterStartFailure) -> [CurlTarget] {
         var made: [CurlTarget] = []
@@ -171,6 +209,7 @@ final class HTTPDestination: Sendable {
             prepared.withLock { prepared in
                 guard !prepared.targets.isEmpty else { return }
                 prepared.targets = made
+                prepared.variants = [:]
                 prepared.values = fresh
             }
             build.log(.info, "exporter \(build.id): uses changed credentials")
@@ -185,7 +224,7 @@ final class HTTPDestination: Sendable {
     }
 
     private func targetOptions(
-        _ url: String, _ values: [String], token: String
+        _ url: String, _ values: [String], token: String, _ origin: RequestOrigin = RequestOrigin()
     ) throws(ExporterStartFailure) -> CurlTargetOptions {
         let endpoint: HTTPEndpoint
         do throws(HTTPEndpoint.Fault) { endpoint = try HTTPEndpoint(url) } catch {
@@ -194,15 +233,8 @@ final class HTTPDestination: Sendable {
         var target = plan.connection
         target.url = endpoint.url
         target.headers = plan.ownHeaders
-        for header in plan.headers {
-            let value = header.value.reveal()
-            // libcurl takes a name with a colon and nothing behind it as the wish to remove the header.
-            target.headers.append(value.isEmpty ? "\(header.key);" : "\(header.key): \(value)")
-        }
-        for (credential, value) in zip(plan.credentials, values) {
-            target.headers.append("\(credential.name): \(value)")
-        }
-        if !token.isEmpty { target.headers.append("Authorization: Bearer \(token)") }
+        // libcurl takes a name with a colon and nothing behind it as the wish to remove the header.
+        target.headers += headers(values, token, origin).map { $1.isEmpty ? "\($0);" : "\($0): \($1)" }
         if let name = target.tls.serverName, endpoint.scheme == "https" {
             let override = endpoint.override(name: name)
             target.url = override.url
@@ -212,6 +244,19 @@ final class HTTPDestination: Sendable {
             }
         }
         return target
+    }
+}
+
+extension HTTPDestination {
+    /// The headers that the configuration wants.
+    private func headers(
+        _ values: [String], _ token: String, _ origin: RequestOrigin
+    ) -> [(name: String, value: String)] {
+        var headers = plan.headers.map { (name: $0.key, value: $0.value.reveal()) }
+        for (credential, value) in zip(plan.credentials, values) { headers.append((credential.name, value)) }
+        if !token.isEmpty { headers.append(("Authorization", "Bearer \(token)")) }
+        for action in plan.headerActions { action.apply(to: &headers, origin) }
+        return headers
     }
 }
 

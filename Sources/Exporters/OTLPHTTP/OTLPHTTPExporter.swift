@@ -29,7 +29,7 @@ package final class OTLPHTTPExporter: Exporter {
             connection: Self.connection(options, version), urls: options.urls.map(\.url),
             ownHeaders: ["Content-Type: \(type)"] + (compression.name.map { ["Content-Encoding: \($0)"] } ?? []),
             headers: options.headers, credentials: options.credentials, oauth2: options.oauth2,
-            signing: options.signing)
+            signing: options.signing, headerActions: options.headerActions)
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
     }
 
@@ -72,10 +72,10 @@ package final class OTLPHTTPExporter: Exporter {
         guard let body = compression.compress(plain) else {
             return .retry(reason: "no memory to compress", after: nil)
         }
-        switch await destination.post(pieces: body, to: index) {
+        switch await destination.exchange(body, with: index, origin: RequestOrigin(tenant: batch.tenant)) {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange):
-            return OTLPAnswer.outcome(exchange, signal: batch.signal, retryOn: options.retryOn)
+            return OTLPAnswer.outcome(exchange.result, signal: batch.signal, retryOn: options.retryOn)
         }
     }
 

@@ -28,6 +28,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var credentials: [HTTPCredential]
     package var oauth2: OAuth2Options?
     package var signing: AWSSigningOptions?
+    /// Id of the extension that has the credentials.
+    package var authenticator: String?
+    var headerActions: [HeaderAction] = []
     /// Statuses after which a batch is sent again.
     package var retryOn: Set<Int>
     package var requestBodyMax: Int
@@ -60,7 +63,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
         }
         (compression, compressionLevel) = Self.readCompression(preset?.compression ?? .gzip, &settings)
         headers = settings.secretMap("headers", "Headers of every request, such as authorization; never printed.")
-        let auth = HTTPAuthOptions(&settings)
+        let auth = HTTPAuthOptions(&settings, takesExtension: true)
+        authenticator = auth.authenticator
         credentials = auth.credentials
         oauth2 = auth.oauth2
         signing = auth.signing
@@ -115,6 +119,19 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var batchBytesMax: Int {
         // JSON takes up to about three times the room: hex ids, field names, escapes.
         encoding == .json ? requestBodyMax / 3 : requestBodyMax
+    }
+
+    /// The same with what an authenticator extension adds; its headers take the place of those of the same name.
+    package func with(_ auth: ClientAuth) -> OTLPHTTPOptions {
+        var options = self
+        let names = Set(auth.credentials.map { $0.name.lowercased() })
+        options.headers.removeAll { names.contains($0.key.lowercased()) }
+        options.credentials.removeAll { names.contains($0.name.lowercased()) }
+        options.credentials += auth.credentials
+        options.oauth2 = auth.oauth2
+        options.signing = auth.signing
+        options.headerActions = auth.headerActions
+        return options
     }
 
     private static let endpointKeys = ["endpoint", "traces_endpoint", "logs_endpoint", "metrics_endpoint"]

@@ -52,6 +52,8 @@ package struct ExporterPlan: Sendable {
     /// Headers, in lowercase, of which the exporter itself wants the values: its batches are parted by them and carry
     /// them as `ExportBatch.metadata`.
     package var contextKeys: [String] = []
+    /// Set for an exporter whose credentials an extension has: its id, and the exporter once they are known.
+    package var authenticator: (id: String, join: @Sendable (ClientAuth) -> ExporterPlan)?
 
     package init(
         helper: ExporterHelperOptions, batchBytesMax: Int? = nil,
@@ -157,8 +159,9 @@ package enum ExtensionRole: Sendable {
     case fileStorage(FileStorageOptions)
     /// Taken so that a file of the Collector's runs; does nothing.
     case accepted
-    /// Checks who sends to the receivers that name it.
-    case authenticator(@Sendable (Logger) throws -> any RequestAuthenticator)
+    /// Checks who sends to the receivers that name it, or gives credentials to the exporters that do; nil for what it
+    /// is not made for.
+    case authenticator(server: (@Sendable (Logger) throws -> any RequestAuthenticator)?, client: ClientAuth?)
 }
 
 /// One extension type of the registry.

@@ -89,19 +89,10 @@ package enum Registry {
     package static let exporters: [ExporterEntry] = [
         .entry(
             ["otlp", "otlp_grpc"], "Sends OTLP over gRPC to a backend or another collector.", OTLPGRPCOptions.self
-        ) { options in
-            ExporterPlan(helper: options.helper, batchBytesMax: options.messageMax) {
-                OTLPGRPCExporter(options: options, build: $0, version: Version.current)
-            }
-        },
+        ) { ExporterPlan($0) },
         .entry(
             ["otlp_http", "otlphttp"], "Sends OTLP over HTTP to a backend or another collector.", OTLPHTTPOptions.self
-        ) { options in
-            ExporterPlan(
-                helper: options.helper, batchBytesMax: options.requestBodyMax > 0 ? options.requestBodyMax : nil,
-                accepts: { signal in options.urls.contains { $0.signal.description == signal.rawValue } },
-                make: { OTLPHTTPExporter(options: options, build: $0, version: Version.current) })
-        },
+        ) { ExporterPlan($0) },
         .entry(["file"], "Writes OTLP JSON lines or protobuf to a rotating file.", FileOptions.self) { options in
             ExporterPlan(helper: options.helper) { FileExporter(options: options, build: $0) }
         },
@@ -212,16 +203,27 @@ package enum Registry {
         .entry(["zpages"], "Accepted; `sluice queue` and `sluice where` tell more.", PagesOptions.self) { _ in
             .accepted
         },
-        .entry(["bearertokenauth"], "Lets receivers take requests with a known token only.", BearerTokenOptions.self) {
-            options in .authenticator { try BearerTokenAuth(options, log: $0) }
+        .entry(
+            ["bearertokenauth"], "Lets receivers take requests with a known token only; exporters send the first.",
+            BearerTokenOptions.self
+        ) { .bearer($0) },
+        .entry(
+            ["basicauth"], "Lets receivers take requests of known users only, or has the user that exporters send.",
+            BasicAuthOptions.self
+        ) { .basic($0) },
+        .entry(["oauth2client"], "Fetches access tokens for exporters.", OAuth2Options.self) {
+            .authenticator(server: nil, client: ClientAuth($0))
         },
-        .entry(["basicauth"], "Lets receivers take requests of known users only.", BasicAuthOptions.self) {
-            options in .authenticator { try BasicAuth(options, log: $0) }
+        .entry(["sigv4auth"], "Signs the requests of exporters for AWS.", SignatureExtensionOptions.self) {
+            .authenticator(server: nil, client: ClientAuth($0))
+        },
+        .entry(["headers_setter"], "Sets and removes headers of exporters' requests.", HeadersSetterOptions.self) {
+            .authenticator(server: nil, client: ClientAuth($0))
         },
         .entry(
             ["api_key"], "Lets receivers take requests with a known key only, each with its tenant.", APIKeyOptions.self
         ) {
-            options in .authenticator { try APIKeyAuth(options, log: $0) }
+            options in .authenticator(server: { try APIKeyAuth(options, log: $0) }, client: nil)
         },
     ]
 

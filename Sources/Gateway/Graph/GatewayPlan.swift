@@ -45,11 +45,13 @@ package struct GatewayPlan: Sendable {
         telemetry = configuration.telemetry
         var reader = PlanReader(configuration: configuration, dataDirectory: dataDirectory)
         reader.readComponents(&problems)
+        reader.joinAuthenticators(&problems)
         reader.joinFallbacks(&problems)
         for reference in configuration.extensions {
             switch reader.extensions[reference.id] {
             case .healthCheck(let options)?: healthChecks.append(options)
-            case .authenticator(let make)?: authenticators.append((reference.id.description, make))
+            case .authenticator(let make, _)?:
+                if let make { authenticators.append((reference.id.description, make)) }
             case .fileStorage?, .accepted?, nil: break
             }
         }
@@ -91,7 +93,7 @@ package struct GatewayPlan: Sendable {
                     "auth.authenticator of receiver \(id) names \"\(name)\", which is no running "
                         + "authentication extension",
                     fix: isDefined
-                        ? "add \(name) to service.extensions; it must be a bearertokenauth, basicauth or api_key"
+                        ? "add \(name) to service.extensions; it must be a bearertokenauth, basicauth with htpasswd or api_key"
                         : "add it under extensions and service.extensions",
                     at: .nowhere, path: "receivers.\(id)")
             }

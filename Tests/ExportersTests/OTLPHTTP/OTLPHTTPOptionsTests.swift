@@ -39,7 +39,7 @@ import Testing
         ("{endpoint: 'http://h', auth: {bearer: {token: a}, basic: {password: b}}}", "exclude each other"),
         ("{endpoint: 'http://h', auth: {bearer: {token: a}}, headers: {authorization: b}}", "given twice"),
         ("{endpoint: 'http://h', header_files: {content-type: /f}}", "set by the exporter"),
-        ("{endpoint: 'http://h', auth: {authenticator: x}}", "remove auth"),
+        ("{endpoint: 'http://h', auth: {authenticator: x, bearer: {token: y}}}", "exclude each other"),
         ("{endpoint: 'http://h', headers: {'a b': c}}", "header name"),
         ("{endpoint: 'http://h', headers: {a: \"b\\r\\nc\"}}", "line break"),
         ("{endpoint: 'http://h', headers: {Content-Type: text/plain}}", "set by the exporter"),

@@ -21,6 +21,25 @@ package struct AWSSigningOptions: ComponentOptions {
         }
     }
 
+    /// Of the `sigv4auth` extension, which may leave both empty.
+    init(region: String, service: String) {
+        self.region = region
+        self.service = service
+    }
+
+    /// The region and service in a host's name, such as xray.eu-central-1.amazonaws.com; `aps-workspaces` signs as aps.
+    mutating func complete(from host: String) {
+        let labels = host.lowercased().split(separator: ".").map(String.init)
+        if region.isEmpty {
+            region =
+                getenv("AWS_REGION").map { String(cString: $0) }
+                ?? labels.first { $0.split(separator: "-").count >= 3 && $0.last?.isNumber == true } ?? ""
+        }
+        guard service.isEmpty, host.hasSuffix("amazonaws.com") || host.hasSuffix(".aws") else { return }
+        let name = labels.last { ["es", "aoss"].contains($0) } ?? labels.first ?? ""
+        service = name == "aps-workspaces" ? "aps" : name
+    }
+
     /// Nil when neither the file nor the environment has credentials.
     var signature: AWSSignature? {
         AWSSignature.Credentials.find(accessKey, secretKey, sessionToken).map {

@@ -8,8 +8,11 @@ struct HTTPAuthOptions {
     var oauth2: OAuth2Options?
     /// Signatures of whole requests.
     var signing: AWSSigningOptions?
+    /// Id of the extension that has the credentials.
+    var authenticator: String?
 
-    init(_ settings: inout Settings) {
+    /// `takesExtension` tells whether `auth.authenticator` may name an extension.
+    init(_ settings: inout Settings, takesExtension: Bool = false) {
         let files = settings.stringMap(
             "header_files",
             "Headers whose values are read from files, such as mounted secrets; a changed file is used within 5s.")
@@ -20,9 +23,15 @@ struct HTTPAuthOptions {
             credentials.append(HTTPCredential(name: name, source: .file(path)))
         }
         let found = settings.group("auth", "Credentials for the Authorization header.") { auth -> Found in
-            if auth.value("authenticator", "Not supported: name the kind of credential here.") != nil {
+            let authenticator = auth.optionalString(
+                "authenticator",
+                takesExtension
+                    ? "Id of the extension that has the credentials: bearertokenauth, basicauth, oauth2client, "
+                        + "sigv4auth or headers_setter."
+                    : "Not supported here: name the kind of credential.")
+            if authenticator != nil, !takesExtension {
                 auth.problem(
-                    "authenticator extensions are not supported: remove auth.authenticator and write one of "
+                    "authenticator extensions are not supported here: remove auth.authenticator and write one of "
                         + "auth.bearer, auth.basic, auth.oauth2 and auth.sigv4, such as "
                         + "`auth: {bearer: {token: \"${env:TOKEN}\"}}`",
                     at: "authenticator")
@@ -36,20 +45,24 @@ struct HTTPAuthOptions {
             if !auth.isDescribing, Self.kinds.count(where: auth.isPresent) > 1 {
                 auth.problem("\(Self.kinds.joined(separator: ", ")) exclude each other: keep one")
             }
-            return Found(credential: (bearer ?? nil) ?? (basic ?? nil), oauth2: oauth2, signing: signing)
+            return Found(
+                credential: (bearer ?? nil) ?? (basic ?? nil), oauth2: oauth2, signing: signing,
+                authenticator: authenticator)
         }
         if let credential = found.credential { credentials.append(credential) }
         oauth2 = found.oauth2
         signing = found.signing
+        authenticator = found.authenticator
     }
 
     private struct Found {
         var credential: HTTPCredential?
         var oauth2: OAuth2Options?
         var signing: AWSSigningOptions?
+        var authenticator: String?
     }
 
-    private static let kinds = ["bearer", "basic", "oauth2", "sigv4"]
+    private static let kinds = ["authenticator", "bearer", "basic", "oauth2", "sigv4"]
 
     private static func bearer(_ settings: inout Settings) -> HTTPCredential? {
         let token = settings.secret("token", "The token.")

@@ -8,6 +8,8 @@ package struct HTTPCredential: Sendable {
         case text(Secret)
         /// Path of a file; spaces and line ends around its content do not count.
         case file(String)
+        /// The same, of a file of which the first line counts.
+        case firstLine(String)
     }
 
     /// What the header's value is made of.
@@ -35,18 +37,25 @@ package struct HTTPCredential: Sendable {
     }
 
     /// Path of the file that the value comes from, nil when there is none.
-    package var path: String? { if case .file(let path) = source { path } else { nil } }
+    package var path: String? {
+        switch source {
+        case .text: nil
+        case .file(let path), .firstLine(let path): path
+        }
+    }
 
     /// A value that must not be printed, and what to change when there is none.
     package func value() -> Result<String, Fault> {
         let secret: String
         switch source {
         case .text(let text): secret = text.reveal()
-        case .file(let path):
+        case .file(let path), .firstLine(let path):
             guard let data = FileManager.default.contents(atPath: path), data.count <= Self.fileMax else {
                 return .failure(Fault(text: "\(path) for the header \(name) cannot be read: check path and owner"))
             }
-            secret = String(decoding: data, as: UTF8.self).trimmingWhitespace()
+            var text = String(decoding: data, as: UTF8.self).trimmingWhitespace()
+            if case .firstLine = source { text = String(text.prefix { !$0.isNewline }) }
+            secret = text
             if secret.isEmpty { return .failure(Fault(text: "\(path) for the header \(name) is empty")) }
         }
         guard !HTTPHeaderCheck.holdsControl(secret) else {

@@ -15,6 +15,8 @@ package struct OAuth2Options: ComponentOptions {
     package var timeout: Duration
     /// A token is renewed so long before it ends.
     package var expiryBuffer: Duration
+    /// How the server of the tokens is checked; nil for the exporter's own settings.
+    package var tls: HTTPTLSOptions?
 
     package init(_ settings: inout Settings) {
         tokenURL = settings.requiredString("token_url", "URL that hands out tokens.")
@@ -34,6 +36,9 @@ package struct OAuth2Options: ComponentOptions {
         expiryBuffer = settings.duration(
             "expiry_buffer", default: .seconds(300), in: .zero ... .seconds(86_400),
             "A token is renewed so long before it ends, but not before half its life is over.")
+        tls = settings.optionalGroup(
+            "tls", "How the server of the tokens is checked; by default as the exporter's endpoint."
+        ) { HTTPTLSOptions(&$0) }
         clientID = idFile.map { .file($0) } ?? .text(Secret(id ?? ""))
         clientSecret = file.map { .file($0) } ?? .text(secret ?? Secret(""))
         guard !settings.isDescribing else { return }

@@ -141,6 +141,7 @@ final class OAuth2Tokens: Sendable {
         var target = connection
         target.url = options.tokenURL
         target.timeout = options.timeout
+        if let tls = options.tls { target.tls = tls }
         target.headers = ["Content-Type: application/x-www-form-urlencoded", "Accept: application/json"]
         switch options.clientAuth {
         case .basic:

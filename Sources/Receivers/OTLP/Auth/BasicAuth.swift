@@ -3,10 +3,21 @@ import Crypto
 import FoundationEssentials
 package import Logging
 
-/// Options of the `basicauth` extension, for receivers.
+/// Options of the `basicauth` extension: users for receivers, or one for exporters.
 package struct BasicAuthOptions: ComponentOptions {
     let file: String?
     let inline: Secret?
+    /// What exporters send.
+    package struct Client: Sendable {
+        package var user: String
+        package var password: Secret?
+        package var passwordFile: String?
+    }
+
+    package let client: Client?
+
+    /// Whether receivers can use it.
+    package var hasUsers: Bool { file != nil || inline != nil }
 
     package init(_ settings: inout Settings) {
         (file, inline) = settings.group("htpasswd", "The users that are let in; both sources count.") { htpasswd in
@@ -16,14 +27,21 @@ package struct BasicAuthOptions: ComponentOptions {
             let inline = htpasswd.secret("inline", "Lines as in the file.")
             return (file, inline)
         }
-        let client = settings.value("client_auth", "User and password to send; for exporters, not supported here.")
-        guard !settings.isDescribing else { return }
-        if client != nil {
-            settings.problem(
-                "is for exporters, which take headers instead: set headers.authorization", at: "client_auth")
-        } else if file == nil, inline == nil {
-            settings.problem("no user is given; set htpasswd.file or htpasswd.inline")
+        client = settings.optionalGroup("client_auth", "The user that exporters send.") { Self.client(&$0) }
+        if client == nil, !hasUsers, !settings.isDescribing {
+            settings.problem("no user is given; set htpasswd.file, htpasswd.inline or client_auth")
         }
+    }
+
+    private static func client(_ settings: inout Settings) -> Client {
+        let user = settings.requiredString("username", "The user.")
+        if user.contains(":") { settings.problem("a user's name may hold no colon", at: "username") }
+        let password = settings.secret("password", "The password.")
+        let file = settings.optionalString("password_file", "File that holds the password instead.")
+        if (password == nil) == (file == nil), !settings.isDescribing {
+            settings.problem("give either password or password_file")
+        }
+        return Client(user: user, password: password, passwordFile: file)
     }
 }
 

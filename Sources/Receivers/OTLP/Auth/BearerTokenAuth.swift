@@ -1,12 +1,12 @@
 package import Configuration
 package import Logging
 
-/// Options of the `bearertokenauth` extension, for receivers.
+/// Options of the `bearertokenauth` extension.
 package struct BearerTokenOptions: ComponentOptions {
-    let scheme: String
-    let header: String
-    let tokens: [Secret]
-    let filename: String?
+    package let scheme: String
+    package let header: String
+    package let tokens: [Secret]
+    package let filename: String?
 
     package init(_ settings: inout Settings) {
         scheme = settings.string(
