@@ -46,7 +46,8 @@ final class Transfer: @unchecked Sendable {
         _ = sluice_curl_set_pointer(handle, CURLOPT_PRIVATE, me)
         if let url { _ = sluice_curl_set_string(handle, CURLOPT_URL, url) }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
-        _ = sluice_curl_set_pointer(handle, CURLOPT_HEADERDATA, me)
+        // Without a function of ours, libcurl would hand the head to the body's.
+        if !target.keptFields.isEmpty { _ = sluice_curl_set_pointer(handle, CURLOPT_HEADERDATA, me) }
         guard target.sendsBody else { return }
         body.attach(handle)
     }

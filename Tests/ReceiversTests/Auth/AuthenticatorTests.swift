@@ -140,8 +140,9 @@ import Testing
         #expect(fault?.description.contains("abcdef") == false)
     }
 
-    @Test func `credentials of the exporters' side are refused`() throws {
-        #expect(try read(BasicAuthOptions.self, "{client_auth: {username: a, password: b}}").problems.count == 1)
+    @Test func `the exporters' side alone is enough, nothing is not`() throws {
+        let client = try read(BasicAuthOptions.self, "{client_auth: {username: a, password: b}}")
+        #expect(client.problems.isEmpty && !client.options.hasUsers && client.options.client?.user == "a")
         #expect(try read(BasicAuthOptions.self, "{}").problems.count == 1)
     }
 

@@ -3,7 +3,7 @@ import Gateway
 import Testing
 
 /// Exporters that name an authenticator extension.
-@Suite struct AuthenticatorTests {
+@Suite struct ExporterAuthenticatorTests {
     private func problems(_ extensions: String, running: String, _ exporter: String = "otlp") -> [String] {
         let text = """
             receivers: {otlp: {protocols: {http: {}}}}
