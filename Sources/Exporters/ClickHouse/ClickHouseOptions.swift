@@ -40,7 +40,11 @@ package struct ClickHouseOptions: ComponentOptions {
             if parts.path.contains("?") {
                 settings.problem("must have no query: settings have options of their own", at: "endpoint")
             }
-        } catch { settings.problem(error.message, at: "endpoint") }
+        } catch {
+            let isNative = ["tcp://", "clickhouse://"].contains { endpoint.hasPrefix($0) }
+            let hint = ": the HTTP interface is spoken, not the native one; write http://HOST:8123"
+            settings.problem(error.message + (isNative ? hint : ""), at: "endpoint")
+        }
         for (key, text) in [("username", username), ("password", password?.reveal() ?? "")]
         where text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
             settings.problem("holds a line break or control character", at: key)

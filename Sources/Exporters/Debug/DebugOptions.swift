@@ -15,6 +15,14 @@ package struct DebugOptions: ComponentOptions {
         verbosity = settings.choice(
             "verbosity", default: .basic,
             "basic: one line per batch; normal: the steps of each trace as a tree; detailed: all attributes too.")
+        let level = settings.optionalString(
+            "loglevel", "The older name of verbosity: debug is detailed, info is normal, warn and error are basic.")
+        if let level {
+            verbosity = ["debug": .detailed, "info": .normal][level.lowercased()] ?? .basic
+            if settings.isPresent("verbosity") {
+                settings.problem("is the older name of verbosity: keep one", at: "loglevel")
+            }
+        }
         samplingInitial = settings.int(
             "sampling_initial", default: 2, in: 0...1_000_000, unit: "batches", "Batches shown in each second.")
         samplingThereafter = settings.int(

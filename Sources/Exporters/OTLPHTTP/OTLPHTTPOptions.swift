@@ -63,6 +63,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
         }
         (compression, compressionLevel) = Self.readCompression(preset?.compression ?? .gzip, &settings)
         headers = settings.secretMap("headers", "Headers of every request, such as authorization; never printed.")
+        Self.dropOwnType(&headers, encoding, &settings)
         let auth = HTTPAuthOptions(&settings, takesExtension: true)
         authenticator = auth.authenticator
         credentials = auth.credentials
@@ -82,12 +83,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
         connectionsMax = settings.int(
             "max_conns_per_host", default: 0, in: 0...1_000, unit: "connections",
             "Most connections to the endpoint at once; 0 means as many as num_consumers.")
-        idleTimeout = settings.duration(
-            "idle_conn_timeout", default: .seconds(90), in: .seconds(1) ... .seconds(86_400),
-            "An idle connection older than this is not used again.")
-        maxConnectionAge = settings.duration(
-            "max_connection_age", default: .seconds(600), in: .seconds(1) ... .seconds(86_400),
-            "A connection older than this is not used again, so that a changed DNS entry is followed.")
+        (idleTimeout, maxConnectionAge) = Self.readLifetime(&settings)
         let disablesKeepAlive = settings.bool(
             "disable_keep_alives", default: false, "True opens a new connection for every request.")
         keepsAlive = !disablesKeepAlive
@@ -132,6 +128,17 @@ package struct OTLPHTTPOptions: ComponentOptions {
         options.signing = auth.signing
         options.headerActions = auth.headerActions
         return options
+    }
+
+    private static func readLifetime(_ settings: inout Settings) -> (idle: Duration, age: Duration) {
+        let range: ClosedRange<Duration> = .seconds(1) ... .seconds(86_400)
+        let idle = settings.duration(
+            "idle_conn_timeout", default: .seconds(90), in: range,
+            "An idle connection older than this is not used again.")
+        let age = settings.duration(
+            "max_connection_age", default: .seconds(600), in: range,
+            "A connection older than this is not used again, so that a changed DNS entry is followed.")
+        return (idle, age)
     }
 
     private static let endpointKeys = ["endpoint", "traces_endpoint", "logs_endpoint", "metrics_endpoint"]
@@ -216,6 +223,26 @@ package struct OTLPHTTPOptions: ComponentOptions {
             return level
         }
         return (compression ?? .none, level < 0 ? 1 : level)
+    }
+
+    /// Takes out a Content-Type that says what the exporter says itself, as guides for vendors often have it.
+    private static func dropOwnType(
+        _ headers: inout [(key: String, value: Secret)], _ encoding: Encoding, _ settings: inout Settings
+    ) {
+        let own = encoding == .json ? "application/json" : "application/x-protobuf"
+        let before = headers.count
+        headers.removeAll { $0.key.lowercased() == "content-type" && $0.value.reveal().lowercased() == own }
+        if headers.count < before {
+            settings.warning("Content-Type is set by the exporter in any case", fix: "remove it", at: "headers")
+        }
+        if let other = headers.first(where: { $0.key.lowercased() == "content-type" })?.value.reveal().lowercased(),
+            ["application/json", "application/x-protobuf"].contains(other)
+        {
+            headers.removeAll { $0.key.lowercased() == "content-type" }
+            settings.problem(
+                "Content-Type is \(other), but the encoding is \(encoding.rawValue): write "
+                    + "`encoding: \(encoding == .json ? "proto" : "json")` instead", at: "headers")
+        }
     }
 
     /// Names that the exporter sets itself; a second one would make the request ambiguous.

@@ -6,8 +6,22 @@ package struct HealthCheckOptions: ComponentOptions {
     package let path: String
 
     package init(_ settings: inout Settings) {
-        let endpoint = settings.string("endpoint", default: "127.0.0.1:13133", "host:port to answer on.")
-        path = settings.string("path", default: "/", "Path that is answered.")
+        var endpoint = settings.string("endpoint", default: "127.0.0.1:13133", "host:port to answer on.")
+        var path = settings.string("path", default: "/", "Path that is answered.")
+        settings.group("http", "The same in the Collector's newer form.") { http in
+            endpoint = http.string("endpoint", default: endpoint, "host:port to answer on.")
+            http.group("status", "The answer.") { status in
+                status.accepted("enabled", "The status is answered.")
+                path = status.string("path", default: path, "Path that is answered.")
+            }
+            http.accepted("config", "The configuration is not served; use `sluice print-config`.")
+        }
+        self.path = path
+        settings.accepted("use_v2", "Both forms are read.")
+        settings.accepted("component_health", "The answer tells whether journals can be written.")
+        if settings.value("grpc", "Not served.") != nil {
+            settings.problem("health is answered over HTTP only: remove grpc", at: "grpc")
+        }
         settings.accepted("tls", "The health check is served in plain text; keep it on a loopback address.")
         settings.accepted("response_body", "The answer's body is fixed.")
         settings.accepted("check_collector_pipeline", "The answer tells whether journals can be written.")

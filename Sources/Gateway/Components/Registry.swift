@@ -16,7 +16,8 @@ package enum Registry {
 
     package static let processors: [ProcessorEntry] = [
         .entry(
-            ["gen_ai_normalizer"], "Turns GenAI attributes of any instrumentation into the semantic conventions.",
+            ["gen_ai_normalizer", "genainormalizer"],
+            "Turns GenAI attributes of any instrumentation into the semantic conventions.",
             NormalizeOptions.self
         ) { options in .step { build in try NormalizeProcessor(options: options, build: &build) } },
         .entry(
@@ -47,6 +48,17 @@ package enum Registry {
             ["resource"], "Inserts, changes and deletes attributes of resources.", ResourceOptions.self
         ) { options in .step { build in ResourceProcessor(options: options, build: &build) } },
         .entry(
+            ["span"], "Makes names of spans from attributes, attributes from names, and sets their status.",
+            SpanOptions.self
+        ) { options in .step { build in try SpanProcessor(options: options, build: &build) } },
+        .entry(
+            ["resourcedetection", "resource_detection"], "Adds attributes of the environment and host to resources.",
+            ResourceDetectionOptions.self
+        ) { options in .step { build in ResourceDetectionProcessor(options: options, build: &build) } },
+        .entry(
+            ["groupbytrace", "group_by_trace"], "Lets the spans of one trace go on together.", GroupByTraceOptions.self
+        ) { options in .traceStep(options.wait) { _ in GroupByTraceProcessor() } },
+        .entry(
             ["filter"], "Drops records for which an OTTL condition holds.", FilterOptions.self
         ) { options in .step { build in try FilterProcessor(options: options, build: &build) } },
         .entry(
@@ -70,7 +82,8 @@ package enum Registry {
             ["dedupe"], "Drops spans that came before, by trace and span id.", DedupeOptions.self
         ) { options in .step { build in DedupeProcessor(options: options, build: &build) } },
         .entry(
-            ["groupbyattrs"], "Moves records to a resource by attributes they share.", GroupByAttributesOptions.self
+            ["groupbyattrs", "group_by_attrs"], "Moves records to a resource by attributes they share.",
+            GroupByAttributesOptions.self
         ) { options in .step { build in GroupByAttributesProcessor(options: options, build: &build) } },
         .entry(
             ["lookup"], "Tags records from a CSV or YAML table by the value of one attribute.", LookupOptions.self
@@ -119,7 +132,7 @@ package enum Registry {
             }
         },
         .entry(
-            ["awss3", "s3"], "Puts batches as objects into a bucket of Amazon S3 or a compatible server.",
+            ["awss3", "aws_s3", "s3"], "Puts batches as objects into a bucket of Amazon S3 or a compatible server.",
             S3Options.self
         ) { options in
             ExporterPlan(helper: options.helper) { S3Exporter(options: options, build: $0) }
@@ -138,7 +151,7 @@ package enum Registry {
                 helper: options.helper, accepts: { $0 == .logs },
                 make: { NotifyExporter(options: options, build: $0, version: Version.current) })
         },
-        .entry(["debug"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
+        .entry(["debug", "logging"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
             ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
         },
         .entry(["nop"], "Takes everything and keeps nothing.", NopOptions.self) { options in
@@ -191,7 +204,10 @@ package enum Registry {
     ]
 
     package static let extensions: [ExtensionEntry] = [
-        .entry(["health_check"], "Answers 200 over HTTP while the gateway works.", HealthCheckOptions.self) {
+        .entry(
+            ["health_check", "healthcheckv2", "health_check_v2"], "Answers 200 over HTTP while the gateway works.",
+            HealthCheckOptions.self
+        ) {
             .healthCheck($0)
         },
         .entry(["file_storage"], "Says where journals are kept on disk.", FileStorageOptions.self) {
@@ -204,17 +220,20 @@ package enum Registry {
             .accepted
         },
         .entry(
-            ["bearertokenauth"], "Lets receivers take requests with a known token only; exporters send the first.",
+            ["bearertokenauth", "bearer_token_auth"],
+            "Lets receivers take requests with a known token only; exporters send the first.",
             BearerTokenOptions.self
         ) { .bearer($0) },
         .entry(
-            ["basicauth"], "Lets receivers take requests of known users only, or has the user that exporters send.",
+            ["basicauth", "basic_auth"],
+            "Lets receivers take requests of known users only, or has the user that exporters send.",
             BasicAuthOptions.self
         ) { .basic($0) },
-        .entry(["oauth2client"], "Fetches access tokens for exporters.", OAuth2Options.self) {
+        .entry(["oauth2client", "oauth2_client"], "Fetches access tokens for exporters.", OAuth2Options.self) {
             .authenticator(server: nil, client: ClientAuth($0))
         },
-        .entry(["sigv4auth"], "Signs the requests of exporters for AWS.", SignatureExtensionOptions.self) {
+        .entry(["sigv4auth", "sigv4_auth"], "Signs the requests of exporters for AWS.", SignatureExtensionOptions.self)
+        {
             .authenticator(server: nil, client: ClientAuth($0))
         },
         .entry(["headers_setter"], "Sets and removes headers of exporters' requests.", HeadersSetterOptions.self) {

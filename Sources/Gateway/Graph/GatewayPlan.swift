@@ -93,7 +93,8 @@ package struct GatewayPlan: Sendable {
                     "auth.authenticator of receiver \(id) names \"\(name)\", which is no running "
                         + "authentication extension",
                     fix: isDefined
-                        ? "add \(name) to service.extensions; it must be a bearertokenauth, basicauth with htpasswd or api_key"
+                        ? "add \(name) to service.extensions; it must be a bearertokenauth, basicauth with htpasswd or "
+                            + "api_key"
                         : "add it under extensions and service.extensions",
                     at: .nowhere, path: "receivers.\(id)")
             }

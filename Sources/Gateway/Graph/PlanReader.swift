@@ -48,26 +48,11 @@ struct PlanReader {
             let known = Registry.types(of: component.kind)
             problems.error(
                 "unknown \(component.kind.rawValue) type \"\(type)\"",
-                fix: Self.advice[type] ?? Suggestion.fix(for: type, among: known, noun: "type")
+                fix: TypeAdvice.advice(type, component.kind) ?? Suggestion.fix(for: type, among: known, noun: "type")
                     ?? (known.isEmpty ? "this version has none; remove it" : "known: \(known.joined(separator: ", "))"),
                 at: component.place, path: component.path)
         }
     }
-
-    /// What to do about types of the Collector that are not here, where the nearest name would mislead.
-    private static let advice: [String: String] = [
-        "logging": "use debug, which took its place",
-        "loki": "use otlp_http with the endpoint of Loki's OTLP API, such as http://loki:3100/otlp",
-        "prometheusremotewrite": "use otlp_http with the endpoint of Prometheus's OTLP receiver",
-        "kafka": "send to Kafka from another collector behind otlp_http",
-        "k8sattributes": "use resource or lookup to set the attributes from a file or the environment",
-        "resourcedetection": "use resource with values such as ${env:HOSTNAME}",
-        "span": "use transform, for example with set(span.name, …)",
-        "metricstransform": "use transform with metric statements",
-        "jaeger": "use the otlp receiver; Jaeger's clients speak OTLP",
-        "zipkin": "use the otlp receiver", "prometheus": "use the otlp receiver",
-        "hostmetrics": "remove it; this gateway receives telemetry and reads none from the host",
-    ]
 
     /// Puts the exporters behind those that stand before others.
     mutating func joinFallbacks(_ problems: inout ConfigProblems) {

@@ -11,9 +11,8 @@ package struct NormalizeOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         let known = Tables.embeddedDialects
-        let sources = settings.strings(
-            "sources", default: [],
-            "Dialects that are rewritten, by name; all of them when the list is empty.")
+        let given = NormalizeSources(&settings)
+        let sources = given.names
         let excluded = settings.strings(
             "exclude_sources", default: [], "Dialects that are not rewritten, whatever sources says.")
         for (key, names) in [("sources", sources), ("exclude_sources", excluded)] {
@@ -22,17 +21,18 @@ package struct NormalizeOptions: ComponentOptions {
                 settings.problem("\"\(name)\" is no GenAI dialect; \(fix)", at: key)
             }
         }
-        engine.sources = sources.isEmpty ? nil : NormalizeOptions.expand(sources)
+        engine.sources = given.isGiven ? NormalizeOptions.expand(sources) : nil
         engine.excluded = excluded
         engine.removeOriginals = settings.bool(
-            "remove_originals", default: false,
+            "remove_originals", default: given.removesOriginals ?? false,
             "Removes an attribute whose whole content was carried into current ones.")
         engine.overwrite = settings.bool(
-            "overwrite", default: false,
+            "overwrite", default: given.overwrites ?? false,
             "Lets a dialect's value replace a valid value that the span already has under the current name.")
-        engine.customMappings = settings.stringMap(
-            "custom_mappings", "More attributes to copy, old name: new name; they run before the dialects."
-        ).map { ($0.key, $0.value) }
+        engine.customMappings =
+            settings.stringMap(
+                "custom_mappings", "More attributes to copy, old name: new name; they run before the dialects."
+            ).map { ($0.key, $0.value) } + given.customMappings
         engine.profile = settings.choice(
             "target_profile", default: TargetProfile.genAIDev,
             "Version of the conventions whose names are written. Names that a version does not have and that had no "

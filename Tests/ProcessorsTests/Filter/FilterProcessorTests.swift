@@ -113,11 +113,11 @@ import Testing
         ),
         (
             "logs: {exclude: {match_type: regexp, resource_attributes: [{key: host, value: x.*}]}}",
-            "log_record: ['(IsMatch(resource.attributes[\"host\"], \"x.*\"))']"
+            "log_record: ['IsMatch(resource.attributes[\"host\"], \"x.*\")']"
         ),
         (
             "spans: {exclude: {match_type: strict, services: [s]}}",
-            "traces: span: ['(resource.attributes[\"service.name\"] == \"s\")']"
+            "traces: span: ['resource.attributes[\"service.name\"] == \"s\"']"
         ),
     ]) func `faults of the file are told with what to write`(_ yaml: String, _ words: String) {
         let headlines = RuleBench.options(FilterOptions.self, yaml).headlines
