@@ -8,7 +8,7 @@ extension Settings {
         do throws(OTTLProblem) {
             _ = try OTTLCondition(text, context: context, keys: &keys)
         } catch {
-            problem("condition \(text): \(error)", at: key)
+            problem("condition \(text): \(error)", at: key, on: text)
         }
     }
 
@@ -18,7 +18,7 @@ extension Settings {
         do throws(OTTLProblem) {
             _ = try OTTLStatement(text, context: context, keys: &keys)
         } catch {
-            problem("statement \(text): \(error)", at: key)
+            problem("statement \(text): \(error)", at: key, on: text)
         }
     }
 }

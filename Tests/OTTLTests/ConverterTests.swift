@@ -17,6 +17,11 @@ import Testing
         "not IsEmpty(attributes[\"text\"])", "IsEmpty(SpanID(0x0000000000000000))",
         "HasPrefix(name, \"GET\")", "not HasPrefix(name, \"POST\")", "HasSuffix(name, \"/7\")",
         "ContainsValue(attributes[\"tags\"], \"a\")", "ContainsValue([1, 2, 3], 3)", "not ContainsValue([1], \"1\")",
+        "IsInCIDR(\"192.0.2.1\", [\"192.0.2.0/24\"])",
+        "not IsInCIDR(\"192.0.3.1\", [\"192.0.2.0/24\", \"10.0.0.0/8\"])",
+        "IsInCIDR(\"10.1.2.3\", [\"192.0.2.0/24\", \"10.0.0.0/9\"])", "not IsInCIDR(\"10.129.2.3\", [\"10.0.0.0/9\"])",
+        "IsInCIDR(\"2001:db8::1\", [\"2001:db8::/33\"])", "not IsInCIDR(\"2001:db8::1\", [\"0.0.0.0/0\"])",
+        "IsInCIDR(\"::ffff:10.0.0.1\", [\"10.0.0.0/8\"])", "IsInCIDR(\"1.2.3.4\", [\"0.0.0.0/0\"])",
         "ContainsValue([1.1, 4.4], 4.4)", "IsValidLuhn(\"17893729974\")", "not IsValidLuhn(17893729975)",
     ]
 
@@ -39,6 +44,26 @@ import Testing
         "Decode(\"aGVsbG8gd29ybGQ\", \"base64-raw\") == \"hello world\"", "Decode(\"abc\", \"us-ascii\") == \"abc\"",
         "Hex(\"1\") == \"31\"", "Hex(12) == \"000000000000000c\"", "Hex(true) == \"01\"",
         "Hex(1.1) == \"3ff199999999999a\"",
+        "Format(\"%s: %04d (%.2f%%)\", [name, 7, 12.345]) == \"GET /user/7: 0007 (12.35%)\"",
+        "Format(\"%-5s|%5s|%x|%X|%q\", [\"ab\", \"ä\", 255, 255, \"q\"]) == \"ab   |    ä|ff|FF|\\\"q\\\"\"",
+        "Format(\"%v %v %v %t\", [1, 2.5, \"x\", true]) == \"1 2.5 x true\"",
+        "Format(\"%+d %#x %e\", [5, 16, 1.5]) == \"+5 0x10 1.500000e+00\"",
+        "Format(\"%08.3f|%.2s\", [3.14159, \"äöü\"]) == \"0003.142|äö\"",
+        "URL(\"http://www.example.com\")[\"url.path\"] == \"\"",
+        "URL(\"http://w.org\")[\"url.original\"] == \"http://w.org\"",
+        "URL(\"http://me:my%20word@www.example.com:80/a#f\")[\"url.password\"] == \"my word\"",
+        "URL(\"http://me:p@www.example.com:80/a/foo.gif?k=v#f\")[\"url.port\"] == 80",
+        "URL(\"http://me:p@www.example.com:80/a/foo.gif?k=v#f\")[\"url.extension\"] == \"gif\"",
+        "URL(\"http://me:p@www.example.com:80/a/foo.gif?k=v#f\")[\"url.user_info\"] == \"me:p\"",
+        "URL(\"https://[::1]:8443/x?a=b?c\")[\"url.domain\"] == \"::1\"",
+        "URL(\"https://h/x?a=b?c\")[\"url.query\"] == \"a=b?c\"",
+        "URL(\"https://h/x#f\")[\"url.port\"] == nil",
+        "CommunityID(\"128.232.110.120\", 34855, \"66.35.250.204\", 80) == \"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\"",
+        "CommunityID(\"66.35.250.204\", 80, \"128.232.110.120\", 34855, \"TCP\") == \"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\"",
+        "Murmur3Hash(\"hello\") == \"47fa8b24\"", "Murmur3Hash(\"\") == \"00000000\"",
+        "Murmur3Hash(\"hello, world\") == \"7fbb9b14\"",
+        "Murmur3Hash128(\"hello\") == \"029bbd41b3a7d8cb191dae486a901e5b\"",
+        "UUIDv7() == \"018bcfe5-687b-7def-8123-456789abcdef\"",
         "Hex(0x02) == \"02\"", "Hex(attributes[\"none\"]) == nil",
         "ExtractPatterns(name, \"/(?P<what>\\\\w+)/(?P<id>\\\\d+)\") == {\"what\": \"user\", \"id\": \"7\"}",
         "ExtractPatterns(\"x\", \"(?P<a>y)\") == {}", "ExtractPatterns(name, \"(?P<m>^\\\\w+)\")[\"m\"] == \"GET\"",
@@ -90,6 +115,20 @@ import Testing
         "UUID() == \"01234567-89ab-4def-8123-456789abcdef\"",
     ]
 
+    static let documents: [String] = [
+        "ParseXML(\"<a x='1'>t<b/></a>\")[\"attributes\"] == {\"x\": \"1\"}",
+        "ParseXML(\"<a x='1'>t<b/></a>\")[\"children\"] == [{\"tag\": \"b\"}]",
+        "ParseXML(\"<?xml v='1'?><!-- c --><a> x &amp; <![CDATA[<y>]]> &#x41;</a>\")[\"content\"] == \"x &<y>A\"",
+        "ParseXML(\"<h name='e.com'/>\") == {\"tag\": \"h\", \"attributes\": {\"name\": \"e.com\"}}",
+        "ParseSimplifiedXML(\"<a><b>1</b><c>2</c><c>3</c></a>\") == {\"a\": {\"b\": \"1\", \"c\": [\"2\", \"3\"]}}",
+        "ParseSimplifiedXML(\"<a> <b>1</b> <b/> </a>\") == {\"a\": {\"b\": [\"1\"]}}",
+        "ParseSimplifiedXML(\"<foo>bar</foo>\") == {\"foo\": \"bar\"}",
+        "ParseSimplifiedXML(\"<a>t<b><![CDATA[2]]></b><e/></a>\") == {\"a\": {\"b\": \"2\"}}",
+        "ParseSeverity(\"inf\", {\"info\": [{\"range\": \"2xx\"}, {\"equals\": [\"inf\"]}]}) == \"info\"",
+        "ParseSeverity(204, {\"info\": [{\"range\": {\"min\": 200, \"max\": 299}}]}) == \"info\"",
+        "ParseSeverity(503, {\"info\": [{\"range\": \"2xx\"}], \"error\": [{\"range\": \"5xx\"}]}) == \"error\"",
+    ]
+
     static let times: [String] = [
         "UnixNano(Now()) == 1700000000123456789", "UnixMilli(Now()) == 1700000000123",
         "UnixSeconds(Now()) == 1700000000",
@@ -107,7 +146,7 @@ import Testing
         "Time(\"1960-03-01\", \"%Y-%m-%d\") < start_time",
     ]
 
-    @Test(arguments: tests + texts + numbers + values + hashes + times)
+    @Test(arguments: tests + texts + numbers + values + documents + hashes + times)
     func `holds as documented`(_ source: String) throws {
         #expect(try Lab.holds(source, .span, on: Sample.span))
     }
@@ -120,7 +159,27 @@ import Testing
         "TraceID(\"zz\") == nil", "Log(0) == nil", "SHA256(5) == \"\"", "IsValidLuhn(\"12a\")",
         "ParseKeyValue(\"a\") == {}",
         "Hour(5) == 1", "ParseCSV(\"1,2\", \"a\") == {}", "Base64Decode(\"a\") == \"\"", "Split(5, \",\") == []",
+        "ParseXML(\"<a>\") == {}", "ParseXML(\"<a></b>\") == {}", "ParseXML(\"<a/><b/>\") == {}",
+        "ParseXML(\"\") == {}",
+        "ParseXML(\"<a x=1/>\") == {}", "ParseXML(\"<a>&nope;</a>\") == {}", "ParseXML(\"x<a/>\") == {}",
+        "ParseSeverity(\"x\", {\"info\": [{\"equals\": [\"inf\"]}]}) == \"\"", "URL(\"http://h:x/\") == {}",
+        "URL(\"http://h/%zz\") == {}", "IsInCIDR(\"x\", [\"10.0.0.0/8\"])", "IsInCIDR(\"10.0.0.1\", [\"10.0.0.0/33\"])",
+        "Format(\"%d\", [\"x\"]) == \"\"", "Format(\"%d %d\", [1]) == \"\"", "Format(\"%\", []) == \"\"",
+        "Format(\"%99999d\", [1]) == \"\"", "CommunityID(\"1.2.3.4\", 70000, \"1.2.3.5\", 80) == \"\"",
     ]) func `fails as documented`(_ source: String) {
         #expect(throws: OTTLFailure.self) { try Lab.holds(source, .span, on: Sample.span) }
+    }
+
+    @Test func `deep and hostile documents end without harm`() throws {
+        let deep = String(repeating: "<a>", count: 5_000) + String(repeating: "</a>", count: 5_000)
+        #expect(throws: OTTLFailure.self) { try Lab.holds("ParseXML(\"\(deep)\") == {}", .span, on: Sample.span) }
+        for text in [
+            "<", "<!", "<![CDATA[", "</", "<a", "<a ", "<a b", "<a b=", "<a b='", "<a b='1'", "<a/", "<!--", "&",
+            "<a>&#xFFFFFFFFFF;</a>",
+        ] {
+            #expect(throws: OTTLFailure.self, "\(text)") {
+                try Lab.holds("ParseXML(\"\(text)\") == {}", .span, on: Sample.span)
+            }
+        }
     }
 }

@@ -83,6 +83,14 @@ package struct Settings {
         problems.error(message, at: entry(key)?.value.place ?? place, path: childPath(key))
     }
 
+    /// Reports a fault of one text among those below a key, such as a statement of a list, at the text itself.
+    package mutating func problem(_ message: String, at key: String, on text: String) {
+        guard !isMuted, let node = entry(key)?.value, let found = node.place(of: text) else {
+            return problem(message, at: key)
+        }
+        problems.error(message, at: found.place, path: childPath(key) + found.path)
+    }
+
     /// Warns of a value that works and may not be meant, at a key of this mapping.
     package mutating func warning(_ message: String, fix: String? = nil, at key: String) {
         guard !isMuted else { return }

@@ -116,6 +116,22 @@ extension ConfigNode {
         map?.first { $0.key == key }
     }
 
+    /// Where a text first stands in this node or below it: its place, and the path from here, such as `[0].rules[2]`.
+    func place(of text: String) -> (place: ConfigPlace, path: String)? {
+        switch content {
+        case .scalar(let scalar): return scalar.text == text ? (place, "") : nil
+        case .list(let nodes):
+            for (index, node) in nodes.enumerated() {
+                if let found = node.place(of: text) { return (found.place, "[\(index)]" + found.path) }
+            }
+        case .map(let entries):
+            for entry in entries {
+                if let found = entry.value.place(of: text) { return (found.place, ".\(entry.key)" + found.path) }
+            }
+        }
+        return nil
+    }
+
     /// The kind of the node in words, for messages: `a list`, `an integer`.
     package var kind: String {
         switch content {

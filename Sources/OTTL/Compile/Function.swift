@@ -61,13 +61,14 @@ enum Function: UInt8 {
     case hasSuffix, containsValue, hasAttributeOnPoint, hasAttributeKeyOnPoint
     // Text.
     case concat, split, substring, toLowerCase, toUpperCase, toSnakeCase, toCamelCase, convertCase, trim, trimPrefix
-    case trimSuffix, base64Encode, base64Decode, decode, hex, extractPatterns
+    case format, url, isInCIDR, communityID, trimSuffix, base64Encode, base64Decode, decode, hex, extractPatterns
     // Numbers and kinds.
     case len, int, double, bool, string, parseInt, log, index
     // Values.
-    case parseJSON, parseKeyValue, parseCSV, coalesce, keys, values, sort, sliceToMap, toKeyValueString
+    case parseXML, parseSimplifiedXML, parseSeverity, parseJSON, parseKeyValue, parseCSV, coalesce, keys, values, sort,
+        sliceToMap, toKeyValueString
     // Hashes and ids.
-    case sha1, sha256, sha512, md5, fnv, uuid, spanID, traceID
+    case murmur3, murmur3Wide, uuidOfTime, sha1, sha256, sha512, md5, fnv, uuid, spanID, traceID
     // Times.
     case now, time, formatTime, truncateTime, duration, unix, unixNano, unixMicro, unixMilli, unixSeconds
     case hours, minutes, seconds, milliseconds, microseconds, nanoseconds
@@ -110,6 +111,7 @@ enum Function: UInt8 {
         Signature("IsEmpty", .isEmpty, "value"),
         Signature("IsRootSpan", .isRootSpan, contexts: [.span, .spanevent], isPure: false),
         Signature("IsValidLuhn", .isValidLuhn, "value"),
+        Signature("IsInCIDR", .isInCIDR, "target", "networks"),
         Signature("HasPrefix", .hasPrefix, "value", "prefix"), Signature("HasSuffix", .hasSuffix, "value", "suffix"),
         Signature("ContainsValue", .containsValue, "target", "item"),
         Signature("HasAttrOnDatapoint", .hasAttributeOnPoint, "key", "value", contexts: [.metric], isPure: false),
@@ -128,6 +130,10 @@ enum Function: UInt8 {
         Signature("TrimSuffix", .trimSuffix, "value", "suffix"),
         Signature("Base64Encode", .base64Encode, "value", "variant?"),
         Signature("Base64Decode", .base64Decode, "value"), Signature("Decode", .decode, "value", "encoding"),
+        Signature("Format", .format, "format", "arguments"), Signature("URL", .url, "url"),
+        Signature(
+            "CommunityID", .communityID, "source_ip", "source_port", "destination_ip", "destination_port", "protocol?",
+            "seed?"),
         Signature("Hex", .hex, "value"), Signature("ExtractPatterns", .extractPatterns, "target", "~pattern"),
     ]
 
@@ -139,7 +145,9 @@ enum Function: UInt8 {
     ]
 
     private static let collections: [Signature] = [
-        Signature("ParseJSON", .parseJSON, "target"),
+        Signature("ParseJSON", .parseJSON, "target"), Signature("ParseXML", .parseXML, "target"),
+        Signature("ParseSimplifiedXML", .parseSimplifiedXML, "target"),
+        Signature("ParseSeverity", .parseSeverity, "target", "severity_mapping"),
         Signature("ParseKeyValue", .parseKeyValue, "target", "delimiter?", "pair_delimiter?"),
         Signature("ParseCSV", .parseCSV, "target", "headers", "delimiter?", "header_delimiter?", "mode?"),
         Signature("Coalesce", .coalesce, "values"), Signature("Keys", .keys, "target"),
@@ -151,7 +159,9 @@ enum Function: UInt8 {
     private static let hashes: [Signature] = [
         Signature("SHA1", .sha1, "value"), Signature("SHA256", .sha256, "value"),
         Signature("SHA512", .sha512, "value"), Signature("MD5", .md5, "value"), Signature("FNV", .fnv, "value"),
-        Signature("UUID", .uuid, isPure: false), Signature("SpanID", .spanID, "bytes"),
+        Signature("Murmur3Hash", .murmur3, "target"), Signature("Murmur3Hash128", .murmur3Wide, "target"),
+        Signature("UUIDv7", .uuidOfTime, isPure: false), Signature("UUID", .uuid, isPure: false),
+        Signature("SpanID", .spanID, "bytes"),
         Signature("TraceID", .traceID, "bytes"),
     ]
 

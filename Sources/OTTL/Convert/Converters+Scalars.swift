@@ -30,6 +30,8 @@ extension Program {
         case .hex: return try hex(try call.value(0, batch, place, &state), &state)
         case .spanID: return try identifier(call, 8, batch, place, &state)
         case .traceID: return try identifier(call, 16, batch, place, &state)
+        case .murmur3, .murmur3Wide:
+            return .string(try murmur(call.node.function, try call.text(0, batch, place, &state), &state))
         case .fnv: return .int(FNV.hash(try call.text(0, batch, place, &state)))
         default:
             let text = try call.text(0, batch, place, &state)
@@ -123,6 +125,26 @@ extension Program {
             return .identifier(try state.take(from: mark))
         default: throw EvaluationFailure(.wrongType)
         }
+    }
+
+    /// Bytes of the hash from the least significant one, in hexadecimal digits.
+    private func murmur(
+        _ function: Function, _ text: Text, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Text {
+        let mark = state.scratch.count
+        func append(_ hash: UInt64, _ width: Int) {
+            for index in 0..<width {
+                ValueText.appendHex(UInt8(truncatingIfNeeded: hash >> UInt64(8 * index)), to: &state.scratch)
+            }
+        }
+        if function == .murmur3 {
+            append(UInt64(Murmur3.hash32(text)), 4)
+        } else {
+            let (low, high) = Murmur3.hash128(text)
+            append(low, 8)
+            append(high, 8)
+        }
+        return try state.take(from: mark)
     }
 
     /// A digest in lower-case hexadecimal digits.

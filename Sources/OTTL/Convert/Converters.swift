@@ -95,7 +95,11 @@ extension Program {
             var reader = ListReader(try call.list(0, batch, place, &state))
             while let item = reader.next() { if !item.isNone { return item } }
             return .none
-        case .uuid: return .string(try uuid(&state))
+        case .uuid, .uuidOfTime: return .string(try uuid(isOfTime: call.node.function == .uuidOfTime, &state))
+        case .format: return try formatted(call, batch, place, &state)
+        case .url, .isInCIDR, .communityID: return try network(call, batch, place, &state)
+        case .parseXML, .parseSimplifiedXML: return try xml(call, batch, place, &state)
+        case .parseSeverity: return try severity(call, batch, place, &state)
         case .now: return .time(state.effects.now())
         case .concat, .split, .substring, .toLowerCase, .toUpperCase, .toSnakeCase, .toCamelCase, .convertCase, .trim,
             .trimPrefix, .trimSuffix, .base64Encode, .base64Decode, .decode, .extractPatterns:
@@ -103,7 +107,7 @@ extension Program {
         case .parseJSON, .parseKeyValue, .parseCSV, .keys, .values, .sort, .sliceToMap, .toKeyValueString:
             return try collection(call, batch, place, &state)
         case .len, .int, .double, .bool, .string, .parseInt, .log, .index, .hex, .sha1, .sha256, .sha512, .md5, .fnv,
-            .spanID, .traceID:
+            .murmur3, .murmur3Wide, .spanID, .traceID:
             return try scalar(call, batch, place, &state)
         default: return try timeResult(call, batch, place, &state)
         }
@@ -191,9 +195,13 @@ extension Program {
         }
     }
 
-    private func uuid(_ state: inout EvaluationState) throws(EvaluationFailure) -> Text {
-        // RFC 9562 version 4: four bits say the version, two the variant.
-        let high = state.effects.random() & ~0xF000 | 0x4000
+    private func uuid(isOfTime: Bool, _ state: inout EvaluationState) throws(EvaluationFailure) -> Text {
+        // RFC 9562 version 4: four bits say the version, two the variant. Version 7 begins with the milliseconds.
+        var high = state.effects.random() & ~0xF000 | 0x4000
+        if isOfTime {
+            let milliseconds = UInt64(clamping: state.effects.now() / 1_000_000)
+            high = milliseconds << 16 | 0x7000 | high & 0xFFF
+        }
         let low = state.effects.random() & ~(3 << 62) | 2 << 62
         let mark = state.scratch.count
         var bytes = [UInt8]()

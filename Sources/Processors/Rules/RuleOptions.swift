@@ -118,7 +118,8 @@ extension Settings {
         do throws(OTTLProblem) {
             return try OTTLInference.context(conditions: conditions, statements: statements, signal: signal)
         } catch {
-            problem("\((conditions + statements).joined(separator: "; ")): \(error)", at: key)
+            let texts = conditions + statements
+            problem("\(texts.joined(separator: "; ")): \(error)", at: key, on: texts.first ?? "")
             return nil
         }
     }
