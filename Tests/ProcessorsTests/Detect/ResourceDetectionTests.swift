@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func `detectors of clouds warn, unknown ones are refused`() {
-        let cloud = options(ResourceDetectionOptions.self, "{detectors: [env, ec2], timeout: 2s, ec2: {tags: [a]}}")
+        let cloud = options(ResourceDetectionOptions.self, "{detectors: [env, ec2], ec2: {tags: [a]}}")
         #expect(cloud.headlines.count == 1 && cloud.headlines[0].contains("ec2"))
         let unknown = options(ResourceDetectionOptions.self, "{detectors: [sistem]}")
         #expect(unknown.headlines.count == 1 && unknown.headlines[0].contains("sistem"))
