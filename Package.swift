@@ -221,11 +221,7 @@ if Context.environment["SLUICE_BENCH"] != nil {
 
 // As above: see Fuzz/README.md.
 if Context.environment["SLUICE_FUZZ"] != nil {
-    for (name, code, folder) in [
-        ("fuzz-codec", "CodecFuzz", "RunCodec"), ("fuzz-receiver", "ReceiverFuzz", "RunReceiver"),
-    ] {
-        package.targets.append(
-            .executableTarget(
-                name: name, dependencies: [.byName(name: code)], path: "Fuzz/\(folder)", swiftSettings: house))
-    }
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["CodecFuzz", "ReceiverFuzz"], path: "Fuzz/Run", swiftSettings: house))
 }

@@ -1,12 +1,14 @@
+import CodecFuzz
 import Glibc
 import ReceiverFuzz
 
-/// The target that the environment names; libFuzzer calls the functions below.
+/// The target that the environment names; libFuzzer calls the function below.
 enum Run {
     static let target: @Sendable (UnsafeRawBufferPointer) -> String? = {
+        let targets = CodecFuzz.targets + ReceiverFuzz.targets
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
-        guard let found = ReceiverFuzz.targets.first(where: { $0.name == name }) else {
-            print("FUZZ_TARGET must be one of \(ReceiverFuzz.targets.map(\.name).joined(separator: ", "))")
+        guard let found = targets.first(where: { $0.name == name }) else {
+            print("FUZZ_TARGET must be one of \(targets.map(\.name).joined(separator: ", "))")
             exit(64)
         }
         return found.run
