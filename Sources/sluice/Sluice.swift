@@ -65,7 +65,10 @@ struct PrintConfig: ParsableCommand {
 
     func run() throws {
         let loaded = try options.load()
-        print(ConfigPrinter.print(loaded.tree, secretPaths: loaded.problems.secretPaths), terminator: "")
+        let problems = loaded.problems
+        let text = ConfigPrinter.print(
+            loaded.tree, secretPaths: problems.secretPaths, secretURLPaths: problems.secretURLPaths)
+        print(text, terminator: "")
     }
 }
 

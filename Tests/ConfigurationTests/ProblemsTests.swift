@@ -10,7 +10,7 @@ struct ProblemsTests {
         #expect(
             loaded.problems.report() == """
                 c.yaml:5:5: error: exporters.otlp_http.endpont: unknown key; did you mean "endpoint"?
-                        endpont: http://localhost:4318
+                        endpont: …
                         ^
 
                 """)

@@ -28,9 +28,31 @@ struct SecretTests {
         #expect(!SecretKeys.looksSecret("monkey"))
     }
 
-    @Test func `passwords in URLs are masked`() {
-        #expect(SecretKeys.maskingPasswords(in: "postgres://me:pw@h/x") == "postgres://me:[REDACTED]@h/x")
-        #expect(SecretKeys.maskingPasswords(in: "a://u:p:q@h b://h:1/@x") == "a://u:[REDACTED]@h b://h:1/@x")
-        #expect(SecretKeys.maskingPasswords(in: "no url, é://") == "no url, é://")
+    @Test(arguments: [
+        ("postgres://me:pw@h/x", "postgres://me:[REDACTED]@h/x"), ("postgres://me@h/x", "postgres://me@h/x"),
+        ("a://u:p:q@h b://h:1/@x", "a://u:[REDACTED]@h b://h:1/@x"), ("no url, é://", "no url, é://"),
+        ("https://ghp_abc@h/", "https://[REDACTED]@h/"), ("https://sk_live_1:@h/", "https://[REDACTED]@h/"),
+        ("https://h/v1/traces?team=a&api_key=b&x", "https://h/v1/traces?team=a&api_key=[REDACTED]&x"),
+        ("https://h/?sig=b#token=c", "https://h/?sig=[REDACTED]#token=[REDACTED]"),
+        (
+            "https://hooks.slack.com/services/T0/B0/abcdefGHIJKL0123456789xy",
+            "https://hooks.slack.com/services/T0/B0/[REDACTED]"
+        ),
+        ("https://h/hooks/catch/4f1c2a9e-1111-4b2b-8c3c-123456789abc/", "https://h/hooks/catch/[REDACTED]/"),
+        ("https://h/bot123456:AAF-x1234567890123456789abcd/send", "https://h/[REDACTED]/send"),
+        ("see \"https://u:p@h/x\" or 'http://t@h'", "see \"https://u:[REDACTED]@h/x\" or 'http://[REDACTED]@h'"),
+        ("http://localhost:4318/api/public/otel/v1/traces", "http://localhost:4318/api/public/otel/v1/traces"),
+    ])
+    func `credentials in URLs are masked and the rest stays`(text: String, masked: String) {
+        #expect(URLMask.mask(in: text) == masked)
+    }
+
+    @Test(arguments: [
+        ("https://hooks.slack.com/services/a", "https://hooks.slack.com/[REDACTED]"),
+        ("https://h:8080?key=a", "https://h:8080/[REDACTED]"), ("https://u:p@h/a", "https://u:[REDACTED]@h/[REDACTED]"),
+        ("https://h/", "https://h/"), ("https://h", "https://h"), ("h/services/a", "[REDACTED]"), ("", ""),
+    ])
+    func `of a webhook's URL the host is left`(url: String, shown: String) {
+        #expect(URLMask.host(of: url) == shown)
     }
 }

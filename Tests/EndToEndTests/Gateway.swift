@@ -149,10 +149,13 @@ final class RunningGateway: @unchecked Sendable {
         throw Fault(text: "records are still held after 20 s")
     }
 
-    private func metrics() async throws -> String {
-        let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(metricsPort)/metrics")!)
+    /// What the metrics listener answers at a path.
+    func answer(_ path: String) async throws -> String {
+        let (data, _) = try await URLSession.shared.data(from: URL(string: "http://127.0.0.1:\(metricsPort)\(path)")!)
         return String(decoding: data, as: UTF8.self)
     }
+
+    private func metrics() async throws -> String { try await answer("/metrics") }
 }
 
 /// A port that was free a moment ago.

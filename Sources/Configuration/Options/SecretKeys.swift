@@ -18,21 +18,11 @@ package enum SecretKeys {
         return lastPart(key).split { !($0.isLetter || $0.isNumber) }.contains { doubtfulWords.contains(String($0)) }
     }
 
-    /// The text with the password of any `scheme://user:password@host` replaced by the mask.
-    package static func maskingPasswords(in text: String) -> String {
-        var result = ""
-        var rest = Substring(text)
-        while let scheme = rest.firstRange(of: "://") {
-            result += rest[..<scheme.upperBound]
-            rest = rest[scheme.upperBound...]
-            let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" && !$0.isWhitespace }
-            guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else {
-                continue
-            }
-            result += "\(authority[..<colon]):\(Secret.mask)"
-            rest = rest[at...]
-        }
-        return result + rest
+    /// True for a key below which everything may be a secret: headers and their like, and lists of credentials.
+    static func covers(_ key: String) -> Bool {
+        let name = lastPart(key)
+        if name.hasSuffix("headers") { return true }
+        return looksSecret(name) || (name.hasSuffix("s") && looksSecret(String(name.dropLast())))
     }
 
     private static func lastPart(_ key: String) -> String {
@@ -40,20 +30,5 @@ package enum SecretKeys {
         if let dot = name.lastIndex(of: ".") { name = name[name.index(after: dot)...] }
         if let bracket = name.firstIndex(of: "[") { name = name[..<bracket] }
         return name.lowercased()
-    }
-}
-
-extension Substring {
-    /// The first place of a pattern, compared by Unicode scalars so that combining marks hide nothing.
-    fileprivate func firstRange(of pattern: String) -> Range<Index>? {
-        let wanted = Array(pattern.unicodeScalars)
-        var index = startIndex
-        while index < endIndex {
-            if unicodeScalars[index...].starts(with: wanted) {
-                return index..<unicodeScalars.index(index, offsetBy: wanted.count)
-            }
-            index = unicodeScalars.index(after: index)
-        }
-        return nil
     }
 }

@@ -24,7 +24,7 @@ extension Settings {
             OptionDescription(
                 key: key, path: "", type: "list of secrets", defaultText: "[]", sentence: sentence, isSecret: true))
         guard let entry = entry(key) else { return [] }
-        for name in [key, entry.key] { problems.markSecret(childPath(name)) }
+        for name in [key, entry.key] { problems.markSecret(childPath(name), at: entry.value.place) }
         guard !entry.value.isNull else { return [] }
         guard let elements = entry.value.list else {
             reportType(key, entry.value, expected: "a list of strings", fix: "write `\(key): [\"…\"]`")
@@ -32,7 +32,7 @@ extension Settings {
         }
         var texts: [Secret] = []
         for (index, element) in elements.enumerated() {
-            problems.markSecret(childPath("\(key)[\(index)]"))
+            problems.markSecret(childPath("\(key)[\(index)]"), at: element.place)
             if let text = text("\(key)[\(index)]", element) { texts.append(Secret(text)) }
         }
         return texts
@@ -90,8 +90,8 @@ extension Settings {
             for entry in entries {
                 let name = "\(key).\(entry.key)"
                 if isSecret {
-                    problems.markSecret(childPath(name))
-                    problems.markSecret(childPath("\(written).\(entry.key)"))
+                    problems.markSecret(childPath(name), at: entry.value.place)
+                    problems.markSecret(childPath("\(written).\(entry.key)"), at: entry.keyPlace)
                 }
                 if entry.value.isFailedExpansion { continue }
                 if entry.value.isNull, entry.value.expandedText == nil {
@@ -105,10 +105,7 @@ extension Settings {
                 if let pair = readNamedValue("\(written)[\(index)]", element, isSecret: isSecret) { pairs.append(pair) }
             }
         } else {
-            if isSecret {
-                problems.markSecret(childPath(key))
-                problems.markSecret(childPath(written))
-            }
+            if isSecret { for name in [key, written] { problems.markSecret(childPath(name), at: node.place) } }
             reportType(
                 key, node, expected: "a mapping of strings", fix: "write `name: value` lines indented under `\(key):`")
         }
@@ -119,7 +116,7 @@ extension Settings {
         _ key: String, _ node: ConfigNode, isSecret: Bool
     ) -> (key: String, value: String)? {
         guard node.map != nil else {
-            if isSecret { problems.markSecret(childPath(key)) }
+            if isSecret { problems.markSecret(childPath(key), at: node.place) }
             reportType(key, node, expected: "a mapping", fix: "write `- {name: …, value: …}`")
             return nil
         }

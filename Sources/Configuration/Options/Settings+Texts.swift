@@ -31,10 +31,19 @@ extension Settings {
         declare(OptionDescription(key: key, path: "", type: "secret", sentence: sentence, isSecret: true))
         guard let entry = entry(key) else { return nil }
         // Under both spellings, so that the printed configuration masks whichever the file uses.
-        problems.markSecret(childPath(key))
+        problems.markSecret(childPath(key), at: entry.value.place)
         problems.markSecret(childPath(entry.key))
         guard !entry.value.isNull else { return nil }
         return text(key, entry.value).map(Secret.init)
+    }
+
+    /// Reads a URL that must be given and whose path is a credential, as that of a webhook: it is printed up to its
+    /// host. The placeholder is empty.
+    package mutating func requiredSecretURL(_ key: String, _ sentence: String) -> String {
+        if let entry = entry(key) {
+            for name in [key, entry.key] { problems.markSecretURL(childPath(name), at: entry.value.place) }
+        }
+        return requiredString(key, "\(sentence) Printed up to its host, since its path may be a credential.")
     }
 
     /// Reads one of a type's cases by its raw value.

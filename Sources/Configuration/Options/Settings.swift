@@ -157,7 +157,9 @@ package struct Settings {
 
     /// True when the value of a key must not be quoted in a message.
     func isSecret(_ key: String) -> Bool {
-        problems.secretPaths.contains(childPath(key)) || SecretKeys.namesCredential(key)
+        let path = childPath(key)
+        return problems.secretPaths.contains(path) || problems.secretURLPaths.contains(path)
+            || SecretKeys.namesCredential(key)
     }
 
     // MARK: The end of a mapping

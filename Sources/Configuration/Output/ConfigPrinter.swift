@@ -1,15 +1,20 @@
 /// Writes a merged and expanded tree as YAML with secrets masked.
 package struct ConfigPrinter {
     private let secretPaths: Set<String>
+    private let secretURLPaths: Set<String>
     private var text = ""
 
     /// The tree as YAML text.
     ///
-    /// - Parameter secretPaths: paths read as secrets, `ConfigProblems.secretPaths`. Beyond these, values under keys
-    ///   that name a credential are masked, values from the environment or a file also under keys that may name one,
-    ///   and passwords in URLs always.
-    package static func print(_ tree: ConfigNode, secretPaths: Set<String>) -> String {
-        var printer = ConfigPrinter(secretPaths: secretPaths)
+    /// - Parameters:
+    ///   - secretPaths: paths read as secrets, `ConfigProblems.secretPaths`. Beyond these, values under keys that name
+    ///     a credential are masked, values from the environment or a file also under keys that may name one, and
+    ///     credentials in URLs always.
+    ///   - secretURLPaths: paths of URLs that are printed up to their host, `ConfigProblems.secretURLPaths`.
+    package static func print(
+        _ tree: ConfigNode, secretPaths: Set<String>, secretURLPaths: Set<String> = []
+    ) -> String {
+        var printer = ConfigPrinter(secretPaths: secretPaths, secretURLPaths: secretURLPaths)
         switch tree.content {
         case .map(let entries) where !entries.isEmpty: printer.write(entries, path: "", indentation: 0)
         default: printer.text = printer.inline(tree, path: "", key: "") + "\n"
@@ -17,8 +22,9 @@ package struct ConfigPrinter {
         return printer.text
     }
 
-    private init(secretPaths: Set<String>) {
+    private init(secretPaths: Set<String>, secretURLPaths: Set<String>) {
         self.secretPaths = secretPaths
+        self.secretURLPaths = secretURLPaths
     }
 
     private mutating func write(_ entries: [ConfigNode.Entry], path: String, indentation: Int, isInList: Bool = false) {
@@ -80,7 +86,9 @@ package struct ConfigPrinter {
         case .scalar(let scalar):
             switch scalar.value {
             case .null: return ""
-            case .string: return quoted(SecretKeys.maskingPasswords(in: scalar.text), isKey: false)
+            case .string:
+                let text = secretURLPaths.contains(path) ? URLMask.host(of: scalar.text) : URLMask.mask(in: scalar.text)
+                return quoted(text, isKey: false)
             case .bool, .int, .double: return scalar.text
             }
         }

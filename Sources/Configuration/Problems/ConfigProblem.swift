@@ -55,6 +55,10 @@ package struct ConfigProblems: Error, Sendable {
     private var sources: [String: String] = [:]
     /// Dotted paths of options read as secrets, so that printing the configuration masks them.
     package private(set) var secretPaths: Set<String> = []
+    /// Dotted paths of URLs whose path is a credential, as of webhooks: printed up to the host.
+    package private(set) var secretURLPaths: Set<String> = []
+    /// Lines on which a secret begins; they are not quoted. Columns are 0.
+    private var secretLines: Set<ConfigPlace> = []
 
     /// Starts without problems.
     package init() {}
@@ -86,9 +90,25 @@ package struct ConfigProblems: Error, Sendable {
         sources[file] = text
     }
 
-    /// Marks a path as a secret.
-    package mutating func markSecret(_ path: String) {
+    /// Marks a path as a secret, and the line on which its value begins.
+    package mutating func markSecret(_ path: String, at place: ConfigPlace? = nil) {
         secretPaths.insert(path)
+        if let place { markLine(place) }
+    }
+
+    /// Marks a path as a URL whose path is a credential.
+    package mutating func markSecretURL(_ path: String, at place: ConfigPlace) {
+        secretURLPaths.insert(path)
+        markLine(place)
+    }
+
+    private mutating func markLine(_ place: ConfigPlace) {
+        secretLines.insert(ConfigPlace(file: place.file, line: place.line))
+    }
+
+    /// True when a secret begins on the line of a place.
+    func hasSecret(on place: ConfigPlace) -> Bool {
+        secretLines.contains(ConfigPlace(file: place.file, line: place.line))
     }
 
     /// Takes over everything from another collection.
@@ -98,6 +118,8 @@ package struct ConfigProblems: Error, Sendable {
         hasOmittedErrors = hasOmittedErrors || other.hasOmittedErrors
         sources.merge(other.sources) { _, new in new }
         secretPaths.formUnion(other.secretPaths)
+        secretURLPaths.formUnion(other.secretURLPaths)
+        secretLines.formUnion(other.secretLines)
     }
 
     /// The problems sorted by file, line and column; errors before warnings of the same place.
@@ -119,21 +141,21 @@ package struct ConfigProblems: Error, Sendable {
     /// True when the gateway must not start.
     package var hasErrors: Bool { hasOmittedErrors || found.contains { $0.severity == .error } }
 
-    /// The text of one line of a remembered file, or nil when the file or line is unknown.
-    func sourceLine(at place: ConfigPlace) -> Substring? {
-        guard place.line > 0, let text = sources[place.file] else { return nil }
+    /// The lines of a remembered file up to that of a place; empty when the file or line is unknown.
+    func sourceLines(upTo place: ConfigPlace) -> [Substring] {
+        guard place.line > 0, let text = sources[place.file] else { return [] }
+        var lines: [Substring] = []
         var remaining = Substring(text)
-        var number = 1
         while true {
             let end = remaining.utf8.firstIndex { $0 == 0x0A || $0 == 0x0D }
-            if number == place.line { return end.map { remaining[..<$0] } ?? remaining }
-            guard let end else { return nil }
+            lines.append(end.map { remaining[..<$0] } ?? remaining)
+            if lines.count == place.line { return lines }
+            guard let end else { return [] }
             var next = remaining.utf8.index(after: end)
             if remaining.utf8[end] == 0x0D, next < remaining.utf8.endIndex, remaining.utf8[next] == 0x0A {
                 next = remaining.utf8.index(after: next)
             }
             remaining = remaining[next...]
-            number += 1
         }
     }
 }

@@ -1,7 +1,8 @@
 extension ConfigProblems {
     /// All problems as a compiler prints them, each with its source line and a caret, sorted by place.
     ///
-    /// A line that holds a secret is not quoted. Lines are cut to a screen's width around the caret.
+    /// Of a line only the entry at fault is quoted, and no line that holds a secret; see `SourceExcerpt`. Lines are cut
+    /// to a screen's width around the caret.
     package func report() -> String {
         var text = ""
         for problem in all {
@@ -24,25 +25,15 @@ extension ConfigProblems {
     }
 
     private func excerpt(of problem: ConfigProblem) -> String? {
-        guard !problem.hidesSource, let line = sourceLine(at: problem.place) else { return nil }
-        guard !ConfigProblems.holdsSecret(line) else { return nil }
-        let scalars = Array(SecretKeys.maskingPasswords(in: String(line)).unicodeScalars)
-        let caret = max(0, problem.place.column - 1)
-        let start = caret > 80 ? caret - 60 : 0
-        guard start <= scalars.count else { return nil }
+        guard !problem.hidesSource, !hasSecret(on: problem.place) else { return nil }
+        guard let excerpt = SourceExcerpt(lines: sourceLines(upTo: problem.place), column: problem.place.column)
+        else { return nil }
+        let start = excerpt.caret > 80 ? excerpt.caret - 60 : 0
         var shown = ""
-        for scalar in scalars[start...].prefix(110) {
+        for scalar in excerpt.text[start...].prefix(110) {
             shown.unicodeScalars.append(ConfigProblems.isPrintable(scalar) && scalar != "\t" ? scalar : " ")
         }
-        return "    \(shown)\n    \(String(repeating: " ", count: caret - start))^\n"
-    }
-
-    /// True when any key on the line names a credential that is written out rather than referenced.
-    private static func holdsSecret(_ line: Substring) -> Bool {
-        line.split { $0 == ":" || $0 == "," || $0 == "{" }.contains { part in
-            let name = part.drop { $0 == " " || $0 == "-" || $0 == "\"" || $0 == "'" || $0 == "\t" }
-            return SecretKeys.namesCredential(String(name.prefix(64).filter { $0 != "\"" && $0 != "'" && $0 != " " }))
-        }
+        return "    \(shown)\n    \(String(repeating: " ", count: excerpt.caret - start))^\n"
     }
 
     /// Text from a file must not steer the terminal it is printed on.

@@ -48,7 +48,10 @@ package final class ClickHouseExporter: Exporter {
             "Content-Type: application/octet-stream", "X-ClickHouse-User: \(options.username)",
             "X-ClickHouse-Database: \(options.database)",
         ]
-        if let password = options.password { target.headers.append("X-ClickHouse-Key: \(password.reveal())") }
+        if let password = options.password {
+            target.headers.append("X-ClickHouse-Key: \(password.reveal())")
+            target.secrets.append(password)
+        }
         if isCompressed { target.headers.append("Content-Encoding: gzip") }
         target.timeout = options.helper.timeout
         target.tls = options.tls

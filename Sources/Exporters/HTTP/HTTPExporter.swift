@@ -25,7 +25,7 @@ package struct HTTPOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
-        endpoint = settings.requiredString("endpoint", "URL that every batch goes to.")
+        endpoint = settings.requiredSecretURL("endpoint", "URL that every batch goes to.")
         method = settings.choice("method", default: .post, "Method of requests.")
         format = settings.choice(
             "format", default: .ndjson,
@@ -86,6 +86,7 @@ package final class HTTPExporter: Exporter {
         connection.timeout = options.helper.timeout
         connection.proxyURL = options.proxyURL
         connection.tls = options.tls
+        connection.hidesPath = true
         let usual = options.template == nil ? options.format.contentType : "application/json"
         let type = options.contentType.isEmpty ? usual : options.contentType
         let plan = HTTPDestination.Plan(

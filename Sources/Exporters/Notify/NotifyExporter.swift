@@ -32,13 +32,16 @@ package final class NotifyExporter: Exporter {
             connection: connection, urls: [], ownHeaders: ["Content-Type: application/json"], headers: [],
             credentials: [])
         switch options.service {
-        case .slack(let url, _, _): plan.urls = [url.reveal()]
+        case .slack(let url, _, _):
+            plan.urls = [url.reveal()]
+            plan.connection.hidesPath = true
         case .pagerDuty(let url, _, _): plan.urls = [url]
         case .opsGenie(let url, let key, _, _):
             plan.urls = [url + "/v2/alerts"]
             plan.headers = [(key: "Authorization", value: key.prefixed("GenieKey "))]
         case .webhook(let url, let headers, let auth):
             plan.urls = [url]
+            plan.connection.hidesPath = true
             plan.headers = headers
             plan.credentials = auth.credentials
             plan.oauth2 = auth.oauth2

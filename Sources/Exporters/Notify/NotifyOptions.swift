@@ -83,7 +83,7 @@ package struct NotifyOptions: ComponentOptions {
     }
 
     private static func webhook(_ settings: inout Settings) -> Service {
-        let url = settings.requiredString("url", "URL that every alert is posted to.")
+        let url = settings.requiredSecretURL("url", "URL that every alert is posted to.")
         let headers = settings.secretMap("headers", "Headers of every request; never printed.")
         let auth = HTTPAuthOptions(&settings)
         OTLPHTTPOptions.check(headers, auth.credentials, &settings)

@@ -1,4 +1,5 @@
 import CCurl
+package import Configuration
 import Glibc
 package import Pipeline
 
@@ -24,6 +25,10 @@ package struct CurlTargetOptions: Sendable {
     package var tls = HTTPTLSOptions()
     /// `host:port:host:port` when the TLS name differs from the URL's host.
     package var connectTo: String?
+    /// Values that are sent and must not be told when the server's answer repeats them.
+    package var secrets: [Secret] = []
+    /// Whether the URL's path is a credential, as that of a webhook.
+    package var hidesPath = false
 
     package init(url: String) { self.url = url }
 }
@@ -41,6 +46,7 @@ package final class CurlTarget: Sendable {
     private let options: CurlTargetOptions
     private let engine: CurlEngine
     let pool = HandlePool()
+    private let echoes: EchoMask
     // libcurl only reads these lists; they are freed when the last transfer that refers to the target has ended.
     nonisolated(unsafe) private let headers: UnsafeMutablePointer<curl_slist>?
     nonisolated(unsafe) private let connectTo: UnsafeMutablePointer<curl_slist>?
@@ -49,6 +55,7 @@ package final class CurlTarget: Sendable {
     package init(_ options: CurlTargetOptions, engine: CurlEngine) throws(ExporterStartFailure) {
         self.options = options
         self.engine = engine
+        echoes = EchoMask(options.secrets, url: options.url, hidesPath: options.hidesPath)
         headers = Self.list(["Expect:"] + options.headers)
         connectTo = Self.list(options.connectTo.map { [$0] } ?? [])
         guard let handle = curl_easy_init() else { throw ExporterStartFailure("libcurl is out of memory") }
@@ -67,6 +74,12 @@ package final class CurlTarget: Sendable {
 
     /// A GET has no body; setting even an empty one would make it a POST.
     var sendsBody: Bool { options.method != "GET" }
+
+    /// The body of an answer, of one that tells an error without secrets of the request.
+    func told(_ answer: [UInt8], status: Int) -> [UInt8] { status < 300 ? answer : echoes.masked(answer) }
+
+    /// A field of an answer's head or trailers, without secrets of the request.
+    func told(field value: [UInt8]) -> String { String(decoding: echoes.masked(value), as: UTF8.self) }
 
     private static func list(_ lines: [String]) -> UnsafeMutablePointer<curl_slist>? {
         lines.reduce(nil) { curl_slist_append($0, $1) ?? $0 }

@@ -233,8 +233,10 @@ final class HTTPDestination: Sendable {
         var target = plan.connection
         target.url = endpoint.url
         target.headers = plan.ownHeaders
+        let lines = headers(values, token, origin)
         // libcurl takes a name with a colon and nothing behind it as the wish to remove the header.
-        target.headers += headers(values, token, origin).map { $1.isEmpty ? "\($0);" : "\($0): \($1)" }
+        target.headers += lines.map { $1.isEmpty ? "\($0);" : "\($0): \($1)" }
+        target.secrets = lines.map { Secret($1) }
         if let name = target.tls.serverName, endpoint.scheme == "https" {
             let override = endpoint.override(name: name)
             target.url = override.url

@@ -15,11 +15,13 @@ struct HTTPEndpoint: Equatable, Sendable {
 
     init(_ text: String) throws(Fault) {
         guard let separator = text.range(of: "://") else {
-            throw Fault(message: "needs a scheme: write http://\(Self.shown(text)) or https://\(Self.shown(text))")
+            // The text itself may be a credential, as that of a webhook.
+            throw Fault(message: "needs a scheme: write http:// or https:// in front of it")
         }
         scheme = text[..<separator.lowerBound].lowercased()
         guard scheme == "http" || scheme == "https" else {
-            throw Fault(message: "has the scheme \(Self.shown(scheme)): only http and https are spoken")
+            let shown = scheme.utf8.count <= 10 ? Self.shown(scheme) : "…"
+            throw Fault(message: "has the scheme \(shown): only http and https are spoken")
         }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw Fault(message: "holds a space, a control character or a letter outside ASCII: percent-encode it")

@@ -1,3 +1,4 @@
+import Configuration
 package import Pipeline
 package import Telemetry
 
@@ -6,6 +7,7 @@ package enum PayloadSender {
     /// The body of the answer to a GET, or why there is none.
     package static func get(_ url: String) async -> Result<[UInt8], ExporterStartFailure> {
         var options = CurlTargetOptions(url: url)
+        let url = URLMask.mask(in: url)
         options.method = "GET"
         options.timeout = .seconds(5)
         do throws(ExporterStartFailure) {
@@ -25,7 +27,7 @@ package enum PayloadSender {
     package static func post(_ bytes: [UInt8], to url: String, signal: Signal, isJSON: Bool) async -> ExportOutcome {
         let endpoint: HTTPEndpoint
         do throws(HTTPEndpoint.Fault) { endpoint = try HTTPEndpoint(url) } catch {
-            return .permanent(reason: "\(url) \(error.message)")
+            return .permanent(reason: "\(URLMask.mask(in: url)) \(error.message)")
         }
         var options = CurlTargetOptions(url: endpoint.url)
         options.headers.append("Content-Type: \(isJSON ? "application/json" : "application/x-protobuf")")

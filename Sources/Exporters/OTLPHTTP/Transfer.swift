@@ -81,7 +81,8 @@ final class Transfer: @unchecked Sendable {
         var type: UnsafePointer<CChar>?
         _ = sluice_curl_get_string(handle, CURLINFO_CONTENT_TYPE, &type)
         return .answered(
-            status: status, body: answer, contentType: type.map { String(cString: $0) } ?? "",
+            status: status, body: target.told(answer, status: status),
+            contentType: type.map { String(cString: $0) } ?? "",
             retryAfterSeconds: seconds)
     }
 
@@ -102,7 +103,7 @@ final class Transfer: @unchecked Sendable {
         let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D || $0 == 0x0A }
         let value = line[(colon + 1)...].drop(while: isSpace)
         let end = value.lastIndex { !isSpace($0) }.map { $0 + 1 } ?? value.startIndex
-        fields[name] = String(decoding: value[..<end], as: UTF8.self)
+        fields[name] = target.told(field: [UInt8](value[..<end]))
     }
 
     /// Longest header line that is read.

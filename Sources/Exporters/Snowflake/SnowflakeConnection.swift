@@ -215,6 +215,7 @@ final class SnowflakeConnection: Sendable {
             "Content-Type: application/json", "Accept: application/json", "Authorization: Bearer \(token)",
             "X-Snowflake-Authorization-Token-Type: KEYPAIR_JWT",
         ]
+        target.secrets = [Secret(token)]
         target.timeout = options.helper.timeout
         target.tls = options.tls
         return try CurlTarget(target, engine: engine)

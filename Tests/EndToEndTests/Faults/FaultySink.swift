@@ -15,6 +15,8 @@ final class FaultySink: Sendable {
         case lie
         /// Keeps the data and answers 200 with a body that is no OTLP.
         case garbage
+        /// Answers so, keeps nothing, and quotes the lines of the request's head that hold this text.
+        case quote(Int, String)
     }
 
     private struct State {
@@ -92,7 +94,7 @@ final class FaultySink: Sendable {
 
     private func serve(_ connection: Int32) {
         var pending: [UInt8] = []
-        while let (_, body) = RawHTTP.read(connection, &pending) {
+        while let (sent, body) = RawHTTP.read(connection, &pending) {
             let behaviour = state.withLock { state in
                 state.requests += 1
                 return state.behaviour
@@ -115,6 +117,10 @@ final class FaultySink: Sendable {
             case .garbage:
                 keep(body)
                 answer = Array("<html>thank you</html>".utf8)
+            case .quote(let number, let text):
+                status = number
+                let lines = sent.components(separatedBy: "\r\n").filter { $0.contains(text) }
+                answer = Array("you sent \(lines.joined(separator: "; "))".utf8)
             }
             let head = "HTTP/1.1 \(status) X\r\nContent-Type: text/html\r\nContent-Length: \(answer.count)\r\n\r\n"
             guard RawHTTP.send(connection, Array(head.utf8) + answer) else { return }

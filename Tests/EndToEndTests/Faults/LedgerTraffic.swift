@@ -178,10 +178,9 @@ final class LoopbackConnection {
     deinit { close(descriptor) }
 
     /// The status of the answer, nil when the connection ended before it was whole.
-    func post(_ body: [UInt8]) -> Int? {
-        let head =
-            "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n"
-            + "Content-Length: \(body.count)\r\n\r\n"
+    func post(_ body: [UInt8], type: String = "application/x-protobuf", headers: [String] = []) -> Int? {
+        let lines = ["Host: localhost", "Content-Type: \(type)", "Content-Length: \(body.count)"] + headers
+        let head = "POST /v1/traces HTTP/1.1\r\n\(lines.joined(separator: "\r\n"))\r\n\r\n"
         guard RawHTTP.send(descriptor, Array(head.utf8) + body) else { return nil }
         var pending: [UInt8] = []
         guard let answer = RawHTTP.read(descriptor, &pending) else { return nil }

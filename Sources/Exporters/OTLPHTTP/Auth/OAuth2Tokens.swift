@@ -1,3 +1,4 @@
+import Configuration
 import FoundationEssentials
 import Pipeline
 import Synchronization
@@ -102,6 +103,7 @@ final class OAuth2Tokens: Sendable {
     }
 
     private func request() async -> Result<Answer, Failure> {
+        let place = URLMask.mask(in: options.tokenURL)
         let target: CurlTarget
         let body: [UInt8]
         do throws(ExporterStartFailure) { (target, body) = try prepare() } catch {
@@ -113,16 +115,16 @@ final class OAuth2Tokens: Sendable {
             guard status == 200 else {
                 let word = (try? JSONDecoder().decode(Refusal.self, from: data))?.error ?? ""
                 let text = EscapedText.make(word, limit: 100)
-                return .failure(Failure(reason: "no access token: \(options.tokenURL) answers HTTP \(status) \(text)"))
+                return .failure(Failure(reason: "no access token: \(place) answers HTTP \(status) \(text)"))
             }
             guard let answer = try? JSONDecoder().decode(Answer.self, from: data), !answer.access_token.isEmpty,
                 !HTTPHeaderCheck.holdsControl(answer.access_token)
             else {
-                return .failure(Failure(reason: "no access token: \(options.tokenURL) answers without one"))
+                return .failure(Failure(reason: "no access token: \(place) answers without one"))
             }
             return .success(answer)
         case .failed(let reason), .unreadable(_, let reason, _):
-            return .failure(Failure(reason: "no access token: \(options.tokenURL): \(reason)"))
+            return .failure(Failure(reason: "no access token: \(place): \(reason)"))
         case .cancelled: return .failure(Failure(reason: "no access token: stopped"))
         }
     }
