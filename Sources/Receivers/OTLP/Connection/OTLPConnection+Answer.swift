@@ -110,7 +110,7 @@ extension OTLPConnection {
             refusal.message = "the request's headers are too many or too large"
         case .invalidVersion:
             refusal.status = .versionNotSupported
-            refusal.message = "only HTTP/1.1 and HTTP/1.0 are served"
+            refusal.message = "only HTTP/1.1 and HTTP/1.0 are served, with CR LF at the end of lines"
         case .invalidMethod:
             refusal.message =
                 "no HTTP request; is this a TLS client? tls of the receiver says whether this port speaks TLS"
@@ -129,7 +129,7 @@ extension OTLPConnection {
             // Nothing was sent yet, or the request was answered before: there is nobody to explain to.
             if phase == .skipping || phase == .lingering { return close() }
             if phase == .idle { current = Current(answerType: .json) }
-            refuse(.tooSlow)
+            refuse(expiry == .head ? .slowHead : .slowBody)
         case .reply: refuse(.noReply)
         }
     }

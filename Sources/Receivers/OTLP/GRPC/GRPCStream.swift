@@ -152,6 +152,7 @@ final class GRPCStream: RequestStream {
 
     override func expired(_ expiry: ConnectionClock.Expiry) {
         switch (expiry, phase) {
+        // Senders may try again on it.
         case (.body, .body): end(GRPCStatus(.deadlineExceeded, .timeout, "the request did not arrive in time"))
         case (.reply, .waiting):
             end(

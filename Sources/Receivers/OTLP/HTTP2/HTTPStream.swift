@@ -94,7 +94,7 @@ final class HTTPStream: RequestStream {
 
     override func expired(_ expiry: ConnectionClock.Expiry) {
         switch (expiry, phase) {
-        case (.body, .body): refuse(.tooSlow)
+        case (.body, .body): refuse(.slowBody)
         case (.reply, .waiting): refuse(.noReply)
         default: break
         }

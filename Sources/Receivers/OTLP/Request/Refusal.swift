@@ -90,9 +90,15 @@ struct Refusal: Error, Equatable {
         var value: String
     }
 
-    /// The request did not arrive in time, or came too slowly.
-    static let tooSlow = Refusal(
+    /// The head did not arrive in time.
+    static let slowHead = Refusal(
         status: .requestTimeout, reason: .timeout, message: "the request did not arrive in time", closes: true)
+
+    /// The body did not arrive in time, or came too slowly. A slow network passes, and a sender would drop the data on
+    /// 408, which is none of the codes that OTLP lets it try again on.
+    static let slowBody = Refusal(
+        status: .serviceUnavailable, reason: .timeout, message: "the request did not arrive in time; try again",
+        retryAfter: 1, closes: true)
 
     /// The pipeline has not replied in time.
     static let noReply = Refusal(
