@@ -67,6 +67,17 @@ import Testing
         #expect(body.contains("secret") && !body.contains("masked"))
     }
 
+    @Test func `a name that is not this machine's gets nothing, though its address is`() {
+        let hub = TapHub(.processed)
+        for host in ["rebound.example:8888", "127.0.0.1.example", "localhost.example", "a"] {
+            let request = AdminRequest(uri: "/tap?id=a", isLocal: true, host: host)
+            #expect(hub.answer(request).body.contains("this machine only"), "\(host)")
+        }
+        for host in ["localhost:8888", "LOCALHOST", "127.0.0.1:8888", "[::1]:8888", "app.localhost", nil] {
+            #expect(hub.answer(AdminRequest(uri: "/tap?id=a", isLocal: true, host: host)).body.isEmpty, "\(host ?? "")")
+        }
+    }
+
     @Test func `a slow tap is told what it missed, and a silent one is forgotten`() throws {
         let clock = Mutex(0.0)
         let hub = TapHub(.processed, now: { clock.withLock { $0 } })

@@ -16,18 +16,27 @@ struct AdminRequest: Sendable {
     var path: String
     /// Values of the query by name, decoded; the last of a name wins.
     var query: [String: String] = [:]
-    /// Whether the asker is on this machine.
+    /// Whether the asker is on this machine and knows whom it asks.
     var isLocal: Bool
 
-    init(uri: String, isLocal: Bool) {
+    /// `host` is the header of that name.
+    init(uri: String, isLocal: Bool, host: String? = nil) {
         let parts = uri.split(separator: "?", maxSplits: 1)
         path = parts.first.map(String.init) ?? ""
-        self.isLocal = isLocal
+        self.isLocal = isLocal && AdminRequest.isThisMachine(host)
         guard parts.count == 2 else { return }
         for pair in parts[1].split(separator: "&") {
             let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             query[AdminRequest.decoded(sides[0])] = sides.count == 2 ? AdminRequest.decoded(sides[1]) : ""
         }
+    }
+
+    /// False for a name that may be anybody's: a web page whose name resolves to this machine could otherwise read
+    /// answers through the browser of somebody who works on it.
+    private static func isThisMachine(_ host: String?) -> Bool {
+        guard let host, !host.hasPrefix("[") else { return true }
+        let name = host.prefix { $0 != ":" }.lowercased()
+        return name == "localhost" || name.hasSuffix(".localhost") || name.allSatisfy { $0 == "." || $0.isNumber }
     }
 
     /// Percent signs with two digits are bytes; anything else stays as it is.
@@ -128,7 +137,7 @@ private final class AdminHandler: ChannelInboundHandler {
         let peer = context.channel.remoteAddress?.ipAddress ?? ""
         let isLocal = peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.")
         var answer =
-            routes(AdminRequest(uri: request.uri, isLocal: isLocal))
+            routes(AdminRequest(uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host")))
             ?? AdminAnswer(status: .notFound, contentType: "text/plain; charset=utf-8", body: "not found\n")
         if request.method != .GET && request.method != .HEAD {
             answer = AdminAnswer(status: .methodNotAllowed, contentType: "text/plain", body: "only GET\n")
