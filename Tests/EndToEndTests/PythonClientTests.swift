@@ -11,13 +11,19 @@ struct PythonClient {
     static func send(
         _ transport: String, _ endpoint: String, count: Int, _ variables: [String: String] = [:]
     ) async throws -> (results: [String], errors: String) {
+        let result = try await script("send.py", [transport, endpoint, String(count)], variables)
+        return (result.output.split(separator: "\n").map(String.init), result.errors)
+    }
+
+    /// Runs a script of Tests/Fixtures/PythonClient with the clients' interpreter.
+    static func script(
+        _ name: String, _ arguments: [String], _ variables: [String: String] = [:]
+    ) async throws -> (output: String, errors: String) {
         let interpreter = try await run("/usr/bin/env", ["bash", root.appending(path: "script/python-clients").path])
             .output
-        let script = root.appending(path: "Tests/Fixtures/PythonClient/send.py").path
-        let result = try await run(
-            interpreter.trimmingCharacters(in: .whitespacesAndNewlines), [script, transport, endpoint, String(count)],
-            variables)
-        return (result.output.split(separator: "\n").map(String.init), result.errors)
+        let script = root.appending(path: "Tests/Fixtures/PythonClient/\(name)").path
+        return try await run(
+            interpreter.trimmingCharacters(in: .whitespacesAndNewlines), [script] + arguments, variables)
     }
 
     private static func run(
@@ -114,7 +120,7 @@ private func configuration(grpcMore: String = "", extensions: String = "") -> St
                     + "tls: {cert_file: FOLDER/cert.pem, key_file: FOLDER/key.pem}",
                 extensions: "extensions: {bearertokenauth: {filename: FOLDER/tokens}}"))
         let certificate = gateway.folder.appending(path: "cert.pem").path
-        try makeCertificate(certificate, key: gateway.folder.appending(path: "key.pem").path)
+        try SelfSigned.make(certificate, key: gateway.folder.appending(path: "key.pem").path)
         try Data("right-token\n".utf8).write(to: gateway.folder.appending(path: "tokens"))
         try await gateway.start()
         let endpoint = "https://localhost:\(gateway.grpcPort)"
@@ -151,19 +157,5 @@ private func configuration(grpcMore: String = "", extensions: String = "") -> St
         let small = try await PythonClient.send("grpc", endpoint, count: 3)
         #expect(small.results == all, "\(small.errors)")
         #expect(gateway.end(SIGTERM) == 0)
-    }
-
-    private func makeCertificate(_ certificate: String, key: String) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-            "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key,
-            "-out", certificate,
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
     }
 }

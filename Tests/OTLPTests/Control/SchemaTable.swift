@@ -8,6 +8,7 @@ struct SchemaRow {
     var message: String
     var number: Int
     var name: String
+    var jsonName: String
     var type: String
     var label: String
 
@@ -39,7 +40,7 @@ enum SchemaTable {
             guard cells.count >= 8, !cells[1].contains("profiles") else { return nil }
             return SchemaRow(
                 kind: cells[0], file: cells[1], message: cells[2], number: Int(cells[3]) ?? 0, name: cells[4],
-                type: cells[6], label: cells[7])
+                jsonName: cells[5], type: cells[6], label: cells[7])
         }
     }
 }
