@@ -163,7 +163,7 @@ import Testing
         for _ in 0..<7 {
             var trace = TestTrace()
             let agent = trace.agent("a")
-            trace.tool("refresh_index", in: agent, arguments: "{}", result: "null")
+            trace.tool("render_index", in: agent, arguments: "{}", result: "null")
             trace.model(in: agent, text: "Done, nothing to report.")
             counts.append(try detective.look(at: trace).of(.silentEmptyResponse).count)
         }

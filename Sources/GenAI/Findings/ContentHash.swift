@@ -48,7 +48,24 @@ package struct ContentHash {
 
 extension JSONTree {
     /// A hash that is equal for values that mean the same: member order, number spelling and escapes do not count.
-    mutating func canonicalHash(_ ref: JSONRef) -> UInt64 {
+    mutating func canonicalHash(_ ref: JSONRef) -> UInt64 { hash(ref, skipsVolatile: false) }
+
+    /// The same for results: what every call gives anew, such as times and request ids, is no progress.
+    mutating func progressHash(_ ref: JSONRef) -> UInt64 { hash(ref, skipsVolatile: true) }
+
+    private static func isVolatile(_ name: Text) -> Bool {
+        for word: StaticString in [
+            "timestamp", "request_id", "requestId", "trace_id", "traceId", "correlation_id", "took", "took_ms",
+            "elapsed", "elapsed_ms", "duration", "duration_ms", "durationMs", "latency_ms", "execution_time",
+            "query_time", "response_time", "generated_at", "fetched_at", "retrieved_at", "server_time", "now",
+            "current_time", "nonce", "ts",
+        ] where name == word {
+            return true
+        }
+        return false
+    }
+
+    private mutating func hash(_ ref: JSONRef, skipsVolatile: Bool) -> UInt64 {
         guard let kind = kind(ref) else { return 0 }
         var hash = ContentHash(seed: UInt64(kind.rawValue) &+ 0x51)
         switch kind {
@@ -60,7 +77,7 @@ extension JSONTree {
         case .array:
             var child = first(ref)
             while child.exists {
-                hash.add(canonicalHash(child))
+                hash.add(self.hash(child, skipsVolatile: skipsVolatile))
                 child = next(child)
             }
         case .object:
@@ -68,10 +85,12 @@ extension JSONTree {
             var sum: UInt64 = 0
             var child = first(ref)
             while child.exists {
-                var member = ContentHash()
-                member.add(self[child].key)
-                member.add(canonicalHash(child))
-                sum = sum &+ member.value
+                if !skipsVolatile || !JSONTree.isVolatile(self[child].key) {
+                    var member = ContentHash()
+                    member.add(self[child].key)
+                    member.add(self.hash(child, skipsVolatile: skipsVolatile))
+                    sum = sum &+ member.value
+                }
                 child = next(child)
             }
             hash.add(sum)

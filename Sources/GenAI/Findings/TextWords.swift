@@ -47,9 +47,52 @@ struct WordCursor {
         }
         return start..<index
     }
+
+    /// The figure that the range just handed out begins, with groups of thousands: `1,299.50`. What was taken is not
+    /// handed out again.
+    mutating func extend(overGroupsAfter range: Range<Int>) -> Range<Int> {
+        var end = range.upperBound
+        while end &+ 3 < text.count, text[end] == UInt8(ascii: ","),
+            (1...3).allSatisfy({ Text.isDigit(text[end + $0]) })
+        {
+            var next = end + 4
+            // A group has three digits; more are another figure.
+            if next < text.count, Text.isDigit(text[next]) { break }
+            if next + 1 < text.count, text[next] == UInt8(ascii: "."), Text.isDigit(text[next + 1]) {
+                next += 1
+                while next < text.count, Text.isDigit(text[next]) { next += 1 }
+            }
+            end = next
+        }
+        index = max(index, end)
+        return range.lowerBound..<end
+    }
 }
 
 extension Text {
+    /// A hash that figures of one value share, however they are written: `1,299.50` and `1299.5`. Nil for other texts.
+    var figureHash: UInt64? {
+        var digits = 0
+        var points = 0
+        for index in 0..<count {
+            switch self[index] {
+            case 0x30...0x39: digits += 1
+            case UInt8(ascii: "."): points += 1
+            case UInt8(ascii: ","): continue
+            default: return nil
+            }
+        }
+        guard digits > 0, points <= 1 else { return nil }
+        var end = count
+        if points == 1 {
+            while end > 0, self[end - 1] == 0x30 { end -= 1 }
+            if end > 0, self[end - 1] == UInt8(ascii: ".") { end -= 1 }
+        }
+        var hash = ContentHash(seed: 0xF1)
+        for index in 0..<end where self[index] != UInt8(ascii: ",") { hash.add(UInt64(self[index])) }
+        return hash.value
+    }
+
     static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
 
     var trimmed: Text {

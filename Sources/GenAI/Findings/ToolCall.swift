@@ -53,6 +53,8 @@ struct ToolCall: BitwiseCopyable {
     var isFailed = false
     /// The span is not failed but its result says that it is.
     var isSoftError = false
+    /// What stands around the result says that it is an error.
+    var isMarkedError = false
     var name = Text.empty
     var id = Text.empty
     var state = ArgumentsState.missing

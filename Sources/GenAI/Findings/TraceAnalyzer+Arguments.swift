@@ -49,6 +49,13 @@ extension TraceAnalyzer {
         var call = calls[index]
         guard call.state == .object else { return }
         let properties = self.properties(of: call)
+        // A framework's own function stands around the tool: `{"tool_string": …, "calling": {"arguments": {…}}}`.
+        let calling = tree.member(tree.member(call.arguments, "calling"), "arguments")
+        if tree.isObject(calling), !tree.member(properties, "calling").exists {
+            call.arguments = calling
+            calls[index] = call
+            return unwrapArguments(index)
+        }
         let kwargs = tree.member(call.arguments, "kwargs")
         if tree.isObject(kwargs), !tree.member(properties, "kwargs").exists {
             let positional = tree.member(call.arguments, "args")

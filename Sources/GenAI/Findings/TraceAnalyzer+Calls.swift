@@ -103,6 +103,7 @@ extension TraceAnalyzer {
         call.result = own.result
         call.resultText = own.resultText
         call.resultHash = own.resultHash
+        call.isMarkedError = own.isMarkedError
         calls[found] = call
         // The model's own words count; the span's only where those are missing.
         if lacksArguments(call) { takeArguments(of: own, into: found) }

@@ -104,7 +104,8 @@ extension TraceAnalyzer {
             seen.append(
                 FindingsMemory.SeenCall(
                     name: call.name.looseHash, signature: call.signature, result: call.resultHash,
-                    error: call.errorHash, isFailed: call.isFailed || call.isSoftError))
+                    error: call.errorHash,
+                    isFailed: call.isFailed || call.isSoftError || call.emptiness != .none))
             let tool = TraceAnalyzer.toolHash(call.name)
             if !tools.contains(tool), tools.count < 64 { tools.append(tool) }
         }

@@ -36,8 +36,10 @@ extension TraceAnalyzer {
             let kind = tree[child].kind
             if TraceAnalyzer.isCount(name), kind == .number, Number.double(tree[child].text) == 0 {
                 if found != .container { found = .zero }
-            } else if kind == .no, name == "found" || name == "exists" || name == "has_results" {
+            } else if kind == .no, name == "found" || name == "has_results" {
                 if found != .container { found = .zero }
+            } else if kind == .no, name == "exists" {
+                // An answer by itself; beside empty members it says why they are.
             } else if TraceAnalyzer.isNeutral(name) {
                 // Says something about the call or repeats the question: no data.
                 if kind == .string, TraceAnalyzer.emptiness(of: tree.string(child)) == .phrase, found == .none {
@@ -111,10 +113,86 @@ extension TraceAnalyzer {
         return text.beginsWith("no ") && (text.holds(" found") || text.holds(" available") || text.holds(" exist"))
     }
 
+    // MARK: Good news
+
+    /// Words for what nobody wants to find, in names of tools and members.
+    private static let unwanted: [StaticString] = [
+        "conflict", "error", "warning", "violation", "duplicate", "vulnerab", "overlap", "collision", "lint", "fraud",
+        "threat", "malware", "anomal", "regression", "mismatch", "discrepanc", "sanction", "outage", "failure",
+    ]
+    /// Words that are kinds of records too: in a text they count unless the tool looks for such records.
+    private static let ambiguous: [StaticString] = [
+        "issue", "problem", "bug", "defect", "alert", "incident", "difference", "change", "blocker", "risk",
+        "restriction", "interaction", "objection", "penalt",
+    ]
+
+    /// Whether nothing is what one hopes for: no conflicts, no errors.
+    mutating func isGoodNews(_ call: ToolCall) -> Bool {
+        if TraceAnalyzer.unwanted.contains(where: { call.name.holds($0) }) { return true }
+        if tree.isObject(call.result) { return holdsOnlyUnwanted(call.result) }
+        let text = TraceAnalyzer.stripped(call.resultText).capped(96)
+        guard text.beginsWith("no ") || text.beginsWith("0 ") || text.beginsWith("zero ") else { return false }
+        var words = WordCursor(text, joins: false)
+        for _ in 0..<5 {
+            guard let range = words.next() else { return false }
+            let word = text[range]
+            if TraceAnalyzer.unwanted.contains(where: { word.beginsWith($0) }) { return true }
+            for stem in TraceAnalyzer.ambiguous where word.beginsWith(stem) { return !call.name.holds(stem) }
+        }
+        return false
+    }
+
+    /// `{"conflicts": [], "checked": …}`: all empty members are named after something unwanted.
+    private mutating func holdsOnlyUnwanted(_ ref: JSONRef) -> Bool {
+        var found = false
+        var child = tree.first(ref)
+        while child.exists {
+            let name = tree[child].key
+            let kind = tree[child].kind
+            if kind == .array || kind == .object || kind == .null || (kind == .string && tree.string(child).isEmpty) {
+                // `error: null` stands beside any result.
+                if name == "error" || name == "errors" && tree.count(ref) > 1 {
+                    child = tree.next(child)
+                    continue
+                }
+                guard TraceAnalyzer.unwanted.contains(where: { name.holds($0) }) else { return false }
+                found = true
+            }
+            child = tree.next(child)
+        }
+        return found
+    }
+
+    /// Whether a result says that something is still under way: asking again is waiting, not a loop.
+    mutating func saysWaiting(_ call: ToolCall) -> Bool {
+        if tree.isObject(call.result) {
+            for name: StaticString in ["status", "state", "phase", "progress", "job_status", "run_status"] {
+                let value = tree.member(call.result, name)
+                if tree.isString(value), TraceAnalyzer.isWaiting(tree.string(value)) { return true }
+            }
+            return false
+        }
+        return !call.result.exists && call.resultText.count <= 80 && TraceAnalyzer.isWaiting(call.resultText)
+    }
+
+    private static func isWaiting(_ text: Text) -> Bool {
+        for word: StaticString in [
+            "running", "pending", "queued", "in progress", "in_progress", "processing", "not ready", "waiting",
+            "starting", "building", "loading", "scheduled", "still ",
+        ] where text.holds(word) {
+            return true
+        }
+        return false
+    }
+
     // MARK: Soft errors
 
     /// What a result says about an error when its span is not failed; empty when it says nothing of one.
     mutating func softError(_ call: ToolCall) -> Text {
+        if call.isMarkedError {
+            let said = tree.isObject(call.result) ? errorMember(call.result) : call.resultText
+            return said.isEmpty ? Text("error") : said
+        }
         if tree.isObject(call.result) { return errorMember(call.result) }
         if call.result.exists { return .empty }
         let text = TraceAnalyzer.stripped(call.resultText)
@@ -188,6 +266,8 @@ extension TraceAnalyzer {
             "unknown tool", "bad request", "internal server error", "rate limit", "command failed", "http error",
             "connection refused", "execution error", "runtime error", "unexpected error", "error_", "validation error",
             "1 validation error", "2 validation errors", "3 validation errors", "argument error", "service unavailable",
+            "i encountered an error", "encountered an error", "encountered error", "tool call failed",
+            "i tried reusing the same input", "failed with ", "unable to execute", "unable to run",
         ] where text.beginsWith(phrase) {
             return true
         }

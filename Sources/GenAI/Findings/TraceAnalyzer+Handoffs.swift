@@ -5,14 +5,17 @@ extension TraceAnalyzer {
 
     private static let handoffNames: [StaticString] = [
         "transfer_to", "transfer_back", "handoff", "hand_off", "handover", "hand_over", "delegate", "ask_agent",
-        "call_agent", "route_to",
+        "call_agent", "route_to", "coworker", "escalate_to", "forward_to", "invoke_agent", "run_agent", "subagent",
+        "sub_agent", "spawn_agent", "dispatch_agent", "consult_agent",
     ]
+    /// Whole names of tools that start another agent.
+    private static let handoffTools: [StaticString] = ["Task", "Agent"]
 
     /// Ties calls to the agents that they started, and marks them.
     mutating func joinHandoffs(_ batch: borrowing RecordBatch) {
         for index in calls.indices {
             let name = calls[index].name
-            if TraceAnalyzer.handoffNames.contains(where: { name.holds($0) }) { calls[index].isHandoff = true }
+            if TraceAnalyzer.isHandoff(name) { calls[index].isHandoff = true }
             if let agent = agent(startedBy: calls[index]) {
                 calls[index].isHandoff = true
                 if calls[index].step < 0 {
@@ -21,6 +24,10 @@ extension TraceAnalyzer {
                 }
             }
         }
+    }
+
+    static func isHandoff(_ name: Text) -> Bool {
+        handoffNames.contains { name.holds($0) } || handoffTools.contains { name == $0 }
     }
 
     /// The agent below a tool's span, or one of the called name that began behind the model call.
@@ -63,6 +70,8 @@ extension TraceAnalyzer {
         let root = rootAgent
         var subAgents: [Int] = []
         for index in trace.steps.indices where trace.steps[index].kind == .agent && isSubAgent(index, root) {
+            // Agents that take turns without a handoff get what they need in another way.
+            if let root, first == nil, !trace.isBelow(index, root) { continue }
             subAgents.append(index)
             if addInputs(ofAgent: index, batch, &told) { hasInputs = true }
         }
@@ -108,14 +117,19 @@ extension TraceAnalyzer {
                 "\(missing.count) of \(all) figures, ids and names of the request were not handed to the sub-agent."))
     }
 
-    /// The trace's first agent.
+    /// The agent that speaks first; the trace's first one when no model call is below any. An agent around it may only
+    /// stand for the run.
     private var rootAgent: Int? {
+        for turn in turns.indices {
+            let agent = trace.steps[Int(turns[turn].step)].agent
+            if agent >= 0 { return Int(agent) }
+        }
         for index in trace.steps.indices where trace.steps[index].kind == .agent { return index }
         return nil
     }
 
     private func isSubAgent(_ index: Int, _ root: Int?) -> Bool {
-        guard let root, index != root else { return false }
+        guard let root, index != root, !trace.isBelow(root, index) else { return false }
         let name = trace.steps[index].agentName
         return !name.isEmpty && !(name == trace.steps[root].agentName)
     }
@@ -152,7 +166,12 @@ extension TraceAnalyzer {
     private func addWords(_ text: Text, _ set: inout HashSet) {
         for joins in [true, false] {
             var cursor = WordCursor(text, joins: joins)
-            while set.count < 16_384, let range = cursor.next() { set.insert(text[range].looseHash) }
+            while set.count < 16_384, let range = cursor.next() {
+                set.insert(text[range].looseHash)
+                guard joins, Text.isDigit(text[range.lowerBound]) else { continue }
+                let figure = text[cursor.extend(overGroupsAfter: range)]
+                if let hash = figure.figureHash { set.insert(hash) }
+            }
         }
     }
 
@@ -183,12 +202,16 @@ extension TraceAnalyzer {
 
     private func isTold(_ entity: Text, _ told: borrowing HashSet) -> Bool {
         if told.contains(entity.looseHash) { return true }
-        // Several words, or a figure in another spelling: all parts have to be there.
+        if let hash = entity.figureHash, told.contains(hash) { return true }
+        // Several words, or an id in another spelling: all parts have to be there, of an id those with its digits.
         var cursor = WordCursor(entity, joins: false)
         var parts = 0
+        let isID = entity.isIdentifier
         while let range = cursor.next() {
             parts += 1
-            if !told.contains(entity[range].looseHash) { return false }
+            let part = entity[range]
+            if isID, parts == 1, part.hasLetter, !part.hasDigit { continue }
+            if !told.contains(part.looseHash) { return false }
         }
         return parts > 1
     }
@@ -250,12 +273,43 @@ extension TraceAnalyzer {
         var cursor = WordCursor(text)
         while let range = cursor.next() {
             let word = text[range]
-            if word.isIdentifier || (word.hasDigit && word.count >= 2) {
+            if Text.isDigit(word[0]) {
+                let figure = text[cursor.extend(overGroupsAfter: range)]
+                if figure.count >= 2 { add(figure) }
+            } else if word.isIdentifier || (word.hasDigit && word.count >= 2) {
                 add(word)
-            } else if isName(word, at: range.lowerBound, in: text) {
+            } else if isName(word, at: range.lowerBound, in: text), !isCalendarWord(word) {
                 add(word)
             }
         }
+        for range in quotations(in: text) { add(text[range]) }
+    }
+
+    /// What stands in double quotes, up to eight words of it.
+    private static func quotations(in text: Text) -> [Range<Int>] {
+        var result: [Range<Int>] = []
+        var open: Int?
+        for index in 0..<text.count where text[index] == UInt8(ascii: "\"") {
+            guard let start = open else {
+                open = index + 1
+                continue
+            }
+            open = nil
+            guard index - start >= 3, index - start <= 64 else { continue }
+            result.append(start..<index)
+        }
+        return result
+    }
+
+    private static let calendarWords: [StaticString] = [
+        "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+        "december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "jan", "feb", "mar",
+        "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "wed", "thu", "fri", "sat", "sun",
+    ]
+
+    /// Months and days of the week: dates are written in many ways.
+    private static func isCalendarWord(_ word: Text) -> Bool {
+        calendarWords.contains { word.count == $0.utf8CodeUnitCount && word.beginsWith($0) }
     }
 
     /// A capitalized word that does not begin a sentence.

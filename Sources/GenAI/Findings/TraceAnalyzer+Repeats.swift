@@ -72,7 +72,7 @@ extension TraceAnalyzer {
         let call = calls[last]
         if call.isHandoff { return nil }
         let isFailing = isFailing(call)
-        if mayRepeat(call) && !isFailing { return nil }
+        if !isFailing, mayRepeat(call) || saysWaiting(call) { return nil }
         var same: [Int] = []
         var errors: [Int] = []
         var near: [Int] = []
@@ -80,8 +80,7 @@ extension TraceAnalyzer {
             let other = calls[index]
             let isSame = call.signature != 0 && other.signature == call.signature
             // A changed result is progress: polling, or reading again after a change.
-            let isStuck =
-                isFailing ? self.isFailing(other) : !self.isFailing(other) && other.resultHash == call.resultHash
+            let isStuck = isFailing ? self.isFailing(other) : !self.isFailing(other) && isSameResult(other, call)
             if isSame && isStuck { same.append(index) }
             if isFailing && call.errorHash > 2 && other.errorHash == call.errorHash { errors.append(index) }
             if index == last || (isStuck && (call.hasResult || isFailing) && isNear(index, last)) { near.append(index) }
@@ -99,7 +98,13 @@ extension TraceAnalyzer {
         return best
     }
 
-    /// Whether two calls share most words of their values.
+    private func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
+        if left.emptiness != .none && right.emptiness != .none { return true }
+        return left.resultHash == right.resultHash
+    }
+
+    /// Whether two calls share most words of their values. Calls that give data for other figures or ids are about
+    /// other things: a batch.
     private mutating func isNear(_ left: Int, _ right: Int) -> Bool {
         if calls[left].signature == calls[right].signature { return true }
         var one = HashSet()
@@ -107,7 +112,36 @@ extension TraceAnalyzer {
         fill(&one, left)
         fill(&other, right)
         guard one.count >= 3, other.count >= 3 else { return false }
-        return HashSet.similarity(one, other) >= options.nearRepeatSimilarity
+        guard HashSet.similarity(one, other) >= options.nearRepeatSimilarity else { return false }
+        if isFailing(calls[left]) || calls[left].emptiness != .none { return true }
+        var ownIDs = HashSet()
+        var otherIDs = HashSet()
+        figures(calls[left].arguments, &ownIDs, 0)
+        figures(calls[right].arguments, &otherIDs, 0)
+        ownIDs.seal()
+        otherIDs.seal()
+        return HashSet.similarity(ownIDs, otherIDs) == 1
+    }
+
+    /// Words with digits or `@` of all values below.
+    private mutating func figures(_ ref: JSONRef, _ set: inout HashSet, _ depth: Int) {
+        guard depth < 8, set.count < 64 else { return }
+        switch tree.kind(ref) {
+        case .string, .number:
+            let text = tree.string(ref).capped(2_048)
+            var cursor = WordCursor(text, joins: true)
+            while set.count < 64, let range = cursor.next() {
+                let word = text[range]
+                if word.hasDigit || word.firstIndex(of: UInt8(ascii: "@")) != nil { set.insert(word.looseHash) }
+            }
+        case .array, .object:
+            var child = tree.first(ref)
+            while child.exists {
+                figures(child, &set, depth + 1)
+                child = tree.next(child)
+            }
+        default: return
+        }
     }
 
     private mutating func fill(_ set: inout HashSet, _ index: Int) {
@@ -169,7 +203,7 @@ extension TraceAnalyzer {
         for index in order {
             let call = calls[index]
             // Reading the same thing again in a later turn is normal; failing again is not.
-            guard isFailing(call), !call.isHandoff else { continue }
+            guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
             let name = call.name.looseHash
             let earlier = seen.filter {
                 $0.name == name && $0.isFailed
@@ -188,10 +222,10 @@ extension TraceAnalyzer {
 
     /// The same answer of a model three times in one trace.
     private mutating func checkAnswers() {
-        for last in turns.indices where turns[last].text.count >= 20 && turns[last].calls == 0 {
+        for last in turns.indices where isPlainAnswer(last) {
             var count = 0
             for index in 0...last
-            where turns[index].text == turns[last].text
+            where turns[index].text == turns[last].text && isPlainAnswer(index)
                 && trace.steps[Int(turns[index].step)].agent == trace.steps[Int(turns[last].step)].agent
             {
                 count += 1
@@ -204,5 +238,21 @@ extension TraceAnalyzer {
                     evidence: "answers=\(count) text_hash=\(hex(ContentHash.of(turns[last].text)))",
                     "The model gave the same answer \(count) times."))
         }
+    }
+
+    /// Text that no tool call followed: where calls are text or code, what the tool gave back decides.
+    private func isPlainAnswer(_ turn: Int) -> Bool {
+        guard turns[turn].text.count >= 20, turns[turn].calls == 0 else { return false }
+        let step = trace.steps[Int(turns[turn].step)]
+        var end = UInt64.max
+        for later in turns.indices where later > turn && trace.steps[Int(turns[later].step)].agent == step.agent {
+            end = trace.steps[Int(turns[later].step)].start
+            break
+        }
+        for index in calls.indices where calls[index].step >= 0 {
+            let start = trace.steps[Int(calls[index].step)].start
+            if start >= step.start && start <= end { return false }
+        }
+        return true
     }
 }

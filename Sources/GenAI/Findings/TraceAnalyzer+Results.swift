@@ -15,7 +15,7 @@ extension TraceAnalyzer {
             note(.softError, isAssessable: true)
             if call.isSoftError {
                 report(softErrorFinding(index))
-            } else if call.emptiness != .none, !isVoid(call, memory) {
+            } else if call.emptiness != .none, !isVoid(call, memory), !call.oddity.isEmpty || !isGoodNews(call) {
                 report(emptyFinding(index, batch))
             }
         }
@@ -56,7 +56,10 @@ extension TraceAnalyzer {
                 "set", "send", "delete", "remove", "update", "write", "save", "close", "cancel", "click", "type",
                 "scroll", "press", "sleep", "wait", "log", "notify", "post", "put", "add", "insert", "append",
                 "clear", "reset", "move", "submit", "mark", "store", "upsert", "publish", "emit", "edit", "create",
-                "think", "exit", "finish", "transfer", "navigate", "goto",
+                "think", "exit", "finish", "transfer", "navigate", "goto", "process", "schedule", "book", "register",
+                "approve", "archive", "assign", "grant", "revoke", "enable", "disable", "start", "stop", "pause",
+                "resume", "trigger", "sync", "refresh", "lock", "unlock", "rename", "upload", "email", "record",
+                "escalate", "confirm", "apply", "commit", "push", "open", "focus", "hover", "select", "drag",
             ] where name[range].count == Text(verb).count && name[range].beginsWith(verb) {
                 return true
             }

@@ -101,9 +101,7 @@ extension TraceAnalyzer {
         switch value.kind {
         case .string: readResult(value.text, into: &call)
         case .array, .map:
-            call.result = tree.read(value.text, isMap: value.kind == .map)
-            call.hasResult = call.result.exists
-            call.resultHash = tree.canonicalHash(call.result)
+            readResult(tree.read(value.text, isMap: value.kind == .map), .empty, into: &call)
         default: return
         }
     }
@@ -117,18 +115,19 @@ extension TraceAnalyzer {
         {
             ref = tree.parsePython(text)
         }
+        if !ref.exists, let inner = reprContent(text, &call) { return readResult(inner, into: &call) }
         readResult(ref, text, into: &call)
     }
 
     /// Takes a result that was read as a document, or is plain text.
     mutating func readResult(_ source: JSONRef, _ text: Text, into call: inout ToolCall) {
-        let ref = unwrap(source)
+        let ref = unwrap(source, &call)
         if tree.isString(ref) {
             let inner = tree.string(ref).trimmed
             // Placeholders inside the wrapper that an instrumentation puts around a value.
             if TraceAnalyzer.isNotCaptured(inner) { return }
             let nested = tree.parseContainer(inner)
-            call.result = nested.exists ? unwrap(nested) : .none
+            call.result = nested.exists ? unwrap(nested, &call) : .none
             call.resultText = inner
         } else if ref.exists, tree.kind(ref) == .null {
             call.resultText = Text("null")
@@ -137,53 +136,6 @@ extension TraceAnalyzer {
             call.resultText = ref.exists ? .empty : text
         }
         call.hasResult = true
-        call.resultHash = call.result.exists ? tree.canonicalHash(call.result) : ContentHash.of(call.resultText)
-    }
-
-    private static let wrappers: [StaticString] = [
-        "result", "output", "content", "response", "value", "data", "return_value", "returnValue", "text", "results",
-        "items", "records", "rows", "structuredContent",
-    ]
-
-    /// Takes wrappers off a result: an object with one member, a list of one text block, a tool message.
-    mutating func unwrap(_ source: JSONRef) -> JSONRef {
-        var ref = source
-        for _ in 0..<6 {
-            guard let kind = tree.kind(ref) else { return ref }
-            if kind == .object {
-                let inner = wrapped(ref)
-                if !inner.exists { return ref }
-                ref = inner
-            } else if kind == .array, tree.count(ref) == 1 {
-                let block = tree.first(ref)
-                let text = tree.member(block, "text")
-                guard tree.isString(text), tree.string(tree.member(block, "type")) == "text" else { return ref }
-                ref = text
-            } else if kind == .string {
-                let text = tree.string(ref).trimmed
-                let inner = tree.parseContainer(text)
-                if !inner.exists { return ref }
-                ref = inner
-            } else {
-                return ref
-            }
-        }
-        return ref
-    }
-
-    /// The value inside a wrapping object, none when the object is the result itself.
-    private mutating func wrapped(_ object: JSONRef) -> JSONRef {
-        if tree.count(object) == 1 {
-            let only = tree.first(object)
-            for name in TraceAnalyzer.wrappers where tree[only].key == Text(name) { return only }
-            return .none
-        }
-        let content = tree.member(object, "content")
-        guard content.exists else { return .none }
-        let isToolMessage =
-            tree.member(object, "tool_call_id").exists || tree.string(tree.member(object, "role")) == "tool"
-            || tree.string(tree.member(object, "type")) == "tool"
-            || tree.string(tree.member(object, "type")) == "tool_result"
-        return isToolMessage ? content : .none
+        call.resultHash = call.result.exists ? tree.progressHash(call.result) : ContentHash.of(call.resultText)
     }
 }

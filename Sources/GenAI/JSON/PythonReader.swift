@@ -18,6 +18,16 @@ extension JSONTree {
         return root
     }
 
+    /// The quoted string that begins at `index`, decoded; nil when none does.
+    mutating func pythonString(in text: Text, at index: Int) -> Text? {
+        guard index < text.count, text[index] == UInt8(ascii: "'") || text[index] == UInt8(ascii: "\"") else {
+            return nil
+        }
+        var cursor = JSONCursor(text: text)
+        cursor.index = index
+        return pythonString(&cursor)
+    }
+
     private mutating func pythonValue(_ cursor: inout JSONCursor, depth: Int) -> JSONRef? {
         guard depth <= limits.depth, hasRoom, (try? cursor.skipToValue()) != nil else { return nil }
         switch cursor.peek {

@@ -297,16 +297,21 @@ extension FrameworkShape {
                 ] + thread)
             run.play({ messages, calls, text, error in
                 let list = AgentRun.json(["messages": chat(messages)])
+                let more: [(String, TestValue)] = [("gen_ai.input.messages", .string(parts(messages)))]
                 let span = writer.open(
                     "chat gpt-4.1-mini", in: agent, tag: "model",
                     [
                         ("mastra.span.type", "model_generation"), ("gen_ai.operation.name", "chat"),
                         ("gen_ai.request.model", "gpt-4.1-mini"), ("mastra.model_generation.input", .string(list)),
                         ("gen_ai.tool.definitions", .string(definitions(run.tools))),
-                    ] + thread)
+                    ] + more + thread)
                 if let error { return writer.close(span, error: error) }
                 writer.close(
-                    span, [("mastra.model_generation.output", .string(AgentRun.json(chat([answer(calls, text)]))))])
+                    span,
+                    [
+                        ("gen_ai.output.messages", .string(parts([answer(calls, text)]))),
+                        ("mastra.model_generation.output", .string(AgentRun.json(["text": text ?? ""]))),
+                    ])
             }) { _, call in
                 if AgentRun.object(call.arguments) is String { return }
                 let span = writer.open(
@@ -314,6 +319,7 @@ extension FrameworkShape {
                     [
                         ("mastra.span.type", "tool_call"), ("gen_ai.operation.name", "execute_tool"),
                         ("gen_ai.tool.name", .string(call.tool)), ("input", .string(call.arguments)),
+                        ("gen_ai.tool.call.arguments", .string(call.arguments)),
                     ] + thread)
                 for sub in call.subAgent { play(sub, in: span) }
                 if let error = call.error { return writer.close(span, error: error) }
