@@ -70,6 +70,8 @@ package enum FindingTier: UInt8, Comparable, CaseIterable, Sendable {
 package enum FindingRule: String, CaseIterable, Sendable {
     case toolUnknown = "tool.unknown"
     case toolNeverCalled = "tool.never_called"
+    case toolExcluded = "tool.excluded_purpose"
+    case toolOther = "tool.other_than_announced"
     case argumentsSchema = "arguments.schema"
     case argumentsUnparsable = "arguments.unparsable"
     case argumentsCutOff = "arguments.cut_off"
@@ -99,7 +101,14 @@ package enum FindingRule: String, CaseIterable, Sendable {
     case latencyTool = "latency.tool"
 
     /// Raised whenever the same input can give another finding.
-    package var version: String { self == .argumentsRefused ? "2" : "1" }
+    package var version: String {
+        switch self {
+        case .argumentsRefused, .emptyResult, .softError, .repeatedCall, .repeatedNearly, .repeatedAnswer,
+            .handoffEntities, .toolNeverCalled:
+            "2"
+        default: "1"
+        }
+    }
 }
 
 /// What a detector says about one thing that it could look at.

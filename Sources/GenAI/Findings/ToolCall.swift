@@ -150,4 +150,6 @@ struct ToolDefinition: BitwiseCopyable {
     var name: Text
     /// JSON Schema of the arguments, none when it was not captured.
     var schema: JSONRef
+    /// What the tool is for, a string; none when it was not captured.
+    var description = JSONRef.none
 }

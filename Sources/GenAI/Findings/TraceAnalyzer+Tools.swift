@@ -58,9 +58,16 @@ extension TraceAnalyzer {
         return false
     }
 
-    private static let promises: [StaticString] = [
+    static let promises: [StaticString] = [
         "i will call", "i'll call", "let me call", "i will use the", "i'll use the", "let me use the", "calling the",
         "i am going to call", "i'm going to call", "transferring you to", "handing over to", "i will run", "let me run",
+        "i will now call", "i'll now call", "i should call", "i need to call", "i should use", "next, i will", "using the",
+    ]
+    /// What announces another agent, whose name follows.
+    private static let transfers: [StaticString] = [
+        "transferring you to", "transfer you to", "handing you over to", "handing over to", "hand you over to",
+        "connecting you with", "connecting you to", "connect you with", "connect you to", "forwarding you to",
+        "escalating this to", "passing you to", "delegating this to", "i will delegate to", "i'll delegate to",
     ]
 
     /// The last answer announces a tool by its name, and that tool was never called.
@@ -72,22 +79,54 @@ extension TraceAnalyzer {
         for index in definitions.indices {
             let name = definitions[index].name
             // A plain word is no proof of a tool.
-            guard name.count >= 5, name.firstIndex(of: UInt8(ascii: "_")) != nil, holdsWord(text, name) else {
-                continue
+            guard name.count >= 5, name.firstIndex(of: UInt8(ascii: "_")) != nil else { continue }
+            if isCalled(name) { continue }
+            if TraceAnalyzer.isHandoff(name), let target = TraceAnalyzer.target(of: name), promises(target, in: text) {
+                return reportPromise(last, name)
             }
-            var isCalled = false
-            for call in calls.indices where TraceAnalyzer.isSameTool(calls[call].name, name) { isCalled = true }
-            if isCalled { continue }
+            guard holdsWord(text, name) else { continue }
             guard TraceAnalyzer.promises.contains(where: { text.holds($0) }) || isWrittenCall(text, name) else {
                 continue
             }
-            let span = Int(trace.steps[Int(turns[last].step)].span)
-            return report(
-                Finding(
-                    .wrongToolSelection, .toolNeverCalled, .tag, span: span, cause: span,
-                    evidence: "tool=\(name.string) announced_in=text",
-                    "The last answer announces \(name.string), which was never called."))
+            return reportPromise(last, name)
         }
+    }
+
+    private mutating func reportPromise(_ turn: Int, _ name: Text) {
+        let span = Int(trace.steps[Int(turns[turn].step)].span)
+        report(
+            Finding(
+                .wrongToolSelection, .toolNeverCalled, .tag, span: span, cause: span,
+                evidence: "tool=\(name.string) announced_in=text",
+                "The last answer announces \(name.string), which was never called."))
+    }
+
+    /// Name of the agent that a handoff's tool leads to: `billing_agent` of `transfer_to_billing_agent`.
+    private static func target(of name: Text) -> Text? {
+        for lead: StaticString in ["transfer_to_", "handoff_to_", "hand_off_to_", "delegate_to_", "escalate_to_"] {
+            guard let place = name.place(of: Text(lead)) else { continue }
+            let rest = name[place + lead.utf8CodeUnitCount..<name.count]
+            return rest.count >= 3 ? rest : nil
+        }
+        return nil
+    }
+
+    /// Whether the text announces the agent: its words, but for `agent`, follow the announcement.
+    private func promises(_ target: Text, in text: Text) -> Bool {
+        for lead in TraceAnalyzer.transfers {
+            guard let place = text.place(of: Text(lead)) else { continue }
+            let rest = text[place + lead.utf8CodeUnitCount..<text.count].capped(target.count + 24)
+            var words = WordCursor(target, joins: false)
+            var (wanted, found) = (0, 0)
+            while let range = words.next() {
+                let word = target[range]
+                if word.beginsWith("agent") || word.beginsWith("assistant") { continue }
+                wanted += 1
+                if rest.place(of: word) != nil { found += 1 }
+            }
+            if wanted > 0 && found == wanted { return true }
+        }
+        return false
     }
 
     /// Whether the answer holds a call written out as JSON: `{"name": "…"`.

@@ -66,7 +66,10 @@ extension TraceAnalyzer {
         while item.exists, definitions.count < 4_096 {
             let name = tree.string(tree.member(item, "name"))
             if !name.isEmpty {
-                definitions.append(ToolDefinition(name: name, schema: tree.member(item, "parameters")))
+                definitions.append(
+                    ToolDefinition(
+                        name: name, schema: tree.member(item, "parameters"),
+                        description: tree.member(item, "description")))
             }
             item = tree.next(item)
         }

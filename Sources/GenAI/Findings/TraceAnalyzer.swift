@@ -77,6 +77,7 @@ package struct TraceAnalyzer: ~Copyable {
 
     private mutating func detect(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
         checkTools(batch)
+        checkChoices(batch)
         checkArguments(batch)
         checkArgumentShapes(batch)
         checkResults(batch, memory)
