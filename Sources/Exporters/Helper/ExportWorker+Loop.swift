@@ -9,25 +9,36 @@ extension ExportWorker {
         var ready: [PreparedBatch] = []
         var nextReady = 0
         var inFlight = 0
-        await withTaskGroup(of: Void.self) { group in
+        var bytesInFlight = 0
+        await withTaskGroup(of: Int.self) { group in
             while !Task.isCancelled {
                 while nextReady < ready.count {
-                    if inFlight == concurrency {
-                        await group.next()
+                    let batch = ready[nextReady]
+                    let size = batch.batch.byteCount
+                    let isFull = inFlight == concurrency || bytesInFlight + size > Self.bytesInFlightMax
+                    if inFlight > 0 && isFull {
+                        bytesInFlight -= await group.next() ?? 0
                         inFlight -= 1
                         if Task.isCancelled { break }
+                        continue
                     }
-                    let batch = ready[nextReady]
                     nextReady += 1
                     inFlight += 1
-                    group.addTask { await self.export(batch) }
+                    bytesInFlight += size
+                    group.addTask {
+                        await self.export(batch)
+                        return size
+                    }
                 }
                 if Task.isCancelled { break }
                 ready.removeAll(keepingCapacity: true)
                 nextReady = 0
                 if state.withLock({ $0.tracker.openFrames }) >= Self.openFramesMax {
                     if inFlight == 0 { batcher.flushAll(ready: &ready) }
-                    if await group.next() != nil { inFlight -= 1 }
+                    if let size = await group.next() {
+                        inFlight -= 1
+                        bytesInFlight -= size
+                    }
                     continue
                 }
                 let isEmpty = await fill(&batcher, &ready)
@@ -37,6 +48,7 @@ extension ExportWorker {
                     await group.waitForAll()
                     if cursor.backlog.items == 0 || Task.isCancelled { return }
                     inFlight = 0
+                    bytesInFlight = 0
                 }
             }
             // Leaving the group waits for the deliveries; they end at their next pause or attempt.

@@ -13,8 +13,11 @@ package struct ExporterHelperOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) { self.init(&settings, defaultTimeout: .seconds(5)) }
 
-    /// Reads the options within an exporter's own options, whose default timeout may differ.
-    package init(_ settings: inout Settings, defaultTimeout: Duration) {
+    /// Deliveries that run at once unless the file says otherwise.
+    static let consumers = 10
+
+    /// Reads the options within an exporter's own options, whose defaults may differ.
+    package init(_ settings: inout Settings, defaultTimeout: Duration, defaultConsumers: Int = consumers) {
         timeout = settings.duration(
             "timeout", default: defaultTimeout, in: .zero ... .seconds(3_600),
             "Longest time for one delivery attempt, connecting included; 0 means no limit.")
@@ -24,7 +27,7 @@ package struct ExporterHelperOptions: ComponentOptions {
                 + "one sink gets full text and another a masked one from the same journal.")
         queue = settings.group(
             "sending_queue", "What waits between the pipeline and this exporter, and how it is grouped."
-        ) { SendingQueueOptions(&$0) }
+        ) { SendingQueueOptions(&$0, defaultConsumers: defaultConsumers) }
         retry = settings.group("retry_on_failure", "What happens after a delivery that may succeed later.") {
             RetryOptions(&$0)
         }
@@ -55,11 +58,16 @@ package struct SendingQueueOptions: ComponentOptions {
     package var batch: BatchOptions?
 
     package init(_ settings: inout Settings) {
+        self.init(&settings, defaultConsumers: ExporterHelperOptions.consumers)
+    }
+
+    /// Reads the options of an exporter that wants more or fewer deliveries at once.
+    init(_ settings: inout Settings, defaultConsumers: Int) {
         isEnabled = settings.bool(
             "enabled", default: true,
             "False delivers one request at a time; the journal stays between pipeline and exporter.")
         consumers = settings.int(
-            "num_consumers", default: 10, in: 1...1_000, unit: "deliveries", "Most deliveries that run at once.")
+            "num_consumers", default: defaultConsumers, in: 1...1_000, unit: "deliveries", "Most deliveries that run at once.")
         sizer = settings.choice("sizer", default: Sizer.requests, "What queue_size counts.")
         storage = settings.optionalString(
             "storage", "Id of a file_storage extension for the journal, or the word memory to keep nothing on disk.")

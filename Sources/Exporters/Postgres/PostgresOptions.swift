@@ -21,7 +21,8 @@ package struct PostgresOptions: ComponentOptions {
     package var retentionInterval: Duration
 
     package init(_ settings: inout Settings) {
-        helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
+        helper = ExporterHelperOptions(
+            &settings, defaultTimeout: .seconds(30), defaultConsumers: GroupLane.groupMax)
         datasource = settings.secret(
             "datasource",
             "Connection string of libpq: postgresql://user@host1,host2/db?sslmode=verify-full, or host=... dbname=...; "

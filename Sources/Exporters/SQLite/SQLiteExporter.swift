@@ -25,10 +25,8 @@ package final class SQLiteExporter: Exporter {
             self.options = options
         }
 
-        func open() throws(ExporterStartFailure) {
-            let failure = storage.withLock { store in open(&store) }
-            if let failure { throw failure }
-        }
+        /// Why it cannot be opened, nil when it is.
+        func open() -> ExporterStartFailure? { storage.withLock { store in open(&store) } }
 
         private func open(_ store: inout SQLiteStore?) -> ExporterStartFailure? {
             do throws(ExporterStartFailure) {
@@ -83,13 +81,7 @@ package final class SQLiteExporter: Exporter {
 
     package func start() async throws {
         let shared = shared
-        let failure = await lane.run { () -> ExporterStartFailure? in
-            do throws(ExporterStartFailure) {
-                try shared.open()
-                return nil
-            } catch { return error }
-        }
-        if let failure { throw failure }
+        if let failure = await lane.run({ shared.open() }) { throw failure }
         retention?.start()
     }
 

@@ -10,7 +10,8 @@ package struct SQLiteOptions: ComponentOptions {
     package var retention: SQLiteRetentionOptions
 
     package init(_ settings: inout Settings) {
-        helper = ExporterHelperOptions(&settings)
+        helper = ExporterHelperOptions(
+            &settings, defaultTimeout: .seconds(5), defaultConsumers: GroupLane.groupMax)
         path = settings.string(
             "path", default: "sluice.db",
             "Database file; relative paths lie in the data directory. Created with mode 0600, since it holds prompts.")

@@ -1,5 +1,6 @@
 import GRDB
 import GRDBSQLite
+import Pipeline
 import Telemetry
 
 /// Binds rows to prepared statements and runs them.
@@ -13,10 +14,10 @@ struct SQLiteRowWriter: RowReceiver {
     private let inserts: [Statement]
     private let deletes: [Statement]
     private var records = 0
-    /// Records, counted from zero, of which the database refused a row: it takes back that statement alone.
-    private(set) var refused: [Int] = []
+    /// Records of the batch, counted from zero, of which the database refused a row: it takes back that statement alone.
+    private var refused: [Int] = []
     /// Why it refused the last one.
-    private(set) var reason = ""
+    private var reason = ""
 
     /// Within a transaction of `database`.
     init(_ database: Database) throws {
@@ -27,6 +28,15 @@ struct SQLiteRowWriter: RowReceiver {
             try database.cachedStatement(sql: "DELETE FROM \(name.rawValue) WHERE trace_id = ?1 AND span_id = ?2")
         }
     }
+
+    /// Counts records from zero again.
+    mutating func beginBatch() {
+        records = 0
+        refused.removeAll()
+    }
+
+    /// What became of the batch, once all its rows were received and if the transaction commits.
+    var outcome: ExportOutcome { refused.isEmpty ? .delivered : .refused(records: refused, message: reason) }
 
     /// Records with an id of their own are found again and replaced; blocks of logs and points are never different.
     private static func insert(into table: SQLTable) -> String {

@@ -31,6 +31,16 @@ struct SQLiteStore: ~Copyable {
     /// Whether the open file is no longer the one at the path.
     var isGone: Bool { identity != nil && FileIdentity(path) != identity }
 
+    /// Settings of the connection, in this order. Only a new file takes the first two. A span with its prompts takes a
+    /// few kilobytes: pages of four would keep most of it in a chain behind its row. A transaction of a busy gateway
+    /// has some megabytes of pages, which the usual 2 MB of cache would write twice; and the log is moved into the
+    /// database after 64 MB, since pages of indices that many transactions change are moved once then. A reader that
+    /// holds a snapshot for long lets the log grow; it is cut back afterwards.
+    private static let pragmas = [
+        "page_size = 8192", "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL",
+        "cache_size = -65536", "wal_autocheckpoint = 8192", "journal_size_limit = 67108864",
+    ]
+
     private static func open(
         _ path: String, _ options: SQLiteOptions
     ) throws(ExporterStartFailure) -> (queue: DatabaseQueue, version: Int, key: BlockKey) {
@@ -39,12 +49,7 @@ struct SQLiteStore: ~Copyable {
             var configuration = Configuration()
             configuration.busyMode = .timeout(Double(options.busyTimeout.wholeMilliseconds) / 1_000)
             configuration.prepareDatabase { database in
-                // Only a new file takes this; it must come before anything is written.
-                try database.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
-                _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
-                // A reader that holds a snapshot for long lets the log grow; it is cut back afterwards.
-                _ = try Int.fetchOne(database, sql: "PRAGMA journal_size_limit = 67108864")
-                try database.execute(sql: "PRAGMA synchronous = FULL")
+                for pragma in pragmas { _ = try Row.fetchOne(database, sql: "PRAGMA " + pragma) }
             }
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             return try queue.write { database in
@@ -106,12 +111,11 @@ struct SQLiteStore: ~Copyable {
         var outcomes: [ExportOutcome] = []
         try queue.inDatabase { database in
             try database.inTransaction(.immediate) {
+                var writer = try SQLiteRowWriter(database)
                 for batch in batches {
-                    var writer = try SQLiteRowWriter(database)
+                    writer.beginBatch()
                     try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
-                    outcomes.append(
-                        writer.refused.isEmpty
-                            ? .delivered : .refused(records: writer.refused, message: writer.reason))
+                    outcomes.append(writer.outcome)
                 }
                 return .commit
             }
