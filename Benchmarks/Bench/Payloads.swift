@@ -21,10 +21,16 @@ struct Payload {
     static func all() -> [Payload] {
         var plain = PayloadMaker(seed: 20_261_126)
         var genAI = PayloadMaker(seed: 20_261_127)
+        var renamed = PayloadMaker(seed: 20_261_129)
+        var json = PayloadMaker(seed: 20_261_130)
+        var indexed = PayloadMaker(seed: 20_261_131)
         var one = PayloadMaker(seed: 20_261_128)
         return [
             Payload("plain100", spans: 100, plain.request(spans: 100) { $0.plainSpan($1) }),
             Payload("genai50", spans: 50, genAI.request(spans: 50) { $0.genAISpan($1) }),
+            Payload("renamed50", spans: 50, renamed.request(spans: 50) { $0.renamedSpan($1) }),
+            Payload("json50", spans: 50, json.request(spans: 50) { $0.jsonSpan($1) }),
+            Payload("indexed50", spans: 50, indexed.request(spans: 50) { $0.indexedSpan($1) }),
             Payload("one", spans: 1, one.request(spans: 1) { $0.plainSpan($1) }),
         ]
     }
@@ -120,6 +126,70 @@ struct PayloadMaker {
             #"[{"role":"assistant","parts":[{"type":"text","content":"\#(answer)"}],"finish_reason":"stop"}]"#)
         span.fixed32(16, 257)
         return span.bytes
+    }
+
+    /// 25 attributes and 5 KB of text under OpenInference's names, each of which has one current name; the text is a
+    /// chain's, which has none.
+    mutating func renamedSpan(_ index: Int) -> [UInt8] {
+        var span = scalars(index, kind: "CHAIN")
+        span.attribute(9, "input.value", sentence(3_200))
+        span.attribute(9, "output.value", sentence(1_800))
+        return span.bytes
+    }
+
+    /// The same scalars; messages as an OpenAI request and answer in JSON.
+    mutating func jsonSpan(_ index: Int) -> [UInt8] {
+        var span = scalars(index, kind: "LLM")
+        let turns = (0..<6).map { turn in
+            #"{"role": "\#(turn % 2 == 0 ? "user" : "assistant")", "content": "\#(sentence(500))"}"#
+        }
+        span.attribute(
+            9, "input.value",
+            #"{"model": "gpt-4.1", "messages": [{"role": "system", "content": "\#(sentence(300))"}, "#
+                + turns.joined(separator: ", ") + "]}")
+        span.attribute(
+            9, "output.value",
+            #"{"choices": [{"index": 0, "message": {"role": "assistant", "content": "\#(sentence(1_500))"}, "#
+                + #""finish_reason": "stop"}]}"#)
+        return span.bytes
+    }
+
+    /// The same scalars; messages as indexed attributes.
+    mutating func indexedSpan(_ index: Int) -> [UInt8] {
+        var span = scalars(index, kind: "LLM")
+        for turn in 0..<7 {
+            let prefix = "llm.input_messages.\(turn).message."
+            span.attribute(9, prefix + "role", turn == 0 ? "system" : turn % 2 == 1 ? "user" : "assistant")
+            span.attribute(9, prefix + "content", sentence(turn == 0 ? 300 : 500))
+        }
+        let answer = "llm.output_messages.0.message."
+        span.attribute(9, answer + "role", "assistant")
+        span.attribute(9, answer + "content", sentence(1_500))
+        span.attribute(9, answer + "tool_calls.0.tool_call.id", "call_\(random.next())")
+        span.attribute(9, answer + "tool_calls.0.tool_call.function.name", "lookup_order")
+        span.attribute(9, answer + "tool_calls.0.tool_call.function.arguments", #"{"order": \#(index)}"#)
+        return span.bytes
+    }
+
+    private mutating func scalars(_ index: Int, kind: String) -> WireBytes {
+        var span = head(index, name: "ChatCompletion", kind: 1)
+        let texts = [
+            ("openinference.span.kind", kind), ("llm.model_name", "gpt-4.1"), ("llm.provider", "openai"),
+            ("llm.system", "openai"), ("session.id", "s-\(random.below(1_000))"), ("user.id", "u-\(index)"),
+            ("agent.name", "planner"), ("llm.prompt_template.version", "v7"), ("prompt.id", "planner-main"),
+            ("input.mime_type", "application/json"), ("output.mime_type", "application/json"),
+            ("server.address", "api.example.com"), ("agent.step", "think"), ("deployment.region", "eu-1"),
+        ]
+        for (key, value) in texts { span.attribute(9, key, value) }
+        for (key, value) in [
+            ("llm.token_count.prompt", 900), ("llm.token_count.completion", 300), ("llm.token_count.total", 1_200),
+            ("llm.token_count.prompt_details.cache_read", 400), ("llm.token_count.completion_details.reasoning", 90),
+            ("agent.depth", 3),
+        ] { number(key, UInt64(value), &span) }
+        double("llm.cost.total", 0.0123, &span)
+        double("llm.cost.prompt", 0.01, &span)
+        double("llm.cost.completion", 0.0023, &span)
+        return span
     }
 
     private mutating func head(_ index: Int, name: String, kind: UInt64) -> WireBytes {

@@ -118,7 +118,7 @@ import Testing
         for row in try coverage() {
             lines.append("| \(row.dialect) | " + row.cells.map(\.1).joined(separator: " | ") + " |")
         }
-        lines += try recordings()
+        lines += try recordings() + rules() + frameworks()
         lines += [
             "", "## What six other normalizers read", "",
             "C Collector contrib, M MLflow, F Langfuse, W LangWatch, L Laminar, S LangSmith proxy, from reading their "
@@ -129,6 +129,35 @@ import Testing
         ]
         lines.append(try String(contentsOf: GoldenFile.folder.appendingPathComponent("others.md"), encoding: .utf8))
         return lines.joined(separator: "\n")
+    }
+
+    /// How many of the conventions' rules are honoured, and the others with the reason.
+    private static func rules() throws -> [String] {
+        let facts = try RuleFact.all().filter { !$0.rule.hasPrefix("renames") }
+        let deviating = facts.filter { $0.deviates != nil }
+        let all = Set(facts.map(\.rule)).count
+        let honoured = all - Set(deviating.map(\.rule)).count
+        var lines = [
+            "", "## Rules of the conventions", "",
+            "`Tests/Fixtures/GenAI/rules.jsonl` has \(facts.count) cases for the \(all) published rules of 42 "
+                + "dialects, each the smallest span or log record that a rule applies to. \(honoured) rules give their "
+                + "target; these do not:", "",
+        ]
+        lines += deviating.map { "- `\($0.id)`: \($0.deviates ?? "")" }
+        return lines
+    }
+
+    /// Frameworks whose own spans stand in Tests/Fixtures/Frameworks.
+    private static func frameworks() throws -> [String] {
+        var lines = [
+            "", "## Frameworks run against a scripted model", "",
+            "Spans and log records that these wrote (`Tests/Fixtures/Frameworks`, shortened), with what becomes of them:",
+            "",
+        ]
+        lines += try GoldenFile.all(in: GoldenFile.frameworks).map { file in
+            "- \(file.header.first?.dropFirst(2) ?? "") (`\(file.name)`)"
+        }
+        return lines
     }
 
     /// The recorded captures against the truth of their driver.

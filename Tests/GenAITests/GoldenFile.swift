@@ -35,7 +35,10 @@ struct GoldenFile {
         }
     }
 
-    static func all() throws -> [GoldenFile] {
+    /// Spans that real frameworks wrote, shortened.
+    static let frameworks = folder.deletingLastPathComponent().appendingPathComponent("Frameworks")
+
+    static func all(in folder: URL = folder) throws -> [GoldenFile] {
         try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
             .filter { $0.pathExtension == "yaml" }.sorted { $0.path < $1.path }.map { try GoldenFile($0) }
     }
@@ -43,6 +46,11 @@ struct GoldenFile {
     private static func span(_ node: Node.Mapping) throws -> Span {
         var span = Span()
         span.input.name = node["name"]?.string ?? "span"
+        if let event = node["log"]?.string {
+            span.input.name = event
+            span.input.isLog = true
+        }
+        if let body = node["body"] { span.input.body = try value(body) }
         span.input.scope = node["scope"]?.string ?? ""
         span.input.isRoot = node["root"]?.bool ?? false
         span.input.status = UInt64(node["status"]?.int ?? 0)
@@ -82,11 +90,12 @@ struct GoldenFile {
         var before: [String: TestValue] = [:]
         for (key, value) in input.attributes { before[key] = value }
         var after: [(String, TestValue)] = []
-        _ = try bench.run(input.request) { batch in
-            for index in batch.range(of: batch.spans[0].set) {
+        _ = try bench.run(input.request, input.signal) { batch in
+            for index in batch.range(of: input.isLog ? batch.logs[0].set : batch.spans[0].set) {
                 let record = batch.attributes[index]
                 after.append((batch.text(record.key).string, Self.value(record, batch)))
             }
+            if input.isLog { return }
             let message = batch.text(batch.spans[0].statusMessage).string
             if !message.isEmpty { after.append(("(status message)", .string(message))) }
             let status = batch.spans[0].statusCode
@@ -160,9 +169,10 @@ struct GoldenFile {
         var lines = header + ["spans:"]
         for span in spans {
             let input = span.input
-            lines.append("  - name: \(Self.quoted(input.name))")
+            lines.append("  - \(input.isLog ? "log" : "name"): \(Self.quoted(input.name))")
             lines.append("    scope: \(Self.quoted(input.scope))")
-            if input.isRoot { lines.append("    root: true") }
+            if let body = input.body { lines.append("    body: \(Self.text(of: body))") }
+            if input.isRoot, !input.isLog { lines.append("    root: true") }
             if input.status != 0 { lines.append("    status: \(input.status)") }
             Self.append(input.resource, "resource", to: &lines)
             Self.append(input.attributes, "attributes", to: &lines)

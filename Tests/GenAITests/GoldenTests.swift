@@ -9,8 +9,16 @@ import Testing
     static let isWriting = ProcessInfo.processInfo.environment["SLUICE_WRITE_GOLDEN"] != nil
 
     @Test func `every dialect becomes what its fixtures say`() throws {
+        try check(GoldenFile.all())
+    }
+
+    @Test func `what real frameworks write becomes what their recordings say`() throws {
+        try check(GoldenFile.all(in: GoldenFile.frameworks))
+    }
+
+    private func check(_ files: [GoldenFile]) throws {
         let bench = try Bench()
-        for file in try GoldenFile.all() {
+        for file in files {
             if Self.isWriting {
                 try file.regenerated(bench).write(to: file.url, atomically: true, encoding: .utf8)
                 continue
@@ -36,10 +44,10 @@ import Testing
     @Test func `fixtures come out the same twice, in any order, and lose nothing`() throws {
         let bench = try Bench()
         var generator = Seeded(state: 11)
-        for file in try GoldenFile.all() {
+        for file in try GoldenFile.all() + GoldenFile.all(in: GoldenFile.frameworks) {
             for span in file.spans {
-                let once = try bench.run(span.input.request)
-                #expect(try bench.run(once) == once, "\(file.name)")
+                let once = try bench.run(span.input.request, span.input.signal)
+                #expect(try bench.run(once, span.input.signal) == once, "\(file.name)")
                 let expected = try bench.attributes(span.input)
                 var shuffled = span.input
                 for _ in 0..<3 {

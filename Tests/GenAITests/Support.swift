@@ -71,12 +71,19 @@ struct TestSpan {
     var scope = "test"
     var name = "span"
     var isRoot = true
+    /// A log record instead: the name is the event's, and there is no span.
+    var isLog = false
+    /// Body of a log record.
+    var body: TestValue?
     var status: UInt64 = 0
     var attributes: [(String, TestValue)] = []
     var events: [TestEvent] = []
     var resource: [(String, TestValue)] = []
 
+    var signal: Signal { isLog ? .logs : .traces }
+
     var request: [UInt8] {
+        if isLog { return logRequest }
         var span = Wire.field(1, [UInt8](repeating: 1, count: 16)) + Wire.field(2, [UInt8](repeating: 2, count: 8))
         if !isRoot { span += Wire.field(4, [UInt8](repeating: 3, count: 8)) }
         span += Wire.field(5, Array(name.utf8)) + Wire.fixed(7, 1_000_000_000) + Wire.fixed(8, 2_000_000_000)
@@ -90,6 +97,15 @@ struct TestSpan {
         let scopeBytes = Wire.field(1, Wire.field(1, Array(scope.utf8))) + Wire.field(2, span)
         let resourceBytes = resource.flatMap { Wire.field(1, Wire.pair($0.0, $0.1)) }
         return Wire.field(1, Wire.field(1, resourceBytes) + Wire.field(2, scopeBytes))
+    }
+
+    private var logRequest: [UInt8] {
+        var record = Wire.fixed(1, 1_500_000_000)
+        if let body { record += Wire.field(5, Wire.value(body)) }
+        for (key, value) in attributes { record += Wire.field(6, Wire.pair(key, value)) }
+        if !name.isEmpty { record += Wire.field(12, Array(name.utf8)) }
+        let scopeBytes = Wire.field(1, Wire.field(1, Array(scope.utf8))) + Wire.field(2, record)
+        return Wire.field(1, Wire.field(2, scopeBytes))
     }
 }
 
@@ -133,8 +149,9 @@ final class Bench {
     /// Attributes of the first span after normalizing.
     func attributes(_ span: TestSpan) throws -> [String: String] {
         var result: [String: String] = [:]
-        _ = try run(span.request) { batch in
+        _ = try run(span.request, span.signal) { batch in
             if batch.spans.count > 0 { result = Bench.attributes(of: 0, batch) }
+            if batch.logs.count > 0 { result = Bench.attributes(in: batch.logs[0].set, batch) }
         }
         return result
     }

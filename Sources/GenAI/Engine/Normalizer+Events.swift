@@ -288,6 +288,7 @@ extension Normalizer {
                     _ = messages(nil, target, source, batch)
                     continue
                 }
+                if target == tables.layout.known.outputMessages { collectFinish(document(source)) }
             }
             if let value = jsonText(source) { _ = offer(target, value, nil, batch) }
         }

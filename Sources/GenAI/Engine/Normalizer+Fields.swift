@@ -40,6 +40,7 @@ extension Normalizer {
         switch field.transform {
         case .messages, .history: return messages(nil, field.target, source, batch)
         case .toolResult: return toolResult(field.target, source, nil, batch)
+        case .urlHost: return urlHost(field.target, source, nil, batch)
         case .sumInt:
             guard let value = sum(source, field.paths, root) else { return false }
             return offer(field.target, value, nil, batch)

@@ -28,6 +28,7 @@ extension Normalizer {
             let ref = document(source)
             guard let shape = MessageShape.of(ref, reader.tree) else { return }
             drafts[index].state = shape == .full ? .current : .weakCurrent
+            if type == .outputMessages { collectFinish(ref) }
         case .instructions:
             if MessageShape.isParts(document(source), reader.tree) { drafts[index].state = .current }
         case .tools:
@@ -95,13 +96,22 @@ enum MessageShape {
     /// Known parts need the member that the schema names; unknown types are allowed.
     private static func isPart(_ ref: JSONRef, _ type: Text, _ tree: borrowing JSONTree) -> Bool {
         if type == "text" || type == "reasoning" { return tree.member(ref, "content").exists }
-        if type == "tool_call" { return tree.member(ref, "name").exists }
+        if type == "tool_call" {
+            return tree.member(ref, "name").exists && !isEncoded(tree.member(ref, "arguments"), tree)
+        }
         if type == "tool_call_response" { return tree.member(ref, "response").exists }
         switch BlockType(type) {
         case .reasoning, .toolCall, .toolResponse, .image, .audio, .video: return false
         case .document, .binary: return type == "blob" || type == "uri" || type == "file"
         default: return true
         }
+    }
+
+    /// Arguments that are an object in a text; the schema wants the object.
+    private static func isEncoded(_ arguments: JSONRef, _ tree: borrowing JSONTree) -> Bool {
+        guard tree.isString(arguments) else { return false }
+        let text = tree[arguments].text
+        return text.count >= 2 && text[0] == UInt8(ascii: "{") && text[text.count - 1] == UInt8(ascii: "}")
     }
 
     /// Whether a list holds tool definitions in the schema's spelling.

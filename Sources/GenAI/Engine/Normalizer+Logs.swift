@@ -10,11 +10,14 @@ extension Normalizer {
             if items.isEmpty { continue }
             let common = scopeMask(scope, batch)
             for log in items where !batch.logs[log].edits.contains(.removed) {
-                let event = LogEvent(name(of: log, batch))
-                let mask = keyMask(batch.logs[log].set, batch) | (event == nil ? 0 : common)
+                let name = name(of: log, batch)
+                let event = LogEvent(name) ?? LogEvent(scope: batch.text(batch.scopes[scope].name))
+                // A scope alone makes no event of ordinary log lines.
+                let named = name.isEmpty && event == nil ? 0 : common | nameMask(name)
+                let mask = keyMask(batch.logs[log].set, batch) | named
                 guard mask & enabled != 0 || event != nil else { continue }
                 seenSpans += 1
-                if rewriteLog(log, mask & enabled, event, &batch) { changedSpans += 1 }
+                if rewriteLog(log, name, mask & enabled, event, &batch) { changedSpans += 1 }
             }
         }
     }
@@ -27,6 +30,15 @@ extension Normalizer {
             batch.attributes[place].kind == .string
         else { return .empty }
         return batch.text(batch.attributes[place].text)
+    }
+
+    /// Dialects that an event's name reveals.
+    private func nameMask(_ name: Text) -> UInt64 {
+        var mask: UInt64 = 0
+        for (prefix, dialect) in tables.layout.spanNameChecks where name.hasPrefix(prefix) {
+            mask |= 1 << UInt64(dialect)
+        }
+        return mask
     }
 
     /// Dialects that the keys of a set reveal.
@@ -42,11 +54,11 @@ extension Normalizer {
     }
 
     private mutating func rewriteLog(
-        _ log: Int, _ mask: UInt64, _ event: LogEvent?, _ batch: inout RecordBatch
+        _ log: Int, _ name: Text, _ mask: UInt64, _ event: LogEvent?, _ batch: inout RecordBatch
     ) -> Bool {
         var isChanged = false
         for _ in 0..<4 {
-            beginLog(log, batch)
+            beginLog(log, name, batch)
             if let event { offerBody(log, event, batch) }
             // The last resort names operations of spans; a record about one message is none.
             let last = tables.layout.order.last.map { UInt64(1) << UInt64($0) } ?? 0
@@ -57,11 +69,12 @@ extension Normalizer {
         return isChanged
     }
 
-    private mutating func beginLog(_ log: Int, _ batch: borrowing RecordBatch) {
+    private mutating func beginLog(_ log: Int, _ name: Text, _ batch: borrowing RecordBatch) {
         let record = batch.logs[log]
         let range = batch.range(of: record.set)
         restart()
         facts.isLog = true
+        facts.name = name
         facts.set = record.set
         facts.start = range.lowerBound
         facts.count = range.count
@@ -90,6 +103,7 @@ extension Normalizer {
         case .details: detailsBody(root, batch)
         case .choice: choiceBody(root, source, batch)
         case .message(let role): messageBody(root, source, role, batch)
+        case .titled(let role): titledBody(text(source), role, batch)
         }
     }
 
@@ -136,6 +150,28 @@ extension Normalizer {
         _ = offer(target, .output(.string, from: start, to: output.count), nil, batch)
     }
 
+    /// A title line, then a list of quoted texts, as Spring AI logs prompts and completions.
+    private mutating func titledBody(_ text: Text, _ role: Role, _ batch: borrowing RecordBatch) {
+        let known = tables.layout.known
+        let target = role == .assistant ? known.outputMessages : known.inputMessages
+        guard let end = text.firstIndex(of: UInt8(ascii: "\n")), target.exists, !draft(target, batch).exists else {
+            return
+        }
+        let rest = text[end + 1..<text.count]
+        reader.list.removeAll()
+        reader.system = .none
+        reader.defaultRole = role
+        let list = reader.tree.parseContainer(rest)
+        var item = reader.tree.first(list)
+        while item.exists {
+            reader.addText(.value(item), role: role)
+            item = reader.tree.next(item)
+        }
+        // Its quotes are not escaped, so the list may be no JSON.
+        if !list.exists, !JSONCursor.isBlank(rest) { reader.addText(.plain(rest), role: role) }
+        if reader.list.hasParts { _ = offerMessages(target, nil, batch) }
+    }
+
     private mutating func choiceBody(_ root: JSONRef, _ source: SourceValue, _ batch: borrowing RecordBatch) {
         let target = tables.layout.known.outputMessages
         guard target.exists, !draft(target, batch).exists else { return }
@@ -164,6 +200,22 @@ enum LogEvent: Equatable {
     case details
     case choice
     case message(Role)
+    /// A text under a title line.
+    case titled(Role)
+
+    private static let springScope: StaticString = "org.springframework.ai.chat.observation.ChatModel"
+
+    /// Loggers that write content and nothing else.
+    init?(scope: Text) {
+        guard scope.hasPrefix(LogEvent.springScope) else { return nil }
+        if scope.hasSuffix(Text("PromptContentObservationHandler")) {
+            self = .titled(.user)
+        } else if scope.hasSuffix(Text("CompletionObservationHandler")) {
+            self = .titled(.assistant)
+        } else {
+            return nil
+        }
+    }
 
     init?(_ name: Text) {
         guard name.hasPrefix("gen_ai.") else { return nil }

@@ -108,6 +108,21 @@ extension Normalizer {
         if output.count > start { pendingFinish = .output(.array, from: start, to: output.count) }
     }
 
+    /// The same from a list that has the schema's form already.
+    mutating func collectFinish(_ list: JSONRef) {
+        guard pendingFinish.kind == .empty else { return }
+        let start = output.count
+        var message = reader.tree.first(list)
+        while message.exists {
+            let finish = reader.tree.member(message, "finish_reason")
+            if reader.tree.isString(finish), !reader.tree[finish].text.isEmpty {
+                appendElement(reader.tree.string(finish))
+            }
+            message = reader.tree.next(message)
+        }
+        if output.count > start { pendingFinish = .output(.array, from: start, to: output.count) }
+    }
+
     mutating func textMessage(_ source: SourceValue, _ role: Role) -> MadeValue? {
         let document = document(source)
         let text = document.exists ? Text.empty : text(source)

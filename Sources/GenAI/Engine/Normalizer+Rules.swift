@@ -14,7 +14,8 @@ extension Normalizer {
         case .spanNamePrefix(let name): if facts.name.hasPrefix(name) { apply(index, .text(facts.name), batch) }
         case .scopePrefix(let name):
             if ScopeName.hasPrefix(facts.scope, name) { apply(index, .text(facts.scope), batch) }
-        case .always: apply(index, .text(facts.name), batch)
+        // What a span is says nothing of a record about a part of it.
+        case .always: if !facts.isLog { apply(index, .text(facts.name), batch) }
         }
     }
 
@@ -138,7 +139,7 @@ extension Normalizer {
         case .drop: return true
         case .renamePrefix: return false
         case .objectToTemplate(let prefix): return template(prefix, source)
-        case .urlHost: return urlHost(rule, source, batch)
+        case .urlHost: return urlHost(rule.target, source, rule, batch)
         default: break
         }
         switch outcome(rule.transform, rule.target, source, rule.drop, rule.names, batch) {

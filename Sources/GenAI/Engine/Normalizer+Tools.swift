@@ -28,7 +28,9 @@ extension Normalizer {
             let kwargs = reader.tree.member(ref, "kwargs")
             let input = reader.tree.member(ref, "input")
             let type = reader.tree.member(ref, "type")
-            if args.exists, kwargs.exists {
+            if let inner = callbackInput(ref) {
+                ref = inner
+            } else if kwargs.exists, args.exists || reader.tree.isObject(kwargs) && reader.tree.count(ref) == 1 {
                 ref = positional(args, kwargs)
             } else if args.exists, reader.tree.isString(type), reader.tree.string(type) == "tool_call" {
                 ref = args
@@ -39,6 +41,14 @@ extension Normalizer {
             }
         }
         return ref
+    }
+
+    /// What LangChain's callbacks say of a tool's start: `{input_str, inputs, tags, metadata, kwargs}`.
+    private func callbackInput(_ ref: JSONRef) -> JSONRef? {
+        let text = reader.tree.member(ref, "input_str")
+        guard reader.tree.isString(text) else { return nil }
+        let inputs = reader.tree.member(ref, "inputs")
+        return reader.tree.isObject(inputs) && reader.tree.count(inputs) > 0 ? inputs : text
     }
 
     /// `{args, kwargs}`: the named ones, or the positional ones when there are none; a single value stands for itself.
@@ -119,6 +129,8 @@ extension Normalizer {
     private mutating func textBlock(_ ref: JSONRef) -> JSONRef? {
         let block = reader.tree.first(ref)
         guard reader.tree.count(ref) == 1, reader.tree.isObject(block) else { return nil }
+        let json = reader.tree.member(block, "json")
+        if json.exists, reader.tree.count(block) == 1 { return json }
         let text = reader.tree.member(block, "text")
         let type = reader.tree.member(block, "type")
         guard reader.tree.isString(text) else { return nil }
@@ -140,15 +152,42 @@ extension Normalizer {
             holder = reader.tree.isObject(data) ? data : ref
         } else if reader.tree.isString(role), isToolWord(reader.tree.string(role)) {
             holder = ref
-        } else if reader.tree.count(ref) == 1 {
-            let output = reader.tree.member(ref, "output")
-            return output.exists ? output : nil
+        } else if let output = reported(ref, &envelope) {
+            return output
         }
         let content = reader.tree.member(holder, "content")
         guard holder.exists, content.exists else { return nil }
         let id = reader.tree.member(holder, "tool_call_id")
         if reader.tree.isString(id) { envelope.callID = id }
         let status = reader.tree.member(holder, "status")
+        if reader.tree.isString(status), reader.tree.string(status) == "error" { envelope.isError = true }
+        return content
+    }
+
+    /// Results that say how they went: `{output}` with or without the callback's `kwargs`, LlamaIndex's ToolOutput,
+    /// MCP's `{content, isError, structuredContent}` and the `{toolUseId, status, content}` of Bedrock and Strands.
+    private mutating func reported(_ ref: JSONRef, _ envelope: inout ToolEnvelope) -> JSONRef? {
+        let output = reader.tree.member(ref, "output")
+        let hasKwargs = reader.tree.member(ref, "kwargs").exists
+        if output.exists, reader.tree.count(ref) == (hasKwargs ? 2 : 1) { return output }
+        let isError = reader.tree.member(ref, "is_error")
+        let raw = reader.tree.member(ref, "raw_output")
+        if raw.exists, reader.tree.member(ref, "tool_name").exists {
+            if reader.tree.kind(isError) == .yes { envelope.isError = true }
+            return reader.tree.kind(raw) == .null ? reader.tree.member(ref, "blocks") : raw
+        }
+        let content = reader.tree.member(ref, "content")
+        guard reader.tree.isArray(content) else { return nil }
+        let flag = reader.tree.member(ref, "isError")
+        let structured = reader.tree.member(ref, "structuredContent")
+        if flag.exists || structured.exists {
+            if reader.tree.kind(flag) == .yes { envelope.isError = true }
+            return reader.tree.isObject(structured) ? structured : content
+        }
+        let id = reader.tree.member(ref, "toolUseId")
+        let status = reader.tree.member(ref, "status")
+        guard reader.tree.isString(id) || reader.tree.isString(status) else { return nil }
+        if reader.tree.isString(id) { envelope.callID = id }
         if reader.tree.isString(status), reader.tree.string(status) == "error" { envelope.isError = true }
         return content
     }

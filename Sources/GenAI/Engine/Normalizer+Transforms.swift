@@ -168,7 +168,9 @@ extension Normalizer {
     func eventDelay(_ time: UInt64) -> MadeValue? { sinceStart(time) }
 
     /// Host of an address; its port goes to `server.port`.
-    mutating func urlHost(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) -> Bool {
+    mutating func urlHost(
+        _ target: TargetID, _ source: SourceValue, _ rule: Rule?, _ batch: borrowing RecordBatch
+    ) -> Bool {
         var host = unquoted(text(source))
         for scheme: StaticString in ["https://", "http://"] where host.hasPrefix(scheme) {
             host = host[scheme.utf8CodeUnitCount..<host.count]
@@ -182,7 +184,7 @@ extension Normalizer {
             port = Number.integer(host[colon + 1..<host.count])
             host = host[0..<colon]
         }
-        guard !host.isEmpty, offer(rule.target, .string(host), rule, batch) else { return false }
+        guard !host.isEmpty, offer(target, .string(host), rule, batch) else { return false }
         if let port, port > 0, port < 65_536 { _ = offer(tables.layout.known.serverPort, .int(port), nil, batch) }
         return true
     }

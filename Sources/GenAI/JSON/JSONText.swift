@@ -1,3 +1,4 @@
+import CSupport
 package import Telemetry
 
 /// Reading and writing of the inside of JSON strings.
@@ -5,6 +6,9 @@ package enum JSONText {
     /// Index of the first quote, backslash or control character at or behind `from`; `text.count` when there is none.
     @inline(__always)
     static func special(_ text: Text, from: Int, quote: UInt8 = UInt8(ascii: "\"")) -> Int {
+        if quote == UInt8(ascii: "\"") {
+            return sluice_json_plain_end(text.start.assumingMemoryBound(to: UInt8.self), from, text.count)
+        }
         var index = from
         let quotes = UInt64(quote) &* 0x0101_0101_0101_0101
         while text.count &- index >= 8 {

@@ -145,7 +145,7 @@ package struct FlatMessages: ~Copyable {
                 part.name = fields.functionName
                 reader.list.parts.append(part)
             }
-            items(index..<range.upperBound, &reader)
+            items(index..<range.upperBound, &reader, from: start)
         }
         reader.list.close(role: role, otherRole: word, name: fields.name, finish: fields.finish, from: start)
     }
@@ -156,7 +156,7 @@ package struct FlatMessages: ~Copyable {
     }
 
     /// Entries of `contents` and `tool_calls`, which are sorted behind the message's own fields.
-    private func items(_ range: Range<Int>, _ reader: inout MessageReader) {
+    private func items(_ range: Range<Int>, _ reader: inout MessageReader, from first: Int) {
         var start = range.lowerBound
         while start < range.upperBound {
             var end = start + 1
@@ -165,12 +165,13 @@ package struct FlatMessages: ~Copyable {
             {
                 end += 1
             }
-            item(start..<end, &reader)
+            item(start..<end, &reader, from: first)
             start = end
         }
     }
 
-    private func item(_ range: Range<Int>, _ reader: inout MessageReader) {
+    /// `first` is the message's first part: a call that stands in `contents` and in `tool_calls` is one call.
+    private func item(_ range: Range<Int>, _ reader: inout MessageReader, from first: Int) {
         var part = MessagePart(.text)
         var isCall = false
         var hasBody = false
@@ -199,7 +200,12 @@ package struct FlatMessages: ~Copyable {
             default: continue
             }
         }
-        if isCall { part.kind = .toolCall } else if !hasBody { return }
+        if isCall {
+            part.kind = .toolCall
+            if reader.hasCall(part.id, from: first) { return }
+        } else if !hasBody || part.kind == .text && reader.text(part.body).isEmpty {
+            return
+        }
         if part.kind == .uri { return reader.addURL(part) }
         reader.list.parts.append(part)
     }
@@ -234,6 +240,16 @@ package struct FlatMessages: ~Copyable {
 }
 
 extension MessageReader {
+    /// Whether a call of that id is among the parts since `first`.
+    mutating func hasCall(_ id: Fragment, from first: Int) -> Bool {
+        guard id.exists else { return false }
+        let wanted = text(id)
+        for index in first..<list.parts.count where list.parts[index].kind == .toolCall {
+            if text(list.parts[index].id) == wanted { return !wanted.isEmpty }
+        }
+        return false
+    }
+
     /// The text of a fragment.
     mutating func text(_ fragment: Fragment) -> Text {
         switch fragment.form {

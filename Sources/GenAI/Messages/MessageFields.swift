@@ -32,6 +32,10 @@ struct MessageFields {
     var lastMessage = JSONRef.none
     var summary = JSONRef.none
     var eventName = JSONRef.none
+    /// Who wrote an AutoGen message.
+    var source = JSONRef.none
+    /// Result of a CrewAI task or crew.
+    var raw = JSONRef.none
 
     init(_ object: JSONRef, _ tree: borrowing JSONTree) {
         var child = tree.first(object)
@@ -46,6 +50,7 @@ struct MessageFields {
     private mutating func take(_ key: Text, _ ref: JSONRef) {
         switch key.count {
         case 2: if key == "id" { id = ref }
+        case 3: if key == "raw" { raw = ref }
         case 4: takeShort(key, ref)
         case 5:
             if key == "parts" { parts = ref }
@@ -56,10 +61,7 @@ struct MessageFields {
             if key == "_meta" { meta = ref }
         case 6:
             if key == "kwargs" { kwargs = ref }
-            if key == "update" { update = ref }
-            if key == "output" { output = ref }
-            if key == "system" { system = ref }
-            if key == "prompt" { prompt = ref }
+            takeSix(key, ref)
         case 7: takeSeven(key, ref)
         case 8: takeEight(key, ref)
         case 9: if key == "arguments" { arguments = ref }
@@ -92,6 +94,15 @@ struct MessageFields {
         if key == "args" { arguments = ref }
     }
 
+    private mutating func takeSix(_ key: Text, _ ref: JSONRef) {
+        if key == "update" { update = ref }
+        if key == "output" { output = ref }
+        if key == "inputs" { input = ref }
+        if key == "system" { system = ref }
+        if key == "prompt" { prompt = ref }
+        if key == "source" { source = ref }
+    }
+
     private mutating func takeSeven(_ key: Text, _ ref: JSONRef) {
         if key == "content" { content = ref }
         if key == "message" { message = ref }
@@ -99,6 +110,7 @@ struct MessageFields {
         if key == "call_id" { callID = ref }
         if key == "choices" { list = ref }
         if key == "replies" { list = ref }
+        if key == "outputs" { output = ref }
         if key == "summary" { summary = ref }
     }
 

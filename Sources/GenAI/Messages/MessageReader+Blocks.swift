@@ -64,12 +64,14 @@ extension MessageReader {
         guard tree.isObject(ref) else { return content(ref, depth) }
         let type = tree.member(ref, "type")
         guard tree.isString(type) else {
-            if !wrapped(ref, depth) { list.parts.append(MessagePart(.generic, body: .value(ref))) }
+            untyped(ref, depth)
             return
         }
         switch BlockType(tree.string(type)) {
         case .text:
             let body = either(ref, "content", "text")
+            // A text of nothing says nothing: an answer without parts stays visible as such.
+            if tree.isString(body), tree[body].text.isEmpty { return }
             list.parts.append(MessagePart(.text, body: .value(body)))
         case .reasoning: addReasoning(ref)
         case .refusal: list.parts.append(MessagePart(.refusal, body: .value(either(ref, "refusal", "content"))))
@@ -88,6 +90,14 @@ extension MessageReader {
         case .binary: addMedia(ref, modality(of: ref))
         case .unknown: list.parts.append(MessagePart(.generic, body: .value(ref)))
         }
+    }
+
+    /// A block that names no type: Bedrock's, Gemini's, or AutoGen's bare calls and results.
+    private mutating func untyped(_ ref: JSONRef, _ depth: Int) {
+        if wrapped(ref, depth) { return }
+        if tree.isString(tree.member(ref, "name")), tree.member(ref, "arguments").exists { return addCall(ref) }
+        if tree.isString(tree.member(ref, "call_id")), tree.member(ref, "content").exists { return addResponse(ref) }
+        list.parts.append(MessagePart(.generic, body: .value(ref)))
     }
 
     /// First of two members that is there.

@@ -11,7 +11,12 @@ extension MessageReader {
         if isFunctionCall(ref) { return call(ref, fields) }
         if tree.isString(fields.eventName), event(ref, fields, depth) { return }
         if tree.isString(fields.type), typed(ref, fields, depth) { return }
+        if callDump(ref, depth) { return }
+        if tree.isString(fields.raw), tree.member(ref, "json_dict").exists || tree.member(ref, "pydantic").exists {
+            return addText(.value(fields.raw), role: defaultRole)
+        }
         if wrapper(fields, depth) { return }
+        if tree.isString(fields.source), fields.content.exists { return authored(ref, fields, depth) }
         if fields.parts.exists || fields.content.exists || fields.toolCalls.exists || fields.reasoning.exists {
             return message(ref, fields, role: .empty, depth)
         }
@@ -26,6 +31,36 @@ extension MessageReader {
         if fields.system.exists { return }
         guard tree.count(ref) > 0 else { return }
         addJSON(ref)
+    }
+
+    /// `{args, kwargs}` of a decorated function: the only value that was handed in, or the list of messages among them.
+    private mutating func callDump(_ ref: JSONRef, _ depth: Int) -> Bool {
+        let args = tree.member(ref, "args")
+        let kwargs = tree.member(ref, "kwargs")
+        guard tree.count(ref) == 2, tree.isArray(args), tree.isObject(kwargs) else { return false }
+        let only = tree.count(args) > 0 ? tree.first(args) : tree.first(kwargs)
+        if tree.count(args) + tree.count(kwargs) == 1 {
+            value(only, depth + 1)
+            return true
+        }
+        for holder in [args, kwargs] {
+            var child = tree.first(holder)
+            while child.exists {
+                let first = tree.first(child)
+                if tree.isArray(child), tree.isObject(first), tree.member(first, "role").exists {
+                    value(child, depth + 1)
+                    return true
+                }
+                child = tree.next(child)
+            }
+        }
+        return false
+    }
+
+    /// AutoGen's messages: `{source, type: "TextMessage", content}`, calls and results as lists.
+    private mutating func authored(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) {
+        let isUser = tree.string(fields.source) == "user"
+        message(ref, fields, role: isUser ? Text("user") : Text("assistant"), depth)
     }
 
     /// What has no known shape is kept as text.
