@@ -45,12 +45,32 @@ struct PlanReader {
                     continue
                 }
             }
+            let advice = TypeAdvice.advice(type, component.kind)
+            if let advice, !isUsed(component) {
+                problems.warning(
+                    "the type \"\(type)\" is not here; nothing runs it", fix: "remove it, or \(advice)",
+                    at: component.place, path: component.path)
+                continue
+            }
             let known = Registry.types(of: component.kind)
             problems.error(
                 "unknown \(component.kind.rawValue) type \"\(type)\"",
-                fix: TypeAdvice.advice(type, component.kind) ?? Suggestion.fix(for: type, among: known, noun: "type")
+                fix: advice ?? Suggestion.fix(for: type, among: known, noun: "type")
                     ?? (known.isEmpty ? "this version has none; remove it" : "known: \(known.joined(separator: ", "))"),
                 at: component.place, path: component.path)
+        }
+    }
+
+    /// Whether a pipeline or the list of extensions names a component.
+    private func isUsed(_ component: GatewayConfiguration.Component) -> Bool {
+        if component.kind == .extension { return configuration.extensions.contains { $0.id == component.id } }
+        return configuration.pipelines.contains { pipeline in
+            switch component.kind {
+            case .receiver: pipeline.receivers.contains { $0.id == component.id }
+            case .processor: pipeline.processors.contains { $0.id == component.id }
+            case .exporter: pipeline.exporters.contains { $0.id == component.id }
+            case .connector, .extension: (pipeline.receivers + pipeline.exporters).contains { $0.id == component.id }
+            }
         }
     }
 
