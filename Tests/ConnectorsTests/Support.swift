@@ -87,7 +87,7 @@ func points(_ delivery: ConnectorDelivery?) throws -> [Point] {
     for resource in list(root, "resourceMetrics") {
         let service = strings(list(resource["resource"] as? [String: Any] ?? [:], "attributes"))["service.name"] ?? ""
         for metric in list(resource, "scopeMetrics").flatMap({ list($0, "metrics") }) {
-            let data = (metric["sum"] ?? metric["histogram"]) as? [String: Any] ?? [:]
+            let data = (metric["sum"] ?? metric["histogram"] ?? metric["exponentialHistogram"]) as? [String: Any] ?? [:]
             for point in list(data, "dataPoints") {
                 result.append(
                     Point(

@@ -7,11 +7,15 @@ struct MetricFamily: Sendable {
     let unit: String
     var table: SeriesTable
 
-    /// Without bounds the metric is a sum that counts values.
-    init(name: String, unit: String, bounds: [Double] = [], limit: Int) {
+    /// A counter is written as a sum, the other shapes as histograms.
+    init(name: String, unit: String, shape: SeriesTable.Shape = .counter, limit: Int, exemplarsMax: Int = 0) {
         self.name = name
         self.unit = unit
-        table = SeriesTable(bounds: bounds, limit: limit)
+        table = SeriesTable(shape, limit: limit, exemplarsMax: exemplarsMax)
+    }
+
+    init(name: String, unit: String, bounds: [Double], limit: Int) {
+        self.init(name: name, unit: unit, shape: .explicit(bounds), limit: limit)
     }
 
     /// Writes the points of one resource, nothing when it has none.
@@ -19,25 +23,42 @@ struct MetricFamily: Sendable {
         table.withKeys { keys in
             let points = table.sorted().filter { keys[table.series[$0].resource] == resource }
             guard !points.isEmpty else { return 0 }
-            if table.bounds.isEmpty {
+            switch table.shape {
+            case .counter:
                 writer.sum(name: name, unit: unit) { writer in
                     for point in points {
                         let series = table.series[point]
-                        writer.sumPoint(keys[series.attributes], value: Int64(clamping: series.count))
+                        writer.sumPoint(
+                            keys[series.attributes], value: Int64(clamping: series.count), exemplars: series.exemplars)
                     }
                 }
-            } else {
+            case .explicit:
                 writer.histogram(name: name, unit: unit) { writer in
-                    for point in points {
-                        let series = table.series[point]
-                        writer.histogramPoint(
-                            keys[series.attributes], count: series.count, sum: series.sum, min: series.min,
-                            max: series.max, buckets: table.bucketCounts(point), bounds: table.bounds)
-                    }
+                    for point in points { write(explicit: point, keys, &writer) }
+                }
+            case .exponential:
+                writer.exponentialHistogram(name: name, unit: unit) { writer in
+                    for point in points { write(exponential: point, keys, &writer) }
                 }
             }
             return points.count
         }
+    }
+
+    private func write(explicit point: Int, _ keys: Text, _ writer: inout MetricsWriter) {
+        let series = table.series[point]
+        writer.histogramPoint(
+            keys[series.attributes], count: series.count, sum: series.sum, min: series.min, max: series.max,
+            buckets: table.bucketCounts(point), bounds: table.bounds, exemplars: series.exemplars)
+    }
+
+    private func write(exponential point: Int, _ keys: Text, _ writer: inout MetricsWriter) {
+        let series = table.series[point]
+        guard let buckets = series.exponential else { return }
+        writer.exponentialPoint(
+            keys[series.attributes], count: series.count, sum: series.sum, min: series.min, max: series.max,
+            scale: buckets.scale, zeros: buckets.zeros, offset: buckets.offset, counts: buckets.counts,
+            exemplars: series.exemplars)
     }
 }
 

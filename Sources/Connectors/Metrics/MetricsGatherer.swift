@@ -18,6 +18,8 @@ final class MetricsGatherer: Sendable {
     private let state: Mutex<State>
     private let temporality: MetricsWriter.Temporality
     private let outputs: Int
+    /// Nil keeps series for ever.
+    private let expiration: UInt64?
     private let scope: String
     private let now: @Sendable () -> UInt64
     private let overflowed: Counter
@@ -27,6 +29,7 @@ final class MetricsGatherer: Sendable {
         empty = families
         temporality = options.temporality == .delta ? .delta : .cumulative
         outputs = build.outputs.count
+        expiration = options.expiration.map { UInt64(clamping: $0.nanoseconds) }
         self.scope = scope
         now = build.now
         overflowed = build.metrics.counter(
@@ -44,7 +47,7 @@ final class MetricsGatherer: Sendable {
         let request: (bytes: [UInt8], points: Int) = state.withLock { state in
             if temporality == .cumulative {
                 var sums = state.committed
-                for index in sums.indices { sums[index].table.merge(families[index].table) }
+                for index in sums.indices { sums[index].table.merge(families[index].table, at: time) }
                 families = sums
             }
             state.draft = families
@@ -64,7 +67,18 @@ final class MetricsGatherer: Sendable {
             let before = state.committed.reduce(0) { $0 + $1.table.overflowed }
             overflowed.add(temporality == .cumulative ? lost - before : lost)
             state.draft = nil
-            if temporality == .cumulative { state.committed = draft } else { state.start = state.end }
+            guard temporality == .cumulative else {
+                state.start = state.end
+                return
+            }
+            state.committed = draft
+            let end = state.end
+            let limit = expiration.map { end > $0 ? end - $0 : 0 }
+            for index in state.committed.indices { state.committed[index].table.settle(expiredBefore: limit) }
         }
     }
+}
+
+extension Duration {
+    fileprivate var nanoseconds: Int64 { components.seconds &* 1_000_000_000 &+ components.attoseconds / 1_000_000_000 }
 }

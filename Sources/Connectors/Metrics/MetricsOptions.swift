@@ -12,6 +12,8 @@ package struct MetricsOutputOptions: ComponentOptions {
     package var flushInterval: Duration
     package var temporality: Temporality
     package var seriesMax: Int
+    /// Nil keeps series for ever.
+    package var expiration: Duration?
 
     package init(_ settings: inout Settings) {
         flushInterval = settings.duration(
@@ -20,10 +22,20 @@ package struct MetricsOutputOptions: ComponentOptions {
         temporality = settings.choice(
             "aggregation_temporality", default: Temporality.cumulative,
             "Cumulative points count since the start of the gateway, delta points since the ones before.")
-        seriesMax = settings.int(
-            "aggregation_cardinality_limit", default: 2_000, in: 1...100_000, unit: "series",
-            "Most series of one metric; what is beyond counts under otel.metric.overflow.")
+        let series = settings.int(
+            "aggregation_cardinality_limit", default: 2_000, in: 0...Self.seriesLimit, unit: "series",
+            "Most series of one metric; what is beyond counts under otel.metric.overflow. 0 is the most there can be.")
+        seriesMax = series == 0 ? Self.seriesLimit : series
+        let expiration = settings.duration(
+            "metrics_expiration", default: .zero, in: .zero ... .seconds(366 * 86_400),
+            "Cumulative series that counted nothing for so long are forgotten; 0 keeps them.")
+        self.expiration = expiration == .zero ? nil : expiration
+        for name in ["dimensions_cache_size", "resource_metrics_cache_size", "metric_timestamp_cache_size"] {
+            settings.accepted(name, "aggregation_cardinality_limit bounds what is kept.")
+        }
     }
+
+    private static let seriesLimit = 100_000
 }
 
 /// Options of the `spanmetrics` connector, with the Collector's names.
@@ -37,11 +49,30 @@ package struct SpanMetricsOptions: ComponentOptions {
     package var output: MetricsOutputOptions
     package var namespace: String
     package var dimensions: [Dimension]
+    /// Further dimensions of the counter of calls.
+    package var callDimensions: [Dimension]
+    /// Further dimensions of the histogram.
+    package var durationDimensions: [Dimension] = []
+    /// Further dimensions of the counter of events; nil when there is none.
+    package var eventDimensions: [Dimension]?
     package var excluded: Set<String>
-    /// Upper bounds in the unit of the histogram.
-    package var bounds: [Double]
-    package var countsSeconds: Bool
-    package var hasHistogram: Bool
+    package var shape = SeriesShape.explicit([])
+    package var countsSeconds = false
+    package var hasHistogram = false
+    /// Exemplars of a point; 0 for none.
+    package var exemplarsMax: Int
+    /// Scopes whose name and version become dimensions.
+    package var scopes: Set<String>
+    package var addsResource: Bool
+    /// Resource attributes that tell resources apart; empty for all.
+    package var resourceKeys: [String]
+
+    /// Buckets of the histogram.
+    package enum SeriesShape: Sendable, Equatable {
+        /// Upper bounds in the unit of the histogram.
+        case explicit([Double])
+        case exponential(sizeMax: Int)
+    }
 
     /// The dimensions that every point has unless they are excluded.
     static let standard = ["service.name", "span.name", "span.kind", "status.code"]
@@ -49,11 +80,10 @@ package struct SpanMetricsOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         output = MetricsOutputOptions(&settings)
         namespace = settings.string("namespace", default: "traces.span.metrics", "Beginning of the metrics' names.")
-        dimensions = settings.list("dimensions", "Attributes of the span or its resource that tell series apart.") {
-            Dimension(
-                name: $0.requiredString("name", "Key of the attribute."),
-                fallback: $0.optionalString("default", "Value where a span has none."))
-        }
+        dimensions = Self.dimensions(
+            "dimensions", "Attributes of the span or its resource that tell series apart.", &settings)
+        callDimensions = Self.dimensions(
+            "calls_dimensions", "Further attributes that tell series of the counter of calls apart.", &settings)
         excluded = Set(
             settings.strings(
                 "exclude_dimensions", default: [],
@@ -64,21 +94,65 @@ package struct SpanMetricsOptions: ComponentOptions {
                 "\"\(name)\" is no standard dimension: \(Self.standard.joined(separator: ", "))",
                 at: "exclude_dimensions")
         }
-        var bounds: [Double] = []
-        var unit = Unit.milliseconds
-        var isDisabled = false
-        settings.group("histogram", "The histogram of durations.") { histogram in
-            isDisabled = histogram.bool("disable", default: false, "Leaves the histogram out.")
-            unit = histogram.choice("unit", default: Unit.milliseconds, "Unit of durations: ms or s.")
-            bounds = histogram.group("explicit", "Buckets.") { explicit in
-                Self.bounds(&explicit)
+        exemplarsMax = settings.group("exemplars", "Spans that points refer to.") { exemplars in
+            let isEnabled = exemplars.bool("enabled", default: false, "Whether points have exemplars.")
+            let most = exemplars.int(
+                "max_per_data_point", default: 5, in: 1...100, "Exemplars of a point, of the first spans it counts.")
+            return isEnabled ? most : 0
+        }
+        eventDimensions = settings.group("events", "A counter of events of spans.") { events in
+            let isEnabled = events.bool("enabled", default: false, "Whether events are counted.")
+            let dimensions = Self.dimensions(
+                "dimensions", "Attributes of the event or resource that tell its series apart.", &events)
+            if isEnabled && dimensions.isEmpty && !events.isDescribing {
+                events.problem("needs at least one, such as {name: exception.type}", at: "dimensions")
+            }
+            return isEnabled ? dimensions : nil
+        }
+        scopes = Set(
+            settings.strings(
+                "include_instrumentation_scope", default: [],
+                "Instrumentation scopes whose name and version become dimensions of their spans."))
+        addsResource = settings.bool(
+            "add_resource_attributes", default: true, "Whether points carry the attributes of the spans' resource.")
+        resourceKeys = settings.strings(
+            "resource_metrics_key_attributes", default: [],
+            "Resource attributes that tell resources apart; spans of resources that agree in them count together, "
+                + "under the attributes of the first one. Empty means all.")
+        settings.group("histogram", "The histogram of durations.") { readHistogram(&$0) }
+    }
+
+    private static func dimensions(
+        _ key: String, _ sentence: String, _ settings: inout Settings
+    ) -> [Dimension] {
+        settings.list(key, sentence) {
+            Dimension(
+                name: $0.requiredString("name", "Key of the attribute."),
+                fallback: $0.optionalString("default", "Value where a span has none."))
+        }
+    }
+
+    private mutating func readHistogram(_ histogram: inout Settings) {
+        hasHistogram = !histogram.bool("disable", default: false, "Leaves the histogram out.")
+        countsSeconds =
+            histogram.choice("unit", default: Unit.milliseconds, "Unit of durations: ms or s.") == .seconds
+        durationDimensions = Self.dimensions(
+            "dimensions", "Further attributes that tell series of the histogram apart.", &histogram)
+        let bounds = histogram.group("explicit", "Buckets with these bounds.") { Self.bounds(&$0) }
+        let size = histogram.optionalGroup("exponential", "Buckets whose bounds grow by a factor.") { exponential in
+            exponential.int(
+                "max_size", default: 160, in: 2...1_000, "Most buckets; the factor grows when more were needed.")
+        }
+        shape = .explicit(countsSeconds ? bounds.map { $0 / 1_000 } : bounds)
+        guard !histogram.isDescribing else { return }
+        if let size {
+            shape = .exponential(sizeMax: size)
+            if histogram.isPresent("explicit") {
+                histogram.problem("explicit and exponential exclude each other: keep one", at: "exponential")
             }
         }
-        countsSeconds = unit == .seconds
-        hasHistogram = !isDisabled
-        self.bounds = countsSeconds ? bounds.map { $0 / 1_000 } : bounds
-        if zip(bounds, bounds.dropFirst()).contains(where: { $0 >= $1 }) && !settings.isDescribing {
-            settings.problem("the bounds must rise", at: "histogram.explicit.buckets")
+        if zip(bounds, bounds.dropFirst()).contains(where: { $0 >= $1 }) {
+            histogram.problem("the bounds must rise", at: "explicit")
         }
     }
 

@@ -15,11 +15,27 @@ struct SeriesTable: Sendable {
         var sum = 0.0
         var min = Double.infinity
         var max = -Double.infinity
+        /// When it last counted a value, Unix nanoseconds.
+        var touched: UInt64 = 0
+        /// Of an exponential histogram.
+        var exponential: ExponentialBuckets?
+        var exemplars: [MetricsWriter.Exemplar] = []
     }
 
-    /// Upper bounds of the buckets; empty for a metric that only counts.
+    /// How values are put into buckets.
+    enum Shape: Sendable, Equatable {
+        /// Values are only counted.
+        case counter
+        case explicit([Double])
+        case exponential(sizeMax: Int)
+    }
+
+    let shape: Shape
+    /// Upper bounds of the buckets; empty for a metric that has none.
     let bounds: [Double]
     private let limit: Int
+    /// Most exemplars of a series between two times that it is sent.
+    private let exemplarsMax: Int
     private var keys: [UInt8] = []
     private(set) var series: [Series] = []
     /// Bucket counts of all series, one run of `bounds.count + 1` each.
@@ -28,15 +44,19 @@ struct SeriesTable: Sendable {
     /// Values that found no room under their own attributes.
     private(set) var overflowed = 0
 
-    init(bounds: [Double] = [], limit: Int) {
-        self.bounds = bounds
+    init(_ shape: Shape = .counter, limit: Int, exemplarsMax: Int = 0) {
+        self.shape = shape
+        if case .explicit(let bounds) = shape { self.bounds = bounds } else { bounds = [] }
         self.limit = max(1, limit)
+        self.exemplarsMax = exemplarsMax
     }
 
     var isEmpty: Bool { series.isEmpty }
 
-    /// Adds one value. The texts are attribute lists.
-    mutating func add(_ value: Double, resource: Text, attributes: Text) {
+    /// Adds one value. The texts are attribute lists; `exemplar` tells where it came from.
+    mutating func add(
+        _ value: Double, resource: Text, attributes: Text, exemplar: MetricsWriter.Exemplar? = nil
+    ) {
         var index = find(resource, attributes)
         if index == nil, series.count < limit { index = insert(resource, attributes) }
         if index == nil {
@@ -45,15 +65,19 @@ struct SeriesTable: Sendable {
         }
         guard let index else { return }
         series[index].count &+= 1
-        guard !bounds.isEmpty else { return }
+        if series[index].exemplars.count < exemplarsMax, let exemplar {
+            series[index].exemplars.append(exemplar)
+        }
+        guard shape != .counter else { return }
         series[index].sum += value
         series[index].min = Swift.min(series[index].min, value)
         series[index].max = Swift.max(series[index].max, value)
-        buckets[index * (bounds.count + 1) + bucket(of: value)] &+= 1
+        if !bounds.isEmpty { buckets[index * (bounds.count + 1) + bucket(of: value)] &+= 1 }
+        series[index].exponential?.add(value)
     }
 
-    /// Adds all that another table with the same bounds has counted.
-    mutating func merge(_ other: SeriesTable) {
+    /// Adds all that another table of the same shape has counted by `time`.
+    mutating func merge(_ other: SeriesTable, at time: UInt64 = 0) {
         for (number, one) in other.series.enumerated() {
             let index = other.keys.withUnsafeBytes { bytes -> Int? in
                 let keys = Text(bytes)
@@ -65,11 +89,34 @@ struct SeriesTable: Sendable {
             series[index].sum += one.sum
             series[index].min = Swift.min(series[index].min, one.min)
             series[index].max = Swift.max(series[index].max, one.max)
+            series[index].touched = time
+            series[index].exemplars = Array((series[index].exemplars + one.exemplars).prefix(exemplarsMax))
+            if let exponential = one.exponential { series[index].exponential?.merge(exponential) }
             let width = bounds.count + 1
             guard !bounds.isEmpty else { continue }
             for bucket in 0..<width { buckets[index * width + bucket] &+= other.buckets[number * width + bucket] }
         }
         overflowed += other.overflowed
+    }
+
+    /// Forgets exemplars, which were sent, and series that counted nothing since `time`.
+    mutating func settle(expiredBefore time: UInt64?) {
+        for index in series.indices { series[index].exemplars = [] }
+        guard let time, series.contains(where: { $0.touched < time }) else { return }
+        var kept = SeriesTable(shape, limit: limit, exemplarsMax: exemplarsMax)
+        kept.overflowed = overflowed
+        for (number, one) in series.enumerated() where one.touched >= time {
+            keys.withUnsafeBytes { bytes in
+                let index = kept.insert(Text(bytes)[one.resource], Text(bytes)[one.attributes])
+                let place = (kept.series[index].resource, kept.series[index].attributes)
+                kept.series[index] = one
+                (kept.series[index].resource, kept.series[index].attributes) = place
+                let width = bounds.count + 1
+                guard !bounds.isEmpty else { return }
+                for bucket in 0..<width { kept.buckets[index * width + bucket] = buckets[number * width + bucket] }
+            }
+        }
+        self = kept
     }
 
     /// Indices of the series, those of one resource together, in a fixed order.
@@ -125,7 +172,9 @@ struct SeriesTable: Sendable {
         let middle = keys.count
         keys.append(contentsOf: attributes.bytes)
         let hash = Self.hash(resource, attributes)
-        series.append(Series(resource: start..<middle, attributes: middle..<keys.count, hash: hash))
+        var one = Series(resource: start..<middle, attributes: middle..<keys.count, hash: hash)
+        if case .exponential(let sizeMax) = shape { one.exponential = ExponentialBuckets(sizeMax: sizeMax) }
+        series.append(one)
         if !bounds.isEmpty { buckets.append(contentsOf: repeatElement(0, count: bounds.count + 1)) }
         if series.count * 2 > slots.count {
             slots = Array(repeating: -1, count: slots.count * 2)

@@ -1,14 +1,20 @@
 import OTLP
 package import Pipeline
+import Synchronization
 import Telemetry
 
 /// Requests, errors and durations from spans, as the Collector's `spanmetrics` connector computes them: a counter
 /// `calls` and a histogram `duration`, by service, span name, kind and status.
 package final class SpanMetricsConnector: Connector {
+    private typealias Dimensions = [(key: KeyID, option: SpanMetricsOptions.Dimension)]
+
     private let options: SpanMetricsOptions
     private let keys: KeyTable
     private let serviceName: KeyID
-    private let dimensions: [(key: KeyID, option: SpanMetricsOptions.Dimension)]
+    private let dimensions, callDimensions, durationDimensions, eventDimensions: Dimensions
+    private let resourceKeys: [KeyID]
+    /// The attributes of the first resource of each kind, by those that tell them apart.
+    private let resources = Mutex<[[UInt8]: [UInt8]]>([:])
     private let gatherer: MetricsGatherer
     private static let kinds: [StaticString] = [
         "SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER",
@@ -19,18 +25,44 @@ package final class SpanMetricsConnector: Connector {
     package init(options: SpanMetricsOptions, build: ConnectorBuild) {
         self.options = options
         var builder = KeyTable.Builder()
+        func interned(_ dimensions: [SpanMetricsOptions.Dimension]) -> Dimensions {
+            dimensions.map { (builder.intern($0.name), $0) }
+        }
         serviceName = builder.intern("service.name")
-        dimensions = options.dimensions.map { (builder.intern($0.name), $0) }
+        dimensions = interned(options.dimensions)
+        callDimensions = interned(options.callDimensions)
+        durationDimensions = interned(options.durationDimensions)
+        eventDimensions = interned(options.eventDimensions ?? [])
+        resourceKeys = options.resourceKeys.map { builder.intern($0) }
         keys = builder.build()
+        gatherer = MetricsGatherer(
+            Self.families(options), options: options.output, build: build, scope: "spanmetricsconnector")
+    }
+
+    /// The counter of calls, the histogram and the counter of events, as far as there are.
+    private static func families(_ options: SpanMetricsOptions) -> [MetricFamily] {
         let prefix = options.namespace.isEmpty ? "" : options.namespace + "."
-        var families = [MetricFamily(name: prefix + "calls", unit: "{call}", limit: options.output.seriesMax)]
+        let limit = options.output.seriesMax
+        var families = [
+            MetricFamily(name: prefix + "calls", unit: "{call}", limit: limit, exemplarsMax: options.exemplarsMax)
+        ]
         if options.hasHistogram {
+            let shape: SeriesTable.Shape =
+                switch options.shape {
+                case .explicit(let bounds): .explicit(bounds)
+                case .exponential(let sizeMax): .exponential(sizeMax: sizeMax)
+                }
             families.append(
                 MetricFamily(
-                    name: prefix + "duration", unit: options.countsSeconds ? "s" : "ms", bounds: options.bounds,
-                    limit: options.output.seriesMax))
+                    name: prefix + "duration", unit: options.countsSeconds ? "s" : "ms", shape: shape, limit: limit,
+                    exemplarsMax: options.exemplarsMax))
         }
-        gatherer = MetricsGatherer(families, options: options.output, build: build, scope: "spanmetricsconnector")
+        if options.eventDimensions != nil {
+            families.append(
+                MetricFamily(
+                    name: prefix + "events", unit: "{event}", limit: limit, exemplarsMax: options.exemplarsMax))
+        }
+        return families
     }
 
     package func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery] {
@@ -49,21 +81,73 @@ package final class SpanMetricsConnector: Connector {
             let span = records.spans[index]
             let set = records.resources[records.resource(ofScope: span.scope)].set
             resource.removeAll()
-            for attribute in records.range(of: set) {
-                let record = records.attributes[attribute]
-                AttributeList.append(records.text(record.key), record, of: records, to: &resource)
-            }
+            if options.addsResource { append(resource: set, records, &resource) }
             point.removeAll()
             addStandard(span, set, records, &point)
-            for dimension in dimensions { add(dimension.key, dimension.option, span, set, records, &point) }
+            addScope(span, records, &point)
+            for dimension in dimensions { add(dimension, span.set, set, records, &point) }
+            let common = point.count
             let milliseconds = Double(span.end > span.start ? span.end - span.start : 0) / 1e6
-            families[0].table.add(1, resource: resource.text, attributes: point.text)
+            let duration = options.countsSeconds ? milliseconds / 1_000 : milliseconds
+            let exemplar = exemplar(span, duration, records)
+            for dimension in callDimensions { add(dimension, span.set, set, records, &point) }
+            families[0].table.add(1, resource: resource.text, attributes: point.text, exemplar: exemplar)
+            point.truncate(to: common)
             if options.hasHistogram {
-                families[1].table.add(
-                    options.countsSeconds ? milliseconds / 1_000 : milliseconds, resource: resource.text,
-                    attributes: point.text)
+                for dimension in durationDimensions { add(dimension, span.set, set, records, &point) }
+                families[1].table.add(duration, resource: resource.text, attributes: point.text, exemplar: exemplar)
+                point.truncate(to: common)
+            }
+            guard options.eventDimensions != nil else { continue }
+            for event in span.events.range where !records.events[event].edits.contains(.removed) {
+                for dimension in eventDimensions { add(dimension, records.events[event].set, set, records, &point) }
+                families[families.count - 1].table.add(
+                    1, resource: resource.text, attributes: point.text, exemplar: exemplar)
+                point.truncate(to: common)
             }
         }
+    }
+
+    private func exemplar(
+        _ span: SpanRecord, _ duration: Double, _ records: borrowing RecordBatch
+    ) -> MetricsWriter.Exemplar? {
+        guard options.exemplarsMax > 0 else { return nil }
+        return MetricsWriter.Exemplar(
+            value: duration, time: span.end, traceID: [UInt8](records.text(span.traceID).bytes),
+            spanID: [UInt8](records.text(span.spanID).bytes))
+    }
+
+    /// The attributes of a resource, or those of the first one that agrees with it in the keys.
+    private func append(resource set: SetIndex, _ records: borrowing RecordBatch, _ list: inout ByteColumn) {
+        for attribute in records.range(of: set) {
+            let record = records.attributes[attribute]
+            AttributeList.append(records.text(record.key), record, of: records, to: &list)
+        }
+        guard !resourceKeys.isEmpty else { return }
+        var key = ByteColumn()
+        for id in resourceKeys {
+            guard let index = records.find(id, in: set) else { continue }
+            AttributeList.append(
+                keys.text(of: keys.reference(of: id)), records.attributes[index], of: records, to: &key)
+        }
+        let (name, own) = ([UInt8](key.bytes), [UInt8](list.bytes))
+        let limit = options.output.seriesMax
+        let first = resources.withLock { resources in
+            if let known = resources[name] { return known }
+            if resources.count < limit { resources[name] = own }
+            return own
+        }
+        list.removeAll()
+        first.withUnsafeBytes { list.append(Text($0)) }
+    }
+
+    private func addScope(_ span: SpanRecord, _ records: borrowing RecordBatch, _ point: inout ByteColumn) {
+        guard !options.scopes.isEmpty else { return }
+        let scope = records.scopes[Int(span.scope)]
+        let (name, version) = (records.text(scope.name), records.text(scope.version))
+        guard options.scopes.contains(name.string) else { return }
+        AttributeList.append(Text("span.instrumentation.scope.name"), name, to: &point)
+        if !version.isEmpty { AttributeList.append(Text("span.instrumentation.scope.version"), version, to: &point) }
     }
 
     private func addStandard(
@@ -85,20 +169,17 @@ package final class SpanMetricsConnector: Connector {
         }
     }
 
-    /// The span's own attribute, else its resource's, else the default.
+    /// The record's own attribute, else its resource's, else the default.
     private func add(
-        _ key: KeyID, _ option: SpanMetricsOptions.Dimension, _ span: SpanRecord, _ resource: SetIndex,
+        _ dimension: (key: KeyID, option: SpanMetricsOptions.Dimension), _ own: SetIndex, _ resource: SetIndex,
         _ records: borrowing RecordBatch, _ point: inout ByteColumn
     ) {
-        if let index = records.find(key, in: span.set) ?? records.find(key, in: resource) {
-            AttributeList.append(
-                keys.text(of: keys.reference(of: key)), records.attributes[index], of: records, to: &point)
-        } else if var fallback = option.fallback {
-            fallback.withUTF8 {
-                AttributeList.append(
-                    keys.text(of: keys.reference(of: key)), Text(UnsafeRawBufferPointer($0)), to: &point)
-            }
+        let name = keys.text(of: keys.reference(of: dimension.key))
+        if let index = records.find(dimension.key, in: own) ?? records.find(dimension.key, in: resource) {
+            return AttributeList.append(name, records.attributes[index], of: records, to: &point)
         }
+        guard var fallback = dimension.option.fallback else { return }
+        fallback.withUTF8 { AttributeList.append(name, Text(UnsafeRawBufferPointer($0)), to: &point) }
     }
 }
 

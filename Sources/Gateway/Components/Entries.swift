@@ -129,6 +129,7 @@ package struct ConnectorPlan: Sendable {
         joins: @escaping @Sendable (_ input: Signal, _ output: Signal) -> Bool = { $0 == $1 },
         make: @escaping @Sendable (ConnectorBuild) throws -> any Connector
     ) {
+        self.gather = gather
         self.joins = joins
         self.make = make
     }

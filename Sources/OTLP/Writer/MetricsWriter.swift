@@ -21,6 +21,22 @@ package struct MetricsWriter: ~Copyable {
         }
     }
 
+    /// One value that a point counts, with the span that it came from.
+    package struct Exemplar: Sendable {
+        package var value: Double
+        /// Unix nanoseconds.
+        package var time: UInt64
+        package var traceID: [UInt8]
+        package var spanID: [UInt8]
+
+        package init(value: Double, time: UInt64, traceID: [UInt8], spanID: [UInt8]) {
+            self.value = value
+            self.time = time
+            self.traceID = traceID
+            self.spanID = spanID
+        }
+    }
+
     private var output = ByteColumn()
     private let scope: String
     private let scopeVersion: String
@@ -75,19 +91,31 @@ package struct MetricsWriter: ~Copyable {
         output.endMessage(metric)
     }
 
-    package mutating func sumPoint(_ attributes: Text, value: Int64) {
+    /// A histogram whose bounds grow by a factor; `points` calls `exponentialPoint`.
+    package mutating func exponentialHistogram(name: String, unit: String, points: (inout MetricsWriter) -> Void) {
+        let metric = beginMetric(name, unit)
+        let data = output.beginMessage(tag: 0x52, guess: 1 << 12)
+        points(&self)
+        output.append(0x10)
+        output.appendVarint(temporality.rawValue)
+        output.endMessage(data)
+        output.endMessage(metric)
+    }
+
+    package mutating func sumPoint(_ attributes: Text, value: Int64, exemplars: [Exemplar] = []) {
         let point = output.beginMessage(tag: 0x0A, guess: attributes.count + 40)
         appendWindow()
         output.append(0x31)
         output.append(littleEndian: value)
         AttributeList.write(attributes, tag: 0x3A, into: &output)
+        for exemplar in exemplars { append(exemplar, tag: 0x2A) }
         output.endMessage(point)
     }
 
     /// `buckets` holds one count more than `bounds`; min and max are left out when nothing was counted.
     package mutating func histogramPoint(
         _ attributes: Text, count: UInt64, sum: Double, min: Double, max: Double, buckets: ArraySlice<UInt64>,
-        bounds: [Double]
+        bounds: [Double], exemplars: [Exemplar] = []
     ) {
         let point = output.beginMessage(tag: 0x0A, guess: attributes.count + 60 + 16 * bounds.count)
         appendWindow()
@@ -100,6 +128,7 @@ package struct MetricsWriter: ~Copyable {
         appendPacked(tag: 0x3A, bounds.count) { output in
             for bound in bounds { output.append(littleEndian: bound.bitPattern) }
         }
+        for exemplar in exemplars { append(exemplar, tag: 0x42) }
         AttributeList.write(attributes, tag: 0x4A, into: &output)
         if count > 0 {
             output.append(0x59)
@@ -108,6 +137,53 @@ package struct MetricsWriter: ~Copyable {
             output.append(littleEndian: max.bitPattern)
         }
         output.endMessage(point)
+    }
+
+    /// `counts` begin at the bucket `offset` of the scale; all values are positive or zero.
+    package mutating func exponentialPoint(
+        _ attributes: Text, count: UInt64, sum: Double, min: Double, max: Double, scale: Int, zeros: UInt64,
+        offset: Int, counts: [UInt64], exemplars: [Exemplar] = []
+    ) {
+        let point = output.beginMessage(tag: 0x0A, guess: attributes.count + 80 + 2 * counts.count)
+        AttributeList.write(attributes, tag: 0x0A, into: &output)
+        appendWindow()
+        output.append(0x21)
+        output.append(littleEndian: count)
+        output.append(0x29)
+        output.append(littleEndian: sum.bitPattern)
+        output.append(0x30)
+        output.appendVarint(Self.zigzag(scale))
+        output.append(0x39)
+        output.append(littleEndian: zeros)
+        let positive = output.beginMessage(tag: 0x42, guess: 2 * counts.count + 8)
+        output.append(0x08)
+        output.appendVarint(Self.zigzag(offset))
+        let packed = output.beginMessage(tag: 0x12, guess: 2 * counts.count)
+        for count in counts { output.appendVarint(count) }
+        output.endMessage(packed)
+        output.endMessage(positive)
+        for exemplar in exemplars { append(exemplar, tag: 0x5A) }
+        if count > 0 {
+            output.append(0x61)
+            output.append(littleEndian: min.bitPattern)
+            output.append(0x69)
+            output.append(littleEndian: max.bitPattern)
+        }
+        output.endMessage(point)
+    }
+
+    private static func zigzag(_ number: Int) -> UInt64 { UInt64(bitPattern: Int64(number << 1 ^ number >> 63)) }
+
+    private mutating func append(_ exemplar: Exemplar, tag: UInt32) {
+        let open = output.beginMessage(tag: tag, guess: 64)
+        output.append(0x11)
+        output.append(littleEndian: exemplar.time)
+        output.append(0x19)
+        output.append(littleEndian: exemplar.value.bitPattern)
+        for (tag, id) in [(0x22 as UInt32, exemplar.spanID), (0x2A, exemplar.traceID)] where !id.isEmpty {
+            id.withUnsafeBytes { output.appendField(tag: tag, Text($0)) }
+        }
+        output.endMessage(open)
     }
 
     private mutating func beginMetric(_ name: String, _ unit: String) -> OpenMessage {
