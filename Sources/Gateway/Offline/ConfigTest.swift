@@ -19,6 +19,7 @@ package struct ConfigTest: ComponentOptions {
 
     package struct Expectation: Sendable {
         var pipeline: String
+        var exporter: String
         var count: Int?
         var dropped: Int?
         var span: String
@@ -55,6 +56,9 @@ package struct ConfigTest: ComponentOptions {
         expectations = settings.list("expect", "What must come out.") { one in
             Expectation(
                 pipeline: one.string("pipeline", default: "", "The pipeline; empty for the first that got something."),
+                exporter: one.string(
+                    "exporter", default: "",
+                    "One of its exporters, behind the processors of its `process`; empty for what all of them get."),
                 count: one.optionalInt("count", "Records that reach its exporters."),
                 dropped: one.optionalInt("dropped", "Records that its processors take out."),
                 span: one.string("span", default: "", "Name of spans of which at least one must be as said here."),

@@ -57,7 +57,18 @@ package struct ConfigTestRun {
                 failures.append("there is no pipeline \(expectation.pipeline)")
                 continue
             }
-            failures += ExpectationCheck(output: output).failures(expectation)
+            guard !expectation.exporter.isEmpty else {
+                failures += ExpectationCheck(output: output, place: "pipeline \(output.pipeline)").failures(expectation)
+                continue
+            }
+            let exporters = plan.pipelines.first { $0.id == output.pipeline }?.exporters.map(\.id) ?? []
+            guard exporters.contains(expectation.exporter) else {
+                failures.append("pipeline \(output.pipeline) has no exporter \(expectation.exporter)")
+                continue
+            }
+            let own = output.exporters[expectation.exporter] ?? output
+            failures += own.refusals.map { "exporter \(expectation.exporter) refused: \($0)" }
+            failures += ExpectationCheck(output: own, place: "exporter \(expectation.exporter)").failures(expectation)
         }
         return failures
     }
@@ -73,10 +84,11 @@ extension ConfigNode {
 /// Holds one expectation against what a pipeline gave.
 private struct ExpectationCheck {
     var output: OfflineOutput
+    /// In messages.
+    var place: String
 
     func failures(_ expectation: ConfigTest.Expectation) -> [String] {
         var failures: [String] = []
-        let place = "pipeline \(output.pipeline)"
         let left = output.received - output.filtered
         if let count = expectation.count, count != left {
             failures.append("\(place): \(left) records came out, expected \(count)")
@@ -91,11 +103,11 @@ private struct ExpectationCheck {
         for unwanted in expectation.lacks where text.contains(unwanted) {
             failures.append("\(place): something holds \"\(unwanted)\"")
         }
-        if !expectation.span.isEmpty { failures += spanFailures(expectation, place) }
+        if !expectation.span.isEmpty { failures += spanFailures(expectation) }
         return failures
     }
 
-    private func spanFailures(_ expectation: ConfigTest.Expectation, _ place: String) -> [String] {
+    private func spanFailures(_ expectation: ConfigTest.Expectation) -> [String] {
         var best: [String]?
         var names: [String] = []
         for request in output.requests {

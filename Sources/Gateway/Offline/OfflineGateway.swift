@@ -35,6 +35,8 @@ package struct OfflineOutput: Sendable {
     package var filtered = 0
     /// Why requests were refused.
     package var refusals: [String] = []
+    /// What exporters with a `process` of their own got, by their ids.
+    package var exporters: [String: OfflineOutput] = [:]
 }
 
 /// The time of an offline run: that of the records, never going back.
@@ -57,6 +59,8 @@ package struct OfflineGateway {
         var receivers: Set<String>
         var depth: Int
         var connectors: [(connector: any Connector, outputs: [ConnectorOutput])]
+        /// Chains of exporters of their own, by exporter.
+        var own: [(id: String, chain: ProcessorChain)]
     }
 
     private var parts: [Part] = []
@@ -80,10 +84,17 @@ package struct OfflineGateway {
                     now: { [clock] in clock.now })
                 connectors.append((try plan.make(build), outputs))
             }
+            var own: [(id: String, chain: ProcessorChain)] = []
+            for (id, steps) in pipeline.ownSteps.sorted(by: { $0.key < $1.key }) where !steps.isEmpty {
+                var chained = pipeline
+                chained.id = "\(pipeline.id) > \(id)"
+                chained.steps = steps
+                own.append((id, try StepMaker.make(chained, metrics: metrics, keys: &builder).first))
+            }
             parts.append(
                 Part(
                     id: pipeline.id, first: first, whole: whole, wait: pipeline.wait,
-                    receivers: Set(pipeline.receivers), depth: pipeline.depth, connectors: connectors))
+                    receivers: Set(pipeline.receivers), depth: pipeline.depth, connectors: connectors, own: own))
         }
         keys = builder.build()
     }
@@ -96,7 +107,12 @@ package struct OfflineGateway {
         }
         var outputs: [OfflineOutput] = []
         for part in parts.sorted(by: { $0.depth < $1.depth }) {
-            let output = run(part, waiting[part.id] ?? [])
+            var output = run(part, waiting[part.id] ?? [])
+            for (id, chain) in part.own {
+                var own = OfflineOutput(pipeline: part.id, signal: output.signal)
+                for request in output.requests { _ = process(request, chain, &own, nil) }
+                output.exporters[id] = own
+            }
             for (connector, targets) in part.connectors {
                 for (request, time) in inOrderOfTime(output.requests, output.signal) {
                     clock.advance(to: time)

@@ -58,14 +58,36 @@ package struct RedactionOptions: ComponentOptions {
                 + "values stay equal. Keep it in a file: `${file:/etc/sluice/pseudonym.key}`.")
         isDryRun = settings.bool(
             "dry_run", default: false, "Changes nothing and only counts what would be masked, by detector.")
-        settings.accepted("url_sanitizer", "URLs are not generalised; blocked_values can mask parts of them")
-        settings.accepted("db_sanitizer", "queries are not rewritten; blocked_values can mask parts of them")
+        RedactionOptions.refuseSanitizers(&settings)
         if hashFunction.isKeyed, hmacKey?.reveal().isEmpty ?? true {
             settings.problem("\(hashFunction.rawValue) needs a key: set hmac_key", at: "hash_function")
         }
         if let pseudonymKey, !settings.isDescribing, pseudonymKey.reveal().utf8.count < 16 {
             settings.problem("needs at least 16 bytes, or the values could be guessed", at: "pseudonym_key")
         }
+    }
+
+    /// The Collector's sanitizers do not run here: a file that relies on them must not pass as if they did.
+    private static func refuseSanitizers(_ settings: inout Settings) {
+        let url = settings.value("url_sanitizer", "Not supported, refused when enabled: use transform.")
+        if isEnabled(url) {
+            settings.problem(
+                "URLs are not generalised here: remove it and write a transform in its place, such as "
+                    + "replace_pattern(span.attributes[\"url.path\"], \"/[0-9]+\", \"/*\")", at: "url_sanitizer")
+        }
+        let database = settings.value("db_sanitizer", "Not supported, refused when enabled: use transform.")
+        if isEnabled(database) {
+            settings.problem(
+                "queries are not rewritten here: remove it and write a transform in its place, such as "
+                    + "replace_pattern(span.attributes[\"db.query.text\"], \"'[^']*'|[0-9]+\", \"?\")",
+                at: "db_sanitizer")
+        }
+    }
+
+    /// Whether `enabled: true` stands anywhere in a mapping.
+    private static func isEnabled(_ value: ConfigValue?) -> Bool {
+        guard case .map(let members)? = value else { return false }
+        return members.contains { ($0.0 == "enabled" && $0.1 == .bool(true)) || isEnabled($0.1) }
     }
 
     /// `all`, or a list of names.

@@ -196,4 +196,12 @@ import Testing
         #expect(set("[email, jwt]") == [DetectorSet(.email), DetectorSet(.jwt)])
         #expect(set("api_key").isSuperset(of: DetectorSet(.githubToken)) && !set("api_key").contains(DetectorSet(.jwt)))
     }
+
+    @Test(arguments: [
+        ("url_sanitizer: {enabled: true, attributes: [http.url]}", 1), ("url_sanitizer: {enabled: false}", 0),
+        ("db_sanitizer: {sql: {enabled: true, attributes: [db.statement]}}", 1), ("db_sanitizer: {sql: {}}", 0),
+    ]) func `sanitizers that do not run here are refused when they are wanted`(yaml: String, count: Int) {
+        let headlines = options(RedactionOptions.self, yaml).headlines
+        #expect(headlines.count == count && headlines.allSatisfy { $0.contains("replace_pattern") }, "\(headlines)")
+    }
 }
