@@ -188,7 +188,7 @@ import Testing
             """
         let spans = "spans: [{name: a, attributes: {mail: jane@example.com}}, {name: noise}]"
         func failures(_ expectation: String) throws -> [String] {
-            let result = try run("tests: [{name: x, \(spans), expect: [\(expectation)]}]", configuration: configuration)
+            let result = try self.run(
             #expect(!result.problems.hasErrors, "\(result.problems.report())")
             return result.results.flatMap(\.failures)
         }
