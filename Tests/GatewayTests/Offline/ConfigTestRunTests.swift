@@ -96,6 +96,30 @@ import Testing
         #expect(run.results.map(\.failures.count) == [1, 1])
         #expect(run.results[1].failures[0].hasPrefix("payload: "))
     }
+
+    @Test func `an exporter is judged behind its own processors`() throws {
+        let configuration = """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
+            processors:
+              redaction: {allow_all_keys: true, detectors: all}
+              filter: {traces: {span: ['name == "noise"']}}
+            exporters: {nop/full: {}, nop/masked: {process: [redaction, filter]}}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [nop/full, nop/masked]}}}
+            """
+        let spans = "spans: [{name: a, attributes: {mail: jane@example.com}}, {name: noise}]"
+        func failures(_ expectation: String) throws -> [String] {
+            let tests = "tests: [{name: x, \(spans), expect: [\(expectation)]}]"
+            let result = try run(tests, configuration: configuration)
+            #expect(!result.problems.hasErrors, "\(result.problems.report())")
+            return result.results.flatMap(\.failures)
+        }
+        #expect(try failures("{exporter: nop/full, count: 2, contains: [jane@example.com]}") == [])
+        #expect(try failures("{exporter: nop/masked, count: 1, dropped: 1, lacks: [jane@example.com]}") == [])
+        #expect(try failures("{count: 2, contains: [jane@example.com]}") == [])
+        let wrong = try failures("{exporter: nop/masked, contains: [jane@example.com]}")
+        #expect(wrong == ["exporter nop/masked: nothing holds \"jane@example.com\""])
+        #expect(try failures("{exporter: nop/other, count: 1}") == ["pipeline traces has no exporter nop/other"])
+    }
 }
 
 @Suite struct OfflineFileTests {
@@ -175,28 +199,5 @@ import Testing
         #expect(findings.map(\.pattern) == ["loop"] && findings[0].tier == "alert" && findings[0].spanName == "tool")
         #expect(findings[0].span == "0123456789abcdef")
         #expect(FindingRecord.read([0xFF]) == [])
-    }
-
-    @Test func `an exporter is judged behind its own processors`() throws {
-        let configuration = """
-            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
-            processors:
-              redaction: {allow_all_keys: true, detectors: all}
-              filter: {traces: {span: ['name == "noise"']}}
-            exporters: {nop/full: {}, nop/masked: {process: [redaction, filter]}}
-            service: {pipelines: {traces: {receivers: [otlp], exporters: [nop/full, nop/masked]}}}
-            """
-        let spans = "spans: [{name: a, attributes: {mail: jane@example.com}}, {name: noise}]"
-        func failures(_ expectation: String) throws -> [String] {
-            let result = try self.run(
-            #expect(!result.problems.hasErrors, "\(result.problems.report())")
-            return result.results.flatMap(\.failures)
-        }
-        #expect(try failures("{exporter: nop/full, count: 2, contains: [jane@example.com]}") == [])
-        #expect(try failures("{exporter: nop/masked, count: 1, dropped: 1, lacks: [jane@example.com]}") == [])
-        #expect(try failures("{count: 2, contains: [jane@example.com]}") == [])
-        let wrong = try failures("{exporter: nop/masked, contains: [jane@example.com]}")
-        #expect(wrong == ["exporter nop/masked: nothing holds \"jane@example.com\""])
-        #expect(try failures("{exporter: nop/other, count: 1}") == ["pipeline traces has no exporter nop/other"])
     }
 }
