@@ -90,6 +90,20 @@ import Testing
         #expect(try names(try connector.connect(batch(spans + [other]))) == [0: ["x", "y", "z"], 2: ["w"]])
     }
 
+    @Test func `headers of the request choose the pipeline`() throws {
+        let yaml = """
+            table:
+              - {context: request, condition: 'request["X-Tenant"] == "acme"', pipelines: [traces/a]}
+            default_pipelines: [traces/other]
+            """
+        #expect(read(RoutingOptions.self, yaml).options.contextKeys == ["x-tenant"])
+        let connector = try self.connector(yaml)
+        var request = try batch(spans)
+        #expect(try connector.connect(request).map(\.output) == [2])
+        request.metadata = RequestMetadata([.init(name: "x-tenant", value: "acme")])
+        #expect(try connector.connect(request).map(\.output) == [0])
+    }
+
     @Test func `the tenant is a fact about the request`() throws {
         let connector = try self.connector(
             """
@@ -151,8 +165,8 @@ import Testing
         ("table: []", "at least one route"), ("table: [{pipelines: [a]}]", "needs a condition or a statement"),
         ("table: [{condition: 'true'}]", "needs the pipelines"),
         (
-            "table: [{context: request, condition: 'request[\"X-Tenant\"] == \"a\"', pipelines: [a]}]",
-            "headers are not kept"
+            "table: [{context: request, condition: 'true', pipelines: [a]}]",
+            "asks for a header"
         ),
         ("table: [{condition: 'nam == 1', pipelines: [a]}]", "resource has no field nam"),
         ("table: [{condition: 'true', match: trace, pipelines: [a]}]", "needs context: span"),

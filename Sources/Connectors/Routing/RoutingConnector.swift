@@ -21,6 +21,8 @@ package final class RoutingConnector: Connector {
     private let keys: KeyTable
     private let id: String
     private let outputs: Int
+    /// Request headers that routes ask for.
+    private let headers: [String]
     private let errors: Counter
     private let unmatched: Counter
     private let pool = EvaluationPool()
@@ -32,6 +34,7 @@ package final class RoutingConnector: Connector {
             table = try RoutingTable(options, outputs: build.outputs, signal: build.inputSignal, keys: &keys)
         } catch { throw BuildFailure(description: "connector \(build.id): \(error)") }
         self.keys = keys.build()
+        headers = options.contextKeys
         id = build.id
         outputs = build.outputs.count
         errors = build.metrics.counter(
@@ -59,6 +62,9 @@ package final class RoutingConnector: Connector {
         let evaluation = pool.take()
         defer { pool.give(evaluation) }
         evaluation.state.request = [("auth.tenant", batch.tenant)]
+        for key in headers {
+            if let value = batch.metadata[key] { evaluation.state.request.append((key, value)) }
+        }
         let (assigned, failures) = try table.assign(&memory.batch, &evaluation.state)
         errors.add(failures)
         unmatched.add(assigned.count { $0 == 0 })

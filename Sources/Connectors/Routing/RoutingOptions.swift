@@ -63,13 +63,24 @@ package struct RouteOption: Sendable {
         check(&settings)
     }
 
+    /// Names in lowercase that the condition asks the request for.
+    var requestKeys: Set<String> {
+        guard context == .request else { return [] }
+        var keys: Set<String> = []
+        for part in condition.split(separator: "request[").dropFirst(condition.hasPrefix("request[") ? 0 : 1) {
+            guard let quote = part.first, quote == "\"" || quote == "'" else { continue }
+            keys.insert(part.dropFirst().prefix { $0 != quote }.lowercased())
+        }
+        return keys
+    }
+
     private func check(_ settings: inout Settings) {
         if context == .request {
             if !statement.isEmpty { settings.problem("the request context takes a condition", at: "statement") }
-            if !condition.isEmpty, !condition.contains("request[\"auth.tenant\"]") {
+            if !condition.isEmpty, requestKeys.isEmpty {
                 settings.problem(
-                    "headers are not kept with requests; request[\"auth.tenant\"], the authenticated tenant, is",
-                    at: "condition")
+                    "the request context asks for a header, request[\"X-Tenant\"], or for request[\"auth.tenant\"], "
+                        + "the authenticated tenant", at: "condition")
             }
         }
         if !condition.isEmpty { settings.check(condition: condition, context.language, at: "condition") }
@@ -94,6 +105,11 @@ package struct RoutingOptions: ComponentOptions {
         settings.accepted("match_once", "a record goes to the first route that matches, unless that one copies")
         warnOfUnreachable(&settings)
         if table.isEmpty, !settings.isDescribing { settings.problem("needs at least one route", at: "table") }
+    }
+
+    /// Names in lowercase of the request headers that routes ask for.
+    package var contextKeys: [String] {
+        table.reduce(into: Set<String>()) { $0.formUnion($1.requestKeys) }.subtracting(["auth.tenant"]).sorted()
     }
 
     /// Routes behind one that takes everything, and routes that ask what one before them has moved away.

@@ -69,7 +69,7 @@ package final class OTLPGRPCExporter: Exporter {
         var prefix: [UInt8] = [compression.name == nil ? 0 : 1]
         for shift in [24, 16, 8, 0] as [UInt32] { prefix.append(UInt8(truncatingIfNeeded: length >> shift)) }
         switch await destination.exchange(
-            [prefix] + message, with: index, origin: RequestOrigin(tenant: batch.tenant),
+            [prefix] + message, with: index, origin: batch.origin,
             unauthorized: { GRPCAnswer($0).unauthorized })
         {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)

@@ -51,6 +51,9 @@ package struct OTLPGRPCOptions: ComponentOptions {
     /// Id of the extension that has the credentials.
     package var authenticator: String? { auth.authenticator }
 
+    /// Names in lowercase of the request headers that go on with batches.
+    package var contextKeys: [String] { headerActions.compactMap(\.metadataKey) }
+
     /// The same with what an authenticator extension adds; its headers take the place of those of the same name.
     package func with(_ auth: ClientAuth) -> OTLPGRPCOptions {
         var options = self

@@ -72,7 +72,7 @@ package final class OTLPHTTPExporter: Exporter {
         guard let body = compression.compress(plain) else {
             return .retry(reason: "no memory to compress", after: nil)
         }
-        switch await destination.exchange(body, with: index, origin: RequestOrigin(tenant: batch.tenant)) {
+        switch await destination.exchange(body, with: index, origin: batch.origin) {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange):
             return OTLPAnswer.outcome(exchange.result, signal: batch.signal, retryOn: options.retryOn)

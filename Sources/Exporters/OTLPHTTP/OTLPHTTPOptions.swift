@@ -117,6 +117,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
         encoding == .json ? requestBodyMax / 3 : requestBodyMax
     }
 
+    /// Names in lowercase of the request headers that go on with batches.
+    package var contextKeys: [String] { headerActions.compactMap(\.metadataKey) }
+
     /// The same with what an authenticator extension adds; its headers take the place of those of the same name.
     package func with(_ auth: ClientAuth) -> OTLPHTTPOptions {
         var options = self

@@ -26,6 +26,7 @@ extension ExporterPlan {
             helper: options.helper, batchBytesMax: options.requestBodyMax > 0 ? options.requestBodyMax : nil,
             accepts: { signal in options.urls.contains { $0.signal == signal.recorded } },
             make: { OTLPHTTPExporter(options: options, build: $0, version: Version.current) })
+        contextKeys = options.contextKeys
         authenticator = options.authenticator.map { id in (id, { ExporterPlan(options.with($0)) }) }
     }
 
@@ -33,6 +34,7 @@ extension ExporterPlan {
         self.init(helper: options.helper, batchBytesMax: options.messageMax) {
             OTLPGRPCExporter(options: options, build: $0, version: Version.current)
         }
+        contextKeys = options.contextKeys
         authenticator = options.authenticator.map { id in (id, { ExporterPlan(options.with($0)) }) }
     }
 }

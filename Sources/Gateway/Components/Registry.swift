@@ -165,7 +165,9 @@ package enum Registry {
             _ in ConnectorPlan { ForwardConnector(build: $0) }
         },
         .entry(["routing"], "Sends records to pipelines by OTTL conditions.", RoutingOptions.self) { options in
-            ConnectorPlan { try RoutingConnector(options: options, build: $0) }
+            var plan = ConnectorPlan { try RoutingConnector(options: options, build: $0) }
+            plan.contextKeys = options.contextKeys
+            return plan
         },
         .entry(["count"], "Counts records by OTTL conditions and attributes.", CountOptions.self) { options in
             ConnectorPlan(joins: { $1 == .metrics }) { try CountConnector(options: options, build: $0) }

@@ -42,9 +42,6 @@ package struct ClientAuth: Sendable {
         signing = signing ?? other.signing
         headerActions += other.headerActions
     }
-
-    /// Names in lowercase of request headers whose values the actions use.
-    package var metadataKeys: [String] { headerActions.compactMap(\.metadataKey) }
 }
 
 /// Options of the `sigv4auth` extension.

@@ -81,6 +81,20 @@ import Testing
         #expect(server.requests.allSatisfy { $0.headers["x-team"] == "core" && $0.headers["x-evil"] == nil })
     }
 
+    @Test func `headers of the received request go on`() async throws {
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let auth = try setter("{headers: [{key: X-Scope-OrgID, from_context: X-Tenant, default_value: nobody}]}")
+        let exporter = try await exporter(server, "", auth)
+        #expect(options(OTLPHTTPOptions.self, "endpoint: http://h").options.with(auth).contextKeys == ["x-tenant"])
+        for tenant in ["blue", "red", nil] {
+            var batch = batch()
+            if let tenant { batch.metadata = RequestMetadata([.init(name: "x-tenant", value: tenant)]) }
+            #expect(await exporter.export(batch) == .delivered)
+        }
+        #expect(server.requests.map { $0.headers["x-scope-orgid"] } == ["blue", "red", "nobody"])
+    }
+
     @Test(arguments: [
         ("{headers: [{key: a}]}", "exactly one of"),
         ("{headers: [{key: a, value: x, from_context: y}]}", "exactly one of"),
