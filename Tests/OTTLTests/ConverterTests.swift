@@ -104,6 +104,8 @@ import Testing
         "SliceToMap([{\"name\": \"foo\", \"value\": 2}], [\"name\"], [\"value\"]) == {\"foo\": 2}",
         "SliceToMap([{\"name\": \"foo\"}]) == {\"0\": {\"name\": \"foo\"}}",
         "ToKeyValueString({\"b\": \"2\", \"a\": 1}, \"=\", \"&\", true) == \"a=1&b=2\"",
+        "ToKeyValueString({\"k1\": \"v1\", \"k2\": \"v=2\"}) == \"k1=v1 k2=\\\"v=2\\\"\"",
+        "ToKeyValueString({\"k\": {\"x\": \"y\"}}) == \"k={\\\\\\\"x\\\\\\\":\\\\\\\"y\\\\\\\"}\"",
     ]
 
     static let hashes: [String] = [

@@ -67,10 +67,25 @@ extension Program {
         if isSorted { members.sort { Comparison.order($0.key, $1.key) < 0 } }
         for (index, member) in members.enumerated() {
             if index > 0 { state.scratch.append(pairDelimiter) }
-            state.scratch.append(member.key)
+            Self.append(part: member.key, delimiter, pairDelimiter, to: &state.scratch)
             state.scratch.append(delimiter)
-            ValueText.append(member.value, batch, to: &state.scratch)
+            var value = ByteColumn()
+            ValueText.append(member.value, batch, to: &value)
+            Self.append(part: value.text, delimiter, pairDelimiter, to: &state.scratch)
         }
+    }
+
+    /// Quotes are escaped, and what holds a delimiter stands in quotes.
+    private static func append(
+        part: Text, _ delimiter: Text, _ pairDelimiter: Text, to output: inout ByteColumn
+    ) {
+        let isQuoted = part.find(delimiter, from: 0) != nil || part.find(pairDelimiter, from: 0) != nil
+        if isQuoted { output.append(UInt8(ascii: "\"")) }
+        for byte in part.bytes {
+            if byte == UInt8(ascii: "\"") { output.append(UInt8(ascii: "\\")) }
+            output.append(byte)
+        }
+        if isQuoted { output.append(UInt8(ascii: "\"")) }
     }
 
     static func members(
