@@ -13,6 +13,10 @@ package struct Questions: Sendable {
     }
 
     private static let isFailed = "s.status_code = 'error' OR s.error_type IS NOT NULL"
+    private static let isFlagged = """
+        EXISTS (SELECT 1 FROM findings AS f WHERE f.trace_id = s.trace_id AND f.span_id = s.span_id
+            AND f.tier IN ('tag', 'alert'))
+        """
     private static let isModelCall = "s.operation IN ('chat', 'text_completion', 'generate_content')"
 
     private static let totals = """
@@ -91,18 +95,21 @@ package struct Questions: Sendable {
         }
     }
 
-    /// Tool calls, the latest first.
+    /// Tool calls, the latest first. Failed are also those that a finding of tier tag or alert is about: an empty
+    /// result sets no status.
     package func tools(onlyFailed: Bool) throws(QueryFailure) -> QueryResult {
         let condition = filter.spanCondition
         return try rows(
             """
             SELECT s.start_time AS start_time, s.tool_name AS tool, s.duration_ms AS duration_ms,
                 s.status_code AS status, coalesce(s.error_type, s.status_message) AS error,
+                (SELECT group_concat(DISTINCT f.pattern) FROM findings AS f WHERE f.trace_id = s.trace_id
+                    AND f.span_id = s.span_id AND f.tier IN ('tag', 'alert')) AS finding,
                 s.tool_arguments AS arguments, s.tool_result AS result, s.agent_name AS agent,
                 s.service_name AS service, s.user_id AS user, s.conversation_id AS session, s.trace_id AS trace,
                 s.span_id AS span
             FROM spans AS s WHERE s.operation = 'execute_tool' AND s.start_time >= ?\(condition.suffix)
-                \(onlyFailed ? "AND (\(Self.isFailed))" : "")
+                \(onlyFailed ? "AND (\(Self.isFailed) OR \(Self.isFlagged))" : "")
             ORDER BY s.start_time DESC
             """, [filter.since ?? Int64.min] + condition.arguments)
     }

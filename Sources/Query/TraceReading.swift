@@ -26,6 +26,7 @@ struct TraceFinding: Sendable {
     var span: String
     var pattern: String
     var label: String?
+    var tier: String?
     var score: Double?
     var rule: String?
     var version: String?
@@ -102,7 +103,8 @@ extension QueryDatabase {
         while let row = try findings.next() {
             trace.findings.append(
                 TraceFinding(
-                    span: row["span_id"], pattern: row["pattern"], label: row["label"], score: row["score"],
+                    span: row["span_id"], pattern: row["pattern"], label: row["label"], tier: row["tier"],
+                    score: row["score"],
                     rule: row["rule"], version: row["version"], explanation: row["explanation"],
                     evidence: row["evidence"], cause: row["cause_span_id"], firstBadStep: row["first_bad_step"]))
         }

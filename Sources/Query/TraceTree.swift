@@ -1,27 +1,52 @@
-/// Draws a stored trace as a tree of steps, with what each step was asked, answered and cost.
+/// Draws a stored trace as a tree of steps, with what each step was asked, answered and cost. What went wrong stands at
+/// the top, and again at its step.
 package struct TraceTree: Sendable {
-    /// Longest text in characters.
-    private let textMax: Int
+    private let style: TextStyle
     /// Deeper steps are shown at this depth.
     private static let depthMax = 40
+    /// Width of the column of durations.
+    private static let durationWidth = 9
 
-    /// `isFull` shows texts whole.
-    package init(isFull: Bool) { textMax = isFull ? Int.max : 160 }
+    package init(style: TextStyle) { self.style = style }
 
     /// The trace with a headline, ending in a newline.
     package func draw(_ trace: StoredTrace) -> String {
-        var lines = [headline(trace)]
         var findings: [String: [TraceFinding]] = [:]
         for finding in trace.findings { findings[finding.span, default: []].append(finding) }
         let bad = firstBadStep(of: trace)
-        for (step, depth) in Self.order(trace.steps) {
-            let indent = String(repeating: "  ", count: depth)
-            lines.append(indent + line(step) + (step.id == bad ? "  ◀ first bad step" : ""))
-            for detail in details(step) { lines.append(indent + "    " + detail) }
-            for finding in findings[step.id] ?? [] { lines.append(indent + "    " + describe(finding)) }
+        let ordered = Self.order(trace.steps)
+        var lines = [headline(trace)] + summary(trace, ordered.map(\.step), bad)
+        for (step, depth) in ordered {
+            let own = (findings[step.id] ?? []).sorted { $0.rank > $1.rank }
+            lines.append(line(step, depth, worst: own.first, isBad: step.id == bad))
+            let indent = Self.durationWidth + 2 + 2 * depth + 4
+            let space = String(repeating: " ", count: indent)
+            for (label, text) in details(step) {
+                let lead = style.paint(label + ": ", .dim)
+                lines.append(space + lead + style.cut(text, behind: indent + label.count + 2))
+            }
+            for finding in own { lines += describe(finding, indent) }
         }
         if trace.steps.count == QueryDatabase.stepsMax { lines.append("… only the first \(trace.steps.count) spans") }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The findings that matter, each in a sentence with the step it is about, and where it began.
+    private func summary(_ trace: StoredTrace, _ steps: [TraceStep], _ bad: String?) -> [String] {
+        var names: [String: String] = [:]
+        for step in steps { names[step.id] = safe(step.name) }
+        var lines: [String] = []
+        for finding in trace.findings.sorted(by: { $0.rank > $1.rank }) where finding.rank > 1 && lines.count < 8 {
+            let tier = finding.tier ?? finding.label ?? ""
+            let sentence = finding.explanation ?? finding.evidence ?? ""
+            let text = style.wrap("\(finding.pattern) on \(names[finding.span] ?? "?"): \(sentence)", behind: 8)
+            for (index, part) in text.enumerated() {
+                let lead = index == 0 ? tier.padded(to: 6) : String(repeating: " ", count: 6)
+                lines.append(style.paint(lead, style.colour(ofTier: tier)) + "  " + part)
+            }
+        }
+        if let bad, let name = names[bad] { lines.append(style.paint("began   at " + name, .bold)) }
+        return lines.isEmpty ? [] : lines + [""]
     }
 
     /// What findings name as the step where things went wrong; without that, the first span named as a cause.
@@ -110,57 +135,95 @@ package struct TraceTree: Sendable {
         return parts
     }
 
-    private func line(_ step: TraceStep) -> String {
-        var line = (step.isFailed ? "✗ " : "• ") + safe(step.name)
+    private func line(_ step: TraceStep, _ depth: Int, worst: TraceFinding?, isBad: Bool) -> String {
+        let duration = step.milliseconds.map(ShownText.duration) ?? "?"
+        let name = safe(step.name)
+        let mark: String
+        if step.isFailed {
+            mark = style.paint("✗", .red)
+        } else if let worst, worst.rank > 1 {
+            mark = style.paint("●", style.colour(ofTier: worst.tier ?? worst.label))
+        } else {
+            mark = "•"
+        }
+        var text = String(repeating: " ", count: max(0, Self.durationWidth - duration.count)) + duration + "  "
+        text += String(repeating: "  ", count: depth) + mark + " " + name
+        let facts = facts(step, name)
+        if !facts.isEmpty { text += "  " + style.paint(facts.joined(separator: " · "), .dim) }
+        if step.isFailed {
+            let words = [step.text("error_type"), step.text("status_message")].compactMap { $0 }.map(safe)
+            text += "  " + style.paint((["error"] + words).joined(separator: " "), .red)
+        }
+        return text + (isBad ? "  " + style.paint("◀ first bad step", .red, .bold) : "")
+    }
+
+    private func facts(_ step: TraceStep, _ name: String) -> [String] {
         var facts: [String] = []
         for column in ["operation", "agent_name", "tool_name", "request_model", "response_model"] {
             // What the line says already is not said again.
-            if let value = step.text(column).map(safe), !(line + facts.joined()).contains(value) { facts.append(value) }
+            if let value = step.text(column).map(safe), !(name + facts.joined()).contains(value) { facts.append(value) }
         }
-        facts.append(step.milliseconds.map(ShownText.duration) ?? "ends before it starts")
+        if step.milliseconds == nil { facts.append("ends before it starts") }
         facts += usage(
             input: step.number("input_tokens"), output: step.number("output_tokens"), cost: Self.cost(step))
         if let cached = step.number("cache_read_tokens"), cached > 0 { facts.append("\(cached) cached") }
         if let reasoning = step.number("reasoning_tokens"), reasoning > 0 { facts.append("\(reasoning) reasoning") }
-        if step.isFailed {
-            let words = [step.text("error_type"), step.text("status_message")].compactMap { $0 }.map(safe)
-            facts.append((["error"] + words).joined(separator: " "))
-        }
-        line += "  " + facts.joined(separator: " · ")
-        return line
+        return facts
     }
 
-    private func details(_ step: TraceStep) -> [String] {
-        let shown = [
+    private func details(_ step: TraceStep) -> [(label: String, text: String)] {
+        var shown: [(label: String, text: String)] = []
+        for (column, label) in [
             ("tool_arguments", "arguments"), ("tool_result", "result"), ("retrieval_query", "query"),
-            ("retrieval_documents", "documents"), ("input_messages", "input"), ("output_messages", "output"),
-        ]
-        return shown.compactMap { column, label in
-            guard let text = step.text(column) else { return nil }
-            // Of a conversation so far, the end is what is new.
-            return "\(label): " + (column == "input_messages" ? tail(text) : safe(text))
+            ("retrieval_documents", "documents"),
+        ] {
+            if let text = step.text(column) { shown.append((label, text)) }
+        }
+        if let text = step.text("input_messages") { shown += messages(text, "input") { $0.news } }
+        if let text = step.text("output_messages") { shown += messages(text, "output") { $0.all } }
+        return shown
+    }
+
+    private func messages(
+        _ text: String, _ label: String, _ pick: (ShownMessages) -> [ShownMessages.Line]
+    ) -> [(label: String, text: String)] {
+        guard let messages = ShownMessages(text) else { return [(label, text)] }
+        // System prompts are long and the same in every run.
+        let lines = pick(messages).filter { style.isFull || $0.label != "system" }
+        return lines.map { ($0.label, $0.text) }
+    }
+
+    private func describe(_ finding: TraceFinding, _ indent: Int) -> [String] {
+        let tier = finding.tier ?? finding.label
+        var facts = [tier, finding.rule.map { $0 + (finding.version.map { " v" + $0 } ?? "") }].compactMap { $0 }
+        if finding.tier == nil, let score = finding.score { facts.append("score " + ShownText.decimal(score, 3)) }
+        if style.isFull, let cause = finding.cause { facts.append("cause " + cause) }
+        var text = safe(finding.pattern)
+        if !facts.isEmpty { text += " (" + facts.map(safe).joined(separator: ", ") + ")" }
+        if let explanation = finding.explanation { text += ": " + explanation }
+        var lines = style.wrap(text, behind: indent + 2)
+        if style.isFull, let evidence = finding.evidence { lines.append("evidence: " + safe(evidence)) }
+        let space = String(repeating: " ", count: indent)
+        return lines.enumerated().map { index, line in
+            space + style.paint((index == 0 ? "! " : "  ") + line, style.colour(ofTier: tier))
         }
     }
 
-    private func describe(_ finding: TraceFinding) -> String {
-        var facts: [String] = []
-        if let label = finding.label { facts.append(safe(label)) }
-        if let score = finding.score { facts.append("score " + ShownText.decimal(score, 3)) }
-        if let rule = finding.rule { facts.append("rule " + safe(rule + (finding.version.map { " v" + $0 } ?? ""))) }
-        if let cause = finding.cause { facts.append("cause " + safe(cause)) }
-        var line = "! " + safe(finding.pattern)
-        if !facts.isEmpty { line += " (" + facts.joined(separator: ", ") + ")" }
-        if let explanation = finding.explanation { line += ": " + safe(explanation) }
-        if let evidence = finding.evidence { line += "  evidence: " + safe(evidence) }
-        return line
-    }
+    private func safe(_ text: String) -> String { ShownText.safe(text, limit: style.isFull ? Int.max : 160) }
+}
 
-    private func safe(_ text: String) -> String { ShownText.safe(text, limit: textMax) }
-
-    private func tail(_ text: String) -> String {
-        let count = text.unicodeScalars.count
-        guard count > textMax else { return safe(text) }
-        let end = String(String.UnicodeScalarView(text.unicodeScalars.suffix(textMax)))
-        return "…" + safe(end)
+extension TraceFinding {
+    /// 3 for an alert, 2 for a tag, 1 for a hint, 0 for what passed.
+    var rank: Int {
+        switch tier ?? label {
+        case "alert", "fail": 3
+        case "tag": 2
+        case "hint": 1
+        default: (tier ?? label) == nil ? 2 : 0
+        }
     }
+}
+
+extension String {
+    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }

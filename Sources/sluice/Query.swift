@@ -26,7 +26,7 @@ struct QueryCommand: ParsableCommand {
     struct Tools: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Tool calls, the latest first.")
         @OptionGroup var options: QueryOptions
-        @Flag(help: "Only calls that failed.") var failed = false
+        @Flag(help: "Only calls that failed, or that a finding of tier tag or alert is about.") var failed = false
         func run() throws {
             try options.list { questions throws(QueryFailure) in try questions.tools(onlyFailed: failed) }
         }
@@ -45,7 +45,12 @@ struct Findings: ParsableCommand {
     @OptionGroup var options: QueryOptions
     @Option(help: "Only findings of this name.") var pattern: String?
     func run() throws {
-        try options.list { questions throws(QueryFailure) in try questions.findings(pattern: pattern) }
+        try options.list(
+            { questions throws(QueryFailure) in try questions.findings(pattern: pattern) },
+            draw: { result in
+                var list = FindingsList(style: options.style)
+                return list.render(result)
+            })
     }
 }
 
@@ -85,10 +90,14 @@ struct QueryOptions: ParsableArguments {
     @Option(help: "table, json or csv.") var format = QueryFormat.table
     @Flag(help: "Long texts whole.") var full = false
 
-    func list(_ ask: (Questions) throws(QueryFailure) -> QueryResult) throws {
+    /// `draw` is the form for people, where it is no table.
+    func list(
+        _ ask: (Questions) throws(QueryFailure) -> QueryResult, draw: ((QueryResult) -> String)? = nil
+    ) throws {
         try answer { () throws(QueryFailure) in
             let database = try QueryDatabase(path: try path())
             let result = try ask(Questions(database, try filter()))
+            if let draw, format == .table { return draw(result) }
             return QueryOutput.render(result, as: format, isFull: full)
         }
     }
@@ -98,8 +107,19 @@ struct QueryOptions: ParsableArguments {
             let database = try QueryDatabase(path: try path())
             let traces = try ask(database)
             if format != .table { return QueryOutput.render(try database.spans(of: traces), as: format) }
-            return traces.map(TraceTree(isFull: full).draw).joined(separator: "\n")
+            return traces.map(TraceTree(style: style).draw).joined(separator: "\n")
         }
+    }
+
+    /// Colours and a width only on a terminal; https://no-color.org is heeded.
+    var style: TextStyle {
+        let isTerminal = isatty(STDOUT_FILENO) == 1
+        var size = winsize()
+        let hasSize = isTerminal && ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        let isPlain = getenv("NO_COLOR").map { $0.pointee != 0 } ?? false
+        let isDumb = getenv("TERM").map { String(cString: $0) == "dumb" } ?? true
+        return TextStyle(
+            isColoured: isTerminal && !isPlain && !isDumb, width: hasSize ? Int(size.ws_col) : nil, isFull: full)
     }
 
     private func answer(_ text: () throws(QueryFailure) -> String) throws {

@@ -102,13 +102,16 @@ extension String {
             try database.span("a1", "03", at: 3, call.merging(["attributes": #"{"k'\"":true,"n":5}"#]) { $1 })
             try database.span("a1", "04", at: 4, call.merging(["resource": #"{"env":"prod"}"#, "user_id": "u"]) { $1 })
             try database.span("a1", "05", at: 5, ["status_code": "error"])
+            try database.span("a1", "06", at: 6, call)
+            try database.finding("a1", "06", at: 6, "silent_empty_response", ["tier": "alert"])
+            try database.finding("a1", "04", at: 6, "argument_anomaly", ["tier": "hint"])
         }
         func spans(_ failed: Bool = false, _ change: (inout QueryFilter) -> Void) throws -> [String?] {
             try names(database.questions(change).tools(onlyFailed: failed), "span").map {
                 $0.map { String($0.prefix(2)) }
             }
         }
-        #expect(try spans(true) { _ in } == ["02", "01"])
+        #expect(try spans(true) { _ in } == ["06", "02", "01"])
         #expect(try spans(true) { $0.attributes = [("error.type", "timeout")] } == ["01"])
         #expect(try spans { $0.attributes = [("k'\"", "true")] } == ["03"])
         #expect(try spans { $0.attributes = [("n", "5"), ("gen_ai.tool.name", "search")] } == ["03"])
@@ -149,19 +152,54 @@ extension String {
                 "a1", "03", at: 5, "tool_loop", ["explanation": "again", "cause_span_id": "02".padding(16)])
         }
         let trace = try QueryDatabase(path: database.path).trace("a100")
-        let lines = TraceTree(isFull: false).draw(trace).split(separator: "\n").map(String.init)
+        let lines = TraceTree(style: TextStyle()).draw(trace).split(separator: "\n").map(String.init)
         #expect(lines[0].hasPrefix("trace a1000") && lines[0].contains("svc") && lines[0].contains("10→4 tokens"))
-        #expect(lines[1].hasPrefix("• evil\\u{1b}[31m\\nname"), "an orphan stands at the top, its name is harmless")
-        #expect(lines[2].hasPrefix("• step 01"))
-        #expect(lines[3].hasPrefix("  • step 02  chat · m · 1 ms · 10→4 tokens"))
-        #expect(lines[3].hasSuffix("◀ first bad step"))
-        #expect(lines[4].hasPrefix("  ✗ step 03") && lines[4].contains("error timeout"))
-        #expect(lines[5].contains(#"arguments: {"q":1}"#))
-        #expect(lines[6].contains("result: xxx") && lines[6].hasSuffix("x…") && lines[6].count < 200)
-        #expect(lines[7].contains("! tool_loop") && lines[7].contains(": again"))
-        #expect(lines.count == 10, "two spans that name each other as parents are shown all the same")
+        #expect(lines[1] == "        tool_loop on step 03: again" && lines[2] == "began   at step 02")
+        #expect(lines[3].hasPrefix("     1 ms  • evil\\u{1b}[31m\\nname"), "an orphan stands at the top, harmless")
+        #expect(lines[4].hasPrefix("     1 ms  • step 01"))
+        #expect(lines[5].hasPrefix("     1 ms    • step 02  chat · m · 10→4 tokens"))
+        #expect(lines[5].hasSuffix("◀ first bad step"))
+        #expect(lines[6].hasPrefix("     1 ms    ✗ step 03") && lines[6].contains("error timeout"))
+        #expect(lines[7].contains(#"arguments: {"q":1}"#))
+        #expect(lines[8].contains("result: xxx") && lines[8].hasSuffix("x… +379 (--full)"))
+        #expect(lines[8].count <= 170)
+        #expect(lines[9].contains("! tool_loop: again"))
+        #expect(lines.count == 12, "two spans that name each other as parents are shown all the same")
+        let coloured = TraceTree(style: TextStyle(isColoured: true, width: 80)).draw(trace)
+        #expect(coloured.contains("\u{1B}[31m✗\u{1B}[0m") && coloured.contains("\u{1B}[31;1m◀ first bad step\u{1B}[0m"))
+        #expect(!lines.joined().contains("\u{1B}"))
         #expect(throws: QueryFailure.self) { try QueryDatabase(path: database.path).trace("ffff") }
         #expect(throws: QueryFailure.self) { try QueryDatabase(path: database.path).trace("' OR 1") }
+    }
+
+    @Test func `messages are shown as a person reads them, the new ones alone`() {
+        let input =
+            #"[{"role":"system","parts":[{"type":"text","content":"Be kind."}]},"#
+            + #"{"role":"user","parts":[{"type":"text","content":"Hi"}]},"#
+            + #"{"role":"assistant","parts":[{"type":"tool_call","name":"f","arguments":{"b":[1,null],"a":"x"}}]},"#
+            + #"{"role":"tool","parts":[{"type":"tool_call_response","id":"1","response":{"n":2.5}}]}]"#
+        let messages = ShownMessages(input)
+        #expect(messages?.news.map { "\($0.label)=\($0.text)" } == [#"tool={"n":2.5}"#])
+        #expect(messages?.all.map(\.label) == ["system", "user", "calls", "tool"])
+        #expect(messages?.all[2].text == #"f {"a":"x","b":[1,null]}"#)
+        for text in ["", "[]", "{}", "[1]", "plain", #"[{"role":"user"}]"#] { #expect(ShownMessages(text) == nil) }
+    }
+
+    @Test func `findings are listed by trace, the worst first, with what to type next`() throws {
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1)
+            try database.finding("a1", "01", at: 5, "argument_anomaly", ["tier": "hint", "explanation": "odd"])
+            try database.finding("a1", "02", at: 5, "silent_empty_response", ["tier": "alert", "explanation": "empty"])
+            try database.finding("b1", "03", at: 9, "loop", ["tier": "tag", "explanation": "again\u{1B}[2J"])
+        }
+        var list = FindingsList(style: TextStyle())
+        let lines = list.render(try database.questions().findings(pattern: nil)).split(separator: "\n").map(String.init)
+        #expect(lines[0].hasPrefix("trace b10000000000"))
+        #expect(lines[1] == #"  tag    loop: again\u{1b}[2J"#)
+        #expect(lines[2].hasPrefix("trace a10000000000"))
+        #expect(lines[3...4] == ["  alert  silent_empty_response: empty", "  hint   argument_anomaly: odd"])
+        #expect(lines[5] == "3 findings in 2 traces. Look closer: sluice trace b10000000000")
+        #expect(list.render(try database.questions { $0.since = 99 }.findings(pattern: nil)) == "nothing found\n")
     }
 
     @Test func `writes JSON and CSV that read back and cannot steer a terminal`() throws {

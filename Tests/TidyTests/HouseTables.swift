@@ -77,7 +77,7 @@ enum ImportTable {
             "OTTL", "GenAI", "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "Crypto",
             "FoundationEssentials",
         ],
-        "Query": ["Exporters", "GRDB"],
+        "Query": ["Exporters", "GRDB", "FoundationEssentials"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
             "Configuration", "CSupport",

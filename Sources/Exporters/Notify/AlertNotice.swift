@@ -113,7 +113,8 @@ package struct AlertNotice: Sendable, Equatable {
         ]
         for (name, text) in [
             ("group", group), ("example", example), ("trace_id", traceID), ("span_id", spanID),
-            ("conversation_id", conversation), ("runbook", runbook),
+            ("conversation_id", conversation), ("look", traceID.isEmpty ? "" : "sluice trace \(traceID)"),
+            ("runbook", runbook),
         ] where !text.isEmpty { facts.append((name, text)) }
         return facts
     }

@@ -73,6 +73,7 @@ import Testing
                 {"short":true,"title":"trace_id","value":"0123456789abcdef0123456789abcdef"},\
                 {"short":true,"title":"span_id","value":"0123456789abcdef"},\
                 {"short":true,"title":"conversation_id","value":"s1"},\
+                {"short":false,"title":"look","value":"sluice trace 0123456789abcdef0123456789abcdef"},\
                 {"short":true,"title":"runbook","value":"http://wiki/x"}],\
                 "footer":"sluice/alerts/e/1","text":"look &amp; see","ts":1700000000}],"channel":"#agents",\
                 "text":"[critical] Empty history: findings is 3.25"}
@@ -92,7 +93,8 @@ import Testing
                 {"client":"Sluice","dedup_key":"sluice/alerts/e/1","event_action":"trigger",\
                 "links":[{"href":"http://wiki/x","text":"runbook"}],"payload":{"class":"findings",\
                 "component":"Empty history","custom_details":{"conversation_id":"s1","example":"it was empty",\
-                "group":"tenant=a<b","message":"look & see","metric":"findings (sum)","rule":"Empty history",\
+                "group":"tenant=a<b","look":"sluice trace 0123456789abcdef0123456789abcdef",\
+                "message":"look & see","metric":"findings (sum)","rule":"Empty history",\
                 "runbook":"http://wiki/x","severity":"critical","span_id":"0123456789abcdef","threshold":"> 2",\
                 "trace_id":"0123456789abcdef0123456789abcdef","value":"3.25","window":"300 s, 4 values"},\
                 "group":"tenant=a<b","severity":"critical","source":"shop",\
@@ -120,7 +122,8 @@ import Testing
             server.requests.map { body($0) } == [
                 """
                 {"alias":"sluice/alerts/e/1","description":"Empty history: findings is 3.25\\nlook & see","details":{\
-                "conversation_id":"s1","example":"it was empty","group":"tenant=a<b","message":"look & see",\
+                "conversation_id":"s1","example":"it was empty","group":"tenant=a<b",\
+                "look":"sluice trace 0123456789abcdef0123456789abcdef","message":"look & see",\
                 "metric":"findings (sum)","rule":"Empty history","runbook":"http://wiki/x","severity":"error",\
                 "span_id":"0123456789abcdef","threshold":"> 2","trace_id":"0123456789abcdef0123456789abcdef",\
                 "value":"3.25","window":"300 s, 4 values"},"entity":"tenant=a<b",\
