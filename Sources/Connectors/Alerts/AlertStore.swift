@@ -128,7 +128,7 @@ struct AlertStore {
         ProcessFailure(reason: "\(path): \(String(cString: strerror(errno)))")
     }
 
-    private static func writeAll(_ bytes: [UInt8], _ descriptor: Int32) -> Bool {
+    static func writeAll(_ bytes: [UInt8], _ descriptor: Int32) -> Bool {
         var offset = 0
         while offset < bytes.count {
             let rest = bytes[offset...]

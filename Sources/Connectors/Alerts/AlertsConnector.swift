@@ -132,7 +132,7 @@ package final class AlertsConnector: Connector {
         return hash == 0 ? 1 : hash
     }
 
-    private static func fileName(_ text: String) -> String {
+    static func fileName(_ text: String) -> String {
         text.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? String($0) : "_" }.joined()
     }
 }

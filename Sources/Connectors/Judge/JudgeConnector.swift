@@ -1,20 +1,22 @@
 import Configuration
 package import Exporters
 import GenAI
+import Glibc
 import OTLP
 import OTTL
 package import Pipeline
 import Synchronization
 import Telemetry
 
-/// Asks a model about traces and makes log records `gen_ai.evaluation.result` of what it says.
+/// Asks a model about traces, their tool calls and sessions, and makes log records `gen_ai.evaluation.result` of what
+/// it says.
 ///
 /// It reads its own place in the pipeline's journal, so the pipeline never waits for it. Traces that it may not, or
 /// cannot in time, ask about are passed over and counted. Off-line runs never ask.
 package final class JudgeConnector: Connector {
     private struct State {
         var budget: JudgeBudget
-        var cache: BoundedMap<Judgement>
+        var cache: JudgeCache
     }
 
     private let options: JudgeOptions
@@ -38,8 +40,10 @@ package final class JudgeConnector: Connector {
         state = Mutex(
             State(
                 budget: JudgeBudget(requestsMax: options.requestsPerHour, costMax: options.costPerHour),
-                cache: BoundedMap(capacity: max(4, options.cacheSize))))
+                cache: JudgeCache(capacity: options.cacheSize)))
     }
+
+    deinit { state.withLock { $0.cache.close() } }
 
     package func start() throws(ProcessFailure) {
         guard let key = options.apiKey else {
@@ -53,6 +57,18 @@ package final class JudgeConnector: Connector {
             let made = try CurlTarget(target, engine: engine)
             self.target.withLock { $0 = made }
         } catch { throw ProcessFailure(reason: error.description) }
+        openCache()
+    }
+
+    private func openCache() {
+        guard let root = build.dataDirectory, options.cacheSize > 0 else { return }
+        let folder = root + "/judge"
+        _ = mkdir(root, 0o700)
+        _ = mkdir(folder, 0o700)
+        let path = folder + "/" + AlertsConnector.fileName("\(build.id) \(build.input)") + ".log"
+        if let reason = state.withLock({ $0.cache.open(path) }) {
+            build.log(.warn, "connector \(build.id): judgements are not kept over a restart: \(reason)")
+        }
     }
 
     /// Without a network nothing is judged.
@@ -93,7 +109,7 @@ package final class JudgeConnector: Connector {
     }
 
     private func ask(_ question: JudgeQuestion, _ target: CurlTarget) async -> Judgement? {
-        if options.cacheSize > 0, let known = state.withLock({ $0.cache.use(question.hash) }) {
+        if let known = state.withLock({ $0.cache.use(question.hash) }) {
             counters.cached.add()
             return known
         }

@@ -4,11 +4,13 @@ import OTTL
 /// One entry of `judges`.
 package struct JudgeRule: Sendable {
     enum Tier: String, CaseIterable, Sendable { case hint, tag, alert }
+    package enum Level: String, CaseIterable, Sendable { case span, trace, session }
 
     package var name: String
     /// Nil with a prompt of one's own.
     package var template: JudgeTemplate?
     package var prompt: String
+    package var level: Level
     package var filter: String
     package var percentage: Double
     package var passScore: Double
@@ -23,9 +25,14 @@ package struct JudgeRule: Sendable {
         template = hasPrompt ? nil : kind
         name = settings.string(
             "name", default: "", "Name of the evaluation; that of the template when empty.")
-        filter = settings.string("filter", default: "", "OTTL condition; traces with such a span are judged.")
+        level = settings.choice(
+            "level", default: .trace,
+            "span: each tool call; trace: the run; session: the run together with the session's earlier ones.")
+        filter = settings.string(
+            "filter", default: "", "OTTL condition; traces with such a span are judged, at level span such spans.")
         percentage = settings.double(
-            "sampling_percentage", default: 10, in: 0...100, unit: "%", "Share of traces, chosen by trace id.")
+            "sampling_percentage", default: 10, in: 0...100, unit: "%",
+            "Share of traces, chosen by trace id; at level session of sessions.")
         passScore = settings.double(
             "pass_score", default: 0.5, in: 0...1, "Least score that is as wanted; below it the result is a finding.")
         tier = settings.choice("tier", default: .tag, "Tier of such findings.")
@@ -96,7 +103,8 @@ package struct JudgeOptions: ComponentOptions {
             "max_lag", default: .seconds(900), in: .seconds(1) ... .seconds(7 * 86_400),
             "Traces that ended longer ago go unjudged, so that a slow judge does not fall behind for ever.")
         cacheSize = settings.int(
-            "cache_size", default: 10_000, in: 0...1_000_000, "Judgements that are kept for equal runs, in memory.")
+            "cache_size", default: 10_000, in: 0...1_000_000,
+            "Judgements that are kept for equal runs, in memory and in the data directory.")
         rules = settings.list("judges", "What is judged.") { JudgeRule(&$0) }
         guard !settings.isDescribing else { return }
         if rules.isEmpty { settings.problem("needs at least one judge", at: "judges") }

@@ -12,6 +12,9 @@ final class JudgeReading: @unchecked Sendable {
     private var reader = TrajectoryReader()
     private var state = EvaluationState()
     private let filters: [OTTLCondition?]
+    private let needsSessions: Bool
+    /// Runs by session, the oldest first.
+    private var sessions = BoundedMap<[(trace: String, record: String)]>(capacity: 1_024)
 
     init(_ options: JudgeOptions) throws {
         var builder = KeyTable.Builder()
@@ -22,6 +25,7 @@ final class JudgeReading: @unchecked Sendable {
                 rule.filter.isEmpty ? nil : try OTTLCondition(rule.filter, context: .span, keys: &builder))
         }
         self.filters = filters
+        needsSessions = options.rules.contains { $0.level == .session }
         keys = builder.build()
     }
 
@@ -36,50 +40,115 @@ final class JudgeReading: @unchecked Sendable {
             }
             var questions: [JudgeQuestion] = []
             for trajectory in reader.read(records) {
-                var record: String?
+                let earlier = history(of: trajectory, options)
                 for (index, rule) in options.rules.enumerated() {
-                    guard isChosen(rule, trajectory), holds(filters[index], trajectory, records) else { continue }
-                    guard rule.template?.isAssessable(trajectory) ?? true else {
-                        counters.unassessable.add()
-                        continue
+                    guard isChosen(rule, trajectory) else { continue }
+                    let subjects = subjects(rule, filters[index], trajectory, earlier, records, options)
+                    for subject in subjects {
+                        guard rule.template?.isAssessable(subject.trajectory) ?? true else {
+                            counters.unassessable.add()
+                            continue
+                        }
+                        questions.append(question(rule, subject, records, options))
                     }
-                    let text = record ?? JudgeTemplate.record(trajectory, charactersMax: options.charactersMax)
-                    record = text
-                    questions.append(question(rule, text, trajectory, records, options))
                 }
             }
             return questions
         }
     }
 
+    /// What one question is about: a run, or the part of one that holds a single call.
+    private struct Subject {
+        var trajectory: Trajectory
+        var record: String
+        /// Index of the span in the batch that the result belongs to.
+        var span: Int
+    }
+
+    private func subjects(
+        _ rule: JudgeRule, _ filter: OTTLCondition?, _ trajectory: Trajectory, _ earlier: [String],
+        _ batch: borrowing RecordBatch, _ options: JudgeOptions
+    ) -> [Subject] {
+        if rule.level == .span { return calls(filter, trajectory, batch, options) }
+        guard trajectory.spans.contains(where: { holds(filter, $0, batch) }) else { return [] }
+        var record = JudgeTemplate.record(trajectory, charactersMax: options.charactersMax)
+        if rule.level == .session {
+            guard !trajectory.conversation.isEmpty else { return [] }
+            let runs = earlier.enumerated().map { "EARLIER RUN \($0 + 1) OF THE SESSION\n\($1)" }
+            record = (runs + ["THE SESSION'S LATEST RUN\n" + record]).joined(separator: "\n\n")
+            record = JudgeTemplate.cut(record, options.charactersMax)
+        }
+        return [Subject(trajectory: trajectory, record: record, span: trajectory.rootSpan)]
+    }
+
+    /// The calls whose spans fulfil the filter, each with the request and the tools, without the other calls' results.
+    private func calls(
+        _ filter: OTTLCondition?, _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ options: JudgeOptions
+    ) -> [Subject] {
+        var subjects: [Subject] = []
+        for span in trajectory.spans where subjects.count < JudgeReading.callsMax {
+            let id = JudgeReading.digits(batch.text(batch.spans[span].spanID))
+            let own = trajectory.calls.filter { $0.span == id }
+            guard !own.isEmpty, holds(filter, span, batch) else { continue }
+            var part = trajectory
+            part.calls = own
+            part.documents = []
+            let record = JudgeTemplate.record(part, charactersMax: options.charactersMax)
+            subjects.append(Subject(trajectory: part, record: "ONE STEP OF A RUN\n" + record, span: span))
+        }
+        return subjects
+    }
+
+    private static func digits(_ id: Text) -> String {
+        id.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// Calls of one trace that are judged one by one.
+    private static let callsMax = 64
+    /// Earlier runs of a session that are told.
+    private static let runsMax = 8
+
+    /// Records of the session's earlier runs, and a note of this one for the later.
+    private func history(of trajectory: Trajectory, _ options: JudgeOptions) -> [String] {
+        guard needsSessions, !trajectory.conversation.isEmpty else { return [] }
+        let key = AlertsConnector.hash(trajectory.conversation.utf8)
+        var runs = sessions.use(key) ?? []
+        let limit = options.charactersMax / (2 * JudgeReading.runsMax)
+        let own = JudgeTemplate.record(trajectory, charactersMax: max(limit, 500))
+        // A batch that comes again after a failure is no further run.
+        if runs.last?.trace == trajectory.trace { return runs.dropLast().map(\.record) }
+        let earlier = runs.map(\.record)
+        runs.append((trajectory.trace, own))
+        if runs.count > JudgeReading.runsMax { runs.removeFirst() }
+        sessions.set(key, runs)
+        return earlier
+    }
+
     private func question(
-        _ rule: JudgeRule, _ record: String, _ trajectory: Trajectory, _ batch: borrowing RecordBatch,
-        _ options: JudgeOptions
+        _ rule: JudgeRule, _ subject: Subject, _ batch: borrowing RecordBatch, _ options: JudgeOptions
     ) -> JudgeQuestion {
         let question = rule.template?.question ?? rule.prompt
-        let words = "QUESTION\n\(question)\n\nRECORD\n\(record)"
+        let words = "QUESTION\n\(question)\n\nRECORD\n\(subject.record)"
         let digest = SHA256.hash(data: Array("\(options.model)\u{0}\(words)".utf8))
-        let root = batch.spans[trajectory.rootSpan]
+        let span = batch.spans[subject.span]
         return JudgeQuestion(
             rule: rule, words: words, hash: digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },
-            traceID: [UInt8](batch.text(root.traceID).bytes), spanID: [UInt8](batch.text(root.spanID).bytes),
-            conversation: trajectory.conversation, agent: trajectory.agent, end: trajectory.end)
+            traceID: [UInt8](batch.text(span.traceID).bytes), spanID: [UInt8](batch.text(span.spanID).bytes),
+            conversation: subject.trajectory.conversation, agent: subject.trajectory.agent,
+            end: subject.trajectory.end)
     }
 
     private func isChosen(_ rule: JudgeRule, _ trajectory: Trajectory) -> Bool {
         guard rule.percentage < 100 else { return true }
-        let place = Double(AlertsConnector.hash((rule.name + trajectory.trace).utf8) >> 11) / Double(1 << 53)
+        let unit = rule.level == .session ? trajectory.conversation : trajectory.trace
+        let place = Double(AlertsConnector.hash((rule.name + unit).utf8) >> 11) / Double(1 << 53)
         return place * 100 < rule.percentage
     }
 
-    private func holds(
-        _ filter: OTTLCondition?, _ trajectory: Trajectory, _ batch: borrowing RecordBatch
-    ) -> Bool {
+    private func holds(_ filter: OTTLCondition?, _ span: Int, _ batch: borrowing RecordBatch) -> Bool {
         guard let filter else { return true }
-        return trajectory.spans.contains { span in
-            state.beginRecord()
-            // A condition that fails on a span does not hold there.
-            return (try? filter.isTrue(batch, at: Place(span: span, batch), &state)) == true
-        }
+        state.beginRecord()
+        // A condition that fails on a span does not hold there.
+        return (try? filter.isTrue(batch, at: Place(span: span, batch), &state)) == true
     }
 }

@@ -10,7 +10,7 @@ package enum JudgeTemplate: String, CaseIterable, Sendable {
     case contextRelevance = "context_relevance"
 
     /// Raised whenever the words change, since results depend on them.
-    static let version = "1"
+    static let version = "2"
 
     var question: String {
         switch self {
@@ -62,7 +62,10 @@ package enum JudgeTemplate: String, CaseIterable, Sendable {
         var lines: [String] = []
         if !trajectory.tools.isEmpty {
             lines.append("TOOLS ON OFFER")
-            for tool in trajectory.tools { lines.append("- \(tool.name): \(cut(tool.definition, 1_000))") }
+            for tool in trajectory.tools {
+                let purpose = trajectory.toolDescriptions[tool.name].map { cut($0, 1_000) + " " } ?? ""
+                lines.append("- \(tool.name): \(purpose)\(cut(tool.definition, 1_000))")
+            }
         }
         lines.append("CONVERSATION")
         for message in trajectory.input.suffix(40) { lines.append("[\(message.role)] \(cut(message.text, 4_000))") }
@@ -81,7 +84,7 @@ package enum JudgeTemplate: String, CaseIterable, Sendable {
         return cut(lines.joined(separator: "\n"), charactersMax)
     }
 
-    private static func cut(_ text: String, _ limit: Int) -> String {
+    static func cut(_ text: String, _ limit: Int) -> String {
         guard text.count > limit else { return text }
         return text.prefix(limit * 2 / 3) + " […] " + text.suffix(limit / 3)
     }

@@ -14,6 +14,12 @@ struct Judgement: Sendable, Equatable {
         var explanation: String?
     }
 
+    init(score: Double, label: String, explanation: String) {
+        self.score = score
+        self.label = label
+        self.explanation = explanation
+    }
+
     /// Reads the words of the model: one JSON object with a score from 0 to 1, within a code fence at most. Anything
     /// else is no judgement.
     init?(words: String) {

@@ -8,6 +8,11 @@ package struct BoundedMap<Value: Sendable>: Sendable {
 
     package var count: Int { entries.count }
 
+    /// All entries, those used last at the end.
+    package var all: [(key: UInt64, value: Value)] {
+        entries.sorted { $0.value.stamp < $1.value.stamp }.map { ($0.key, $0.value.value) }
+    }
+
     package func peek(_ key: UInt64) -> Value? { entries[key]?.value }
 
     /// The value of a key, and a note that it was used.

@@ -62,6 +62,8 @@ package struct Trajectory: Sendable {
     package var documents: [String] = []
     /// Definitions of the tools that models were offered, each as a JSON object, by name.
     package var tools: [(name: String, definition: String)] = []
+    /// What each tool is for, by its name, where that was captured.
+    package var toolDescriptions: [String: String] = [:]
     package var calls: [Call] = []
     /// The answer to the user, empty when there is none.
     package var output = ""

@@ -54,6 +54,8 @@ extension TraceAnalyzer {
             guard !result.tools.contains(where: { $0.name == name }) else { continue }
             let schema = definitions[index].schema
             result.tools.append((name, schema.exists ? json(schema) : "{}"))
+            let description = tree.string(definitions[index].description)
+            if !description.isEmpty { result.toolDescriptions[name] = description.string }
         }
         for index in calls.indices { result.calls.append(call(index, batch)) }
         if let last = lastTurn { result.output = turns[last].text.string }

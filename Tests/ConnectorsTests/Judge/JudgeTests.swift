@@ -96,14 +96,15 @@ private let bad = #"{"score": 0.1, "label": "fail", "explanation": "step 1 came 
     }
 
     private func connector(
-        _ model: ScriptedModel, _ more: String, key: String = "k", now: UInt64 = 2_000_000_000
+        _ model: ScriptedModel, _ more: String, key: String = "k", now: UInt64 = 2_000_000_000, folder: String? = nil
     ) throws -> JudgeConnector {
         let (options, problems) = read(
             JudgeOptions.self, "endpoint: 'http://127.0.0.1:\(model.port)/v1'\napi_key: '\(key)'\nmodel: m\n" + more)
         try #require(problems == [], "\(problems)")
         let build = ConnectorBuild(
             metrics: SelfMetrics(), id: "judge", input: "traces", inputSignal: .traces,
-            outputs: [ConnectorOutput(pipeline: "logs", signal: .logs)], now: { now })
+            outputs: [ConnectorOutput(pipeline: "logs", signal: .logs)], now: { now },
+            dataDirectory: folder)
         let effects = WorkerEffects(now: { .zero }, sleep: { _ in }, random: { 0.5 })
         let connector = try JudgeConnector(options: options, build: build, engine: CurlEngine(), effects: effects)
         try connector.start()
@@ -185,6 +186,74 @@ private let bad = #"{"score": 0.1, "label": "fail", "explanation": "step 1 came 
         #expect(first == ["gen_ai.evaluation.result 1 task_success pass 0.9 -"])
         let second = try await told(connector, 1...1)
         #expect(second == first && model.bodies.count == 1)
+    }
+
+    @Test func `judgements outlive a restart, and a torn file`() async throws {
+        let model = try ScriptedModel { _ in (200, good) }
+        defer { model.stop() }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("judge-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let yaml = "cache_size: 4\njudges: [{sampling_percentage: 100}]"
+        let first = try await told(connector(model, yaml, folder: folder), 1...3)
+        #expect(model.bodies.count == 3)
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder + "/judge")
+        let file = folder + "/judge/" + (try #require(files.first))
+        let handle = try #require(FileHandle(forWritingAtPath: file))
+        handle.seekToEndOfFile()
+        handle.write(Data(#"{"hash": 5, "sco"#.utf8))
+        try handle.close()
+        let second = try await told(connector(model, yaml, folder: folder), 1...3)
+        #expect(second == first && model.bodies.count == 3)
+        _ = try await told(connector(model, yaml, folder: folder), 4...20)
+        let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").count
+        #expect(lines <= 9, "the file is bounded: \(lines) lines")
+    }
+
+    @Test func `a call is judged by itself at level span, on its own span`() async throws {
+        let model = try ScriptedModel { _ in (200, bad) }
+        defer { model.stop() }
+        let rule = """
+            judges: [{template: tool_selection, level: span, sampling_percentage: 100, \
+            filter: 'attributes["gen_ai.tool.name"] == "fetch"'}]
+            """
+        let deliveries = try await connector(model, rule).connectWaiting(runs(1...1))
+        #expect(try told(deliveries) == ["gen_ai.evaluation.result 1 tool_selection fail 0.1 tag"])
+        #expect(deliveries.allSatisfy { delivery in delivery.bytes.withUnsafeBytes { $0.contains(0xCC) } })
+        #expect(model.bodies.first?.contains("ONE STEP OF A RUN") == true)
+    }
+
+    @Test func `a session is judged with its earlier runs`() async throws {
+        let model = try ScriptedModel { _ in (200, good) }
+        defer { model.stop() }
+        let connector = try connector(model, "judges: [{level: session, sampling_percentage: 100}]")
+        func run(_ number: Int) throws -> ExportBatch {
+            let input = #"[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"wish \#(number)\"}]}]"#
+            let one = span(
+                "chat", 1,
+                [
+                    "gen_ai.operation.name": "chat", "gen_ai.input.messages": input, "gen_ai.conversation.id": "s",
+                ])
+            let trace = String(format: "%032x", number)
+            return try batch([one.replacingOccurrences(of: "0123456789abcdef0123456789abcdef", with: trace)])
+        }
+        for number in [1, 2, 2] { _ = try await connector.connectWaiting(run(number)) }
+        #expect(model.bodies.count == 2, "the same batch again asks nothing new")
+        #expect(model.bodies[0].contains("wish 1") && !model.bodies[0].contains("EARLIER RUN"))
+        #expect(model.bodies[1].contains("EARLIER RUN 1 OF THE SESSION") && model.bodies[1].contains("wish 1"))
+    }
+
+    @Test(arguments: JudgeTemplate.allCases) func `every template asks its question and takes the answer`(
+        _ template: JudgeTemplate
+    ) async throws {
+        let model = try ScriptedModel { _ in (200, good) }
+        defer { model.stop() }
+        let connector = try connector(
+            model, "judges: [{template: \(template.rawValue), sampling_percentage: 100}]")
+        let found = try await told(connector, 1...1)
+        #expect(found == ["gen_ai.evaluation.result 1 \(template.rawValue) pass 0.9 -"])
+        let body = try #require(model.bodies.first)
+        #expect(body.contains(template.question.prefix(30)))
     }
 
     @Test func `what is no judgement is asked again, then given up`() async throws {
