@@ -11,13 +11,13 @@ package import Telemetry
 /// cannot be made, for want of content, is counted.
 package struct EvaluatorsProcessor: Processor {
     private let state: EvaluatorsState
-    private let writer: EvaluationWriter
+    private let writer: EvaluationEvents
     private let counters: EvaluatorsCounters
 
     /// Compiles conditions and registers counters.
     package init(options: EvaluatorsOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         TrajectoryReader.intern(&build.keys)
-        writer = EvaluationWriter(&build.keys)
+        writer = EvaluationEvents(&build.keys)
         var evaluators: [Evaluator] = []
         for option in options.evaluators { evaluators.append(try Evaluator(option, &build)) }
         counters = EvaluatorsCounters(evaluators.map(\.option.name), build)
@@ -29,7 +29,7 @@ package struct EvaluatorsProcessor: Processor {
         state.lock.withLock { work in
             let scratch = work.scratch
             for trajectory in scratch.reader.read(batch) {
-                var results: [EvaluationResult] = []
+                var results: [EvaluationEvent] = []
                 work.evaluate(trajectory, batch, &results, counters)
                 guard !results.isEmpty else { continue }
                 writer.write(

@@ -25,7 +25,7 @@ struct EvaluatorsWork {
 
     /// Evaluates one trace, before the batch is changed.
     mutating func evaluate(
-        _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ results: inout [EvaluationResult],
+        _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ results: inout [EvaluationEvent],
         _ counters: EvaluatorsCounters
     ) {
         let session = memory.session(trajectory)
@@ -75,19 +75,23 @@ struct EvaluatorsWork {
         return true
     }
 
-    private func result(_ option: EvaluatorOption, _ verdict: Verdict, _ span: Int) -> EvaluationResult? {
+    private func result(_ option: EvaluatorOption, _ verdict: Verdict, _ span: Int) -> EvaluationEvent? {
         switch verdict {
-        case .notAssessable: return nil
+        case .notAssessable: nil
         case .passed(let evidence, let words):
-            guard option.results == .all else { return nil }
-            return EvaluationResult(
-                name: option.name, rule: option.check.rule, isPassed: true, tier: option.tier.rawValue,
-                evidence: evidence, explanation: words, span: span)
-        case .failed(let evidence, let words):
-            return EvaluationResult(
-                name: option.name, rule: option.check.rule, isPassed: false, tier: option.tier.rawValue,
-                evidence: evidence, explanation: words, span: span)
+            option.results == .all ? event(option, isPassed: true, evidence, words, span) : nil
+        case .failed(let evidence, let words): event(option, isPassed: false, evidence, words, span)
         }
+    }
+
+    /// What has a tier is a finding.
+    private func event(
+        _ option: EvaluatorOption, isPassed: Bool, _ evidence: String, _ words: String, _ span: Int
+    ) -> EvaluationEvent {
+        EvaluationEvent(
+            name: option.name, score: isPassed ? 1 : 0, label: isPassed ? "pass" : "fail", explanation: words,
+            rule: option.check.rule, version: "1", tier: isPassed ? nil : option.tier.rawValue, evidence: evidence,
+            span: span)
     }
 
     // MARK: Checks

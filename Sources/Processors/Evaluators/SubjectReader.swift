@@ -157,7 +157,13 @@ enum SubjectCheck {
         case .range(let minimum, let maximum):
             guard let number = number(subject) else { return .notAssessable }
             let isWithin = number >= minimum ?? -.infinity && number <= maximum ?? .infinity
-            let range = "\(minimum.map(shown) ?? "…") to \(maximum.map(shown) ?? "…")"
+            let range: String
+            switch (minimum, maximum) {
+            case (let least?, let most?): range = "\(shown(least)) to \(shown(most))"
+            case (let least?, nil): range = "at least \(shown(least))"
+            case (nil, let most?): range = "at most \(shown(most))"
+            case (nil, nil): range = "any"
+            }
             return verdict(isWithin, "\(name)=\(shown(number))", "\(name) is \(shown(number)), wanted \(range).")
         case .schema(let schema):
             let faults = schema.faults(of: text(subject))

@@ -91,7 +91,7 @@ import Testing
         ("contains: [Orders, ids]", "no ORDERS", "lacks \"ids\""),
         ("lacks: [secret]", "the SECRET", "contains \"secret\""), ("equals: ok", "ok", ""),
         ("equals: ok", "no", "is not \"ok\""),
-        ("min: 3, max: 4", "3.5", ""), ("min: 3", "2", "is 2, wanted 3 to …"),
+        ("min: 3, max: 4", "3.5", ""), ("min: 3", "2", "is 2, wanted at least 3"),
     ]) func `checks an attribute`(_ check: String, _ value: String, _ fault: String) throws {
         let found = try run("evaluators: [{name: e, \(onTool), \(check)}]", [request(result: value)])[0]
         if fault.isEmpty {
@@ -106,7 +106,7 @@ import Testing
         let yaml = "evaluators: [{name: e, filter: '\(filter)', of: empty_results, max: 0}]"
         for (result, isEmpty) in [("[]", true), (#"{"result":[]}"#, true), (#"{"orders":[1]}"#, false), ("", true)] {
             let found = try run(yaml, [request(result: result)])[0]
-            #expect(found == (isEmpty ? ["cc e fail tag: empty_results is 1, wanted … to 0."] : []), "\(result)")
+            #expect(found == (isEmpty ? ["cc e fail tag: empty_results is 1, wanted at most 0."] : []), "\(result)")
         }
     }
 
@@ -142,7 +142,8 @@ import Testing
         #expect(found[1] == [] && found[2] == [])
         #expect(
             found[3] == [
-                "aa tokens fail tag: tokens is 30, wanted … to 25.", "aa turns fail tag: turns is 3, wanted … to 2.",
+                "aa tokens fail tag: tokens is 30, wanted at most 25.",
+                "aa turns fail tag: turns is 3, wanted at most 2.",
             ])
     }
 

@@ -1,22 +1,28 @@
 import Telemetry
 
-/// The result of one evaluation on one span.
-struct EvaluationResult: Sendable {
+/// One result on one span: a finding or what an evaluator says.
+struct EvaluationEvent: Sendable {
     var name: String
-    var rule: String
-    /// 1 as wanted, 0 not.
-    var isPassed: Bool
-    /// Tier of a result that is not as wanted.
-    var tier: String
-    var evidence: String
+    var score: Double
+    var label: String
     var explanation: String
-    /// Index in the batch.
+    var rule: String
+    var version: String
+    /// What has a tier is a finding, and is listed.
+    var tier: String?
+    /// Index of the span that probably caused it.
+    var cause: Int?
+    /// Nil where nobody asks.
+    var isFirstBadStep: Bool?
+    var evidence: String
+    /// Index of the span in the batch.
     var span: Int
 }
 
-/// Writes results in the form of findings: events `gen_ai.evaluation.result`, and the names of those that are not as
-/// wanted in the lists that samplers and routes read.
-struct EvaluationWriter: Sendable {
+/// Writes results as events `gen_ai.evaluation.result` of their spans, and the names of findings into the lists that
+/// samplers and routes read: on the span, and on the trace's root for the whole trace. What is there already is not
+/// written again, so a second run, also of another gateway, changes nothing.
+struct EvaluationEvents: Sendable {
     private let name: KeyID
     private let scoreValue: KeyID
     private let scoreLabel: KeyID
@@ -24,6 +30,8 @@ struct EvaluationWriter: Sendable {
     private let rule: KeyID
     private let version: KeyID
     private let tier: KeyID
+    private let cause: KeyID
+    private let isFirst: KeyID
     private let evidence: KeyID
     private let conversation: KeyID
     private let spanFindings: KeyID
@@ -39,35 +47,50 @@ struct EvaluationWriter: Sendable {
         rule = keys.intern("sluice.finding.rule")
         version = keys.intern("sluice.finding.version")
         tier = keys.intern("sluice.finding.tier")
+        cause = keys.intern("sluice.finding.cause_span_id")
+        isFirst = keys.intern("sluice.finding.first_bad_step")
         evidence = keys.intern("sluice.finding.evidence")
         conversation = keys.intern("gen_ai.conversation.id")
         spanFindings = keys.intern("sluice.findings")
         traceFindings = keys.intern("sluice.trace.findings")
     }
 
-    /// Writes the results of one trace. `conversation` is its session, empty for none.
-    func write(_ results: [EvaluationResult], conversation: String, root: Int, _ batch: inout RecordBatch) {
-        for result in results where !isWritten(result, batch) {
-            write(result, conversation, &batch)
-            guard !result.isPassed else { continue }
+    /// Writes the results of one trace. `conversation` is its session, empty for none. Lists are in the order of the
+    /// alphabet, as far as one run writes them.
+    func write(_ results: [EvaluationEvent], conversation: String, root: Int?, _ batch: inout RecordBatch) {
+        if results.isEmpty { return }
+        let eventName = batch.addText(Text(EvaluationEvents.eventName))
+        for result in results where !isWritten(result, batch) { write(result, eventName, conversation, &batch) }
+        for result in results.filter({ $0.tier != nil }).sorted(by: { $0.name < $1.name }) {
             list(result.name, spanFindings, result.span, &batch)
-            list(result.name, traceFindings, root, &batch)
+            if let root { list(result.name, traceFindings, root, &batch) }
         }
     }
 
-    private func write(_ result: EvaluationResult, _ conversation: String, _ batch: inout RecordBatch) {
-        let eventName = batch.addText(Text(EvaluationWriter.eventName))
+    private func write(
+        _ result: EvaluationEvent, _ eventName: TextRef, _ conversation: String, _ batch: inout RecordBatch
+    ) {
+        // Everything here comes from the telemetry, so that the same bytes give the same event.
         let set = batch.appendEvent(name: eventName, time: batch.spans[result.span].end, toSpan: result.span)
         add(name, result.name, set, &batch)
-        batch.append(scoreValue, .double(result.isPassed ? 1 : 0), to: set)
-        add(scoreLabel, result.isPassed ? "pass" : "fail", set, &batch)
+        batch.append(scoreValue, .double(result.score), to: set)
+        add(scoreLabel, result.label, set, &batch)
         add(explanation, result.explanation, set, &batch)
         add(rule, result.rule, set, &batch)
-        add(version, "1", set, &batch)
-        // What has a tier is a finding.
-        if !result.isPassed { add(tier, result.tier, set, &batch) }
+        add(version, result.version, set, &batch)
+        if let tier = result.tier { add(self.tier, tier, set, &batch) }
+        if let span = result.cause {
+            let id = batch.text(batch.spans[span].spanID).bytes.map { EvaluationEvents.hex($0) }.joined()
+            add(cause, id, set, &batch)
+        }
+        if let isFirst = result.isFirstBadStep { batch.append(self.isFirst, .bool(isFirst), to: set) }
         add(evidence, result.evidence, set, &batch)
         if !conversation.isEmpty { add(self.conversation, conversation, set, &batch) }
+    }
+
+    private static func hex(_ byte: UInt8) -> String {
+        let digits = String(byte, radix: 16)
+        return digits.count < 2 ? "0" + digits : digits
     }
 
     private func add(_ key: KeyID, _ value: String, _ set: SetIndex, _ batch: inout RecordBatch) {
@@ -75,10 +98,10 @@ struct EvaluationWriter: Sendable {
         batch.append(key, .string(text), to: set)
     }
 
-    /// Whether an earlier gateway or an earlier run wrote this result.
-    private func isWritten(_ result: EvaluationResult, _ batch: borrowing RecordBatch) -> Bool {
+    /// Whether an earlier gateway or an earlier run wrote this very result.
+    private func isWritten(_ result: EvaluationEvent, _ batch: borrowing RecordBatch) -> Bool {
         for event in batch.spans[result.span].events.range
-        where batch.text(batch.events[event].name) == EvaluationWriter.eventName {
+        where batch.text(batch.events[event].name) == EvaluationEvents.eventName {
             let set = batch.events[event].set
             if batch.string(name, in: set)?.string == result.name, batch.string(rule, in: set)?.string == result.rule,
                 batch.string(evidence, in: set)?.string == result.evidence
