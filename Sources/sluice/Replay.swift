@@ -25,7 +25,10 @@ struct Replay: AsyncParsableCommand {
     @Option(help: "File of the expected findings.")
     var expect: String?
 
-    @Option(help: "Moves all times: now, so that the last record ends now, or by a duration such as 24h or -30m.")
+    // A negative duration looks like an option.
+    @Option(
+        parsing: .unconditional,
+        help: "Moves all times: now, so that the last record ends now, or by a duration such as 24h or -30m.")
     var shift: String?
 
     @Option(help: "Base URL of a receiver that the files are sent to.")
