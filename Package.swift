@@ -191,7 +191,9 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "GenAITests",
-            dependencies: ["GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration", "Yams"],
+            dependencies: [
+                "GenAI", "Processors", "Pipeline", "Telemetry", "OTLP", "Configuration", "Yams", "TestSupport",
+            ],
             swiftSettings: house),
         .testTarget(
             name: "GatewayTests",

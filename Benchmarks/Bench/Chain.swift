@@ -9,6 +9,7 @@ struct Chain {
     let normalizer: any Processor
     let redaction: any Processor
     let attributes: any Processor
+    let findings: any Processor
 
     init() throws {
         let metrics = SelfMetrics()
@@ -17,6 +18,7 @@ struct Chain {
         normalizer = try NormalizeProcessor(options: try Chain.options("{}"), build: &build)
         redaction = RedactionProcessor(
             options: try Chain.options("{allow_all_keys: true, detectors: all}"), build: &build)
+        findings = FindingsProcessor(options: try Chain.options("{}"), build: &build)
         attributes = try AttributesProcessor(
             options: try Chain.options(
                 """

@@ -25,7 +25,11 @@ struct Payload {
         var json = PayloadMaker(seed: 20_261_130)
         var indexed = PayloadMaker(seed: 20_261_131)
         var one = PayloadMaker(seed: 20_261_128)
+        var run = AgentPayload(hasContent: true)
+        var bare = AgentPayload(hasContent: false)
         return [
+            Payload("run51", spans: 51, run.request(spans: 51)),
+            Payload("bare51", spans: 51, bare.request(spans: 51)),
             Payload("plain100", spans: 100, plain.request(spans: 100) { $0.plainSpan($1) }),
             Payload("genai50", spans: 50, genAI.request(spans: 50) { $0.genAISpan($1) }),
             Payload("renamed50", spans: 50, renamed.request(spans: 50) { $0.renamedSpan($1) }),

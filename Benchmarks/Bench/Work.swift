@@ -39,6 +39,7 @@ final class Work {
         },
         Stage(name: "normalizer") { $0.process($1, [$0.chain.normalizer]) },
         Stage(name: "redaction") { $0.process($1, [$0.chain.redaction]) },
+        Stage(name: "findings") { $0.process($1, [$0.chain.findings]) },
         Stage(name: "attributes") { $0.process($1, [$0.chain.attributes]) },
         Stage(name: "chain") { $0.process($1, [$0.chain.normalizer, $0.chain.redaction, $0.chain.attributes]) },
         Stage(name: "json_in", isJSON: true) { $0.decodeJSON($1) },

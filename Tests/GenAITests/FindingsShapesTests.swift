@@ -5,7 +5,9 @@ import Testing
 
 /// What frameworks put around arguments and results, and answers that look like failures.
 @Suite struct FindingsShapesTests {
-    private func loud(_ tool: String, _ result: String, arguments: String = #"{"customer_id":"C-10482"}"#) throws
+    private func loud(
+        _ tool: String, _ result: String, arguments: String = #"{"customer_id":"C-10482"}"#
+    ) throws
         -> [Finding]
     {
         var trace = TestTrace()
@@ -18,10 +20,10 @@ import Testing
     /// Wrappings with `@` for the content as JSON text inside a string, `$` for it as a value.
     static let wrappings = [
         #"{"content":"@","name":"f","call_id":"call_1","is_error":false}"#,
-        #"{"blocks":[{"block_type":"text","text":"@"}],"tool_name":"f","raw_input":{"args":[]},"raw_output":$,"is_error":false}"#,
+        #"{"blocks":[{"block_type":"text","text":"@"}],"tool_name":"f","raw_input":1,"raw_output":$,"is_error":false}"#,
         #"{"content":"@","tool_name":"f","raw_input":{"kwargs":{}},"raw_output":$}"#,
         #"{"content":[{"type":"text","text":"@"}],"isError":false}"#,
-        #"{"meta":null,"content":[{"type":"text","text":"@","annotations":null}],"structuredContent":{"result":$},"isError":false}"#,
+        #"{"meta":null,"content":[{"type":"text","text":"@"}],"structuredContent":{"result":$},"isError":false}"#,
         #"{"lc":1,"type":"constructor","id":["langchain","schema"],"kwargs":{"content":"@","tool_call_id":"c"}}"#,
         #"{"type":"tool","data":{"content":"@","name":"f","tool_call_id":"c"}}"#,
         #"{"output":{"content":"@","type":"tool","name":"f","tool_call_id":"c"}}"#,

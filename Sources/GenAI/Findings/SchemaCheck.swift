@@ -271,7 +271,9 @@ struct SchemaCheck {
             } else if tree.isObject(additional) {
                 check(child, additional, name, depth + 1, &tree)
             } else if tree.kind(additional) == .no || (isStrict && depth == 0 && !additional.exists) {
-                if tree.isObject(properties) { add(.unknown, name, child) }
+                // Senders that lose the properties leave an empty object.
+                let isKnown = tree.count(properties) > 0 || tree.kind(additional) == .no
+                if tree.isObject(properties), isKnown { add(.unknown, name, child) }
             }
             child = tree.next(child)
         }

@@ -4,7 +4,8 @@ extension TraceAnalyzer {
     /// Arguments that are no JSON, break the tool's schema, or were refused by the tool.
     mutating func checkArguments(_ batch: borrowing RecordBatch) {
         for index in calls.indices where !isIgnored(calls[index].name) { checkArguments(index) }
-        for turn in turns.indices { checkUnreadable(turn, batch) }
+        let hasContent = turns.indices.contains { turns[$0].output.exists }
+        for turn in turns.indices { checkUnreadable(turn, hasContent, batch) }
     }
 
     func isIgnored(_ name: Text) -> Bool { ignoredTools.contains(ContentHash.of(name)) }
@@ -224,7 +225,7 @@ extension TraceAnalyzer {
 
     /// The model said that it calls a tool, and no readable call is there. Known when the provider says so, or when
     /// other answers of the trace were captured and no tool ran before the next model call.
-    private mutating func checkUnreadable(_ turn: Int, _ batch: borrowing RecordBatch) {
+    private mutating func checkUnreadable(_ turn: Int, _ hasContent: Bool, _ batch: borrowing RecordBatch) {
         let current = turns[turn]
         guard current.calls == 0 else { return }
         if current.finish == .malformedCall {
@@ -233,7 +234,6 @@ extension TraceAnalyzer {
                 unreadable(turn, .alert, "finish=malformed_call", "its provider calls the tool call malformed"))
         }
         guard current.finish == .toolCalls else { return }
-        let hasContent = current.output.exists || turns.indices.contains { turns[$0].output.exists }
         guard hasContent, current.text.isEmpty else { return note(.malformedToolArguments, isAssessable: false) }
         let step = trace.steps[Int(current.step)]
         let end = turn + 1 < turns.count ? trace.steps[Int(turns[turn + 1].step)].start : UInt64.max

@@ -196,17 +196,14 @@ extension TraceAnalyzer {
             isOpen = true
         }
         guard isOpen else { return }
+        // Agents whose last known request has been read.
+        var isRead: Set<Int32> = []
         for turn in turns.indices.reversed() {
             let agent = trace.steps[Int(turns[turn].step)].agent
-            var isLast = true
-            for later in turn + 1..<max(turn + 1, turns.count)
-            where trace.steps[Int(turns[later].step)].agent == agent && turns[later].didReadInput {
-                isLast = false
-            }
-            if isLast {
-                let list = input(ofTurn: turn, batch)
-                if list.exists { readResponses(list) }
-            }
+            if isRead.contains(agent) { continue }
+            let list = input(ofTurn: turn, batch)
+            isRead.insert(agent)
+            if list.exists { readResponses(list) }
         }
     }
 

@@ -88,7 +88,8 @@ extension TraceAnalyzer {
     ]
     private static let fillers: [StaticString] = [
         "a", "an", "the", "this", "that", "it", "for", "to", "of", "or", "and", "be", "use", "used", "using", "tool",
-        "function", "call", "as", "in", "with", "any", "t", "do", "does", "by", "is", "are", "handle", "handles", "make",
+        "function", "call", "as", "in", "with", "any", "t", "do", "does", "by", "is", "are", "handle", "handles",
+        "make",
     ]
 
     private static func isOneOf(_ word: Text, _ list: [StaticString]) -> Bool {
@@ -174,7 +175,9 @@ extension TraceAnalyzer {
         guard TraceAnalyzer.promises.contains(where: { text.holds($0) }) else { return false }
         for index in definitions.indices {
             let name = definitions[index].name
-            guard name.firstIndex(of: UInt8(ascii: "_")) != nil, holdsWord(text, name), !isCalled(name) else { continue }
+            guard name.firstIndex(of: UInt8(ascii: "_")) != nil, holdsWord(text, name), !isCalled(name) else {
+                continue
+            }
             guard let call = calls.indices.first(where: { calls[$0].model == turns[turn].step }) else { continue }
             // Both named: the other comes later, or was meant as an alternative.
             if holdsWord(text, calls[call].name) { continue }

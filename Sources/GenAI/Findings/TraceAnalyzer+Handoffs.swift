@@ -26,8 +26,14 @@ extension TraceAnalyzer {
         }
     }
 
+    /// People are told in other words than agents, and ask when they miss something.
+    private static let people: [StaticString] = [
+        "human", "operator", "live_agent", "representative", "person", "phone",
+    ]
+
     static func isHandoff(_ name: Text) -> Bool {
-        handoffNames.contains { name.holds($0) } || handoffTools.contains { name == $0 }
+        if people.contains(where: { name.holds($0) }) { return false }
+        return handoffNames.contains { name.holds($0) } || handoffTools.contains { name == $0 }
     }
 
     /// The agent below a tool's span, or one of the called name that began behind the model call.
@@ -57,6 +63,9 @@ extension TraceAnalyzer {
 
     // MARK: What got lost
 
+    /// Sub-agents of one trace that are looked at.
+    private static let subAgentsMax = 64
+
     /// Entities of the request that no sub-agent was told. The union over all handoffs counts: a step-by-step
     /// delegation tells each agent its part.
     mutating func checkHandoffs(_ batch: borrowing RecordBatch) {
@@ -70,6 +79,7 @@ extension TraceAnalyzer {
         let root = rootAgent
         var subAgents: [Int] = []
         for index in trace.steps.indices where trace.steps[index].kind == .agent && isSubAgent(index, root) {
+            if subAgents.count == TraceAnalyzer.subAgentsMax { break }
             // Agents that take turns without a handoff get what they need in another way.
             if let root, first == nil, !trace.isBelow(index, root) { continue }
             subAgents.append(index)

@@ -222,16 +222,16 @@ extension TraceAnalyzer {
 
     /// The same answer of a model three times in one trace.
     private mutating func checkAnswers() {
-        for last in turns.indices where isPlainAnswer(last) {
-            var count = 0
-            for index in 0...last
-            where turns[index].text == turns[last].text && isPlainAnswer(index)
-                && trace.steps[Int(turns[index].step)].agent == trace.steps[Int(turns[last].step)].agent
-            {
-                count += 1
-            }
+        let isPlain = plainAnswers()
+        var counts: [UInt64: Int] = [:]
+        for last in turns.indices where isPlain[last] {
+            let step = trace.steps[Int(turns[last].step)]
+            var hash = ContentHash(seed: UInt64(truncatingIfNeeded: step.agent))
+            hash.add(turns[last].text)
+            let count = (counts[hash.value] ?? 0) + 1
+            counts[hash.value] = count
             guard count >= 3 else { continue }
-            let span = Int(trace.steps[Int(turns[last].step)].span)
+            let span = Int(step.span)
             return report(
                 Finding(
                     .loop, .repeatedAnswer, count >= 4 ? .alert : .tag, span: span, cause: span,
@@ -240,19 +240,27 @@ extension TraceAnalyzer {
         }
     }
 
-    /// Text that no tool call followed: where calls are text or code, what the tool gave back decides.
-    private func isPlainAnswer(_ turn: Int) -> Bool {
-        guard turns[turn].text.count >= 20, turns[turn].calls == 0 else { return false }
-        let step = trace.steps[Int(turns[turn].step)]
-        var end = UInt64.max
-        for later in turns.indices where later > turn && trace.steps[Int(turns[later].step)].agent == step.agent {
-            end = trace.steps[Int(turns[later].step)].start
-            break
-        }
+    /// By turn: text that no tool call followed. Where calls are text or code, what the tool gave back decides.
+    private func plainAnswers() -> [Bool] {
+        var starts: [UInt64] = []
         for index in calls.indices where calls[index].step >= 0 {
-            let start = trace.steps[Int(calls[index].step)].start
-            if start >= step.start && start <= end { return false }
+            starts.append(trace.steps[Int(calls[index].step)].start)
         }
-        return true
+        starts.sort()
+        var isPlain = [Bool](repeating: false, count: turns.count)
+        var next: [Int32: UInt64] = [:]
+        for turn in turns.indices.reversed() {
+            let step = trace.steps[Int(turns[turn].step)]
+            let end = next[step.agent] ?? UInt64.max
+            next[step.agent] = step.start
+            guard turns[turn].text.count >= 20, turns[turn].calls == 0 else { continue }
+            var (low, high) = (0, starts.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if starts[middle] < step.start { low = middle + 1 } else { high = middle }
+            }
+            isPlain[turn] = low == starts.count || starts[low] > end
+        }
+        return isPlain
     }
 }

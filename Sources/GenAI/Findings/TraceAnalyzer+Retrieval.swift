@@ -9,9 +9,12 @@ extension TraceAnalyzer {
     /// Words, not meaning: documents on the topic that are wrong are not found, and a question in another language than
     /// the documents is not assessed.
     mutating func checkRetrievals(_ batch: borrowing RecordBatch) {
+        var checked = 0
         for index in trace.steps.indices where trace.steps[index].kind == .retrieval {
             let step = trace.steps[index]
             if step.isFailed { continue }
+            checked += 1
+            if checked > TraceAnalyzer.retrievalsMax { break }
             let documents = document(trace.value(.documents, step, batch))
             let query = trace.text(.query, step, batch)
             let cause = causeOfRetrieval(index)
@@ -33,6 +36,9 @@ extension TraceAnalyzer {
             }
         }
     }
+
+    /// Retrievals of one trace that are looked at.
+    private static let retrievalsMax = 512
 
     private func holdsRetrieval(_ tool: Int) -> Bool {
         for index in trace.steps.indices where trace.steps[index].kind == .retrieval {

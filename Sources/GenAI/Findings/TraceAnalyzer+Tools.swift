@@ -61,7 +61,8 @@ extension TraceAnalyzer {
     static let promises: [StaticString] = [
         "i will call", "i'll call", "let me call", "i will use the", "i'll use the", "let me use the", "calling the",
         "i am going to call", "i'm going to call", "transferring you to", "handing over to", "i will run", "let me run",
-        "i will now call", "i'll now call", "i should call", "i need to call", "i should use", "next, i will", "using the",
+        "i will now call", "i'll now call", "i should call", "i need to call", "i should use", "next, i will",
+        "using the",
     ]
     /// What announces another agent, whose name follows.
     private static let transfers: [StaticString] = [

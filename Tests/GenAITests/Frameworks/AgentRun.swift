@@ -146,7 +146,9 @@ enum AgentRuns {
 
     /// Four calls that differ in a word and fail alike: another try, not another thing.
     static var guessing: AgentRun {
-        let tries = ["open tickets of Keller", "open tickets from Keller", "open tickets by Keller", "open tickets Keller"]
+        let tries = [
+            "open tickets of Keller", "open tickets from Keller", "open tickets by Keller", "open tickets Keller",
+        ]
         let turns = tries.map { words in
             [call("search_policy", #"{"query":"all \#(words) since last week please"}"#, "[]")]
         }
@@ -179,7 +181,8 @@ enum AgentRuns {
 
     static func retrieval(_ documents: [String]) -> AgentRun {
         let query = "How many days may pass before a damaged headphone is returned?"
-        let list = AgentRun.json(documents.enumerated().map { ["content": $1, "id": "doc-\($0)", "score": 0.8] as [String: Any] })
+        let list = AgentRun.json(
+            documents.enumerated().map { ["content": $1, "id": "doc-\($0)", "score": 0.8] as [String: Any] })
         var one = call("search_policy", AgentRun.json(["query": query]), list)
         one.documents = documents
         one.query = query

@@ -16,7 +16,9 @@ import Testing
         }
     }
 
-    static func look(at run: AgentRun, in shape: FrameworkShape, _ options: FindingsOptions = FindingsOptions()) throws
+    static func look(
+        at run: AgentRun, in shape: FrameworkShape, _ options: FindingsOptions = FindingsOptions()
+    ) throws
         -> [Seen]
     {
         let writer = ShapeWriter()

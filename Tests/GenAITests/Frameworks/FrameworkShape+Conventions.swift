@@ -182,7 +182,8 @@ extension FrameworkShape {
                 for sub in call.subAgent { play(sub, in: tool) }
                 let result = call.result ?? "Error: \(call.error ?? "")"
                 writer.event(
-                    tool, "gen_ai.choice", [("message", .string(AgentRun.json([["text": result]]))), ("id", .string(id))])
+                    tool, "gen_ai.choice",
+                    [("message", .string(AgentRun.json([["text": result]]))), ("id", .string(id))])
                 writer.close(tool, error: call.error, okay: true)
             }
             writer.close(agent, okay: true)
@@ -347,7 +348,10 @@ extension FrameworkShape {
                 if let error {
                     return writer.close(
                         span, error: error,
-                        [("langfuse.observation.level", "ERROR"), ("langfuse.observation.status_message", .string(error))])
+                        [
+                            ("langfuse.observation.level", "ERROR"),
+                            ("langfuse.observation.status_message", .string(error)),
+                        ])
                 }
                 let output = AgentRun.json(chat([answer(calls, text)])[0])
                 writer.close(span, [("langfuse.observation.output", .string(output))])
@@ -359,7 +363,11 @@ extension FrameworkShape {
                 for sub in call.subAgent { play(sub, in: span) }
                 if let error = call.error {
                     return writer.close(
-                        span, [("langfuse.observation.level", "ERROR"), ("langfuse.observation.status_message", .string(error))])
+                        span,
+                        [
+                            ("langfuse.observation.level", "ERROR"),
+                            ("langfuse.observation.status_message", .string(error)),
+                        ])
                 }
                 writer.close(span, [("langfuse.observation.output", .string(call.result ?? ""))])
             }

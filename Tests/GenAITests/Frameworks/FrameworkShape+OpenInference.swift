@@ -115,7 +115,8 @@ extension FrameworkShape {
                 if arguments is String { return }
                 let calling: [String: Any] = ["tool_name": call.tool, "arguments": arguments]
                 let input = AgentRun.json(
-                    ["tool_string": "Action: \(call.tool)", "tool": "CrewStructuredTool(…)", "calling": calling] as [String: Any])
+                    ["tool_string": "Action: \(call.tool)", "tool": "CrewStructuredTool(…)", "calling": calling]
+                        as [String: Any])
                 var shown = call
                 if let error = call.error {
                     shown.error = nil
@@ -192,7 +193,10 @@ extension FrameworkShape {
         func play(_ run: AgentRun, in parent: UInt8) {
             let agent = writer.open(
                 "ReAct.forward", in: parent,
-                [kind(parent == 0 ? "CHAIN" : "AGENT"), ("input.value", .string(AgentRun.json(["question": run.user])))])
+                [
+                    kind(parent == 0 ? "CHAIN" : "AGENT"),
+                    ("input.value", .string(AgentRun.json(["question": run.user]))),
+                ])
             run.play({ messages, calls, text, error in
                 let flat = messages.filter { $0.role != "assistant" || !$0.text.isEmpty }
                 var answer = text
@@ -218,7 +222,9 @@ extension FrameworkShape {
     }
 
     /// Code is the action: calls come from inside a step, and the model's answer is a program.
-    static let smolagentsCode = FrameworkShape(name: "smolagents_code", showsBrokenCalls: false, showsDefinitions: false) {
+    static let smolagentsCode = FrameworkShape(
+        name: "smolagents_code", showsBrokenCalls: false, showsDefinitions: false
+    ) {
         writer, run in
         writer.scope = "openinference.instrumentation.smolagents"
         func play(_ run: AgentRun, in parent: UInt8) {
@@ -231,13 +237,16 @@ extension FrameworkShape {
                 ] + (parent == 0 ? [] : [("agent.name", .string(run.agent))]))
             run.play({ messages, calls, text, error in
                 var answer = text.map { "Thought: done.\n<code>\nfinal_answer(\"\($0)\")\n</code>" }
-                if let first = calls.first { answer = "Thought: I use a tool.\n<code>\nprint(\(first.call.tool)())\n</code>" }
+                if let first = calls.first {
+                    answer = "Thought: I use a tool.\n<code>\nprint(\(first.call.tool)())\n</code>"
+                }
                 let plain = messages.map { ShapeMessage(role: $0.role == "tool" ? "user" : $0.role, text: $0.text) }
                 model(writer, "LiteLLMModel.generate", in: agent, run, plain, [], answer, error, tools: false)
             }) { _, call in
                 let arguments = AgentRun.object(call.arguments)
                 if arguments is String { return }
-                let step = writer.open("Step 1", in: agent, [kind("CHAIN"), ("input.value", "{\"memory_step\": \"…\"}")])
+                let step = writer.open(
+                    "Step 1", in: agent, [kind("CHAIN"), ("input.value", "{\"memory_step\": \"…\"}")])
                 let input: [String: Any] = ["args": [], "sanitize_inputs_outputs": false, "kwargs": arguments]
                 tool(writer, "SimpleTool", in: step, call, input: AgentRun.json(input)) { writer, id in
                     for sub in call.subAgent { play(sub, in: id) }

@@ -108,7 +108,8 @@ struct ShapeMessage {
 extension AgentRun {
     /// Walks the run: `model` is given the messages so far and what the model answers, `tool` one call.
     func play(
-        _ model: (_ messages: [ShapeMessage], _ calls: [(id: String, call: Call)], _ text: String?, _ error: String?) -> Void,
+        _ model: (_ messages: [ShapeMessage], _ calls: [(id: String, call: Call)], _ text: String?, _ error: String?) ->
+            Void,
         _ tool: (_ id: String, _ call: Call) -> Void
     ) {
         var messages = [ShapeMessage(role: "system", text: system), ShapeMessage(role: "user", text: user)]
