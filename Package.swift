@@ -97,7 +97,7 @@ let package = Package(
             name: "Exporters",
             dependencies: [
                 "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
-                "CZstd", "CSnappy", "CSupport", logging,
+                "CZstd", "CSnappy", "CLZ4", "CSupport", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),

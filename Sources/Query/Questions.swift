@@ -98,9 +98,13 @@ package struct Questions: Sendable {
     /// Tool calls, the latest first. Failed are also those that a finding of tier tag or alert is about: an empty
     /// result sets no status.
     package func tools(onlyFailed: Bool) throws(QueryFailure) -> QueryResult {
-        let condition = filter.spanCondition
-        return try rows(
-            """
+        let question = toolQuestion(onlyFailed: onlyFailed)
+        return try rows(question.sql, question.arguments)
+    }
+
+    func toolQuestion(onlyFailed: Bool) -> (sql: String, arguments: [any DatabaseValueConvertible]) {
+        let condition = onlyFailed ? filter.failedToolCondition : filter.spanCondition
+        let sql = """
             SELECT s.start_time AS start_time, s.tool_name AS tool, s.duration_ms AS duration_ms,
                 s.status_code AS status, coalesce(s.error_type, s.status_message) AS error,
                 (SELECT group_concat(DISTINCT f.pattern) FROM findings AS f WHERE f.trace_id = s.trace_id
@@ -111,7 +115,8 @@ package struct Questions: Sendable {
             FROM spans AS s WHERE s.operation = 'execute_tool' AND s.start_time >= ?\(condition.suffix)
                 \(onlyFailed ? "AND (\(Self.isFailed) OR \(Self.isFlagged))" : "")
             ORDER BY s.start_time DESC
-            """, [filter.since ?? Int64.min] + condition.arguments)
+            """
+        return (sql, [filter.since ?? Int64.min] + condition.arguments)
     }
 
     /// Findings, the latest first; `pattern` is the name of one kind.

@@ -120,6 +120,25 @@ extension String {
         #expect(try spans { $0.attributes = [("n", "5' OR '1'='1")] } == [])
     }
 
+    @Test func `finds failed calls of one tool in an index of their own, whoever else is asked for`() throws {
+        let failed = ["operation": "execute_tool", "tool_name": "search", "error_type": "timeout", "agent_name": "a"]
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1, failed.merging(["user_id": "u1"]) { $1 })
+            try database.span("a1", "02", at: 2, failed.merging(["user_id": "u2"]) { $1 })
+            try database.span("a1", "03", at: 3, failed.merging(["user_id": "u1", "tool_name": "other"]) { $1 })
+        }
+        let questions = try database.questions {
+            ($0.tool, $0.user, $0.agent) = ("search", "u1", "a")
+        }
+        #expect(try names(questions.tools(onlyFailed: true), "span") == ["01".padding(16)])
+        let (sql, arguments) = questions.toolQuestion(onlyFailed: true)
+        let plan = try DatabaseQueue(path: database.path).read {
+            try Row.fetchAll($0, sql: "EXPLAIN QUERY PLAN " + sql, arguments: StatementArguments(arguments))
+        }
+        let steps = plan.compactMap { $0["detail"] as String? }
+        #expect(steps == ["SEARCH s USING INDEX failed_tool_calls_by_tool (tool_name=? AND start_time>?)"])
+    }
+
     @Test func `lists findings with the filters of their spans`() throws {
         let database = try TestDatabase { database in
             try database.span("a1", "01", at: 1, ["tool_name": "search"])

@@ -1,9 +1,8 @@
 """ClickHouse's HTTP interface over the engine of the package chdb-core, for tests: clickhouse_server.py FOLDER.
 
 Prints the port and serves until standard input ends. One statement at a time. An INSERT reads its data from a file,
-since the engine takes no body; settings in the URL are put into the statement.
+since the engine takes no body, and decompresses it; settings in the URL are put into the statement.
 """
-import gzip
 import os
 import re
 import sys
@@ -24,25 +23,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
+        coding = self.headers.get("Content-Encoding", "none")
         values = {key: value[0] for key, value in parse_qs(urlsplit(self.path).query).items()}
         sql = values.pop("query")
         settings = ", ".join(f"{key} = '{value}'" for key, value in values.items())
         insert = re.fullmatch(r"(INSERT INTO .*) FORMAT (\w+)", sql, re.S)
         with turn:
-            status, answer = self.run(sql, insert, settings, body)
+            status, answer = self.run(sql, insert, settings, body, coding)
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
 
-    def run(self, sql, insert, settings, body):
+    def run(self, sql, insert, settings, body, coding):
         if insert:
             name = os.path.join(folder, "body")
             with open(name, "wb") as file:
                 file.write(body)
-            sql = f"{insert[1]} FROM INFILE '{name}' "
+            sql = f"{insert[1]} FROM INFILE '{name}' COMPRESSION '{coding}' "
             sql += f"SETTINGS {settings} " if settings else ""
             sql += f"FORMAT {insert[2]}"
         try:

@@ -2,61 +2,82 @@ import Telemetry
 
 /// Rows in ClickHouse's format RowBinary: numbers little-endian, text behind its length as a varint, a byte in front of
 /// each nullable value.
+///
+/// Rows that begin a record (spans, log records, points) lie one behind the other, since nearly all bytes are theirs;
+/// those that belong to a record before them lie in a second run.
 struct BinaryRows: RowReceiver, ~Copyable {
-    /// Where a row lies.
-    struct Row: BitwiseCopyable {
+    /// Where a row of the second run lies.
+    struct Part: BitwiseCopyable {
         var start: Int
         var end: Int
-        /// Record (span, log record, point) that the row belongs to.
+        /// Record that the row belongs to.
         var record: Int
         var table: UInt8
     }
 
-    private(set) var bytes = ByteColumn()
-    private(set) var rows = Column<Row>()
-    private(set) var records = 0
+    private var bytes = ByteColumn()
+    /// Ends of the records' own rows.
+    private var ends = Column<Int>()
+    private var mainTable = SQLTableName.spans
+    private var partBytes = ByteColumn()
+    private var parts = Column<Part>()
+
+    var records: Int { ends.count }
 
     private static let nullable: [[Bool]] = SQLTable.all.map { $0.columns.map { !$0.isRequired } }
     private static let doubles: [[Bool]] = SQLTable.all.map { $0.columns.map { $0.type == .number } }
 
+    /// `sizeHint`: bytes of the request, which its rows come near.
+    init(sizeHint: Int) { bytes.reserve(sizeHint) }
+
     mutating func receive(_ table: SQLTableName, _ row: borrowing RowBuffer) {
-        if table.beginsRecord { records += 1 }
-        let start = bytes.count
-        let nullable = Self.nullable[table.index]
+        if table.beginsRecord {
+            // One request has records of one signal.
+            mainTable = table
+            Self.append(row, of: table, to: &bytes)
+            ends.append(bytes.count)
+        } else {
+            let start = partBytes.count
+            Self.append(row, of: table, to: &partBytes)
+            parts.append(
+                Part(
+                    start: start, end: partBytes.count, record: records - 1,
+                    table: UInt8(truncatingIfNeeded: table.index)))
+        }
+    }
+
+    private static func append(_ row: borrowing RowBuffer, of table: SQLTableName, to output: inout ByteColumn) {
+        let nullable = nullable[table.index]
+        let doubles = doubles[table.index]
         for index in row.cells.indices {
             let cell = row.cells[index]
-            if nullable[index] { bytes.append(UInt8(cell.kind == .null ? 1 : 0)) }
+            if nullable[index] { output.append(UInt8(cell.kind == .null ? 1 : 0)) }
             switch cell.kind {
             case .null: break
-            case .integer where Self.doubles[table.index][index]:
-                bytes.append(littleEndian: Double(cell.integer).bitPattern)
-            case .integer, .time, .real: bytes.append(littleEndian: cell.payload)
+            case .integer where doubles[index]: output.append(littleEndian: Double(cell.integer).bitPattern)
+            case .integer, .time, .real: output.append(littleEndian: cell.payload)
             case .text, .json, .bytes:
                 let text = row.text(cell)
-                bytes.append(varint: UInt64(text.count))
-                bytes.append(text)
+                output.append(varint: UInt64(text.count))
+                output.append(text)
             }
         }
-        rows.append(
-            Row(start: start, end: bytes.count, record: records - 1, table: UInt8(truncatingIfNeeded: table.index)))
     }
 
     /// The rows of one table that belong to `records`, one after the other.
     func body(of table: SQLTableName, records: Range<Int>) -> [UInt8] {
-        var size = 0
-        for index in rows.indices where isWanted(index, table, records) { size += rows[index].end - rows[index].start }
-        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            for index in rows.indices where isWanted(index, table, records) {
-                let piece = UnsafeRawBufferPointer(rebasing: bytes.bytes[rows[index].start..<rows[index].end])
-                UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
-                    .copyMemory(from: piece)
-                count += piece.count
-            }
+        if table.beginsRecord {
+            guard table == mainTable, !records.isEmpty else { return [] }
+            let start = records.lowerBound == 0 ? 0 : ends[records.lowerBound - 1]
+            return [UInt8](bytes.text[start..<ends[records.upperBound - 1]].bytes)
         }
-    }
-
-    private func isWanted(_ index: Int, _ table: SQLTableName, _ records: Range<Int>) -> Bool {
-        Int(rows[index].table) == table.index && records.contains(rows[index].record)
+        var result: [UInt8] = []
+        for index in parts.indices {
+            let part = parts[index]
+            guard Int(part.table) == table.index, records.contains(part.record) else { continue }
+            result.append(contentsOf: partBytes.text[part.start..<part.end].bytes)
+        }
+        return result
     }
 }
 

@@ -50,6 +50,7 @@ enum ClickHouseAnswer: Equatable {
         case 60, 16: "; run `sluice sql migrate`, or set create_schema: true"
         case 81: "; create the database"
         case 516, 192, 193, 194: "; check username and password"
+        case 89: "; the server does not know that compression: set compress: gzip"
         case 252: "; raise sending_queue.batch.min_size, so that inserts are larger"
         default: status == 401 || status == 403 ? "; check username and password" : ""
         }

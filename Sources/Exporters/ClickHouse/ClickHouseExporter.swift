@@ -11,54 +11,24 @@ import Telemetry
 package final class ClickHouseExporter: Exporter {
     package let maxConcurrency = Int.max
     private let options: ClickHouseOptions
-    private let build: ExporterBuild
-    private let engine: CurlEngine
+    private let client: ClickHouseClient
     private let requests = RequestRows()
     private let collectorKeys = CollectorRows.Keys()
-    private let gzip: Gzip?
-    private let state = Mutex(State())
-
-    private struct State {
-        var plain: CurlTarget?
-        var compressed: CurlTarget?
-        /// Set once the schema is known to be there.
-        var blockKey: BlockKey?
-    }
+    /// Set once the schema is known to be there.
+    private let blockKey = Mutex<BlockKey?>(nil)
 
     /// Tests may bring their own engine.
     package init(options: ClickHouseOptions, build: ExporterBuild, engine: CurlEngine = .shared) {
         self.options = options
-        self.build = build
-        self.engine = engine
-        gzip = options.compression == .gzip ? Gzip(level: 1) : nil
+        client = ClickHouseClient(options: options, engine: engine)
     }
 
-    package func start() async throws {
-        if let problem = options.tls.unreadableFile { throw ExporterStartFailure(problem) }
-        let (plain, compressed) = (try target(isCompressed: false), try target(isCompressed: true))
-        state.withLock {
-            $0.plain = plain
-            $0.compressed = compressed
-        }
-    }
+    package func start() async throws { try client.start() }
 
-    private func target(isCompressed: Bool) throws(ExporterStartFailure) -> CurlTarget {
-        var target = CurlTargetOptions(url: options.endpoint)
-        target.headers = [
-            "Content-Type: application/octet-stream", "X-ClickHouse-User: \(options.username)",
-            "X-ClickHouse-Database: \(options.database)",
-        ]
-        if let password = options.password {
-            target.headers.append("X-ClickHouse-Key: \(password.reveal())")
-            target.secrets.append(password)
-        }
-        if isCompressed { target.headers.append("Content-Encoding: gzip") }
-        target.timeout = options.helper.timeout
-        target.tls = options.tls
-        return try CurlTarget(target, engine: engine)
+    package func shutdown() async {
+        client.stop()
+        blockKey.withLock { $0 = nil }
     }
-
-    package func shutdown() async { state.withLock { $0 = State() } }
 
     // MARK: Deliveries
 
@@ -71,10 +41,7 @@ package final class ClickHouseExporter: Exporter {
         do {
             switch options.tableShape {
             case .sluice:
-                var rows = BinaryRows()
-                var scratch = RowScratch()
-                try requests.write(batch, blockKey: key, &scratch, to: &rows)
-                return await store(rows)
+                return await store(try rows(of: batch, key))
             case .collector:
                 guard batch.signal != .metrics else {
                     return .permanent(reason: "table_shape: collector has no table for metrics; use sluice for them")
@@ -85,6 +52,13 @@ package final class ClickHouseExporter: Exporter {
             let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
             return .permanent(reason: "not a valid request: \(words)")
         }
+    }
+
+    private func rows(of batch: ExportBatch, _ key: BlockKey) throws -> BinaryRows {
+        var rows = BinaryRows(sizeHint: batch.byteCount + batch.byteCount / 8)
+        var scratch = RowScratch()
+        try requests.write(batch, blockKey: key, &scratch, to: &rows)
+        return rows
     }
 
     /// Stores all records; what the server refuses is found by halving and left out.
@@ -103,60 +77,27 @@ package final class ClickHouseExporter: Exporter {
     private func insert<Rows: ClickHouseRows & ~Copyable>(
         _ rows: borrowing Rows, _ records: Range<Int>
     ) async -> ClickHouseAnswer {
+        let settings =
+            options.insertsAsynchronously ? "&async_insert=1&wait_for_async_insert=1&async_insert_deduplicate=1" : ""
         for place in 0..<Rows.insertCount {
             guard let insert = rows.insert(place, records: records) else { continue }
-            let token = insert.body.withUnsafeBytes {
-                SipHash128.hash(Text($0), key: (BlockKey.fixed.key0, BlockKey.fixed.key1))
-            }
-            var settings = [("insert_deduplication_token", "\(insert.table)-\(token.0)-\(token.1)")]
-            if options.insertsAsynchronously {
-                settings += [
-                    ("async_insert", "1"), ("wait_for_async_insert", "1"), ("async_insert_deduplicate", "1"),
-                ]
-            }
-            let answer = await send(
-                "INSERT INTO \(insert.table) (\(insert.columns)) FORMAT RowBinary", settings, body: insert.body)
+            let answer = await client.insert(insert, settings: settings)
             guard case .done = answer else { return answer }
         }
         return .done("")
     }
 
     /// Posts a statement in the URL with its data in the body.
-    private func send(_ sql: String, _ settings: [(String, String)], body: [UInt8]) async -> ClickHouseAnswer {
-        let (plain, compressed) = state.withLock { ($0.plain, $0.compressed) }
-        guard let plain, let compressed else { return .retry("not started", after: nil) }
-        let base = options.endpoint.hasSuffix("/") ? options.endpoint : options.endpoint + "/"
-        let query = ([("query", sql)] + settings).map { "\($0)=\(Self.escaped($1))" }.joined(separator: "&")
-        let url = base + "?" + query
-        if let gzip, !body.isEmpty {
-            guard let small = gzip.compress(body) else { return .retry("no memory to compress", after: nil) }
-            return ClickHouseAnswer(await engine.post(small, to: compressed, url: url))
-        }
-        return ClickHouseAnswer(await engine.post(body, to: plain, url: url))
-    }
-
-    /// RFC 3986, section 2.3: all but unreserved characters.
-    private static func escaped(_ text: String) -> String {
-        var result = ""
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E:
-                result.unicodeScalars.append(Unicode.Scalar(byte))
-            default: result += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-            }
-        }
-        return result
-    }
 
     // MARK: Schema
 
     /// Makes sure once that the schema is there. Several deliveries may do it at the same time: every statement can run
     /// twice.
     private func ready() async -> Result<BlockKey, ExporterStartFailure> {
-        if let key = state.withLock({ $0.blockKey }) { return .success(key) }
+        if let key = blockKey.withLock({ $0 }) { return .success(key) }
         do throws(ExporterStartFailure) {
             let (_, key) = try await prepare(create: options.createsSchema)
-            state.withLock { $0.blockKey = key }
+            blockKey.withLock { $0 = key }
             return .success(key)
         } catch { return .failure(error) }
     }
@@ -197,7 +138,7 @@ package final class ClickHouseExporter: Exporter {
     }
 
     private func ask(_ sql: String) async throws(ExporterStartFailure) -> String {
-        switch await send(sql, [], body: []) {
+        switch await client.run(sql) {
         case .done(let text): return String(text.prefix { $0 != "\n" })
         case .refused(let words), .retry(let words, _): throw ExporterStartFailure(words)
         }

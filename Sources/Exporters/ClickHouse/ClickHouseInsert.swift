@@ -1,8 +1,20 @@
-/// One insert of a delivery: names, and rows in the format RowBinary.
+/// One insert of a delivery.
 struct ClickHouseInsert {
-    var table: String
-    /// Column names as they stand in the statement.
-    var columns: String
+    /// Made once per table: it is some two kilobytes of names.
+    struct Statement: Sendable {
+        var table: String
+        /// The statement as it stands in the URL.
+        var query: String
+
+        /// `columns` as they stand in the statement.
+        init(table: String, columns: String) {
+            self.table = table
+            query = ClickHouseClient.escaped("INSERT INTO \(table) (\(columns)) FORMAT RowBinary")
+        }
+    }
+
+    var statement: Statement
+    /// Rows in the format RowBinary.
     var body: [UInt8]
 }
 
@@ -19,13 +31,15 @@ extension BinaryRows: ClickHouseRows {
     /// The parts of spans before the spans: who sees a span sees all of it.
     private static let order: [SQLTableName] = [.spanEvents, .spanLinks, .findings, .spans, .logs, .metricPoints]
 
+    private static let statements = order.map { name in
+        ClickHouseInsert.Statement(
+            table: name.rawValue, columns: SQLTable.named(name).columns.map(\.name).joined(separator: ", "))
+    }
+
     static var insertCount: Int { order.count }
 
     func insert(_ place: Int, records: Range<Int>) -> ClickHouseInsert? {
-        let name = Self.order[place]
-        let body = body(of: name, records: records)
-        guard !body.isEmpty else { return nil }
-        let columns = SQLTable.named(name).columns.map(\.name).joined(separator: ", ")
-        return ClickHouseInsert(table: name.rawValue, columns: columns, body: body)
+        let body = body(of: Self.order[place], records: records)
+        return body.isEmpty ? nil : ClickHouseInsert(statement: Self.statements[place], body: body)
     }
 }

@@ -48,10 +48,13 @@ struct CollectorRows: ClickHouseRows, ~Copyable {
         let start = records.lowerBound == 0 ? 0 : ends[records.lowerBound - 1]
         let rows = output.bytes[start..<ends[records.upperBound - 1]]
         let isTraces = signal == .traces
-        return ClickHouseInsert(
-            table: isTraces ? CollectorTables.traces : CollectorTables.logs,
-            columns: isTraces ? CollectorTables.traceColumns : CollectorTables.logColumns, body: [UInt8](rows))
+        return ClickHouseInsert(statement: isTraces ? Self.traces : Self.logs, body: [UInt8](rows))
     }
+
+    private static let traces = ClickHouseInsert.Statement(
+        table: CollectorTables.traces, columns: CollectorTables.traceColumns)
+    private static let logs = ClickHouseInsert.Statement(
+        table: CollectorTables.logs, columns: CollectorTables.logColumns)
 
     // MARK: Rows
 

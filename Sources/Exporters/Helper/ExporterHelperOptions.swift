@@ -67,7 +67,8 @@ package struct SendingQueueOptions: ComponentOptions {
             "enabled", default: true,
             "False delivers one request at a time; the journal stays between pipeline and exporter.")
         consumers = settings.int(
-            "num_consumers", default: defaultConsumers, in: 1...1_000, unit: "deliveries", "Most deliveries that run at once.")
+            "num_consumers", default: defaultConsumers, in: 1...1_000, unit: "deliveries",
+            "Most deliveries that run at once.")
         sizer = settings.choice("sizer", default: Sizer.requests, "What queue_size counts.")
         storage = settings.optionalString(
             "storage", "Id of a file_storage extension for the journal, or the word memory to keep nothing on disk.")

@@ -4,6 +4,7 @@ enum BodyCompression: Sendable {
     case gzip(Gzip)
     case zstd(Zstd)
     case snappy(isFramed: Bool)
+    case lz4(LZ4)
 
     init(_ compression: OTLPHTTPOptions.Compression, level: Int) {
         switch compression {
@@ -22,6 +23,7 @@ enum BodyCompression: Sendable {
         case .gzip: "gzip"
         case .zstd: "zstd"
         case .snappy(let isFramed): isFramed ? "x-snappy-framed" : "snappy"
+        case .lz4: "lz4"
         }
     }
 
@@ -39,6 +41,7 @@ enum BodyCompression: Sendable {
         case .gzip(let gzip): gzip.compress(bytes)
         case .zstd(let zstd): zstd.compress(bytes)
         case .snappy(let isFramed): isFramed ? Snappy.frames(bytes) : Snappy.block(bytes)
+        case .lz4(let lz4): lz4.compress(bytes)
         }
     }
 }

@@ -27,6 +27,23 @@ enum NumberedSpans {
         return request
     }
 
+    /// An Export request with as many log records, whose bodies say `record` and their number.
+    static func logs(_ first: UInt64) -> [UInt8] {
+        var records: [UInt8] = []
+        for number in first..<first + perRequest {
+            var body: [UInt8] = []
+            field(0x0A, Array("record \(number)".utf8), &body)
+            var record = [0x09] + fixed(1)
+            field(0x2A, body, &record)
+            field(0x12, record, &records)
+        }
+        var scope: [UInt8] = []
+        field(0x12, records, &scope)
+        var request: [UInt8] = []
+        field(0x0A, scope, &request)
+        return request
+    }
+
     /// The numbers in a request, in order.
     static func numbers(_ body: [UInt8]) -> [UInt64] {
         var numbers: [UInt64] = []
@@ -99,15 +116,21 @@ final class LoadClients: Sendable {
     private let padding: Int
     /// Microseconds after a refusal.
     private let pause: UInt32
+    private let path: String
+    private let request: @Sendable (UInt64, Int) -> [UInt8]
     private let isStopped = Atomic(false)
     private let group = DispatchGroup()
     private let statusCounts = Mutex<[Int: Int]>([:])
 
+    /// `request` makes the body for the first of its numbers and a padding.
     init(
         _ count: Int, port: Int, ledger: AcceptedLedger, padding: Int = 8, persistent: Bool = false,
-        pause: UInt32 = 20_000
+        pause: UInt32 = 20_000, path: String = "/v1/traces",
+        request: @escaping @Sendable (UInt64, Int) -> [UInt8] = { NumberedSpans.request($0, padding: $1) }
     ) {
         self.pause = pause
+        self.path = path
+        self.request = request
         self.port = port
         self.ledger = ledger
         self.padding = padding
@@ -143,7 +166,7 @@ final class LoadClients: Sendable {
         }
         while !isStopped.load(ordering: .relaxed) {
             let first = ledger.reserve()
-            let status = connection.post(NumberedSpans.request(first, padding: padding)) ?? 0
+            let status = connection.post(request(first, padding), path: path) ?? 0
             statusCounts.withLock { $0[status, default: 0] += 1 }
             if status == 200 { ledger.accepted(first) }
             if status == 0 { return }
@@ -178,9 +201,11 @@ final class LoopbackConnection {
     deinit { close(descriptor) }
 
     /// The status of the answer, nil when the connection ended before it was whole.
-    func post(_ body: [UInt8], type: String = "application/x-protobuf", headers: [String] = []) -> Int? {
+    func post(
+        _ body: [UInt8], path: String = "/v1/traces", type: String = "application/x-protobuf", headers: [String] = []
+    ) -> Int? {
         let lines = ["Host: localhost", "Content-Type: \(type)", "Content-Length: \(body.count)"] + headers
-        let head = "POST /v1/traces HTTP/1.1\r\n\(lines.joined(separator: "\r\n"))\r\n\r\n"
+        let head = "POST \(path) HTTP/1.1\r\n\(lines.joined(separator: "\r\n"))\r\n\r\n"
         guard RawHTTP.send(descriptor, Array(head.utf8) + body) else { return nil }
         var pending: [UInt8] = []
         guard let answer = RawHTTP.read(descriptor, &pending) else { return nil }

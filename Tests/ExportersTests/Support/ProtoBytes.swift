@@ -88,6 +88,7 @@ struct TestSpan {
     var attributes: [(String, TestValue)] = []
     var events: [(String, [(String, TestValue)])] = []
     var links: [UInt8] = []
+    var kind: UInt64 = 1
 }
 
 /// Whole requests.
@@ -149,7 +150,8 @@ enum TestRequest {
         }
     }
 
-    private static func request(_ service: String, _ records: (inout ProtoBytes) -> Void) -> [UInt8] {
+    /// One request around records that `records` writes.
+    static func request(_ service: String, _ records: (inout ProtoBytes) -> Void) -> [UInt8] {
         ProtoBytes.build { request in
             request.message(1) { resource in
                 resource.message(1) { $0.attribute(1, "service.name", .text(service)) }
@@ -166,7 +168,7 @@ enum TestRequest {
         message.data(2, [UInt8](repeating: span.id, count: 8))
         if let parent = span.parent { message.data(4, [UInt8](repeating: parent, count: 8)) }
         message.text(5, span.name)
-        message.number(6, 1)
+        message.number(6, span.kind)
         message.fixed64(7, span.start)
         message.fixed64(8, span.end)
         for attribute in span.attributes { message.attribute(9, attribute.0, attribute.1) }

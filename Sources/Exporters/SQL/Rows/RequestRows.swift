@@ -17,8 +17,10 @@ struct RowScratch: ~Copyable {
     var records = RecordBatch()
     var row = RowBuffer()
     var scope = ScopeCells()
-    /// Attributes of the record that a typed column holds.
-    var held = Column<Int32>()
+    /// Attributes of the record, by key number: index in the batch, -1 for none.
+    var places = Column<Int32>()
+    /// Of each attribute of the record, in order, whether a typed column holds it.
+    var held = Column<Bool>()
 }
 
 /// Turns requests into rows of the schema: the one place that knows which attribute stands in which column.

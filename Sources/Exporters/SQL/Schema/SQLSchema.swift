@@ -8,7 +8,7 @@ package enum SQLSchema {
         case index(SQLIndex)
     }
 
-    static let steps: [[Item]] = [first, second, third]
+    static let steps: [[Item]] = [first, second, third, fourth]
 
     private static let first: [Item] = [
         .table(.spans),
@@ -53,6 +53,15 @@ package enum SQLSchema {
         .index(embedded("spans_by_agent", "agent_name", "agent_name IS NOT NULL")),
         .index(embedded("spans_by_service", "service_name", "service_name IS NOT NULL")),
         .index(embedded("tool_calls_by_tool", "tool_name", "operation = 'execute_tool'")),
+    ]
+
+    /// Failures of one tool, with what they are narrowed by, so that those of one user are counted within the index.
+    private static let fourth: [Item] = [
+        .index(
+            SQLIndex(
+                name: "failed_tool_calls_by_tool", table: .spans, columns: ["tool_name", "start_time", "user_id"],
+                condition: "operation = 'execute_tool' AND (status_code = 'error' OR error_type IS NOT NULL)",
+                isEmbeddedOnly: true))
     ]
 
     private static func embedded(_ name: String, _ column: String, _ condition: String) -> SQLIndex {
