@@ -12,7 +12,7 @@
     /// a second time: the requests that are handed on must not depend on them.
     enum HTTPFuzz {
         /// Hands nothing on but remembers what came.
-        private final class Recorder: Ingest {
+        final class Recorder: Ingest {
             struct Call: Equatable {
                 var signal: Signal
                 var encoding: WireEncoding
@@ -38,7 +38,10 @@
         }
 
         private static let recorder = Recorder()
-        private static let shared: ReceiverShared = {
+        private static let shared = makeShared(recorder)
+
+        /// What the connections of one target share; another target may run at the same time.
+        static func makeShared(_ recorder: Recorder) -> ReceiverShared {
             let sizeMax = 1 << 16
             let metrics = ReceiverMetrics(SelfMetrics(), id: "fuzz")
             return ReceiverShared(
@@ -49,7 +52,7 @@
                 intake: RequestIntake(ingest: recorder, bodySizeMax: sizeMax, metrics: metrics),
                 budget: AdmissionBudget(limitBytes: 1 << 20),
                 log: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() })
-        }()
+        }
 
         static func run(_ input: UnsafeRawBufferPointer) -> String? {
             guard let first = input.first else { return nil }
@@ -64,10 +67,20 @@
         }
 
         private static func exchange(_ pieces: [ArraySlice<UInt8>]) -> [Recorder.Call] {
+            connect(pieces) { channel, now in
+                try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), now)
+            }
+            return recorder.take()
+        }
+
+        /// A connection on which these bytes come, and then its end.
+        static func connect(
+            _ pieces: [ArraySlice<UInt8>], _ configure: (EmbeddedChannel, NIODeadline) throws -> Void
+        ) {
             let loop = EmbeddedEventLoop()
             let channel = EmbeddedChannel(loop: loop)
             // Failures show as answers or an end; what matters is what is handed on.
-            try? ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
+            try? configure(channel, loop.now)
             if let address { channel.connect(to: address, promise: nil) }
             for piece in pieces {
                 _ = try? channel.writeInbound(ByteBuffer(bytes: piece))
@@ -75,7 +88,6 @@
             }
             channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
             _ = try? channel.finish(acceptAlreadyClosed: true)
-            return recorder.take()
         }
 
         private static let address = try? SocketAddress(ipAddress: "127.0.0.1", port: 1)

@@ -7,7 +7,7 @@
     package enum ReceiverFuzz {
         /// Targets by the name of their folder in Tests/Fixtures/fuzz.
         package static let targets: [(name: String, run: @Sendable (UnsafeRawBufferPointer) -> String?)] = [
-            ("http", HTTPFuzz.run), ("inflate", InflateFuzz.run), ("config", ConfigFuzz.run),
+            ("http", HTTPFuzz.run), ("http2", HTTP2Fuzz.run), ("inflate", InflateFuzz.run), ("config", ConfigFuzz.run),
         ]
     }
 

@@ -46,7 +46,7 @@ import Testing
 
     @Test(arguments: [
         ("1H", TimeAmount.hours(1)), ("20M", .minutes(20)), ("3S", .seconds(3)),
-        ("99999999m", .milliseconds(99_999_999)),
+        ("99999999m", .milliseconds(99_999_999)), ("99999999H", .nanoseconds(.max)),
         ("5u", .microseconds(5)), ("0n", .nanoseconds(0)),
     ])
     func `reads the units of a timeout`(text: String, expected: TimeAmount) {
