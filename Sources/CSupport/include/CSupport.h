@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include "allocator.h"
 #include "bytes.h"
+#include "numbers.h"
 #include "scan.h"
 #include "triggers.h"
 #include "utf8.h"

@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /// Byte count as Swift sees it.
 typedef ptrdiff_t sluice_count;
@@ -98,11 +101,34 @@ static inline unsigned sluice_hex_value(uint8_t byte) {
     return letter <= 5 ? letter + 10 : 16;
 }
 
+#if defined(__SSE2__)
+/// Decodes 16 hex digits into 8 bytes; false when one of them is none. Ids are the most frequent strings of JSON, and
+/// digit by digit they took a tenth of the time of a request.
+static inline bool sluice_hex_decode16(const uint8_t *p, uint8_t *out) {
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+    __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+    if (_mm_movemask_epi8(_mm_or_si128(is_digit, is_letter)) != 0xFFFF) return false;
+    letter = _mm_add_epi8(letter, _mm_set1_epi8(10));
+    __m128i value = _mm_or_si128(_mm_and_si128(is_digit, digit), _mm_andnot_si128(is_digit, letter));
+    // The first digit of a pair is the lower byte of a 16-bit lane and the upper half of the result.
+    __m128i pairs = _mm_or_si128(_mm_slli_epi16(value, 4), _mm_srli_epi16(value, 8));
+    pairs = _mm_and_si128(pairs, _mm_set1_epi16(0xFF));
+    _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(pairs, pairs));
+    return true;
+}
+#endif
+
 /// Decodes pairs of hex digits out of `n` bytes until one is not a pair; the number of bytes written to `out`.
 static inline sluice_count sluice_hex_decode(const void *text, sluice_count n, void *out) {
     const uint8_t *p = (const uint8_t *)text;
     uint8_t *o = (uint8_t *)out;
     sluice_count i = 0;
+#if defined(__SSE2__)
+    while (2 * i + 16 <= n && sluice_hex_decode16(p + 2 * i, o + i)) i += 8;
+#endif
     for (; 2 * i + 1 < n; i++) {
         unsigned high = sluice_hex_value(p[2 * i]), low = sluice_hex_value(p[2 * i + 1]);
         if ((high | low) > 15) break;

@@ -8,38 +8,48 @@ extension OTLPJSONReader {
     /// Value kinds of the short way.
     private enum Plain {
         case string(Range<Int>)
-        case int(Int64)
+        case int(UInt64)
+        case double(Double)
         case bool(Bool)
     }
 
     /// Takes the attribute here when it has the usual spelling. `tag` is that of the list it belongs to.
     @inline(__always)
     mutating func usualAttribute(tag: UInt32, _ output: inout ByteColumn) -> Bool {
-        let end = json.count
-        guard hasWord("{\"key\":\"", at) else { return false }
         let keyStart = at &+ 8
-        let keyEnd = plainEnd(keyStart)
-        guard hasWord("\",\"value\":{\"", keyEnd) else { return false }
+        let place = attribute
+        attribute = min(attribute &+ 1, AttributeOrder.places &- 1)
+        let keyEnd: Int
+        if let count = attributes.keyCount(place), hasWord(json[attributes.head(place)], at) {
+            keyEnd = keyStart &+ count
+        } else {
+            guard hasWord(Text("{\"key\":\""), at) else { return false }
+            keyEnd = plainEnd(keyStart)
+            guard hasWord(Text("\",\"value\":{\""), keyEnd) else { return false }
+            attributes.learn(at..<keyEnd &+ 12, at: place)
+        }
         let kind = keyEnd &+ 12
-        guard kind < end else { return false }
+        guard kind < json.count else { return false }
         let found: (value: Plain, end: Int)?
         switch json[kind] {
         case UInt8(ascii: "s"): found = usualString(kind)
         case UInt8(ascii: "i"): found = usualInt(kind)
         case UInt8(ascii: "b"): found = usualBool(kind)
+        case UInt8(ascii: "d"): found = usualDouble(kind)
         default: return false
         }
-        guard let found, hasWord("}}", found.end) else { return false }
+        guard let found, hasWord(Text("}}"), found.end) else { return false }
         at = found.end &+ 2
-        write(keyStart..<keyEnd, found.value, tag, &output)
+        if !writeShort(keyStart..<keyEnd, found.value, tag, &output) {
+            write(keyStart..<keyEnd, found.value, tag, &output)
+        }
         return true
     }
 
     @inline(__always)
-    private func hasWord(_ word: StaticString, _ start: Int) -> Bool {
-        let count = word.utf8CodeUnitCount
-        guard start &+ count <= json.count else { return false }
-        return sluice_equal(json.start + start, word.utf8Start, count)
+    func hasWord(_ word: Text, _ start: Int) -> Bool {
+        guard start &+ word.count <= json.count else { return false }
+        return sluice_equal(json.start + start, word.start, word.count)
     }
 
     @inline(__always)
@@ -49,7 +59,7 @@ extension OTLPJSONReader {
 
     @inline(__always)
     private func usualString(_ kind: Int) -> (Plain, Int)? {
-        guard hasWord("stringValue\":\"", kind) else { return nil }
+        guard hasWord(Text("stringValue\":\""), kind) else { return nil }
         let start = kind &+ 14
         let end = plainEnd(start)
         guard end < json.count, json[end] == UInt8(ascii: "\"") else { return nil }
@@ -58,42 +68,68 @@ extension OTLPJSONReader {
 
     @inline(__always)
     private func usualInt(_ kind: Int) -> (Plain, Int)? {
-        guard hasWord("intValue\":", kind) else { return nil }
-        var index = kind &+ 10
-        let isQuoted = index < json.count && json[index] == UInt8(ascii: "\"")
-        if isQuoted { index &+= 1 }
-        guard let (magnitude, end) = shortNumber(index) else { return nil }
-        index = end
-        if isQuoted {
-            guard index < json.count, json[index] == UInt8(ascii: "\"") else { return nil }
-            index &+= 1
-        }
-        return (.int(Int64(magnitude)), index)
+        guard hasWord(Text("intValue\":"), kind), let (value, end) = plainNumber(kind &+ 10), value <= UInt64(Int64.max)
+        else { return nil }
+        return (.int(value), end)
+    }
+
+    @inline(__always)
+    private func usualDouble(_ kind: Int) -> (Plain, Int)? {
+        guard hasWord(Text("doubleValue\":"), kind), let (value, end) = plainDouble(kind &+ 13) else { return nil }
+        return (.double(value), end)
     }
 
     @inline(__always)
     private func usualBool(_ kind: Int) -> (Plain, Int)? {
-        guard hasWord("boolValue\":", kind) else { return nil }
-        if hasWord("true", kind &+ 11) { return (.bool(true), kind &+ 15) }
-        if hasWord("false", kind &+ 11) { return (.bool(false), kind &+ 16) }
+        guard hasWord(Text("boolValue\":"), kind) else { return nil }
+        if hasWord(Text("true"), kind &+ 11) { return (.bool(true), kind &+ 15) }
+        if hasWord(Text("false"), kind &+ 11) { return (.bool(false), kind &+ 16) }
         return nil
     }
 
-    /// An integer of 1 to 18 digits without sign or leading zero, and where it ends; a longer one, or one with a point
-    /// or an exponent, is for the general way.
+    /// Writes an attribute of which every length takes one byte, without asking for room part by part. False for a
+    /// longer one, and for one without a key.
     @inline(__always)
-    func shortNumber(_ start: Int) -> (value: UInt64, end: Int)? {
-        var index = start
-        var value: UInt64 = 0
-        let limit = min(start &+ 19, json.count)
-        while index < limit {
-            let digit = json[index] &- 0x30
-            if digit > 9 { break }
-            value = value &* 10 &+ UInt64(digit)
-            index &+= 1
+    private func writeShort(_ key: Range<Int>, _ value: Plain, _ tag: UInt32, _ output: inout ByteColumn) -> Bool {
+        var text = key.lowerBound..<key.lowerBound
+        if case .string(let range) = value { text = range }
+        guard tag < 0x80, !key.isEmpty, key.count &+ text.count < 100 else { return false }
+        // Eight bytes of tags and lengths, and at most ten of a number.
+        output.reserve(key.count &+ text.count &+ 20)
+        let start = output.base + output.count
+        sluice_copy(start + 4, json.start + key.lowerBound, key.count)
+        let member = start + (key.count &+ 4)
+        var size = 2
+        switch value {
+        case .string:
+            member.storeBytes(of: 0x0A, toByteOffset: 2, as: UInt8.self)
+            member.storeBytes(of: UInt8(truncatingIfNeeded: text.count), toByteOffset: 3, as: UInt8.self)
+            sluice_copy(member + 4, json.start + text.lowerBound, text.count)
+            size = text.count &+ 2
+        case .int(var number):
+            member.storeBytes(of: 0x18, toByteOffset: 2, as: UInt8.self)
+            while number >= 0x80 {
+                member.storeBytes(of: UInt8(truncatingIfNeeded: number) | 0x80, toByteOffset: size &+ 1, as: UInt8.self)
+                number >>= 7
+                size &+= 1
+            }
+            member.storeBytes(of: UInt8(truncatingIfNeeded: number), toByteOffset: size &+ 1, as: UInt8.self)
+        case .double(let number):
+            member.storeBytes(of: 0x21, toByteOffset: 2, as: UInt8.self)
+            member.storeBytes(of: number.bitPattern.littleEndian, toByteOffset: 3, as: UInt64.self)
+            size = 9
+        case .bool(let flag):
+            member.storeBytes(of: 0x10, toByteOffset: 2, as: UInt8.self)
+            member.storeBytes(of: flag ? 1 : 0, toByteOffset: 3, as: UInt8.self)
         }
-        guard index > start, index < limit, json[start] != 0x30 || index == start &+ 1 else { return nil }
-        return (value, index)
+        start.storeBytes(of: UInt8(truncatingIfNeeded: tag), as: UInt8.self)
+        start.storeBytes(of: UInt8(truncatingIfNeeded: key.count &+ size &+ 4), toByteOffset: 1, as: UInt8.self)
+        start.storeBytes(of: 0x0A, toByteOffset: 2, as: UInt8.self)
+        start.storeBytes(of: UInt8(truncatingIfNeeded: key.count), toByteOffset: 3, as: UInt8.self)
+        member.storeBytes(of: 0x12, as: UInt8.self)
+        member.storeBytes(of: UInt8(truncatingIfNeeded: size), toByteOffset: 1, as: UInt8.self)
+        output.count &+= key.count &+ size &+ 6
+        return true
     }
 
     @inline(__always)
@@ -101,7 +137,8 @@ extension OTLPJSONReader {
         var valueSize = 0
         switch value {
         case .string(let range): valueSize = WireSize.field(range.count)
-        case .int(let number): valueSize = 1 &+ WireSize.varint(UInt64(bitPattern: number))
+        case .int(let number): valueSize = 1 &+ WireSize.varint(number)
+        case .double: valueSize = 9
         case .bool: valueSize = 2
         }
         // An empty key is the default and not written, as on the general way.
@@ -115,10 +152,43 @@ extension OTLPJSONReader {
         case .string(let range): output.appendField(tag: 0x0A, json[range])
         case .int(let number):
             output.append(0x18 as UInt8)
-            output.appendVarint(UInt64(bitPattern: number))
+            output.appendVarint(number)
+        case .double(let number):
+            output.append(0x21 as UInt8)
+            output.append(littleEndian: number.bitPattern)
         case .bool(let flag):
             output.append(0x10 as UInt8)
             output.append(flag ? 1 : 0 as UInt8)
         }
+    }
+}
+
+/// Where attributes began so far, by their place in their list: senders write the same keys in the same order in record
+/// after record, so `{"key":"…","value":{"` is compared as a whole with the one that stood there before.
+struct AttributeOrder {
+    /// Places that are told apart; all behind them share the last one.
+    static let places = 32
+
+    private var starts = InlineArray<32, UInt32>(repeating: 0)
+    private var counts = InlineArray<32, UInt32>(repeating: 0)
+
+    /// Length of the key that was at this place, nil when nothing is known.
+    @inline(__always)
+    func keyCount(_ place: Int) -> Int? {
+        let count = Int(counts[place])
+        return count == 0 ? nil : count &- 20
+    }
+
+    /// Where the beginning of the attribute at this place lies in the text.
+    @inline(__always)
+    func head(_ place: Int) -> Range<Int> {
+        let start = Int(starts[place])
+        return start..<start &+ Int(counts[place])
+    }
+
+    @inline(__always)
+    mutating func learn(_ head: Range<Int>, at place: Int) {
+        starts[place] = UInt32(truncatingIfNeeded: head.lowerBound)
+        counts[place] = head.upperBound <= Int(UInt32.max) ? UInt32(truncatingIfNeeded: head.count) : 0
     }
 }

@@ -80,6 +80,10 @@ extension OTLPJSONReader {
 
     private mutating func signed(_ bounds: ClosedRange<Int64>) throws(DecodeFailure) -> Int64 {
         let start = at
+        if let (value, end) = plainNumber(at), value <= UInt64(bounds.upperBound) {
+            at = end
+            return Int64(value)
+        }
         let found = try quotedNumber()
         let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
         let magnitude = try self.magnitude(found)
@@ -97,7 +101,10 @@ extension OTLPJSONReader {
 
     private mutating func unsigned(_ limit: UInt64) throws(DecodeFailure) -> UInt64 {
         let start = at
-        if limit == .max, let value = usualUnsigned() { return value }
+        if let (value, end) = plainNumber(at), value <= limit {
+            at = end
+            return value
+        }
         let found = try quotedNumber()
         let value = try magnitude(found)
         let isNegative = json[found.range.lowerBound] == UInt8(ascii: "-")
@@ -105,13 +112,32 @@ extension OTLPJSONReader {
         return value
     }
 
-    /// A 64-bit number in its usual spelling: up to 18 digits, in quotes.
+    /// An integer in its usual spelling, and where it ends: 1 to 19 digits without sign or leading zero, in quotes or
+    /// not. A longer one, or one with a point or an exponent, is for the general way.
     @inline(__always)
-    private mutating func usualUnsigned() -> UInt64? {
-        guard peek() == UInt8(ascii: "\""), let (value, end) = shortNumber(at &+ 1), json[end] == UInt8(ascii: "\"")
-        else { return nil }
-        at = end &+ 1
-        return value
+    func plainNumber(_ start: Int) -> (value: UInt64, end: Int)? {
+        guard start < json.count else { return nil }
+        let isQuoted = json[start] == UInt8(ascii: "\"")
+        let first = isQuoted ? start &+ 1 : start
+        var value: UInt64 = 0
+        let digits = json.start.assumingMemoryBound(to: UInt8.self) + first
+        let end = first &+ sluice_digits(digits, json.count &- first, &value)
+        guard end > first, end < json.count, json[first] != 0x30 || end == first &+ 1 else { return nil }
+        switch json[end] {
+        case UInt8(ascii: "\""): return isQuoted ? (value, end &+ 1) : nil
+        case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"), 0x20, 0x0A, 0x0D, 0x09:
+            return isQuoted ? nil : (value, end)
+        default: return nil
+        }
+    }
+
+    /// A double in its usual spelling, not in quotes, and where it ends.
+    @inline(__always)
+    func plainDouble(_ start: Int) -> (value: Double, end: Int)? {
+        var value = 0.0
+        let text = json.start.assumingMemoryBound(to: UInt8.self) + start
+        let count = sluice_json_double(text, json.count &- start, &value)
+        return count > 0 ? (value, start &+ count) : nil
     }
 
     /// The absolute value of a number that must be integral, whatever its spelling (`1e3`, `5.0`).
@@ -201,6 +227,10 @@ extension OTLPJSONReader {
     }
 
     private mutating func double() throws(DecodeFailure) -> Double {
+        if let (value, end) = plainDouble(at) {
+            at = end
+            return value
+        }
         guard peek() == UInt8(ascii: "\"") else { return try parse(try number().range) }
         let rest = json[at..<json.count]
         for (word, value) in [
@@ -235,6 +265,7 @@ extension OTLPJSONReader {
     ) throws(DecodeFailure) {
         guard take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "a string is expected") }
         let tag = field.number << 3 | 2
+        if field.form == .identifier && usualIdentifier(tag, &output) { return }
         let start = at
         let end = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
         guard end < json.count else { throw DecodeFailure(.truncated, at: end, "a string is not closed") }
@@ -256,13 +287,28 @@ extension OTLPJSONReader {
         }
     }
 
+    /// An id of up to 16 bytes with its closing quote; its opening quote was read. Anything else, right or wrong, is
+    /// left as it stands.
+    @inline(__always)
+    private mutating func usualIdentifier(_ tag: UInt32, _ output: inout ByteColumn) -> Bool {
+        output.appendVarint(UInt64(tag))
+        output.reserve(17)
+        let room = output.base + (output.count &+ 1)
+        let count = sluice_hex_decode(json.start + at, min(json.count &- at, 32), room)
+        let end = at &+ 2 &* count
+        guard count > 0, end < json.count, json[end] == UInt8(ascii: "\"") else {
+            output.truncate(to: output.count &- WireSize.varint(UInt64(tag)))
+            return false
+        }
+        output.append(UInt8(truncatingIfNeeded: count))
+        output.count &+= count
+        at = end &+ 1
+        return true
+    }
+
     /// An id in hex of either case.
     private mutating func hex(_ output: inout ByteColumn) throws(DecodeFailure) {
         let start = at
-        output.reserve(16)
-        let count = sluice_hex_decode(json.start + at, min(json.count - at, 32), output.base + output.count)
-        output.count += count
-        at += 2 * count
         while let high = Hex.value(peek()) {
             at += 1
             guard let low = Hex.value(peek()) else { throw DecodeFailure(.badIdentifier, at: start) }

@@ -13,6 +13,10 @@ package struct OTLPJSONReader {
     let json: Text
     var at = 0
     let schema = Schema.shared
+    var order = KeyOrder()
+    var attributes = AttributeOrder()
+    /// Place of the next attribute in its list.
+    var attribute = 0
 
     /// Appends the protobuf form of `json` to `output`.
     package static func transcode(
@@ -36,7 +40,7 @@ package struct OTLPJSONReader {
     mutating func object(_ message: Int, depth: Int, _ output: inout ByteColumn) throws(DecodeFailure) {
         guard depth <= OTLPJSONReader.depthMax else { throw DecodeFailure(.tooDeep, at: at) }
         try expect(UInt8(ascii: "{"), "an object is expected")
-        var hint = schema.messages[message].fields.upperBound - 1
+        var hint = order.start(of: message)
         skipSpace()
         if take(UInt8(ascii: "}")) { return }
         while true {
@@ -55,6 +59,21 @@ package struct OTLPJSONReader {
     private mutating func member(
         _ message: Int, depth: Int, _ hint: inout Int, _ output: inout ByteColumn
     ) throws(DecodeFailure) {
+        if let index = order.next(after: hint), hasWord(schema.token(schema.fields[index]), at) {
+            at &+= schema.fields[index].token.count
+            hint = index
+            skipSpace()
+            if peek() == UInt8(ascii: "n") { return try literal("null") }
+            return try value(schema.fields[index], depth: depth, &output)
+        }
+        try unexpectedMember(message, depth: depth, &hint, &output)
+    }
+
+    /// A member whose key is not the one that came at this place before.
+    @inline(never)
+    private mutating func unexpectedMember(
+        _ message: Int, depth: Int, _ hint: inout Int, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
         try expect(UInt8(ascii: "\""), "a quoted key is expected")
         let nameStart = at
         let isPlain = try skipString()
@@ -63,6 +82,7 @@ package struct OTLPJSONReader {
         try expect(UInt8(ascii: ":"), "a colon is expected")
         skipSpace()
         if peek() == UInt8(ascii: "n") { return try literal("null") }
+        let last = hint
         let found =
             isPlain
             ? schema.find(name, in: message, hint: &hint) : try findEscaped(nameStart, in: message, hint: &hint)
@@ -70,7 +90,14 @@ package struct OTLPJSONReader {
             if name == "@unknown" { return try unknownFields(&output) }
             return try skipValue(depth: depth)
         }
-        let field = schema.fields[index]
+        order.learn(index, after: last)
+        try value(schema.fields[index], depth: depth, &output)
+    }
+
+    @inline(__always)
+    private mutating func value(
+        _ field: SchemaField, depth: Int, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
         if field.isRepeated {
             try repeated(field, depth: depth, &output)
         } else {
@@ -95,6 +122,9 @@ package struct OTLPJSONReader {
     ) throws(DecodeFailure) {
         try expect(UInt8(ascii: "["), "an array is expected")
         let isPacked = field.form.wireType != 2
+        let outer = attribute
+        attribute = 0
+        defer { attribute = outer }
         let open = isPacked ? output.beginMessage(tag: field.number << 3 | 2, guess: 100) : nil
         skipSpace()
         if !take(UInt8(ascii: "]")) {
@@ -165,4 +195,27 @@ package struct OTLPJSONReader {
         for index in start..<output.count where output[index] != 0 { return false }
         return true
     }
+}
+
+/// Which key followed which in the objects so far. A sender writes the keys of all its objects in one order, so the
+/// next one is compared with a single name instead of being looked up.
+struct KeyOrder {
+    /// By the field before, or by message for the first key; 0 where nothing is known, else the field's index + 1.
+    private var following = InlineArray<256, UInt8>(repeating: 0)
+
+    /// What stands for the place before the first key of a message.
+    @inline(__always)
+    func start(of message: Int) -> Int { 255 &- message }
+
+    @inline(__always)
+    func next(after place: Int) -> Int? {
+        let field = Int(following[place])
+        return field == 0 ? nil : field &- 1
+    }
+
+    @inline(__always)
+    mutating func learn(_ field: Int, after place: Int) { following[place] = UInt8(field + 1) }
+
+    /// Whether all fields and messages of a schema have a place.
+    static func holds(fields: Int, messages: Int) -> Bool { fields + messages <= 255 }
 }

@@ -74,9 +74,7 @@ package struct OTLPJSONWriter {
 
     @inline(__always)
     private func name(_ field: SchemaField, _ output: inout ByteColumn) {
-        output.append(UInt8(ascii: "\""))
-        output.append(schema.name(field))
-        output.append("\":")
+        output.append(schema.token(field))
     }
 
     /// All occurrences of a repeated field in `range`.

@@ -23,8 +23,8 @@ enum FieldForm: UInt8, BitwiseCopyable {
 /// One field of a message, from the generated descriptors.
 struct SchemaField {
     var number: UInt32
-    /// lowerCamelCase name, as (offset, length) in the schema's arena.
-    var name: Range<Int>
+    /// Place in the schema's arena of the lowerCamelCase name as a JSON key: in quotes, with the colon.
+    var token: Range<Int>
     var form: FieldForm
     var isRepeated: Bool
     /// Written even when it has its default value: members of a oneof and `optional` fields.
@@ -70,6 +70,7 @@ final class Schema: Sendable {
         _ = fields.initialize(from: builder.fields)
         messages = .allocate(capacity: builder.messages.count)
         _ = messages.initialize(from: builder.messages)
+        precondition(KeyOrder.holds(fields: fields.count, messages: messages.count))
         arenaCount = builder.names.count
         arena = .allocate(byteCount: arenaCount, alignment: 8)
         UnsafeMutableRawBufferPointer(start: arena, count: arenaCount).copyBytes(from: builder.names)
@@ -79,16 +80,23 @@ final class Schema: Sendable {
     func request(_ signal: Signal) -> Int { requests[Int(signal.rawValue) - 1] }
 
     @inline(__always)
-    func name(_ field: SchemaField) -> Text { Text(start: UnsafeRawPointer(arena), count: arenaCount)[field.name] }
+    func token(_ field: SchemaField) -> Text { Text(start: UnsafeRawPointer(arena), count: arenaCount)[field.token] }
 
-    /// The field with this JSON name. `hint` is where the previous key was found: keys usually come in order.
+    @inline(__always)
+    func name(_ field: SchemaField) -> Text {
+        Text(start: UnsafeRawPointer(arena), count: arenaCount)[
+            field.token.lowerBound &+ 1..<field.token.upperBound &- 2]
+    }
+
+    /// The field with this JSON name. `hint` is where the previous key was found: keys usually come in order. At the
+    /// start of an object it is no field of the message.
     @inline(__always)
     func find(_ name: Text, in message: Int, hint: inout Int) -> Int? {
         let range = messages[message].fields
-        var index = hint
+        var index = range.contains(hint) ? hint : range.upperBound &- 1
         for _ in 0..<range.count {
             index = index &+ 1 < range.upperBound ? index &+ 1 : range.lowerBound
-            if fields[index].name.count == name.count && self.name(fields[index]) == name {
+            if fields[index].token.count == name.count &+ 3 && self.name(fields[index]) == name {
                 hint = index
                 return index
             }
@@ -149,7 +157,7 @@ final class Schema: Sendable {
         private mutating func convert(_ field: ProtobufCFieldDescriptor) -> SchemaField {
             let name = String(cString: field.name)
             let start = names.count
-            names.append(contentsOf: Builder.lowerCamel(name).utf8)
+            names.append(contentsOf: "\"\(Builder.lowerCamel(name))\":".utf8)
             var target = 0
             if field.type == PROTOBUF_C_TYPE_MESSAGE, let pointer = field.descriptor {
                 if let index = known[pointer] {
@@ -164,7 +172,7 @@ final class Schema: Sendable {
                 enums.append(pointer.assumingMemoryBound(to: ProtobufCEnumDescriptor.self))
             }
             return SchemaField(
-                number: field.id, name: start..<names.count, form: Builder.form(field, name),
+                number: field.id, token: start..<names.count, form: Builder.form(field, name),
                 isRepeated: field.label == PROTOBUF_C_LABEL_REPEATED,
                 hasPresence: field.label == PROTOBUF_C_LABEL_OPTIONAL
                     || field.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0,
