@@ -51,18 +51,23 @@ package struct ExportBatch: Sendable {
 
     /// The whole request. Several pieces are copied together each time: take it once.
     package var bytes: [UInt8] {
-        get {
-            if pieces.count == 1 { return pieces[0] }
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(byteCount)
-            for piece in pieces { bytes.append(contentsOf: piece) }
-            return bytes
-        }
+        get { pieces.joinedBytes }
         set { pieces = [newValue] }
     }
 
     /// Bytes of the whole request.
     package var byteCount: Int { pieces.reduce(0) { $0 + $1.count } }
+}
+
+extension [[UInt8]] {
+    /// The pieces as one; no copy of a single one. `Array(joined())` goes byte by byte.
+    package var joinedBytes: [UInt8] {
+        if count == 1 { return self[0] }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(reduce(0) { $0 + $1.count })
+        for piece in self { bytes.append(contentsOf: piece) }
+        return bytes
+    }
 }
 
 /// How a delivery ended. The exporter decides, the helper acts.

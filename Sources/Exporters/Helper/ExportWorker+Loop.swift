@@ -10,6 +10,7 @@ extension ExportWorker {
         var nextReady = 0
         var inFlight = 0
         var bytesInFlight = 0
+        var isTrickling = false
         await withTaskGroup(of: Int.self) { group in
             while !Task.isCancelled {
                 while nextReady < ready.count {
@@ -41,8 +42,12 @@ extension ExportWorker {
                     }
                     continue
                 }
+                if isTrickling { try? await setup.effects.sleep(Self.gatherTime) }
                 let isEmpty = await fill(&batcher, &ready)
-                guard isEmpty, ready.isEmpty, state.withLock({ $0.isDraining }) else { continue }
+                // Without batches each frame is a delivery. When they come one by one those of the next moment are read
+                // together, instead of a wake-up for each.
+                isTrickling = setup.options.queue.batch == nil && ready.count == 1 && !isDraining
+                guard isEmpty, ready.isEmpty, isDraining else { continue }
                 batcher.flushAll(ready: &ready)
                 if ready.isEmpty {
                     await group.waitForAll()
@@ -55,10 +60,12 @@ extension ExportWorker {
         }
     }
 
+    private var isDraining: Bool { state.withLock { $0.isDraining } }
+
     /// Reads what is there into the batcher. Returns whether the journal had nothing.
     private func fill(_ batcher: inout Batcher, _ ready: inout [PreparedBatch]) async -> Bool {
         let before = setup.effects.now()
-        let isDraining = state.withLock { $0.isDraining }
+        let isDraining = isDraining
         var timeout = isDraining ? Duration.milliseconds(10) : Self.pollInterval
         if let deadline = batcher.deadline { timeout = min(timeout, max(deadline - before, .zero)) }
         let frames = await cursor.next(maxFrames: Self.framesPerRead, maxBytes: Self.bytesPerRead, timeout: timeout)

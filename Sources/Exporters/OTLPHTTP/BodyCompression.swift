@@ -1,3 +1,5 @@
+import Pipeline
+
 /// How request bodies are compressed, with the compressors.
 enum BodyCompression: Sendable {
     case none
@@ -30,8 +32,7 @@ enum BodyCompression: Sendable {
     /// A body of several pieces as it is sent, nil when memory is short. Only what is not compressed stays in pieces.
     func compress(_ pieces: [[UInt8]]) -> [[UInt8]]? {
         if case .none = self { return pieces }
-        let whole = pieces.count == 1 ? pieces[0] : Array(pieces.joined())
-        return compress(whole).map { [$0] }
+        return compress(pieces.joinedBytes).map { [$0] }
     }
 
     /// The body as it is sent, nil when memory is short.

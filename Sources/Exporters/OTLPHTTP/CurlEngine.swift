@@ -45,6 +45,8 @@ package final class CurlEngine: Sendable {
     }
 
     private let inbox = Mutex(Inbox())
+    /// Callers that are about to wake the thread; until there are none the handle stays.
+    private let wakers = Atomic<Int>(0)
     // Set once in init and only used through libcurl's functions; curl_multi_wakeup is the one that is called from
     // other threads, which libcurl allows.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer?
@@ -112,15 +114,18 @@ package final class CurlEngine: Sendable {
     package func stop() { send(.stop) }
 
     private func send(_ order: Order) {
-        let isStopped = inbox.withLock { inbox in
-            if inbox.isStopped { return true }
+        let (isStopped, wakes) = inbox.withLock { inbox in
+            if inbox.isStopped { return (true, false) }
             inbox.orders.append(order)
-            // Under the lock, so that the handle is not gone yet: stopping sets its mark under the same lock.
-            if inbox.isPolling { curl_multi_wakeup(multi) }
-            inbox.isPolling = false
-            return false
+            defer { inbox.isPolling = false }
+            if inbox.isPolling { wakers.add(1, ordering: .relaxed) }
+            return (false, inbox.isPolling)
         }
         if isStopped, case .start(let transfer) = order { transfer.finish(.cancelled) }
+        guard wakes else { return }
+        // Not under the lock: the thread that wakes takes it at once, and on one core spins until its turn is over.
+        curl_multi_wakeup(multi)
+        wakers.subtract(1, ordering: .releasing)
     }
 
     // MARK: The engine's thread
@@ -214,6 +219,8 @@ package final class CurlEngine: Sendable {
             return inbox.orders
         }
         for case .start(let transfer) in late { transfer.finish(.cancelled) }
+        // No new ones come, since the engine is marked as stopped.
+        while wakers.load(ordering: .acquiring) > 0 { sched_yield() }
         curl_multi_cleanup(multi)
     }
 }

@@ -20,7 +20,9 @@ final class Gzip: Sendable {
                     libdeflate_gzip_compress(compressor, $0.baseAddress, $0.count, buffer.baseAddress, bound)
                 }
             }
-            return result.isEmpty ? nil : result
+            if result.isEmpty { return nil }
+            // The room that was offered is given back: the body is held until it is delivered.
+            return result.withUnsafeBytes { [UInt8]($0) }
         }
     }
 }

@@ -18,7 +18,9 @@ final class Zstd: Sendable {
                 }
                 count = ZSTD_isError(written) == 0 ? written : 0
             }
-            return result.isEmpty ? nil : result
+            if result.isEmpty { return nil }
+            // As with gzip, the room that was offered is given back.
+            return result.withUnsafeBytes { [UInt8]($0) }
         }
     }
 }
