@@ -11,7 +11,7 @@ package final class MemoryJournal: FrameLog {
         package var maxItems = Int.max
         package var overflow = OverflowPolicy.block
         /// Unread bytes above which `append` answers later, while readers move.
-        package var paceBytes = 8 << 20
+        package var paceBytes = 4 << 20
 
         package init() {}
     }
@@ -148,8 +148,17 @@ private struct MemoryState: Sendable {
     }
 
     private let options: MemoryJournal.Options
+    /// What is asked of a frame most of the time. Looking at the frame itself counts three references each time.
+    private struct Place: Sendable {
+        var end: UInt64
+        var bytes: Int
+        var items: Int
+    }
+
     /// Held frames from `first` on; those before it are gone and cut off in bulk.
     private var frames: [StoredFrame?] = []
+    /// In step with `frames`.
+    private var places: [Place] = []
     private var first = 0
     private var amount = HeldAmount()
     private var end: UInt64 = 0
@@ -229,6 +238,7 @@ private struct MemoryState: Sendable {
         var stored = StoredFrame(sequence: Sequence(end), frame: frame)
         stored.place = FramePlace(file: 0, offset: end)
         frames.append(stored)
+        places.append(Place(end: next, bytes: frame.bytes.count, items: items))
         amount.frames += 1
         amount.items += items
         amount.bytes += frame.bytes.count
@@ -259,32 +269,34 @@ private struct MemoryState: Sendable {
     }
 
     private mutating func removeFirst() {
-        guard let frame = frames[first] else { return }
         amount.frames -= 1
-        amount.items -= Int(frame.frame.header.itemCount)
-        amount.bytes -= frame.frame.bytes.count
+        amount.items -= places[first].items
+        amount.bytes -= places[first].bytes
         frames[first] = nil
         first += 1
         if first == frames.count {
             frames.removeAll(keepingCapacity: true)
+            places.removeAll(keepingCapacity: true)
             first = 0
         } else if first > 256, first * 2 > frames.count {
             frames.removeSubrange(..<first)
+            places.removeSubrange(..<first)
             first = 0
         }
     }
 
     /// Lets go of what every cursor has acknowledged. Nothing goes before a cursor exists.
     private mutating func removeFinished() {
-        guard let done = cursors.values.map(\.acknowledged).min() else { return }
-        while first < frames.count, let frame = frames[first], frame.end.value <= done { removeFirst() }
+        guard let done = cursors.values.lazy.map(\.acknowledged).min() else { return }
+        while first < frames.count, places[first].end <= done { removeFirst() }
     }
 
     private mutating func takeWakeups() -> [Wakeup] {
-        cursors.keys.compactMap { name in
-            defer { cursors[name]?.wakeup = nil }
-            return cursors[name]?.wakeup
+        var wakeups: [Wakeup] = []
+        for index in cursors.values.indices {
+            if let wakeup = cursors.values[index].wakeup.take() { wakeups.append(wakeup) }
         }
+        return wakeups
     }
 
     // MARK: Cursors
@@ -322,7 +334,7 @@ private struct MemoryState: Sendable {
         var bytes = 0
         var index = firstIndex(endingAfter: cursor.read)
         while index < frames.count, let frame = frames[index] {
-            bytes += frame.frame.bytes.count
+            bytes += places[index].bytes
             if !taken.isEmpty, taken.count >= maxFrames || bytes > maxBytes { break }
             taken.append(frame)
             index += 1
@@ -349,7 +361,7 @@ private struct MemoryState: Sendable {
         var high = frames.count
         while low < high {
             let middle = (low + high) / 2
-            if frames[middle]?.end.value ?? 0 <= sequence { low = middle + 1 } else { high = middle }
+            if places[middle].end <= sequence { low = middle + 1 } else { high = middle }
         }
         return low
     }
@@ -358,11 +370,11 @@ private struct MemoryState: Sendable {
         guard var cursor = cursors[name] else { return }
         let acknowledged = max(cursor.acknowledged, min(sequence, end))
         var index = firstIndex(endingAfter: cursor.acknowledged)
-        while index < frames.count, let frame = frames[index], frame.end.value <= acknowledged {
+        while index < places.count, places[index].end <= acknowledged {
             cursor.backlog.frames -= 1
-            cursor.backlog.bytes -= frame.frame.bytes.count
+            cursor.backlog.bytes -= places[index].bytes
             // Acknowledged unread, as after a restart of the reader.
-            if frame.end.value > cursor.read { cursor.unread -= frame.frame.bytes.count }
+            if places[index].end > cursor.read { cursor.unread -= places[index].bytes }
             index += 1
         }
         cursor.acknowledged = acknowledged
@@ -387,9 +399,9 @@ private struct MemoryState: Sendable {
     /// Frames that others have acknowledged and this one has not are all still held.
     private func countBacklog(after acknowledged: UInt64) -> HeldAmount {
         var backlog = HeldAmount()
-        for case .some(let frame) in frames[firstIndex(endingAfter: acknowledged)...] {
+        for place in places[firstIndex(endingAfter: acknowledged)...] {
             backlog.frames += 1
-            backlog.bytes += frame.frame.bytes.count
+            backlog.bytes += place.bytes
         }
         return backlog
     }

@@ -59,12 +59,6 @@ struct GraphBuilder {
         graph.journals.append((pipeline.id, journal))
         let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
         let gathered = try addStage(pipeline, whole, metrics, output: journal)
-        let isBuffered = pipeline.wait != nil
-        graph.pipelines.append(
-            PipelineIntake(
-                id: pipeline.id, chain: first,
-                journal: isBuffered ? gathered ?? journal : journal, metrics: metrics, isBuffered: isBuffered,
-                tap: gateway.tap))
         if pipeline.options.acknowledgement == .delivered {
             watch = DeliveryWatch(timeout: pipeline.options.deliveryTimeout)
         }
@@ -74,9 +68,12 @@ struct GraphBuilder {
             try addConnector(id, plan, outputs, pipeline, journal)
         }
         let capped = graph.workers.filter { $0.pipeline == pipeline.id && $0.worker.hasIntakeCap }
-        graph.pipelines[graph.pipelines.count - 1].capped = capped.map(\.worker)
-        graph.pipelines[graph.pipelines.count - 1].acknowledgement = pipeline.options.acknowledgement
-        graph.pipelines[graph.pipelines.count - 1].watch = watch
+        let isBuffered = pipeline.wait != nil
+        graph.pipelines.append(
+            PipelineIntake(
+                id: pipeline.id, chain: first, journal: isBuffered ? gathered ?? journal : journal, metrics: metrics,
+                isBuffered: isBuffered, tap: gateway.tap, capped: capped.map(\.worker),
+                acknowledgement: pipeline.options.acknowledgement, watch: watch))
         let names = Set(pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id))
         (journal as? DiskJournal)?.retainCursors(named: names)
         (journal as? MemoryJournal)?.retainCursors(named: names)

@@ -56,6 +56,8 @@ struct ReceiverShared: Sendable {
 /// Counters of one receiver. Label sets are fixed, so that no sender can grow them.
 struct ReceiverMetrics: Sendable {
     private let requests: [Counter]
+    /// The one of `requests` that counts answers with status 200.
+    private let accepted: Counter
     private let calls: [Counter]
     private let refusals: [Counter]
     /// Bytes of bodies as they came over the wire, and as they were handed to the pipeline.
@@ -69,6 +71,7 @@ struct ReceiverMetrics: Sendable {
                 "sluice_receiver_requests_total", "HTTP requests answered, by status code.",
                 [receiver, (name: "code", value: String(status.rawValue))])
         }
+        accepted = requests[AnswerStatus.allCases.firstIndex(of: .ok) ?? 0]
         calls = GRPCCode.allCases.map { code in
             metrics.counter(
                 "sluice_receiver_grpc_calls_total", "gRPC calls answered, by status code.",
@@ -86,6 +89,7 @@ struct ReceiverMetrics: Sendable {
     }
 
     func answered(_ status: AnswerStatus) {
+        if status == .ok { return accepted.add() }
         if let index = AnswerStatus.allCases.firstIndex(of: status) { requests[index].add() }
     }
 

@@ -10,7 +10,17 @@ enum ASCII {
 
     /// True when `text` equals `lower` but for letter case. `lower` must be lowercase ASCII.
     @inline(__always)
-    static func equal(_ text: String, _ lower: String) -> Bool { equal(text.utf8, lower) }
+    static func equal(_ text: String, _ lower: String) -> Bool {
+        guard text.utf8.count == lower.utf8.count else { return false }
+        // As bytes in place: going over the views of two strings cost a microsecond per request.
+        var (text, lower) = (text, lower)
+        return text.withUTF8 { text in
+            lower.withUTF8 { lower in
+                for index in text.indices where lowercased(text[index]) != lower[index] { return false }
+                return true
+            }
+        }
+    }
 
     static func lowercased(_ byte: UInt8) -> UInt8 {
         byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
@@ -50,7 +60,11 @@ enum ASCII {
 
     /// True for a header value without control characters, which could end a header or a line of a log.
     static func isFieldValue(_ text: String) -> Bool {
-        text.utf8.allSatisfy { ($0 >= 0x20 && $0 != 0x7F) || $0 == UInt8(ascii: "\t") }
+        var text = text
+        return text.withUTF8 { text in
+            for byte in text where (byte < 0x20 && byte != UInt8(ascii: "\t")) || byte == 0x7F { return false }
+            return true
+        }
     }
 }
 

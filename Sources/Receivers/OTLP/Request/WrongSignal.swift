@@ -62,16 +62,22 @@ enum WrongSignal {
         guard let resource = first(1, in: body, 0..<body.count), let scope = first(2, in: body, resource),
             let record = first(2, in: body, scope)
         else { return nil }
-        var fits = Signal.allCases.map { _ in true }
+        // As good as always; only what does not fit is worth comparing with the others.
+        if fits(record, signal, in: body) != false { return nil }
+        let others = Signal.allCases.filter { $0 != signal && fits(record, $0, in: body) == true }
+        return others.count == 1 ? others[0] : nil
+    }
+
+    /// Whether a record's first fields may be of this signal, nil when they are damaged.
+    private static func fits(_ record: Range<Int>, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool? {
         var place = record.lowerBound
+        var fits = true
         for _ in 0..<fieldsMax {
             guard place < record.upperBound else { break }
             guard let field = next(in: body, record, &place) else { return nil }
-            for (index, signal) in Signal.allCases.enumerated()
-            where !matches(field, signal, in: body) { fits[index] = false }
+            fits = fits && matches(field, signal, in: body)
         }
-        let others = zip(Signal.allCases, fits).filter { $0.1 }.map(\.0)
-        return others.contains(signal) || others.count != 1 ? nil : others[0]
+        return fits
     }
 
     /// True when a record of this signal may have such a field: its number is written in this form, or is unknown.
@@ -82,26 +88,32 @@ enum WrongSignal {
         let expected: Form?
         switch signal {
         case .traces:
-            expected = form(field.number, varint: [6, 10, 12, 14], fixed64: [7, 8], fixed32: [16], last: 16)
-            if field.number <= 2, ![0, field.number == 1 ? 16 : 8].contains(field.content.count) { return false }
-        case .logs: expected = form(field.number, varint: [2, 7], fixed64: [1, 11], fixed32: [8], last: 12)
+            switch field.number {
+            case 6, 10, 12, 14: expected = .varint
+            case 7, 8: expected = .fixed64
+            case 16: expected = .fixed32
+            case ...15: expected = .delimited
+            default: expected = nil
+            }
+            let count = field.content.count
+            if field.number <= 2, count != 0, count != (field.number == 1 ? 16 : 8) { return false }
+        case .logs:
+            switch field.number {
+            case 2, 7: expected = .varint
+            case 1, 11: expected = .fixed64
+            case 8: expected = .fixed32
+            case ...12: expected = .delimited
+            default: expected = nil
+            }
         case .metrics:
-            expected = form(field.number, varint: [], fixed64: [], fixed32: [], last: 12)
-            if [5, 7, 9, 10, 11].contains(field.number) {
+            expected = field.number <= 12 ? .delimited : nil
+            switch field.number {
+            case 5, 7, 9, 10, 11:
                 guard let first = field.content.first, body[first] == 0x0A else { return false }
+            default: break
             }
         }
         return expected == nil || expected == field.form
-    }
-
-    /// The form of a field of a record whose other fields up to `last` are delimited; nil beyond.
-    private static func form(
-        _ number: UInt64, varint: [UInt64], fixed64: [UInt64], fixed32: [UInt64], last: UInt64
-    ) -> Form? {
-        if number > last { return nil }
-        if varint.contains(number) { return .varint }
-        if fixed64.contains(number) { return .fixed64 }
-        return fixed32.contains(number) ? .fixed32 : .delimited
     }
 
     /// The content of the first delimited field of that number.
