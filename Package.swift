@@ -217,6 +217,7 @@ if Context.environment["SLUICE_BENCH"] != nil {
             name: "bench",
             dependencies: [
                 "OTLP", "Telemetry", "Pipeline", "Processors", "Configuration", "TestSupport", "CAllocationCount",
+                "COTLP", "CProtobufC",
             ],
             path: "Benchmarks/Bench", swiftSettings: house))
 }

@@ -1,6 +1,7 @@
 import Foundation
 
-/// `bench [--only PART]... [--rounds N] [--check FILE]`: times and heap allocations of the codec and the processors.
+/// `bench [--only PART]... [--rounds N] [--seconds S] [--runs N] [--check FILE]`: times and heap allocations of the
+/// codec and the processors.
 ///
 /// With `--check` it ends with 1 when a stage allocates more than the file of thresholds allows, or is not in it.
 @main
@@ -14,6 +15,7 @@ struct Bench {
             case ("--only", let part?): measuring.only.append(part)
             case ("--rounds", let count?): measuring.rounds = max(1, Int(count) ?? 7)
             case ("--seconds", let seconds?): measuring.secondsPerRound = Double(seconds) ?? 0.02
+            case ("--runs", let count?): measuring.runs = Int(count)
             case ("--check", let file?): thresholds = file
             default:
                 print("bench: unknown argument \(argument); see Benchmarks/README.md")
@@ -30,7 +32,21 @@ struct Bench {
                         format: "%11.1f%10.0f%22.2f", result.nanosecondsPerSpan, result.megabytesPerSecond,
                         result.allocationsPerRequest))
         }
+        printRatios(results)
         if let thresholds, !(try passes(results, file: thresholds)) { exit(1) }
+    }
+
+    /// How many times as long as our own decoders the peers take.
+    private static func printRatios(_ results: [Measurement]) {
+        for (own, peer) in [("decode", "protobuf_c"), ("json_in", "json_decoder")] {
+            for ours in results where ours.stage == own {
+                guard let theirs = results.first(where: { $0.payload == ours.payload && $0.stage == peer }) else {
+                    continue
+                }
+                let ratio = theirs.nanosecondsPerSpan / ours.nanosecondsPerSpan
+                print("\(ours.payload): \(peer) takes \(String(format: "%.1f", ratio)) times as long as \(own)")
+            }
+        }
     }
 
     /// Compares with lines of name, tab, most allocations per request.
@@ -42,7 +58,7 @@ struct Bench {
             if cells.count == 2 { limits[String(cells[0])] = Double(cells[1]) }
         }
         var passes = true
-        for result in results {
+        for result in results where !result.isPeer {
             guard let limit = limits[result.name] else {
                 print("bench: \(result.name) has no line in \(file)")
                 passes = false

@@ -10,6 +10,7 @@ struct Measurement {
     var allocationsPerRequest: Double
     /// Bytes of the request's own encoding per second.
     var megabytesPerSecond: Double
+    var isPeer: Bool
 
     /// Name in the file of thresholds.
     var name: String { "\(payload)/\(stage)" }
@@ -18,6 +19,8 @@ struct Measurement {
 struct Measuring {
     var rounds = 7
     var secondsPerRound = 0.02
+    /// Runs per round, however long they take and without any to warm up, for counting instructions; nil goes by time.
+    var runs: Int?
     /// Parts of names; empty measures everything.
     var only: [String] = []
 
@@ -41,7 +44,8 @@ struct Measuring {
             let size = Double((stage.isJSON ? payload.json : payload.protobuf).count)
             return Measurement(
                 payload: payload.name, stage: stage.name, nanosecondsPerSpan: median / Double(payload.spans),
-                allocationsPerRequest: allocations[index], megabytesPerSecond: size * 1_000 / median)
+                allocationsPerRequest: allocations[index], megabytesPerSecond: size * 1_000 / median,
+                isPeer: stage.isPeer)
         }
     }
 
@@ -49,11 +53,7 @@ struct Measuring {
         _ bytes: [UInt8], _ stage: Work.Stage, _ work: Work
     ) -> (nanoseconds: Double, allocations: Double) {
         bytes.withUnsafeBytes { bytes in
-            for _ in 0..<3 { stage.run(work, bytes) }
-            let probe = cpuTime()
-            stage.run(work, bytes)
-            let one = max(cpuTime() - probe, 200)
-            let count = max(1, min(200_000, Int(secondsPerRound * 1e9 / Double(one))))
+            let count = runs ?? runsPerRound(bytes, stage, work)
             let blocks = sluice_allocation_count()
             let start = cpuTime()
             for _ in 0..<count { stage.run(work, bytes) }
@@ -61,6 +61,15 @@ struct Measuring {
             let made = Double(sluice_allocation_count() - blocks)
             return (spent / Double(count), made / Double(count))
         }
+    }
+
+    /// How many runs take about `secondsPerRound`, after some that warm up.
+    private func runsPerRound(_ bytes: UnsafeRawBufferPointer, _ stage: Work.Stage, _ work: Work) -> Int {
+        for _ in 0..<3 { stage.run(work, bytes) }
+        let probe = cpuTime()
+        stage.run(work, bytes)
+        let one = max(cpuTime() - probe, 200)
+        return max(1, min(200_000, Int(secondsPerRound * 1e9 / Double(one))))
     }
 
     /// Nanoseconds of this thread.

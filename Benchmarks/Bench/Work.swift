@@ -8,6 +8,7 @@ final class Work {
     private var output = ByteColumn()
     private var transcoded = ByteColumn()
     private let chain: Chain
+    private let peers = Peers()
     private let renamed: KeyID
     private let appended: KeyID
     /// Keeps results alive.
@@ -22,6 +23,8 @@ final class Work {
     struct Stage: Sendable {
         var name: String
         var isJSON = false
+        /// Another library's work, which has no threshold.
+        var isPeer = false
         var run: @Sendable (Work, UnsafeRawBufferPointer) -> Void
     }
 
@@ -44,6 +47,8 @@ final class Work {
         Stage(name: "chain") { $0.process($1, [$0.chain.normalizer, $0.chain.redaction, $0.chain.attributes]) },
         Stage(name: "json_in", isJSON: true) { $0.decodeJSON($1) },
         Stage(name: "json_out") { $0.writeJSON($1) },
+        Stage(name: "protobuf_c", isPeer: true) { $0.sink &+= $0.peers.protobufC($1) },
+        Stage(name: "json_decoder", isJSON: true, isPeer: true) { $0.sink &+= $0.peers.jsonDecoder($1) },
     ]
 
     private func decode(_ bytes: UnsafeRawBufferPointer) {
