@@ -13,9 +13,20 @@ package struct Questions: Sendable {
     }
 
     private static let isFailed = "s.status_code = 'error' OR s.error_type IS NOT NULL"
-    private static let isFlagged = """
-        EXISTS (SELECT 1 FROM findings AS f WHERE f.trace_id = s.trace_id AND f.span_id = s.span_id
-            AND f.tier IN ('tag', 'alert'))
+    /// Spans that a finding of tier tag or alert is about, since a time.
+    private static let flaggedSpans = """
+        SELECT n.rowid FROM findings AS f JOIN spans AS n ON n.trace_id = f.trace_id AND n.span_id = f.span_id
+            WHERE f.time >= ? AND f.tier IN ('tag', 'alert')
+        """
+    private static let toolCalls = """
+        SELECT s.start_time AS start_time, s.tool_name AS tool, s.duration_ms AS duration_ms,
+            s.status_code AS status, coalesce(s.error_type, s.status_message) AS error,
+            (SELECT group_concat(DISTINCT f.pattern) FROM findings AS f WHERE f.trace_id = s.trace_id
+                AND f.span_id = s.span_id AND f.tier IN ('tag', 'alert')) AS finding,
+            s.tool_arguments AS arguments, s.tool_result AS result, s.agent_name AS agent,
+            s.service_name AS service, s.user_id AS user, s.conversation_id AS session, s.trace_id AS trace,
+            s.span_id AS span
+        FROM spans AS s WHERE s.operation = 'execute_tool'
         """
     private static let isModelCall = "s.operation IN ('chat', 'text_completion', 'generate_content')"
 
@@ -103,20 +114,20 @@ package struct Questions: Sendable {
     }
 
     func toolQuestion(onlyFailed: Bool) -> (sql: String, arguments: [any DatabaseValueConvertible]) {
+        let since = filter.since ?? Int64.min
         let condition = onlyFailed ? filter.failedToolCondition : filter.spanCondition
-        let sql = """
-            SELECT s.start_time AS start_time, s.tool_name AS tool, s.duration_ms AS duration_ms,
-                s.status_code AS status, coalesce(s.error_type, s.status_message) AS error,
-                (SELECT group_concat(DISTINCT f.pattern) FROM findings AS f WHERE f.trace_id = s.trace_id
-                    AND f.span_id = s.span_id AND f.tier IN ('tag', 'alert')) AS finding,
-                s.tool_arguments AS arguments, s.tool_result AS result, s.agent_name AS agent,
-                s.service_name AS service, s.user_id AS user, s.conversation_id AS session, s.trace_id AS trace,
-                s.span_id AS span
-            FROM spans AS s WHERE s.operation = 'execute_tool' AND s.start_time >= ?\(condition.suffix)
-                \(onlyFailed ? "AND (\(Self.isFailed) OR \(Self.isFlagged))" : "")
-            ORDER BY s.start_time DESC
-            """
-        return (sql, [filter.since ?? Int64.min] + condition.arguments)
+        var sql = "\(Self.toolCalls) AND s.start_time >= ?\(condition.suffix)"
+        var arguments: [any DatabaseValueConvertible] = [since] + condition.arguments
+        if onlyFailed {
+            // Two questions, since one that asks for either finds no index: findings are few, and lead to their spans.
+            let flagged = filter.spanCondition
+            sql += """
+                 AND (\(Self.isFailed)) UNION ALL \(Self.toolCalls) AND s.rowid IN (\(Self.flaggedSpans))
+                    AND (\(Self.isFailed)) IS NOT TRUE AND +s.start_time >= ?\(flagged.suffix)
+                """
+            arguments += [since, since] + flagged.arguments
+        }
+        return (sql + " ORDER BY start_time DESC", arguments)
     }
 
     /// Findings, the latest first; `pattern` is the name of one kind.
