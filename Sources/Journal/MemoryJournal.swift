@@ -11,7 +11,7 @@ package final class MemoryJournal: FrameLog {
         package var maxItems = Int.max
         package var overflow = OverflowPolicy.block
         /// Unread bytes above which `append` answers later, while readers move.
-        package var paceBytes = 4 << 20
+        package var paceBytes = 3 << 20
 
         package init() {}
     }

@@ -9,9 +9,13 @@ extension OTLPReader {
         var span = SpanRecord(raw: WireCursor.reference(range), set: set, scope: scope)
         let firstEvent = batch.events.count
         let firstLink = batch.links.count
-        let run = batch.attributes.count
+        let run = beginRun(batch)
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
+            if let content = cursor.shortField(0x4A) {
+                try readAttribute(body, content, &batch)
+                continue
+            }
             let tag = try cursor.tag()
             switch tag {
             case 0x4A: try readAttribute(body, try cursor.length(), &batch)
@@ -115,7 +119,7 @@ extension OTLPReader {
         let set = newSet(index, .log, &batch)
         var log = LogRecord(raw: WireCursor.reference(range), set: set, scope: scope)
         var flags: AttributeFlags = []
-        let run = batch.attributes.count
+        let run = beginRun(batch)
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()

@@ -1,3 +1,4 @@
+import CSupport
 import Telemetry
 
 extension OTLPReader {
@@ -60,13 +61,26 @@ extension OTLPReader {
             kind = .double
         default: return nil
         }
-        let key = Text(start: base + 2, count: keyCount)
-        let id = batch.keys.id(of: key)
-        // Keys of the table are known to be UTF-8.
-        guard id != .unknown || key.isValidUTF8 else { return nil }
+        guard let id = keyID(of: Text(start: base + 2, count: keyCount), body, batch) else { return nil }
         return AttributeRecord(
             key: WireCursor.reference(range.lowerBound &+ 2..<range.lowerBound &+ 2 &+ keyCount), keyID: id, kind: kind,
             payload: payload, raw: WireCursor.reference(range), flags: [])
+    }
+
+    /// The number of a key; nil when it is not UTF-8, which those of the table and of the record before are.
+    @inline(__always)
+    private func keyID(of key: Text, _ body: Text, _ batch: borrowing RecordBatch) -> KeyID? {
+        let place = batch.attributes.count &- distance
+        if UInt(bitPattern: place) < UInt(bitPattern: batch.attributes.count) {
+            let other = batch.attributes[place]
+            if Int(other.key.length) == key.count,
+                sluice_equal(body.start + Int(other.key.offset), key.start, key.count)
+            {
+                return other.keyID
+            }
+        }
+        let id = batch.keys.id(of: key)
+        return id != .unknown || key.isValidUTF8 ? id : nil
     }
 
     /// A length of one or two bytes at `at`, nil for longer ones and at the end.

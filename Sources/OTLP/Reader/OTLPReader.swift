@@ -34,6 +34,9 @@ package struct OTLPReader {
     private let memoryMax: Int
     var summary = ReadSummary()
     private var memory = 0
+    /// Where the attributes of the last span or log record begin, and how far before the present ones that is.
+    private var lastRun = Int.max
+    private(set) var distance = 0
 
     init(limits: ReadLimits, bodySize: Int) {
         self.limits = limits
@@ -163,6 +166,15 @@ package struct OTLPReader {
     func newSet(_ owner: Int, _ kind: OwnerKind, _ batch: inout RecordBatch) -> SetIndex {
         batch.sets.append(AttributeSet(owner: owner, kind: kind))
         return SetIndex(batch.sets.count - 1)
+    }
+
+    /// Begins the attributes of a span or log record: senders write the same keys in the same order in each, so each is
+    /// first compared with the one at the same place of the record before.
+    @inline(__always)
+    mutating func beginRun(_ batch: borrowing RecordBatch) -> Int {
+        distance = batch.attributes.count &- lastRun
+        lastRun = batch.attributes.count
+        return lastRun
     }
 
     /// Gives the attributes appended since `start` to `set`, behind those it may have from an earlier occurrence.

@@ -97,6 +97,19 @@ package struct WireCursor {
         return UInt32(truncatingIfNeeded: value)
     }
 
+    /// The content of the next field when it has this tag of one byte and less than 128 bytes; else nil, and nothing is
+    /// read.
+    @inline(__always)
+    package mutating func shortField(_ tag: UInt8) -> Range<Int>? {
+        let left = end &- at
+        guard left >= 2, bytes.start.load(fromByteOffset: at, as: UInt8.self) == tag else { return nil }
+        let count = Int(bytes.start.load(fromByteOffset: at &+ 1, as: UInt8.self))
+        guard count < 0x80, count <= left &- 2 else { return nil }
+        let from = at &+ 2
+        at = from &+ count
+        return from..<at
+    }
+
     /// The content range of a length-delimited field.
     @inline(__always)
     package mutating func length() throws(DecodeFailure) -> Range<Int> {

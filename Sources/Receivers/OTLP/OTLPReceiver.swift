@@ -17,7 +17,7 @@ package final class OTLPReceiver: Sendable {
     static let headerListSizeMax = 64 << 10
     static let headerCountMax = 128
     /// Largest single read from a socket, in bytes.
-    static let readSizeMax = 1 << 20
+    static let readSizeMax = 512 << 10
 
     /// What a receiver is given from outside.
     package struct Context: Sendable {
