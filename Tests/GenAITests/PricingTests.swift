@@ -82,6 +82,24 @@ import Testing
         #expect(try Self.table(Self.genaiPrices).price(provider: "openai", response: "m-mini-x", request: "") != nil)
     }
 
+    @Test func `a price holds from its day on and at its hours`() throws {
+        let text = """
+            [{"id": "deepseek", "models": [{"id": "d", "match": {"and": [{"contains": "d"}, {"ends_with": "chat"}]},
+              "prices": [
+                {"prices": {"input_mtok": 4}},
+                {"constraint": {"start_date": "2025-06-01"}, "prices": {"input_mtok": 2}},
+                {"constraint": {"start_time": "16:30:00Z", "end_time": "00:30:00Z"}, "prices": {"input_mtok": 1}}]}]}]
+            """
+        let price = try #require(try Self.table(text).price(provider: "deepseek", response: "d-chat", request: ""))
+        func input(_ seconds: UInt64) -> Int64? { price.at(seconds * 1_000_000_000).base.input }
+        // 2025-05-31 12:00, 2025-06-01 12:00, 17:00 and 2025-06-02 00:29:59, 00:30.
+        #expect(input(1_748_692_800) == 4_000_000)
+        #expect(input(1_748_779_200) == 2_000_000)
+        #expect(input(1_748_797_200) == 1_000_000)
+        #expect(input(1_748_824_199) == 1_000_000)
+        #expect(input(1_748_824_200) == 2_000_000)
+    }
+
     @Test func `a history gives its last unconditional price, unreadable clauses are counted`() throws {
         let table = try Self.table(Self.genaiPrices)
         #expect(table.price(provider: "openai", response: "old", request: "")?.base.input == 3_000_000)

@@ -169,20 +169,10 @@ final class Bench {
         return result
     }
 
+    /// As a reader sees it, but bytes as they are.
     static func describe(_ record: AttributeRecord, _ batch: borrowing RecordBatch) -> String {
-        switch record.value {
-        case .string(let text), .bytes(let text): return batch.text(text).string
-        case .bool(let flag): return "\(flag)"
-        case .int(let number): return "\(number)"
-        case .double(let number): return "\(number)"
-        case .array(let text), .map(let text):
-            var tree = JSONTree()
-            var out = ByteColumn()
-            let ref = tree.read(batch.text(text), isMap: record.kind == .map)
-            tree.write(ref, into: &out)
-            return out.text.string
-        case .empty, .other: return ""
-        }
+        if case .bytes(let text) = record.value { return batch.text(text).string }
+        return AttributeText.describe(record, batch)
     }
 }
 

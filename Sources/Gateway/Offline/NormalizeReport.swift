@@ -69,7 +69,7 @@ package struct NormalizeReport {
         var attributes: [(key: String, value: String)] = []
         for index in batch.range(of: set) {
             let attribute = batch.attributes[index]
-            attributes.append((batch.text(attribute.key).string, ValueText.describe(attribute, batch)))
+            attributes.append((batch.text(attribute.key).string, AttributeText.describe(attribute, batch)))
         }
         return Record(name: name, scope: batch.text(batch.scopes[Int(scope)].name).string, attributes: attributes)
     }
@@ -111,25 +111,7 @@ package struct NormalizeReport {
     }
 }
 
-/// Attribute values as text.
 private enum ValueText {
-    static func describe(_ record: AttributeRecord, _ batch: borrowing RecordBatch) -> String {
-        switch record.value {
-        case .string(let text): return batch.text(text).string
-        case .bytes(let text): return "\(text.length) bytes"
-        case .bool(let flag): return "\(flag)"
-        case .int(let number): return "\(number)"
-        case .double(let number): return "\(number)"
-        case .array(let text), .map(let text):
-            var tree = JSONTree()
-            var out = ByteColumn()
-            let root = tree.read(batch.text(text), isMap: record.kind == .map)
-            tree.write(root, into: &out)
-            return out.text.string
-        case .empty, .other: return ""
-        }
-    }
-
     /// The texts of a JSON list.
     static func strings(_ json: String) -> [String] {
         var json = json

@@ -293,8 +293,8 @@ extension Normalizer {
         let kind = tables.layout.known.kind
         if kind.exists, drafts[Int(kind.value)].stamp == stamp, drafts[Int(kind.value)].exists { return true }
         if kind.exists { markMissed(kind) }
-        for (index, dialect) in tables.layout.dialects.enumerated() where facts.active >> UInt64(index) & 1 == 1 {
-            for name in dialect.kinds where place(of: name) != nil { return true }
+        for (dialect, name) in tables.layout.kindNames where facts.active >> UInt64(dialect) & 1 == 1 {
+            if place(of: name) != nil { return true }
         }
         return false
     }

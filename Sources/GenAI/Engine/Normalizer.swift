@@ -107,7 +107,7 @@ package struct Normalizer: ~Copyable {
                 let mask = detect(span, common, batch)
                 if mask & enabled == 0 && custom.isEmpty { continue }
                 seenSpans += 1
-                if settleSpan(span, mask & enabled, common, &batch) { changedSpans += 1 }
+                if settleSpan(span, mask & (enabled | Tables.valueCheckBit), common, &batch) { changedSpans += 1 }
             }
         }
         if bareTools.count > 0 { joinTools(&batch) }
@@ -126,7 +126,7 @@ package struct Normalizer: ~Copyable {
         for pass in 0..<Normalizer.passes {
             if pass > 0 {
                 extraPasses += 1
-                mask = detect(span, common, batch) & enabled
+                mask = detect(span, common, batch) & (enabled | Tables.valueCheckBit)
             }
             begin(span, batch)
             guard rewrite(mask, &batch) else { break }
@@ -198,9 +198,10 @@ package struct Normalizer: ~Copyable {
     /// One pass over the record that was begun. True when anything changed.
     mutating func rewrite(_ mask: UInt64, _ batch: inout RecordBatch) -> Bool {
         collect(batch)
-        facts.active = mask & ~Tables.valueCheckBit | valueMask(batch) & enabled
-        for (index, dialect) in tables.layout.dialects.enumerated() where !dialect.allOf.isEmpty {
-            if holdsAll(dialect.allOf, batch) { facts.active |= 1 << UInt64(index) & enabled }
+        facts.active = mask & enabled
+        if mask & Tables.valueCheckBit != 0 || facts.isLog { facts.active |= valueMask(batch) & enabled }
+        for (dialect, signs) in tables.layout.allOfChecks where holdsAll(signs, batch) {
+            facts.active |= 1 << UInt64(dialect) & enabled
         }
         if !custom.isEmpty { mapCustom(batch) }
         takeBody(batch)

@@ -34,12 +34,19 @@ package struct ModelPrice: Sendable, Equatable {
     /// Rates for requests whose whole input is longer than a number of tokens, shortest first.
     package var tiers: [(above: Int64, rates: Rates)] = []
     package var services: [Service: Rates] = [:]
+    /// Prices of the same model at other times, the later ones first in rank.
+    package var timed: [(time: PriceTime, price: ModelPrice)] = []
 
     package init() {}
 
     package static func == (left: ModelPrice, right: ModelPrice) -> Bool {
-        left.base == right.base && left.services == right.services && left.tiers.count == right.tiers.count
+        left.base == right.base && left.timed.count == right.timed.count && left.services == right.services && left.tiers.count == right.tiers.count
             && zip(left.tiers, right.tiers).allSatisfy { $0.above == $1.above && $0.rates == $1.rates }
+    }
+
+    /// The price at a moment, given in nanoseconds since 1970.
+    package func at(_ nanoseconds: UInt64) -> ModelPrice {
+        timed.last { $0.time.holds(nanoseconds) }?.price ?? self
     }
 
     /// Whether any price is known.

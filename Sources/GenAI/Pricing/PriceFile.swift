@@ -6,7 +6,10 @@ package enum PriceFile {
     /// Largest file that is read.
     package static let bytesMax = 64 << 20
 
-    package static func read(_ text: Text) throws(PriceFileProblem) -> PriceTable {
+    /// Compiles a regular expression into a test of a whole name; nil when it is none.
+    package typealias PatternMaker = (String) -> (@Sendable (String) -> Bool)?
+
+    package static func read(_ text: Text, pattern: PatternMaker = { _ in nil }) throws(PriceFileProblem) -> PriceTable {
         var tree = JSONTree(limits: JSONLimits(bytes: bytesMax))
         tree.limits.nodes = 5_000_000
         let root: JSONRef
@@ -16,7 +19,7 @@ package enum PriceFile {
         }
         var reader = PriceReader()
         if tree.isArray(root) {
-            reader.readProviders(root, &tree)
+            reader.readProviders(root, &tree, pattern)
         } else if tree.isObject(root) {
             reader.readModels(root, &tree)
         }
@@ -105,37 +108,39 @@ private struct PriceReader {
 
     // MARK: genai-prices
 
-    mutating func readProviders(_ root: JSONRef, _ tree: inout JSONTree) {
+    mutating func readProviders(_ root: JSONRef, _ tree: inout JSONTree, _ pattern: PriceFile.PatternMaker) {
         var child = tree.first(root)
         while child.exists {
             let name = provider(tree.string(tree.member(child, "id")))
             var model = tree.first(tree.member(child, "models"))
             while model.exists {
-                readListed(model, name, &tree)
+                readListed(model, name, &tree, pattern)
                 model = tree.next(model)
             }
             child = tree.next(child)
         }
     }
 
-    private mutating func readListed(_ model: JSONRef, _ provider: String, _ tree: inout JSONTree) {
+    private mutating func readListed(
+        _ model: JSONRef, _ provider: String, _ tree: inout JSONTree, _ pattern: PriceFile.PatternMaker
+    ) {
         guard let price = listedPrice(tree.member(model, "prices"), &tree) else { return }
         table.set(price, provider: provider, model: tree.string(tree.member(model, "id")).string)
         let match = tree.member(model, "match")
-        if match.exists { table.add(clause(match, &tree, 0), provider: provider, price) }
+        if match.exists { table.add(clause(match, &tree, 0, pattern), provider: provider, price) }
     }
 
-    /// Prices, or a history of them of which the last unconditional one or the last one holds.
+    /// Prices, or a list of them with the days and hours from which each holds; the last that holds is the price.
     private func listedPrice(_ ref: JSONRef, _ tree: inout JSONTree) -> ModelPrice? {
         if tree.isObject(ref) { return million(ref, &tree) }
         guard tree.isArray(ref) else { return nil }
         var found: ModelPrice?
         var child = tree.first(ref)
         while child.exists {
-            // A price for some hours of the day is not the price.
-            let constraint = tree.member(child, "constraint")
-            if !tree.member(constraint, "start_time").exists {
-                found = million(tree.member(child, "prices"), &tree) ?? found
+            if let price = million(tree.member(child, "prices"), &tree) {
+                let time = PriceTime(tree.member(child, "constraint"), &tree)
+                if found == nil { found = price }
+                if let time { found?.timed.append((time, price)) }
             }
             child = tree.next(child)
         }
@@ -167,7 +172,9 @@ private struct PriceReader {
         return price.isUsable ? price : nil
     }
 
-    private func clause(_ ref: JSONRef, _ tree: inout JSONTree, _ depth: Int) -> MatchClause {
+    private func clause(
+        _ ref: JSONRef, _ tree: inout JSONTree, _ depth: Int, _ pattern: PriceFile.PatternMaker
+    ) -> MatchClause {
         guard depth < 16 else { return .unknown }
         func word(_ name: StaticString) -> String? {
             let value = tree.member(ref, name)
@@ -177,13 +184,17 @@ private struct PriceReader {
         if let text = word("starts_with") { return .startsWith(text) }
         if let text = word("ends_with") { return .endsWith(text) }
         if let text = word("contains") { return .contains(text) }
+        let regex = tree.member(ref, "regex")
+        if tree.isString(regex) {
+            return pattern(tree.string(regex).string).map { .matches($0) } ?? .unknown
+        }
         for (name, isAny) in [("or", true), ("and", false)] as [(StaticString, Bool)] {
             let list = tree.member(ref, name)
             guard tree.isArray(list) else { continue }
             var parts: [MatchClause] = []
             var child = tree.first(list)
             while child.exists {
-                parts.append(clause(child, &tree, depth + 1))
+                parts.append(clause(child, &tree, depth + 1, pattern))
                 child = tree.next(child)
             }
             return isAny ? .any(parts) : .all(parts)

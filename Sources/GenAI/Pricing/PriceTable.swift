@@ -13,7 +13,7 @@ package struct PriceTable: Sendable {
     private var prices: [String: ModelPrice] = [:]
     /// Clauses that name models by parts of their names, in order of the file.
     private var clauses: [(provider: String, clause: MatchClause, price: ModelPrice)] = []
-    /// Clauses that this version cannot judge (regular expressions).
+    /// Clauses that cannot be judged: of a kind that is not known, or a regular expression that does not compile.
     package private(set) var skippedClauses = 0
 
     package init() {}
@@ -94,6 +94,8 @@ package struct PriceTable: Sendable {
 indirect enum MatchClause: Sendable {
     case equals(String), startsWith(String), endsWith(String), contains(String)
     case any([MatchClause]), all([MatchClause])
+    /// A regular expression.
+    case matches(@Sendable (String) -> Bool)
     case unknown
 
     func holds(_ name: String) -> Bool {
@@ -104,6 +106,7 @@ indirect enum MatchClause: Sendable {
         case .contains(let text): text.isEmpty || name.contains(text)
         case .any(let list): list.contains { $0.holds(name) }
         case .all(let list): list.allSatisfy { $0.holds(name) }
+        case .matches(let test): test(name)
         case .unknown: false
         }
     }

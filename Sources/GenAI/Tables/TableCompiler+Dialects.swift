@@ -46,6 +46,8 @@ extension TableCompiler {
         for key in try file.member("keep")?.words() ?? [] where !key.contains("*") && !key.contains("<") {
             layout.nameExact[Int(name(key).value)] |= 1 << UInt64(index)
         }
+        if !dialect.allOf.isEmpty { layout.allOfChecks.append((index, dialect.allOf)) }
+        for kind in dialect.kinds { layout.kindNames.append((index, kind)) }
         layout.dialects.append(dialect)
     }
 

@@ -67,6 +67,10 @@ struct TableLayout {
     var textLists: [Text] = []
     var maps: [ValueMap] = []
     var parameterMaps: [PoolRange] = []
+    /// Dialects that need several signs at once.
+    var allOfChecks: [(dialect: Int, signs: [Detection])] = []
+    /// Attributes that state a span's kind, with their dialect.
+    var kindNames: [(dialect: Int, name: NameID)] = []
     var valueChecks: [(detection: Detection, dialect: Int)] = []
     var scopeChecks: [(detection: Detection, dialect: Int)] = []
     var eventChecks: [(name: Text, dialect: Int)] = []

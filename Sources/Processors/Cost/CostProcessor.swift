@@ -1,6 +1,7 @@
 package import Configuration
 import GenAI
 import Glibc
+import Patterns
 package import Pipeline
 import Synchronization
 package import Telemetry
@@ -74,7 +75,19 @@ package struct CostProcessor: Processor {
                 throw PriceFileProblem(description: "is larger than 64 MiB")
             }
         }
-        return try PriceFile.read(bytes.text)
+        return try PriceFile.read(bytes.text, pattern: pattern)
+    }
+
+    /// A regular expression of a price file. A name that takes too long to judge does not match.
+    private static func pattern(_ text: String) -> (@Sendable (String) -> Bool)? {
+        guard let pattern = try? CompiledPattern(text) else { return nil }
+        return { name in
+            let matcher = PatternMatcher()
+            var name = name
+            return name.withUTF8 {
+                pattern.matches(Text(UnsafeRawBufferPointer($0)), matcher, otherwise: false)
+            }
+        }
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
@@ -84,7 +97,7 @@ package struct CostProcessor: Processor {
             guard let operation = batch.string(keys.operation, in: set), CostProcessor.isCall(operation) else {
                 continue
             }
-            price(set, &batch)
+            price(set, at: batch.spans[span].start, &batch)
         }
     }
 
@@ -93,7 +106,7 @@ package struct CostProcessor: Processor {
             || operation == "embeddings"
     }
 
-    private func price(_ set: SetIndex, _ batch: inout RecordBatch) {
+    private func price(_ set: SetIndex, at time: UInt64, _ batch: inout RecordBatch) {
         if keys.hasCost(set, batch) {
             reported.add()
             if batch.find(keys.source, in: set) == nil {
@@ -111,7 +124,7 @@ package struct CostProcessor: Processor {
             return unknown.note(name.response.isEmpty ? name.request : name.response)
         }
         let tier = batch.string(keys.serviceTier, in: set).flatMap { ModelPrice.Service(rawValue: $0.string) }
-        guard let cost = model.cost(usage, service: tier) else { return unpriceable.add() }
+        guard let cost = model.at(time).cost(usage, service: tier) else { return unpriceable.add() }
         computed.add()
         batch.upsert(keys.cost, .double(CallCost.dollars(cost.total)), in: set)
         batch.upsert(keys.inputCost, .double(CallCost.dollars(cost.input)), in: set)

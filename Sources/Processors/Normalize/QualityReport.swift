@@ -58,8 +58,8 @@ final class QualityReport: Sendable {
     private let metrics: SelfMetrics
     private let labels: [(name: String, value: String)]
     private let service: KeyID
-    /// Bit of each attribute that matters, by key.
-    private let facts: [(key: KeyID, fact: Fact)]
+    /// What each attribute tells, by key number; nothing for those beyond the end.
+    private let facts: [Fact]
     private let operation: KeyID
     private let known = Mutex<[Name: Entry]>([:])
 
@@ -83,7 +83,7 @@ final class QualityReport: Sendable {
         labels = build.labels
         service = build.keys.intern("service.name")
         operation = build.keys.intern("gen_ai.operation.name")
-        var facts: [(key: KeyID, fact: Fact)] = []
+        var facts: [Fact] = []
         for (name, fact) in [
             ("sluice.genai.kind", Fact.kind), ("gen_ai.provider.name", .provider), ("gen_ai.request.model", .model),
             ("gen_ai.response.model", .model), ("gen_ai.usage.input_tokens", .usage),
@@ -91,7 +91,11 @@ final class QualityReport: Sendable {
             ("gen_ai.output.messages", .output), ("gen_ai.tool.call.arguments", .arguments),
             ("gen_ai.tool.call.result", .result), ("gen_ai.tool.name", .toolName), ("gen_ai.agent.name", .agentName),
             ("gen_ai.conversation.id", .conversation),
-        ] { facts.append((build.keys.intern(name), fact)) }
+        ] {
+            let number = Int(build.keys.intern(name).value)
+            while facts.count <= number { facts.append([]) }
+            facts[number].insert(fact)
+        }
         self.facts = facts
     }
 
@@ -99,7 +103,7 @@ final class QualityReport: Sendable {
 
     /// Looks at all GenAI spans of a normalized request.
     func note(_ batch: borrowing RecordBatch) {
-        var spanIDs: Set<UInt64>?
+        var spanIDs: [UInt64]?
         for scope in batch.scopes.indices {
             var entry: Entry?
             for span in batch.scopes[scope].items.range where !batch.isRemoved(span: span) {
@@ -125,7 +129,7 @@ final class QualityReport: Sendable {
                 word = batch.text(batch.attributes[index].text)
                 continue
             }
-            for (name, fact) in facts where name == key { found.insert(fact) }
+            if Int(key.value) < facts.count { found.insert(facts[Int(key.value)]) }
         }
         return word == nil && found.isEmpty ? nil : (word, found)
     }
@@ -168,16 +172,26 @@ final class QualityReport: Sendable {
         return value
     }
 
-    private func ids(_ batch: borrowing RecordBatch) -> Set<UInt64> {
-        var ids: Set<UInt64> = []
+    /// The span ids of the request, in order.
+    private func ids(_ batch: borrowing RecordBatch) -> [UInt64] {
+        var ids: [UInt64] = []
         guard batch.spans.count <= QualityReport.parentsMax else { return ids }
         ids.reserveCapacity(batch.spans.count)
-        for span in batch.spans.indices { ids.insert(number(batch.spans[span].spanID, batch)) }
+        for span in batch.spans.indices { ids.append(number(batch.spans[span].spanID, batch)) }
+        ids.sort()
         return ids
     }
 
-    private func isOrphan(_ span: SpanRecord, _ ids: Set<UInt64>, _ batch: borrowing RecordBatch) -> Bool {
-        !span.parentID.isEmpty && !ids.isEmpty && !ids.contains(number(span.parentID, batch))
+    private func isOrphan(_ span: SpanRecord, _ ids: [UInt64], _ batch: borrowing RecordBatch) -> Bool {
+        guard !span.parentID.isEmpty, !ids.isEmpty else { return false }
+        let wanted = number(span.parentID, batch)
+        var low = 0
+        var high = ids.count
+        while low < high {
+            let middle = (low + high) / 2
+            if ids[middle] < wanted { low = middle + 1 } else { high = middle }
+        }
+        return low == ids.count || ids[low] != wanted
     }
 
     // MARK: Names

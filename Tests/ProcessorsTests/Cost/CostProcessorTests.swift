@@ -48,6 +48,22 @@ import Testing
         #expect(count(metrics, "sluice_gen_ai_cost_spans_total", "computed") == 1)
     }
 
+    @Test func `a model is found by a regular expression of the file`() throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("prices-\(UUID()).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let prices = """
+            [{"id": "openai", "models": [{"id": "house", "match": {"regex": "^house-\\\\d+$"},
+              "prices": {"input_mtok": 1, "output_mtok": 2}}, {"id": "bad", "match": {"regex": "("},
+              "prices": {"input_mtok": 9, "output_mtok": 9}}]}]
+            """
+        try prices.write(to: file, atomically: true, encoding: .utf8)
+        let text = "{price_files: ['\(file.path)'], built_in_prices: false}"
+        let house = call.map { $0.0 == "gen_ai.response.model" ? ($0.0, Wire.string("house-12")) : $0 }
+        #expect(try run(house, text).values["gen_ai.usage.cost"] == "0.0012d")
+        let other = call.map { $0.0 == "gen_ai.response.model" ? ($0.0, Wire.string("house-x")) : $0 }
+        #expect(try run(other, text).values["gen_ai.usage.cost"] == nil)
+    }
+
     @Test func `a reported cost stays`() throws {
         let (values, metrics) = try run(call + [("gen_ai.usage.cost", Wire.double(7))])
         #expect(values["gen_ai.usage.cost"] == "7.0d")
