@@ -58,6 +58,12 @@ static inline CURLcode sluice_curl_get_string(CURL *handle, CURLINFO info, const
     return code;
 }
 
+/// A header of the last answer, NULL when it has none of that name; valid until the handle's next transfer.
+static inline const char *sluice_curl_get_header(CURL *handle, const char *name) {
+    struct curl_header *header = NULL;
+    return curl_easy_header(handle, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
+}
+
 static inline CURLMcode sluice_curl_multi_set_long(CURLM *handle, CURLMoption option, long value) {
     return curl_multi_setopt(handle, option, value);
 }

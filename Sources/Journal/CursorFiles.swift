@@ -20,16 +20,18 @@ struct CursorFiles {
         self.journal = journal
     }
 
-    /// Writes the position. With `isSynced` it survives the end of the machine, otherwise only that of the process.
+    /// Writes the position, and what is done behind it. With `isSynced` it survives the end of the machine, otherwise
+    /// only that of the process.
     mutating func save(
-        _ name: String, position: UInt64, place: Place, isSynced: Bool = true
+        _ name: String, _ picture: CursorPicture, isSynced: Bool = true
     ) throws(SystemError) {
+        if entries[name] == nil { entries[name] = try adopt(name) }
         guard var entry = entries[name] else {
-            try create(name, position: position, place: place)
+            try create(name, picture)
             return
         }
         entry.generation += 1
-        let slot = CursorSlot(journal: journal, generation: entry.generation, position: position, place: place)
+        let slot = CursorSlot(journal: journal, generation: entry.generation, picture)
         do throws(SystemError) {
             let other = 1 - entry.durableSlot
             try entry.file.writeAll(slot.encoded(), at: JournalFormat.cursorSlotOffsets[other])
@@ -67,13 +69,30 @@ struct CursorFiles {
         JournalFileName.cursor(named: name).map { directory + "/" + $0 }
     }
 
-    private mutating func create(_ name: String, position: UInt64, place: Place) throws(SystemError) {
+    /// Takes over the file of an earlier life, so that a full disk keeps no cursor from moving; nil when there is none
+    /// that can be used.
+    private func adopt(_ name: String) throws(SystemError) -> Entry? {
+        guard let path = path(name), let file = try? files.open(path, writable: true) else { return nil }
+        let bytes = try? file.readAll(count: JournalFormat.cursorFileBytes, at: 0)
+        let reading = bytes?.withUnsafeBytes { CursorSlot.readPlaced(file: $0) }
+        guard bytes?.count == JournalFormat.cursorFileBytes, case .valid(let placed)? = reading,
+            placed.slot.journal == journal
+        else {
+            file.close()
+            return nil
+        }
+        // What was read may not be on the disk yet, and the next save is to the other slot.
+        try file.sync()
+        return Entry(file: file, generation: placed.slot.generation, durableSlot: placed.index)
+    }
+
+    private mutating func create(_ name: String, _ picture: CursorPicture) throws(SystemError) {
         guard let path = path(name) else { throw SystemError(call: "create", path: name, code: ENAMETOOLONG) }
         let file = try files.create(path + ".tmp", exclusive: false)
         do throws(SystemError) {
             try file.truncate(0)
             var bytes = [UInt8](repeating: 0, count: JournalFormat.cursorFileBytes)
-            let slot = CursorSlot(journal: journal, generation: 1, position: position, place: place).encoded()
+            let slot = CursorSlot(journal: journal, generation: 1, picture).encoded()
             let start = JournalFormat.cursorSlotOffsets[1]
             bytes.replaceSubrange(start..<start + slot.count, with: slot)
             try file.writeAll(bytes, at: 0)

@@ -1,5 +1,14 @@
 import Pipeline
 
+/// What the file of a cursor says.
+struct CursorPicture: Equatable, Sendable {
+    var position: UInt64
+    var place: Place
+    var settled = SettledRanges()
+    /// Which state of `settled` it is.
+    var settledCount = 0
+}
+
 /// One cursor as the journal sees it. A value without effects.
 ///
 /// Three positions, each at or behind the next: `saved` (in the cursor's file) ≤ `acknowledged` (by the exporter) ≤
@@ -12,6 +21,15 @@ struct CursorState: Sendable {
     private(set) var saved: UInt64
     /// In the cursor's file, synced or not.
     private(set) var written: UInt64
+    /// What is done behind `acknowledged`.
+    private(set) var settled = SettledRanges()
+    /// The part of `settled` that an earlier life or handle has left: it is not handed out, and not part of the
+    /// backlog.
+    private(set) var restored = SettledRanges()
+    /// Counts the changes of `settled`, and which of them are in the cursor's file, synced or not.
+    private(set) var settledCount = 0
+    private var savedCount = 0
+    private var writtenCount = 0
     /// Sequence that the next record should have.
     private(set) var fetched: UInt64
     private(set) var fetchPlace: Place
@@ -34,7 +52,9 @@ struct CursorState: Sendable {
     /// Counts `cursor(named:)` calls; only the newest handle reads.
     private(set) var handle = 0
 
-    init(position: UInt64, place: Place) {
+    init(position: UInt64, place: Place, settled: SettledRanges = SettledRanges()) {
+        self.settled = settled
+        restored = settled
         acknowledged = position
         saved = position
         written = position
@@ -43,21 +63,31 @@ struct CursorState: Sendable {
         fetchPlace = place
     }
 
-    var mustSave: Bool { acknowledged > saved }
+    var mustSave: Bool { acknowledged > saved || settledCount > savedCount }
 
-    var mustWrite: Bool { acknowledged > written }
+    var mustWrite: Bool { acknowledged > written || settledCount > writtenCount }
 
-    mutating func didWrite(_ position: UInt64) { written = max(written, position) }
+    /// What its file is to say now.
+    var picture: CursorPicture {
+        CursorPicture(position: acknowledged, place: acknowledgedPlace, settled: settled, settledCount: settledCount)
+    }
 
-    mutating func didSave(_ position: UInt64) {
-        saved = max(saved, position)
-        written = max(written, position)
+    mutating func didWrite(_ picture: CursorPicture) {
+        written = max(written, picture.position)
+        writtenCount = max(writtenCount, picture.settledCount)
+    }
+
+    mutating func didSave(_ picture: CursorPicture) {
+        saved = max(saved, picture.position)
+        savedCount = max(savedCount, picture.settledCount)
+        didWrite(picture)
     }
 
     /// A new handle reads again from the acknowledged position; the old one gets nothing more.
     mutating func renew() -> Int {
         handle += 1
         generation += 1
+        restored = settled
         fetched = acknowledged
         fetchPlace = acknowledgedPlace
         clearRead()
@@ -131,10 +161,10 @@ struct CursorState: Sendable {
         for frame in frames {
             skip(to: frame.stored.sequence.value, reason: LossReason.corruptRecord)
             fetchPlace = frame.next
-            if frame.stored.end.value > fetched {
-                fetched = frame.stored.end.value
-                ready.append(frame)
-            }
+            guard frame.stored.end.value > fetched else { continue }
+            fetched = frame.stored.end.value
+            let isDone = !restored.isEmpty && restored.covers(frame.stored.sequence.value..<frame.stored.end.value)
+            if !isDone { ready.append(frame) }
         }
         if let place { fetchPlace = place }
         settle()
@@ -152,6 +182,8 @@ struct CursorState: Sendable {
     private mutating func settle() {
         guard readyFirst == ready.count, handedFirst == handed.count, fetched >= acknowledged else { return }
         acknowledged = fetched
+        _ = settled.advance(to: fetched)
+        _ = restored.advance(to: fetched)
         acknowledgedPlace = max(acknowledgedPlace, fetchPlace)
     }
 
@@ -172,8 +204,9 @@ struct CursorState: Sendable {
 
     /// Everything before `sequence` is done; `end` is where the journal ends.
     mutating func acknowledge(before sequence: UInt64, end: UInt64) {
-        let sequence = min(sequence, end)
-        guard sequence > acknowledged else { return }
+        guard min(sequence, end) > acknowledged else { return }
+        let sequence = settled.advance(to: min(sequence, end))
+        _ = restored.advance(to: sequence)
         acknowledged = sequence
         while handedFirst < handed.count, handed[handedFirst].end <= sequence {
             acknowledgedPlace = max(acknowledgedPlace, handed[handedFirst].next)
@@ -190,6 +223,13 @@ struct CursorState: Sendable {
         countedTo = max(countedTo, sequence)
     }
 
+    /// A frame behind the acknowledged position is done; `end` is where the journal ends.
+    mutating func settle(_ frame: Range<UInt64>, end: UInt64) {
+        guard frame.lowerBound > acknowledged, frame.upperBound <= end else { return }
+        settled.insert(frame)
+        settledCount += 1
+    }
+
     /// The overflow policy removed `segment`: what was not fetched of it is lost, the rest can't be read again.
     mutating func lose(_ segment: SegmentInfo, goingOnAt place: Place) {
         if fetchPlace < place {
@@ -198,7 +238,10 @@ struct CursorState: Sendable {
             generation += 1
             isFetching = false
         }
-        acknowledged = max(acknowledged, segment.end)
+        if segment.end > acknowledged {
+            acknowledged = settled.advance(to: segment.end)
+            _ = restored.advance(to: acknowledged)
+        }
         acknowledgedPlace = max(acknowledgedPlace, place)
     }
 

@@ -114,15 +114,15 @@ private struct DiskCursor: FrameCursor {
         await withCheckedContinuation { continuation in core.read(parts) { continuation.resume(returning: $0) } }
     }
 
+    func settle(_ frame: Range<Sequence>) { core.settle(name, frame) }
+
     func takeLosses() -> [(reason: String, items: Int)] {
         core.shared.withLock { $0.index.cursors[name]?.takeLosses() ?? [] }
     }
 
     var backlog: HeldAmount {
         core.shared.withLock { shared in
-            shared.index.cursors[name].map {
-                shared.index.amount(from: $0.acknowledgedPlace, sequence: $0.acknowledged)
-            } ?? HeldAmount()
+            shared.index.cursors[name].map { shared.index.backlog(of: $0) } ?? HeldAmount()
         }
     }
 }

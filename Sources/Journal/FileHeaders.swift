@@ -70,10 +70,13 @@ struct CursorSlot: Equatable {
     var position: UInt64
     /// Where the position lies. A hint: checked against the segment before use.
     var place: Place
+    /// What is done behind the position.
+    var settled = SettledRanges()
 
     /// The slot as it is written.
     func encoded() -> [UInt8] {
-        var slot = [UInt8](repeating: 0, count: JournalFormat.cursorSlotBytes)
+        let header = JournalFormat.cursorSlotBytes
+        var slot = [UInt8](repeating: 0, count: header + 16 * settled.ranges.count)
         slot.withUnsafeMutableBytes { out in
             out.put(Self.magic, at: 0)
             out.put(JournalFormat.version, at: 8)
@@ -84,15 +87,31 @@ struct CursorSlot: Equatable {
             out.put(place.segment, at: 48)
             out.put(UInt64(clamping: place.offset), at: 56)
             out.put(UInt64(clamping: place.frame), at: 64)
-            out.put(headerChecksum(UnsafeRawBufferPointer(out)), at: 12)
+            for (index, range) in settled.ranges.enumerated() {
+                out.put(range.lowerBound, at: header + 16 * index)
+                out.put(range.upperBound, at: header + 16 * index + 8)
+            }
+            let bytes = UnsafeRawBufferPointer(out)
+            out.put(UInt32(settled.ranges.count), at: 72)
+            out.put(crc32c(0, bytes.part(header..<bytes.count)), at: 76)
+            out.put(headerChecksum(bytes.part(0..<header)), at: 12)
         }
         return slot
     }
 
     /// Reads a whole cursor file and picks the later valid slot.
     static func read(file: UnsafeRawBufferPointer) -> HeaderReading<CursorSlot> {
-        var best: CursorSlot?
-        for start in JournalFormat.cursorSlotOffsets {
+        switch readPlaced(file: file) {
+        case .valid(let placed): .valid(placed.slot)
+        case .newer(let version): .newer(version: version)
+        case .damaged: .damaged
+        }
+    }
+
+    /// The same with the number of the slot, 0 or 1.
+    static func readPlaced(file: UnsafeRawBufferPointer) -> HeaderReading<(slot: CursorSlot, index: Int)> {
+        var best: (slot: CursorSlot, index: Int)?
+        for (index, start) in JournalFormat.cursorSlotOffsets.enumerated() {
             let end = start + JournalFormat.cursorSlotBytes
             guard end <= file.count else { continue }
             let bytes = file.part(start..<end)
@@ -107,11 +126,37 @@ struct CursorSlot: Equatable {
                     place: Place(
                         segment: bytes.little(48, as: UInt64.self),
                         offset: Int(clamping: bytes.little(56, as: UInt64.self)),
-                        frame: Int(clamping: bytes.little(64, as: UInt64.self))))
-                if slot.generation >= best?.generation ?? 0 { best = slot }
+                        frame: Int(clamping: bytes.little(64, as: UInt64.self))),
+                    settled: settled(bytes, behind: file.part(end..<file.count)))
+                if slot.generation >= best?.slot.generation ?? 0 { best = (slot, index) }
             }
         }
         return best.map { .valid($0) } ?? .damaged
+    }
+
+    /// The ranges behind a valid header; none when they are not what was written, since they only save work. Version 1
+    /// has zeros where they are counted.
+    private static func settled(_ header: UnsafeRawBufferPointer, behind rest: UnsafeRawBufferPointer) -> SettledRanges
+    {
+        let count = Int(header.little(72, as: UInt32.self))
+        guard count > 0, count <= SettledRanges.rangesMax, 16 * count <= rest.count,
+            crc32c(0, rest.part(0..<16 * count)) == header.little(76, as: UInt32.self)
+        else { return SettledRanges() }
+        var ranges: [Range<UInt64>] = []
+        for at in stride(from: 0, to: 16 * count, by: 16) {
+            let (start, end) = (rest.little(at, as: UInt64.self), rest.little(at + 8, as: UInt64.self))
+            if start < end { ranges.append(start..<end) }
+        }
+        return SettledRanges(ranges)
+    }
+}
+
+extension CursorSlot {
+    /// The slot that says what `picture` does.
+    init(journal: JournalID, generation: UInt64, _ picture: CursorPicture) {
+        self.init(
+            journal: journal, generation: generation, position: picture.position, place: picture.place,
+            settled: picture.settled)
     }
 }
 

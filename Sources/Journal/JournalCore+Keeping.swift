@@ -30,22 +30,18 @@ extension JournalCore {
         let moved = shared.withLock { shared in
             // What is acknowledged from now on wakes this thread again.
             shared.isKeeping = false
-            return shared.index.cursors.filter(\.value.mustWrite).mapValues {
-                (position: $0.acknowledged, place: $0.acknowledgedPlace)
-            }
+            return shared.index.cursors.filter(\.value.mustWrite).mapValues(\.picture)
         }
-        for (name, cursor) in moved { save(name, cursor.position, cursor.place, isSynced: false) }
+        for (name, picture) in moved { save(name, picture, isSynced: false) }
     }
 
     /// One round. The order matters: a position is durable before the segments behind it go.
     private func keep() {
         let unsaved = shared.withLock { shared in
             shared.isKeeping = false
-            return shared.index.cursors.filter(\.value.mustSave).mapValues {
-                (position: $0.acknowledged, place: $0.acknowledgedPlace)
-            }
+            return shared.index.cursors.filter(\.value.mustSave).mapValues(\.picture)
         }
-        for (name, cursor) in unsaved { save(name, cursor.position, cursor.place) }
+        for (name, picture) in unsaved { save(name, picture) }
         let (finished, dropped) = shared.withLock { ($0.index.takeFinished(), $0.index.takeDropped()) }
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {
@@ -64,18 +60,18 @@ extension JournalCore {
         }
     }
 
-    private func save(_ name: String, _ position: UInt64, _ place: Place, isSynced: Bool = true) {
+    private func save(_ name: String, _ picture: CursorPicture, isSynced: Bool = true) {
         do throws(SystemError) {
             // Not for a cursor that was removed in the meantime: its file would come back.
             try cursorFiles.withLock { files throws(SystemError) in
                 guard shared.withLock({ $0.index.cursors[name] != nil }) else { return }
-                try files.save(name, position: position, place: place, isSynced: isSynced)
+                try files.save(name, picture, isSynced: isSynced)
             }
             shared.withLock { shared in
                 if isSynced {
-                    shared.index.cursors[name]?.didSave(position)
+                    shared.index.cursors[name]?.didSave(picture)
                 } else {
-                    shared.index.cursors[name]?.didWrite(position)
+                    shared.index.cursors[name]?.didWrite(picture)
                 }
             }
         } catch {

@@ -121,7 +121,7 @@ final class JournalCore: Sendable {
         guard let new = state.new else { return state.handle }
         do throws(SystemError) {
             try cursorFiles.withLock { files throws(SystemError) in
-                try files.save(name, position: new.acknowledged, place: new.acknowledgedPlace)
+                try files.save(name, new.picture)
             }
         } catch {
             shared.withLock { _ = $0.index.cursors.removeValue(forKey: name) }
@@ -169,6 +169,15 @@ final class JournalCore: Sendable {
         shared.withLock { shared in
             guard var cursor = shared.index.cursors.removeValue(forKey: name) else { return }
             cursor.acknowledge(before: sequence.value, end: shared.index.nextSequence)
+            shared.index.cursors[name] = cursor
+        }
+        requestKeeping()
+    }
+
+    func settle(_ name: String, _ frame: Range<Sequence>) {
+        shared.withLock { shared in
+            guard var cursor = shared.index.cursors.removeValue(forKey: name) else { return }
+            cursor.settle(frame.lowerBound.value..<frame.upperBound.value, end: shared.index.nextSequence)
             shared.index.cursors[name] = cursor
         }
         requestKeeping()

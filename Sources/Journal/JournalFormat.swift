@@ -38,14 +38,16 @@ import CSupport
 // Metadata, per header that is kept: 1 byte length of the name, 2 bytes length of the value, name, value; zeros behind
 // the last one.
 //
-// Cursor file: two slots, at 0 and 4096; the valid one with the higher generation counts. 80 bytes each:
+// Cursor file: two slots, at 0 and 4096; the valid one with the higher generation counts. 80 bytes, then ranges:
 //
 //    0   8  magic "SLUICECU"        | 32   8  generation
 //    8   4  format version          | 40   8  position: everything before this sequence is done
 //   12   4  CRC32C as above, to 80  | 48   8  hint: number of the segment where the position lies
 //   16  16  journal id              | 56   8  hint: offset of the first record that is not done
 //                                   | 64   8  hint: frames of that segment before the offset
-//                                   | 72   8  zero
+//                                   | 72   4  ranges that follow, at most 251 (version 1: zero)
+//                                   | 76   4  CRC32C of the ranges
+//   80  16  per range that is done behind the position: first sequence, sequence behind the last
 //
 // Rules a reader needs:
 // - The magic, version and checksum of a header keep their places in all versions. A version is believed only when the

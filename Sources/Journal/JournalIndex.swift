@@ -173,6 +173,14 @@ struct JournalIndex: Sendable {
         return amount
     }
 
+    /// What a cursor has not acknowledged, without what an earlier life was done with; frames and bytes are counted
+    /// with that.
+    func backlog(of cursor: CursorState) -> HeldAmount {
+        var amount = amount(from: cursor.acknowledgedPlace, sequence: cursor.acknowledged)
+        amount.items = max(0, amount.items - Int(clamping: cursor.restored.items))
+        return amount
+    }
+
     /// What the slowest cursor has not acknowledged; everything while there is no cursor.
     var held: HeldAmount {
         guard let slowest = cursors.values.min(by: { $0.acknowledged < $1.acknowledged }) else {

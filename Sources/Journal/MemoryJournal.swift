@@ -239,9 +239,7 @@ private struct MemoryState: Sendable {
         stored.place = FramePlace(file: 0, offset: end)
         frames.append(stored)
         places.append(Place(end: next, bytes: frame.bytes.count, items: items))
-        amount.frames += 1
-        amount.items += items
-        amount.bytes += frame.bytes.count
+        amount += HeldAmount(frame)
         for index in cursors.values.indices {
             cursors.values[index].backlog.frames += 1
             cursors.values[index].backlog.bytes += frame.bytes.count
@@ -269,9 +267,7 @@ private struct MemoryState: Sendable {
     }
 
     private mutating func removeFirst() {
-        amount.frames -= 1
-        amount.items -= places[first].items
-        amount.bytes -= places[first].bytes
+        amount -= HeldAmount(frames: 1, items: places[first].items, bytes: places[first].bytes)
         frames[first] = nil
         first += 1
         if first == frames.count {

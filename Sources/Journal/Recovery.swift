@@ -267,11 +267,12 @@ struct Recovery {
             return CursorState(position: index.oldest.sequence, place: index.oldest.place)
         }
         if let segment = index.segment(slot.place.segment), isBoundary(slot, in: segment, journal: journal) {
-            return CursorState(position: slot.position, place: slot.place)
+            return CursorState(position: slot.position, place: slot.place, settled: slot.settled)
         }
         let segment = index.segments.last { $0.base <= slot.position } ?? index.segments.first
         return CursorState(
-            position: slot.position, place: segment.map { .start(of: $0.number) } ?? .start(of: 0))
+            position: slot.position, place: segment.map { .start(of: $0.number) } ?? .start(of: 0),
+            settled: slot.settled)
     }
 
     /// True when the hint of a cursor points at a record, or the end of the records, where its position can lie.

@@ -3,12 +3,13 @@ import Synchronization
 
 /// A flag that one thread waits for and any thread sets. Setting it twice before the wait counts once.
 ///
-/// Sendable by hand: the two pthread objects live at fixed addresses for the life of the event, and `isSet` is only
-/// touched while the mutex is held.
+/// Sendable by hand: the two pthread objects live at fixed addresses for the life of the event, and the flags are
+/// only touched while the mutex is held.
 final class Event: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var isSet = false
+    private var isAwaited = false
 
     init() {
         pthread_mutex_init(mutex, nil)
@@ -29,15 +30,22 @@ final class Event: @unchecked Sendable {
 
     func set() {
         pthread_mutex_lock(mutex)
+        let mustSignal = isAwaited && !isSet
         isSet = true
-        pthread_cond_signal(condition)
         pthread_mutex_unlock(mutex)
+        // Outside, or the woken thread would wait again, for the mutex.
+        if mustSignal { pthread_cond_signal(condition) }
     }
 
     /// Waits for the flag, or until `deadline` (monotonic nanoseconds), and clears it.
     func wait(until deadline: UInt64? = nil) {
         pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        isAwaited = true
+        defer {
+            isAwaited = false
+            isSet = false
+            pthread_mutex_unlock(mutex)
+        }
         if let deadline {
             var time = timespec(
                 tv_sec: Int(clamping: deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
@@ -45,7 +53,6 @@ final class Event: @unchecked Sendable {
         } else {
             while !isSet { pthread_cond_wait(condition, mutex) }
         }
-        isSet = false
     }
 }
 

@@ -89,6 +89,12 @@ package enum ExportOutcome: Sendable, Equatable {
 /// The exporter cannot start: says what to change.
 package struct ExporterStartFailure: Error, CustomStringConvertible {
     package var description: String
+    /// The configuration is right and the disk or the other side is not, for now: an exporter may start all the same
+    /// and try again with each batch.
+    package var isPassing: Bool
 
-    package init(_ description: String) { self.description = description }
+    package init(_ description: String, isPassing: Bool = false) {
+        self.description = description
+        self.isPassing = isPassing
+    }
 }

@@ -73,6 +73,9 @@ package struct StoredFrame: Sendable {
 
     /// Sequence of the frame that follows this one.
     package var end: Sequence { Sequence(sequence.value &+ UInt64(frame.header.itemCount)) }
+
+    /// From its own sequence to that of the frame that follows.
+    package var range: Range<Sequence> { sequence..<max(sequence, end) }
 }
 
 /// Where the bytes of a frame lie, as its journal counts.

@@ -35,6 +35,23 @@ package struct HeldAmount: Sendable, Equatable {
         self.items = items
         self.bytes = bytes
     }
+
+    /// One frame.
+    package init(_ frame: Frame) {
+        self.init(frames: 1, items: Int(frame.header.itemCount), bytes: frame.bytes.count)
+    }
+
+    package static func += (left: inout HeldAmount, right: HeldAmount) {
+        left.frames += right.frames
+        left.items += right.items
+        left.bytes += right.bytes
+    }
+
+    package static func -= (left: inout HeldAmount, right: HeldAmount) {
+        left.frames -= right.frames
+        left.items -= right.items
+        left.bytes -= right.bytes
+    }
 }
 
 /// One exporter's place in a journal. Reading moves a read position in memory; acknowledging moves the durable one.
@@ -51,6 +68,10 @@ package protocol FrameCursor: Sendable {
     /// Reads parts of frames again that this cursor gave and has not acknowledged.
     func read(_ parts: [FramePart]) async -> PartReading
 
+    /// A frame behind the acknowledged position is delivered or dropped for good, while an older one is not. A hint: a
+    /// journal on disk keeps it, as far as there is room, so that the frame does not come again after a crash.
+    func settle(_ frame: Range<Sequence>)
+
     /// Items that recovery or an overflow policy removed unread, by reason, since the last call.
     func takeLosses() -> [(reason: String, items: Int)]
 
@@ -63,8 +84,12 @@ extension FrameLog {
 }
 
 extension FrameCursor {
+    /// For journals that do not outlive the process.
+    package func settle(_ frame: Range<Sequence>) {}
+
     package func read(_ parts: [FramePart]) async -> PartReading {
-        PartReading(bytes: [UInt8](repeating: 0, count: parts.reduce(0) { $0 + $1.length }), missing: parts.indices.map(\.self))
+        PartReading(
+            bytes: [UInt8](repeating: 0, count: parts.reduce(0) { $0 + $1.length }), missing: parts.indices.map(\.self))
     }
 }
 

@@ -57,6 +57,7 @@ private struct Simulation {
                 read += await cursor.next(
                     maxFrames: Int(random.next() % 5 + 1), maxBytes: 1 << 20, timeout: .zero)
             case 6: acknowledge(&read, cursor)
+            case 7 where random.next() % 2 == 0: settle(&read, cursor)
             default: await append(to: journal, disk, fault: fault())
             }
         }
@@ -110,6 +111,14 @@ private struct Simulation {
         cursor.acknowledge(before: read[count - 1].end)
         stored.subtract(read.prefix(count).map { Int($0.frame.header.minTime) })
         read.removeFirst(count)
+    }
+
+    /// Some frame that is not the oldest is done; it need not come again.
+    private mutating func settle(_ read: inout [StoredFrame], _ cursor: any FrameCursor) {
+        guard read.count > 1 else { return }
+        let frame = read.remove(at: Int(random.next() % UInt64(read.count - 1)) + 1)
+        cursor.settle(frame.range)
+        stored.remove(Int(frame.frame.header.minTime))
     }
 
     private mutating func checkAll(_ disk: FakeDisk) async throws {

@@ -8,12 +8,26 @@ package struct AcknowledgementTracker: Sendable {
     /// Names a registered frame.
     package struct Ticket: Hashable, Sendable {
         fileprivate let number: Int
+        package let frame: Range<Sequence>
         /// Sequence behind the frame.
-        package let end: Sequence
+        package var end: Sequence { frame.upperBound }
+    }
+
+    /// What a settled part has brought about.
+    package enum Progress: Equatable, Sendable {
+        /// Its frame has other parts that are open, or nothing new.
+        case none
+        /// All of its frame is settled, and an older frame is not.
+        case aside(Range<Sequence>)
+        /// Everything before this is settled.
+        case acknowledge(Sequence)
+
+        /// The sequence of `acknowledge`.
+        package var acknowledged: Sequence? { if case .acknowledge(let sequence) = self { sequence } else { nil } }
     }
 
     private struct Entry {
-        var end: Sequence
+        var frame: Range<Sequence>
         var openParts: Int
         var settledItems: Int
         var newest: UInt64
@@ -36,22 +50,23 @@ package struct AcknowledgementTracker: Sendable {
 
     /// Registers the next frame with the number of parts it will be delivered in, at least one, and the time of its
     /// newest record.
-    package mutating func register(end: Sequence, parts: Int, newest: UInt64 = 0) -> Ticket {
-        entries.append(Entry(end: end, openParts: max(parts, 1), settledItems: 0, newest: newest))
-        return Ticket(number: firstNumber + entries.count - 1, end: end)
+    package mutating func register(_ frame: Range<Sequence>, parts: Int, newest: UInt64 = 0) -> Ticket {
+        entries.append(Entry(frame: frame, openParts: max(parts, 1), settledItems: 0, newest: newest))
+        return Ticket(number: firstNumber + entries.count - 1, frame: frame)
     }
 
-    /// Settles one part that held `items`. Returns the sequence to acknowledge when it moved.
-    package mutating func settle(_ ticket: Ticket, items: Int) -> Sequence? {
+    /// Settles one part that held `items`.
+    package mutating func settle(_ ticket: Ticket, items: Int) -> Progress {
         let index = ticket.number - firstNumber
-        guard entries.indices.contains(index), entries[index].openParts > 0 else { return nil }
+        guard entries.indices.contains(index), entries[index].openParts > 0 else { return .none }
         entries[index].openParts -= 1
         entries[index].settledItems += items
         settledItems += items
+        let isWhole = entries[index].openParts == 0
         var moved: Sequence?
         while settledPrefix < entries.count, entries[settledPrefix].openParts == 0 {
             settledItems -= entries[settledPrefix].settledItems
-            moved = entries[settledPrefix].end
+            moved = entries[settledPrefix].frame.upperBound
             settledPrefix += 1
         }
         // Cutting the settled front only now and then keeps the cost per frame constant.
@@ -60,6 +75,34 @@ package struct AcknowledgementTracker: Sendable {
             firstNumber += settledPrefix
             settledPrefix = 0
         }
-        return moved
+        if let moved { return .acknowledge(moved) }
+        return isWhole ? .aside(ticket.frame) : .none
+    }
+}
+
+/// What several settled parts have brought about together, so that a journal is told once.
+package struct SettledParts: Sendable {
+    /// Everything before this is settled now; nil when that has not moved.
+    package private(set) var acknowledged: Sequence?
+    private var asides: [Range<Sequence>] = []
+
+    package init() {}
+
+    package mutating func add(_ progress: AcknowledgementTracker.Progress) {
+        switch progress {
+        case .none: break
+        case .acknowledge(let sequence): acknowledged = sequence
+        case .aside(let frame):
+            if let last = asides.last, last.upperBound == frame.lowerBound {
+                asides[asides.count - 1] = last.lowerBound..<frame.upperBound
+            } else {
+                asides.append(frame)
+            }
+        }
+    }
+
+    package func tell(_ cursor: any FrameCursor) {
+        if let acknowledged { cursor.acknowledge(before: acknowledged) }
+        for aside in asides where acknowledged.map({ $0 < aside.upperBound }) ?? true { cursor.settle(aside) }
     }
 }

@@ -36,25 +36,20 @@ extension ExportWorker {
     /// The backlog without what will be passed over, in units of the sizer, has reached the cap.
     var isFull: Bool {
         guard let capacity = setup.options.queue.capacity else { return false }
-        let held = cursor.backlog
-        let skipped = state.withLock { $0.skipped.amount }
-        return switch setup.options.queue.sizer {
-        case .requests: held.frames - skipped.frames >= capacity
-        case .items: held.items - skipped.items >= capacity
-        case .bytes: held.bytes - skipped.bytes >= capacity
-        }
+        return measure(cursor.backlog, without: state.withLock { $0.skipped.amount }) >= capacity
     }
 
     /// The backlog without what is given up or settled already is above the cap.
     private func isOverfull(_ state: borrowing State) -> Bool {
         guard let capacity = setup.options.queue.capacity else { return false }
-        let held = cursor.backlog
-        let gone = state.shedding.amount
-        return switch setup.options.queue.sizer {
-        case .requests: held.frames - gone.frames > capacity
-        case .items: held.items - gone.items > capacity
-        case .bytes: held.bytes - gone.bytes > capacity
-        }
+        return measure(cursor.backlog, without: state.shedding.amount) > capacity
+    }
+
+    /// A backlog in units of the sizer, without a part of it.
+    private func measure(_ backlog: HeldAmount, without part: HeldAmount) -> Int {
+        var left = backlog
+        left -= part
+        return setup.options.queue.sizer.measure(left)
     }
 
     /// Why a delivery is dropped instead of sent (again), nil to send it.

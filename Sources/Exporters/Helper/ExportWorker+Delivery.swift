@@ -175,15 +175,11 @@ extension ExportWorker {
     private func settle(_ delivery: Delivery) {
         // The acknowledgement stays under the lock: `heldItems` must not see one of its two sources without the other.
         state.withLock { state in
-            var acknowledged: Sequence?
-            for part in delivery.prepared.parts {
-                if let sequence = state.tracker.settle(part.ticket, items: part.items) {
-                    cursor.acknowledge(before: sequence)
-                    acknowledged = sequence
-                }
-            }
+            var settled = SettledParts()
+            for part in delivery.prepared.parts { settled.add(state.tracker.settle(part.ticket, items: part.items)) }
+            settled.tell(cursor)
             state.shedding.settle(
-                delivery.number, end: delivery.end, delivery.amount, acknowledged: acknowledged)
+                delivery.number, end: delivery.end, delivery.amount, acknowledged: settled.acknowledged)
         }
     }
 

@@ -90,18 +90,18 @@ extension ExportWorker {
         let isSkipped = state.withLock { state in
             guard state.skipped.take(stored) else { return false }
             setup.lost(stored.end, "overflow_newest")
-            let ticket = state.tracker.register(end: stored.end, parts: 1, newest: header.maxTime)
+            let ticket = state.tracker.register(stored.range, parts: 1, newest: header.maxTime)
             // Settled under the lock, for `heldItems`.
-            if let sequence = state.tracker.settle(ticket, items: Int(header.itemCount)) {
-                cursor.acknowledge(before: sequence)
-            }
+            var settled = SettledParts()
+            settled.add(state.tracker.settle(ticket, items: Int(header.itemCount)))
+            settled.tell(cursor)
             return true
         }
         if isSkipped { return account.dropped(Int(header.itemCount), reason: "overflow_newest") }
         let pieces = FrameSplit.pieces(
             of: stored.frame, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         let ticket = state.withLock {
-            $0.tracker.register(end: stored.end, parts: pieces.count, newest: header.maxTime)
+            $0.tracker.register(stored.range, parts: pieces.count, newest: header.maxTime)
         }
         let metadata = header.metadata.kept(setup.metadataKeys)
         for piece in pieces {

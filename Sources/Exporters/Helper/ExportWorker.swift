@@ -98,12 +98,7 @@ package final class ExportWorker: Sendable {
         (drainRequests, drainRequest) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         let sizer = setup.options.queue.sizer
         metrics.gauge("otelcol_exporter_queue_size", "Backlog in units of sending_queue.sizer.", labels) {
-            let backlog = cursor.backlog
-            switch sizer {
-            case .requests: return Double(backlog.frames)
-            case .items: return Double(backlog.items)
-            case .bytes: return Double(backlog.bytes)
-            }
+            Double(sizer.measure(cursor.backlog))
         }
         if let capacity = setup.options.queue.capacity {
             metrics.gauge("otelcol_exporter_queue_capacity", "sending_queue.queue_size.", labels) { Double(capacity) }

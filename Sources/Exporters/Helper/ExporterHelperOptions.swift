@@ -40,7 +40,18 @@ package struct ExporterHelperOptions: ComponentOptions {
 /// `sending_queue`: the exporter's backlog in the pipeline's journal and how many deliveries run at once.
 package struct SendingQueueOptions: ComponentOptions {
     /// Unit of `queue_size`.
-    package enum Sizer: String, CaseIterable, Sendable { case requests, items, bytes }
+    package enum Sizer: String, CaseIterable, Sendable {
+        case requests, items, bytes
+
+        /// An amount in this unit.
+        func measure(_ amount: HeldAmount) -> Int {
+            switch self {
+            case .requests: amount.frames
+            case .items: amount.items
+            case .bytes: amount.bytes
+            }
+        }
+    }
 
     package var isEnabled: Bool
     package var consumers: Int

@@ -47,9 +47,7 @@ struct Shedding {
         guard let acknowledged else { return }
         gone.removeAll { gone in
             guard gone.end <= acknowledged else { return false }
-            self.amount.frames -= gone.amount.frames
-            self.amount.items -= gone.amount.items
-            self.amount.bytes -= gone.amount.bytes
+            self.amount -= gone.amount
             return true
         }
     }
@@ -59,9 +57,7 @@ struct Shedding {
 
     private mutating func add(_ part: Gone) {
         gone.append(part)
-        amount.frames += part.amount.frames
-        amount.items += part.amount.items
-        amount.bytes += part.amount.bytes
+        amount += part.amount
     }
 }
 

@@ -29,9 +29,7 @@ struct SkippedFrames {
             guard runs.count < Self.runsMax else { return false }
             runs.insert(Run(start: start, end: end), at: index)
         }
-        amount.frames += 1
-        amount.items += Int(frame.frame.header.itemCount)
-        amount.bytes += frame.frame.bytes.count
+        amount += HeldAmount(frame.frame)
         return true
     }
 
@@ -41,9 +39,7 @@ struct SkippedFrames {
         guard let first = runs.first, first.start <= frame.sequence.value, frame.end.value <= first.end else {
             return false
         }
-        amount.frames -= 1
-        amount.items -= Int(frame.frame.header.itemCount)
-        amount.bytes -= frame.frame.bytes.count
+        amount -= HeldAmount(frame.frame)
         return true
     }
 }

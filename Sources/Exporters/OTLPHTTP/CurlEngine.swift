@@ -133,11 +133,13 @@ package final class CurlEngine: Sendable {
     private func loop() {
         var active: [UInt64: Transfer] = [:]
         var isRunning = true
+        var spin = SpinGuard()
         while isRunning {
             for order in inbox.withLock({ inbox in
                 defer { inbox.orders = [] }
                 return inbox.orders
             }) {
+                spin.moved()
                 switch order {
                 case .start(let transfer): start(transfer, &active)
                 case .cancel(let id): cancel(id, &active)
@@ -148,7 +150,12 @@ package final class CurlEngine: Sendable {
             guard isRunning else { break }
             var running: Int32 = 0
             curl_multi_perform(multi, &running)
-            if collect(&active) { continue }
+            if collect(&active) {
+                spin.moved()
+                continue
+            }
+            let pause = spin.stood()
+            if pause > 0 { usleep(pause) }
             let mayPoll = inbox.withLock { inbox in
                 inbox.isPolling = inbox.orders.isEmpty
                 return inbox.isPolling

@@ -72,7 +72,7 @@ final class Transfer: @unchecked Sendable {
         // Seconds in both forms of the header; libcurl turns a date into the time until then.
         var retryAfter: curl_off_t = 0
         _ = sluice_curl_get_offset(handle, CURLINFO_RETRY_AFTER, &retryAfter)
-        let seconds = max(0, Int(retryAfter))
+        let seconds = retryAfter > 0 ? Int(retryAfter) : Self.endless(sluice_curl_get_header(handle, "Retry-After"))
         guard code == CURLE_OK, !isTooLarge else {
             let reason = isTooLarge ? "more than 4 MiB" : String(cString: curl_easy_strerror(code))
             guard status >= 200 else { return .failed(reason: reason) }
@@ -84,6 +84,14 @@ final class Transfer: @unchecked Sendable {
             status: status, body: target.told(answer, status: status),
             contentType: type.map { String(cString: $0) } ?? "",
             retryAfterSeconds: seconds)
+    }
+
+    /// A number of seconds that libcurl cannot hold, and then as many as we can; zero for anything else.
+    private static func endless(_ text: UnsafePointer<CChar>?) -> Int {
+        guard let text else { return 0 }
+        let digits = String(cString: text)
+        let isLong = digits.utf8.count > 18 && digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        return isLong && digits.utf8.contains { $0 != 0x30 } ? .max : 0
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {

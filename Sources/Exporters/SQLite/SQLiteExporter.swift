@@ -14,19 +14,35 @@ package final class SQLiteExporter: Exporter {
     private let lane: GroupLane
     private let shared: SharedStore
     private let retention: RetentionLoop?
+    private let log: @Sendable (LogLevel, String) -> Void
 
     private final class SharedStore: Sendable {
         let storage = Mutex<SQLiteStore?>(nil)
         private let path: String
         private let options: SQLiteOptions
+        /// Whether a database that is not open is to be opened with the next batch.
+        private let isOpening = Mutex(false)
 
         init(path: String, options: SQLiteOptions) {
             self.path = path
             self.options = options
         }
 
-        /// Why it cannot be opened, nil when it is.
-        func open() -> ExporterStartFailure? { storage.withLock { store in open(&store) } }
+        /// Gives a failure that may pass; then the next batch tries again.
+        func open() throws(ExporterStartFailure) -> ExporterStartFailure? {
+            let failure = storage.withLock { store in open(&store) }
+            if let failure, !failure.isPassing { throw failure }
+            isOpening.withLock { $0 = true }
+            return failure
+        }
+
+        func close() {
+            isOpening.withLock { $0 = false }
+            storage.withLock { store in
+                store?.close()
+                store = nil
+            }
+        }
 
         private func open(_ store: inout SQLiteStore?) -> ExporterStartFailure? {
             do throws(ExporterStartFailure) {
@@ -41,6 +57,8 @@ package final class SQLiteExporter: Exporter {
                 if store?.isGone == true {
                     store?.close()
                     store = nil
+                }
+                if store == nil, isOpening.withLock({ $0 }) {
                     if let failure = open(&store) {
                         return batches.map { _ in .retry(reason: failure.description, after: nil) }
                     }
@@ -57,6 +75,7 @@ package final class SQLiteExporter: Exporter {
         wallClock: @escaping @Sendable () -> Int64 = FileEffects.system.wallClock
     ) {
         self.options = options
+        log = build.log
         path =
             options.path.hasPrefix("/") || options.path.hasPrefix(":")
             ? options.path : build.dataDirectory + "/" + options.path
@@ -81,7 +100,10 @@ package final class SQLiteExporter: Exporter {
 
     package func start() async throws {
         let shared = shared
-        if let failure = await lane.run({ shared.open() }) { throw failure }
+        let opened = await lane.run { () -> Result<ExporterStartFailure?, ExporterStartFailure> in
+            do throws(ExporterStartFailure) { return .success(try shared.open()) } catch { return .failure(error) }
+        }
+        if let passing = try opened.get() { log(.warn, "\(passing); will be tried again with each batch") }
         retention?.start()
     }
 
@@ -90,12 +112,7 @@ package final class SQLiteExporter: Exporter {
     package func shutdown() async {
         await retention?.stop()
         let shared = shared
-        await lane.run {
-            shared.storage.withLock { store in
-                store?.close()
-                store = nil
-            }
-        }
+        await lane.run { shared.close() }
     }
 }
 

@@ -65,7 +65,10 @@ struct SQLiteStore: ~Copyable {
         } catch let failure as FileFailure {
             throw ExporterStartFailure(failure.description)
         } catch {
-            throw ExporterStartFailure("cannot open the database \(path): \(words(error))")
+            let code = (error as? DatabaseError)?.resultCode
+            throw ExporterStartFailure(
+                "cannot open the database \(path): \(words(error))",
+                isPassing: code == .SQLITE_FULL || code == .SQLITE_IOERR)
         }
     }
 

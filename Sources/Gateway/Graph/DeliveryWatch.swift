@@ -122,6 +122,8 @@ private struct WatchedCursor: FrameCursor {
         watch.acknowledged(name, before: sequence)
     }
 
+    func settle(_ frame: Range<Sequence>) { base.settle(frame) }
+
     func takeLosses() -> [(reason: String, items: Int)] { base.takeLosses() }
 
     var backlog: HeldAmount { base.backlog }

@@ -131,7 +131,9 @@ extension TraceStage {
         for trace in group.traces {
             var tracker = AcknowledgementTracker()
             swap(&tracker, &work.tracker)
-            work.store.release(trace.pieces) { ticket, items in moved = tracker.settle(ticket, items: items) ?? moved }
+            work.store.release(trace.pieces) { ticket, items in
+                moved = tracker.settle(ticket, items: items).acknowledged ?? moved
+            }
             swap(&tracker, &work.tracker)
             work.leaving -= trace.shared
         }

@@ -32,11 +32,11 @@ extension TraceStage {
             return !work.index.runs.isEmpty
         }
         let items = Int(stored.frame.header.itemCount)
-        let ticket = work.tracker.register(end: stored.end, parts: isReadable ? work.index.runs.count : 1)
+        let ticket = work.tracker.register(stored.range, parts: isReadable ? work.index.runs.count : 1)
         guard isReadable else {
             // The journal's checksum held, so this is a frame without spans, or a fault of ours.
             metrics.lost(items, "unreadable")
-            return acknowledge(work.tracker.settle(ticket, items: items), &work, now: now)
+            return acknowledge(work.tracker.settle(ticket, items: items).acknowledged, &work, now: now)
         }
         stored.frame.bytes.withUnsafeBytes { add(Text($0), of: stored, ticket, now: now, &work) }
     }
@@ -65,7 +65,9 @@ extension TraceStage {
             }
         }
         var moved: Sequence?
-        for number in gone { moved = work.tracker.settle(ticket, items: work.index.runs[number].items) ?? moved }
+        for number in gone {
+            moved = work.tracker.settle(ticket, items: work.index.runs[number].items).acknowledged ?? moved
+        }
         acknowledge(moved, &work, now: now)
     }
 

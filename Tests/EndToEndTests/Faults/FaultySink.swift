@@ -17,6 +17,8 @@ final class FaultySink: Sendable {
         case garbage
         /// Answers so, keeps nothing, and quotes the lines of the request's head that hold this text.
         case quote(Int, String)
+        /// Answers 503 to requests that hold this span, and takes all others.
+        case takesAllBut(UInt64)
     }
 
     private struct State {
@@ -121,6 +123,8 @@ final class FaultySink: Sendable {
                 status = number
                 let lines = sent.components(separatedBy: "\r\n").filter { $0.contains(text) }
                 answer = Array("you sent \(lines.joined(separator: "; "))".utf8)
+            case .takesAllBut(let number):
+                if NumberedSpans.numbers(body).contains(number) { status = 503 } else { keep(body) }
             }
             let head = "HTTP/1.1 \(status) X\r\nContent-Type: text/html\r\nContent-Length: \(answer.count)\r\n\r\n"
             guard RawHTTP.send(connection, Array(head.utf8) + answer) else { return }

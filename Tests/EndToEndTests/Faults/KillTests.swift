@@ -29,6 +29,32 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `a batch that keeps failing makes no later one come twice`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let stuck = bench.ledger.reserve()
+        bench.sink.behave(.takesAllBut(stuck))
+        let first = try #require(LoopbackConnection(port: bench.gateway.port))
+        #expect(first.post(NumberedSpans.request(stuck)) == 200)
+        bench.ledger.accepted(stuck)
+        let clients = bench.load()
+        for round in 1...4 {
+            let enough = 2_000 * round
+            try await bench.wait("deliveries behind the stuck one") { bench.sink.received.count > enough }
+            _ = bench.gateway.end(SIGKILL)
+            try await bench.gateway.start()
+        }
+        await clients.stop()
+        let missing = try await bench.sink.wait(for: bench.ledger.all.subtracting(stuck..<stuck + 10))
+        #expect(missing.isEmpty)
+        #expect(bench.sink.received[stuck] == nil)
+        let twice = bench.sink.duplicates / Int(NumberedSpans.perRequest)
+        print("4 kills behind a stuck batch: \(bench.sink.received.count) spans delivered, \(twice) requests twice")
+        #expect(twice <= 4 * FaultBench.consumers, "\(twice) requests came twice")
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test func `recovers however often its recovery is killed`() async throws {
         let bench = try FaultBench()
         bench.sink.behave(.status(503))

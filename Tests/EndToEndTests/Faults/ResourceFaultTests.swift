@@ -135,7 +135,7 @@ enum Tracer {
     private static let path = "/usr/bin/strace"
 
     static let isPossible =
-        FileManager.default.isExecutableFile(atPath: path) && run(path, ["-o", "/dev/null", "true"])
+        FileManager.default.isExecutableFile(atPath: path) && runs(path, ["-o", "/dev/null", "true"])
 
     /// The gateway keeps the process's id; only the calls that are changed are slowed down.
     static func injecting(_ what: String) -> [String] {
@@ -160,7 +160,7 @@ final class SmallDisk: Sendable {
     init(_ path: String, megabytes: Int) throws {
         self.path = path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        guard run("/bin/mount", ["-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", path]) else {
+        guard runs("/bin/mount", ["-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", path]) else {
             throw RunningGateway.Fault(text: "no mount")
         }
     }
@@ -174,12 +174,12 @@ final class SmallDisk: Sendable {
     }
 
     func remove() {
-        _ = run("/bin/umount", ["-l", path])
+        _ = runs("/bin/umount", ["-l", path])
     }
 }
 
 /// Whether a program ends well.
-private func run(_ program: String, _ arguments: [String]) -> Bool {
+func runs(_ program: String, _ arguments: [String]) -> Bool {
     let process = Process()
     process.executableURL = URL(filePath: program)
     process.arguments = arguments

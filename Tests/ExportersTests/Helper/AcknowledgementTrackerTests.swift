@@ -5,25 +5,25 @@ import Testing
 @Suite struct AcknowledgementTrackerTests {
     @Test func `acknowledges only up to the first open frame`() {
         var tracker = AcknowledgementTracker()
-        let first = tracker.register(end: Sequence(10), parts: 1)
-        let second = tracker.register(end: Sequence(20), parts: 1)
-        let third = tracker.register(end: Sequence(30), parts: 1)
-        #expect(tracker.settle(third, items: 10) == nil)
+        let first = tracker.register(Sequence(0)..<Sequence(10), parts: 1)
+        let second = tracker.register(Sequence(10)..<Sequence(20), parts: 1)
+        let third = tracker.register(Sequence(20)..<Sequence(30), parts: 1)
+        #expect(tracker.settle(third, items: 10) == .aside(Sequence(20)..<Sequence(30)))
         #expect(tracker.settledItems == 10)
-        #expect(tracker.settle(first, items: 10) == Sequence(10))
-        #expect(tracker.settle(second, items: 10) == Sequence(30))
+        #expect(tracker.settle(first, items: 10) == .acknowledge(Sequence(10)))
+        #expect(tracker.settle(second, items: 10) == .acknowledge(Sequence(30)))
         #expect(tracker.settledItems == 0)
         #expect(tracker.openFrames == 0)
     }
 
     @Test func `settles a split frame with its last part`() {
         var tracker = AcknowledgementTracker()
-        let ticket = tracker.register(end: Sequence(9), parts: 3)
-        #expect(tracker.settle(ticket, items: 4) == nil)
-        #expect(tracker.settle(ticket, items: 4) == nil)
+        let ticket = tracker.register(Sequence(0)..<Sequence(9), parts: 3)
+        #expect(tracker.settle(ticket, items: 4) == .none)
+        #expect(tracker.settle(ticket, items: 4) == .none)
         #expect(tracker.settledItems == 8)
-        #expect(tracker.settle(ticket, items: 1) == Sequence(9))
-        #expect(tracker.settle(ticket, items: 1) == nil, "a part too many changes nothing")
+        #expect(tracker.settle(ticket, items: 1) == .acknowledge(Sequence(9)))
+        #expect(tracker.settle(ticket, items: 1) == .none, "a part too many changes nothing")
     }
 
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
@@ -36,14 +36,14 @@ import Testing
         var read: UInt64 = 0
         while acknowledged < 500 {
             if read < 500 && (open.isEmpty || random.next() % 3 != 0) {
-                open.append((tracker.register(end: Sequence(read + 1), parts: 1), read))
+                open.append((tracker.register(Sequence(read)..<Sequence(read + 1), parts: 1), read))
                 read += 1
                 continue
             }
             let pick = Int(random.next() % UInt64(open.count))
             let entry = open.remove(at: pick)
             settled.insert(entry.number)
-            if let sequence = tracker.settle(entry.ticket, items: 1) {
+            if case .acknowledge(let sequence) = tracker.settle(entry.ticket, items: 1) {
                 #expect(sequence.value > acknowledged)
                 acknowledged = sequence.value
                 #expect((0..<acknowledged).allSatisfy { settled.contains($0) })

@@ -8,7 +8,7 @@ import Testing
         var tracker = AcknowledgementTracker()
         return BatchPart(
             signal: signal, tenant: tenant, items: items, bytes: [UInt8](repeating: UInt8(items & 255), count: bytes),
-            ticket: tracker.register(end: Sequence(1), parts: 1))
+            ticket: tracker.register(Sequence(0)..<Sequence(1), parts: 1))
     }
 
     private func batcher(min: Int = 10, max: Int = 0, sizer: BatchOptions.Sizer = .items) -> Batcher {

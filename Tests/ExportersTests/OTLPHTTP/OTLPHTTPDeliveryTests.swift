@@ -123,6 +123,8 @@ import Testing
     @Test(
         arguments: [
             ("5", 5), ("0", nil), ("-1", nil), ("1000000000", 86_400), ("soon", nil), ("", nil),
+            ("99999999999999999999", 86_400), ("9223372036854775807", 86_400), ("00000000000000000000", nil),
+            ("99999999999999999999s", nil),
             ("Fri, 01 Jan 2100 00:00:00 GMT", 86_400), ("Thu, 01 Jan 1970 00:00:00 GMT", nil),
         ] as [(String, Int?)])
     func `reads every form of Retry-After`(value: String, seconds: Int?) async throws {

@@ -30,7 +30,8 @@ private final class SessionProbe: Processor {
         var store = PieceStore()
         var tracker = AcknowledgementTracker()
         let frame = store.addFrame(
-            FramePlace(file: 0, offset: 0), RequestMetadata(), tracker.register(end: Sequence(1), parts: 1), pieces: 1)
+            FramePlace(file: 0, offset: 0), RequestMetadata(), tracker.register(Sequence(0)..<Sequence(1), parts: 1),
+            pieces: 1)
         let run = TraceIndex.Run(
             trace: TraceID(high: 0, low: number), bytes: 0..<0, resource: -1, scope: -1, items: 1, hasRoot: true)
         let list = store.add(run, of: Text(""), frame: frame, resource: -1, scope: -1)

@@ -19,7 +19,7 @@ import Testing
 
         mutating func add(_ trace: UInt64, at now: Int, bytes: Int = 10, root: Bool = false, tenant: String = "") {
             frames += 1
-            let ticket = tracker.register(end: Sequence(frames), parts: 1)
+            let ticket = tracker.register(Sequence(frames - 1)..<Sequence(frames), parts: 1)
             let body = [UInt8](repeating: UInt8(truncatingIfNeeded: trace), count: bytes)
             let key = TraceBuffer.Key(trace: TraceID(high: 0, low: trace), tenant: tenant)
             let frame = store.addFrame(

@@ -1,0 +1,67 @@
+/// What is done behind the acknowledged position of a cursor: sequences from-until, in order and apart. Bounded; what
+/// there is no room for may come again after a crash. A value without effects.
+struct SettledRanges: Equatable, Sendable {
+    /// As many as a slot of a cursor file has room for.
+    static let rangesMax = (JournalFormat.cursorSlotOffsets[1] - JournalFormat.cursorSlotBytes) / 16
+
+    private(set) var ranges: [Range<UInt64>] = []
+
+    init() {}
+
+    /// Ranges as they were read; what is out of order is left out.
+    init(_ ranges: [Range<UInt64>]) {
+        for range in ranges where !range.isEmpty && range.lowerBound > self.ranges.last?.upperBound ?? 0 {
+            self.ranges.append(range)
+        }
+    }
+
+    var isEmpty: Bool { ranges.isEmpty }
+
+    /// Items in all ranges.
+    var items: UInt64 { ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) } }
+
+    /// Whether all of `range` is done.
+    func covers(_ range: Range<UInt64>) -> Bool {
+        let index = firstIndex(endingAtOrAfter: range.lowerBound)
+        return index < ranges.count && ranges[index].lowerBound <= range.lowerBound
+            && range.upperBound <= ranges[index].upperBound
+    }
+
+    /// Adds a range, joined with those that it touches. Beyond the bound the shortest one goes.
+    mutating func insert(_ range: Range<UInt64>) {
+        guard !range.isEmpty else { return }
+        let first = firstIndex(endingAtOrAfter: range.lowerBound)
+        var last = first
+        var joined = range
+        while last < ranges.count, ranges[last].lowerBound <= range.upperBound {
+            joined = min(joined.lowerBound, ranges[last].lowerBound)..<max(joined.upperBound, ranges[last].upperBound)
+            last += 1
+        }
+        ranges.replaceSubrange(first..<last, with: CollectionOfOne(joined))
+        guard ranges.count > Self.rangesMax else { return }
+        let shortest = ranges.indices.min { ranges[$0].count < ranges[$1].count }
+        if let shortest { ranges.remove(at: shortest) }
+    }
+
+    /// Everything before `position` is acknowledged. Gives how far the ranges carry on from there.
+    mutating func advance(to position: UInt64) -> UInt64 {
+        var position = position
+        var gone = 0
+        while gone < ranges.count, ranges[gone].lowerBound <= position {
+            position = max(position, ranges[gone].upperBound)
+            gone += 1
+        }
+        ranges.removeSubrange(..<gone)
+        return position
+    }
+
+    private func firstIndex(endingAtOrAfter sequence: UInt64) -> Int {
+        var low = 0
+        var high = ranges.count
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].upperBound < sequence { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

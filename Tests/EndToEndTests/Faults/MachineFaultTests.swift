@@ -1,0 +1,149 @@
+import Foundation
+import Testing
+
+/// A file system that turns read-only, a disk that is full at a start, a clock that jumps.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct MachineFaultTests {
+    @Test(.enabled(if: SmallDisk.isPossible, "needs the right to mount"))
+    func `refuses while its file system is read-only and takes again when it is not`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let clients = bench.load(padding: 2_000)
+        try await bench.wait("some load") { bench.ledger.all.count > 200 }
+        let folder = bench.gateway.folder.appending(path: "journal/traces").path
+        let lock = try ReadOnlyMount(folder)
+        defer { lock.remove() }
+        try await bench.wait("a refusal") { clients.statuses[503] ?? 0 > 5 }
+        #expect(clients.statuses.keys.allSatisfy { $0 == 200 || $0 == 503 }, "\(clients.statuses)")
+        #expect(await bench.health() == 503)
+        #expect(bench.gateway.logText.contains("Read-only file system"))
+        lock.remove()
+        let refused = bench.ledger.all.count
+        try await bench.wait("new requests") { bench.ledger.all.count > refused + 100 }
+        try await bench.wait("health") { await bench.health() == 200 }
+        _ = bench.gateway.end(SIGKILL)
+        await clients.stop()
+        try await bench.expectNothingLost(restart: true)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "needs the right to mount a tmpfs"))
+    func `starts on a full disk, delivers, and fills its database when there is room again`() async throws {
+        let bench = try FaultBench()
+        let folder = bench.gateway.folder.appending(path: "small").path
+        bench.gateway.configure(Self.withDatabase(sink: bench.sink.port))
+        let disk = try SmallDisk(folder, megabytes: 8)
+        defer { disk.remove() }
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        let clients = bench.load(padding: 2_000)
+        try await bench.wait("a refusal") { clients.statuses[503] ?? 0 > 5 }
+        _ = bench.gateway.end(SIGKILL)
+        await clients.stop()
+        // The database of the first run is gone, and there is no room for one.
+        for name in ["spans.db", "spans.db-wal", "spans.db-shm"] {
+            try? FileManager.default.removeItem(atPath: folder + "/" + name)
+        }
+        disk.fill()
+        bench.sink.behave(.accept)
+        try await bench.gateway.start()
+        let missing = try await bench.sink.wait(for: bench.ledger.all)
+        #expect(missing.isEmpty, "\(missing.count) spans are missing beside a full disk")
+        #expect(try await bench.gateway.metric("sluice_exporter_held_items") > 0)
+        try FileManager.default.removeItem(atPath: folder + "/filler")
+        try await bench.gateway.waitUntilDelivered()
+        let last = try #require(LoopbackConnection(port: bench.gateway.port))
+        #expect(last.post(NumberedSpans.request(bench.ledger.reserve())) == 200)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    private static func withDatabase(sink: Int) -> String {
+        """
+        receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+        exporters:
+          otlp_http:
+            endpoint: "http://127.0.0.1:\(sink)"
+            compression: none
+            retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}
+            sending_queue: {storage: file_storage}
+          sqlite:
+            path: FOLDER/small/spans.db
+            retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}
+            sending_queue: {storage: file_storage}
+        extensions: {file_storage: {directory: FOLDER/small/journal, create_directory: true, segment_size: 1MiB}}
+        service:
+          extensions: [file_storage]
+          telemetry:
+            metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+          pipelines:
+            traces: {receivers: [otlp], exporters: [otlp_http, sqlite]}
+        """
+    }
+
+    @Test(.enabled(if: JumpingClock.isPossible, "needs libfaketime"))
+    func `neither stalls nor storms when the clock of the machine jumps`() async throws {
+        let bench = try FaultBench()
+        let clock = JumpingClock(bench.gateway.folder.appending(path: "clock").path)
+        bench.gateway.wrapper = clock.wrapper
+        try await bench.gateway.start()
+        let clients = bench.load()
+        for jump in ["+3600", "-3600", "@1970-01-02 00:00:00", "@2040-01-01 00:00:00", "+0"] {
+            bench.sink.behave(.status(503))
+            clock.jump(jump)
+            let before = bench.ledger.all.count
+            try await bench.wait("load at \(jump)") { bench.ledger.all.count > before + 100 }
+            let tries = bench.sink.requests
+            try await Task.sleep(for: .milliseconds(300))
+            // Four deliveries, each again after 25 ms at least.
+            #expect(bench.sink.requests - tries < 4 * 30, "a storm at \(jump)")
+            bench.sink.behave(.accept)
+            let missing = try await bench.sink.wait(for: bench.ledger.all)
+            #expect(missing.isEmpty, "\(missing.count) spans are missing at \(jump)")
+        }
+        await clients.stop()
+        #expect(clients.statuses.keys.allSatisfy { $0 == 200 }, "\(clients.statuses)")
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+}
+
+/// Makes what is opened below a path read-only, as a file system does that the kernel has given up; files that are open
+/// stay as they are.
+private final class ReadOnlyMount {
+    private let path: String
+    private var isThere = true
+
+    init(_ path: String) throws {
+        self.path = path
+        guard runs("/bin/mount", ["--bind", path, path]) else { throw RunningGateway.Fault(text: "no mount") }
+        guard runs("/bin/mount", ["-o", "remount,bind,ro", path]) else {
+            remove()
+            throw RunningGateway.Fault(text: "no read-only mount")
+        }
+    }
+
+    func remove() {
+        if isThere { _ = runs("/bin/umount", ["-l", path]) }
+        isThere = false
+    }
+}
+
+/// libfaketime, which gives a process another wall clock and leaves the monotonic one alone.
+private struct JumpingClock {
+    private static let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+    static let isPossible = FileManager.default.fileExists(atPath: library)
+    private let file: String
+
+    init(_ file: String) {
+        self.file = file
+        jump("+0")
+    }
+
+    var wrapper: [String] {
+        [
+            "/usr/bin/env", "LD_PRELOAD=\(Self.library)", "FAKETIME_TIMESTAMP_FILE=\(file)",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
+        ]
+    }
+
+    func jump(_ to: String) { try? (to + "\n").write(toFile: file, atomically: true, encoding: .utf8) }
+}

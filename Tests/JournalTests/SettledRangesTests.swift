@@ -1,0 +1,120 @@
+import Pipeline
+import Testing
+
+@testable import Journal
+
+@Suite struct SettledRangesTests {
+    /// A set of numbers is what the ranges stand for.
+    @Test(arguments: 0..<30 as Range<UInt64>) func `are what a set of numbers is`(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        var ranges = SettledRanges()
+        var numbers: Set<UInt64> = []
+        var position: UInt64 = 0
+        for _ in 0..<200 {
+            let start = position + 1 + random.next() % 120
+            let range = start..<start + random.next() % 9
+            ranges.insert(range)
+            numbers.formUnion(range)
+            if random.next() % 10 == 0 {
+                position = ranges.advance(to: position + random.next() % 20)
+                #expect(!numbers.contains(position))
+                numbers = numbers.filter { $0 >= position }
+            }
+            #expect(ranges.items == UInt64(numbers.count))
+            let asked = start + random.next() % 5..<start + 6
+            #expect(ranges.covers(asked) == asked.allSatisfy(numbers.contains))
+            #expect(zip(ranges.ranges, ranges.ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound })
+        }
+    }
+
+    @Test func `keep the longest when there is no room for more`() {
+        var ranges = SettledRanges()
+        for index in 0..<UInt64(SettledRanges.rangesMax) { ranges.insert(10 * index + 1..<10 * index + 4) }
+        ranges.insert(100_000..<100_001)
+        #expect(ranges.ranges.count == SettledRanges.rangesMax && !ranges.covers(100_000..<100_001))
+        ranges.insert(100_000..<100_009)
+        #expect(ranges.ranges.count == SettledRanges.rangesMax && ranges.covers(100_000..<100_009))
+        var slot = CursorSlot(journal: .random(), generation: 3, position: 0, place: .start(of: 1))
+        slot.settled = ranges
+        var file = [UInt8](repeating: 0, count: JournalFormat.cursorFileBytes)
+        let encoded = slot.encoded()
+        file.replaceSubrange(..<encoded.count, with: encoded)
+        let readings = [file, Array(file[..<2_000])].map { $0.withUnsafeBytes { CursorSlot.read(file: $0) } }
+        guard case .valid(let whole) = readings[0], case .valid(let cut) = readings[1] else {
+            Issue.record("a slot is not read")
+            return
+        }
+        #expect(whole == slot)
+        #expect(cut.position == slot.position && cut.settled.isEmpty)
+    }
+
+    @Test func `a damaged range costs the ranges and not the position`() {
+        var slot = CursorSlot(journal: .random(), generation: 1, position: 7, place: .start(of: 2))
+        slot.settled.insert(9..<12)
+        for at in 80..<96 {
+            var bytes = slot.encoded()
+            bytes[at] ^= 0x10
+            guard case .valid(let read) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) else {
+                Issue.record("byte \(at)")
+                continue
+            }
+            #expect(read.position == 7 && read.settled.isEmpty)
+        }
+    }
+}
+
+/// Frames that were done while an older one was not do not come again.
+@Suite struct SettledFramesTests {
+    @Test(arguments: [false, true]) func `a restart gives only what was open`(isKilled: Bool) async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<50)
+        let frames = await cursor.drain()
+        for frame in frames.dropFirst(3) where frame.sequence.value % 5 != 0 { cursor.settle(frame.range) }
+        let open = frames.filter { $0.sequence.value % 5 == 0 || $0.sequence.value < 9 }.map {
+            Int($0.frame.header.minTime)
+        }
+        var contents = disk.contents
+        var tries = 0
+        while isKilled, !holdsRanges(contents, 32), tries < 100_000 {
+            await Task.yield()
+            contents = disk.contents
+            tries += 1
+        }
+        journal.close()
+        if !isKilled { contents = disk.contents }
+        let reopened = try openFake(FakeDisk(contents))
+        let again = try reopened.cursor(named: "a")
+        #expect(again.backlog.items == open.count * 3)
+        let left = await again.drain()
+        #expect(left.map { Int($0.frame.header.minTime) } == open)
+        #expect(again.takeLosses().isEmpty)
+        // The oldest one is done now: the position moves over what was settled before.
+        for frame in left { again.acknowledge(before: frame.end) }
+        #expect(again.backlog == HeldAmount())
+        reopened.close()
+    }
+
+    private func holdsRanges(_ contents: [String: [UInt8]], _ count: Int) -> Bool {
+        guard let bytes = contents["j/a.cursor"],
+            case .valid(let slot) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) })
+        else { return false }
+        return slot.settled.ranges.count == count
+    }
+
+    @Test func `a new reader in the same life does not get them either`() async throws {
+        let journal = try openFake(FakeDisk())
+        let old = try journal.cursor(named: "a")
+        await journal.storeAll(0..<6)
+        let frames = await old.drain()
+        old.settle(frames[2].range)
+        old.settle(frames[5].range)
+        let new = try journal.cursor(named: "a")
+        #expect(await new.drainNumbers() == [0, 1, 3, 4])
+        #expect(new.backlog.items == 12)
+        new.acknowledge(before: frames[4].end)
+        #expect(new.backlog == HeldAmount())
+        journal.close()
+    }
+}
