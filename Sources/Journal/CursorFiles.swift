@@ -13,6 +13,8 @@ struct CursorFiles {
     private let directory: String
     private let journal: JournalID
     private var entries: [String: Entry] = [:]
+    /// Cursors whose file has failed: after a failed sync nobody knows what the disk holds of it.
+    private var distrusted: Set<String> = []
 
     init(files: any JournalFileSystem, directory: String, journal: JournalID) {
         self.files = files
@@ -25,7 +27,7 @@ struct CursorFiles {
     mutating func save(
         _ name: String, _ picture: CursorPicture, isSynced: Bool = true
     ) throws(SystemError) {
-        if entries[name] == nil { entries[name] = try adopt(name) }
+        if entries[name] == nil, !distrusted.contains(name) { entries[name] = try adopt(name) }
         guard var entry = entries[name] else {
             try create(name, picture)
             return
@@ -44,6 +46,7 @@ struct CursorFiles {
             // After a failed sync the descriptor can't be trusted; the next save makes a new file.
             entry.file.close()
             entries[name] = nil
+            distrusted.insert(name)
             throw error
         }
     }
@@ -71,7 +74,7 @@ struct CursorFiles {
 
     /// Takes over the file of an earlier life, so that a full disk keeps no cursor from moving; nil when there is none
     /// that can be used.
-    private func adopt(_ name: String) throws(SystemError) -> Entry? {
+    private mutating func adopt(_ name: String) throws(SystemError) -> Entry? {
         guard let path = path(name), let file = try? files.open(path, writable: true) else { return nil }
         let bytes = try? file.readAll(count: JournalFormat.cursorFileBytes, at: 0)
         let reading = bytes?.withUnsafeBytes { CursorSlot.readPlaced(file: $0) }
@@ -82,7 +85,10 @@ struct CursorFiles {
             return nil
         }
         // What was read may not be on the disk yet, and the next save is to the other slot.
-        try file.sync()
+        do throws(SystemError) { try file.sync() } catch {
+            distrusted.insert(name)
+            throw error
+        }
         return Entry(file: file, generation: placed.slot.generation, durableSlot: placed.index)
     }
 
@@ -104,5 +110,6 @@ struct CursorFiles {
             throw error
         }
         entries[name] = Entry(file: file, generation: 1, durableSlot: 1)
+        distrusted.remove(name)
     }
 }

@@ -151,7 +151,10 @@ struct CursorState: Sendable {
     private mutating func skip(to sequence: UInt64, reason: String) {
         guard sequence > fetched else { return }
         let from = max(fetched, countedTo)
-        if sequence > from { losses[reason, default: 0] += sequence - from }
+        if sequence > from {
+            let lost = sequence - from - restored.items(in: from..<sequence)
+            if lost > 0 { losses[reason, default: 0] += lost }
+        }
         countedTo = max(countedTo, sequence)
         fetched = sequence
     }

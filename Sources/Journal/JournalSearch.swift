@@ -21,6 +21,14 @@ package enum JournalSearch {
         package var hits: [Hit] = []
         /// What each exporter is done with: everything before this.
         package var cursors: [String: Sequence] = [:]
+        /// What it is done with behind that.
+        var settled: [String: SettledRanges] = [:]
+
+        /// Whether an exporter is done with a record.
+        package func isDone(_ hit: Hit, by cursor: String) -> Bool {
+            guard let position = cursors[cursor] else { return false }
+            return hit.end <= position || settled[cursor]?.covers(hit.sequence.value..<hit.end.value) ?? false
+        }
     }
 
     /// Reads all segments of the directory. What is written or removed meanwhile may or may not be seen.
@@ -47,6 +55,7 @@ package enum JournalSearch {
             guard let bytes = try? file.readAll(count: JournalFormat.cursorFileBytes, at: 0) else { continue }
             if case .valid(let slot) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) {
                 found.cursors[cursor] = Sequence(slot.position)
+                found.settled[cursor] = slot.settled
             }
         }
         return found

@@ -37,7 +37,10 @@ struct Recovery {
             for name in Self.oldQuarantined(names) { remove(name) }
             let segments = try recoverSegments(found.segments, journal: journal)
             // A cursor may know of sequences whose segments are gone; they must not be given out again.
-            let known = found.cursors.values.compactMap { $0?.journal == journal ? $0?.position : nil }
+            let known = found.cursors.values.compactMap { slot -> UInt64? in
+                guard let slot, slot.journal == journal else { return nil }
+                return max(slot.position, slot.settled.ranges.last?.upperBound ?? 0)
+            }
             let next = max(segments.last?.end ?? 0, known.max() ?? 0)
             var index = JournalIndex(segments: segments, nextSequence: next, tailBytes: tailBytes)
             for (name, slot) in found.cursors {

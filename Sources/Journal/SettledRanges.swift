@@ -20,6 +20,11 @@ struct SettledRanges: Equatable, Sendable {
     /// Items in all ranges.
     var items: UInt64 { ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) } }
 
+    /// How many of the items in `range` are done.
+    func items(in range: Range<UInt64>) -> UInt64 {
+        ranges.reduce(0) { $0 + UInt64($1.clamped(to: range).count) }
+    }
+
     /// Whether all of `range` is done.
     func covers(_ range: Range<UInt64>) -> Bool {
         let index = firstIndex(endingAtOrAfter: range.lowerBound)

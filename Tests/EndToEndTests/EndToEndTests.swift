@@ -72,7 +72,7 @@ private let throughConnector = """
 private let toGateway = """
     receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
     processors: {batch: {timeout: 100ms}}
-    exporters: {otlp_http: {endpoint: "http://127.0.0.1:NEXT"}}
+    exporters: {otlp_http: {endpoint: "http://127.0.0.1:NEXT", compression: CODING}}
     service:
       telemetry:
         metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
@@ -169,13 +169,17 @@ private let toGateway = """
         }
     }
 
-    @Test func `sends recorded protobuf requests to another gateway span for span`() async throws {
+    @Test(arguments: ["gzip", "zstd", "snappy", "x-snappy-framed", "lz4", "zlib", "deflate", "none"])
+    func `sends recorded protobuf requests to another gateway span for span`(compression: String) async throws {
         let last = try RunningGateway(toFile)
         try await last.start()
-        let first = try RunningGateway(toGateway.replacingOccurrences(of: "NEXT", with: String(last.port)))
+        let first = try RunningGateway(
+            toGateway.replacingOccurrences(of: "NEXT", with: String(last.port))
+                .replacingOccurrences(of: "CODING", with: compression))
         try await first.start()
         var expected: [String: NSDictionary] = [:]
-        for file in try corpusFiles(".traces.pb") {
+        let isUsual = compression == "gzip"
+        for file in try corpusFiles(".traces.pb").prefix(isUsual ? .max : 5) {
             let body = [UInt8](try Data(contentsOf: file))
             #expect(try await first.post(body, path: "/v1/traces") == 200)
             var text = ByteColumn()
@@ -188,7 +192,7 @@ private let toGateway = """
         #expect(last.end(SIGTERM) == 0)
         let delivered = spans(
             ofLines: try String(contentsOf: last.folder.appending(path: "out.jsonl"), encoding: .utf8))
-        #expect(expected.count > 500)
+        #expect(expected.count > (isUsual ? 500 : 5))
         #expect(Set(expected.keys) == Set(delivered.keys))
         for (id, span) in expected { #expect(delivered[id] == span, "span \(id)") }
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Pipeline
 import Testing
 
@@ -21,6 +22,8 @@ import Testing
                 numbers = numbers.filter { $0 >= position }
             }
             #expect(ranges.items == UInt64(numbers.count))
+            let some = start..<start + 17
+            #expect(ranges.items(in: some) == UInt64(some.count(where: numbers.contains)))
             let asked = start + random.next() % 5..<start + 6
             #expect(ranges.covers(asked) == asked.allSatisfy(numbers.contains))
             #expect(zip(ranges.ranges, ranges.ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound })
@@ -116,5 +119,43 @@ import Testing
         new.acknowledge(before: frames[4].end)
         #expect(new.backlog == HeldAmount())
         journal.close()
+    }
+
+    @Test func `numbers that were settled are never given to other frames`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<20)
+        for frame in await cursor.drain().dropFirst(10) { cursor.settle(frame.range) }
+        journal.close()
+        // All segments are gone, and the cursor says what was done.
+        let reopened = try openFake(FakeDisk(disk.contents.filter { !$0.key.hasSuffix(".segment") }))
+        let again = try reopened.cursor(named: "a")
+        await reopened.storeAll(50..<60)
+        #expect(await again.drainNumbers() == Array(50..<60))
+        #expect(again.takeLosses().reduce(0) { $0 + $1.items } == 30)
+        reopened.close()
+    }
+
+    @Test func `a file that failed is not taken over`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<20)
+        let frames = await cursor.drain()
+        disk.onCall { $0.name == "fdatasync" && $0.path.contains(".cursor") ? .error(EIO) : nil }
+        cursor.acknowledge(before: frames[4].end)
+        var tries = 0
+        while !disk.calls.contains(where: { $0.name == "create" && $0.path.hasSuffix("a.cursor.tmp") }), tries < 100_000
+        {
+            await Task.yield()
+            tries += 1
+        }
+        disk.onCall(nil)
+        cursor.acknowledge(before: frames[9].end)
+        journal.close()
+        let reopened = try openFake(disk.afterPowerLoss(seed: 1))
+        #expect(await (try reopened.cursor(named: "a")).drainNumbers() == Array(10..<20))
+        reopened.close()
     }
 }

@@ -7,6 +7,8 @@ enum BodyCompression: Sendable {
     case zstd(Zstd)
     case snappy(isFramed: Bool)
     case lz4(LZ4)
+    /// The zlib format, which HTTP calls deflate and some call by its own name.
+    case zlib(Zlib, name: String)
 
     init(_ compression: OTLPHTTPOptions.Compression, level: Int) {
         switch compression {
@@ -15,6 +17,8 @@ enum BodyCompression: Sendable {
         case .zstd: self = .zstd(Zstd(level: level))
         case .snappy: self = .snappy(isFramed: false)
         case .framedSnappy: self = .snappy(isFramed: true)
+        case .lz4: self = .lz4(LZ4())
+        case .zlib, .deflate: self = .zlib(Zlib(level: level), name: compression.rawValue)
         }
     }
 
@@ -26,6 +30,7 @@ enum BodyCompression: Sendable {
         case .zstd: "zstd"
         case .snappy(let isFramed): isFramed ? "x-snappy-framed" : "snappy"
         case .lz4: "lz4"
+        case .zlib(_, let name): name
         }
     }
 
@@ -43,6 +48,7 @@ enum BodyCompression: Sendable {
         case .zstd(let zstd): zstd.compress(bytes)
         case .snappy(let isFramed): isFramed ? Snappy.frames(bytes) : Snappy.block(bytes)
         case .lz4(let lz4): lz4.compress(bytes)
+        case .zlib(let zlib, _): zlib.compress(bytes)
         }
     }
 }

@@ -7,8 +7,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package enum Encoding: String, CaseIterable, Sendable { case proto, json }
     package enum HTTPVersion: String, CaseIterable, Sendable { case one = "1.1", two = "2" }
     package enum Compression: String, CaseIterable, Sendable {
-        case gzip, zstd, snappy, none
+        case gzip, zstd, snappy
         case framedSnappy = "x-snappy-framed"
+        case lz4, zlib, deflate, none
     }
 
     package var helper: ExporterHelperOptions
@@ -205,13 +206,13 @@ package struct OTLPHTTPOptions: ComponentOptions {
     /// `compression` and its parameters, of those that are `allowed`.
     static func readCompression(
         _ usual: Compression, _ settings: inout Settings,
-        allowed: [Compression] = [.gzip, .zstd, .snappy, .framedSnappy, .none]
+        allowed: [Compression] = Compression.allCases
     ) -> (Compression, Int) {
         let names = allowed.map(\.rawValue).joined(separator: ", ")
         let name = settings.string("compression", default: usual.rawValue, "Compression of requests: \(names).")
         let compression = name.isEmpty ? Compression.none : allowed.first { $0.rawValue == name }
         if compression == nil {
-            let isKnown = ["x-snappy-framed", "zlib", "deflate", "lz4"].contains(name)
+            let isKnown = Compression(rawValue: name) != nil
             let fault = isKnown ? "\(name) is not supported" : "is not a compression"
             settings.problem("\(fault): use one of \(names)", at: "compression")
         }
@@ -219,8 +220,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
         let level = settings.group("compression_params", "How hard requests are compressed.") { params in
             let level = params.int(
                 "level", default: 1, in: -1...22,
-                "1 is fastest. gzip: 6 is six times the work for 7 % less, 12 is smallest, 0 stores. zstd: 3 is its "
-                    + "own default, 22 is smallest. -1 means 1.")
+                "1 is fastest. gzip, zlib and deflate: 6 is six times the work for 7 % less, 12 is smallest, 0 stores. "
+                    + "zstd: 3 is its own default, 22 is smallest. -1 means 1; snappy and lz4 have one level.")
             if !isZstd && level > 12 { params.problem("gzip knows levels up to 12", at: "level") }
             if isZstd && level == 0 { params.problem("zstd knows levels from 1", at: "level") }
             return level

@@ -76,8 +76,8 @@ package enum Whereabouts {
 
     private static func add(_ found: JournalSearch.Found, _ title: String, to answer: inout Answer) {
         guard let newest = found.hits.map(\.maxTime).max() else { return }
-        for (exporter, position) in found.cursors.sorted(by: { $0.key < $1.key }) {
-            let done = found.hits.count { $0.end <= position }
+        for exporter in found.cursors.keys.sorted() {
+            let done = found.hits.count { found.isDone($0, by: exporter) }
             answer.fates.append(
                 Fate(
                     pipeline: title, exporter: exporter, done: done, waiting: found.hits.count - done,

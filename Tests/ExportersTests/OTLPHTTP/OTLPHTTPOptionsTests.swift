@@ -31,7 +31,7 @@ import Testing
         ("{endpoint: 'http://h:99999'}", "port number"),
         ("{endpoint: 'http://'}", "has no host"),
         ("{endpoint: 'http://h/a b'}", "percent-encode"),
-        ("{endpoint: 'http://h', compression: lz4}", "not supported: use one of gzip"),
+        ("{endpoint: 'http://h', compression: brotli}", "is not a compression: use one of gzip"),
         ("{endpoint: 'http://h', compression_params: {level: 19}}", "gzip knows levels up to 12"),
         ("{endpoint: 'http://h', compression: zstd, compression_params: {level: 0}}", "zstd knows levels from 1"),
         ("{endpoint: 'http://h', retry_on: [503, 200]}", "an integer from 400 to 599"),
