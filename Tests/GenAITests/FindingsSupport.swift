@@ -138,6 +138,8 @@ final class Detective {
     var memory = FindingsMemory()
     var analyzer: TraceAnalyzer
     private var groups = TraceGroups()
+    /// Every trace has an id of its own.
+    private var traceID: UInt8 = 6
 
     init(_ options: FindingsOptions = FindingsOptions()) {
         var builder = KeyTable.Builder()
@@ -151,7 +153,8 @@ final class Detective {
     func look(at trace: TestTrace) throws -> [Finding] {
         var batch = RecordBatch(keys: keys)
         var findings: [Finding] = []
-        try trace.request().withUnsafeBytes { raw in
+        traceID &+= 1
+        try trace.request(traceID: traceID).withUnsafeBytes { raw in
             _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
             groups.group(batch)
             for range in groups.ranges {

@@ -241,6 +241,9 @@ import Testing
         ("Never mind. Use the original payment method.", "original_payment", false),
         ("Refund to the original payment method, not as store credit", "original_payment", false),
         ("not original, please. payment as usual", "original_payment", false), ("never", "original_payment", false),
+        ("Do not forget the original payment receipt", "original_payment", false),
+        ("Why not use the original payment method?", "original_payment", false),
+        ("I am not sure about original payment", "original_payment", false),
     ]) func `a value that the user ruled out is seen`(_ words: String, _ value: String, _ isRuledOut: Bool) {
         var (words, value) = (words, value)
         let found = words.withUTF8 { words in

@@ -104,7 +104,7 @@ package enum FindingRule: String, CaseIterable, Sendable {
     package var version: String {
         switch self {
         case .argumentsRefused, .emptyResult, .softError, .repeatedCall, .repeatedNearly, .repeatedAnswer,
-            .handoffEntities, .toolNeverCalled:
+            .handoffEntities, .toolNeverCalled, .prohibitedValue:
             "2"
         default: "1"
         }

@@ -45,6 +45,8 @@ package struct FindingsMemory: Sendable {
 
     /// A tool call as a session remembers it.
     struct SeenCall: Sendable {
+        /// A trace may come again, whole or with late spans; it does not count twice.
+        var trace: UInt64
         var name: UInt64
         var signature: UInt64
         var result: UInt64
@@ -71,6 +73,10 @@ package struct FindingsMemory: Sendable {
     var tools: BoundedMap<ToolFacts>
     var sessions: BoundedMap<[SeenCall]>
     var sessionTools: BoundedMap<[UInt64]>
+    /// By trace: the key of the session or of the first trace that it is joined with.
+    var groups: BoundedMap<UInt64>
+    /// By session: hashes of the words of what its users ruled out.
+    var prohibitions: BoundedMap<[[UInt64]]>
     var definitions: BoundedMap<[UInt8]>
     var durations: BoundedMap<Durations>
 
@@ -81,6 +87,8 @@ package struct FindingsMemory: Sendable {
         self.tools = BoundedMap(capacity: tools)
         self.sessions = BoundedMap(capacity: sessions)
         sessionTools = BoundedMap(capacity: sessions)
+        groups = BoundedMap(capacity: sessions)
+        prohibitions = BoundedMap(capacity: sessions)
         definitions = BoundedMap(capacity: 64)
         durations = BoundedMap(capacity: tools)
     }

@@ -54,6 +54,40 @@ extension TraceAnalyzer {
         return count
     }
 
+    // MARK: Sessions
+
+    /// The session that the trace names; else that of the trace that its spans link to, since some frameworks split a
+    /// run into traces joined by links.
+    mutating func joinSession(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
+        let first = batch.spans[Int(trace.nodes[0].span)]
+        traceKey = ContentHash.of(batch.text(first.traceID))
+        sessionKey = traceKey
+        if !trace.conversation.isEmpty {
+            sessionKey = ContentHash.of(trace.conversation)
+        } else if let linked = linkedTrace(batch) {
+            sessionKey = memory.groups.use(linked) ?? linked
+        }
+        memory.groups.set(traceKey, sessionKey)
+    }
+
+    /// The other trace that the earliest linking span links to.
+    private func linkedTrace(_ batch: borrowing RecordBatch) -> UInt64? {
+        var found: UInt64?
+        var order: (start: UInt64, id: UInt64) = (.max, .max)
+        for node in trace.nodes.indices {
+            let span = batch.spans[Int(trace.nodes[node].span)]
+            guard span.links.count > 0, (span.start, trace.nodes[node].id) < order else { continue }
+            for link in span.links.range {
+                let id = batch.text(batch.links[link].traceID)
+                guard id.count == 16, !(id == batch.text(span.traceID)) else { continue }
+                found = ContentHash.of(id)
+                order = (span.start, trace.nodes[node].id)
+                break
+            }
+        }
+        return found
+    }
+
     // MARK: What later traces need
 
     /// Writes the trace into the memory: how tools answered, the session's calls, definitions and durations.
@@ -95,15 +129,16 @@ extension TraceAnalyzer {
     }
 
     private func rememberSession(_ memory: inout FindingsMemory) {
-        guard !trace.conversation.isEmpty, calls.count > 0 else { return }
-        let key = ContentHash.of(trace.conversation)
+        guard calls.count > 0 else { return }
+        let key = sessionKey
         var seen = memory.sessions.use(key) ?? []
+        seen.removeAll { $0.trace == traceKey }
         var tools = memory.sessionTools.use(key) ?? []
         for index in calls.indices {
             let call = calls[index]
             seen.append(
                 FindingsMemory.SeenCall(
-                    name: call.name.looseHash, signature: call.signature, result: call.resultHash,
+                    trace: traceKey, name: call.name.looseHash, signature: call.signature, result: call.resultHash,
                     error: call.errorHash,
                     isFailed: call.isFailed || call.isSoftError || call.emptiness != .none))
             let tool = TraceAnalyzer.toolHash(call.name)

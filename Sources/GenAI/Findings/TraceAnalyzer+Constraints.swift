@@ -44,77 +44,121 @@ extension TraceAnalyzer {
 
     // MARK: What the user ruled out
 
-    private static let prohibitions: [StaticString] = ["never", "not", "no", "don't", "dont", "without", "except"]
+    private static let prohibitions: [StaticString] = ["never", "not", "no", "dont", "don’t", "without", "except"]
+    /// Words behind a prohibition that turn it into something else: do not forget, not only, not sure.
+    private static let reversals: [StaticString] = [
+        "forget", "worry", "mind", "hesitate", "only", "sure", "know", "think", "just", "fail", "miss", "skip", "why",
+        "problem", "longer", "matter", "certain", "remember", "care", "yet", "have", "need",
+    ]
     /// Words between a prohibition and what it rules out.
     private static let prohibitionReach = 12
+    /// Prohibitions that are remembered of a session.
+    private static let prohibitionsMax = 16
 
-    /// A value of several words, such as `original_payment`, that a call uses although the user ruled it out in words.
-    /// Words, not meaning: a hint.
-    mutating func checkProhibitions(_ batch: borrowing RecordBatch) {
+    /// A value of several words, such as `original_payment`, that a call uses although the user ruled it out in words,
+    /// in the request that the model saw or in an earlier run of the session. Words, not meaning.
+    mutating func checkProhibitions(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
+        var earlier = memory.prohibitions.use(sessionKey) ?? []
         for index in calls.indices where tree.isObject(calls[index].arguments) && !calls[index].isHandoff {
             guard let turn = turn(of: calls[index]) else { continue }
             var member = tree.first(calls[index].arguments)
             while member.exists {
                 let value = tree.isString(member) ? tree.string(member) : Text.empty
-                if value.isCompoundWord, isRuledOut(value, input(ofTurn: turn, batch)) {
-                    let name = tree[member].key.string
-                    report(
-                        Finding(
-                            .contextLoss, .prohibitedValue, .hint, span: span(of: calls[index]),
-                            cause: cause(of: calls[index]), call: index,
-                            evidence: "tool=\(calls[index].name.string) argument=\(name)",
-                            "Argument \(name) of \(calls[index].name.string) has a value that the user seems to have "
-                                + "ruled out."))
-                    break
+                let words = value.isCompoundWord ? TraceAnalyzer.words(of: value) : []
+                if words.count > 1 {
+                    let own = ruledOut(input(ofTurn: turn, batch))
+                    if TraceAnalyzer.rulesOut(words, own + earlier) { return reportProhibited(index, tree[member].key) }
                 }
                 member = tree.next(member)
             }
         }
+        guard turns.count > 0 else { return }
+        for clause in ruledOut(input(ofTurn: 0, batch)) where !earlier.contains(clause) { earlier.append(clause) }
+        if !earlier.isEmpty { memory.prohibitions.set(sessionKey, earlier.suffix(TraceAnalyzer.prohibitionsMax)) }
     }
 
-    private mutating func isRuledOut(_ value: Text, _ list: JSONRef) -> Bool {
+    private mutating func reportProhibited(_ index: Int, _ argument: Text) {
+        let name = argument.string
+        report(
+            Finding(
+                .contextLoss, .prohibitedValue, .tag, span: span(of: calls[index]), cause: cause(of: calls[index]),
+                call: index, evidence: "tool=\(calls[index].name.string) argument=\(name)",
+                "Argument \(name) of \(calls[index].name.string) has a value that the user seems to have ruled out."))
+    }
+
+    /// The clauses behind prohibitions of all user messages, as hashes of their words.
+    private mutating func ruledOut(_ list: JSONRef) -> [[UInt64]] {
+        var clauses: [[UInt64]] = []
         var message = tree.first(list)
-        while message.exists {
+        while message.exists, clauses.count < 64 {
             if tree.string(tree.member(message, "role")) == "user" {
                 var part = tree.first(tree.member(message, "parts"))
                 while part.exists {
-                    let text = tree.string(tree.member(part, "content")).capped(8 << 10)
-                    if TraceAnalyzer.rulesOut(value, text) { return true }
+                    clauses += TraceAnalyzer.clauses(in: tree.string(tree.member(part, "content")).capped(8 << 10))
                     part = tree.next(part)
                 }
             }
             message = tree.next(message)
         }
-        return false
+        return clauses
     }
 
-    /// Whether the words of `value` follow each other within a sentence, behind a prohibition.
-    static func rulesOut(_ value: Text, _ text: Text) -> Bool {
-        var parts: [Text] = []
+    private static func words(of value: Text) -> [UInt64] {
+        var words: [UInt64] = []
         var cursor = WordCursor(value, joins: false)
-        while let range = cursor.next() { parts.append(value[range]) }
-        guard parts.count >= 2 else { return false }
+        while let range = cursor.next() { words.append(value[range].looseHash) }
+        return words
+    }
+
+    /// Whether the words of `value` follow each other in one of the clauses.
+    static func rulesOut(_ value: [UInt64], _ clauses: [[UInt64]]) -> Bool {
+        clauses.contains { clause in
+            guard clause.count >= value.count else { return false }
+            return (0...(clause.count - value.count)).contains { Array(clause[$0..<$0 + value.count]) == value }
+        }
+    }
+
+    static func rulesOut(_ value: Text, _ text: Text) -> Bool {
+        let words = words(of: value)
+        return words.count > 1 && rulesOut(words, clauses(in: text))
+    }
+
+    /// What stands behind each prohibition, within its sentence. A question prohibits nothing.
+    static func clauses(in text: Text) -> [[UInt64]] {
+        var clauses: [[UInt64]] = []
+        var clause: [UInt64]?
+        var end = 0
+        func close() {
+            if let clause, clause.count > 1 { clauses.append(clause) }
+            clause = nil
+        }
         var words = WordCursor(text, joins: false)
-        var (left, matched, end) = (0, 0, 0)
-        while let range = words.next() {
+        while let range = words.next(), clauses.count < 16 {
             // The apostrophe of don't is no end of a sentence.
-            for place in end..<range.lowerBound where ".!?;,\n".utf8.contains(text[place]) { left = 0 }
+            for place in end..<range.lowerBound {
+                if text[place] == UInt8(ascii: "?") { clause = nil }
+                if ".!?;,\n".utf8.contains(text[place]) { close() }
+            }
             end = range.upperBound
             let word = text[range]
-            if prohibitions.contains(where: { word.count == $0.utf8CodeUnitCount && word.beginsWith($0) }) {
-                (left, matched) = (prohibitionReach, 0)
-                continue
-            }
-            guard left > 0 else { continue }
-            left -= 1
-            if word.looseHash == parts[matched].looseHash {
-                matched += 1
-                if matched == parts.count { return true }
-            } else {
-                matched = word.looseHash == parts[0].looseHash ? 1 : 0
+            let isShortened = word.count == 3 && word.beginsWith("don") && end < text.count && text[end] == 0x27
+            if isShortened || isWord(word, of: prohibitions) {
+                close()
+                clause = []
+            } else if let own = clause {
+                if own.count < 2, isWord(word, of: reversals) {
+                    clause = nil
+                } else if own.count < prohibitionReach {
+                    clause?.append(word.looseHash)
+                }
             }
         }
-        return false
+        if text.firstIndex(of: UInt8(ascii: "?"), from: min(end, text.count)) == nil { close() }
+        return clauses
+    }
+
+    private static func isWord(_ word: Text, of list: [StaticString]) -> Bool {
+        list.contains { word.count == $0.utf8CodeUnitCount && word.beginsWith($0) }
     }
 }
 

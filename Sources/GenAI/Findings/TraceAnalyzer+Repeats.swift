@@ -197,16 +197,14 @@ extension TraceAnalyzer {
     // MARK: Across the traces of a session
 
     private mutating func checkSession(_ order: [Int], _ memory: FindingsMemory) {
-        guard !trace.conversation.isEmpty,
-            let seen = memory.sessions.peek(ContentHash.of(trace.conversation)), !seen.isEmpty
-        else { return }
+        guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }
         for index in order {
             let call = calls[index]
             // Reading the same thing again in a later turn is normal; failing again is not.
             guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
             let name = call.name.looseHash
             let earlier = seen.filter {
-                $0.name == name && $0.isFailed
+                $0.name == name && $0.isFailed && $0.trace != traceKey
                     && ($0.signature == call.signature || (call.errorHash > 2 && $0.error == call.errorHash))
             }.count
             let count = earlier + 1

@@ -4,8 +4,7 @@ extension TraceAnalyzer {
     /// Declared rules: what an agent was told to do, and a program can check. Rules, not understanding.
     mutating func checkRules(_ batch: borrowing RecordBatch, _ memory: FindingsMemory) {
         if options.rules.isEmpty { return }
-        let earlier =
-            trace.conversation.isEmpty ? nil : memory.sessionTools.peek(ContentHash.of(trace.conversation))
+        let earlier = memory.sessionTools.peek(sessionKey)
         for rule in options.rules { check(rule, earlier ?? [], batch) }
     }
 

@@ -23,6 +23,9 @@ package struct TraceAnalyzer: ~Copyable {
     /// Bytes of content read so far in this trace.
     var readBytes = 0
     var scratch = ByteColumn()
+    /// What the trace shares with others of its session.
+    var sessionKey: UInt64 = 0
+    var traceKey: UInt64 = 0
     let ignoredTools: [UInt64]
 
     package init(options: FindingsOptions) {
@@ -67,6 +70,7 @@ package struct TraceAnalyzer: ~Copyable {
         definitionSets.removeAll()
         definitions.removeAll()
         readBytes = 0
+        joinSession(batch, &memory)
         readTurns(batch)
         recallDefinitions(&memory)
         collectCalls(batch)
@@ -84,7 +88,7 @@ package struct TraceAnalyzer: ~Copyable {
         checkRetrievals(batch)
         checkRepeats(batch, memory)
         checkHandoffs(batch)
-        checkProhibitions(batch)
+        checkProhibitions(batch, &memory)
         checkAnswer(batch)
         checkBudgets(batch)
         checkDurations(batch, memory)

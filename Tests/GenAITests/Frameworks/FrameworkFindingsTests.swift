@@ -111,6 +111,37 @@ import Testing
         #expect(Self.loud(healthy).isEmpty, "\(healthy)")
     }
 
+    /// AutoGen's own telemetry: each message is handled in a trace of its own that links to the one before, without
+    /// session and content.
+    @Test func `a storm that is split over linked traces is found`() throws {
+        let runner = try FindingsCorpusTests.Runner()
+        var tiers: [FindingTier] = []
+        for trace in UInt8(1)...6 {
+            let writer = ShapeWriter(traceID: trace)
+            writer.scope = "autogen-core"
+            let root = writer.open("autogen process refund_agent", [("messaging.operation", "process")])
+            if trace > 1 { writer.link(root, to: trace - 1) }
+            let tool = writer.open(
+                "execute_tool process_refund", in: root,
+                [("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", "process_refund")])
+            writer.exception(tool, "TimeoutError: gateway did not answer within \(trace)000 ms")
+            writer.close(tool, error: "TimeoutError")
+            writer.close(root)
+            tiers += try runner.run([writer.request]).filter { $0.finding.pattern == .retryStorm }.map(\.finding.tier)
+        }
+        #expect(tiers == [.tag, .alert, .alert, .alert])
+    }
+
+    @Test func `a coworker that is told nothing is found in a crew`() throws {
+        var run = AgentRuns.handoff("Please refund the customer's last order.")
+        run.turns[0][0].tool = "Delegate work to coworker"
+        run.turns[0][0].arguments = AgentRun.json([
+            "task": "Please refund the customer's last order.", "coworker": "billing_agent", "context": "A refund.",
+        ])
+        let seen = try Self.look(at: run, in: .crewAI)
+        #expect(Self.loud(seen, [.handoffDrop]).map(\.finding.tier) == [.alert], "\(seen)")
+    }
+
     // MARK: Healthy runs that look like failures
 
     static let healthy: [(name: String, run: AgentRun)] = [

@@ -39,6 +39,8 @@ final class ShapeWriter {
         var message = ""
         var attributes: [(String, TestValue)] = []
         var events: [TestEvent] = []
+        /// Traces that the span links to.
+        var links: [UInt8] = []
         /// The call that the span is about, for the tests: place in the run's calls.
         var tag = ""
     }
@@ -62,6 +64,8 @@ final class ShapeWriter {
         spans[index].message = error ?? ""
     }
 
+    func link(_ id: UInt8, to trace: UInt8) { spans[Int(id) - 1].links.append(trace) }
+
     func event(_ id: UInt8, _ name: String, _ attributes: [(String, TestValue)]) {
         clock += 1_000
         spans[Int(id) - 1].events.append(TestEvent(name: name, time: clock, attributes: attributes))
@@ -84,6 +88,11 @@ final class ShapeWriter {
                 var inner = Wire.fixed(1, event.time) + Wire.field(2, Array(event.name.utf8))
                 for (key, value) in event.attributes { inner += Wire.field(3, Wire.pair(key, value)) }
                 bytes += Wire.field(11, inner)
+            }
+            for link in span.links {
+                let ids =
+                    Wire.field(1, [UInt8](repeating: link, count: 16)) + Wire.field(2, [UInt8](repeating: 1, count: 8))
+                bytes += Wire.field(13, ids)
             }
             if span.status != 0 {
                 let message = span.message.isEmpty ? [] : Wire.field(2, Array(span.message.utf8))
