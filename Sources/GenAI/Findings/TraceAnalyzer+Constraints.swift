@@ -59,6 +59,8 @@ extension TraceAnalyzer {
     /// in the request that the model saw or in an earlier run of the session. Words, not meaning.
     mutating func checkProhibitions(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
         var earlier = memory.prohibitions.use(sessionKey) ?? []
+        // Read once for each request that a suspicious call came from.
+        var known: [Int: [[UInt64]]] = [:]
         for index in calls.indices where tree.isObject(calls[index].arguments) && !calls[index].isHandoff {
             guard let turn = turn(of: calls[index]) else { continue }
             var member = tree.first(calls[index].arguments)
@@ -66,8 +68,12 @@ extension TraceAnalyzer {
                 let value = tree.isString(member) ? tree.string(member) : Text.empty
                 let words = value.isCompoundWord ? TraceAnalyzer.words(of: value) : []
                 if words.count > 1 {
-                    let own = ruledOut(input(ofTurn: turn, batch))
-                    if TraceAnalyzer.rulesOut(words, own + earlier) { return reportProhibited(index, tree[member].key) }
+                    let own = known[turn] ?? ruledOut(input(ofTurn: turn, batch))
+                    known[turn] = own
+                    if TraceAnalyzer.rulesOut(words, own + earlier) {
+                        reportProhibited(index, tree[member].key)
+                        break
+                    }
                 }
                 member = tree.next(member)
             }

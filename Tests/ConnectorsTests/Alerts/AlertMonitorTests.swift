@@ -105,6 +105,43 @@ import Testing
         #expect(abs(found - expected) <= expected * 0.02)
     }
 
+    /// Every metric with every aggregation and operator, around the value that 1, 2 and 4 give in ten seconds.
+    @Test(arguments: AlertMetric.allCases)
+    func `opens by each aggregation and operator as arithmetic says`(_ metric: AlertMetric) throws {
+        let expected: [AlertAggregation: Double] = [
+            .sum: 7, .count: 3, .min: 1, .max: 4, .average: 7.0 / 3, .p50: 2, .p90: 4, .p95: 4, .p99: 4,
+            .perSecond: 0.7,
+        ]
+        for aggregation in AlertAggregation.allCases {
+            let value = try #require(expected[aggregation])
+            for comparison in AlertOperator.allCases {
+                for factor in [0.8, 1.2] {
+                    let threshold = value * factor
+                    let rule = try rule(
+                        "metric: \(metric.rawValue), aggregation: \(aggregation.rawValue), window: 10s, cool_down: 0s, "
+                            + "operator: '\(comparison.rawValue)', threshold: \(threshold)")
+                    let isOpen: Bool
+                    switch comparison {
+                    case .above, .atLeast: isOpen = factor < 1
+                    case .below, .atMost: isOpen = factor > 1
+                    case .equal: isOpen = false
+                    case .unequal: isOpen = true
+                    }
+                    let events = run(rule, [(11, [1, 2, 4])])
+                    #expect(
+                        events == (isOpen ? ["open@11"] : []),
+                        "\(aggregation.rawValue) \(comparison.rawValue) \(threshold): \(events)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [("==", true), ("!=", false), (">=", true), ("<=", true), (">", false), ("<", false)])
+    func `holds at the threshold itself as the operator says`(_ comparison: String, _ isOpen: Bool) throws {
+        let rule = try rule("metric: findings, window: 10s, operator: '\(comparison)', threshold: 7")
+        #expect(run(rule, [(11, [1, 2, 4])]) == (isOpen ? ["open@11"] : []))
+    }
+
     @Test func `takes any number`() {
         var bucket = AlertBucket(hasSketch: true)
         for value in [.nan, .infinity, -.infinity, 0, -1, 1e300, .leastNonzeroMagnitude] { bucket.add(value) }

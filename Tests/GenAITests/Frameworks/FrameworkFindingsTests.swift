@@ -16,14 +16,14 @@ import Testing
         }
     }
 
+    /// Findings of one run, with nothing remembered of runs before it.
     static func look(
-        at run: AgentRun, in shape: FrameworkShape, _ options: FindingsOptions = FindingsOptions()
-    ) throws
-        -> [Seen]
-    {
+        at run: AgentRun, in shape: FrameworkShape, using given: FindingsCorpusTests.Runner? = nil
+    ) throws -> [Seen] {
         let writer = ShapeWriter()
         shape.write(writer, run)
-        let runner = try FindingsCorpusTests.Runner(options)
+        let runner = try given ?? FindingsCorpusTests.Runner()
+        runner.memory = FindingsMemory()
         let tags = Dictionary(
             uniqueKeysWithValues: writer.spans.map { span in
                 (String(repeating: (span.id < 16 ? "0" : "") + String(span.id, radix: 16), count: 8), span.tag)

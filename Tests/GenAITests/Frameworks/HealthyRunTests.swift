@@ -81,8 +81,10 @@ import Testing
     @Test(arguments: 0..<60) func `a random healthy run has no finding above a hint`(_ seed: Int) throws {
         var random = SeededRandom(UInt64(seed))
         let run = Self.run(&random)
+        let runner = try FindingsCorpusTests.Runner()
         for shape in FrameworkShape.all {
-            let seen = FrameworkFindingsTests.loud(try FrameworkFindingsTests.look(at: run, in: shape))
+            let found = try FrameworkFindingsTests.look(at: run, in: shape, using: runner)
+            let seen = FrameworkFindingsTests.loud(found)
             #expect(seen.isEmpty, "seed \(seed), \(shape.name): \(seen)")
         }
     }
