@@ -6,7 +6,8 @@ package struct ResourceDetectionOptions: ComponentOptions {
 
     /// Where detectors of the Collector ask that do not run here.
     private static let others = [
-        "k8s_api", "gce", "gke", "gcp", "ec2", "ecs", "elastic_beanstalk", "eks", "lambda", "azure", "aks", "consul", "heroku",
+        "k8s_api", "gce", "gke", "gcp", "ec2", "ecs", "elastic_beanstalk", "eks", "lambda", "azure", "aks", "consul",
+        "heroku",
         "k8snode",
         "kubeadm", "openshift", "dynatrace", "hetzner", "akamai", "scaleway", "upcloud", "vultr", "oraclecloud",
         "digitalocean", "nova", "openstacknova", "tencent", "alibaba_ecs", "alibaba", "ibmcloud_vpc",
