@@ -22,7 +22,8 @@ struct Bench {
                 exit(64)
             }
         }
-        let results = measuring.run(Payload.all(), Work(try Chain()))
+        let payloads = Payload.all() + (thresholds == nil ? Payload.dialects() : [])
+        let results = measuring.run(payloads, Work(try Chain()))
         print("stage                       ns/span      MB/s   allocations/request")
         for result in results {
             let name = result.name.padding(toLength: 24, withPad: " ", startingAt: 0)

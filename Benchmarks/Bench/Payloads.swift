@@ -18,12 +18,21 @@ struct Payload {
         json = [UInt8](output.bytes)
     }
 
-    static func all() -> [Payload] {
-        var plain = PayloadMaker(seed: 20_261_126)
-        var genAI = PayloadMaker(seed: 20_261_127)
+    /// Spans of other dialects, for the normalizer. They have no thresholds yet.
+    static func dialects() -> [Payload] {
         var renamed = PayloadMaker(seed: 20_261_129)
         var json = PayloadMaker(seed: 20_261_130)
         var indexed = PayloadMaker(seed: 20_261_131)
+        return [
+            Payload("renamed50", spans: 50, renamed.request(spans: 50) { $0.renamedSpan($1) }),
+            Payload("json50", spans: 50, json.request(spans: 50) { $0.jsonSpan($1) }),
+            Payload("indexed50", spans: 50, indexed.request(spans: 50) { $0.indexedSpan($1) }),
+        ]
+    }
+
+    static func all() -> [Payload] {
+        var plain = PayloadMaker(seed: 20_261_126)
+        var genAI = PayloadMaker(seed: 20_261_127)
         var one = PayloadMaker(seed: 20_261_128)
         var run = AgentPayload(hasContent: true)
         var bare = AgentPayload(hasContent: false)
@@ -32,9 +41,6 @@ struct Payload {
             Payload("bare51", spans: 51, bare.request(spans: 51)),
             Payload("plain100", spans: 100, plain.request(spans: 100) { $0.plainSpan($1) }),
             Payload("genai50", spans: 50, genAI.request(spans: 50) { $0.genAISpan($1) }),
-            Payload("renamed50", spans: 50, renamed.request(spans: 50) { $0.renamedSpan($1) }),
-            Payload("json50", spans: 50, json.request(spans: 50) { $0.jsonSpan($1) }),
-            Payload("indexed50", spans: 50, indexed.request(spans: 50) { $0.indexedSpan($1) }),
             Payload("one", spans: 1, one.request(spans: 1) { $0.plainSpan($1) }),
         ]
     }
