@@ -27,7 +27,8 @@ struct Measuring {
     /// All stages on all payloads. Rounds go over all of them in turn, so that a busy moment hurts none alone.
     func run(_ payloads: [Payload], _ work: Work) -> [Measurement] {
         let cases = payloads.flatMap { payload in Work.stages.map { (payload, $0) } }.filter { payload, stage in
-            only.isEmpty || only.contains { "\(payload.name)/\(stage.name)".contains($0) }
+            guard !payload.isTrace || stage.looksAtTraces else { return false }
+            return only.isEmpty || only.contains { "\(payload.name)/\(stage.name)".contains($0) }
         }
         var times = [[Double]](repeating: [], count: cases.count)
         var allocations = [Double](repeating: 0, count: cases.count)

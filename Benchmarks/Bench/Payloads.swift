@@ -8,9 +8,12 @@ struct Payload {
     let spans: Int
     let protobuf: [UInt8]
     let json: [UInt8]
+    /// Whether it is one whole trace, for the stages that look at those.
+    let isTrace: Bool
 
-    init(_ name: String, spans: Int, _ protobuf: [UInt8]) {
+    init(_ name: String, spans: Int, isTrace: Bool = false, _ protobuf: [UInt8]) {
         self.name = name
+        self.isTrace = isTrace
         self.spans = spans
         self.protobuf = protobuf
         var output = ByteColumn()
@@ -37,8 +40,8 @@ struct Payload {
         var run = AgentPayload(hasContent: true)
         var bare = AgentPayload(hasContent: false)
         return [
-            Payload("run51", spans: 51, run.request(spans: 51)),
-            Payload("bare51", spans: 51, bare.request(spans: 51)),
+            Payload("run51", spans: 51, isTrace: true, run.request(spans: 51)),
+            Payload("bare51", spans: 51, isTrace: true, bare.request(spans: 51)),
             Payload("plain100", spans: 100, plain.request(spans: 100) { $0.plainSpan($1) }),
             Payload("genai50", spans: 50, genAI.request(spans: 50) { $0.genAISpan($1) }),
             Payload("one", spans: 1, one.request(spans: 1) { $0.plainSpan($1) }),

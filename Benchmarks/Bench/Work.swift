@@ -23,6 +23,8 @@ final class Work {
     struct Stage: Sendable {
         var name: String
         var isJSON = false
+        /// Measured on whole traces too.
+        var looksAtTraces = false
         /// Another library's work, which has no threshold.
         var isPeer = false
         var run: @Sendable (Work, UnsafeRawBufferPointer) -> Void
@@ -30,7 +32,7 @@ final class Work {
 
     static let stages = [
         Stage(name: "decode") { $0.decode($1) },
-        Stage(name: "touch") {
+        Stage(name: "touch", looksAtTraces: true) {
             $0.decode($1)
             $0.touch()
             $0.encode()
@@ -42,7 +44,7 @@ final class Work {
         },
         Stage(name: "normalizer") { $0.process($1, [$0.chain.normalizer]) },
         Stage(name: "redaction") { $0.process($1, [$0.chain.redaction]) },
-        Stage(name: "findings") { $0.process($1, [$0.chain.findings]) },
+        Stage(name: "findings", looksAtTraces: true) { $0.process($1, [$0.chain.findings]) },
         Stage(name: "attributes") { $0.process($1, [$0.chain.attributes]) },
         Stage(name: "chain") { $0.process($1, [$0.chain.normalizer, $0.chain.redaction, $0.chain.attributes]) },
         Stage(name: "json_in", isJSON: true) { $0.decodeJSON($1) },
