@@ -148,12 +148,11 @@ private func configuration(grpcMore: String = "", extensions: String = "") -> St
         let gateway = try RunningGateway(configuration(grpcMore: ", max_recv_msg_size_mib: 1"))
         try await gateway.start()
         let endpoint = "http://127.0.0.1:\(gateway.grpcPort)"
-        let start = ContinuousClock.now
         let large = try await PythonClient.send("grpc", endpoint, count: 4000)
         #expect(large.results.first == "spans FAILURE")
         #expect(large.errors.contains("RESOURCE_EXHAUSTED"), "\(large.errors)")
-        // The exporter tries for its whole timeout of 20 seconds what may pass; this may not.
-        #expect(ContinuousClock.now - start < .seconds(19))
+        // The exporter says so when it tries again what may pass; this may not.
+        #expect(!large.errors.contains("retrying"), "\(large.errors)")
         let small = try await PythonClient.send("grpc", endpoint, count: 3)
         #expect(small.results == all, "\(small.errors)")
         #expect(gateway.end(SIGTERM) == 0)

@@ -196,7 +196,8 @@ import Testing
         let times = [fastest("token-0"), fastest("token-199"), fastest("unknown")]
         let (least, most) = (times.min() ?? .zero, times.max() ?? .zero)
         #expect(table.tenant(of: "token-0".utf8) == "0" && table.tenant(of: "token-199".utf8) == "199")
-        // Half as much again is far below what leaving the loop early would show: the table has 200 entries.
-        #expect(most < least * 3 / 2, "\(times)")
+        // Far below what leaving the loop early would show, since the table has 200 entries, and above what a busy
+        // machine shows.
+        #expect(most < least * 8, "\(times)")
     }
 }
