@@ -151,7 +151,8 @@ import Testing
     private static func frameworks() throws -> [String] {
         var lines = [
             "", "## Frameworks run against a scripted model", "",
-            "Spans and log records that these wrote (`Tests/Fixtures/Frameworks`, shortened), with what becomes of them:",
+            "Spans and log records that these wrote (`Tests/Fixtures/Frameworks`, shortened), with what becomes of "
+                + "them:",
             "",
         ]
         lines += try GoldenFile.all(in: GoldenFile.frameworks).map { file in

@@ -40,7 +40,8 @@ package struct ModelPrice: Sendable, Equatable {
     package init() {}
 
     package static func == (left: ModelPrice, right: ModelPrice) -> Bool {
-        left.base == right.base && left.timed.count == right.timed.count && left.services == right.services && left.tiers.count == right.tiers.count
+        left.base == right.base && left.timed.count == right.timed.count && left.services == right.services
+            && left.tiers.count == right.tiers.count
             && zip(left.tiers, right.tiers).allSatisfy { $0.above == $1.above && $0.rates == $1.rates }
     }
 

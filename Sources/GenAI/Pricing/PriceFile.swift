@@ -9,7 +9,9 @@ package enum PriceFile {
     /// Compiles a regular expression into a test of a whole name; nil when it is none.
     package typealias PatternMaker = (String) -> (@Sendable (String) -> Bool)?
 
-    package static func read(_ text: Text, pattern: PatternMaker = { _ in nil }) throws(PriceFileProblem) -> PriceTable {
+    package static func read(
+        _ text: Text, pattern: PatternMaker = { _ in nil }
+    ) throws(PriceFileProblem) -> PriceTable {
         var tree = JSONTree(limits: JSONLimits(bytes: bytesMax))
         tree.limits.nodes = 5_000_000
         let root: JSONRef
