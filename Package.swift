@@ -181,7 +181,7 @@ let package = Package(
         .testTarget(
             name: "ProcessorsTests",
             dependencies: [
-                "Processors", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI",
+                "Processors", "TestSupport", "Patterns", "Pipeline", "Telemetry", "OTLP", "Configuration", "GenAI",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: house),

@@ -89,7 +89,7 @@ extension FrameCursor {
 
     package func read(_ parts: [FramePart]) async -> PartReading {
         PartReading(
-            bytes: [UInt8](repeating: 0, count: parts.reduce(0) { $0 + $1.length }), missing: parts.indices.map(\.self))
+            bytes: [UInt8](repeating: 0, count: parts.reduce(0) { $0 + $1.length }), missing: Array(parts.indices))
     }
 }
 

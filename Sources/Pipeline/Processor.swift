@@ -23,6 +23,8 @@ package struct ProcessContext {
     package var dropRule = ""
     /// The same by index of the span or log record.
     package private(set) var dropRules: [Int: String] = [:]
+    /// Whether anybody asks for `dropRules`.
+    package var notesDrops = true
     /// The session for which the trace is held back, see `hold`.
     package private(set) var heldSession: String?
     /// Sessions whose held traces are to be decided on again.
@@ -53,7 +55,7 @@ package struct ProcessContext {
 
     /// Says which rule dropped one record, for the drop ledger.
     package mutating func dropping(_ record: Int, by rule: String) {
-        if dropRules.count < ProcessContext.dropRulesMax { dropRules[record] = rule }
+        if notesDrops, dropRules.count < ProcessContext.dropRulesMax { dropRules[record] = rule }
     }
 
     /// Begins the next step.

@@ -173,6 +173,7 @@ extension ProcessorChain {
         let accepted = workspace.batch.liveCount
         workspace.released = []
         var context = ProcessContext(tenant: origin.tenant, metadata: origin.metadata, trace: trace)
+        context.notesDrops = ledger != nil
         var gone = Set<Int>()
         for (number, step) in steps.enumerated() {
             let before = context.droppedItems

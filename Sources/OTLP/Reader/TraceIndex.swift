@@ -66,10 +66,8 @@ package struct TraceIndex: ~Copyable {
         while !cursor.isAtEnd {
             let from = cursor.at
             let tag = try cursor.tag()
-            if tag == 0x12 { _ = try cursor.length() } else {
-                try cursor.skip(tag)
-                heads.append(request[from..<cursor.at])
-            }
+            try cursor.skip(tag)
+            if tag != 0x12 { heads.append(request[from..<cursor.at]) }
         }
         resources.append(start..<heads.count)
         cursor = WireCursor(request, range)

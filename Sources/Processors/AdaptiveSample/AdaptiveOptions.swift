@@ -165,7 +165,8 @@ package struct AdaptiveTailSamplingOptions: ComponentOptions {
             "Spans at which a trace is decided without waiting; 0 means no limit but in bytes.")
         let bytes = settings.bytes(
             "maximum_buffer_size_bytes", default: 256 << 20, in: (1 << 20)...(1 << 40),
-            "Encoded size of all traces held; beyond it the oldest are decided early.")
+            "Memory for all traces held; beyond it the oldest are decided early. With a journal on disk the spans "
+                + "stay there, and a span costs some 30 bytes and a trace 320; without, the spans' bytes count too.")
         wait = TraceWait(
             idle: timeout, afterRoot: delay, maxAge: timeout + delay, maxTraces: traces, maxBytes: bytes)
         wait.maxTraceSpans = spans == 0 ? .max : spans

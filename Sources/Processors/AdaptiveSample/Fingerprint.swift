@@ -49,10 +49,12 @@ struct Fingerprint: Sendable {
     private func add(
         _ key: KeyID, _ set: SetIndex, _ batch: borrowing RecordBatch, _ values: inout Set<String>
     ) {
-        guard values.count < Fingerprint.valuesMax, let index = batch.find(key, in: set) else { return }
+        guard let index = batch.find(key, in: set) else { return }
         var text = ByteColumn(capacity: 64)
         ValueText.append(batch.attributes[index].value, batch, to: &text)
         values.insert(text.text.string)
+        // Which ones stay must not depend on which came first.
+        if values.count > Fingerprint.valuesMax, let last = values.max() { values.remove(last) }
     }
 
     /// The first 8 bytes of its SHA-256 in hexadecimal.

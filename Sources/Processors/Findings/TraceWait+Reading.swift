@@ -21,7 +21,7 @@ extension TraceWait {
                     "Traces held at once; beyond it the oldest are taken as complete."),
                 maxBytes: group.bytes(
                     "max_bytes", default: defaults.maxBytes, in: 1 << 20...64 << 30,
-                    "Bytes held over all traces; beyond it the same."),
+                    "Memory for all traces held, as in tail_sampling; beyond it the same."),
                 maxTraceBytes: group.bytes(
                     "max_trace_bytes", default: defaults.maxTraceBytes, in: 1 << 16...1 << 30,
                     "Bytes of one trace; beyond it that trace is complete."))

@@ -123,21 +123,22 @@ struct AgentTest: Sendable {
             || operation == "invoke_workflow")
     }
 
+    /// Added up from the smallest number on: in another order the last digit of a sum of fractions may differ.
     private func sum(_ batch: borrowing RecordBatch, _ keys: [KeyID]) -> Double {
-        var total = 0.0
+        var numbers: [Double] = []
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
             let span = batch.spans[index]
             guard isModelCall(batch, span) else { continue }
             for key in keys {
                 guard let found = batch.find(key, in: span.set) else { continue }
                 switch batch.attributes[found].value {
-                case .int(let number): total += Double(number)
-                case .double(let number) where number.isFinite: total += number
+                case .int(let number): numbers.append(Double(number))
+                case .double(let number) where number.isFinite: numbers.append(number)
                 default: continue
                 }
             }
         }
-        return total
+        return numbers.sorted().reduce(0, +)
     }
 
     private func isFinished(_ batch: borrowing RecordBatch, _ span: SpanRecord, by values: [[UInt8]]) -> Bool {

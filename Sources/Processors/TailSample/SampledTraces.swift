@@ -75,18 +75,24 @@ struct SampledTraces: Sendable {
         return .decided(decision)
     }
 
+    /// The session of a trace by the first key that names one. Spans may differ: then that of the root counts, else the
+    /// first in the order of texts, so that it does not matter which span came first.
     private func session(of batch: borrowing RecordBatch, _ tenant: String) -> DecisionCache.Session? {
         for key in sessionKeys {
+            var name: String?
             for index in batch.spans.indices where !batch.isRemoved(span: index) {
-                if let text = batch.string(key, in: batch.spans[index].set), !text.isEmpty {
+                guard let text = batch.string(key, in: batch.spans[index].set), !text.isEmpty else { continue }
+                if batch.spans[index].parentID.isEmpty {
                     return DecisionCache.Session(name: text.string, tenant: tenant)
                 }
+                name = min(name ?? text.string, text.string)
             }
+            if let name { return DecisionCache.Session(name: name, tenant: tenant) }
             for index in batch.resources.indices {
-                if let text = batch.string(key, in: batch.resources[index].set), !text.isEmpty {
-                    return DecisionCache.Session(name: text.string, tenant: tenant)
-                }
+                guard let text = batch.string(key, in: batch.resources[index].set), !text.isEmpty else { continue }
+                name = min(name ?? text.string, text.string)
             }
+            if let name { return DecisionCache.Session(name: name, tenant: tenant) }
         }
         return nil
     }

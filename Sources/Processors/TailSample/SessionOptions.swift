@@ -22,7 +22,7 @@ package struct SessionOptions: Sendable {
                 + "sampled after all; 0s samples only what comes after the bad trace.")
         maxHeldBytes = settings.bytes(
             "max_held_bytes", default: 64 << 20, in: (1 << 20)...(1 << 40),
-            "Encoded size of the traces that wait; beyond it the oldest are decided on.")
+            "Memory for the traces that wait, counted likewise; beyond it the oldest are decided on.")
         maxSessions = settings.int(
             "max_sessions", default: 100_000, in: 1...10_000_000, unit: "sessions", "Bad sessions remembered.")
         policies = settings.strings(

@@ -178,7 +178,7 @@ struct TailPolicy: Sendable {
             return most > 0 && TraceHash.of(TraceShape.identifier(of: batch), salt: salt) <= most
         case .status(let codes): return TraceShape.contains(batch) { codes.contains($0.statusCode) }
         case .spans(let rate, let window): return window.take(batch.liveCount, of: rate, now: now)
-        case .bytes(let bucket): return bucket.take(batch.input.count, now: now)
+        case .bytes(let bucket): return bucket.take(TraceShape.bytes(of: batch), now: now)
         case .count(let least, let most):
             return batch.liveCount >= least && (most == 0 || batch.liveCount <= most)
         case .traceState(let key, let values): return hasMember(key, values, batch)
@@ -286,6 +286,15 @@ enum TraceShape {
             last = max(last, batch.spans[index].end)
         }
         return last > first ? last - first : 0
+    }
+
+    /// Encoded bytes of the spans alone: what stands around them depends on how they came.
+    static func bytes(of batch: borrowing RecordBatch) -> Int {
+        var bytes = 0
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            bytes += Int(batch.spans[index].raw.length)
+        }
+        return bytes
     }
 
     static func identifier(of batch: borrowing RecordBatch) -> Text {

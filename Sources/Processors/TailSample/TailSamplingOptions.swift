@@ -35,7 +35,8 @@ package struct TailSamplingOptions: ComponentOptions {
             "Encoded size at which a trace is decided without waiting; 0 means 32MiB.")
         let bytes = settings.bytes(
             "maximum_buffer_size_bytes", default: 256 << 20, in: (1 << 20)...(1 << 40),
-            "Encoded size of all traces held; beyond it the oldest are decided early.")
+            "Memory for all traces held; beyond it the oldest are decided early. With a journal on disk the spans "
+                + "stay there, and a span costs some 30 bytes and a trace 320; without, the spans' bytes count too.")
         wait = TraceWait(
             idle: decision, afterRoot: afterRoot == .zero ? decision : afterRoot, maxAge: decision, maxTraces: traces,
             maxBytes: bytes, maxTraceBytes: traceBytes == 0 ? 32 << 20 : traceBytes)
