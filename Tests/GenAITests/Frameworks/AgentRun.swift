@@ -1,8 +1,8 @@
 import Foundation
 
 /// What an agent did, told without any framework's words: each shape in this folder writes it as one framework would.
-struct AgentRun {
-    struct Tool {
+struct AgentRun: Sendable {
+    struct Tool: Sendable {
         var name: String
         var description = ""
         /// Property name and JSON type.
@@ -17,7 +17,7 @@ struct AgentRun {
         }
     }
 
-    struct Call {
+    struct Call: Sendable {
         var tool: String
         /// JSON text as the model wrote it, valid or not.
         var arguments: String
