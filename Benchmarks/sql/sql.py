@@ -1,13 +1,13 @@
 """Spans per second of a SQL exporter of Sluice: sql.py [options] EXPORTER, needs Python alone and a release build.
 
-Starts a gateway with that exporter behind its default journal on disk, sends it spans of 20 attributes with 1 to 4 KB of
-JSON and ids of their own over four connections, waits for the last row, and prints spans per second and per CPU second
+Starts a gateway with that exporter behind its default journal on disk, sends it spans of 20 attributes with 1 to 4 KB
+of JSON and ids of their own over four connections, waits for the last row, and prints spans per second and per CPU second
 of the gateway: receiving, journal and rows together. `sqlite` then runs floor.c on the rows that it has just written,
 so that both do the same in the same minute.
 
 Servers: `postgres` starts one from Debian's package; `clickhouse` takes --url, or starts the engine of chdb-core when
-SLUICE_TEST_CHDB names a Python that has it; `snowflake` starts the stand-in of the tests. `drain` is a server that reads
-and forgets, for `clickhouse`: then nothing but the gateway is measured.
+SLUICE_TEST_CHDB names a Python that has it; `snowflake` starts the stand-in of the tests. `drain` is a server that
+reads and forgets, for `clickhouse`: then nothing but the gateway is measured.
 """
 import argparse
 import http.server
@@ -140,7 +140,8 @@ def send(port, firsts, seed, bodies):
     for first in firsts:
         body = bodies[rng.randrange(len(bodies))]
         body.number(first, rng)
-        head = "POST /v1/traces HTTP/1.1\r\nHost: b\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+        head = "POST /v1/traces HTTP/1.1\r\nHost: b\r\nContent-Type: application/x-protobuf\r\n"
+        head += "Content-Length: %d\r\n\r\n"
         connection.sendall((head % len(body.bytes)).encode() + body.bytes)
         answer = b""
         while b"\r\n\r\n" not in answer:

@@ -53,6 +53,8 @@ package struct QueryDatabase: Sendable {
 
     private static func words(_ error: any Error) -> String {
         guard let error = error as? DatabaseError else { return "\(error)" }
+        // The library's own words speak to programmers.
+        if error.message?.hasPrefix("Multiple statements") == true { return "give one statement at a time" }
         return error.message ?? "SQLite error \(error.extendedResultCode.rawValue)"
     }
 }

@@ -141,6 +141,14 @@ extension String {
         #expect(steps.contains("SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"))
     }
 
+    @Test func `takes one statement that reads`() throws {
+        let questions = try TestDatabase().questions()
+        for (sql, words) in [("SELECT 1; SELECT 2", "one statement"), ("DELETE FROM spans", "readonly")] {
+            let failure = #expect(throws: QueryFailure.self) { try questions.sql(sql) }
+            #expect(failure?.description.contains(words) == true, "\(failure?.description ?? "")")
+        }
+    }
+
     @Test func `lists findings with the filters of their spans`() throws {
         let database = try TestDatabase { database in
             try database.span("a1", "01", at: 1, ["tool_name": "search"])

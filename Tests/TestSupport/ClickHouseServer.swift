@@ -78,7 +78,8 @@ package final class DebianClickHouse: Sendable {
             <profile>default</profile><quota>default</quota></default></users></yandex>
             """
         let configuration = """
-            <yandex><logger><level>warning</level><log>\(folder.path)/log</log><errorlog>\(folder.path)/errors</errorlog>
+            <yandex><logger><level>warning</level>
+            <log>\(folder.path)/log</log><errorlog>\(folder.path)/errors</errorlog>
             </logger><http_port>\(port)</http_port><listen_host>127.0.0.1</listen_host>
             <path>\(folder.path)/data/</path><tmp_path>\(folder.path)/tmp/</tmp_path>
             <mark_cache_size>5368709</mark_cache_size><users_config>\(folder.path)/users.xml</users_config>

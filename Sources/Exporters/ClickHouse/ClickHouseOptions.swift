@@ -34,7 +34,7 @@ package struct ClickHouseOptions: ComponentOptions {
             "True lets the server gather inserts of many clients; a delivery still waits until its rows are stored.")
         compression = settings.choice(
             "compress", default: Compression.lz4,
-            "Compression of requests: lz4 costs the least, zstd and gzip make them smaller; none where the server is near."
+            "Compression of requests: lz4 costs the least, zstd and gzip save more; none where the server is near."
         )
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
         guard !settings.isDescribing else { return }

@@ -14,7 +14,7 @@ struct SQLiteRowWriter: RowReceiver {
     private let inserts: [Statement]
     private let deletes: [Statement]
     private var records = 0
-    /// Records of the batch, counted from zero, of which the database refused a row: it takes back that statement alone.
+    /// Records of the batch, from zero, of which the database refused a row: it takes back that statement alone.
     private var refused: [Int] = []
     /// Why it refused the last one.
     private var reason = ""

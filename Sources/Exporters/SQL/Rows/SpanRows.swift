@@ -51,8 +51,8 @@ struct SpanRows: Sendable {
         scratch.row.integer(Int64(span.flags))
     }
 
-    /// Finds the attributes of all columns in one walk: thirty columns that each look through twenty attributes cost more
-    /// than the rest of the row. Of attributes with the same key the last counts.
+    /// Finds the attributes of all columns in one walk: thirty columns that each look through twenty attributes cost
+    /// more than the rest of the row. Of attributes with the same key the last counts.
     private func locate(_ set: SetIndex, _ scratch: inout RowScratch) {
         scratch.places.removeAll()
         for _ in 0..<keyLimit { scratch.places.append(-1) }

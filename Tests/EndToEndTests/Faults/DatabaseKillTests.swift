@@ -1,0 +1,113 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// SIGKILL at any moment of a gateway that writes to a database: what was answered 200 is there, and once. Spans are
+/// known by their ids; log records have none, so theirs is the harder case.
+@Suite(.serialized, .timeLimit(.minutes(60))) struct DatabaseKillTests {
+    @Test func `sqlite neither loses nor doubles a row when the gateway is killed at any moment`() async throws {
+        let run = try Run(exporter: "sqlite: {path: FOLDER/rows.db")
+        try await run.kill {}
+        let path = run.gateway.folder.appending(path: "rows.db").path
+        try run.expectAll { sql in try Self.sqlite(path, sql) }
+        #expect(try Self.sqlite(path, "PRAGMA integrity_check") == ["ok"])
+    }
+
+    @Test(.enabled(if: PostgresServer.isExpected), arguments: ["copy", "insert"])
+    func `postgres neither loses nor doubles a row when the gateway is killed at any moment`(
+        _ method: String
+    ) async throws {
+        let server = try PostgresServer.shared.get()
+        let database = try server.makeDatabase()
+        let run = try Run(
+            exporter: "postgres: {datasource: '\(server.datasource(database))', insert_method: \(method)")
+        // Now and then the server ends the connections too.
+        try await run.kill {
+            _ = try? server.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sluice' "
+                    + "AND datname = '\(database)'", database: "postgres")
+        }
+        try run.expectAll { sql in try server.query(sql, database: database).map { $0[0] } }
+    }
+
+    private static func sqlite(_ path: String, _ sql: String) throws -> [String] {
+        let process = Process()
+        let output = Pipe()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = ["sqlite3", path, sql]
+        process.standardOutput = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        return text.split(separator: "\n").map(String.init)
+    }
+
+    /// A gateway, and ledgers of what it has answered 200.
+    private final class Run {
+        let gateway: RunningGateway
+        private let spans: AcceptedLedger
+        private let logs: AcceptedLedger
+        private let seed = FaultRounds.seed
+
+        /// `exporter` without its closing brace.
+        init(exporter: String) throws {
+            gateway = try RunningGateway(
+                """
+                receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+                exporters:
+                  \(exporter), retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}, \
+                sending_queue: {storage: file_storage}}
+                extensions:
+                  health_check: {endpoint: "127.0.0.1:CALLS"}
+                  file_storage: {directory: FOLDER/journal, segment_size: 1MiB}
+                service:
+                  extensions: [health_check, file_storage]
+                  telemetry:
+                    metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+                  pipelines:
+                    traces: {receivers: [otlp], exporters: [\(exporter.prefix { $0 != ":" })]}
+                    logs: {receivers: [otlp], exporters: [\(exporter.prefix { $0 != ":" })]}
+                """)
+            spans = AcceptedLedger(gateway.folder.appending(path: "spans.txt").path)
+            logs = AcceptedLedger(gateway.folder.appending(path: "logs.txt").path)
+        }
+
+        /// Starts the gateway under load and kills it, round after round, then lets it finish.
+        func kill(_ disturb: () -> Void) async throws {
+            var random = SeededRandom(seed)
+            let clients = [
+                LoadClients(2, port: gateway.port, ledger: spans, persistent: true),
+                LoadClients(
+                    2, port: gateway.port, ledger: logs, persistent: true, path: "/v1/logs",
+                    request: { first, _ in NumberedSpans.logs(first) }),
+            ]
+            for round in 0..<FaultRounds.count {
+                try gateway.launch()
+                try await Task.sleep(for: .milliseconds(Int.random(in: 0...500, using: &random)))
+                if round % 7 == 3 { disturb() }
+                _ = gateway.end(SIGKILL)
+            }
+            for each in clients { await each.stop() }
+            try await gateway.start()
+            // Single inserts of what a hundred rounds have left take a while.
+            for _ in 0..<10 where (try? await gateway.waitUntilDelivered()) != nil { break }
+            try await gateway.waitUntilDelivered()
+            #expect(gateway.end(SIGTERM) == 0)
+        }
+
+        func expectAll(_ query: (String) throws -> [String]) throws {
+            let ids = try query("SELECT span_id FROM spans")
+            let bodies = try query("SELECT body FROM logs")
+            let wantedIDs = Set(spans.all.map { String(format: "%016lx", $0) })
+            let wantedBodies = Set(logs.all.map { "record \($0)" })
+            let lost = wantedIDs.subtracting(ids).count + wantedBodies.subtracting(bodies).count
+            let twice = ids.count - Set(ids).count + bodies.count - Set(bodies).count
+            #expect(lost == 0 && twice == 0, "\(lost) rows lost, \(twice) rows twice (seed \(seed))")
+            #expect(wantedIDs.count > FaultRounds.count * 10 && wantedBodies.count > FaultRounds.count * 10)
+            print(
+                "\(FaultRounds.count) kills: \(wantedIDs.count) spans and \(wantedBodies.count) log records accepted, "
+                    + "\(lost) lost, \(twice) twice")
+        }
+    }
+}
