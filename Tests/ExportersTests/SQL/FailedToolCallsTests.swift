@@ -18,8 +18,8 @@ import Testing
         return String(text[start..<end])
     }
 
-    /// Failed calls: of a session named on the root only with a customer, of a user alone, of two days ago; and one that
-    /// did not fail.
+    /// Failed calls: of a session named on the root only with a customer, of a user alone, of two days ago; and one
+    /// that did not fail.
     private var batch: ExportBatch {
         let now = UInt64(Date().timeIntervalSince1970) * 1_000_000_000
         let hour: UInt64 = 3_600_000_000_000
