@@ -11,9 +11,9 @@ final class DecodedText {
         if origins.footprint > 4 * RedactionState.keptBytes { origins = Column() }
     }
 
-    /// Takes in `range` of a view with its escapes resolved. `outer` holds the view's own origins, nil when the view
-    /// is part of the value itself.
-    func decode(_ view: TextRedaction.View, _ range: Range<Int>, outer: DecodedText?) {
+    /// Takes in `range` of a view with its escapes resolved: those of `markup`, or those of JSON. `outer`
+    /// holds the view's own origins, nil when the view is part of the value itself.
+    func decode(_ view: TextRedaction.View, _ range: Range<Int>, outer: DecodedText?, _ markup: Markup?) {
         let source: UnsafePointer<UInt32>?
         if let outer {
             precondition(view.base >= 0 && view.base + range.upperBound < outer.origins.count, "origins out of range")
@@ -22,7 +22,12 @@ final class DecodedText {
             source = nil
         }
         // One access to each member for the whole string: the runtime checks every single one.
-        DecodedText.decode(view.text, range, Origins(base: view.base, source: source), &bytes, &origins)
+        let from = Origins(base: view.base, source: source)
+        if let markup {
+            DecodedText.decode(view.text, range, markup, from, &bytes, &origins)
+        } else {
+            DecodedText.decode(view.text, range, from, &bytes, &origins)
+        }
     }
 
     /// Where the bytes of a view are in the value: from `base` on in order, or as `source` says.
@@ -67,6 +72,26 @@ final class DecodedText {
             guard index < range.upperBound else { break }
             let before = bytes.count
             let next = JSONTokens.decode(cursor, index, range.upperBound, &bytes)
+            let origin = source[index]
+            for _ in before..<bytes.count { origins.append(origin) }
+            index = next
+        }
+        origins.append(source[range.upperBound])
+    }
+
+    private static func decode(
+        _ text: Text, _ range: Range<Int>, _ markup: Markup, _ source: Origins, _ bytes: inout ByteColumn,
+        _ origins: inout Column<UInt32>
+    ) {
+        bytes.removeAll()
+        origins.removeAll()
+        bytes.reserve(range.count)
+        if origins.capacity <= range.count { origins = Column(capacity: range.count + 1) }
+        let cursor = ByteCursor(text)
+        var index = range.lowerBound
+        while index < range.upperBound {
+            let before = bytes.count
+            let next = markup.decode(cursor, index, range.upperBound, &bytes)
             let origin = source[index]
             for _ in before..<bytes.count { origins.append(origin) }
             index = next

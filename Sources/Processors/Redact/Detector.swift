@@ -158,6 +158,8 @@ struct Match: BitwiseCopyable {
     var tag: MatchTag
     /// 0 inside a string; for a bare JSON number n > 0: the replacement needs quotes, escaped for n - 1 string levels.
     var quotes: UInt8 = 0
+    /// In the name of a member of a JSON object.
+    var isKey = false
 
     @inline(__always)
     init(_ start: Int, _ end: Int, _ tag: MatchTag, quotes: UInt8 = 0) {

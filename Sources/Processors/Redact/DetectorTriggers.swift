@@ -38,7 +38,8 @@ struct DetectorTriggers: ~Copyable, @unchecked Sendable {
         addNumbers(detectors)
         if detectors.has(.email) {
             let word = DetectorTriggers.digits + DetectorTriggers.uppers + DetectorTriggers.lowers
-            add(Kind.at, word + "_.-+%'!\"", "@", word)
+            let beyond = [UInt8](0x80...0xF4)
+            add(Kind.at, Array((word + "_.-+%'!\"").utf8) + beyond, [0x40], Array(word.utf8) + beyond)
         }
         for prefix in prefixes {
             let last = Array(prefix.text.suffix(3))

@@ -19,9 +19,9 @@ enum EscapeKind {
             while bytes[index] == 0x5C { index &+= 1 }
             switch bytes[index] {
             case 0x75:
-                // Above ASCII, such as the quotes and accents of prose, nothing that a find needs can hide.
-                if bytes[index &+ 1] == 0x30, bytes[index &+ 2] == 0x30, bytes[index &+ 3] &- 0x30 < 8,
-                    ByteClass.hexValue(bytes[index &+ 4]) != nil
+                // Above ASCII, such as the quotes and accents of prose, only parts of mail addresses can hide.
+                if EscapeKind.isASCII(bytes, index)
+                    || EscapeKind.isLetter(bytes, index) && text.firstIndex(of: 0x40) != nil
                 {
                     self = .hiding
                     return
@@ -35,6 +35,17 @@ enum EscapeKind {
             index = next
         }
         self = .plain
+    }
+
+    /// Whether the four digits behind the `u` at `index` stand for a character of ASCII.
+    private static func isASCII(_ bytes: ByteCursor, _ index: Int) -> Bool {
+        bytes[index &+ 1] == 0x30 && bytes[index &+ 2] == 0x30 && bytes[index &+ 3] &- 0x30 < 8
+            && ByteClass.hexValue(bytes[index &+ 4]) != nil
+    }
+
+    /// Whether they may stand for a letter beyond it: not in U+2000 to U+2FFF, where the signs of prose are.
+    private static func isLetter(_ bytes: ByteCursor, _ index: Int) -> Bool {
+        bytes[index &+ 1] != 0x32 && ByteClass.hexValue(bytes[index &+ 1]) != nil
     }
 }
 

@@ -59,6 +59,15 @@ struct Mask: Sendable {
         }
     }
 
+    /// Tells the masks of names apart, which would otherwise be one name for several members: from the second on `#2`
+    /// and so on is added. Hashes and pseudonyms differ by themselves.
+    func number(_ names: inout Int, _ output: inout ByteColumn) {
+        names += 1
+        guard names > 1, function == .none, pseudonymKey == nil else { return }
+        output.append(0x23 as UInt8)
+        output.appendDecimal(Int64(names))
+    }
+
     /// The same person in another spelling gets the same digits: letters in lower case, numbers without their signs.
     private func appendPseudonym(
         _ detector: Detector, _ original: Text, _ key: SymmetricKey, to output: inout ByteColumn

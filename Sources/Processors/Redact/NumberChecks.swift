@@ -168,6 +168,8 @@ extension DetectorScan {
         if before == 0x2F, parts[2] == 0, parts[3] == 0, bytes.isAlphanumeric(product) { return nil }
         if before == 0x3D, bytes[start &- 2] == 0x3D { return nil }
         if precedes(bytes, start, within: 12, "version") || precedes(bytes, start, within: 6, "ver") { return nil }
+        if precedes(bytes, start, within: 9, "release") || precedes(bytes, start, within: 7, "build") { return nil }
+        if precedes(bytes, start, within: 10, "firmware") { return nil }
         return Match(start, index, Detector.ipv4.tag)
     }
 

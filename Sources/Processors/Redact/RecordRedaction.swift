@@ -169,6 +169,7 @@ extension RedactionPolicy {
 
     private func begin(_ state: inout RedactionState) {
         state.summary = SummaryCounts()
+        state.maskedNames = 0
         state.names.removeAll()
         state.path.removeAll()
     }
@@ -228,8 +229,9 @@ extension RedactionPolicy {
         }
         // Keys of the table are names that the configuration chose.
         state.key = .empty
-        if attribute.keyID == .unknown, let new = redacted(attribute.key, &batch, &state) {
-            batch.attributes[index].key = new
+        if attribute.keyID == .unknown, redacted(attribute.key, &batch, &state) != nil {
+            text.mask.number(&state.maskedNames, &state.output)
+            batch.attributes[index].key = batch.addText(state.output.text)
             batch.attributes[index].flags.insert(.edited)
             batch.markEdited(set)
         }

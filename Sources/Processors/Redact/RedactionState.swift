@@ -21,6 +21,8 @@ struct RedactionState: ~Copyable {
     var keyVerdicts: [UInt8] = []
     /// Key of the attribute or map member whose value is being looked at; empty outside of them.
     var key = Text.empty
+    /// Names that were masked in the attribute set or body in hand.
+    var maskedNames = 0
     /// The key table of the batch in hand.
     var table = KeyTable.empty
     /// Attributes that the current set lost, had masked, allowed or ignored.

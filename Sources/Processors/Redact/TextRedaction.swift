@@ -83,21 +83,25 @@ struct TextRedaction: Sendable {
         let hasFinds = state.raw.count > first
         let escapes = EscapeKind(view.text)
         let needsDecoding = escapes == .hiding || (escapes == .plain && !blockedValues.isEmpty)
-        guard hasFinds || needsDecoding else { return }
+        // The Collector's patterns alone see what the Collector shows them.
+        let markup = detectors.detectors.isEmpty ? Markup.none : Markup(view.text)
+        guard hasFinds || needsDecoding || markup.isThere else { return }
         var isHandled = false
         if JSONTokens.looksLike(view.text) {
             let mark = state.hits.count
             let open = state.containers.count
-            isHandled = walk(view, first..<state.raw.count, &state)
+            isHandled = walk(view, first..<state.raw.count, hasMarkup: markup.isThere, &state)
             state.containers.truncate(to: open)
             if !isHandled { state.hits.truncate(to: mark) }
         }
         if !isHandled {
+            if needsDecoding { decode(view, 0, view.text.count, nil, &state) }
+            if markup.isThere { decode(view, 0, view.text.count, markup, &state) }
             for index in first..<state.raw.count {
                 let find = state.raw[index]
+                if markup.isThere, markup.spoils(find, in: view.text) { continue }
                 add(view, Int(find.start), Int(find.end), find.tag, &state)
             }
-            if needsDecoding { decode(view, 0, view.text.count, &state) }
         }
         state.raw.truncate(to: first)
     }
@@ -140,23 +144,27 @@ struct TextRedaction: Sendable {
         return Int(state.levels[view.map &- 1].origins[view.base &+ offset])
     }
 
-    /// Looks into `start..<end` of a view with its escapes resolved.
-    private func decode(_ view: View, _ start: Int, _ end: Int, _ state: inout RedactionState) {
+    /// Looks into `start..<end` of a view with its escapes resolved: those of `markup`, or those of JSON.
+    private func decode(
+        _ view: View, _ start: Int, _ end: Int, _ markup: Markup?, _ state: inout RedactionState
+    ) {
         guard view.map < TextLimits.depth, view.depth < TextLimits.depth, end - start <= TextLimits.decodedBytes else {
             add(view, start, end, .tooDeep, &state)
             return
         }
         let level = state.levels[view.map]
-        level.decode(view, start..<end, outer: view.map == 0 ? nil : state.levels[view.map &- 1])
-        // Nothing to resolve: the view itself has been scanned already.
-        guard level.bytes.count < end - start else { return }
+        level.decode(view, start..<end, outer: view.map == 0 ? nil : state.levels[view.map &- 1], markup)
+        // Nothing to resolve: the view itself has been scanned already. A form may differ in its spaces only.
+        guard level.bytes.count < end - start || markup?.isForm == true else { return }
         collect(View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1), &state)
     }
 
     // MARK: JSON
 
     /// Goes through the tokens of a JSON text; false when it is not JSON, and then nothing counts.
-    private func walk(_ view: View, _ finds: Range<Int>, _ state: inout RedactionState) -> Bool {
+    private func walk(
+        _ view: View, _ finds: Range<Int>, hasMarkup: Bool, _ state: inout RedactionState
+    ) -> Bool {
         var reader = JSONTokens(view.text, base: state.containers.count)
         var next = finds.lowerBound
         var key = Text.empty
@@ -169,13 +177,18 @@ struct TextRedaction: Sendable {
                 // A find that began in the key and ends before the value is the key's own.
                 if Int(state.raw[key.find].end) <= token.start {
                     add(view, key.start, key.end, state.raw[key.find].tag, &state)
+                    state.hits[state.hits.count - 1].isKey = true
                 }
                 pending = nil
             }
             if token.kind == .key { key = view.text[token.start..<token.end] }
             switch token.kind {
             case .key, .string:
-                string(view, token, key, next..<finds.upperBound, &pending, &state)
+                let mark = state.hits.count
+                string(view, token, key, next..<finds.upperBound, hasMarkup, &pending, &state)
+                if token.kind == .key {
+                    for index in mark..<state.hits.count { state.hits[index].isKey = true }
+                }
             case .scalar:
                 if next < finds.upperBound, Int(state.raw[next].start) < token.end,
                     !isChance(state.raw[next], view, key)
@@ -197,21 +210,25 @@ struct TextRedaction: Sendable {
 
     /// Handles one string of a JSON text; `token` spans its content without the quotes, `key` is the member's.
     private func string(
-        _ view: View, _ token: JSONTokens.Token, _ key: Text, _ finds: Range<Int>,
+        _ view: View, _ token: JSONTokens.Token, _ key: Text, _ finds: Range<Int>, _ hasMarkup: Bool,
         _ pending: inout (find: Int, start: Int, end: Int)?, _ state: inout RedactionState
     ) {
         let content = view.text[token.start..<token.end]
         var last = finds.lowerBound
         while last < finds.upperBound, Int(state.raw[last].start) < token.end { last += 1 }
         let touching = finds.lowerBound..<last
-        guard token.hasEscape || !touching.isEmpty else { return }
+        let markup = hasMarkup ? Markup(content) : nil
+        let isMarkedUp = markup?.isThere == true
+        guard token.hasEscape || !touching.isEmpty || isMarkedUp else { return }
         if token.kind == .string, !allowedValues.isEmpty, isAllowed(content, state) { return }
         let mark = state.hits.count
         if token.hasEscape {
-            decode(view, token.start, token.end, &state)
+            decode(view, token.start, token.end, nil, &state)
         } else if view.depth < TextLimits.depth, JSONTokens.looksLike(content) {
             collect(
                 View(text: content, map: view.map, base: view.base + token.start, depth: view.depth + 1), &state)
+        } else if let markup, isMarkedUp {
+            decode(view, token.start, token.end, markup, &state)
         }
         for index in touching {
             let find = state.raw[index]
@@ -222,6 +239,7 @@ struct TextRedaction: Sendable {
             }
             if isExplained(view, find, mark, &state) { continue }
             if token.kind == .string, isChance(find, view, key) { continue }
+            if let markup, isMarkedUp, markup.spoils(find, in: view.text) { continue }
             // Cutting at the find's ends could split an escape, so a string with escapes goes whole.
             let start = token.hasEscape ? token.start : max(Int(find.start), token.start)
             let end = token.hasEscape ? token.end : min(Int(find.end), token.end)
@@ -265,6 +283,7 @@ struct TextRedaction: Sendable {
 
     private func write(_ text: Text, _ first: Int, _ state: inout RedactionState) {
         var done = 0
+        var keys = 0
         for index in first..<state.hits.count {
             let hit = state.hits[index]
             let start = Int(hit.start)
@@ -273,6 +292,7 @@ struct TextRedaction: Sendable {
             state.output.append(text[done..<start])
             quote(hit.quotes, &state.output)
             mask.append(hit.tag, text[start..<end], to: &state.output)
+            if hit.isKey { mask.number(&keys, &state.output) }
             quote(hit.quotes, &state.output)
             state.counts[Int(hit.tag.rawValue)] += 1
             done = end

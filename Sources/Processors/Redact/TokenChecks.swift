@@ -2,63 +2,6 @@ import Telemetry
 
 /// Detectors whose finds are words: addresses, keys, tokens.
 extension DetectorScan {
-    // MARK: Mail addresses
-
-    /// `at` is the sign, `domain` the index behind it (they differ by more than one for `%40`).
-    @inline(never)
-    func email(_ bytes: ByteCursor, _ at: Int, _ domain: Int) -> Match? {
-        var start = at
-        let lowest = max(0, at &- 64)
-        while start > lowest, isLocalPart(bytes[start &- 1]) { start &-= 1 }
-        // A dot or sign at the front belongs to the sentence; `\n` before the name is an escape.
-        if bytes[start &- 1] == 0x5C {
-            if bytes[start] == 0x75, bytes.isUnicodeEscape(endingAt: start &+ 5), at &- start > 5 {
-                start &+= 5
-            } else if ByteClass.isEscapeLetter(bytes[start]), at &- start > 1 {
-                start &+= 1
-            }
-        }
-        while start < at, !ByteClass.isAlphanumeric(bytes[start]), bytes[start] != 0x5F { start &+= 1 }
-        guard start < at, bytes[at &- 1] != 0x2E else { return nil }
-        guard let end = endOfDomain(bytes, domain) else { return nil }
-        // git@host:path is an address of a repository, not of a person.
-        if bytes[end] == 0x3A, at &- start == 3, bytes.has("git", at: start) { return nil }
-        return Match(start, end, Detector.email.tag)
-    }
-
-    @inline(__always)
-    private func isLocalPart(_ byte: UInt8) -> Bool {
-        ByteClass.isWord(byte) || byte == 0x2E || byte == 0x2D || byte == 0x2B || byte == 0x25 || byte == 0x27
-    }
-
-    /// End of the longest run of labels whose last is a possible top-level domain, nil when there is none.
-    private func endOfDomain(_ bytes: ByteCursor, _ start: Int) -> Int? {
-        var index = start
-        var best: Int?
-        var labels = 0
-        while index &- start <= 253 {
-            let label = index
-            var hasOnlyLetters = true
-            while ByteClass.isAlphanumeric(bytes[index]) || bytes[index] == 0x2D {
-                if !ByteClass.isLetter(bytes[index]) { hasOnlyLetters = false }
-                index &+= 1
-                if index &- label > 63 { return best }
-            }
-            guard index > label, bytes[label] != 0x2D else { return best }
-            labels += 1
-            var end = index
-            while bytes[end &- 1] == 0x2D {
-                end &-= 1
-                hasOnlyLetters = false
-            }
-            let isTop = hasOnlyLetters ? index &- label >= 2 : bytes.hasFolded("xn--", at: label)
-            if labels > 1, isTop { best = end }
-            guard bytes[index] == 0x2E else { return best }
-            index &+= 1
-        }
-        return best
-    }
-
     // MARK: Tokens
 
     /// `Bearer` or `Basic` and what belongs to it; `index` is that of the B.

@@ -210,7 +210,10 @@ extension RedactionPolicy {
                 }
             } else if field.tag == 0x0A {
                 state.key = .empty
-                result = text.redact(content[field.content], &state) ? .changed : .clean
+                if text.redact(content[field.content], &state) {
+                    text.mask.number(&state.maskedNames, &state.output)
+                    result = .changed
+                }
             }
             guard result == .changed else { continue }
             state.output.frame(from: mark, prefix: content[done..<field.start], tag: UInt8(field.tag & 0x7F))

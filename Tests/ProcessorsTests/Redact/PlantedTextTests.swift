@@ -19,7 +19,9 @@ import Testing
         for plant in SecretCorpus.plants {
             let before = wrapping.wrap(plant.text)
             let (after, found) = try redact(before)
-            for form in plant.forms { #expect(!after.contains(form), "\(plant) in \(after)") }
+            for form in plant.forms + [wrapping.form(of: plant.secret)] {
+                #expect(!after.contains(form), "\(plant) in \(after)")
+            }
             #expect(found.contains(plant.detector), "\(plant): \(found) in \(after)")
             if wrapping.isJSON { expectSameJSON(before, after) }
         }
@@ -31,6 +33,31 @@ import Testing
             let before = wrapping.wrap(text)
             let (after, found) = try redact(before)
             #expect(after == before, "\(found)")
+        }
+    }
+
+    @Test func `members whose names are secrets stay members`() throws {
+        let before = #"{"a@example.com":1,"b@example.com":{"c@example.com":2},"x":[{"d@example.com":3}]}"#
+        let once = try redact(before).text
+        let after = #"{"E":1,"E#2":{"E#3":2},"x":[{"E#4":3}]}"#.replacing("E", with: "[REDACTED:EMAIL]")
+        #expect(once == after)
+        #expect(try redact(once).text == once)
+        let nested = try redact("{\"arguments\":\"\(jsonEscaped(before))\"}").text
+        #expect(nested.contains(#"[REDACTED:EMAIL]#2\":{"#))
+        // Pseudonyms differ by themselves.
+        let hashed = try redact(before, mask: Mask(pseudonymKey: [1, 2, 3])).text
+        #expect(!hashed.contains("#") && !hashed.contains("@"))
+    }
+
+    @Test func `only the address goes from a sentence in any script`() throws {
+        let sentences = [
+            ("请联系jo@example.com谢谢", "请联系*谢谢"), ("„jo@example.com“ schrieb", "„*“ schrieb"),
+            ("写给用户@例子.公司。谢谢", "*。谢谢"), ("à jörg@exämple.com, à", "à *, à"),
+            ("а иван@пример.рф, б", "а *, б"), ("mail\u{A0}jo@example.com…", "mail\u{A0}*…"),
+            ("„@example.com“ und é@é", "„@example.com“ und é@é"),
+        ]
+        for (before, after) in sentences {
+            #expect(try redact(before).text == after.replacing("*", with: "[REDACTED:EMAIL]"))
         }
     }
 

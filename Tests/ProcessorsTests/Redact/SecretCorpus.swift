@@ -55,12 +55,47 @@ func unicodeEscaped(_ text: String) -> String {
     text.utf16.map { "\\u" + String(format: "%04x", $0) }.joined()
 }
 
+/// All but ASCII letters, digits and `also` as `%XX`.
+func urlEscaped(_ text: String, also: String = "-_.~") -> String {
+    let plain = Set((also.isEmpty ? "" : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + also).utf8)
+    return text.utf8.map { plain.contains($0) ? String(UnicodeScalar($0)) : String(format: "%%%02X", $0) }.joined()
+}
+
+/// All but ASCII letters, digits and white space as numbered entities of HTML.
+func htmlEscaped(_ text: String, radix: Int) -> String {
+    text.unicodeScalars.map { scalar in
+        let isPlain = scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar))
+        if isPlain || scalar == " " || scalar == "\n" { return String(scalar) }
+        return "&#" + (radix == 16 ? "x" : "") + String(scalar.value, radix: radix) + ";"
+    }.joined()
+}
+
 /// Ways to hold a text inside another.
 enum Wrapping: String, CaseIterable, Sendable {
     case plain, sentence, json, jsonInJSON, jsonInJSONInJSON, unicode, unicodeInJSON, slashes, prettyJSON, python,
-        member
+        member, url, urlTwice, urlWhole, urlInJSON, jsonInURL, form, entities, hexEntities, entitiesInJSON
 
-    var isJSON: Bool { self != .plain && self != .sentence && self != .python }
+    var isJSON: Bool {
+        switch self {
+        case .plain, .sentence, .python, .url, .urlTwice, .urlWhole, .jsonInURL, .form, .entities, .hexEntities: false
+        default: true
+        }
+    }
+
+    /// A secret as this wrapping writes it.
+    func form(of secret: String) -> String {
+        switch self {
+        case .url, .urlInJSON: urlEscaped(secret)
+        case .jsonInURL: urlEscaped(jsonEscaped(secret))
+        case .urlTwice: urlEscaped(urlEscaped(secret))
+        case .urlWhole: urlEscaped(secret, also: "")
+        case .form: urlEscaped(secret).replacing("%20", with: "+")
+        case .entities: htmlEscaped(secret, radix: 10)
+        case .entitiesInJSON: jsonEscaped(htmlEscaped(secret, radix: 10))
+        case .hexEntities: htmlEscaped(secret, radix: 16)
+        default: secret
+        }
+    }
 
     func wrap(_ text: String) -> String {
         switch self {
@@ -76,6 +111,12 @@ enum Wrapping: String, CaseIterable, Sendable {
         case .prettyJSON: "[\n  {\n    \"a\" : [ 1, true, null, \"\(jsonEscaped(text))\" ]\n  }\n]\n"
         case .python: "{'role': 'user', 'content': '\(text.replacing("\n", with: "\\n"))', 'n': None}"
         case .member: "{\"\(jsonEscaped(text))\":1}"
+        case .url: "https://api.example/find?n=10&q=\(form(of: text))"
+        case .urlTwice, .urlWhole, .entities, .hexEntities: form(of: text)
+        case .urlInJSON: "{\"url\":\"/v1/find?q=\(form(of: text))\"}"
+        case .jsonInURL: "/v1/find?q=\(urlEscaped("{\"a\":\"\(jsonEscaped(text))\"}"))"
+        case .form: "first=1&q=\(form(of: text))"
+        case .entitiesInJSON: "{\"html\":\"<p>\(form(of: text))</p>\"}"
         }
     }
 
