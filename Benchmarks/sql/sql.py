@@ -2,8 +2,8 @@
 
 Starts a gateway with that exporter behind its default journal on disk, sends it spans of 20 attributes with
 1 to 4 KB of JSON and ids of their own over four connections, waits for the last row, and prints spans per second
-and per CPU second of the gateway: receiving, journal and rows together. `sqlite` then runs floor.c on the rows that it has just written,
-so that both do the same in the same minute.
+and per CPU second of the gateway: receiving, journal and rows together. `sqlite` then runs floor.c on the rows that
+it has just written, so that both do the same in the same minute.
 
 Servers: `postgres` starts one from Debian's package; `clickhouse` takes --url, or starts the engine of chdb-core when
 SLUICE_TEST_CHDB names a Python that has it; `snowflake` starts the stand-in of the tests. `drain` is a server that

@@ -70,7 +70,8 @@ enum ImportTable {
         ],
         "Exporters": [
             "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
-            "CZstd", "CSnappy", "CLZ4", "CSupport", "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite", "Dispatch",
+            "CZstd", "CSnappy", "CLZ4", "CSupport", "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite",
+            "Dispatch",
             "FoundationEssentials",
         ],
         "Connectors": [
