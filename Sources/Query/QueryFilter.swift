@@ -38,12 +38,15 @@ package struct QueryFilter: Sendable {
     /// would not prefer to that of a user, an agent or a service without being told.
     var failedToolCondition: Condition { condition(sparing: tool == nil ? "" : "+") }
 
+    /// For spans that something else leads to: no column's index is of use.
+    var followingCondition: Condition { condition(sparing: "+", tool: "+") }
+
     /// `mark` in front of a column keeps the planner from its index.
-    private func condition(sparing mark: String = "") -> Condition {
+    private func condition(sparing mark: String = "", tool toolMark: String = "") -> Condition {
         var condition = Condition()
         if let service { condition.add("\(mark)s.service_name = ?", service) }
         if let agent { condition.add("\(mark)s.agent_name = ?", agent) }
-        if let tool { condition.add("s.tool_name = ?", tool) }
+        if let tool { condition.add("\(toolMark)s.tool_name = ?", tool) }
         if let model { condition.add("s.request_model = ? OR s.response_model = ?", model, model) }
         if let user { condition.add("\(mark)s.user_id = ?", user) }
         for (key, value) in attributes { Self.add(key, value, to: &condition) }

@@ -120,7 +120,7 @@ package struct Questions: Sendable {
         var arguments: [any DatabaseValueConvertible] = [since] + condition.arguments
         if onlyFailed {
             // Two questions, since one that asks for either finds no index: findings are few, and lead to their spans.
-            let flagged = filter.spanCondition
+            let flagged = filter.followingCondition
             sql += """
                  AND (\(Self.isFailed)) UNION ALL \(Self.toolCalls) AND s.rowid IN (\(Self.flaggedSpans))
                     AND (\(Self.isFailed)) IS NOT TRUE AND +s.start_time >= ?\(flagged.suffix)

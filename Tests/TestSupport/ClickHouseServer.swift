@@ -59,7 +59,17 @@ package final class DebianClickHouse: Sendable {
     package let url: String
     private let folder: URL
     private let process = Process()
+    private let input = Pipe()
 
+    /// The server closes the descriptor by which Foundation watches a process, so that it would wait for this one and
+    /// for no other: a shell keeps it, and ends the server with us, however we end. It must not wait for the server,
+    /// since SIGCHLD is blocked in what a Swift task starts.
+    private static let script = """
+        "$1" --config-file="$2" < /dev/null &
+        server=$!
+        read -r _
+        kill -9 $server
+        """
     private static let program = "/usr/sbin/clickhouse-server"
 
     /// Whether its tests run: where it is installed, and in CI always, so that its absence fails them.
@@ -87,16 +97,17 @@ package final class DebianClickHouse: Sendable {
             """
         try Data(users.utf8).write(to: folder.appending(path: "users.xml"))
         try Data(configuration.utf8).write(to: folder.appending(path: "config.xml"))
-        process.executableURL = URL(filePath: Self.program)
-        process.arguments = ["--config-file=" + folder.appending(path: "config.xml").path]
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", Self.script, "sh", Self.program, folder.appending(path: "config.xml").path]
+        process.standardInput = input
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
     }
 
     deinit {
-        // At SIGTERM it waits for connections that clients keep alive.
-        kill(process.processIdentifier, SIGKILL)
+        // A line, since other children may hold the pipe open too.
+        try? input.fileHandleForWriting.write(contentsOf: Data("end\n".utf8))
         process.waitUntilExit()
         try? FileManager.default.removeItem(at: folder)
     }

@@ -41,9 +41,13 @@ struct Markup {
         return false
     }
 
-    /// Whether a plus stands between words: behind `=` it belongs to a number.
+    /// Whether a plus stands behind a word or what ends one: behind `=` it belongs to a number.
     private static func isSpace(_ bytes: ByteCursor, _ index: Int) -> Bool {
-        bytes[index] == 0x2B && ByteClass.isWord(bytes[index &- 1])
+        guard bytes[index] == 0x2B else { return false }
+        switch bytes[index &- 1] {
+        case UInt8(ascii: "."), UInt8(ascii: ","), UInt8(ascii: "!"), UInt8(ascii: "?"), UInt8(ascii: ")"): return true
+        case let byte: return ByteClass.isWord(byte)
+        }
     }
 
     /// What the escape at `index` stands for and how long it is: `%XX`, a numbered entity or one of a few names.

@@ -65,7 +65,9 @@ import Testing
         for plant in SecretCorpus.plants {
             let (after, _) = try redact(plant.text)
             let parts = plant.text.components(separatedBy: plant.secret)
-            #expect(after.hasPrefix(parts[0].dropLast(1)), "\(after)")
+            // The plus of a phone number goes with it, as it stands or escaped.
+            let kept = parts[0].dropLast(parts[0].hasSuffix("%2B") ? 3 : 1)
+            #expect(after.hasPrefix(kept), "\(after)")
             #expect(after.hasSuffix(parts[1]), "\(after)")
         }
     }
