@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A file system that turns read-only, a disk that is full at a start, a clock that jumps.
+/// A file system that turns read-only, a disk that is full at a start.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct MachineFaultTests {
     @Test(.enabled(if: SmallDisk.isPossible, "needs the right to mount"))
     func `refuses while its file system is read-only and takes again when it is not`() async throws {
@@ -78,32 +78,6 @@ import Testing
             traces: {receivers: [otlp], exporters: [otlp_http, sqlite]}
         """
     }
-
-    @Test(.enabled(if: JumpingClock.isPossible, "needs libfaketime"))
-    func `neither stalls nor storms when the clock of the machine jumps`() async throws {
-        let bench = try FaultBench()
-        let clock = JumpingClock(bench.gateway.folder.appending(path: "clock").path)
-        bench.gateway.wrapper = clock.wrapper
-        try await bench.gateway.start()
-        let clients = bench.load()
-        for jump in ["+3600", "-3600", "@1970-01-02 00:00:00", "@2040-01-01 00:00:00", "+0"] {
-            bench.sink.behave(.status(503))
-            clock.jump(jump)
-            let before = bench.ledger.all.count
-            try await bench.wait("load at \(jump)") { bench.ledger.all.count > before + 100 }
-            let tries = bench.sink.requests
-            try await Task.sleep(for: .milliseconds(300))
-            // Four deliveries, each again after 25 ms at least.
-            #expect(bench.sink.requests - tries < 4 * 30, "a storm at \(jump)")
-            bench.sink.behave(.accept)
-            let missing = try await bench.sink.wait(for: bench.ledger.all)
-            #expect(missing.isEmpty, "\(missing.count) spans are missing at \(jump)")
-        }
-        await clients.stop()
-        #expect(clients.statuses.keys.allSatisfy { $0 == 200 }, "\(clients.statuses)")
-        try await bench.expectNothingLost(restart: false)
-        #expect(bench.gateway.end(SIGTERM) == 0)
-    }
 }
 
 /// Makes what is opened below a path read-only, as a file system does that the kernel has given up; files that are open
@@ -125,25 +99,4 @@ private final class ReadOnlyMount {
         if isThere { _ = runs("/bin/umount", ["-l", path]) }
         isThere = false
     }
-}
-
-/// libfaketime, which gives a process another wall clock and leaves the monotonic one alone.
-private struct JumpingClock {
-    private static let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
-    static let isPossible = FileManager.default.fileExists(atPath: library)
-    private let file: String
-
-    init(_ file: String) {
-        self.file = file
-        jump("+0")
-    }
-
-    var wrapper: [String] {
-        [
-            "/usr/bin/env", "LD_PRELOAD=\(Self.library)", "FAKETIME_TIMESTAMP_FILE=\(file)",
-            "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
-        ]
-    }
-
-    func jump(_ to: String) { try? (to + "\n").write(toFile: file, atomically: true, encoding: .utf8) }
 }
