@@ -51,8 +51,10 @@ import Testing
         #expect(try await bench.gateway.metric("sluice_exporter_held_items") > 0)
         try FileManager.default.removeItem(atPath: folder + "/filler")
         try await bench.gateway.waitUntilDelivered()
-        let last = try #require(LoopbackConnection(port: bench.gateway.port))
-        #expect(last.post(NumberedSpans.request(bench.ledger.reserve())) == 200)
+        try FileManager.default.removeItem(atPath: bench.gateway.folder.appending(path: "small/filler").path)
+        try await bench.wait("a request that is taken") {
+            LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(bench.ledger.reserve())) == 200
+        }
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
@@ -84,19 +86,29 @@ import Testing
 /// stay as they are.
 private final class ReadOnlyMount {
     private let path: String
+    private let stage: String
     private var isThere = true
 
     init(_ path: String) throws {
         self.path = path
-        guard runs("/bin/mount", ["--bind", path, path]) else { throw RunningGateway.Fault(text: "no mount") }
-        guard runs("/bin/mount", ["-o", "remount,bind,ro", path]) else {
+        stage = path + ".stage"
+        try FileManager.default.createDirectory(atPath: stage, withIntermediateDirectories: true)
+        // Made where nobody writes, since what is written through cannot turn read-only, and then put over the folder.
+        let isDone =
+            runs("/bin/mount", ["--bind", path, stage]) && runs("/bin/mount", ["-o", "remount,bind,ro", stage])
+            && runs("/bin/mount", ["--bind", stage, path])
+        guard isDone, access(path, W_OK) != 0, errno == EROFS else {
             remove()
             throw RunningGateway.Fault(text: "no read-only mount")
         }
     }
 
     func remove() {
-        if isThere { _ = runs("/bin/umount", ["-l", path]) }
+        if isThere {
+            _ = runs("/bin/umount", ["-l", path])
+            _ = runs("/bin/umount", ["-l", stage])
+            rmdir(stage)
+        }
         isThere = false
     }
 }
