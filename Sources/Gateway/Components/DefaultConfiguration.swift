@@ -39,7 +39,7 @@ package enum DefaultConfiguration {
               exporters: [sqlite]
             logs:
               receivers: [otlp]
-              processors: [redaction]
+              processors: [gen_ai_normalizer, redaction]
               exporters: [sqlite]
             metrics:
               receivers: [otlp]
