@@ -20,7 +20,7 @@ final class ClickHouseClient: Sendable {
             switch options.compression {
             case .lz4: .lz4(LZ4())
             case .zstd: .zstd(Zstd(level: 1))
-            case .gzip: .gzip(Gzip(level: 1))
+            case .gzip: .gzip(Deflate(.gzip, level: 1))
             case .none: .none
             }
     }

@@ -17,7 +17,7 @@ final class ClosedFileCompressor: Sendable {
     init?(_ compression: FileOptions.Compression, log: @escaping @Sendable (String) -> Void) {
         switch compression {
         case .none: return nil
-        case .gzip: self.compression = .gzip(Gzip(level: 6))
+        case .gzip: self.compression = .gzip(Deflate(.gzip, level: 6))
         case .zstd: self.compression = .zstd(Zstd(level: 3))
         }
         ending = compression.ending

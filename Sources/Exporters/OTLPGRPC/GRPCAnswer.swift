@@ -90,7 +90,8 @@ struct GRPCAnswer {
     }
 
     private func failure(_ code: Int) -> ExportOutcome {
-        let raw = Self.percentDecoded(exchange.fields[Self.messageField] ?? "")
+        // gRPC over HTTP/2, "Status-Message".
+        let raw = PercentEncoding.decoded(exchange.fields[Self.messageField] ?? "")
         let message = EscapedText.make(raw, limit: OTLPAnswer.textMax)
         var text = Self.names.indices.contains(code) ? Self.names[code] : "gRPC status \(code)"
         if code == Self.unauthenticated || code == 7 { text += " (check the credentials in headers)" }
@@ -110,25 +111,6 @@ struct GRPCAnswer {
         return ["larger than", "exceeds maximum size", "exceeds the maximum", "too large"].contains {
             text.contains($0)
         }
-    }
-
-    /// `grpc-message`: %XX stands for a byte of UTF-8 (gRPC over HTTP/2, "Status-Message").
-    static func percentDecoded(_ text: String) -> String {
-        let bytes = Array(text.utf8)
-        var decoded: [UInt8] = []
-        var at = 0
-        while at < bytes.count {
-            if bytes[at] == UInt8(ascii: "%"), at + 2 < bytes.count,
-                let value = UInt8(String(decoding: bytes[(at + 1)...(at + 2)], as: UTF8.self), radix: 16)
-            {
-                decoded.append(value)
-                at += 3
-            } else {
-                decoded.append(bytes[at])
-                at += 1
-            }
-        }
-        return String(decoding: decoded, as: UTF8.self)
     }
 
     /// The pause that `grpc-status-details-bin` asks for: google.rpc.Status `{details = 3: Any {type_url = 1, value =

@@ -3,22 +3,22 @@ import Pipeline
 /// How request bodies are compressed, with the compressors.
 enum BodyCompression: Sendable {
     case none
-    case gzip(Gzip)
+    case gzip(Deflate)
     case zstd(Zstd)
     case snappy(isFramed: Bool)
     case lz4(LZ4)
     /// The zlib format, which HTTP calls deflate and some call by its own name.
-    case zlib(Zlib, name: String)
+    case zlib(Deflate, name: String)
 
     init(_ compression: OTLPHTTPOptions.Compression, level: Int) {
         switch compression {
         case .none: self = .none
-        case .gzip: self = .gzip(Gzip(level: level))
+        case .gzip: self = .gzip(Deflate(.gzip, level: level))
         case .zstd: self = .zstd(Zstd(level: level))
         case .snappy: self = .snappy(isFramed: false)
         case .framedSnappy: self = .snappy(isFramed: true)
         case .lz4: self = .lz4(LZ4())
-        case .zlib, .deflate: self = .zlib(Zlib(level: level), name: compression.rawValue)
+        case .zlib, .deflate: self = .zlib(Deflate(.zlib, level: level), name: compression.rawValue)
         }
     }
 

@@ -117,8 +117,11 @@ final class HTTPDestination: Sendable {
         }
         guard var target = target(index) else { return .failure(Failure(reason: "the exporter is not started")) }
         do throws(ExporterStartFailure) {
-            if let signature { target = try signed(index, pieces.joinedBytes, signature, origin) }
-            if signature == nil, isDynamic { target = try variant(index, origin) }
+            if let signature {
+                target = try signed(index, pieces.joinedBytes, signature, origin)
+            } else if isDynamic {
+                target = try variant(index, origin)
+            }
         } catch {
             return .failure(Failure(reason: error.description))
         }

@@ -8,12 +8,11 @@ struct LZ4: Sendable {
         preferences.frameInfo.blockSizeID = LZ4F_max256KB
         preferences.frameInfo.blockMode = LZ4F_blockIndependent
         let bound = LZ4F_compressFrameBound(bytes.count, &preferences)
-        let result = [UInt8](unsafeUninitializedCapacity: bound) { buffer, count in
+        return CompressedBytes.make(bound: bound) { room in
             let written = bytes.withUnsafeBytes {
-                LZ4F_compressFrame(buffer.baseAddress, bound, $0.baseAddress, $0.count, &preferences)
+                LZ4F_compressFrame(room, bound, $0.baseAddress, $0.count, &preferences)
             }
-            count = LZ4F_isError(written) == 0 ? written : 0
+            return LZ4F_isError(written) == 0 ? written : 0
         }
-        return result.isEmpty ? nil : result
     }
 }

@@ -12,15 +12,12 @@ final class Zstd: Sendable {
     func compress(_ bytes: [UInt8]) -> [UInt8]? {
         handles.with { context in
             let bound = ZSTD_compressBound(bytes.count)
-            let result = [UInt8](unsafeUninitializedCapacity: bound) { buffer, count in
+            return CompressedBytes.make(bound: bound) { room in
                 let written = bytes.withUnsafeBytes {
-                    ZSTD_compressCCtx(context, buffer.baseAddress, bound, $0.baseAddress, $0.count, level)
+                    ZSTD_compressCCtx(context, room, bound, $0.baseAddress, $0.count, level)
                 }
-                count = ZSTD_isError(written) == 0 ? written : 0
+                return ZSTD_isError(written) == 0 ? written : 0
             }
-            if result.isEmpty { return nil }
-            // As with gzip, the room that was offered is given back.
-            return result.withUnsafeBytes { [UInt8]($0) }
         }
     }
 }

@@ -31,7 +31,7 @@ package final class S3Exporter: Exporter {
         compression =
             switch options.compression {
             case .none: .none
-            case .gzip: .gzip(Gzip(level: 1))
+            case .gzip: .gzip(Deflate(.gzip, level: 1))
             case .zstd: .zstd(Zstd(level: 1))
             }
     }

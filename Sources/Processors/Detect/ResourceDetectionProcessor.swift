@@ -48,7 +48,7 @@ package struct ResourceDetectionProcessor: Processor {
         text.split(separator: ",").compactMap { pair in
             guard let sign = pair.firstIndex(of: "="), sign != pair.startIndex else { return nil }
             let key = trimmed(pair[..<sign])
-            return key.isEmpty ? nil : (key, decoded(trimmed(pair[pair.index(after: sign)...])))
+            return key.isEmpty ? nil : (key, PercentEncoding.decoded(trimmed(pair[pair.index(after: sign)...])))
         }
     }
 
@@ -56,23 +56,5 @@ package struct ResourceDetectionProcessor: Processor {
         let front = text.drop { $0.isWhitespace }
         guard let last = front.lastIndex(where: { !$0.isWhitespace }) else { return "" }
         return String(front[...last])
-    }
-
-    private static func decoded(_ text: String) -> String {
-        let bytes = Array(text.utf8)
-        var decoded: [UInt8] = []
-        var at = 0
-        while at < bytes.count {
-            if bytes[at] == UInt8(ascii: "%"), at + 2 < bytes.count,
-                let value = UInt8(String(decoding: bytes[(at + 1)...(at + 2)], as: UTF8.self), radix: 16)
-            {
-                decoded.append(value)
-                at += 3
-            } else {
-                decoded.append(bytes[at])
-                at += 1
-            }
-        }
-        return String(decoding: decoded, as: UTF8.self)
     }
 }

@@ -98,10 +98,10 @@ import Testing
         for _ in 0..<3_000 {
             let bytes = (0..<Int(random.next() % 40)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             _ = GRPCAnswer.retryDelay(base64(bytes, isPadded: false))
-            _ = GRPCAnswer.percentDecoded(String(decoding: bytes, as: UTF8.self))
+            _ = PercentEncoding.decoded(String(decoding: bytes, as: UTF8.self))
         }
         #expect(GRPCAnswer.retryDelay("&&&") == nil)
-        #expect(GRPCAnswer.percentDecoded("100%25 sure, %C3%A4 %zz %4") == "100% sure, ä %zz %4")
+        #expect(PercentEncoding.decoded("100%25 sure, %C3%A4 %zz %4") == "100% sure, ä %zz %4")
     }
 
     private func base64(_ bytes: [UInt8], isPadded: Bool) -> String {
