@@ -132,9 +132,11 @@ let package = Package(
 
         // Seeds, builders, recorded payloads, the oracle and servers: for tests and benchmarks only.
         .target(
-            name: "TestSupport", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC"], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC", "CChildProcess"],
+            path: "Tests/TestSupport",
             exclude: ["clickhouse_server.py", "grpc_server.py", "snowflake_server.py"], swiftSettings: house),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
+        .target(name: "CChildProcess", path: "Tests/CChildProcess"),
 
         // What the fuzzer runs; FuzzTests replays its inputs.
         .target(

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 #if canImport(FoundationNetworking)
@@ -16,15 +17,15 @@ final class RunningGateway: @unchecked Sendable {
     /// What the binary is started with, such as `strace -D -f …`; it must leave the gateway the process's id.
     var wrapper: [String] = []
     private var configuration = ""
-    private var process = Process()
+    private var process: ChildProcess?
 
     /// `configuration` may use PORT, CALLS (the port for gRPC), METRICS and FOLDER.
     init(_ configuration: String) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "sluice-e2e-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        port = try freePort()
-        grpcPort = try freePort()
-        metricsPort = try freePort()
+        port = FreePort.next()
+        grpcPort = FreePort.next()
+        metricsPort = FreePort.next()
         configure(configuration)
     }
 
@@ -39,7 +40,7 @@ final class RunningGateway: @unchecked Sendable {
     }
 
     deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process?.signal(SIGKILL)
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -59,7 +60,7 @@ final class RunningGateway: @unchecked Sendable {
         try launch()
         for _ in 0..<400 {
             if (try? await metrics()) != nil, try await post([], path: "/v1/traces") == 200 { return }
-            guard process.isRunning else { break }
+            guard isRunning else { break }
             try await Task.sleep(for: .milliseconds(25))
         }
         throw Fault(text: "the gateway did not start: \(logText)")
@@ -68,59 +69,36 @@ final class RunningGateway: @unchecked Sendable {
     /// What all runs wrote to their log.
     var logText: String { (try? String(contentsOf: folder.appending(path: "log.txt"), encoding: .utf8)) ?? "" }
 
-    var isRunning: Bool { process.isRunning }
-    var pid: pid_t { process.processIdentifier }
+    var isRunning: Bool { process?.isRunning ?? false }
+    var pid: pid_t { process?.pid ?? 0 }
 
     /// Waits for an end that nobody asked for; gives the exit status.
-    func waitForExit() -> Int32 {
-        process.waitUntilExit()
-        return process.terminationStatus
-    }
+    func waitForExit() -> Int32 { process?.waitBlocking() ?? -1 }
 
     /// Runs another command of the binary to its end; gives its exit status and what it wrote.
     func command(_ arguments: [String]) throws -> (status: Int32, text: String) {
-        let command = Process()
-        let pipe = Pipe()
-        command.executableURL = RunningGateway.binary
-        command.arguments = arguments
-        command.standardOutput = pipe
-        command.standardError = pipe
-        try command.run()
-        let data = pipe.fileHandleForReading.readDataToEndOfFile()
-        command.waitUntilExit()
-        return (command.terminationStatus, String(decoding: data, as: UTF8.self))
+        let outcome = try ChildProcess.runBlocking(RunningGateway.binary.path, arguments)
+        return (outcome.status, outcome.output + outcome.errors)
     }
 
     /// Starts the process and does not wait until it serves.
     func launch() throws {
         let file = folder.appending(path: "config.yaml")
         try configuration.write(to: file, atomically: true, encoding: .utf8)
-        process = Process()
-        let run = ["run", "--config", file.path, "--data-directory", folder.appending(path: "data").path]
-        if let program = wrapper.first {
-            process.executableURL = URL(filePath: program)
-            process.arguments = wrapper.dropFirst() + [RunningGateway.binary.path] + run
-        } else {
-            process.executableURL = RunningGateway.binary
-            process.arguments = run
-        }
-        let log = folder.appending(path: "log.txt")
-        if !FileManager.default.fileExists(atPath: log.path) {
-            _ = FileManager.default.createFile(atPath: log.path, contents: nil)
-        }
-        let handle = try FileHandle(forWritingTo: log)
-        try handle.seekToEnd()
-        process.standardError = handle
-        process.standardOutput = handle
-        try process.run()
+        let words =
+            wrapper + [
+                RunningGateway.binary.path, "run", "--config", file.path, "--data-directory",
+                folder.appending(path: "data").path,
+            ]
+        let log = ChildProcess.Output.file(folder.appending(path: "log.txt").path)
+        process = try ChildProcess(words[0], Array(words.dropFirst()), output: log, errors: log)
     }
 
     struct Fault: Error { var text: String }
 
     func end(_ signal: Int32) -> Int32 {
-        kill(process.processIdentifier, signal)
-        process.waitUntilExit()
-        return process.terminationStatus
+        process?.signal(signal)
+        return waitForExit()
     }
 
     /// The status of the answer; 0 when there was none.
@@ -156,21 +134,4 @@ final class RunningGateway: @unchecked Sendable {
     }
 
     private func metrics() async throws -> String { try await answer("/metrics") }
-}
-
-/// A port that was free a moment ago.
-func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(0x0100_007F)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let isBound = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-        }
-    }
-    guard isBound else { throw RunningGateway.Fault(text: "no free port") }
-    return Int(UInt16(bigEndian: address.sin_port))
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The exporters of OpenTelemetry for Python, as agents use them.
@@ -29,31 +30,12 @@ struct PythonClient {
     private static func run(
         _ program: String, _ arguments: [String], _ variables: [String: String] = [:]
     ) async throws -> (output: String, errors: String) {
-        let process = Process()
-        process.executableURL = URL(filePath: program)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(variables) { $1 }
-        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-python-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        var texts: [URL] = []
-        for name in ["output", "errors"] {
-            let file = folder.appending(path: name)
-            try Data().write(to: file)
-            texts.append(file)
-        }
-        process.standardOutput = try FileHandle(forWritingTo: texts[0])
-        process.standardError = try FileHandle(forWritingTo: texts[1])
         // Without blocking a thread, of which all tests share two.
-        let status: Int32 = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
+        let outcome = try await ChildProcess.run(program, arguments, environment: variables)
+        guard outcome.status == 0 else {
+            throw RunningGateway.Fault(text: "\(program) \(arguments.joined(separator: " ")): \(outcome.errors)")
         }
-        let read = try texts.map { try String(contentsOf: $0, encoding: .utf8) }
-        guard status == 0 else {
-            throw RunningGateway.Fault(text: "\(program) \(arguments.joined(separator: " ")): \(read[1])")
-        }
-        return (read[0], read[1])
+        return (outcome.output, outcome.errors)
     }
 }
 

@@ -34,11 +34,7 @@ import Testing
     private func gzip(_ bytes: [UInt8], in folder: URL) throws -> [UInt8] {
         let file = folder.appending(path: "body")
         try Data(bytes).write(to: file)
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["gzip", "-1", "-f", file.path]
-        try process.run()
-        process.waitUntilExit()
+        _ = try ChildProcess.runBlocking("gzip", ["-1", "-f", file.path])
         return [UInt8](try Data(contentsOf: folder.appending(path: "body.gz")))
     }
 

@@ -63,14 +63,7 @@ struct PythonJudgeTests {
     }
 
     private static func run(_ program: String, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(filePath: program)
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let data = try output.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        return String(decoding: data, as: UTF8.self)
+        let outcome = try ChildProcess.runBlocking(program, arguments)
+        return outcome.output + (outcome.status == 0 ? "" : outcome.errors)
     }
 }

@@ -49,15 +49,9 @@ package final class Certificates: Sendable {
     }
 
     private func openssl(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.standardError = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw Failure(call: "openssl \(arguments.joined(separator: " "))")
+        let outcome = try ChildProcess.runBlocking("openssl", arguments)
+        guard outcome.status == 0 else {
+            throw Failure(call: "openssl \(arguments.joined(separator: " ")): \(outcome.errors)")
         }
     }
 }

@@ -11,7 +11,7 @@ import Foundation
 package final class ClickHouseServer: Sendable {
     package let url: String
     private let folder: URL
-    private let input = Pipe()
+    private let server: ServerScript
 
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -30,21 +30,13 @@ package final class ClickHouseServer: Sendable {
     package init() throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "sluice-clickhouse-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(filePath: Self.python ?? "/nonexistent")
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "clickhouse_server.py").path
-        process.arguments = [script, folder.path]
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-        guard let port = Int(line.trimmingCharacters(in: .whitespacesAndNewlines)) else { throw Failure() }
-        url = "http://127.0.0.1:\(port)"
+        server = try ServerScript(Self.python ?? "/nonexistent", [script, folder.path])
+        url = "http://127.0.0.1:\(server.port)"
     }
 
     deinit {
-        try? input.fileHandleForWriting.close()
+        server.end()
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -58,17 +50,15 @@ package final class DebianClickHouse: Sendable {
     package static let password = "secret word"
     package let url: String
     private let folder: URL
-    private let process = Process()
-    private let input = Pipe()
+    private let shell: ChildProcess
 
-    /// The server closes the descriptor by which Foundation watches a process, so that it would wait for this one and
-    /// for no other: a shell keeps it, and ends the server with us, however we end. It must not wait for the server,
-    /// since SIGCHLD is blocked in what a Swift task starts.
+    /// A shell ends the server with us, however we end.
     private static let script = """
         "$1" --config-file="$2" < /dev/null &
         server=$!
         read -r _
         kill -9 $server
+        wait $server
         """
     private static let program = "/usr/sbin/clickhouse-server"
 
@@ -80,7 +70,7 @@ package final class DebianClickHouse: Sendable {
     package init() throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "sluice-clickhouse-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let port = Int.random(in: 20_000..<32_000)
+        let port = FreePort.next()
         url = "http://127.0.0.1:\(port)"
         let users = """
             <yandex><profiles><default/></profiles><quotas><default/></quotas><users><default>
@@ -97,18 +87,14 @@ package final class DebianClickHouse: Sendable {
             """
         try Data(users.utf8).write(to: folder.appending(path: "users.xml"))
         try Data(configuration.utf8).write(to: folder.appending(path: "config.xml"))
-        process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-c", Self.script, "sh", Self.program, folder.appending(path: "config.xml").path]
-        process.standardInput = input
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        shell = try ChildProcess(
+            "/bin/sh", ["-c", Self.script, "sh", Self.program, folder.appending(path: "config.xml").path],
+            input: .pipe, errors: .nothing)
     }
 
     deinit {
-        // A line, since other children may hold the pipe open too.
-        try? input.fileHandleForWriting.write(contentsOf: Data("end\n".utf8))
-        process.waitUntilExit()
+        shell.closeInput()
+        shell.waitBlocking()
         try? FileManager.default.removeItem(at: folder)
     }
 

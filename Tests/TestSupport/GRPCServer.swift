@@ -17,9 +17,7 @@ package final class GRPCServer: Sendable {
     }
 
     package let port: Int
-    private let output: URL
-    private let process = Process()
-    private let input = Pipe()
+    private let server: ServerScript
 
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -37,36 +35,18 @@ package final class GRPCServer: Sendable {
     package init(
         _ behaviours: [String] = [], tls: (certificate: String, key: String)? = nil, limit: Int? = nil
     ) async throws {
-        output = FileManager.default.temporaryDirectory.appending(path: "sluice-grpc-\(UUID().uuidString)")
-        try Data().write(to: output)
-        process.executableURL = Self.environment.appending(path: "bin/python")
         var arguments = [URL(filePath: #filePath).deletingLastPathComponent().appending(path: "grpc_server.py").path]
         if let tls { arguments += ["--tls", tls.certificate, tls.key] }
         if let limit { arguments += ["--limit", String(limit)] }
-        process.arguments = arguments + behaviours
-        process.standardInput = input
-        process.standardOutput = try FileHandle(forWritingTo: output)
-        try process.run()
-        var found: Int?
-        for _ in 0..<1_200 where found == nil && process.isRunning {
-            let lines = try String(contentsOf: output, encoding: .utf8).split(separator: "\n")
-            found = lines.first.flatMap { Int($0) }
-            if found == nil { try await Task.sleep(for: .milliseconds(25)) }
-        }
-        guard let found else { throw Failure(description: "the server did not start within 30 s") }
-        port = found
+        server = try ServerScript(Self.environment.appending(path: "bin/python").path, arguments + behaviours)
+        port = server.port
     }
 
-    deinit {
-        try? input.fileHandleForWriting.close()
-        if process.isRunning { process.terminate() }
-        try? FileManager.default.removeItem(at: output)
-    }
+    deinit { server.end() }
 
     /// What came so far.
     package var calls: [Call] {
-        let text = (try? String(contentsOf: output, encoding: .utf8)) ?? ""
-        return text.split(separator: "\n").dropFirst().compactMap { line in
+        server.lines.dropFirst().compactMap { line in
             try? JSONDecoder().decode(Call.self, from: Data(line.utf8))
         }
     }

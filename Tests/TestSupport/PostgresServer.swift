@@ -8,7 +8,7 @@ import Synchronization
 package final class PostgresServer: Sendable {
     package let port: Int
     package let folder: URL
-    private let pipe = Pipe()
+    private let shell: ChildProcess
 
     /// Started with the first use.
     package static let shared = Result { try PostgresServer() }
@@ -65,13 +65,9 @@ package final class PostgresServer: Sendable {
         chmod(folder.path, 0o755)
         try Data("secret word\n".utf8).write(to: folder.appending(path: "password"))
         chmod(folder.appending(path: "password").path, 0o644)
-        port = Int.random(in: 20_000..<32_000)
-        let shell = Process()
-        shell.executableURL = URL(filePath: "/bin/sh")
-        shell.arguments = ["-c", Self.script, "sh", programs, folder.path, String(port)]
-        shell.standardInput = pipe
-        shell.standardOutput = FileHandle.nullDevice
-        try shell.run()
+        port = FreePort.next()
+        shell = try ChildProcess(
+            "/bin/sh", ["-c", Self.script, "sh", programs, folder.path, String(port)], input: .pipe)
         var last = ""
         for _ in 0..<600 {
             do {
@@ -87,11 +83,7 @@ package final class PostgresServer: Sendable {
     /// Rows of the statements' output, fields split.
     @discardableResult
     package func query(_ sql: String, database: String) throws -> [[String]] {
-        let input = Pipe()
-        let text = try psql(database, input) {
-            try input.fileHandleForWriting.write(contentsOf: Data((sql + "\n").utf8))
-            try input.fileHandleForWriting.close()
-        }
+        let text = try psql(database, ["-c", sql])
         return text.split(separator: "\n").map { line in
             line.split(separator: "\u{1F}", omittingEmptySubsequences: false).map(String.init)
         }
@@ -99,31 +91,18 @@ package final class PostgresServer: Sendable {
 
     /// Runs a file of statements.
     package func run(file: String, database: String) throws {
-        _ = try psql(database, FileHandle(forReadingFrom: URL(filePath: file))) {}
+        _ = try psql(database, ["-f", file])
     }
 
-    private func psql(_ database: String, _ input: Any, _ feed: () throws -> Void) throws -> String {
-        let process = Process()
-        let (output, errors) = (Pipe(), Pipe())
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "psql", "-XAqt", "-F", "\u{1F}", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(port), "-U",
-            "sluice", "-d", database, "-f", "-",
-        ]
-        var environment = ProcessInfo.processInfo.environment
-        environment["PGPASSWORD"] = "secret word"
-        environment["PGOPTIONS"] = "-c client_min_messages=warning"
-        process.environment = environment
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        try feed()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failure(description: complaint) }
-        return text
+    private func psql(_ database: String, _ work: [String]) throws -> String {
+        let outcome = try ChildProcess.runBlocking(
+            "psql",
+            [
+                "-XAqt", "-F", "\u{1F}", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(port), "-U", "sluice",
+                "-d", database,
+            ] + work, environment: ["PGPASSWORD": "secret word", "PGOPTIONS": "-c client_min_messages=warning"])
+        guard outcome.status == 0 else { throw Failure(description: outcome.errors) }
+        return outcome.output
     }
 
     private static let lastDatabase = Atomic<Int>(0)

@@ -6,7 +6,7 @@ package final class SnowflakeServer: Sendable {
     /// The user's private key in PEM form.
     package let keyPath: String
     private let folder: URL
-    private let input = Pipe()
+    private let server: ServerScript
 
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -30,23 +30,14 @@ package final class SnowflakeServer: Sendable {
         let publicKey = folder.appending(path: "key.pub").path
         try Self.makeKey(at: keyPath)
         try Self.run("/usr/bin/openssl", ["pkey", "-in", keyPath, "-pubout", "-out", publicKey])
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = Self.environment.appending(path: "bin/python")
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "snowflake_server.py").path
-        process.arguments = [script, publicKey, account, user]
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-        guard let port = Int(line.trimmingCharacters(in: .whitespacesAndNewlines)) else {
-            throw Failure(description: "the server says \"\(line)\" instead of its port")
-        }
-        url = "http://127.0.0.1:\(port)"
+        server = try ServerScript(
+            Self.environment.appending(path: "bin/python").path, [script, publicKey, account, user])
+        url = "http://127.0.0.1:\(server.port)"
     }
 
     deinit {
-        try? input.fileHandleForWriting.close()
+        server.end()
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -56,12 +47,7 @@ package final class SnowflakeServer: Sendable {
     }
 
     private static func run(_ program: String, _ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: program)
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failure(description: "\(program) \(arguments) failed") }
+        let outcome = try ChildProcess.runBlocking(program, arguments)
+        guard outcome.status == 0 else { throw Failure(description: "\(program) \(arguments): \(outcome.errors)") }
     }
 }

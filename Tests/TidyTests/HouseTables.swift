@@ -90,7 +90,9 @@ enum ImportTable {
             "Dispatch", "FoundationEssentials",
         ],
         "TestSupport": [
-            "Pipeline", "Telemetry", "OTLP", "Configuration", "Journal", "COTLP", "CProtobufC", "Testing", "Foundation",
+            "Pipeline", "Telemetry", "OTLP", "Configuration", "Journal", "COTLP", "CProtobufC", "CChildProcess",
+            "Testing",
+            "Foundation",
         ],
     ]
 

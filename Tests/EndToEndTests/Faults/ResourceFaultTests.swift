@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Disks that are full, broken, slow or gone, too few descriptors, more load than the sink takes.
@@ -180,11 +181,5 @@ final class SmallDisk: Sendable {
 
 /// Whether a program ends well.
 func runs(_ program: String, _ arguments: [String]) -> Bool {
-    let process = Process()
-    process.executableURL = URL(filePath: program)
-    process.arguments = arguments
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
+    (try? ChildProcess.runBlocking(program, arguments))?.status == 0
 }

@@ -2,6 +2,7 @@
 import Foundation
 import Pipeline
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct S3ExporterTests {
@@ -108,15 +109,10 @@ import Testing
     @Test(.enabled(if: moto != nil, "moto_server is not installed")) func `stores objects that a server gives back`()
         async throws
     {
-        let port = ScriptedServer { _, _ in .reset }.port
-        let process = Process()
-        process.executableURL = URL(filePath: Self.moto ?? "")
-        process.arguments = ["-H", "127.0.0.1", "-p", "\(port + 1)"]
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        defer { kill(process.processIdentifier, SIGKILL) }
-        let url = "http://127.0.0.1:\(port + 1)"
+        let port = FreePort.next()
+        let process = try ChildProcess(Self.moto ?? "", ["-H", "127.0.0.1", "-p", "\(port)"], errors: .nothing)
+        defer { process.signal(SIGKILL) }
+        let url = "http://127.0.0.1:\(port)"
         var isUp = false
         for _ in 0..<300 where !isUp {
             if case .answered(200, _, _, _) = try await call("PUT", url, "/bkt") { isUp = true }

@@ -85,13 +85,9 @@ import Testing
         try await deliver(to: exporter)
         await expectRefusal(exporter)
         await exporter.shutdown()
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["sqlite3", "-bail", directory.file("h.db")]
-        process.standardInput = try FileHandle(forReadingFrom: URL(filePath: path))
-        try process.run()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
+        let outcome = try ChildProcess.runBlocking(
+            "sqlite3", ["-bail", directory.file("h.db")], input: .file(path))
+        #expect(outcome.status == 0, "\(outcome.errors)")
         try expectSQLite(directory.file("h.db"))
     }
 

@@ -58,19 +58,10 @@ import Testing
     }
 
     private func run(_ program: String, _ arguments: [String], input: String? = nil) throws -> String {
-        let process = Process()
-        let (output, errors) = (Pipe(), Pipe())
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [program] + arguments
-        if let input { process.standardInput = try FileHandle(forReadingFrom: URL(filePath: input)) }
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        #expect(String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) == "")
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
-        return text
+        let outcome = try ChildProcess.runBlocking(
+            program, arguments, input: input.map { .file($0) } ?? .nothing)
+        #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+        return outcome.output
     }
 
     @Test func `sqlite3 reads back what was written, byte for byte`() async throws {
