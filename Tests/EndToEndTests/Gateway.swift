@@ -58,7 +58,7 @@ final class RunningGateway: @unchecked Sendable {
 
     func start() async throws {
         try launch()
-        for _ in 0..<400 {
+        for _ in 0..<1_600 {
             if (try? await metrics()) != nil, try await post([], path: "/v1/traces") == 200 { return }
             guard isRunning else { break }
             try await Task.sleep(for: .milliseconds(25))

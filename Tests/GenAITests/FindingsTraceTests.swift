@@ -36,6 +36,18 @@ import Testing
         #expect(try findings(polling).isEmpty)
     }
 
+    @Test func `spans that were sent twice are no repetition`() throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a", input: "Refund order ORD-88213 please")
+        trace.tool("fetch_orders", in: agent, arguments: #"{"id":1}"#, result: #"["ORD-88213"]"#)
+        trace.tool("process_refund", in: agent, arguments: #"{"order_id":"ORD-88213"}"#, error: "timeout")
+        trace.model(in: agent, text: "Your refund is on its way.")
+        let once = try findings(trace)
+        trace.spans += trace.spans + trace.spans.shuffled()
+        #expect(try findings(trace) == once)
+        #expect(once.allSatisfy { $0.pattern != .loop && $0.pattern != .retryStorm })
+    }
+
     @Test func `errors that differ in figures and quotes are the same error`() throws {
         var trace = TestTrace()
         let agent = trace.agent("a")

@@ -24,7 +24,8 @@ struct TraceSteps: ~Copyable {
 
     // MARK: Building
 
-    /// Reads the spans, in any order; spans that were removed are left out.
+    /// Reads the spans, in any order; spans that were removed are left out, and those that came twice are read once:
+    /// senders and journals repeat what was not acknowledged, which is no repetition by the agent.
     mutating func build(
         _ batch: borrowing RecordBatch, spans: some Collection<Int>, keys: FindingKeys
     ) {
@@ -34,9 +35,10 @@ struct TraceSteps: ~Copyable {
         conversation = .empty
         model = .empty
         skippedBytes = 0
+        makeTable(for: spans.count)
         for span in spans where !batch.spans[span].edits.contains(.removed) { read(span, batch, keys) }
         if steps.count == 0 { return }
-        index()
+        for node in nodes.indices where nodes[node].parentID != 0 { nodes[node].parent = find(nodes[node].parentID) }
         link()
         inherit(batch)
         markWrappers(batch)
@@ -47,6 +49,7 @@ struct TraceSteps: ~Copyable {
         var node = SpanNode(
             id: TraceSteps.id(batch.text(record.spanID)), parentID: TraceSteps.id(batch.text(record.parentID)),
             span: Int32(truncatingIfNeeded: span))
+        if !insert(node.id, record, batch) { return }
         var row = -1
         for index in batch.range(of: record.set) {
             let slot = keys.slots[Int(batch.attributes[index].keyID.value)]
@@ -100,25 +103,35 @@ struct TraceSteps: ~Copyable {
         text.count == 8 ? UInt64(bigEndian: text.start.loadUnaligned(as: UInt64.self)) : 0
     }
 
-    private mutating func index() {
+    private mutating func makeTable(for spans: Int) {
         var size = 16
-        while size < nodes.count * 2 { size *= 2 }
+        while size < spans * 2 { size *= 2 }
         mask = size - 1
         table.removeAll()
         for _ in 0..<size { table.append(0) }
-        for node in nodes.indices {
-            var slot = Int(truncatingIfNeeded: nodes[node].id &* 0x9E37_79B9_7F4A_7C15 >> 32) & mask
-            while table[slot] != 0 { slot = (slot + 1) & mask }
-            table[slot] = Int32(truncatingIfNeeded: node + 1)
+    }
+
+    private func home(_ id: UInt64) -> Int { Int(truncatingIfNeeded: id &* 0x9E37_79B9_7F4A_7C15 >> 32) & mask }
+
+    /// Notes the next node by its span id; false when the same span is there. Spans that share an id but not their
+    /// times are different ones, of a sender that makes bad ids.
+    private mutating func insert(_ id: UInt64, _ record: SpanRecord, _ batch: borrowing RecordBatch) -> Bool {
+        var slot = home(id)
+        while table[slot] != 0 {
+            let other = nodes[Int(table[slot]) - 1]
+            if id != 0, other.id == id {
+                let known = batch.spans[Int(other.span)]
+                if known.start == record.start && known.end == record.end { return false }
+            }
+            slot = (slot + 1) & mask
         }
-        for node in nodes.indices where nodes[node].parentID != 0 {
-            nodes[node].parent = find(nodes[node].parentID)
-        }
+        table[slot] = Int32(truncatingIfNeeded: nodes.count + 1)
+        return true
     }
 
     /// The node with this span id, -1 for none.
     private func find(_ id: UInt64) -> Int32 {
-        var slot = Int(truncatingIfNeeded: id &* 0x9E37_79B9_7F4A_7C15 >> 32) & mask
+        var slot = home(id)
         while table[slot] != 0 {
             let node = table[slot] - 1
             if nodes[Int(node)].id == id { return node }
