@@ -32,7 +32,8 @@ extension JournalCore {
             shared.isKeeping = false
             return shared.index.cursors.filter(\.value.mustWrite).mapValues(\.picture)
         }
-        for (name, picture) in moved { save(name, picture, isSynced: false) }
+        // What cannot be written now is tried in the next round, not before: the cause may last.
+        for (name, picture) in moved { _ = save(name, picture, isSynced: false) }
     }
 
     /// One round. The order matters: a position is durable before the segments behind it go.
@@ -41,7 +42,7 @@ extension JournalCore {
             shared.isKeeping = false
             return shared.index.cursors.filter(\.value.mustSave).mapValues(\.picture)
         }
-        for (name, picture) in unsaved { save(name, picture) }
+        for (name, picture) in unsaved where !save(name, picture) && !isClosing { requestKeeping() }
         let (finished, dropped) = shared.withLock { ($0.index.takeFinished(), $0.index.takeDropped()) }
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {
@@ -60,23 +61,28 @@ extension JournalCore {
         }
     }
 
-    private func save(_ name: String, _ picture: CursorPicture, isSynced: Bool = true) {
+    /// False when it failed, which is told once until it works again.
+    private func save(_ name: String, _ picture: CursorPicture, isSynced: Bool = true) -> Bool {
         do throws(SystemError) {
             // Not for a cursor that was removed in the meantime: its file would come back.
             try cursorFiles.withLock { files throws(SystemError) in
                 guard shared.withLock({ $0.index.cursors[name] != nil }) else { return }
                 try files.save(name, picture, isSynced: isSynced)
             }
-            shared.withLock { shared in
+            let wasFailing = shared.withLock { shared in
                 if isSynced {
                     shared.index.cursors[name]?.didSave(picture)
                 } else {
                     shared.index.cursors[name]?.didWrite(picture)
                 }
+                return shared.unsavedCursors.remove(name) != nil
             }
+            if wasFailing { note(.info, "\(directory): the cursor of \(name) is saved again") }
+            return true
         } catch {
-            note(.warning, "the cursor of \(name) is not saved yet: \(error)")
-            if !isClosing { requestKeeping() }
+            let isNew = shared.withLock { $0.unsavedCursors.insert(name).inserted }
+            if isNew { note(.warning, "\(directory): the cursor of \(name) is not saved yet: \(error)") }
+            return false
         }
     }
 

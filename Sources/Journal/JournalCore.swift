@@ -18,6 +18,8 @@ final class JournalCore: Sendable {
         var wantsRoom = false
         var isClosing = false
         var problem: String?
+        /// Names of cursors that could not be saved, until they are.
+        var unsavedCursors: Set<String> = []
     }
 
     let directory: String

@@ -122,4 +122,41 @@ import Testing
         #expect(cursor.takeLosses().isEmpty)
         journal.close()
     }
+    @Test func `a directory that is away for a while loses nothing`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<200)
+        disk.onCall { $0.name == "open" ? .error(ENOENT) : nil }
+        #expect(await cursor.drain().isEmpty)
+        disk.onCall(nil)
+        #expect(await cursor.drainNumbers() == Array(0..<200))
+        #expect(cursor.takeLosses().isEmpty)
+        journal.close()
+    }
+
+    @Test func `a cursor that cannot be saved is told once, and tried again in peace`() async throws {
+        let disk = FakeDisk()
+        let log = Notices()
+        var options = smallOptions()
+        options.cursorInterval = .milliseconds(20)
+        let journal = try openFake(disk, options: options, log: log)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<20)
+        let tries = Atomic(0)
+        disk.onCall { call in
+            guard call.path.contains("cursor"), call.name == "create" || call.name == "pwrite" else { return nil }
+            tries.wrappingAdd(1, ordering: .relaxed)
+            return .error(EROFS)
+        }
+        for frame in await cursor.drain() { cursor.acknowledge(before: frame.end) }
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(log.all.count { $0.contains("is not saved yet") } == 1)
+        // At most two tries in each of the 25 rounds, and some that a slow start of the clock allows.
+        #expect(tries.load(ordering: .relaxed) < 100)
+        disk.onCall(nil)
+        for _ in 0..<500 where !log.has("is saved again") { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(log.has("is saved again"))
+        journal.close()
+    }
 }

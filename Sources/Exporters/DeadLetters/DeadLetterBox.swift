@@ -81,7 +81,8 @@ package final class DeadLetterBox: Sendable {
 
     private func write(_ letter: DeadLetter) -> Result<String, DeadLetterFailure> {
         guard letter.bytes.count <= maxBytes else {
-            return .failure(DeadLetterFailure("\(letter.bytes.count) bytes are more than dead_letters.max_size"))
+            let reason = "\(letter.bytes.count) bytes are more than dead_letters.max_size"
+            return .failure(DeadLetterFailure(reason, isFinal: true))
         }
         if let failure = folder.makeFolder() { return .failure(failure) }
         if !kept.withLock({ $0.isStarted }) { prepare() }

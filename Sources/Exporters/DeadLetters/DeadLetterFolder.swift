@@ -20,8 +20,13 @@ package struct DeadLetterEntry: Sendable, Equatable {
 /// A failed call of the system.
 package struct DeadLetterFailure: Error, CustomStringConvertible, Equatable {
     package var description: String
+    /// No other attempt can do better.
+    package var isFinal = false
 
-    init(_ text: String) { description = text }
+    init(_ text: String, isFinal: Bool = false) {
+        description = text
+        self.isFinal = isFinal
+    }
 
     init(_ call: String, _ path: String, _ code: Int32 = errno) {
         description = "\(call) \(path): \(String(cString: strerror(code)))"

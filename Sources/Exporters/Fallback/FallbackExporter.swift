@@ -25,6 +25,7 @@ package final class FallbackExporter: Exporter {
     private let health: Mutex<FallbackHealth>
     private let missed = Mutex<Missed?>(nil)
     private let diverted: Counter
+    private let isNotKeeping = Atomic(false)
 
     /// `children` in the order of `options.exporters`.
     package init(
@@ -128,13 +129,23 @@ package final class FallbackExporter: Exporter {
         let header = FrameHeader(
             signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
             metadata: batch.metadata)
-        let result = await withCheckedContinuation { continuation in
-            log.append(Frame(header: header, bytes: batch.bytes)) { continuation.resume(returning: $0) }
+        let frame = Frame(header: header, bytes: batch.bytes)
+        while case .refused(let reason, let retryAfter) = await append(frame, to: log) {
+            // The batch is delivered: only keeping it is tried again.
+            let isNew = isNotKeeping.exchange(true, ordering: .relaxed) == false
+            if isNew { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
+            do { try await effects.sleep(max(retryAfter, .milliseconds(250))) } catch {
+                return .retry(reason: "what the first exporter misses cannot be kept: \(reason)", after: retryAfter)
+            }
         }
-        if case .refused(let reason, let retryAfter) = result {
-            return .retry(reason: "what the first exporter misses cannot be kept: \(reason)", after: retryAfter)
-        }
+        isNotKeeping.store(false, ordering: .relaxed)
         return outcome
+    }
+
+    private func append(_ frame: Frame, to log: any FrameLog) async -> AppendResult {
+        await withCheckedContinuation { continuation in
+            log.append(frame) { continuation.resume(returning: $0) }
+        }
     }
 }
 

@@ -45,7 +45,9 @@ extension ExportWorker {
             case .delivered, .partial, .refused, .lost, .dropped: endings.append(ending)
             }
         }
-        for ending in endings { await account(for: ending) }
+        for ending in endings where await !account(for: ending, of: delivery) {
+            return state.withLock { $0.shedding.leave(delivery.number) }
+        }
         if let reason = endings.lazy.compactMap(\.loss).first {
             for part in prepared.parts { setup.lost(part.ticket.end, reason) }
         }
@@ -93,7 +95,8 @@ extension ExportWorker {
         return await exporter.export(batch)
     }
 
-    private func account(for ending: Ending) async {
+    /// Counts and keeps. False when a dead letter could not be kept before the worker ended.
+    private func account(for ending: Ending, of delivery: Delivery) async -> Bool {
         switch ending {
         case .delivered(let batch): account.delivered(batch.itemCount, batch.signal)
         case .partial(let batch, let rejected, let message):
@@ -106,10 +109,13 @@ extension ExportWorker {
         case .refused(let batch, let records, let message):
             let letters = FrameSplit.records(Set(records), of: batch)
             account.delivered(batch.itemCount - letters.reduce(0) { $0 + $1.itemCount }, batch.signal)
-            for letter in letters { await account(for: .lost(letter, .rejected, message: message)) }
+            for letter in letters
+            where await !account(for: .lost(letter, .rejected, message: message), of: delivery) {
+                return false
+            }
         case .lost(let batch, let cause, let message):
+            guard let isKept = await keep(batch, cause, message, delivery) else { return false }
             account.lost(batch.itemCount, batch.signal, reason: cause.rawValue)
-            let isKept = await keep(batch, cause, message)
             let fate = isKept ? "kept as a dead letter" : "dropped"
             complain("\(batch.itemCount) \(batch.signal.itemName) \(fate), \(cause.sentence): \(message)")
         case .dropped(let batch, let reason):
@@ -117,21 +123,31 @@ extension ExportWorker {
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
         case .tooLarge, .stopped: break
         }
+        return true
     }
 
-    private func keep(_ batch: ExportBatch, _ cause: DeadLetter.Cause, _ message: String) async -> Bool {
+    /// Keeps a dead letter, trying for as long as it takes: until then the batch stays in the queue, whose cap is what
+    /// ends a disk that is full for ever. False when it is dropped; nil when the worker ended before.
+    private func keep(
+        _ batch: ExportBatch, _ cause: DeadLetter.Cause, _ message: String, _ delivery: Delivery
+    ) async -> Bool? {
         guard let box = setup.deadLetters else { return false }
         let letter = DeadLetter(
             exporter: setup.exporterID, pipeline: setup.pipelineID, cause: cause, message: message,
             signal: batch.signal, itemCount: batch.itemCount, tenant: batch.tenant, metadata: batch.metadata,
             bytes: batch.bytes)
-        switch await box.keep(letter) {
-        case .success: return true
-        case .failure(let failure):
-            complain("a dead letter is not kept: \(failure)")
-            return false
+        while case .failure(let failure) = await box.keep(letter) {
+            if failure.isFinal || reasonToDrop(delivery) != nil {
+                complain("a dead letter is not kept: \(failure)")
+                return false
+            }
+            complain("a dead letter waits: \(failure)")
+            do { try await wait(Self.letterPause, delivery) } catch { return nil }
         }
+        return true
     }
+
+    private static let letterPause = Duration.seconds(2)
 
     // MARK: Pauses
 

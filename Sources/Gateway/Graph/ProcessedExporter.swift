@@ -47,14 +47,14 @@ final class ProcessedExporter: Exporter {
             let processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
             let outcome = await exporter.export(processed)
             switch outcome {
+            case .refused(_, let message) where frame.bytes != input:
+                // Places in what was sent are not those in what the journal holds. Halved like a batch that is too
+                // large, the refused records end alone; who refuses records takes the others twice without harm.
+                return batch.itemCount > 1 ? .tooLarge(reason: message) : .permanent(reason: message)
             case .delivered, .partial, .refused:
                 filtered.add(removed)
                 for action in frame.whenStored { action() }
             case .retry, .tooLarge, .permanent: break
-            }
-            if case .refused(let records, let message) = outcome, removed > 0 {
-                // Places in what was sent are not those in what the journal holds.
-                return .partial(rejected: records.count, message: message)
             }
             return outcome
         case .empty(let removed):

@@ -101,14 +101,24 @@ import Testing
     @Test func `what a sick disk cannot keep for the first exporter is not called delivered`() async throws {
         let (first, second) = (Child(), Child())
         let journal = MemoryJournal()
-        let exporter = try await make([first, second], "switch_after: 0s", journal: journal)
+        let log = LogLines()
+        let exporter = try await make([first, second], "switch_after: 0s", journal: journal, log: log)
         first.fail(true)
         journal.close()
-        guard case .retry(let reason, _) = await exporter.export(batch(1)) else {
+        let export = Task { await exporter.export(batch(1)) }
+        while !log.lines.contains(where: { $0.contains("x/0 misses waits") }) { await Task.yield() }
+        for _ in 0..<50 {
+            clock.advance(.seconds(1))
+            await Task.yield()
+        }
+        export.cancel()
+        guard case .retry(let reason, _) = await export.value else {
             Issue.record("delivered")
             return
         }
         #expect(reason.contains("cannot be kept"))
+        #expect(second.bytes.count == 1, "the second got it again")
+        #expect(log.lines.count { $0.contains("misses waits") } == 1)
         await exporter.shutdown()
     }
 

@@ -158,5 +158,16 @@ import Testing
         let passed = ([80, 90, 100, 110, 120, 130, 200] as [UInt64]).filter { skipped.take(stored($0)) }
         #expect(passed == [90, 100, 110, 120, 200])
         #expect(skipped.amount == HeldAmount())
+        // Taken before the answer came: it is delivered, and holds no place.
+        let isAdded = skipped.add(stored(200))
+        #expect(!isAdded && skipped.amount == HeldAmount())
+    }
+
+    @Test func `what is skipped and never comes by holds no place for ever`() {
+        var skipped = SkippedFrames()
+        func stored(_ start: UInt64) -> StoredFrame { StoredFrame(sequence: Sequence(start), frame: frame(10)) }
+        for start in [100, 110] as [UInt64] { _ = skipped.add(stored(start)) }
+        let isSkipped = skipped.take(stored(130))
+        #expect(!isSkipped && skipped.amount == HeldAmount())
     }
 }

@@ -1,4 +1,5 @@
 @testable import Exporters
+import Foundation
 import Pipeline
 import Synchronization
 import Telemetry
@@ -77,16 +78,59 @@ import Testing
         #expect(kept == [2, 4].map { TestRequest.traces([TestSpan(id: $0)]) })
     }
 
-    @Test func `says so when a dead letter cannot be kept, and goes on`() async {
+    @Test func `keeps a batch until its dead letter can be written`() async throws {
+        let directory = TemporaryDirectory()
+        try Data().write(to: URL(filePath: directory.file("d")))
+        let folder = DeadLetterFolder(path: directory.path + "/d/test")
         let box = DeadLetterBox(
-            folder: DeadLetterFolder(path: "/nonexistent/d/test"),
-            options: options(DeadLetterOptions.self, "{}").options, exporterID: "test", metrics: SelfMetrics())
+            folder: folder, options: options(DeadLetterOptions.self, "{}").options, exporterID: "test",
+            metrics: SelfMetrics())
+        let log = LogLines()
         let worker = worker(
-            [frame(2)], clock: FlyingClock(), box: box,
+            [frame(2)], clock: FlyingClock(), box: box, log: log,
+            exporter: ScriptedExporter { _ in .permanent(reason: "no") })
+        async let running: Void = worker.run()
+        while !log.lines.contains(where: { $0.contains("a dead letter waits") }) { await Task.yield() }
+        #expect(worker.account.droppedItems(reason: "rejected") == 0 && worker.heldItems == 2)
+        try FileManager.default.removeItem(atPath: directory.file("d"))
+        await worker.drain(deadline: FlyingClock.never)
+        await running
+        #expect(worker.account.droppedItems(reason: "rejected") == 2 && worker.heldItems == 0)
+        #expect(folder.list().map(\.itemCount) == [2])
+    }
+
+    @Test func `leaves a batch to the journal when its dead letter cannot be written before the end`() async throws {
+        let directory = TemporaryDirectory()
+        try Data().write(to: URL(filePath: directory.file("d")))
+        let box = DeadLetterBox(
+            folder: DeadLetterFolder(path: directory.path + "/d/test"),
+            options: options(DeadLetterOptions.self, "{}").options, exporterID: "test", metrics: SelfMetrics())
+        let log = LogLines()
+        let worker = worker(
+            [frame(2)], clock: FlyingClock(), box: box, log: log,
+            exporter: ScriptedExporter { _ in .permanent(reason: "no") })
+        async let running: Void = worker.run()
+        while !log.lines.contains(where: { $0.contains("a dead letter waits") }) { await Task.yield() }
+        await worker.drain(deadline: .zero)
+        await running
+        #expect(worker.account.droppedItems(reason: "rejected") == 0 && worker.heldItems == 2)
+    }
+
+    @Test func `drops a batch that is too large for a dead letter, and says so`() async {
+        let directory = TemporaryDirectory()
+        let box = DeadLetterBox(
+            folder: DeadLetterFolder(path: directory.path + "/d/test"),
+            options: options(DeadLetterOptions.self, "{max_size: 1MiB}").options, exporterID: "test",
+            metrics: SelfMetrics())
+        let log = LogLines()
+        var large = frame(2)
+        large.bytes = [UInt8](repeating: 0, count: 2 << 20)
+        let worker = worker(
+            [large], clock: FlyingClock(), box: box, log: log,
             exporter: ScriptedExporter { _ in .permanent(reason: "no") })
         await deliver(worker)
-        #expect(worker.account.droppedItems(reason: "rejected") == 2)
-        #expect(worker.heldItems == 0)
+        #expect(worker.account.droppedItems(reason: "rejected") == 2 && worker.heldItems == 0)
+        #expect(log.lines.contains { $0.contains("more than dead_letters.max_size") })
     }
 
     @Test func `lets nobody send before the time that the destination asked for`() async {
