@@ -189,8 +189,9 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "ConnectorsTests",
-            dependencies: ["Connectors", "Exporters", "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration"],
-            swiftSettings: house),
+            dependencies: [
+                "Connectors", "Exporters", "GenAI", "Pipeline", "Telemetry", "OTLP", "Configuration", "TestSupport",
+            ], swiftSettings: house),
         .testTarget(
             name: "GenAITests",
             dependencies: [
@@ -218,8 +219,8 @@ if Context.environment["SLUICE_BENCH"] != nil {
         .executableTarget(
             name: "bench",
             dependencies: [
-                "OTLP", "Telemetry", "Pipeline", "Processors", "Configuration", "TestSupport", "CAllocationCount",
-                "COTLP", "CProtobufC",
+                "OTLP", "OTTL", "Telemetry", "Pipeline", "Processors", "Configuration", "TestSupport",
+                "CAllocationCount", "COTLP", "CProtobufC",
             ],
             path: "Benchmarks/Bench", swiftSettings: house))
 }

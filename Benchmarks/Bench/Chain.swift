@@ -1,4 +1,5 @@
 import Configuration
+import OTTL
 import Pipeline
 import Processors
 import Telemetry
@@ -10,6 +11,8 @@ struct Chain {
     let redaction: any Processor
     let attributes: any Processor
     let findings: any Processor
+    /// True of all spans of all payloads, so that none of its clauses is passed over.
+    let condition: OTTLCondition
 
     init() throws {
         let metrics = SelfMetrics()
@@ -27,6 +30,9 @@ struct Chain {
                   - {key: enduser.id, action: hash}
                   - {key: user_agent.original, action: delete}
                 """), build: &build)
+        condition = try OTTLCondition(
+            #"attributes["server.port"] >= 443 and attributes["server.address"] != "none" and "#
+                + #"attributes["enduser.tier"] == nil"#, context: .span, keys: &build.keys)
         for name in ["url.path", "enduser.id", "renamed", "sluice.bench"] { _ = build.keys.intern(name) }
         keys = build.keys.build()
     }

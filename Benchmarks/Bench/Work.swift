@@ -1,4 +1,5 @@
 import OTLP
+import OTTL
 import Pipeline
 import Telemetry
 
@@ -7,6 +8,7 @@ final class Work {
     private var batch = RecordBatch()
     private var output = ByteColumn()
     private var transcoded = ByteColumn()
+    private var state = EvaluationState()
     private let chain: Chain
     private let peers = Peers()
     private let renamed: KeyID
@@ -42,6 +44,10 @@ final class Work {
             $0.edit()
             $0.encode()
         },
+        Stage(name: "ottl") {
+            $0.decode($1)
+            $0.ask()
+        },
         Stage(name: "normalizer") { $0.process($1, [$0.chain.normalizer]) },
         Stage(name: "redaction") { $0.process($1, [$0.chain.redaction]) },
         Stage(name: "findings", looksAtTraces: true) { $0.process($1, [$0.chain.findings]) },
@@ -65,6 +71,18 @@ final class Work {
     private func touch() {
         for span in batch.spans.indices {
             for index in batch.range(of: batch.spans[span].set) { sink &+= Int(batch.attributes[index].keyID.value) }
+        }
+    }
+
+    /// Asks the condition about every span.
+    private func ask() {
+        for span in batch.spans.indices {
+            state.beginRecord()
+            do throws(OTTLFailure) {
+                if try chain.condition.isTrue(batch, at: Place(span: span, batch), &state) { sink &+= 1 }
+            } catch {
+                sink = -1
+            }
         }
     }
 

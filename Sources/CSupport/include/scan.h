@@ -5,6 +5,34 @@
 #include <emmintrin.h>
 #endif
 
+/// Index of the first byte at or behind `i` that begins one of `count` pairs of lower-case ASCII letters, case ignored; `n`
+/// when there is none.
+static inline ptrdiff_t sluice_find_pair(
+    const uint8_t *p, ptrdiff_t i, ptrdiff_t n, const uint8_t *pairs, ptrdiff_t count) {
+#if defined(__SSE2__)
+    const __m128i lower = _mm_set1_epi8(0x20);
+    for (; i + 17 <= n; i += 16) {
+        __m128i first = _mm_or_si128(_mm_loadu_si128((const __m128i *)(p + i)), lower);
+        __m128i second = _mm_or_si128(_mm_loadu_si128((const __m128i *)(p + i + 1)), lower);
+        __m128i hit = _mm_setzero_si128();
+        for (ptrdiff_t k = 0; k < count; k++) {
+            hit = _mm_or_si128(
+                hit, _mm_and_si128(
+                         _mm_cmpeq_epi8(first, _mm_set1_epi8((char)pairs[2 * k])),
+                         _mm_cmpeq_epi8(second, _mm_set1_epi8((char)pairs[2 * k + 1]))));
+        }
+        int mask = _mm_movemask_epi8(hit);
+        if (mask) return i + __builtin_ctz((unsigned)mask);
+    }
+#endif
+    for (; i + 2 <= n; i++) {
+        for (ptrdiff_t k = 0; k < count; k++) {
+            if ((p[i] | 0x20) == pairs[2 * k] && (p[i + 1] | 0x20) == pairs[2 * k + 1]) return i;
+        }
+    }
+    return n;
+}
+
 /// Index of the first byte at or behind `i` that ends a plain run of a JSON string: `"`, `\` or a control character;
 /// `n` when there is none.
 static inline ptrdiff_t sluice_json_plain_end(const uint8_t *p, ptrdiff_t i, ptrdiff_t n) {

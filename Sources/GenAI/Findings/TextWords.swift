@@ -1,3 +1,4 @@
+import CSupport
 import Telemetry
 
 /// Cuts text into words: runs of ASCII letters and digits and of bytes above ASCII; `-`, `_`, `.`, `@`, `+` and `/`
@@ -46,6 +47,39 @@ struct WordCursor {
             }
         }
         return start..<index
+    }
+
+    /// Place of the next word that holds a digit, nil when there is none. Words without one are passed over without
+    /// being cut out.
+    mutating func nextWithDigit() -> Range<Int>? {
+        guard let digit = text.firstDigit(from: index) else {
+            index = text.count
+            return nil
+        }
+        var start = digit
+        while start > index, isInside(start &- 1) { start &-= 1 }
+        index = start
+        return next()
+    }
+
+    /// Passes over all words that begin with none of these pairs of lower-case letters, written one behind the other.
+    /// For a cursor that does not join.
+    mutating func skip(toWordBeginningWith pairs: StaticString) {
+        let bytes = text.start.assumingMemoryBound(to: UInt8.self)
+        var place = index
+        while place < text.count {
+            place = sluice_find_pair(bytes, place, text.count, pairs.utf8Start, pairs.utf8CodeUnitCount / 2)
+            if place < text.count, place == 0 || !WordCursor.isWord(text[place &- 1]) { break }
+            place &+= 1
+        }
+        index = min(place, text.count)
+    }
+
+    /// Whether the byte in front of one of a word belongs to that word too.
+    private func isInside(_ place: Int) -> Bool {
+        if WordCursor.isWord(text[place]) { return true }
+        return joins && place > index && WordCursor.isJoint(text[place]) && WordCursor.isWord(text[place &- 1])
+            && WordCursor.isWord(text[place &+ 1])
     }
 
     /// The figure that the range just handed out begins, with groups of thousands: `1,299.50`. What was taken is not
@@ -169,9 +203,26 @@ extension Text {
         byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") || byte == UInt8(ascii: "`")
     }
 
-    var hasDigit: Bool {
-        for index in 0..<count where Text.isDigit(self[index]) { return true }
-        return false
+    var hasDigit: Bool { firstDigit(from: 0) != nil }
+
+    /// Place of the first ASCII digit, eight bytes at a time.
+    func firstDigit(from first: Int) -> Int? {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var index = first
+        while count &- index >= 8 {
+            let word = UInt64(littleEndian: start.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            // A digit's difference to "0" is 9 at most: its high bit stays clear, also when 0x76 is added.
+            let offsets = word ^ (ones &* 0x30)
+            let others = ((offsets & (ones &* 0x7F)) &+ (ones &* 0x76)) | offsets
+            let digits = ~others & (ones &* 0x80)
+            if digits != 0 { return index &+ digits.trailingZeroBitCount / 8 }
+            index &+= 8
+        }
+        while index < count {
+            if Text.isDigit(self[index]) { return index }
+            index &+= 1
+        }
+        return nil
     }
 
     var hasLetter: Bool {
@@ -185,10 +236,42 @@ extension Text {
     /// Whether the word looks like an id or an exact figure: digits with letters or joints, or three digits and more.
     var isIdentifier: Bool {
         guard count >= 3, count <= 64 else { return false }
-        var digits = 0
-        for index in 0..<count where Text.isDigit(self[index]) { digits += 1 }
-        return digits >= 3 || (digits >= 1 && count >= 4 && hasLetter) || (firstIndex(of: UInt8(ascii: "@")) ?? 0) > 0
+        let signs = signs
+        return signs.digits >= 3 || (signs.digits >= 1 && count >= 4 && signs.hasLetter) || signs.hasInnerAt
     }
+
+    /// Whether the word is an id of letters and digits, whose spelling can be lost: no address, no mere figure.
+    var isMixedIdentifier: Bool {
+        guard count >= 3, count <= 64 else { return false }
+        let signs = signs
+        return signs.hasLetter && (signs.digits >= 3 || (signs.digits >= 1 && count >= 4)) && !signs.hasAt
+    }
+
+    /// What the bytes of a word are.
+    private var signs: (digits: Int, hasLetter: Bool, hasAt: Bool, hasInnerAt: Bool) {
+        var (digits, hasLetter, at) = (0, false, -1)
+        for index in 0..<count {
+            let byte = self[index]
+            if Text.isDigit(byte) {
+                digits &+= 1
+            } else if byte >= 0x80 || (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A) {
+                hasLetter = true
+            } else if byte == UInt8(ascii: "@"), at < 0 {
+                at = index
+            }
+        }
+        return (digits, hasLetter, at >= 0, at > 0)
+    }
+
+    /// Whether a byte ends a sentence of prose.
+    static func endsSentence(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "."), UInt8(ascii: "!"), UInt8(ascii: "?"), UInt8(ascii: ";"), 0x0A: true
+        default: false
+        }
+    }
+
+    static func endsClause(_ byte: UInt8) -> Bool { byte == UInt8(ascii: ",") || endsSentence(byte) }
 }
 
 /// A small set of hashes in one column. Sorted before it is asked.

@@ -108,7 +108,7 @@ extension TraceAnalyzer {
             left = 0
         }
         while let range = words.next(), result.count < 16 {
-            for place in end..<range.lowerBound where ".!?;,():\n".utf8.contains(text[place]) { close() }
+            for place in end..<range.lowerBound where endsPurpose(text[place]) { close() }
             end = range.upperBound
             let word = text[range]
             if isOneOf(word, negations) {
@@ -126,6 +126,10 @@ extension TraceAnalyzer {
         }
         close()
         return result
+    }
+
+    private static func endsPurpose(_ byte: UInt8) -> Bool {
+        Text.endsClause(byte) || byte == UInt8(ascii: "(") || byte == UInt8(ascii: ")") || byte == UInt8(ascii: ":")
     }
 
     /// Whether the text has the word and does not rule it out itself.
@@ -264,7 +268,7 @@ extension TraceAnalyzer {
         var words = WordCursor(text, joins: false)
         while let range = words.next() {
             // Decimal points are inside of sentences.
-            for place in end..<range.lowerBound where ".!?;\n".utf8.contains(text[place]) {
+            for place in end..<range.lowerBound where Text.endsSentence(text[place]) {
                 let isPoint = text[place] == UInt8(ascii: ".") && place + 1 == range.lowerBound
                 if isPoint { continue }
                 if text[place] == UInt8(ascii: "?") { hasDoubt = true }

@@ -45,6 +45,8 @@ extension TraceAnalyzer {
     // MARK: What the user ruled out
 
     private static let prohibitions: [StaticString] = ["never", "not", "no", "dont", "don’t", "without", "except"]
+    /// The first two letters of each.
+    private static let prohibitionStarts: StaticString = "nenodowiex"
     /// Words behind a prohibition that turn it into something else: do not forget, not only, not sure.
     private static let reversals: [StaticString] = [
         "forget", "worry", "mind", "hesitate", "only", "sure", "know", "think", "just", "fail", "miss", "skip", "why",
@@ -139,16 +141,22 @@ extension TraceAnalyzer {
             clause = nil
         }
         var words = WordCursor(text, joins: false)
-        while let range = words.next(), clauses.count < 16 {
+        while clauses.count < 16 {
+            // Nothing is open that the words in between could belong to or end.
+            if clause == nil { words.skip(toWordBeginningWith: prohibitionStarts) }
+            guard let range = words.next() else { break }
+            let word = text[range]
+            guard clause != nil else {
+                if prohibits(word, in: text, before: range.upperBound) { (clause, end) = ([], range.upperBound) }
+                continue
+            }
             // The apostrophe of don't is no end of a sentence.
             for place in end..<range.lowerBound {
                 if text[place] == UInt8(ascii: "?") { clause = nil }
-                if ".!?;,\n".utf8.contains(text[place]) { close() }
+                if Text.endsClause(text[place]) { close() }
             }
             end = range.upperBound
-            let word = text[range]
-            let isShortened = word.count == 3 && word.beginsWith("don") && end < text.count && text[end] == 0x27
-            if isShortened || isWord(word, of: prohibitions) {
+            if prohibits(word, in: text, before: end) {
                 close()
                 clause = []
             } else if let own = clause {
@@ -161,6 +169,11 @@ extension TraceAnalyzer {
         }
         if text.firstIndex(of: UInt8(ascii: "?"), from: min(end, text.count)) == nil { close() }
         return clauses
+    }
+
+    private static func prohibits(_ word: Text, in text: Text, before end: Int) -> Bool {
+        let isShortened = word.count == 3 && word.beginsWith("don") && end < text.count && text[end] == 0x27
+        return isShortened || isWord(word, of: prohibitions)
     }
 
     private static func isWord(_ word: Text, of list: [StaticString]) -> Bool {

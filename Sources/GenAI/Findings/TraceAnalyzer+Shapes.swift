@@ -3,6 +3,7 @@ import Telemetry
 extension TraceAnalyzer {
     /// Argument values that look wrong in themselves: a hint, and the probable cause of an empty result.
     mutating func checkArgumentShapes(_ batch: borrowing RecordBatch) {
+        guard calls.count > 0 else { return }
         var seen = SeenIdentifiers()
         if turns.count > 0 { collectRequest(0, batch, &seen) }
         for index in calls.indices {
@@ -157,7 +158,8 @@ struct SeenIdentifiers: ~Copyable {
 
     mutating func collect(_ text: Text) {
         var words = WordCursor(text)
-        while exact.count < SeenIdentifiers.limit, let range = words.next() { add(text[range]) }
+        // Only ids of letters and digits have a shape that can be lost.
+        while exact.count < SeenIdentifiers.limit, let range = words.nextWithDigit() { add(text[range]) }
     }
 
     mutating func collect(_ ref: JSONRef, _ tree: inout JSONTree, _ depth: Int) {
@@ -171,10 +173,7 @@ struct SeenIdentifiers: ~Copyable {
     }
 
     private mutating func add(_ word: Text) {
-        // Only ids of letters and digits have a shape that can be lost.
-        guard word.isIdentifier, word.hasLetter, word.hasDigit, word.firstIndex(of: UInt8(ascii: "@")) == nil else {
-            return
-        }
+        guard word.isMixedIdentifier else { return }
         let loose = word.looseHash
         if exact[loose] == nil { exact[loose] = ContentHash.of(word) }
     }
