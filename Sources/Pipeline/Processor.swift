@@ -19,6 +19,8 @@ package struct ProcessContext {
     package private(set) var droppedItems = 0
     /// What to do once the pipeline's journal holds the request.
     package private(set) var storedActions: [@Sendable () -> Void] = []
+    /// What counters are raised by once the request is taken.
+    private var tallies: [(counter: Counter, amount: Int)] = []
     /// Why the step in hand drops records, where it does not say so for each: a policy or a rule of the file.
     package var dropRule = ""
     /// The same by index of the span or log record.
@@ -47,10 +49,35 @@ package struct ProcessContext {
     /// that remember what went through: a refused request comes again.
     package mutating func whenStored(_ action: @escaping @Sendable () -> Void) { storedActions.append(action) }
 
+    /// Raises a counter once the request is taken: a refused request comes again and would count twice.
+    package mutating func count(_ amount: Int, _ counter: Counter) {
+        guard amount > 0 else { return }
+        if let last = tallies.indices.last, tallies[last].counter === counter {
+            tallies[last].amount += amount
+        } else {
+            tallies.append((counter, amount))
+        }
+    }
+
+    /// Raises a counter by one once the request is taken.
+    package mutating func count(_ counter: Counter) { count(1, counter) }
+
     /// Counts records that a processor removed, under the processor's own counter.
     package mutating func dropped(_ items: Int, _ counter: Counter) {
         droppedItems += items
-        counter.add(items)
+        count(items, counter)
+    }
+
+    /// Raises the counters of what was done to a request that nobody stores, because nothing is left of it.
+    package func countTaken() { ProcessContext.add(tallies) }
+
+    private static func add(_ tallies: [(counter: Counter, amount: Int)]) {
+        for (counter, amount) in tallies { counter.add(amount) }
+    }
+
+    /// What is to be done once the request is stored: the processors' actions, and the counters.
+    package var actionsWhenStored: [@Sendable () -> Void] {
+        tallies.isEmpty ? storedActions : storedActions + [{ [tallies] in ProcessContext.add(tallies) }]
     }
 
     /// Says which rule dropped one record, for the drop ledger.

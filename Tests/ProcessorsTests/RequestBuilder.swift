@@ -103,6 +103,7 @@ struct Bench {
                 _ = try OTLPReader.read(Text(input), signal: build.signal, keys: table, into: &batch)
                 do throws(ProcessFailure) {
                     try processor.process(&batch, &context)
+                    context.countTaken()
                     OTLPWriter.write(batch, into: &output)
                 } catch { refused = error }
             } catch { failure = error }

@@ -192,7 +192,10 @@ extension ProcessorChain {
         workspace.released = context.releasedSessions
         let left = workspace.batch.liveCount
         let filtered = max(0, accepted - left)
-        guard left > 0 else { return .empty(filtered: filtered) }
+        guard left > 0 else {
+            context.countTaken()
+            return .empty(filtered: filtered)
+        }
         let bytes: [UInt8]
         if workspace.batch.isEdited {
             workspace.output.removeAll()
@@ -206,7 +209,7 @@ extension ProcessorChain {
             signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max,
             tenant: origin.tenant, metadata: origin.metadata.kept(keptMetadata))
         var frame = Frame(header: header, bytes: bytes)
-        frame.whenStored = context.storedActions
+        frame.whenStored = context.actionsWhenStored
         return .frame(frame, filtered: filtered)
     }
 }

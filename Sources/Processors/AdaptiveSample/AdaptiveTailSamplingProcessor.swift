@@ -99,8 +99,8 @@ package struct AdaptiveTailSamplingProcessor: Processor {
             choice.rule = earlier.rule
         case .decided(let made):
             decision = made
-            counters.triggers[reason]?.add()
-            (made.isSampled ? counters.sampled : counters.dropped)[choice.rule].add()
+            if let trigger = counters.triggers[reason] { context.count(trigger) }
+            context.count((made.isSampled ? counters.sampled : counters.dropped)[choice.rule])
         }
         if isDryRun { return }
         if decision.isSampled {

@@ -94,8 +94,8 @@ struct SamplerCounters: Sendable {
     func add(_ tally: SamplerTally, _ context: inout ProcessContext) {
         for policy in SamplerPolicy.allCases {
             let index = policy.rawValue
-            if tally.kept[index] > 0 { kept[index].add(tally.kept[index]) }
-            if tally.dropped[index] > 0 { context.dropped(tally.dropped[index], dropped[index]) }
+            context.count(tally.kept[index], kept[index])
+            context.dropped(tally.dropped[index], dropped[index])
         }
     }
 }

@@ -62,7 +62,7 @@ struct SampledTraces: Sendable {
                 if cache.isBad(session) {
                     // No chance is left: every trace of a bad session is sampled.
                     decision = SamplingDecision(isSampled: true, rule: decision.rule)
-                    promoted?.add()
+                    if let promoted { context.count(promoted) }
                 } else if holds, context.trace?.canHold == true {
                     context.hold(for: session.name)
                     return .held

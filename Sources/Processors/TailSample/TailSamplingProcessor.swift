@@ -68,13 +68,15 @@ package struct TailSamplingProcessor: Processor {
         guard batch.liveCount > 0 else { return }
         let decision: SamplingDecision
         var rule = "late"
-        switch traces.outcome(batch, &context, { decide($0, &rule) }) {
+        var votes: [Counter] = []
+        switch traces.outcome(batch, &context, { decide($0, &rule, &votes) }) {
         case .held: return
         case .late(let earlier):
-            late.add(batch.liveCount)
+            context.count(batch.liveCount, late)
             decision = earlier
         case .decided(let made):
-            (made.isSampled ? kept : dropped).add()
+            for vote in votes { context.count(vote) }
+            context.count(made.isSampled ? kept : dropped)
             decision = made
         }
         if decision.isSampled, decision.probability < 1, let weight, !isDryRun {
@@ -87,15 +89,17 @@ package struct TailSamplingProcessor: Processor {
         context.dropped(before - batch.liveCount, droppedSpans)
     }
 
-    /// `rule` gets the name of the policy that dropped the trace, when one did.
-    private func decide(_ batch: borrowing RecordBatch, _ rule: inout String) -> SampledTraces.Verdict {
+    /// `rule` gets the name of the policy that dropped the trace, when one did, `counters` what each policy said.
+    private func decide(
+        _ batch: borrowing RecordBatch, _ rule: inout String, _ counters: inout [Counter]
+    ) -> SampledTraces.Verdict {
         let now = self.now()
         let memory = pool.take()
         defer { pool.give(memory) }
         var votes = Votes()
         for entry in entries {
             let verdict = entry.policy.verdict(batch, &memory.state, now: now)
-            (verdict.samples ? entry.sampled : entry.notSampled).add()
+            counters.append(verdict.samples ? entry.sampled : entry.notSampled)
             votes.add(verdict, entry.policy, turnsBad: turnsBad(entry.policy))
             if isFirstMatch, verdict == .sampled { break }
         }

@@ -26,7 +26,7 @@ import Testing
             try processor.process(&batch, &context)
             kept = batch.liveCount
             #expect(context.droppedItems == batch.spans.count - kept)
-            if isStored { for action in context.storedActions { action() } }
+            if isStored { for action in context.actionsWhenStored { action() } }
         }
         return kept
     }
