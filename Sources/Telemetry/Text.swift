@@ -98,6 +98,19 @@ public struct Text: BitwiseCopyable {
         @inline(__always) get { sluice_key_hash(start.assumingMemoryBound(to: UInt8.self), count) }
     }
 
+    /// The bytes in lower-case hexadecimal digits, as ids of traces and spans are written.
+    public var hexDigits: String {
+        String(unsafeUninitializedCapacity: count * 2) { digits in
+            for index in 0..<count {
+                digits[index * 2] = Text.digit(self[index] >> 4)
+                digits[index * 2 + 1] = Text.digit(self[index] & 15)
+            }
+            return count * 2
+        }
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+
     /// A String copy; broken UTF-8 is repaired. For logs, errors and rows, not for the hot path.
     @inlinable
     public var string: String {

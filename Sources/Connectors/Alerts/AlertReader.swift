@@ -97,7 +97,7 @@ package struct AlertReader: Sendable {
         var met: [String: Int] = [:]
         var found: [String: (span: Int, event: SetIndex?)] = [:]
         for index in records.spans.indices where !records.isRemoved(span: index) {
-            let trace = AlertValues.hex(records.text(records.spans[index].traceID))
+            let trace = records.text(records.spans[index].traceID).hexDigits
             if met[trace] == nil, isMet(reading.filter, Place(span: index, records), records, &state) {
                 order.append(trace)
                 met[trace] = index

@@ -140,11 +140,11 @@ enum AlertValues {
     ) -> AlertOrigin {
         var origin = AlertOrigin()
         if signal == .logs {
-            origin.trace = hex(records.text(records.logs[point.span].traceID))
-            origin.span = hex(records.text(records.logs[point.span].spanID))
+            origin.trace = records.text(records.logs[point.span].traceID).hexDigits
+            origin.span = records.text(records.logs[point.span].spanID).hexDigits
         } else {
-            origin.trace = hex(records.text(records.spans[point.span].traceID))
-            origin.span = hex(records.text(records.spans[point.span].spanID))
+            origin.trace = records.text(records.spans[point.span].traceID).hexDigits
+            origin.span = records.text(records.spans[point.span].spanID).hexDigits
         }
         for set in (point.event.map { [$0] } ?? []) + point.sets where origin.conversation.isEmpty {
             let text = records.string(names.conversation, in: set) ?? records.string(names.session, in: set)
@@ -154,10 +154,6 @@ enum AlertValues {
             origin.explanation = shown(text, 500)
         }
         return origin
-    }
-
-    static func hex(_ text: Text) -> String {
-        text.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// A text of at most so many bytes, cut between characters.

@@ -87,7 +87,7 @@ final class JudgeReading: @unchecked Sendable {
     ) -> [Subject] {
         var subjects: [Subject] = []
         for span in trajectory.spans where subjects.count < JudgeReading.callsMax {
-            let id = JudgeReading.digits(batch.text(batch.spans[span].spanID))
+            let id = batch.text(batch.spans[span].spanID).hexDigits
             let own = trajectory.calls.filter { $0.span == id }
             guard !own.isEmpty, holds(filter, span, batch) else { continue }
             var part = trajectory
@@ -97,10 +97,6 @@ final class JudgeReading: @unchecked Sendable {
             subjects.append(Subject(trajectory: part, record: "ONE STEP OF A RUN\n" + record, span: span))
         }
         return subjects
-    }
-
-    private static func digits(_ id: Text) -> String {
-        id.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// Calls of one trace that are judged one by one.

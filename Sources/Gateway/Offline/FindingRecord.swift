@@ -22,7 +22,7 @@ package struct FindingRecord: Sendable, Hashable, Comparable {
                 let set = batch.events[event].set
                 result.append(
                     FindingRecord(
-                        trace: hex(batch.text(span.traceID)), span: hex(batch.text(span.spanID)),
+                        trace: batch.text(span.traceID).hexDigits, span: batch.text(span.spanID).hexDigits,
                         spanName: batch.text(span.name).string, pattern: text("gen_ai.evaluation.name", set, batch),
                         tier: text("sluice.finding.tier", set, batch),
                         explanation: text("gen_ai.evaluation.explanation", set, batch)))
@@ -41,9 +41,5 @@ package struct FindingRecord: Sendable, Hashable, Comparable {
             return ""
         }
         return batch.text(batch.attributes[index].text).string
-    }
-
-    private static func hex(_ id: Text) -> String {
-        id.bytes.reduce(into: "") { text, byte in text += (byte < 16 ? "0" : "") + String(byte, radix: 16) }
     }
 }

@@ -43,8 +43,8 @@ extension TraceAnalyzer {
         var result = Trajectory()
         result.rootSpan = rootSpan ?? 0
         let root = batch.spans[result.rootSpan]
-        result.trace = TraceAnalyzer.digits(batch.text(root.traceID))
-        result.root = TraceAnalyzer.digits(batch.text(root.spanID))
+        result.trace = batch.text(root.traceID).hexDigits
+        result.root = batch.text(root.spanID).hexDigits
         result.conversation = trace.conversation.string
         result.model = trace.model.string
         addSteps(batch, &result)
@@ -159,7 +159,7 @@ extension TraceAnalyzer {
         result.error = call.errorText.string
         result.isFailed = call.isFailed || call.isSoftError
         result.isEmpty = call.emptiness != .none
-        result.span = TraceAnalyzer.digits(batch.text(batch.spans[span(of: call)].spanID))
+        result.span = batch.text(batch.spans[span(of: call)].spanID).hexDigits
         if call.step >= 0 {
             let step = trace.steps[Int(call.step)]
             result.seconds = step.end > step.start ? Double(step.end - step.start) / 1e9 : 0
@@ -173,15 +173,11 @@ extension TraceAnalyzer {
         return String(decoding: out.bytes, as: UTF8.self)
     }
 
-    static func digits(_ id: Text) -> String {
-        id.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
-
     private static func event(
         _ set: SetIndex, _ span: SpanRecord, _ batch: borrowing RecordBatch
     ) -> Trajectory.Event {
         var event = Trajectory.Event()
-        event.span = digits(batch.text(span.spanID))
+        event.span = batch.text(span.spanID).hexDigits
         for index in batch.range(of: set) {
             let key = batch.text(batch.attributes[index].key)
             switch batch.attributes[index].value {

@@ -144,7 +144,7 @@ struct EvaluatorsWork {
         _ option: BaselineOption, _ key: UInt64, _ owner: String, _ span: Int, _ trajectory: Trajectory,
         _ batch: borrowing RecordBatch
     ) -> Verdict {
-        let id = SubjectReader.hex(batch.text(batch.spans[span].spanID))
+        let id = batch.text(batch.spans[span].spanID).hexDigits
         guard let call = trajectory.calls.first(where: { $0.span == id && $0.result != nil }) else {
             return .notAssessable
         }

@@ -25,7 +25,7 @@ enum SubjectReader {
     private static func emptyResults(
         _ span: Int, _ trajectory: Trajectory, _ batch: borrowing RecordBatch
     ) -> Double? {
-        let id = hex(batch.text(batch.spans[span].spanID))
+        let id = batch.text(batch.spans[span].spanID).hexDigits
         let call = trajectory.calls.first { $0.span == id && $0.result != nil }
         return call.map { $0.isEmpty ? 1 : 0 }
     }
@@ -141,10 +141,6 @@ enum SubjectReader {
         case .tool: return batch.string(evaluator.tool, in: set)?.string ?? ""
         case .model: return batch.string(evaluator.model, in: set)?.string ?? trajectory.model
         }
-    }
-
-    static func hex(_ text: Text) -> String {
-        text.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }
 

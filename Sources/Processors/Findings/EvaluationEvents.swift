@@ -80,17 +80,12 @@ struct EvaluationEvents: Sendable {
         add(version, result.version, set, &batch)
         if let tier = result.tier { add(self.tier, tier, set, &batch) }
         if let span = result.cause {
-            let id = batch.text(batch.spans[span].spanID).bytes.map { EvaluationEvents.hex($0) }.joined()
+            let id = batch.text(batch.spans[span].spanID).hexDigits
             add(cause, id, set, &batch)
         }
         if let isFirst = result.isFirstBadStep { batch.append(self.isFirst, .bool(isFirst), to: set) }
         add(evidence, result.evidence, set, &batch)
         if !conversation.isEmpty { add(self.conversation, conversation, set, &batch) }
-    }
-
-    private static func hex(_ byte: UInt8) -> String {
-        let digits = String(byte, radix: 16)
-        return digits.count < 2 ? "0" + digits : digits
     }
 
     private func add(_ key: KeyID, _ value: String, _ set: SetIndex, _ batch: inout RecordBatch) {
