@@ -7,9 +7,8 @@ import Pipeline
 /// its journal hold spans of traces that are still open. After a restart they are not passed on again.
 ///
 /// A record is written before the second journal gets the trace and tells where that journal will end then; it counts
-/// only if the journal does reach there, so neither order of a crash passes a trace twice or not at all. Records are
-/// not synced one by one: what a power failure takes of them may pass twice. Files, `NAME.N.passed`, are numbers in
-/// little endian:
+/// only if the journal does reach there, so neither order of a crash passes a trace twice or not at all. The stage syncs
+/// records before it gives the second journal their traces. Files, `NAME.N.passed`, are numbers in little endian:
 ///
 ///     head     magic u64 | version u32 | crc u32 | first journal 16 | second journal 16
 ///     record   trace 16 | tenant u64 | from u64 | to u64 | end u64 | crc u32 | 0 u32
@@ -22,6 +21,8 @@ struct PassedTraces: ~Copyable {
         var folder: String
         var name: String
         var input: JournalPosition
+        /// Makes what was written to a descriptor durable; false when that failed.
+        var sync: @Sendable (Int32) -> Bool = { fdatasync($0) == 0 }
     }
 
     struct Record: Equatable {
@@ -65,6 +66,7 @@ struct PassedTraces: ~Copyable {
     private let log: (String) -> Void
     private var files: [File] = []
     private var descriptor: Int32 = -1
+    private var isSynced = true
     /// What earlier runs have passed, sorted; empty once the journal is read beyond it.
     private var earlier: [Record] = []
     private var earlierTo: UInt64 = 0
@@ -117,12 +119,23 @@ struct PassedTraces: ~Copyable {
         bytes.reserveCapacity(records.count * PassedFormat.recordBytes)
         for record in records { PassedFormat.append(record, to: &bytes) }
         guard PassedFormat.write(bytes, to: descriptor) else { return fail("cannot be written") }
+        isSynced = false
         let last = files.count - 1
         files[last].records += records.count
         files[last].to = records.reduce(files[last].to) { max($0, $1.to) }
         if files[last].records >= PassedTraces.recordsPerFile { finish() }
         while files.count > 1, files.reduce(0, { $0 + $1.records }) > PassedTraces.recordsMax { removeFirst() }
     }
+
+    /// The sync of what was noted, to be called from any thread before anything else is noted; nil when all is synced.
+    mutating func syncing() -> (@Sendable () -> Bool)? {
+        guard !isSynced, descriptor >= 0 else { return nil }
+        isSynced = true
+        let (sync, descriptor) = (place.sync, descriptor)
+        return { sync(descriptor) }
+    }
+
+    mutating func didNotSync() { fail("cannot be synced") }
 
     /// Everything before `position` of the first journal is acknowledged.
     mutating func acknowledge(before position: Sequence, now: Duration) {
@@ -146,12 +159,17 @@ struct PassedTraces: ~Copyable {
             return false
         }
         files.append(File(number: number, records: 0, to: 0))
+        PassedFormat.syncFolder(place.folder)
         return true
     }
 
     private mutating func finish() {
-        if descriptor >= 0 { close(descriptor) }
+        if descriptor >= 0 {
+            if !isSynced { _ = place.sync(descriptor) }
+            close(descriptor)
+        }
         descriptor = -1
+        isSynced = true
     }
 
     private mutating func removeFirst() { unlink(path(files.removeFirst().number)) }
@@ -179,6 +197,7 @@ struct PassedTraces: ~Copyable {
         let old = files.count
         // Written anew, so that a record that did not come true cannot seem to later.
         if !earlier.isEmpty { note(earlier) }
+        if let sync = syncing(), !sync() { fail("cannot be synced") }
         guard !hasFailed else { return }
         for _ in 0..<old { removeFirst() }
         earlierTo = earlier.reduce(0) { max($0, $1.to) }
@@ -248,6 +267,14 @@ enum PassedFormat {
             if let number = UInt64(file.dropFirst(name.utf8.count + 1).dropLast(7)) { numbers.append(number) }
         }
         return numbers.sorted()
+    }
+
+    /// Makes the names of new files durable.
+    static func syncFolder(_ path: String) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
     }
 
     static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {

@@ -166,12 +166,15 @@ struct PieceStore {
 
     // MARK: Removing
 
-    /// Lets go of the pieces of a list, telling the frame of each and its spans.
-    mutating func release(_ list: List, _ settle: (AcknowledgementTracker.Ticket, Int) -> Void) {
+    /// Lets go of the pieces of a list and settles them. Gives the sequence before which everything is settled by that,
+    /// if it moved.
+    mutating func release(_ list: List, settling tracker: inout AcknowledgementTracker) -> Sequence? {
+        var moved: Sequence?
         var number = list.first
         while number >= 0 {
             let piece = pieces[number]
-            settle(frames[piece.frame].ticket, Int(piece.items))
+            let ticket = frames[piece.frame].ticket
+            moved = tracker.settle(ticket, items: Int(piece.items)).acknowledged ?? moved
             if piece.resource >= 0 { dropUse(of: piece.resource) }
             if piece.scope >= 0 { dropUse(of: piece.scope) }
             frames[piece.frame].openPieces -= 1
@@ -182,6 +185,7 @@ struct PieceStore {
             pieces.remove(number)
             number = piece.next
         }
+        return moved
     }
 
     private mutating func dropUse(of head: Int32) {

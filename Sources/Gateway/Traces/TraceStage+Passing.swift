@@ -115,6 +115,8 @@ extension TraceStage {
         let items = UInt64(group.header.itemCount)
         if setup.isSoleWriter { work.passed?.note(group.records(end: Sequence(work.outputEnd.value &+ items))) }
         if items > 0 {
+            // A record that a power failure takes while the journal keeps its traces would let them pass twice.
+            if setup.isSoleWriter { await work.syncPassed() }
             guard let sequence = await append(Frame(header: group.header, bytes: group.bytes)) else { return false }
             work.outputEnd = Sequence(sequence.value &+ items)
             metrics.intake.stored.add(Int(items))
@@ -129,12 +131,7 @@ extension TraceStage {
     private func settle(_ group: Outgoing, _ work: inout TraceStageWork) {
         var moved: Sequence?
         for trace in group.traces {
-            var tracker = AcknowledgementTracker()
-            swap(&tracker, &work.tracker)
-            work.store.release(trace.pieces) { ticket, items in
-                moved = tracker.settle(ticket, items: items).acknowledged ?? moved
-            }
-            swap(&tracker, &work.tracker)
+            moved = work.store.release(trace.pieces, settling: &work.tracker) ?? moved
             work.leaving -= trace.shared
         }
         acknowledge(moved, &work, now: setup.effects.now())

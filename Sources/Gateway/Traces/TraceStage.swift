@@ -1,3 +1,4 @@
+import Dispatch
 import Exporters
 import OTLP
 import Pipeline
@@ -135,6 +136,8 @@ struct TraceStageWork: ~Copyable {
     var outputEnd: Sequence
     /// Bytes of memory for frames and heads that traces brought which left the buffer and are not let go of yet.
     var leaving = 0
+    /// A sync takes milliseconds, which a task's thread must not be blocked for.
+    private let syncQueue = DispatchQueue(label: "sluice.passed")
 
     init(_ setup: TraceStage.Setup, output: JournalPosition?) {
         buffer = TraceBuffer(wait: setup.wait, countsBytes: !setup.isDurable)
@@ -153,6 +156,14 @@ struct TraceStageWork: ~Copyable {
     }
 
     mutating func takeAll() -> [TraceBuffer.Complete] { leave(buffer.takeAll()) }
+
+    /// Returns when what `passed` was told survives a loss of power.
+    mutating func syncPassed() async {
+        guard let sync = passed?.syncing() else { return }
+        let queue = syncQueue
+        let isSynced = await withCheckedContinuation { done in queue.async { done.resume(returning: sync()) } }
+        if !isSynced { passed?.didNotSync() }
+    }
 
     private mutating func leave(_ traces: [TraceBuffer.Complete]) -> [TraceBuffer.Complete] {
         var traces = traces

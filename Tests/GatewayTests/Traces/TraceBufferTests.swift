@@ -37,7 +37,7 @@ import Testing
 
         mutating func take(at now: Int) -> [TraceBuffer.Complete] {
             let complete = buffer.takeComplete(now: .seconds(now), others: buffer.orphans(in: store, leaving: 0))
-            for trace in complete { store.release(trace.pieces) { _, _ in } }
+            for trace in complete { _ = store.release(trace.pieces, settling: &tracker) }
             return complete
         }
 

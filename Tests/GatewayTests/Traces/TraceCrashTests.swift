@@ -1,132 +1,52 @@
-import Exporters
 import FoundationEssentials
 @testable import Gateway
-import Journal
 import OTLP
 import Pipeline
-import Synchronization
 import Telemetry
 import TestSupport
 import Testing
 
-/// A journal that outlives the stages of a test and stops at chosen appends: with the frame or without it, and without
-/// an answer that the stage could act on.
-private final class StoppingJournal: FrameLog {
-    enum Stop { case before, after }
-
-    let base = MemoryJournal()
-    private let end = Mutex(UInt64(0))
-    private let stops: Mutex<[Int: Stop]>
-    private let appends = Mutex(0)
-    let isStopped = Mutex(false)
-
-    init(stops: [Int: Stop] = [:]) { self.stops = Mutex(stops) }
-
-    var position: JournalPosition? { JournalPosition(high: 1, low: 2, next: Sequence(end.withLock { $0 })) }
-    var held: HeldAmount { base.held }
-    func cursor(named name: String) throws -> any FrameCursor { try base.cursor(named: name) }
-    func close() { base.close() }
-
-    func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
-        let refusal = AppendResult.refused(reason: "the test stops here", retryAfter: .seconds(5))
-        let number = appends.withLock { number in
-            number += 1
-            return number
-        }
-        let stop = stops.withLock { $0.removeValue(forKey: number) }
-        if isStopped.withLock({ $0 }) { return completion(refusal) }
-        if stop != nil { isStopped.withLock { $0 = true } }
-        if stop == .before { return completion(refusal) }
-        base.append(frame) { result in
-            if case .stored(let sequence) = result {
-                self.end.withLock { $0 = sequence.value + UInt64(frame.header.itemCount) }
-            }
-            completion(stop == nil ? result : refusal)
-        }
-    }
-}
-
-/// Takes spans named "drop" out and runs otherwise in silence.
-private struct DropProbe: Processor {
-    let counter = Counter()
-
-    func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
-        for index in batch.spans.indices where batch.text(batch.spans[index].name) == "drop" {
-            batch.removeSpan(index)
-            context.dropped(1, counter)
-        }
-    }
-}
-
 @Suite(.timeLimit(.minutes(2))) struct TraceCrashTests {
-    private struct World {
-        let folder: String
-        let input = StoppingJournal()
-        let output: StoppingJournal
+    // MARK: Stories
 
-        init(stops: [Int: StoppingJournal.Stop]) throws {
-            output = StoppingJournal(stops: stops)
-            folder = FileManager.default.temporaryDirectory.path + "/sluice-passed-\(UInt64.random(in: 0 ... .max))"
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        }
-
-        func stage() throws -> TraceStage {
-            let metrics = SelfMetrics()
-            let wait = TraceWait(
-                idle: .milliseconds(60), afterRoot: .milliseconds(10), maxAge: .seconds(5), maxTraces: 1_000)
-            let position = try #require(input.position)
-            return TraceStage(
-                setup: TraceStage.Setup(
-                    pipeline: "traces", wait: wait,
-                    chain: ProcessorChain(signal: .traces, steps: [DropProbe()], names: ["probe"]), isDurable: true,
-                    passed: PassedTraces.Place(folder: folder, name: "traces", input: position),
-                    effects: .system(), log: { _, _ in }),
-                input: try input.cursor(named: "traces"), output: output,
-                intake: IntakeMetrics(metrics, pipeline: "traces", signal: .traces), metrics: metrics)
-        }
-
-        /// Runs stages, each ended where the journal stops, until all is passed on.
-        func run() async throws {
-            while input.held.items > 0 {
-                let stage = try stage()
-                output.isStopped.withLock { $0 = false }
-                let task = Task { await stage.run(keys: .empty) }
-                while input.held.items > 0, !output.isStopped.withLock({ $0 }) { await Task.yield() }
-                task.cancel()
-                await task.value
-            }
-        }
-
-        /// How often each span is in the second journal.
-        func spans() async throws -> [String: Int] {
-            let reader = try output.cursor(named: "test")
-            var counts: [String: Int] = [:]
-            var left = output.held.items
-            while left > 0 {
-                for frame in await reader.next(maxFrames: 99, maxBytes: 1 << 20, timeout: .seconds(20)) {
-                    left -= Int(frame.frame.header.itemCount)
-                    for name in try TraceCrashTests.names(frame.frame) { counts[name, default: 0] += 1 }
-                }
-            }
-            return counts
-        }
+    /// What comes, and the spans that are to be passed on, each once.
+    private struct Story {
+        var frames: [(frame: Frame, at: Duration)] = []
+        var kept: Set<String> = []
     }
 
-    private static func names(_ frame: Frame) throws -> [String] {
-        var batch = RecordBatch()
-        return try frame.bytes.withUnsafeBytes { bytes in
-            _ = try OTLPReader.read(Text(bytes), signal: .traces, keys: .empty, into: &batch)
-            return batch.spans.indices.map { batch.text(batch.spans[$0].name).string }
+    /// Spans of 16 traces over six seconds, mixed in requests of up to five. Two traces stay open for two seconds each,
+    /// so that the first journal cannot be acknowledged though others have passed; roots come anywhere, so that some
+    /// traces are complete before their last spans come. Every seventh span is to be dropped.
+    private func story(_ seed: UInt64) throws -> Story {
+        var random = SeededRandom(seed)
+        var spans: [(trace: Int, number: Int, at: Int)] = []
+        for trace in 0..<14 {
+            let start = trace * 400
+            for number in 0..<7 { spans.append((trace, number, start + random.below(350))) }
         }
+        for (trace, start) in [(14, 100), (15, 3_200)] {
+            for number in 0..<6 { spans.append((trace, 5 - number, start + number * 400)) }
+        }
+        spans.sort { ($0.at, $0.trace, $0.number) < ($1.at, $1.trace, $1.number) }
+        var story = Story()
+        story.kept = Set(spans.filter { $0.number != 6 }.map { "\($0.trace)/\($0.number)" })
+        while !spans.isEmpty {
+            let count = min(spans.count, 1 + random.below(5))
+            let part = Array(spans.prefix(count))
+            spans.removeFirst(count)
+            story.frames.append((try frame(part.map { ($0.trace, $0.number) }), .milliseconds(part[count - 1].at)))
+        }
+        return story
     }
 
-    /// A request of spans given by trace and number; number 0 is a root, every seventh is to be dropped.
+    /// A request of spans given by trace and number; number 0 is a root, number 6 is to be dropped.
     private func frame(_ spans: [(trace: Int, number: Int)]) throws -> Frame {
         let texts = spans.map { span in
             """
             {"traceId":"\(hex(span.trace + 1, 32))","spanId":"\(hex(span.number + 1, 16))",\
             \(span.number == 0 ? "" : "\"parentSpanId\":\"\(hex(1, 16))\",")\
-            "name":"\(span.number % 7 == 6 ? "drop" : "\(span.trace)/\(span.number)")"}
+            "name":"\(span.number == 6 ? "drop" : "\(span.trace)/\(span.number)")"}
             """
         }
         let json = """
@@ -146,38 +66,69 @@ private struct DropProbe: Processor {
         return String(repeating: "0", count: width - digits.count) + digits
     }
 
-    /// Spans of 20 traces, in an order and in requests that the seed chooses.
-    private func fill(_ journal: StoppingJournal, _ random: inout SeededRandom) async throws -> Set<String> {
-        var spans: [(trace: Int, number: Int)] = []
-        for trace in 0..<20 { for number in 0..<12 { spans.append((trace, number)) } }
-        spans.shuffle(using: &random)
-        let kept = Set(spans.filter { $0.number % 7 != 6 }.map { "\($0.trace)/\($0.number)" })
-        while !spans.isEmpty {
-            let count = min(spans.count, 1 + random.below(9))
-            let frame = try frame(Array(spans.prefix(count)))
-            spans.removeFirst(count)
-            await withCheckedContinuation { done in journal.append(frame) { _ in done.resume() } }
-        }
-        return kept
+    /// Plays a story that is interrupted at these effects. Gives what is wrong with the outcome, empty when nothing is,
+    /// and the effects of the first life.
+    private func play(
+        _ story: Story, _ seed: UInt64, _ end: TraceSimulation.End, endingAt ends: [Int],
+        _ canary: TraceSimulation.Canary = .none
+    ) async throws -> (fault: String, effects: Int) {
+        let world = try TraceSimulation(seed: seed, end: end, canary: canary)
+        for (frame, time) in story.frames { world.add(frame, at: time) }
+        let effects = try await world.run(endingAt: ends)
+        var counts: [String: Int] = [:]
+        for frame in world.output { for name in try names(frame) { counts[name, default: 0] += 1 } }
+        let lost = story.kept.subtracting(counts.keys).sorted()
+        let twice = counts.filter { $0.value > 1 }.keys.sorted()
+        return (lost.isEmpty && twice.isEmpty ? "" : "ends \(ends): lost \(lost), more than once \(twice)", effects)
     }
 
-    @Test(arguments: 0..<24 as Range<UInt64>)
-    func `passes every span on exactly once, however often it is interrupted`(seed: UInt64) async throws {
+    private func names(_ frame: Frame) throws -> [String] {
+        var batch = RecordBatch()
+        return try frame.bytes.withUnsafeBytes { bytes in
+            _ = try OTLPReader.read(Text(bytes), signal: .traces, keys: .empty, into: &batch)
+            return batch.spans.indices.map { batch.text(batch.spans[$0].name).string }
+        }
+    }
+
+    // MARK: Tests
+
+    @Test(arguments: 0..<3 as Range<UInt64>, TraceSimulation.End.allCases)
+    func `passes every span on exactly once, whatever effect is its last`(
+        seed: UInt64, end: TraceSimulation.End
+    ) async throws {
+        let story = try story(seed)
+        let undisturbed = try await play(story, seed, end, endingAt: [])
+        #expect(undisturbed.fault == "")
+        #expect(undisturbed.effects > 60)
         var random = SeededRandom(seed)
-        var stops: [Int: StoppingJournal.Stop] = [:]
-        for _ in 0..<4 { stops[1 + random.below(8)] = random.chance(percent: 50) ? .before : .after }
-        let world = try World(stops: stops)
-        defer { try? FileManager.default.removeItem(atPath: world.folder) }
-        let kept = try await fill(world.input, &random)
-        try await world.run()
-        let spans = try await world.spans()
-        #expect(Set(spans.keys) == kept)
-        #expect(spans.values.allSatisfy { $0 == 1 })
+        for effect in 1...undisturbed.effects {
+            // And once more, early or late in the second life.
+            let ends = [effect, 1 + random.below(undisturbed.effects)]
+            let played = try await play(story, seed + UInt64(effect), end, endingAt: ends)
+            #expect(played.fault == "")
+        }
+    }
+
+    @Test(arguments: [
+        (TraceSimulation.Canary.forgetsPassed, TraceSimulation.End.kill), (.storesLate, .kill),
+        (.neverSyncs, .powerLoss),
+    ])
+    func `a stage that forgets, acknowledges early or does not sync is found out`(
+        canary: TraceSimulation.Canary, end: TraceSimulation.End
+    ) async throws {
+        let story = try story(0)
+        let undisturbed = try await play(story, 0, end, endingAt: [], canary)
+        #expect(undisturbed.fault == "")
+        for effect in 1...undisturbed.effects {
+            let played = try await play(story, UInt64(effect), end, endingAt: [effect], canary)
+            if played.fault != "" { return }
+        }
+        Issue.record("no end shows the fault")
     }
 
     @Test func `what was noted counts only when the second journal got there`() throws {
-        let world = try World(stops: [:])
-        defer { try? FileManager.default.removeItem(atPath: world.folder) }
+        let world = try TraceSimulation(seed: 0, end: .kill)
+        defer { withExtendedLifetime(world) {} }
         let position = JournalPosition(high: 7, low: 8, next: Sequence(0))
         let place = PassedTraces.Place(folder: world.folder, name: "p", input: position)
         let output = JournalPosition(high: 9, low: 9, next: Sequence(10))
@@ -213,8 +164,8 @@ private struct DropProbe: Processor {
     }
 
     @Test func `files that are no longer needed go, and damage costs only what is behind it`() throws {
-        let world = try World(stops: [:])
-        defer { try? FileManager.default.removeItem(atPath: world.folder) }
+        let world = try TraceSimulation(seed: 0, end: .kill)
+        defer { withExtendedLifetime(world) {} }
         let position = JournalPosition(high: 7, low: 8, next: Sequence(0))
         let place = PassedTraces.Place(folder: world.folder, name: "p", input: position)
         let key = TraceBuffer.Key(trace: TraceID(high: 3, low: 4), tenant: "")
