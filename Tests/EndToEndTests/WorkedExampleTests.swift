@@ -1,58 +1,35 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 /// Slack's incoming webhook on loopback: keeps the bodies, answers as it is told.
 private final class Hook: Sendable {
-    let port: Int
-    private let listener: Int32
-    private let state = Mutex<(bodies: [String], status: Int)>(([], 200))
+    private final class State: Sendable {
+        let answers = Mutex<(bodies: [String], status: Int)>(([], 200))
+    }
+
+    private let state = State()
+    private let listener: LoopbackListener
 
     init() throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x0100_007F)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = listener
-        let isBound = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && listen(descriptor, 32) == 0
-                    && getsockname(descriptor, $0, &length) == 0
-            }
-        }
-        guard isBound else { throw RunningGateway.Fault(text: "no port for the hook") }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        Thread.detachNewThread { [self] in
-            defer { close(descriptor) }
-            while true {
-                let connection = accept(descriptor, nil, nil)
-                guard connection >= 0 else { return }
-                Thread.detachNewThread { [self] in serve(connection) }
+        listener = try LoopbackListener { [state] connection in
+            var pending: [UInt8] = []
+            while let (_, body) = RawHTTP.read(connection, &pending) {
+                let status = state.answers.withLock { state in
+                    if state.status == 200 { state.bodies.append(String(decoding: body, as: UTF8.self)) }
+                    return state.status
+                }
+                let answer = "HTTP/1.1 \(status) X\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok"
+                guard RawHTTP.send(connection, Array(answer.utf8)) else { return }
             }
         }
     }
 
-    private func serve(_ connection: Int32) {
-        defer { close(connection) }
-        var pending: [UInt8] = []
-        while let (_, body) = RawHTTP.read(connection, &pending) {
-            let status = state.withLock { state in
-                if state.status == 200 { state.bodies.append(String(decoding: body, as: UTF8.self)) }
-                return state.status
-            }
-            let answer = "HTTP/1.1 \(status) X\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok"
-            guard RawHTTP.send(connection, Array(answer.utf8)) else { return }
-        }
-    }
-
-    var bodies: [String] { state.withLock { $0.bodies } }
-    func answer(_ status: Int) { state.withLock { $0.status = status } }
-
-    func stop() {
-        // Wakes the accepting thread, which closes the listener.
-        shutdown(listener, Int32(SHUT_RDWR))
-    }
+    var port: Int { listener.port }
+    var bodies: [String] { state.answers.withLock { $0.bodies } }
+    func answer(_ status: Int) { state.answers.withLock { $0.status = status } }
+    func stop() { listener.stop() }
 }
 
 /// The refund agent of `sluice demo`, from the first failing run to the clean replay of the mended agent.

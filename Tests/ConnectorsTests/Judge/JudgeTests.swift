@@ -5,51 +5,30 @@ import OTLP
 import Pipeline
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 /// A model on loopback: answers each request from a script, one connection at a time per thread, and closes.
 private final class ScriptedModel: Sendable {
-    let port: Int
-    private let listener: Int32
-    private let state = Mutex<(bodies: [String], open: Int, most: Int)>(([], 0, 0))
-    private let script: @Sendable (Int) -> (status: Int, content: String)
+    private final class Calls: Sendable {
+        let state = Mutex<(bodies: [String], open: Int, most: Int)>(([], 0, 0))
+    }
+
+    private let calls = Calls()
+    private let listener: LoopbackListener
 
     init(_ script: @escaping @Sendable (Int) -> (status: Int, content: String)) throws {
-        self.script = script
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x0100_007F)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = listener
-        let isBound = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && listen(descriptor, 64) == 0
-                    && getsockname(descriptor, $0, &length) == 0
-            }
-        }
-        try #require(isBound)
-        port = Int(UInt16(bigEndian: address.sin_port))
-        Thread.detachNewThread { self.accept() }
+        listener = try LoopbackListener { [calls] in ScriptedModel.serve($0, calls, script) }
     }
 
-    var bodies: [String] { state.withLock { $0.bodies } }
-    var mostAtOnce: Int { state.withLock { $0.most } }
-    func stop() {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
-    }
+    var port: Int { listener.port }
+    var bodies: [String] { calls.state.withLock { $0.bodies } }
+    var mostAtOnce: Int { calls.state.withLock { $0.most } }
+    func stop() { listener.stop() }
 
-    private func accept() {
-        while true {
-            let connection = Glibc.accept(listener, nil, nil)
-            guard connection >= 0 else { return }
-            Thread.detachNewThread { self.serve(connection) }
-        }
-    }
-
-    private func serve(_ connection: Int32) {
-        defer { close(connection) }
+    private static func serve(
+        _ connection: Int32, _ calls: Calls, _ script: @Sendable (Int) -> (status: Int, content: String)
+    ) {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         var needed = Int.max
@@ -66,14 +45,14 @@ private final class ScriptedModel: Sendable {
             }
         }
         let text = String(decoding: bytes, as: UTF8.self)
-        let index = state.withLock { state in
+        let index = calls.state.withLock { state in
             state.open += 1
             state.most = max(state.most, state.open)
             state.bodies.append(String(text[text.range(of: "\r\n\r\n")!.upperBound...]))
             return state.bodies.count - 1
         }
         let (status, content) = script(index)
-        state.withLock { $0.open -= 1 }
+        calls.state.withLock { $0.open -= 1 }
         let quoted = String(decoding: (try? JSONEncoder().encode(content)) ?? Data(), as: UTF8.self)
         let body = """
             {"choices":[{"message":{"role":"assistant","content":\(quoted)}}],\
