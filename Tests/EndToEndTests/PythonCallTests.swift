@@ -22,7 +22,7 @@ import Testing
 
     /// A gateway that sends traces on to `sink`.
     private func gateway(
-        _ sink: FaultySink, grpc: String = "", queue: String = "", pipeline: String = ""
+        _ sink: FaultySink, grpc: String = "", queue: String = "", pipeline: String = "", processors: String = ""
     ) throws
         -> RunningGateway
     {
@@ -33,6 +33,7 @@ import Testing
                 protocols:
                   http: {endpoint: "127.0.0.1:PORT"}
                   grpc: {endpoint: "127.0.0.1:CALLS"\(grpc)}
+            processors: {\(processors)}
             exporters:
               otlp_http:
                 endpoint: "http://127.0.0.1:\(sink.port)"
@@ -112,6 +113,38 @@ import Testing
         sink.behave(.accept)
         try await gateway.waitUntilDelivered()
         #expect(try await call(gateway).code == "OK")
+        #expect(gateway.end(SIGTERM) == 0)
+    }
+
+    /// Sends spans with names of so many bytes until one is refused with 503.
+    private func fill(_ gateway: RunningGateway, _ size: Int) async throws {
+        let name = String(repeating: "x", count: size)
+        let ids = "\"traceId\":\"\(AgentTraffic.hex(1, 32))\",\"spanId\":\"\(AgentTraffic.hex(1, 16))\""
+        let body = "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\(ids),\"name\":\"\(name)\"}]}]}]}"
+        var status = 200
+        for _ in 0..<2_000 where status == 200 {
+            status = try await gateway.post(Array(body.utf8), path: "/v1/traces", type: "application/json")
+        }
+        #expect(status == 503)
+    }
+
+    @Test func `a memory_limiter that is full is UNAVAILABLE with the time to wait, and 503 over HTTP`() async throws {
+        let sink = try FaultySink()
+        defer { sink.stop() }
+        sink.behave(.status(503))
+        let limit = "memory_limiter: {check_interval: 1s, limit_mib: 4, spike_limit_mib: 2}"
+        let gateway = try gateway(
+            sink, queue: ", storage: memory, queue_size: 100000", pipeline: ", processors: [memory_limiter]",
+            processors: limit)
+        try await gateway.start()
+        #expect(try await call(gateway).code == "OK")
+        // The journal is in memory and the sink takes nothing, so what is sent adds up.
+        for size in [200_000, 5_000, 10] { try await fill(gateway, size) }
+        let full = try await call(gateway)
+        #expect(full.code == "UNAVAILABLE" && full.retry_seconds ?? 0 > 0, "\(full)")
+        sink.behave(.accept)
+        try await gateway.waitUntilDelivered()
+        try await gateway.wait("room") { try await call(gateway).code == "OK" }
         #expect(gateway.end(SIGTERM) == 0)
     }
 }
