@@ -5,8 +5,8 @@
 #include <emmintrin.h>
 #endif
 
-/// Index of the first byte at or behind `i` that begins one of `count` pairs of lower-case ASCII letters, case ignored; `n`
-/// when there is none.
+/// Index of the first byte at or behind `i` that begins one of `count` pairs of lower-case ASCII letters, case ignored;
+/// `n` when there is none.
 static inline ptrdiff_t sluice_find_pair(
     const uint8_t *p, ptrdiff_t i, ptrdiff_t n, const uint8_t *pairs, ptrdiff_t count) {
 #if defined(__SSE2__)

@@ -7,8 +7,9 @@ import Pipeline
 /// its journal hold spans of traces that are still open. After a restart they are not passed on again.
 ///
 /// A record is written before the second journal gets the trace and tells where that journal will end then; it counts
-/// only if the journal does reach there, so neither order of a crash passes a trace twice or not at all. The stage syncs
-/// records before it gives the second journal their traces. Files, `NAME.N.passed`, are numbers in little endian:
+/// only if the journal does reach there, so neither order of a crash passes a trace twice or not at all. The stage
+/// syncs records before it gives the second journal their traces. Files, `NAME.N.passed`, are numbers in little
+/// endian:
 ///
 ///     head     magic u64 | version u32 | crc u32 | first journal 16 | second journal 16
 ///     record   trace 16 | tenant u64 | from u64 | to u64 | end u64 | crc u32 | 0 u32
