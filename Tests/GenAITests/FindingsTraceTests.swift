@@ -195,6 +195,15 @@ import Testing
         #expect(try findings(trace).of(.noFinalAnswer).map(\.rule) == [.answerMissing])
     }
 
+    @Test(arguments: ["transfer_to_human_agents", "escalate_to_operator", "transfer_to_billing"])
+    func `a run that ends by handing over has its answer there`(name: String) throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.model(in: agent, calls: [("1", name, "{}")])
+        trace.tool(name, in: agent, id: "1", result: "Transfer successful")
+        #expect(try findings(trace).of(.noFinalAnswer).isEmpty)
+    }
+
     @Test func `a failed last model call and a cut answer are told`() throws {
         var failed = TestTrace()
         failed.model(in: failed.agent("a"), finish: "error", status: 2)

@@ -104,7 +104,7 @@ package enum FindingRule: String, CaseIterable, Sendable {
     package var version: String {
         switch self {
         case .argumentsRefused, .emptyResult, .softError, .repeatedCall, .repeatedNearly, .repeatedAnswer,
-            .handoffEntities, .toolNeverCalled, .prohibitedValue:
+            .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing:
             "2"
         default: "1"
         }

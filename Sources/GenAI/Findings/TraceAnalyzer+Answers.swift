@@ -44,9 +44,10 @@ extension TraceAnalyzer {
 
     private mutating func isWithoutAnswer(_ last: Int, _ batch: borrowing RecordBatch) -> Bool {
         let turn = turns[last]
-        // An answer in the form of a tool call, or a handoff to another agent whose answer it is.
+        // An answer in the form of a tool call, or a handoff to another agent, or to people, whose answer it is.
         for index in calls.indices where calls[index].model == turn.step {
-            if isIgnored(calls[index].name) || calls[index].isHandoff { return false }
+            let name = calls[index].name
+            if isIgnored(name) || calls[index].isHandoff || TraceAnalyzer.isHandoffToPeople(name) { return false }
         }
         if hasAgentAnswer(batch) { return false }
         if turn.calls > 0 || turn.finish == .toolCalls { return true }

@@ -31,9 +31,15 @@ extension TraceAnalyzer {
         "human", "operator", "live_agent", "representative", "person", "phone",
     ]
 
-    static func isHandoff(_ name: Text) -> Bool {
-        if people.contains(where: { name.holds($0) }) { return false }
-        return handoffNames.contains { name.holds($0) } || handoffTools.contains { name == $0 }
+    static func isHandoff(_ name: Text) -> Bool { isHandover(name) && !isToPeople(name) }
+
+    /// Whether a tool hands the conversation over to people.
+    static func isHandoffToPeople(_ name: Text) -> Bool { isHandover(name) && isToPeople(name) }
+
+    private static func isToPeople(_ name: Text) -> Bool { people.contains { name.holds($0) } }
+
+    private static func isHandover(_ name: Text) -> Bool {
+        handoffNames.contains { name.holds($0) } || handoffTools.contains { name == $0 }
     }
 
     /// The agent below a tool's span, or one of the called name that began behind the model call.
