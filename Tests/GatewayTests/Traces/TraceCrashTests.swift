@@ -111,6 +111,7 @@ import Testing
 
     @Test(arguments: [
         (TraceSimulation.Canary.forgetsPassed, TraceSimulation.End.kill), (.storesLate, .kill),
+        (.acknowledgesUnpassed, .kill),
         (.neverSyncs, .powerLoss),
     ])
     func `a stage that forgets, acknowledges early or does not sync is found out`(

@@ -30,6 +30,8 @@ final class TraceSimulation: Sendable {
         case forgetsPassed
         /// The second journal says that it has a frame before it does.
         case storesLate
+        /// The first journal takes what was read for acknowledged.
+        case acknowledgesUnpassed
         /// What was noted of passed traces is never synced.
         case neverSyncs
     }
@@ -129,13 +131,17 @@ final class TraceSimulation: Sendable {
             intake: IntakeMetrics(metrics, pipeline: "traces", signal: .traces), metrics: metrics)
     }
 
-    /// What a restart finds: a place in the first journal that is up to a fifth of a second old, the second journal as
-    /// far as it was synced, and of unsynced files after a loss of power what the system chose to write.
+    /// What a restart finds: a place in the first journal that is the last one or up to a fifth of a second old, the
+    /// second journal as far as it was synced, and of other files after a loss of power what was synced.
     private func restart() {
         let synced = state.withLock { state in
-            let age = Duration.milliseconds(state.random.below(200))
+            let isFresh = state.random.chance(percent: 50)
+            let age = isFresh ? .zero : Duration.milliseconds(state.random.below(200))
             let last = state.acknowledged.last { $0.time <= state.now - age }
             state.saved = max(state.saved, last?.before ?? 0)
+            if canary == .acknowledgesUnpassed, state.readTo > 0 {
+                state.saved = state.frames[state.readTo - 1].frame.end.value
+            }
             state.acknowledged = []
             state.unstored = []
             state.now += .milliseconds(300)
