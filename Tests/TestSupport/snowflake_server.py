@@ -66,7 +66,8 @@ def rewritten(node):
         return text if node.to.is_type("text") else exp.cast(text, node.to.copy())
     if isinstance(node, exp.UnixToTime):
         value = node.this.transform(rewritten).sql(dialect="duckdb")
-        return sqlglot.parse_one(f"make_timestamp_ns(CAST({value} AS BIGINT))", read="duckdb")
+        # The largest number is a time to Snowflake, whose years go up to 9999; DuckDB keeps it for infinity.
+        return sqlglot.parse_one(f"make_timestamp_ns(least(CAST({value} AS BIGINT), {2**63 - 2}))", read="duckdb")
     if isinstance(node, exp.Bracket):
         return sqlglot.parse_one(f"CAST(json_extract(f.value, '$[{place(node)}]') AS VARIANT)", read="duckdb")
     return node

@@ -24,7 +24,8 @@ import Testing
         try await exporter.start()
         for _ in 0..<2 {
             for batch in [HostileRequest.traces, HostileRequest.logs] + (hasMetrics ? [HostileRequest.metrics] : []) {
-                #expect(await exporter.export(batch) == .delivered, sourceLocation: sourceLocation)
+                let outcome = await exporter.export(batch)
+                #expect(outcome == .delivered, sourceLocation: sourceLocation)
             }
         }
     }
@@ -199,6 +200,32 @@ import Testing
         #expect(names.map { $0[0] } == HostileRequest.stored.map { $0[0] })
         #expect(names.map { $0[1] } == ["Unset", "Unset", "Error", "Unset"])
         #expect(await server.ask("SELECT count(), max(SeverityNumber) FROM otel_logs") == "2\t255\n")
+    }
+
+    // MARK: Snowflake
+
+    @Test(.enabled(if: SnowflakeServer.isExpected))
+    func `snowflake stores all of it`() async throws {
+        let server = try SnowflakeServer(account: "a", user: "u")
+        let exporter = SnowflakeExporter(
+            options: options(
+                SnowflakeOptions.self,
+                "{account: a, user: u, database: D, endpoint: \"\(server.url)\", "
+                    + "private_key_file: \(server.keyPath)}"
+            ).options, build: exporterBuild(), version: "1.0")
+        try await deliver(to: exporter)
+        await expectRefusal(exporter)
+        #expect(
+            await rows(exporter, HostileRequest.select(text: "VARCHAR", integer: "NUMBER(38, 0)"))
+                == HostileRequest.stored)
+        #expect(await rows(exporter, "SELECT * FROM (\(counts))") == [["4", "2", "1", "2", "6"]])
+    }
+
+    private func rows(_ exporter: SnowflakeExporter, _ sql: String) async -> [[String]] {
+        switch await exporter.connection.run(sql, document: nil) {
+        case .done(let rows): rows.map { $0.map { $0 ?? "NULL" } }
+        case let answer: [["\(answer)"]]
+        }
     }
 
     // MARK: Files
