@@ -46,7 +46,8 @@ package struct QueryFilter: Sendable {
         var condition = Condition()
         if let service { condition.add("\(mark)s.service_name = ?", service) }
         if let agent { condition.add("\(mark)s.agent_name = ?", agent) }
-        if let tool { condition.add("\(toolMark)s.tool_name = ?", tool) }
+        // Calls alone, since they have an index by tool.
+        if let tool { condition.add("s.operation = 'execute_tool' AND \(toolMark)s.tool_name = ?", tool) }
         if let model { condition.add("s.request_model = ? OR s.response_model = ?", model, model) }
         if let user { condition.add("\(mark)s.user_id = ?", user) }
         for (key, value) in attributes { Self.add(key, value, to: &condition) }

@@ -69,16 +69,22 @@ package struct Questions: Sendable {
                 """)
     }
 
+    /// The traces of the spans that count, the latest first.
+    var walk: (sql: String, arguments: [any DatabaseValueConvertible]) {
+        let condition = filter.spanCondition
+        return (
+            "SELECT s.trace_id FROM spans AS s WHERE s.start_time >= ?\(condition.suffix) ORDER BY s.start_time DESC",
+            [filter.since ?? Int64.min] + condition.arguments
+        )
+    }
+
     /// Finds the newest groups of traces, then sums up each. `name` is the query for the group of a trace, nil when the
     /// trace is the group.
     private func groups(name: String?, select: String) throws(QueryFailure) -> QueryResult {
         try database.read { database in
-            let condition = filter.spanCondition
-            let walk = try database.makeStatement(
-                sql: "SELECT s.trace_id FROM spans AS s WHERE s.start_time >= ?\(condition.suffix) "
-                    + "ORDER BY s.start_time DESC")
-            let arguments: [any DatabaseValueConvertible] = [filter.since ?? Int64.min] + condition.arguments
-            let cursor = try String.fetchCursor(walk, arguments: StatementArguments(arguments))
+            let (sql, arguments) = walk
+            let cursor = try String.fetchCursor(
+                database.makeStatement(sql: sql), arguments: StatementArguments(arguments))
             let naming = try name.map { try database.makeStatement(sql: $0) }
             var traces: Set<String> = []
             var seen: Set<String> = []

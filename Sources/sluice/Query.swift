@@ -81,7 +81,7 @@ struct QueryOptions: ParsableArguments {
     @Option(help: "Only what is not older, such as 30m, 24h or 7d.") var since: String?
     @Option(help: "Only this service.name.") var service: String?
     @Option(help: "Only this agent.") var agent: String?
-    @Option(help: "Only this tool.") var tool: String?
+    @Option(help: "Only calls of this tool.") var tool: String?
     @Option(help: "Only this model, requested or answering.") var model: String?
     @Option(help: "Only this user.") var user: String?
     @Option(name: .customLong("where"), help: "Only spans with this attribute: key=value. Repeatable.")

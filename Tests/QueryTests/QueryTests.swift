@@ -27,6 +27,15 @@ final class TestDatabase: Sendable {
         change(&filter)
         return Questions(try QueryDatabase(path: path), filter)
     }
+
+    /// The steps by which the database would answer.
+    func plan(of question: (sql: String, arguments: [any DatabaseValueConvertible])) throws -> [String] {
+        try DatabaseQueue(path: path).read { database in
+            try Row.fetchAll(
+                database, sql: "EXPLAIN QUERY PLAN " + question.sql, arguments: StatementArguments(question.arguments)
+            ).compactMap { $0["detail"] as String? }
+        }
+    }
 }
 
 extension Database {
@@ -131,14 +140,29 @@ extension String {
             ($0.tool, $0.user, $0.agent) = ("search", "u1", "a")
         }
         #expect(try names(questions.tools(onlyFailed: true), "span") == ["01".padding(16)])
-        let (sql, arguments) = questions.toolQuestion(onlyFailed: true)
-        let plan = try DatabaseQueue(path: database.path).read {
-            try Row.fetchAll($0, sql: "EXPLAIN QUERY PLAN " + sql, arguments: StatementArguments(arguments))
-        }
-        let steps = plan.compactMap { $0["detail"] as String? }
+        let steps = try database.plan(of: questions.toolQuestion(onlyFailed: true))
         #expect(steps.contains("SEARCH s USING INDEX failed_tool_calls_by_tool (tool_name=? AND start_time>?)"))
         #expect(!steps.contains { $0.hasPrefix("SCAN") })
         #expect(steps.contains("SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"))
+    }
+
+    @Test func `walks an index of its own for whatever sessions and traces are narrowed by`() throws {
+        let database = try TestDatabase { database in
+            let call = ["operation": "execute_tool", "tool_name": "search"]
+            try database.span("a1", "01", at: 1, call)
+            try database.span("a2", "02", at: 2, ["tool_name": "search"])
+        }
+        #expect(try names(database.questions { $0.tool = "search" }.traces(), "trace") == ["a1".padding(32)])
+        let filters: [(index: String, change: (inout QueryFilter) -> Void)] = [
+            ("tool_calls_by_tool (tool_name=? AND start_time>?)", { $0.tool = "x" }),
+            ("spans_by_user (user_id=? AND start_time>?)", { $0.user = "x" }),
+            ("spans_by_agent (agent_name=? AND start_time>?)", { $0.agent = "x" }),
+            ("spans_by_service (service_name=? AND start_time>?)", { $0.service = "x" }),
+            ("spans_by_time (start_time>?)", { _ in }),
+        ]
+        for (index, change) in filters {
+            #expect(try database.plan(of: database.questions(change).walk) == ["SEARCH s USING INDEX \(index)"])
+        }
     }
 
     @Test func `takes one statement that reads`() throws {
@@ -151,7 +175,7 @@ extension String {
 
     @Test func `lists findings with the filters of their spans`() throws {
         let database = try TestDatabase { database in
-            try database.span("a1", "01", at: 1, ["tool_name": "search"])
+            try database.span("a1", "01", at: 1, ["operation": "execute_tool", "tool_name": "search"])
             try database.span("a1", "02", at: 1)
             try database.finding("a1", "01", at: 5, "loop", ["label": "fail"])
             try database.finding("a1", "02", at: 6, "ignored_error")
