@@ -112,8 +112,8 @@ int main(int count, char **arguments) {
     int per_transaction = count > 3 ? atoi(arguments[3]) : 5000;
     check(source, sqlite3_open_v2(arguments[1], &source, SQLITE_OPEN_READONLY, NULL));
     check(target, sqlite3_open(arguments[2], &target));
-    run(target, "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-                "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8192");
+    run(target, "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4096");
     copy_schema();
     int columns, rows;
     cell *cells = load(&columns, &rows);

@@ -8,6 +8,7 @@ package struct SQLiteRetentionOptions: ComponentOptions, Equatable {
     /// Zero for no limit.
     package var maxBytes: Int
     package var interval: Duration
+    private static let sizeMin = 4 << 20
 
     package init(_ settings: inout Settings) {
         maxAge = settings.duration(
@@ -17,6 +18,9 @@ package struct SQLiteRetentionOptions: ComponentOptions, Equatable {
             "max_size", default: 0, in: 0...1 << 50,
             "When the records need more room than this, the oldest are deleted; 0 means no limit. The file may be a "
                 + "tenth larger.")
+        if maxBytes > 0 && maxBytes < Self.sizeMin {
+            settings.problem("must be 0 or at least 4MiB: the empty tables take most of one", at: "max_size")
+        }
         interval = settings.duration(
             "interval", default: .seconds(60), in: .milliseconds(10) ... .seconds(86_400), "Time between two looks.")
     }

@@ -32,14 +32,18 @@ struct SQLiteStore: ~Copyable {
     var isGone: Bool { identity != nil && FileIdentity(path) != identity }
 
     /// Settings of the connection, in this order. Only a new file takes the first two. A span with its prompts takes a
-    /// few kilobytes: pages of four would keep most of it in a chain behind its row. A transaction of a busy gateway
-    /// has some megabytes of pages, which the usual 2 MB of cache would write twice; and the log is moved into the
-    /// database after 64 MB, since pages of indices that many transactions change are moved once then. A reader that
-    /// holds a snapshot for long lets the log grow; it is cut back afterwards.
-    private static let pragmas = [
-        "page_size = 8192", "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL",
-        "cache_size = -65536", "wal_autocheckpoint = 8192", "journal_size_limit = 67108864",
-    ]
+    /// few kilobytes: pages of four would keep most of it in a chain behind its row, and those of eight have room for
+    /// two and leave the rest empty. A transaction of a busy gateway has some megabytes of pages, which the usual 2 MB
+    /// of cache would write twice; and the log is moved into the database after 64 MB, since pages of indices that many
+    /// transactions change are moved once then. A reader that holds a snapshot for long lets the log grow; it is cut
+    /// back afterwards.
+    private static func pragmas(_ options: SQLiteOptions) -> [String] {
+        [
+            "page_size = 16384", "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL",
+            "cache_size = -\(options.cacheSize / 1_024)", "wal_autocheckpoint = 4096",
+            "journal_size_limit = 67108864",
+        ]
+    }
 
     private static func open(
         _ path: String, _ options: SQLiteOptions
@@ -49,7 +53,7 @@ struct SQLiteStore: ~Copyable {
             var configuration = Configuration()
             configuration.busyMode = .timeout(Double(options.busyTimeout.wholeMilliseconds) / 1_000)
             configuration.prepareDatabase { database in
-                for pragma in pragmas { _ = try Row.fetchOne(database, sql: "PRAGMA " + pragma) }
+                for pragma in pragmas(options) { _ = try Row.fetchOne(database, sql: "PRAGMA " + pragma) }
             }
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             return try queue.write { database in

@@ -56,22 +56,27 @@ import Testing
     }
 
     @Test func `keeps the newest within the size and gives the room back`() async throws {
-        let exporter = try await start("{max_size: 1MiB, interval: 20ms}")
+        let exporter = try await start("{max_size: 4MiB, interval: 20ms}")
         for trace in UInt8(1)...20 {
             await write((1...200).map { span(trace, $0, at: UInt64(trace) * 100, text: 2_000) }, exporter)
         }
         let used =
             "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)"
-        try await wait { try value(used) * 4_096 <= 1 << 20 }
-        try await wait { try value("SELECT page_count FROM pragma_page_count") * 4_096 < 1_400_000 }
+        let page = try value("PRAGMA page_size")
+        try await wait { try value(used) * page <= 4 << 20 }
+        try await wait { try value("SELECT page_count FROM pragma_page_count") * page < 5_000_000 }
         #expect(try value("SELECT count(*) FROM spans") > 100)
         #expect(try value("SELECT max(start_time) / 1000000000 FROM spans") == 2_000)
         #expect(try value("SELECT count(*) FROM spans WHERE start_time < 500000000000") == 0)
         await exporter.shutdown()
     }
 
+    @Test func `takes no size that the tables alone would fill`() {
+        #expect(options(SQLiteOptions.self, "{retention: {max_size: 1MiB}}").problems.contains { $0.contains("4MiB") })
+    }
+
     @Test func `is whole after writing, deleting and reading at once`() async throws {
-        let exporter = try await start("{max_size: 512KiB, interval: 10ms}")
+        let exporter = try await start("{max_size: 4MiB, interval: 10ms}")
         let path = path
         let stop = StopFlag()
         await withTaskGroup(of: Void.self) { group in
@@ -97,7 +102,7 @@ import Testing
                 }
             }
             for trace in UInt8(1)...30 {
-                await write((1...100).map { span(trace, $0, at: UInt64(trace), text: 500) }, exporter)
+                await write((1...100).map { span(trace, $0, at: UInt64(trace), text: 4_000) }, exporter)
             }
             stop.set()
         }
