@@ -34,6 +34,19 @@ package struct QueryFilter: Sendable {
     /// Conditions on a span under the alias `s`, without the time.
     var spanCondition: Condition { condition() }
 
+    /// Conditions on spans that are walked by time, of which a span meets at most one: a model's name stands in one of
+    /// two columns, each with an index of its own.
+    var walkConditions: [Condition] {
+        guard let model else { return [spanCondition] }
+        var others = self
+        others.model = nil
+        return ["s.request_model = ?", "s.response_model = ? AND s.response_model IS NOT s.request_model"].map { sql in
+            var condition = others.spanCondition
+            condition.add(sql, model)
+            return condition
+        }
+    }
+
     /// For failed tool calls: those of one tool are few and have an index of their own, which the database's planner
     /// would not prefer to that of a user, an agent or a service without being told.
     var failedToolCondition: Condition { condition(sparing: tool == nil ? "" : "+") }
@@ -48,7 +61,7 @@ package struct QueryFilter: Sendable {
         if let agent { condition.add("\(mark)s.agent_name = ?", agent) }
         // Calls alone, since they have an index by tool.
         if let tool { condition.add("s.operation = 'execute_tool' AND \(toolMark)s.tool_name = ?", tool) }
-        if let model { condition.add("s.request_model = ? OR s.response_model = ?", model, model) }
+        if let model { condition.add("+s.request_model = ? OR +s.response_model = ?", model, model) }
         if let user { condition.add("\(mark)s.user_id = ?", user) }
         for (key, value) in attributes { Self.add(key, value, to: &condition) }
         return condition

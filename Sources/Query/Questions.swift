@@ -71,10 +71,14 @@ package struct Questions: Sendable {
 
     /// The traces of the spans that count, the latest first.
     var walk: (sql: String, arguments: [any DatabaseValueConvertible]) {
-        let condition = filter.spanCondition
+        let conditions = filter.walkConditions
+        let parts = conditions.map {
+            "SELECT s.trace_id, s.start_time FROM spans AS s WHERE s.start_time >= ?\($0.suffix)"
+        }
+        let since: [any DatabaseValueConvertible] = [filter.since ?? Int64.min]
         return (
-            "SELECT s.trace_id FROM spans AS s WHERE s.start_time >= ?\(condition.suffix) ORDER BY s.start_time DESC",
-            [filter.since ?? Int64.min] + condition.arguments
+            parts.joined(separator: " UNION ALL ") + " ORDER BY start_time DESC",
+            conditions.flatMap { since + $0.arguments }
         )
     }
 

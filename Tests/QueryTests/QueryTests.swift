@@ -151,8 +151,20 @@ extension String {
             let call = ["operation": "execute_tool", "tool_name": "search"]
             try database.span("a1", "01", at: 1, call)
             try database.span("a2", "02", at: 2, ["tool_name": "search"])
+            try database.span("a3", "03", at: 3, ["request_model": "m", "response_model": "m"])
+            try database.span("a4", "04", at: 4, ["request_model": "m", "response_model": "m-1"])
+            try database.span("a5", "05", at: 5, ["response_model": "m-1"])
         }
         #expect(try names(database.questions { $0.tool = "search" }.traces(), "trace") == ["a1".padding(32)])
+        for (model, found) in [("m", ["a4", "a3"]), ("m-1", ["a5", "a4"]), ("none", [])] {
+            let traces = try names(database.questions { $0.model = model }.traces(), "trace")
+            #expect(traces == found.map { $0.padding(32) })
+        }
+        let models = try database.plan(of: database.questions { $0.model = "x" }.walk)
+        for column in ["request_model", "response_model"] {
+            #expect(models.contains("SEARCH s USING INDEX spans_by_\(column) (\(column)=? AND start_time>?)"))
+        }
+        #expect(!models.contains { $0.contains("TEMP B-TREE") })
         let filters: [(index: String, change: (inout QueryFilter) -> Void)] = [
             ("tool_calls_by_tool (tool_name=? AND start_time>?)", { $0.tool = "x" }),
             ("spans_by_user (user_id=? AND start_time>?)", { $0.user = "x" }),

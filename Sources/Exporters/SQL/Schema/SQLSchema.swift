@@ -8,7 +8,7 @@ package enum SQLSchema {
         case index(SQLIndex)
     }
 
-    static let steps: [[Item]] = [first, second, third, fourth]
+    static let steps: [[Item]] = [first, second, third, fourth, fifth]
 
     private static let first: [Item] = [
         .table(.spans),
@@ -62,6 +62,15 @@ package enum SQLSchema {
                 name: "failed_tool_calls_by_tool", table: .spans, columns: ["tool_name", "start_time", "user_id"],
                 condition: "operation = 'execute_tool' AND (status_code = 'error' OR error_type IS NOT NULL)",
                 isEmbeddedOnly: true))
+    ]
+
+    /// A model is asked for by either name; one that answers under the name by which it was asked for is found there.
+    private static let fifth: [Item] = [
+        .index(embedded("spans_by_request_model", "request_model", "request_model IS NOT NULL")),
+        .index(
+            embedded(
+                "spans_by_response_model", "response_model",
+                "response_model IS NOT NULL AND response_model IS NOT request_model")),
     ]
 
     private static func embedded(_ name: String, _ column: String, _ condition: String) -> SQLIndex {
