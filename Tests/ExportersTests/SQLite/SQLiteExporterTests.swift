@@ -106,7 +106,7 @@ import Testing
         let exporter = try await start()
         let first = TestRequest.logs(["same", "same", "other"])
         let second = TestRequest.logs(["third"], service: "b")
-        for bytes in [first, first + second, second, second + first] {
+        for bytes in [first, first + second, second, second + first, first + first] {
             #expect(await exporter.export(ExportBatch(signal: .logs, itemCount: 4, bytes: bytes)) == .delivered)
         }
         #expect(try value("SELECT count(*) FROM logs") == 4)
@@ -121,6 +121,23 @@ import Testing
         #expect(histogram["sum"] == 6.0)
         #expect(histogram["temporality"] == "delta")
         #expect(histogram["point"] == #"{"bucket_counts":[1,2]}"#)
+    }
+
+    @Test func `knows the records of a frame that is cut again`() async throws {
+        let exporter = try await start()
+        let bytes = TestRequest.logs((1...25).map { "record \($0)" })
+        let frame = Frame(header: FrameHeader(signal: .logs, itemCount: 25), bytes: bytes)
+        let options = BatchOptions(flushTimeout: .zero, minSize: 0, maxSize: 10)
+        for _ in 0..<2 {
+            let pieces = FrameSplit.pieces(of: frame, batch: options, bytesMax: 1 << 20)
+            #expect(pieces.count == 3)
+            for piece in pieces {
+                let batch = ExportBatch(signal: .logs, itemCount: piece.items, bytes: piece.bytes)
+                #expect(await exporter.export(batch) == .delivered)
+            }
+        }
+        #expect(try value("SELECT count(*) || ' ' || count(DISTINCT body) FROM logs") == "25 25")
+        await exporter.shutdown()
     }
 
     @Test func `answers questions through its views`() async throws {
