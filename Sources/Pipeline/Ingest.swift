@@ -12,18 +12,21 @@ package struct IngestRequest {
     package var encoding: WireEncoding
     /// The plain request body. Valid only until `Ingest.ingest` returns.
     package var body: UnsafeRawBufferPointer
+    /// The array that `body` is all of, when there is one: what nobody changes is kept instead of copied.
+    package var whole: [UInt8]?
     /// Authenticated tenant, empty when there is none.
     package var tenant: String
     /// Headers that came with it, when the receiver keeps them.
     package var metadata: RequestMetadata
 
     package init(
-        signal: Signal, encoding: WireEncoding, body: UnsafeRawBufferPointer, tenant: String = "",
-        metadata: RequestMetadata = RequestMetadata()
+        signal: Signal, encoding: WireEncoding, body: UnsafeRawBufferPointer, whole: [UInt8]? = nil,
+        tenant: String = "", metadata: RequestMetadata = RequestMetadata()
     ) {
         self.signal = signal
         self.encoding = encoding
         self.body = body
+        self.whole = whole
         self.tenant = tenant
         self.metadata = metadata
     }

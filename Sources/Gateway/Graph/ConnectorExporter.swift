@@ -121,7 +121,7 @@ final class ConnectorExporter: Exporter {
             delivery.bytes.withUnsafeBytes { bytes in
                 var summary = ReadSummary()
                 return pipeline.chain.prepare(
-                    Text(bytes), origin: origin, keys: keys, workspace, &summary)
+                    Text(bytes), whole: delivery.bytes, origin: origin, keys: keys, workspace, &summary)
             }
         }
     }

@@ -39,7 +39,7 @@ final class ProcessedExporter: Exporter {
             input.withUnsafeBytes { bytes in
                 var summary = ReadSummary()
                 return chain.prepare(
-                    Text(bytes), origin: batch.origin, keys: keys, workspace, &summary)
+                    Text(bytes), whole: input, origin: batch.origin, keys: keys, workspace, &summary)
             }
         }
         switch result {

@@ -181,10 +181,10 @@ package struct OfflineGateway {
         _ bytes: [UInt8], _ chain: ProcessorChain, _ output: inout OfflineOutput, _ trace: GatheredTrace?
     ) -> String? {
         let isFirst = trace == nil
-        let result = bytes.withUnsafeBytes { bytes in
+        let result = bytes.withUnsafeBytes { body in
             var summary = ReadSummary()
             return chain.prepare(
-                Text(bytes), origin: RequestOrigin(), keys: keys, workspace, &summary, trace: trace)
+                Text(body), whole: bytes, origin: RequestOrigin(), keys: keys, workspace, &summary, trace: trace)
         }
         switch result {
         case .frame(let frame, let filtered):

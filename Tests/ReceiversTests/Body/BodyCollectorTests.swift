@@ -4,17 +4,16 @@ import Testing
 @testable import Receivers
 
 @Suite struct BodyCollectorTests {
-    private let resources = LoopResources()
-
     @Test func `joins the parts of a body of known length`() throws {
         let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 100))
         var collector = BodyCollector(declared: 6, sizeMax: 10)
         try collector.reserve(ticket)
         #expect(ticket.held == 6)
         for part in ["ab", "", "cde", "f"] {
-            try collector.append(ByteBuffer(string: part), ticket: ticket, resources: resources)
+            try collector.append(ByteBuffer(string: part), ticket: ticket)
         }
-        #expect(String(buffer: collector.body) == "abcdef")
+        guard case .gathered(let bytes) = collector.finish() else { throw Unexpected() }
+        #expect(bytes == Array("abcdef".utf8))
     }
 
     @Test func `a body that comes whole is not copied`() throws {
@@ -22,11 +21,32 @@ import Testing
         var collector = BodyCollector(declared: 3, sizeMax: 10)
         try collector.reserve(ticket)
         let part = ByteBuffer(string: "abc")
-        try collector.append(part, ticket: ticket, resources: resources)
-        let same = collector.body.withUnsafeReadableBytes { mine in
-            part.withUnsafeReadableBytes { $0.baseAddress == mine.baseAddress }
+        try collector.append(part, ticket: ticket)
+        let same = collector.finish().withBytes { mine, whole in
+            part.withUnsafeReadableBytes { $0.baseAddress == mine.baseAddress } && whole == nil
         }
         #expect(same)
+    }
+
+    @Test func `a gathered body can be kept without a copy`() throws {
+        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
+        var collector = BodyCollector(declared: 200_000, sizeMax: 1 << 20)
+        try collector.reserve(ticket)
+        for _ in 0..<4 { try collector.append(ByteBuffer(repeating: 7, count: 50_000), ticket: ticket) }
+        let (address, kept) = collector.finish().withBytes { bytes, whole in (bytes.baseAddress, whole) }
+        let bytes = try #require(kept)
+        #expect(bytes == [UInt8](repeating: 7, count: 200_000))
+        #expect(bytes.withUnsafeBytes { $0.baseAddress } == address)
+        #expect(bytes.capacity < 220_000)
+    }
+
+    @Test func `a body of no bytes is empty`() throws {
+        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 100))
+        var collector = BodyCollector(declared: 0, sizeMax: 10)
+        try collector.reserve(ticket)
+        #expect(collector.finish().count == 0)
+        try collector.append(ByteBuffer(), ticket: ticket)
+        #expect(collector.finish().count == 0)
     }
 
     @Test func `a chunked body reserves as it grows and stops at the cap`() throws {
@@ -36,11 +56,11 @@ import Testing
         try collector.reserve(ticket)
         #expect(budget.used == BodyCollector.chunkedStart)
         let part = ByteBuffer(repeating: 9, count: 50_000)
-        for _ in 0..<6 { try collector.append(part, ticket: ticket, resources: resources) }
-        #expect(collector.body.readableBytes == 300_000)
+        for _ in 0..<6 { try collector.append(part, ticket: ticket) }
+        #expect(collector.received == 300_000)
         #expect(budget.used == 300_000)
         #expect(throws: BodyFault.tooLarge(inflated: false)) {
-            try collector.append(ByteBuffer(string: "x"), ticket: ticket, resources: resources)
+            try collector.append(ByteBuffer(string: "x"), ticket: ticket)
         }
         ticket.release()
         #expect(budget.used == 0)
@@ -54,7 +74,7 @@ import Testing
         var collector = BodyCollector(declared: nil, sizeMax: 1 << 20)
         try collector.reserve(ticket)
         #expect(throws: BodyFault.overBudget) {
-            try collector.append(ByteBuffer(repeating: 0, count: 70_000), ticket: ticket, resources: resources)
+            try collector.append(ByteBuffer(repeating: 0, count: 70_000), ticket: ticket)
         }
     }
 
@@ -68,6 +88,8 @@ import Testing
         #expect(resources.takeBuffer(capacity: 1).capacity < LoopResources.spareBytesMax)
     }
 }
+
+private struct Unexpected: Error {}
 
 @Suite struct AdmissionBudgetTests {
     @Test func `grants up to the limit and takes back`() {

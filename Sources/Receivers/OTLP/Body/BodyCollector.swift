@@ -21,18 +21,53 @@ enum BodyFault: Error, Equatable {
     }
 }
 
+/// A whole request body as it was sent.
+enum ReceivedBody {
+    /// It came in one read and lies in that read's buffer.
+    case read(ByteBuffer)
+    /// It came in several reads and was put together; nobody else has the array.
+    case gathered([UInt8])
+
+    var count: Int {
+        switch self {
+        case .read(let buffer): buffer.readableBytes
+        case .gathered(let bytes): bytes.count
+        }
+    }
+
+    /// Lends the bytes, and the array that they lie in if there is one.
+    func withBytes<Result, Fault>(
+        _ work: (_ bytes: UnsafeRawBufferPointer, _ whole: [UInt8]?) throws(Fault) -> Result
+    ) throws(Fault) -> Result {
+        switch self {
+        case .read(let buffer):
+            // ByteBuffer has no form of this for typed errors.
+            let result = buffer.withUnsafeReadableBytes { bytes -> Swift.Result<Result, Fault> in
+                do throws(Fault) { return .success(try work(bytes, nil)) } catch { return .failure(error) }
+            }
+            return try result.get()
+        case .gathered(let array):
+            let result = array.withUnsafeBytes { bytes -> Swift.Result<Result, Fault> in
+                do throws(Fault) { return .success(try work(bytes, array)) } catch { return .failure(error) }
+            }
+            return try result.get()
+        }
+    }
+}
+
 /// Gathers the parts of one request body into contiguous memory, within the size cap and the budget.
 ///
-/// A body of known length reserves its bytes at once, before it is read, and gets a buffer of that size; when it
-/// arrives whole in one read it is not copied at all. A chunked body reserves and grows by doubling.
+/// A body of known length reserves its bytes at once, before it is read. When it arrives whole in one read it is not
+/// copied at all. Otherwise each part is copied while the processor's cache still has it, into an array that a pipeline
+/// keeps when it changes nothing. The array of a chunked body grows by doubling, and so does what it reserves.
 struct BodyCollector {
-    /// First reservation and buffer of a chunked body, in bytes.
+    /// First reservation and memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
 
     private let declared: Int?
     private let sizeMax: Int
-    private var buffer: ByteBuffer?
-    private var isPooled = false
+    private var whole: ByteBuffer?
+    private var gathered: [UInt8] = []
     private(set) var received = 0
 
     /// A collector for a body of `declared` bytes, nil when it is chunked.
@@ -49,39 +84,39 @@ struct BodyCollector {
     }
 
     /// Takes the next part.
-    mutating func append(
-        _ part: ByteBuffer, ticket: AdmissionTicket, resources: LoopResources
-    ) throws(BodyFault) {
+    mutating func append(_ part: ByteBuffer, ticket: AdmissionTicket) throws(BodyFault) {
         let total = received + part.readableBytes
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
-        received = total
-        if buffer == nil {
-            if part.readableBytes == declared {
-                buffer = part
-                return
-            }
-            buffer = resources.takeBuffer(capacity: declared ?? min(Self.chunkedStart, sizeMax))
-            isPooled = true
+        if received == 0, part.readableBytes == declared {
+            received = total
+            whole = part
+            return
         }
+        if received == 0 { gathered.reserveCapacity(declared.map(Self.room) ?? min(Self.chunkedStart, sizeMax)) }
+        received = total
         if declared == nil { try makeRoom(for: total, ticket) }
-        buffer?.writeImmutableBuffer(part)
+        part.withUnsafeReadableBytes { gathered.append(contentsOf: $0) }
+    }
+
+    /// Room for `bytes`: up to an eighth more, so that there are few sizes and the memory of a body that is gone fits
+    /// the next. Taken to the byte, bodies of nearly the same size leave twice their memory in holes.
+    private static func room(for bytes: Int) -> Int {
+        guard bytes >= chunkedStart else { return bytes }
+        let step = (1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount)) / 8
+        return (bytes + step - 1) / step * step
     }
 
     private mutating func makeRoom(for total: Int, _ ticket: AdmissionTicket) throws(BodyFault) {
         guard total > ticket.held else { return }
         let wanted = min(sizeMax, max(total, ticket.held * 2))
         if let fault = BodyFault(ticket.grow(by: wanted - ticket.held)) { throw fault }
-        buffer?.reserveCapacity(wanted)
+        gathered.reserveCapacity(wanted)
     }
 
-    /// The whole body. Valid once the parser has told the end of the message.
-    var body: ByteBuffer { buffer ?? ByteBuffer() }
-
-    /// Gives the memory back to the loop.
-    mutating func recycle(_ resources: LoopResources) {
-        if isPooled, let buffer = buffer.take() { resources.give(buffer) }
-        buffer = nil
-        isPooled = false
+    /// The whole body, which is then the caller's alone. Valid once the parser has told the end of the message.
+    consuming func finish() -> ReceivedBody {
+        if let whole { return .read(whole) }
+        return .gathered(gathered)
     }
 }

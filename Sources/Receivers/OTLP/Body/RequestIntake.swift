@@ -28,57 +28,44 @@ struct RequestIntake: Sendable {
     /// Inflates a body and hands it to the pipeline, whose reply goes to `reply` once, from any thread. Throws when it
     /// is not handed on; `reply` does not run then.
     ///
-    /// Runs on the event loop that `resources` belongs to; `body` is free to be used again afterwards.
+    /// Runs on the event loop that `resources` belongs to.
     func take(
-        _ body: ByteBuffer, _ request: Request, ticket: AdmissionTicket, resources: LoopResources,
+        _ body: ReceivedBody, _ request: Request, ticket: AdmissionTicket, resources: LoopResources,
         reply: @escaping @Sendable (IngestReply) -> Void
     ) throws(Fault) {
-        metrics.wireBytes.add(body.readableBytes)
-        guard request.coding != .identity else { return try handOn(body, request, reply) }
-        let plain: ByteBuffer
-        do throws(BodyFault) {
-            plain = try inflated(body, request.coding, ticket, resources)
-        } catch {
-            throw .body(error)
+        metrics.wireBytes.add(body.count)
+        guard request.coding != .identity else {
+            return try body.withBytes { (bytes, whole) throws(Fault) in try handOn(bytes, whole, request, reply) }
         }
-        do throws(Fault) {
-            try handOn(plain, request, reply)
-        } catch {
-            resources.give(plain)
-            throw error
-        }
-        resources.give(plain)
+        let plain = try inflated(body, request.coding, ticket, resources)
+        defer { resources.give(plain) }
+        try ReceivedBody.read(plain).withBytes { (bytes, _) throws(Fault) in try handOn(bytes, nil, request, reply) }
     }
 
     private func inflated(
-        _ body: ByteBuffer, _ coding: ContentCoding, _ ticket: AdmissionTicket, _ resources: LoopResources
-    ) throws(BodyFault) -> ByteBuffer {
-        let result: Result<ByteBuffer, BodyFault> = body.withUnsafeReadableBytes { bytes in
+        _ body: ReceivedBody, _ coding: ContentCoding, _ ticket: AdmissionTicket, _ resources: LoopResources
+    ) throws(Fault) -> ByteBuffer {
+        try body.withBytes { (bytes, _) throws(Fault) in
             do throws(BodyFault) {
-                return .success(
-                    try resources.inflater.inflate(
-                        bytes, coding: coding, sizeMax: bodySizeMax, ticket: ticket, resources: resources))
+                return try resources.inflater.inflate(
+                    bytes, coding: coding, sizeMax: bodySizeMax, ticket: ticket, resources: resources)
             } catch {
-                return .failure(error)
+                throw .body(error)
             }
         }
-        return try result.get()
     }
 
     private func handOn(
-        _ body: ByteBuffer, _ request: Request, _ reply: @escaping @Sendable (IngestReply) -> Void
+        _ bytes: UnsafeRawBufferPointer, _ whole: [UInt8]?, _ request: Request,
+        _ reply: @escaping @Sendable (IngestReply) -> Void
     ) throws(Fault) {
-        let other = body.withUnsafeReadableBytes {
-            WrongSignal.found(in: $0, sentAs: request.signal, encoding: request.encoding)
-        }
+        let other = WrongSignal.found(in: bytes, sentAs: request.signal, encoding: request.encoding)
         if let other { throw .wrongSignal(other) }
-        metrics.bodyBytes.add(body.readableBytes)
-        body.withUnsafeReadableBytes { bytes in
-            ingest.ingest(
-                IngestRequest(
-                    signal: request.signal, encoding: request.encoding, body: bytes, tenant: request.tenant,
-                    metadata: request.metadata),
-                reply: reply)
-        }
+        metrics.bodyBytes.add(bytes.count)
+        ingest.ingest(
+            IngestRequest(
+                signal: request.signal, encoding: request.encoding, body: bytes, whole: whole, tenant: request.tenant,
+                metadata: request.metadata),
+            reply: reply)
     }
 }

@@ -63,7 +63,7 @@ extension OTLPConnection {
 
     private func collect(_ bytes: ByteBuffer) {
         do throws(BodyFault) {
-            try collector?.append(bytes, ticket: ticket, resources: resources)
+            try collector?.append(bytes, ticket: ticket)
         } catch {
             refuse(overload(error, wanted: bytes.readableBytes))
         }
@@ -71,9 +71,9 @@ extension OTLPConnection {
 
     /// The body is whole: inflates it and hands it to the pipeline.
     private func complete() {
-        guard let plan = current.plan, var collector, let context else { return }
+        guard let plan = current.plan, let collector, let context else { return }
         self.collector = nil
-        defer { collector.recycle(resources) }
+        let wanted = collector.received
         let loop = context.eventLoop
         replyNumber &+= 1
         let number = replyNumber
@@ -81,7 +81,7 @@ extension OTLPConnection {
         clock.enter(.reply, now: loop.now)
         let connection = NIOLoopBound(self, eventLoop: loop)
         do throws(RequestIntake.Fault) {
-            try shared.intake.take(collector.body, plan.intake, ticket: ticket, resources: resources) { reply in
+            try shared.intake.take(collector.finish(), plan.intake, ticket: ticket, resources: resources) { reply in
                 if loop.inEventLoop {
                     connection.value.replied(reply, number)
                 } else {
@@ -89,7 +89,7 @@ extension OTLPConnection {
                 }
             }
         } catch {
-            refuse(shared.refusal(error, plan, wanted: collector.received, now: loop.now), bodyIsRead: true)
+            refuse(shared.refusal(error, plan, wanted: wanted, now: loop.now), bodyIsRead: true)
         }
     }
 

@@ -106,7 +106,7 @@ final class GRPCStream: RequestStream {
 
     private func append(_ content: ByteBuffer) throws(GRPCStatus) {
         do throws(BodyFault) {
-            try collector?.append(content, ticket: ticket, resources: resources)
+            try collector?.append(content, ticket: ticket)
         } catch {
             throw status(error, wanted: content.readableBytes)
         }

@@ -68,7 +68,7 @@ final class HTTPStream: RequestStream {
 
     override func take(_ bytes: ByteBuffer) {
         do throws(BodyFault) {
-            try collector?.append(bytes, ticket: ticket, resources: resources)
+            try collector?.append(bytes, ticket: ticket)
         } catch {
             refuse(shared.refusal(error, wanted: bytes.readableBytes, now: now))
         }

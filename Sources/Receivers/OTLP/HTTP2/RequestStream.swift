@@ -117,14 +117,13 @@ class RequestStream: ChannelInboundHandler {
 
     /// Hands the whole body to the pipeline.
     func handOn(_ intake: RequestIntake, _ request: RequestIntake.Request) throws(RequestIntake.Fault) {
-        guard var collector, let context else { return }
+        guard let collector, let context else { return }
         self.collector = nil
-        defer { collector.recycle(resources) }
         phase = .waiting
         let loop = context.eventLoop
         clock.enter(.reply, now: loop.now)
         let stream = NIOLoopBound(self, eventLoop: loop)
-        try intake.take(collector.body, request, ticket: ticket, resources: resources) { reply in
+        try intake.take(collector.finish(), request, ticket: ticket, resources: resources) { reply in
             if loop.inEventLoop {
                 stream.value.settle(reply)
             } else {
@@ -162,7 +161,6 @@ class RequestStream: ChannelInboundHandler {
     }
 
     private func release() {
-        collector?.recycle(resources)
         collector = nil
         ticket.release()
     }
