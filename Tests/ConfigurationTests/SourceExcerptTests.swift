@@ -90,6 +90,24 @@ struct SourceExcerptTests {
         for index in text.indices { check(String(text[..<index])) }
     }
 
+    @Test(arguments: [
+        "sk-proj-4f9aB7c1D2e3F4a5B6c7: x", "size: {sk-proj-4f9aB7c1D2e3F4a5B6c7: 1}", "Bearer 4f9aB7c1D2e3F4a5B6c7: x",
+        "headers: {4f9aB7c1D2e3F4a5B6c7: [1]}", "key: {4f9a: x}", "password: {4f9a: x}", "https://u:4f9a@h/x: y",
+        "4f9a@h: y", "4f9aB7c1D2e3F4a5B6c7: x\n4f9aB7c1D2e3F4a5B6c7: y", "nested: {4f9aB7c1D2e3F4a5B6c7: y, z: a}",
+    ])
+    func `a secret in the place of a key is not told`(text: String) {
+        let loaded = options(ThingOptions.self, text).loaded
+        #expect(!loaded.problems.isEmpty)
+        let report = loaded.problems.report()
+        #expect(!report.contains("4f9a"), "\(report)")
+    }
+
+    @Test(arguments: ["sendBatchMaxSize", "nested.depth_of_everything", "otlp_http/backend-2", "k8s.pod.name_of_it"])
+    func `an ordinary key is told`(key: String) {
+        let report = options(ThingOptions.self, "\(key): 1").loaded.problems.report()
+        #expect(report.contains("\(key): unknown key"), "\(report)")
+    }
+
     private func check(_ text: String) {
         let quoted = options(ThingOptions.self, text).loaded.problems.report().split(separator: "\n")
             .filter { $0.hasPrefix("    ") }

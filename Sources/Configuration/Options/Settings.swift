@@ -132,8 +132,10 @@ package struct Settings {
     mutating func report(_ message: String, fix: String? = nil, _ key: String, at node: ConfigNode) {
         guard !isMuted else { return }
         let path = childPath(key)
+        let shown = KeyMask.mask(path: key)
         problems.error(
-            message, fix: fix, at: node.place, path: path, hidesSource: problems.secretPaths.contains(path))
+            message, fix: shown == key ? fix : fix?.replacing(key, with: shown), at: node.place, path: path,
+            hidesSource: problems.secretPaths.contains(path))
     }
 
     mutating func reportMissing(_ key: String, type: String, example: String) {

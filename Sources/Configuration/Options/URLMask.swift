@@ -83,7 +83,7 @@ package enum URLMask {
     }
 
     /// True when letters and digits stand in a long row that no word is: with digits among them, or of mixed case.
-    private static func looksRandom(_ text: Substring) -> Bool {
+    static func looksRandom(_ text: Substring) -> Bool {
         text.utf8.split { byte in !isLetter(byte) && !isDigit(byte) }.contains { run in
             guard run.count >= randomMin else { return false }
             let hasUpper = run.contains { isLetter($0) && $0 & 0x20 == 0 }

@@ -18,7 +18,7 @@ extension ConfigProblems {
         var line = ""
         if !problem.place.file.isEmpty { line += "\(printable(problem.place.description)): " }
         line += "\(problem.severity.rawValue): "
-        if !problem.path.isEmpty { line += "\(printable(problem.path)): " }
+        if !problem.path.isEmpty { line += "\(printable(KeyMask.mask(path: problem.path))): " }
         line += printable(problem.message)
         if let fix = problem.fix { line += "; \(printable(fix))" }
         return line

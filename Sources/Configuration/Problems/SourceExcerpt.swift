@@ -51,11 +51,12 @@ struct SourceExcerpt {
             // Neither a key nor an element of a list, it may be a piece of a text over several lines.
             return isElement ? masked(entry) : nil
         }
+        let key = Array(KeyMask.mask(key: String(String.UnicodeScalarView(entry[..<colon]))).unicodeScalars)
         let value = entry[(colon + 1)...]
         let isBlank = value.allSatisfy { $0 == " " }
         let isDoubtful = SecretKeys.looksSecret(name(entry[..<colon])) || Self.colon(in: value) != nil
         let concernsKey = caret <= colon - entry.startIndex
-        return !isBlank && (concernsKey || isDoubtful) ? Array(entry[...colon]) + [" ", "…"] : masked(entry)
+        return !isBlank && (concernsKey || isDoubtful) ? key + [":", " ", "…"] : key + masked(entry[colon...])
     }
 
     /// True when any word names a credential: in a file with faults what looks like a text may be a key.

@@ -32,7 +32,7 @@ struct YAMLFault {
             let mark = context.mark
             let second = YAMLFault.repetition(of: key, after: mark, in: text)
             self.init(
-                "the key \"\(key)\" is given twice in one mapping"
+                "the key \"\(KeyMask.mask(key: key))\" is given twice in one mapping"
                     + (second == nil ? "" : " (first in line \(mark.line))"),
                 "keep one of them", second ?? mark.line, mark.column)
         default:

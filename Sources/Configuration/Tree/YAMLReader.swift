@@ -150,7 +150,7 @@ package struct YAMLReader {
             let name = scalar.string
             if let line = lines[name] {
                 problems.error(
-                    "the key \"\(name)\" is given twice in one mapping (first in line \(line))",
+                    "the key \"\(KeyMask.mask(key: name))\" is given twice in one mapping (first in line \(line))",
                     fix: "keep one of them", at: keyPlace)
                 continue
             }
