@@ -1,19 +1,23 @@
+import Glibc
 import Pipeline
 import Synchronization
 
 extension JournalCore {
-    /// The writer thread: takes all that waits, writes it, syncs once, answers. What comes in during a sync is the
-    /// next group, so groups grow with the load by themselves.
+    /// The writer thread: takes all that waits, writes it, syncs once, answers. What comes in during a sync, and in a
+    /// pause behind one when many append, is the next group, so groups grow with the load by themselves.
     func runWriter() {
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.popLast() } })
         while true {
             writerEvent.wait()
-            if options.groupWindow > .zero, !isClosing {
-                pause(until: monotonicNanoseconds() &+ options.groupWindow.nanoseconds)
+            while let group = takePending() {
+                let start = monotonicNanoseconds()
+                commit(group, with: &writer)
+                let pause = Self.pause(behind: group.count, taking: monotonicNanoseconds() &- start)
+                // Not for the event: an append must not wake this thread only to see that it is too early.
+                if pause > 0, !isClosing { usleep(UInt32(clamping: pause / 1_000)) }
             }
-            while let group = takePending() { commit(group, with: &writer) }
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
@@ -24,10 +28,14 @@ extension JournalCore {
         }
     }
 
-    /// Lets appends gather. Ends early when the journal closes.
-    private func pause(until deadline: UInt64) {
-        while monotonicNanoseconds() < deadline, !isClosing { writerEvent.wait(until: deadline) }
+    /// Nanoseconds for which appends gather behind a group of `appends` that took `time` to write and sync: half as
+    /// long again, when so many came at once that the next are on their way. A sender that is alone never waits.
+    static func pause(behind appends: Int, taking time: UInt64) -> UInt64 {
+        appends < manyAppends ? 0 : min(time / 2, longestPause)
     }
+
+    private static let manyAppends = 4
+    private static let longestPause: UInt64 = 1_000_000
 
     private func takePending() -> [PendingAppend]? {
         shared.withLock { shared in

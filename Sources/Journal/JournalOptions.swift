@@ -15,9 +15,6 @@ package struct DiskJournalOptions: Sendable {
     package var overflow = OverflowPolicy.block
     /// Cap on the bytes of appends that wait for the disk. One append is always let in.
     package var queueBytes = 64 << 20
-    /// Time that an idle disk waits for more appends before it syncs the first. Zero is best for most disks: appends
-    /// gather by themselves while the sync before them runs.
-    package var groupWindow = Duration.zero
     /// Shortest time between two saves of the cursors. What was acknowledged since the last save comes again after a
     /// crash.
     package var cursorInterval = Duration.milliseconds(200)
