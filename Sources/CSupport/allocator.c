@@ -10,8 +10,8 @@ void sluice_tune_allocator(unsigned arenas, unsigned trim_bytes) {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, (int)trim_bytes);
     mallopt(M_ARENA_MAX, (int)arenas);
-    // An arena grows by heaps of 64 MiB. With the default of 128 KiB, the newest is given back as soon as it is empty and
-    // taken again by the next large body; with this, only when the one before it has so much room as well.
+    // An arena grows by heaps of 64 MiB. With the default of 128 KiB, the newest is given back as soon as it is empty
+    // and taken again by the next large body; with this, only when the one before it has so much room as well.
     mallopt(M_TOP_PAD, 8 << 20);
 #else
     (void)arenas;

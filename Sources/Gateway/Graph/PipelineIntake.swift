@@ -163,8 +163,8 @@ extension ProcessorChain {
     /// Decodes, processes and encodes one request. `body` is protobuf, and all of the array `whole` when there is one.
     /// The summary tells what was rejected.
     func prepare(
-        _ body: Text, whole: [UInt8]? = nil, origin: RequestOrigin, keys: KeyTable, _ workspace: Workspace, _ summary: inout ReadSummary,
-        trace: GatheredTrace? = nil
+        _ body: Text, whole: [UInt8]? = nil, origin: RequestOrigin, keys: KeyTable, _ workspace: Workspace,
+        _ summary: inout ReadSummary, trace: GatheredTrace? = nil
     ) -> ChainResult {
         do throws(DecodeFailure) {
             summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)

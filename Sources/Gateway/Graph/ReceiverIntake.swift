@@ -75,7 +75,8 @@ final class ReceiverIntake: Ingest {
         for pipeline in pipelines where pipeline.signal == request.signal {
             tap?.offer(raw: body, of: pipeline.id, signal: request.signal)
             let result = pipeline.chain.prepare(
-                body, whole: request.encoding == .json ? nil : request.whole, origin: RequestOrigin(tenant: request.tenant, metadata: request.metadata), keys: keys, workspace,
+                body, whole: request.encoding == .json ? nil : request.whole,
+                origin: RequestOrigin(tenant: request.tenant, metadata: request.metadata), keys: keys, workspace,
                 &appends.summary)
             switch result {
             case .frame(let frame, let filtered):
