@@ -19,7 +19,8 @@ struct AppendPacing: Sendable {
 
     /// Unread bytes above which answers wait.
     let limit: Int
-    private var waiting: [Waiting] = []
+    /// Nil once answered: an answer holds its frame, which must not wait until the list is compacted.
+    private var waiting: [Waiting?] = []
     private var first = 0
 
     init(limit: Int) { self.limit = limit }
@@ -40,11 +41,11 @@ struct AppendPacing: Sendable {
         guard !isEmpty else { return [] }
         var room = unread.map { limit - $0 } ?? .max
         var due: [Answer] = []
-        while first < waiting.count {
-            let next = waiting[first]
+        while first < waiting.count, let next = waiting[first] {
             guard room > 0 || now &- next.since >= Self.longestWait else { break }
             if unread != nil { room -= next.bytes }
             due.append(next.answer)
+            waiting[first] = nil
             first += 1
         }
         compact()
@@ -57,7 +58,7 @@ struct AppendPacing: Sendable {
             first = waiting.count
             compact()
         }
-        return waiting[first...].map(\.answer)
+        return waiting[first...].compactMap { $0?.answer }
     }
 
     private mutating func compact() {

@@ -28,6 +28,22 @@ import Testing
         #expect(pacing.isEmpty)
     }
 
+    @Test func `what an answer holds goes with it, and not when all have been given`() {
+        final class Held: Sendable {}
+        var pacing = AppendPacing(limit: 1000)
+        weak var first: Held?
+        do {
+            let held = Held()
+            first = held
+            pacing.wait(1000, since: 0) { withExtendedLifetime(held) {} }
+        }
+        pacing.wait(1000, since: 0) {}
+        #expect(first != nil)
+        for answer in pacing.takeDue(unread: 0, now: 1) { answer() }
+        #expect(first == nil)
+        #expect(!pacing.isEmpty)
+    }
+
     @Test func `lets no answer wait longer than a second though readers move`() {
         var pacing = pacing(waiting: [1, 1], since: 1)
         #expect(pacing.takeDue(unread: 5000, now: second).isEmpty)
