@@ -119,7 +119,7 @@ def measure(arguments, question):
         times.append((time.perf_counter() - begin) * 1_000)
         lines = answer.stdout.count(b"\n")
     times.sort()
-    p95 = times[min(len(times) - 1, int(len(times) * 0.95))]
+    p95 = times[-(-len(times) * 95 // 100) - 1]
     print(f"{' '.join(question):60} {times[len(times) // 2]:8.0f} ms {p95:8.0f} ms {lines:6} lines", flush=True)
 
 
