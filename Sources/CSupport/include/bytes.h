@@ -41,6 +41,24 @@ static inline bool sluice_equal(const void *a, const void *b, sluice_count n) {
     return true;
 }
 
+/// The same without a call for the lengths that attribute keys have: 8 to 32 bytes.
+static inline __attribute__((always_inline)) bool sluice_equal_key(const void *a, const void *b, sluice_count n) {
+    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
+    if (n < 8 || n > 32) return sluice_equal(a, b, n);
+    if (n < 16) {
+        uint64_t tails = sluice_load64(p + n - 8) ^ sluice_load64(q + n - 8);
+        return ((sluice_load64(p) ^ sluice_load64(q)) | tails) == 0;
+    }
+#if defined(__SSE2__)
+    __m128i head = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), _mm_loadu_si128((const __m128i *)q));
+    __m128i tail = _mm_cmpeq_epi8(
+        _mm_loadu_si128((const __m128i *)(p + n - 16)), _mm_loadu_si128((const __m128i *)(q + n - 16)));
+    return _mm_movemask_epi8(_mm_and_si128(head, tail)) == 0xFFFF;
+#else
+    return sluice_equal(a, b, n);
+#endif
+}
+
 /// Copies `n` bytes between places that do not overlap. Short runs, as most texts of telemetry are, take no call.
 static inline void sluice_copy(void *to, const void *from, sluice_count n) {
     uint8_t *d = (uint8_t *)to;

@@ -45,3 +45,28 @@ static inline bool sluice_is_utf8(const uint8_t *p, ptrdiff_t count) {
     return (rest & high) == 0 || sluice_is_utf8_slow(p + i, n - i);
 #endif
 }
+
+/// The same without a call for the texts that most attributes have: ASCII of up to 32 bytes.
+static inline __attribute__((always_inline)) bool sluice_is_short_utf8(const uint8_t *p, ptrdiff_t count) {
+    const uint64_t high = 0x8080808080808080ull;
+    size_t n = (size_t)count;
+    if (n >= 8 && n < 16) {
+        if (((sluice_load64(p) | sluice_load64(p + n - 8)) & high) == 0) return true;
+    } else if (n < 8) {
+        if (n >= 4) {
+            if (((sluice_load32(p) | sluice_load32(p + n - 4)) & high) == 0) return true;
+        } else if (n == 0 || (p[0] | p[n / 2] | p[n - 1]) < 0x80) {
+            return true;
+        }
+    } else if (n <= 32) {
+#if defined(__SSE2__)
+        __m128i all = _mm_or_si128(
+            _mm_loadu_si128((const __m128i *)p), _mm_loadu_si128((const __m128i *)(p + n - 16)));
+        if (_mm_movemask_epi8(all) == 0) return true;
+#else
+        uint64_t ends = sluice_load64(p + n - 16) | sluice_load64(p + n - 8);
+        if (((sluice_load64(p) | sluice_load64(p + 8) | ends) & high) == 0) return true;
+#endif
+    }
+    return sluice_is_utf8(p, count);
+}

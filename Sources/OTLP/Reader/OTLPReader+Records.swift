@@ -12,9 +12,9 @@ extension OTLPReader {
         let run = beginRun(batch)
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
-            if let content = cursor.shortField(0x4A) {
-                try readAttribute(body, content, &batch)
-                continue
+            if cursor.isNext(0x4A) {
+                try readAttributes(body, tag: 0x4A, &cursor, &batch)
+                if cursor.isAtEnd { break }
             }
             let tag = try cursor.tag()
             switch tag {
@@ -122,6 +122,10 @@ extension OTLPReader {
         let run = beginRun(batch)
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
+            if cursor.isNext(0x32) {
+                try readAttributes(body, tag: 0x32, &cursor, &batch)
+                if cursor.isAtEnd { break }
+            }
             let tag = try cursor.tag()
             switch tag {
             case 0x32: try readAttribute(body, try cursor.length(), &batch)

@@ -13,6 +13,24 @@ extension OTLPReader {
         }
     }
 
+    /// Attributes that stand side by side, each a field of less than 128 bytes, as nearly all of them are. A loop of
+    /// its own, so that what is the same for all of them is looked up once.
+    @inline(never)
+    mutating func readAttributes(
+        _ body: Text, tag: UInt8, _ cursor: inout WireCursor, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
+        var ahead = cursor
+        while let content = ahead.shortField(tag) {
+            try charge(AttributeRecord.self, hasSet: false, at: content.lowerBound)
+            if let attribute = usualAttribute(body, content, batch) {
+                batch.attributes.append(attribute)
+            } else {
+                try readAnyAttribute(body, content, &batch)
+            }
+        }
+        cursor = ahead
+    }
+
     /// A KeyValue as every sender writes it: a key of less than 128 bytes, then one scalar or string, and nothing else.
     /// Nil for all others, valid or not.
     @inline(__always)
@@ -35,7 +53,7 @@ extension OTLPReader {
         switch member {
         case 0x0A:
             guard let length = shortLength(base, &at, count), at &+ length == count else { return nil }
-            guard Text(start: base + at, count: length).isValidUTF8 else { return nil }
+            guard sluice_is_short_utf8((base + at).assumingMemoryBound(to: UInt8.self), length) else { return nil }
             payload = AttributeRecord.pack(WireCursor.reference(range.lowerBound &+ at..<range.upperBound))
             kind = .string
         case 0x18:
@@ -74,7 +92,7 @@ extension OTLPReader {
         if UInt(bitPattern: place) < UInt(bitPattern: batch.attributes.count) {
             let other = batch.attributes[place]
             if Int(other.key.length) == key.count,
-                sluice_equal(body.start + Int(other.key.offset), key.start, key.count)
+                sluice_equal_key(body.start + Int(other.key.offset), key.start, key.count)
             {
                 return other.keyID
             }

@@ -73,6 +73,15 @@ package struct WireCursor {
 
     @inline(never)
     private mutating func longVarint() throws(DecodeFailure) -> UInt64 {
+        // Two bytes, as lengths of records have.
+        if end &- at >= 2 {
+            let high = bytes.start.load(fromByteOffset: at &+ 1, as: UInt8.self)
+            if high < 0x80 {
+                let low = bytes.start.load(fromByteOffset: at, as: UInt8.self)
+                at &+= 2
+                return UInt64(low & 0x7F) | UInt64(high) &<< 7
+            }
+        }
         var value: UInt64 = 0
         var shift: UInt64 = 0
         let start = at
@@ -95,6 +104,12 @@ package struct WireCursor {
         let value = try varint()
         guard value >= 8, value <= 0xFFFF_FFFF, at &- start <= 5 else { throw DecodeFailure(.malformedTag, at: start) }
         return UInt32(truncatingIfNeeded: value)
+    }
+
+    /// Whether the next byte is this tag.
+    @inline(__always)
+    package func isNext(_ tag: UInt8) -> Bool {
+        at < end && bytes.start.load(fromByteOffset: at, as: UInt8.self) == tag
     }
 
     /// The content of the next field when it has this tag of one byte and less than 128 bytes; else nil, and nothing is
