@@ -6,7 +6,7 @@ extension OTLPReader {
     @inline(__always)
     mutating func readAttribute(_ body: Text, _ range: Range<Int>, _ batch: inout RecordBatch) throws(DecodeFailure) {
         try charge(AttributeRecord.self, hasSet: false, at: range.lowerBound)
-        if let attribute = usualAttribute(body, range, batch) {
+        if let attribute = usualAttribute(body, range.lowerBound, range.count, batch) {
             batch.attributes.append(attribute)
         } else {
             try readAnyAttribute(body, range, &batch)
@@ -20,12 +20,12 @@ extension OTLPReader {
         _ body: Text, tag: UInt8, _ cursor: inout WireCursor, _ batch: inout RecordBatch
     ) throws(DecodeFailure) {
         var ahead = cursor
-        while let content = ahead.shortField(tag) {
-            try charge(AttributeRecord.self, hasSet: false, at: content.lowerBound)
-            if let attribute = usualAttribute(body, content, batch) {
+        while let (from, count) = ahead.shortField(tag) {
+            try charge(AttributeRecord.self, hasSet: false, at: from)
+            if let attribute = usualAttribute(body, from, count, batch) {
                 batch.attributes.append(attribute)
             } else {
-                try readAnyAttribute(body, content, &batch)
+                try readAnyAttribute(body, from..<from + count, &batch)
             }
         }
         cursor = ahead
@@ -35,11 +35,10 @@ extension OTLPReader {
     /// Nil for all others, valid or not.
     @inline(__always)
     private func usualAttribute(
-        _ body: Text, _ range: Range<Int>, _ batch: borrowing RecordBatch
+        _ body: Text, _ from: Int, _ count: Int, _ batch: borrowing RecordBatch
     ) -> AttributeRecord? {
-        // Every read below is inside of `range`, which is inside of `body`.
-        let base = body.start + range.lowerBound
-        let count = range.count
+        // Every read below is inside of the `count` bytes at `from`, which are inside of `body`.
+        let base = body.start + from
         guard count >= 6, base.load(as: UInt8.self) == 0x0A else { return nil }
         let keyCount = Int(base.load(fromByteOffset: 1, as: UInt8.self))
         guard keyCount < 0x80, keyCount &+ 6 <= count else { return nil }
@@ -54,7 +53,7 @@ extension OTLPReader {
         case 0x0A:
             guard let length = shortLength(base, &at, count), at &+ length == count else { return nil }
             guard sluice_is_short_utf8((base + at).assumingMemoryBound(to: UInt8.self), length) else { return nil }
-            payload = AttributeRecord.pack(WireCursor.reference(range.lowerBound &+ at..<range.upperBound))
+            payload = AttributeRecord.pack(WireCursor.reference(from &+ at, length))
             kind = .string
         case 0x18:
             payload = UInt64(base.load(fromByteOffset: at, as: UInt8.self))
@@ -81,8 +80,8 @@ extension OTLPReader {
         }
         guard let id = keyID(of: Text(start: base + 2, count: keyCount), body, batch) else { return nil }
         return AttributeRecord(
-            key: WireCursor.reference(range.lowerBound &+ 2..<range.lowerBound &+ 2 &+ keyCount), keyID: id, kind: kind,
-            payload: payload, raw: WireCursor.reference(range), flags: [])
+            key: WireCursor.reference(from &+ 2, keyCount), keyID: id, kind: kind, payload: payload,
+            raw: WireCursor.reference(from, count), flags: [])
     }
 
     /// The number of a key; nil when it is not UTF-8, which those of the table and of the record before are.

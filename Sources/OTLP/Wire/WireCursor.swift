@@ -112,17 +112,17 @@ package struct WireCursor {
         at < end && bytes.start.load(fromByteOffset: at, as: UInt8.self) == tag
     }
 
-    /// The content of the next field when it has this tag of one byte and less than 128 bytes; else nil, and nothing is
-    /// read.
+    /// Place and size of the next field's content when it has this tag of one byte and less than 128 bytes; else nil,
+    /// and nothing is read.
     @inline(__always)
-    package mutating func shortField(_ tag: UInt8) -> Range<Int>? {
+    package mutating func shortField(_ tag: UInt8) -> (from: Int, count: Int)? {
         let left = end &- at
         guard left >= 2, bytes.start.load(fromByteOffset: at, as: UInt8.self) == tag else { return nil }
         let count = Int(bytes.start.load(fromByteOffset: at &+ 1, as: UInt8.self))
         guard count < 0x80, count <= left &- 2 else { return nil }
         let from = at &+ 2
         at = from &+ count
-        return from..<at
+        return (from, count)
     }
 
     /// The content range of a length-delimited field.
@@ -178,6 +178,12 @@ package struct WireCursor {
             default: try skip(tag)
             }
         }
+    }
+
+    /// So many bytes of the request as a reference.
+    @inline(__always)
+    package static func reference(_ from: Int, _ count: Int) -> TextRef {
+        TextRef(offset: UInt32(truncatingIfNeeded: from), length: UInt32(truncatingIfNeeded: count))
     }
 
     /// The bytes of a range as a reference into the request.
