@@ -67,9 +67,9 @@ import Testing
             let cells = columns.map { column -> (String, String) in
                 let rules = Set(column.attributes).intersection(targets)
                 if rules.isEmpty { return (column.name, "·") }
-                return (column.name, seen[dialect.name]?.isDisjoint(with: rules) == false ? "+" : "!")
+                return (column.name, seen[dialect.name.string]?.isDisjoint(with: rules) == false ? "+" : "!")
             }
-            return Row(dialect: dialect.name, cells: cells)
+            return Row(dialect: dialect.name.string, cells: cells)
         }.sorted { $0.dialect < $1.dialect }
     }
 
@@ -77,7 +77,9 @@ import Testing
     private static func targets(of dialect: Dialect, _ layout: TableLayout) -> Set<String> {
         var result: Set<String> = []
         func add(_ target: TargetID) {
-            if target.exists { result.insert(layout.names[Int(layout.targetNames[Int(target.value)].value)]) }
+            if target.exists {
+                result.insert(layout.nameTexts[Int(layout.targetNames[Int(target.value)].value)].string)
+            }
         }
         for index in dialect.rules {
             var rule = layout.rules[index]
@@ -158,6 +160,20 @@ import Testing
         lines += try GoldenFile.all(in: GoldenFile.frameworks).map { file in
             "- \(file.header.first?.dropFirst(2) ?? "") (`\(file.name)`)"
         }
+        lines += [
+            "",
+            "The expectations in these files were written by the normalizer and read. A second check rests on what the "
+                + "model was scripted to do and not on the normalizer (`FrameworkTruthTests`): every model call of "
+                + "every file has the tokens that the model counted (120 in, 40 of them cached, 30 out), every answer "
+                + "is the scripted call of `lookup_order` or the scripted sentence, every run of the tool has its "
+                + "arguments and its result. Read a second time by hand, attribute by attribute against the names that "
+                + "OpenInference, OpenLIT, FastMCP and Strands document: `dspy`, `crewai_oi`, `mcp`, `oi_anthropic`, "
+                + "`openlit`, `openai_agents_oi`, `strands_latest` and `llama_index`. What that found: LlamaIndex's "
+                + "`_prepare_chat_with_tools` was taken for a model call. Left as the framework writes it: OpenLIT's "
+                + "`gen_ai.request.max_tokens` -1 and cost 0 where it knows none, the operation "
+                + "`execute_event_loop_cycle` of Strands, which has no current word, and instructions that "
+                + "OpenInference has as the first input message.",
+        ]
         return lines
     }
 

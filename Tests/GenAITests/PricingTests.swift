@@ -52,6 +52,36 @@ import Testing
         #expect(CallCost.dollars(cost.total) == 0.000756)
     }
 
+    @Test func `cached tokens that are kept for an hour have a price of their own`() throws {
+        let text = """
+            {"m": {"litellm_provider": "anthropic", "input_cost_per_token": 4e-7, "output_cost_per_token": 1e-6,
+              "cache_creation_input_token_cost": 5e-7, "cache_creation_input_token_cost_above_1hr": 8e-7},
+             "n": {"litellm_provider": "anthropic", "input_cost_per_token": 4e-7, "output_cost_per_token": 1e-6,
+              "cache_creation_input_token_cost": 5e-7}}
+            """
+        func input(_ model: String, _ change: (inout TokenUsage) -> Void) throws -> Int64? {
+            let price = try #require(try Self.table(text).price(provider: "anthropic", response: model, request: ""))
+            return price.cost(Self.usage(change))?.input
+        }
+        func parts(_ usage: inout TokenUsage) {
+            usage.input = 1_000
+            usage.cacheWrite = 300
+            usage.cacheWriteHour = 100
+        }
+        // 700 x 400 + 200 x 500 + 100 x 800 nanodollars; without a price for the hour 300 x 500.
+        #expect(try input("m", parts) == 460_000)
+        #expect(try input("n", parts) == 430_000)
+        // Only the part is told.
+        #expect(
+            try input("m") {
+                $0.input = 1_000
+                $0.cacheWriteHour = 100
+            } == 440_000)
+        let builtIn = try #require(
+            PriceTable.builtIn.price(provider: "anthropic", response: "claude-sonnet-4-5", request: ""))
+        #expect(builtIn.base.cacheWriteHour == 6_000_000)
+    }
+
     @Test func `the whole input decides the tier, the service its own rates`() throws {
         for text in [Self.litellm, Self.genaiPrices] {
             let price = try #require(try Self.table(text).price(provider: "openai", response: "m", request: ""))

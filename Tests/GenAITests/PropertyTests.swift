@@ -49,15 +49,15 @@ import Testing
 
     /// Names of all rules, those of indexed keys with an index.
     private static func names() throws -> [String] {
-        let layout = try Tables.shared.get().layout
-        let patterns = layout.patterns.filter(\.isAsked).flatMap { pattern -> [String] in
+        let tables = try Tables.shared.get()
+        let patterns = tables.layout.patterns.filter(\.isAsked).flatMap { pattern -> [String] in
             let prefix = pattern.prefix.string
             guard pattern.needsIndex else { return [prefix + "x"] }
             return ["0.role", "0.content", "0.message.content", "1.tool_calls.0.name", "0.name", "0.x"].map {
                 prefix + $0
             }
         }
-        return layout.names.dropFirst() + patterns
+        return tables.names.dropFirst() + patterns
     }
 
     @Test(arguments: [UInt64](1...8)) func `twice is once, byte for byte`(seed: UInt64) throws {
@@ -103,7 +103,7 @@ import Testing
     @Test func `no value is lost`() throws {
         let bench = try Bench()
         let targets = Set(
-            try Tables.shared.get().layout.targetNames.map { try Tables.shared.get().layout.names[Int($0.value)] })
+            try Tables.shared.get().layout.targetNames.map { try Tables.shared.get().names[Int($0.value)] })
         // Words that a table of words puts in place of others.
         let mapped: Set = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.tool.type"]
         let names = try Self.names()

@@ -18,6 +18,11 @@ struct MadeValue: BitwiseCopyable {
         MadeValue(kind: kind, bits: UInt64(start) | UInt64(end - start) << 32, isOutput: true)
     }
 
+    /// Where the bytes lie in the batch once they are stored there.
+    var reference: TextRef {
+        TextRef(offset: UInt32(truncatingIfNeeded: bits), length: UInt32(truncatingIfNeeded: bits >> 32))
+    }
+
     var outputRange: Range<Int> {
         let start = Int(bits & 0xFFFF_FFFF)
         return start..<start + Int(bits >> 32)
@@ -126,6 +131,8 @@ struct SpanFacts: BitwiseCopyable {
     var active: UInt64 = 0
     /// Index of the dialect whose rules run.
     var dialect = 0
+    /// Dialects whose rules have run.
+    var passed: UInt64 = 0
     /// Rule that runs, or the engine's own step.
     var rule = EngineStep.none
     var isLog = false

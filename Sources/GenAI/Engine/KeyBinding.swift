@@ -1,14 +1,16 @@
 package import Telemetry
 
 /// Ties the names of the tables to the key numbers of one key table. Made once per key table.
-package final class KeyBinding: Sendable {
+// Unchecked because of the frozen runs: nothing in them changes after init, and the pool owns their memory.
+package final class KeyBinding: @unchecked Sendable {
     let keys: KeyTable
     /// By key number: dialects that the key's presence reveals.
-    let masks: [UInt64]
+    let masks: Frozen<UInt64>
     /// By key number: the table's own name, 0 for foreign keys, which are matched by their text.
-    let names: [UInt16]
+    let names: Frozen<UInt16>
     /// By name: its key number.
-    let keyOfName: [KeyID]
+    let keyOfName: Frozen<KeyID>
+    private let pool = TextPool()
 
     /// Whether the binding was made for this very table.
     package func isFor(_ keys: KeyTable) -> Bool { self.keys === keys }
@@ -17,7 +19,7 @@ package final class KeyBinding: Sendable {
         self.keys = keys
         var masks = [UInt64](repeating: 0, count: keys.count + 1)
         var names = [UInt16](repeating: 0, count: keys.count + 1)
-        var keyOfName = [KeyID](repeating: .unknown, count: tables.layout.names.count)
+        var keyOfName = [KeyID](repeating: .unknown, count: tables.names.count)
         for (index, text) in tables.layout.nameTexts.enumerated() where index > 0 {
             let id = keys.id(of: text)
             guard id != .unknown else { continue }
@@ -29,8 +31,8 @@ package final class KeyBinding: Sendable {
             var name = keys.names[number - 1]
             masks[number] = name.withUTF8 { tables.detects(Text(UnsafeRawBufferPointer($0))) }
         }
-        self.masks = masks
-        self.names = names
-        self.keyOfName = keyOfName
+        self.masks = pool.freeze(masks)
+        self.names = pool.freeze(names)
+        self.keyOfName = pool.freeze(keyOfName)
     }
 }

@@ -38,7 +38,15 @@ extension Normalizer {
         let draft = draft(target, batch)
         guard draft.state == .absent, draft.origin >= 0 else { return }
         let source = source(at: Int(draft.origin), batch)
-        if !isEmpty(source) { _ = messages(nil, target, source, batch) }
+        guard !isEmpty(source), messages(nil, target, source, batch) else { return }
+        // A call's one argument becomes the message; its name would be lost.
+        let received = document(source)
+        if reader.tree.isObject(received), reader.tree.member(received, "kwargs").exists {
+            let name = tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)]
+            add(
+                tables.layout.originalPrefix, name,
+                MadeValue(kind: source.kind, bits: source.bits, text: source.text))
+        }
     }
 
     private mutating func repairList(_ target: TargetID, _ batch: borrowing RecordBatch) {
@@ -101,6 +109,9 @@ extension Normalizer {
 
     // MARK: Writing to the batch
 
+    // What is called for each target is mutating even where it changes nothing: a borrowed `self` is copied, and it has
+    // more than a kilobyte.
+
     /// Writes what the rules decided. From here on texts of this span must not be read any more. True when anything
     /// changed.
     mutating func commit(_ batch: inout RecordBatch) -> Bool {
@@ -114,7 +125,7 @@ extension Normalizer {
             drafts[index].value = settled(drafts[index].value, batch)
         }
         for index in added.indices { added[index].value = settled(added[index].value, batch) }
-        if isInEdits(pendingStatusMessage, batch) {
+        if batch.isInEdits(pendingStatusMessage) {
             pendingStatusMessage = reader.tree.arena.copy(pendingStatusMessage)
         }
         for position in touched.indices {
@@ -123,7 +134,7 @@ extension Normalizer {
             drafts[index].value = stored(drafts[index].value, &batch)
             if write(index, &batch) {
                 isChanged = true
-                noteWritten(index)
+                noteWritten(index, batch)
             }
         }
         if applyProfile(&batch) { isChanged = true }
@@ -135,17 +146,20 @@ extension Normalizer {
         return isChanged
     }
 
-    /// A received value that another source's value takes the place of is kept under a name of ours, unless the
-    /// operator wants it overwritten.
+    /// A received value that was taken away, or that another source's value takes the place of, is kept under a name of
+    /// ours. The latter not when the operator wants it overwritten.
     private mutating func keepReplaced(_ batch: borrowing RecordBatch) {
-        guard !options.overwrite else { return }
         for position in touched.indices {
             let draft = drafts[Int(touched[position])]
-            guard draft.state == .mapped, draft.origin >= 0, !isOwn(draft.rule) else { continue }
+            let isReplaced = draft.state == .mapped || draft.state == .weakMapped
+            guard draft.origin >= 0, draft.state == .withdrawn || isReplaced && !options.overwrite else { continue }
             let received = source(at: Int(draft.origin), batch)
-            guard !isEmpty(received), !isWeakList(Int(touched[position]), received),
-                !isEqual(received, draft.value)
-            else { continue }
+            if isReplaced {
+                guard !isOwn(draft.rule), !isWeakList(Int(touched[position]), received),
+                    !isEqual(received, draft.value)
+                else { continue }
+            }
+            guard !isEmpty(received) else { continue }
             let known = tables.layout.known
             if touched[position] == known.operation.value, known.kind.exists, let kind = word(known.kind, batch),
                 ASCII.equalsFolded(kind, text(received))
@@ -160,7 +174,7 @@ extension Normalizer {
     }
 
     /// Whether a value was made from the attribute whose place it takes.
-    private func isOwn(_ rule: Int32) -> Bool {
+    private mutating func isOwn(_ rule: Int32) -> Bool {
         switch rule {
         case EngineStep.recast, EngineStep.repair, EngineStep.inclusiveTokens: true
         default: rule >= 0 && tables.layout.rules[Int(rule)].isRepair
@@ -172,7 +186,7 @@ extension Normalizer {
         return MessageShape.of(document(received), reader.tree) == .weak
     }
 
-    private func isEqual(_ received: SourceValue, _ value: MadeValue) -> Bool {
+    private mutating func isEqual(_ received: SourceValue, _ value: MadeValue) -> Bool {
         guard received.kind == value.kind else { return false }
         switch received.kind {
         case .string, .array, .map, .bytes: return received.text == bytes(value)
@@ -180,25 +194,33 @@ extension Normalizer {
         }
     }
 
-    private func isInEdits(_ text: Text, _ batch: borrowing RecordBatch) -> Bool {
-        let distance = text.start - UnsafeRawPointer(batch.edits.base)
-        return distance >= 0 && distance < batch.edits.count
-    }
-
     private mutating func settled(_ value: MadeValue, _ batch: borrowing RecordBatch) -> MadeValue {
-        guard !value.isOutput, !value.text.isEmpty, isInEdits(value.text, batch) else { return value }
+        guard !value.isOutput, !value.text.isEmpty, batch.isInEdits(value.text) else { return value }
         var copy = value
         copy.text = reader.tree.arena.copy(value.text)
         return copy
     }
 
+    /// Puts the touched targets in the tables' order, each of them once as before, by a bit for each target.
     private mutating func sortTouched() {
-        var buffer = UnsafeMutableBufferPointer(start: touched.base, count: touched.count)
-        buffer.sort()
+        order.removeAll()
+        for _ in 0...tables.layout.targetNames.count >> 6 { order.append(0) }
+        for position in touched.indices {
+            let target = Int(touched[position])
+            order[target >> 6] |= 1 << UInt64(target & 63)
+        }
+        touched.removeAll()
+        for word in order.indices {
+            var bits = order[word]
+            while bits != 0 {
+                touched.append(Int16(word << 6 + bits.trailingZeroBitCount))
+                bits &= bits &- 1
+            }
+        }
     }
 
     /// Moves a made value's bytes into the batch; afterwards `bits` is their reference.
-    private func stored(_ value: MadeValue, _ batch: inout RecordBatch) -> MadeValue {
+    private mutating func stored(_ value: MadeValue, _ batch: inout RecordBatch) -> MadeValue {
         switch value.kind {
         case .string, .array, .map, .bytes:
             let text =
@@ -216,14 +238,15 @@ extension Normalizer {
     }
 
     /// What is new may call for a dialect that was not active, or stand for indexed keys.
-    private mutating func noteWritten(_ index: Int) {
+    private mutating func noteWritten(_ index: Int, _ batch: borrowing RecordBatch) {
         if options.explains { explained.append(Int32(index)) }
-        let name = Int(tables.layout.targetNames[index].value)
-        let woken = tables.layout.nameDetects[name] & (enabled | Tables.valueCheckBit) & ~facts.active
-        if woken != 0 || !tables.layout.namePatterns[name].isEmpty { isUnsettled = true }
+        guard !isUnsettled else { return }
+        let name = tables.layout.targetNames[index]
+        // With `overwrite` what was given is given again to whoever comes last.
+        isUnsettled = options.overwrite || isAskedFor(name) || wakes(name, drafts[index].value, batch)
     }
 
-    private func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
+    private mutating func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
         let draft = drafts[index]
         // A former name holds the value in this profile.
         if draft.origin < 0,
@@ -231,10 +254,11 @@ extension Normalizer {
         {
             return false
         }
-        let value = attributeValue(draft.value)
+        let made = profiled(draft.value, TargetID(value: Int16(index)))
+        let value = attributeValue(made)
         if draft.origin >= 0 {
             let place = batch.range(of: facts.set).lowerBound + Int(draft.origin)
-            if isSame(batch.attributes[place], draft.value, batch) { return false }
+            if isSame(batch.attributes[place], made, batch) { return false }
             batch.setValue(value, at: place, in: facts.set)
             return true
         }
@@ -253,9 +277,7 @@ extension Normalizer {
         guard record.kind == value.kind else { return false }
         switch record.kind {
         case .string, .array, .map, .bytes:
-            let made = TextRef(
-                offset: UInt32(truncatingIfNeeded: value.bits), length: UInt32(truncatingIfNeeded: value.bits >> 32))
-            return batch.text(record.text) == batch.text(made)
+            return batch.text(record.text) == batch.text(value.reference)
         default: return record.payload == value.bits
         }
     }
@@ -316,24 +338,27 @@ extension Normalizer {
 
     /// Takes out withdrawn values, and with `remove_originals` the sources that rules have used up. Current names stay.
     private mutating func removeSpent(_ batch: inout RecordBatch) -> Bool {
-        if !options.removeOriginals { for local in consumed.indices { consumed[local] = false } }
         let start = batch.range(of: facts.set).lowerBound
-        for local in consumed.indices where consumed[local] {
+        var isSpent = options.removeOriginals
+        if !isSpent { for local in consumed.indices { consumed[local] = false } }
+        for local in consumed.indices where isSpent && consumed[local] {
             let name = Int(binding.names[Int(batch.attributes[start + local].keyID.value)])
             guard name != 0 else { continue }
             let stays =
-                tables.layout.nameTargets[name].exists || tables.layout.nameStays.contains(UInt16(name))
+                tables.layout.nameTargets[name].exists || tables.layout.nameStays[name]
                 || isFormerName(name)
             if stays { consumed[local] = false }
-            if consumed[local], tables.layout.nameAsked.contains(UInt16(name)) { isUnsettled = true }
+            if consumed[local], tables.layout.nameAsked[name] { isUnsettled = true }
         }
         for position in touched.indices {
             let draft = drafts[Int(touched[position])]
             if draft.state == .withdrawn, draft.origin >= 0 {
                 consumed[Int(draft.origin)] = true
                 isUnsettled = true
+                isSpent = true
             }
         }
+        guard isSpent else { return false }
         var isChanged = false
         for local in consumed.indices.reversed() where consumed[local] {
             batch.remove(at: start + local, from: facts.set)

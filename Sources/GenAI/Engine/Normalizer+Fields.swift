@@ -138,7 +138,7 @@ extension Normalizer {
         return .empty
     }
 
-    private func run(of label: Text, in cases: PoolRange) -> PoolRange {
+    private mutating func run(of label: Text, in cases: PoolRange) -> PoolRange {
         var first: Int?
         var count = 0
         for index in cases.range where tables.layout.subRules[index].label == label {

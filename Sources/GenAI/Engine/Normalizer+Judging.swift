@@ -14,7 +14,7 @@ extension Normalizer {
                 recast(target, source)
             }
         case .int:
-            guard source.kind == .int else { return recast(target, source) }
+            guard source.kind == .int, !hasFormerType(target) else { return recast(target, source) }
             drafts[index].state = isPlausible(target, Int64(bitPattern: source.bits)) ? .current : .absent
         case .double:
             if source.kind == .double || source.kind == .int {
@@ -39,7 +39,7 @@ extension Normalizer {
     }
 
     /// Token counts are never negative.
-    func isPlausible(_ target: TargetID, _ value: Int64) -> Bool {
+    mutating func isPlausible(_ target: TargetID, _ value: Int64) -> Bool {
         value >= 0
             || !tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)].hasPrefix(
                 "gen_ai.usage.")

@@ -148,7 +148,8 @@ extension Normalizer {
             let text = text(source)
             if text.isEmpty {
                 guard let json = jsonText(source) else { return }
-                part.body = .plain(reader.tree.arena.copy(bytes(json)))
+                let made = bytes(json)
+                part.body = .plain(reader.tree.arena.copy(made))
             } else {
                 part.body = .plain(text)
             }

@@ -6,10 +6,16 @@ extension Normalizer {
     /// Place of a name in the span's set.
     @inline(__always)
     func place(of name: NameID) -> Int? {
-        let slot = slots[Int(name.value)]
-        if slot >> 32 == UInt64(stamp) && name != .none { return Int(slot & 0xFFFF_FFFF) }
+        if let place = receivedPlace(of: name) { return place }
         missedNames.mark(name, stamp)
         return nil
+    }
+
+    /// The same for a look that nothing is decided by.
+    @inline(__always)
+    func receivedPlace(of name: NameID) -> Int? {
+        let slot = slots[Int(name.value)]
+        return slot >> 32 == UInt64(stamp) && name != .none ? Int(slot & 0xFFFF_FFFF) : nil
     }
 
     func string(of name: NameID, _ batch: borrowing RecordBatch) -> Text? {
@@ -170,7 +176,7 @@ extension Normalizer {
     }
 
     /// The bytes of a made value. Valid until the output buffer grows.
-    func bytes(_ value: MadeValue) -> Text {
+    mutating func bytes(_ value: MadeValue) -> Text {
         value.isOutput ? Text(UnsafeRawBufferPointer(rebasing: output.bytes[value.outputRange])) : value.text
     }
 

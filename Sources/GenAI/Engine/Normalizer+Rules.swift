@@ -27,7 +27,11 @@ extension Normalizer {
             noteConflict(rule, source, batch)
             return applySecond(rule, source, batch)
         }
-        guard holds(rule.conditions, rule.target, source, batch) else { return }
+        guard holds(rule.conditions, rule.target, source, batch) else {
+            // Once its target has a value, the second rule on this source runs.
+            if rule.also >= 0, rule.target.exists { markMissed(rule.target) }
+            return
+        }
         // A generic input or output asks again once it knows its target.
         let isSilent = isGeneric(rule) ? !source.exists : isEmpty(source, for: rule.target)
         if !isSilent {
@@ -94,17 +98,11 @@ extension Normalizer {
         drafts[Int(target.value)].state = before.origin >= 0 ? .withdrawn : .absent
         guard before.origin >= 0 else { return }
         let known = tables.layout.known
-        // The word that was taken away stays readable: an operation as the span's kind, anything else as it was.
-        if target == known.operation, known.kind.exists, !draft(known.kind, batch).exists,
-            offer(known.kind, lowercased(text(source)), nil, batch)
-        {
-            return
+        // The word that was taken away stays readable: an operation as the span's kind, anything else as it was, unless
+        // a later rule says the same (`keepReplaced`).
+        if target == known.operation, known.kind.exists, !draft(known.kind, batch).exists {
+            _ = offer(known.kind, lowercased(text(source)), nil, batch)
         }
-        let received = self.source(at: Int(before.origin), batch)
-        add(
-            tables.layout.originalPrefix,
-            tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)],
-            MadeValue(kind: received.kind, bits: received.bits, text: received.text))
     }
 
     mutating func lowercased(_ text: Text) -> MadeValue {
@@ -181,8 +179,8 @@ extension Normalizer {
         case .root: return facts.isRoot
         case .noKind: return !hasKind()
         case .isJSONArray: return reader.tree.isArray(document(source))
-        case .absent(let names): return !anyPresent(names, batch)
-        case .presentAny(let names): return anyPresent(names, batch)
+        case .absent(let names): return !anyPresent(names, target, batch)
+        case .presentAny(let names): return anyPresent(names, target, batch)
         case .present(let names):
             for index in names.range where place(of: tables.layout.nameLists[index]) == nil { return false }
             return true
@@ -206,6 +204,9 @@ extension Normalizer {
             }
             return false
         case .spanName(let words): return isOne(of: words, facts.name)
+        case .notSpanNameSuffix(let words):
+            for index in words.range where facts.name.hasSuffix(tables.layout.textLists[index]) { return false }
+            return true
         case .spanNameIs(let name, let path): return isSpanName(name, path, batch)
         case .valueIn(let words): return isOne(of: words, text(source), folds: true)
         case .valueContains(let words): return contains(text(source), words)
@@ -217,9 +218,12 @@ extension Normalizer {
         }
     }
 
-    private func anyPresent(_ names: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
+    private mutating func anyPresent(_ names: PoolRange, _ target: TargetID, _ batch: borrowing RecordBatch) -> Bool {
+        let own = target.exists && !options.overwrite ? tables.layout.targetNames[Int(target.value)] : .none
         for index in names.range {
-            guard let local = place(of: tables.layout.nameLists[index]) else { continue }
+            let name = tables.layout.nameLists[index]
+            // A rule that asks for its own target has nothing more to do once it has given it, and others give way.
+            guard let local = name == own ? receivedPlace(of: name) : place(of: name) else { continue }
             let record = batch.attributes[facts.start + local]
             // An empty text is as good as nothing.
             if !(record.kind == .string && record.text.isEmpty) { return true }
@@ -237,12 +241,16 @@ extension Normalizer {
         return false
     }
 
-    private func anyPattern(_ patterns: PoolRange) -> Bool {
-        for index in patterns.range where count(of: tables.layout.nameLists[index].value) > 0 { return true }
+    private mutating func anyPattern(_ patterns: PoolRange) -> Bool {
+        for index in patterns.range {
+            let pattern = tables.layout.nameLists[index]
+            if count(of: pattern.value) > 0 { return true }
+            missedPatterns.mark(pattern, stamp)
+        }
         return false
     }
 
-    private func isOne(of words: PoolRange, _ text: Text, folds: Bool = false) -> Bool {
+    private mutating func isOne(of words: PoolRange, _ text: Text, folds: Bool = false) -> Bool {
         for index in words.range {
             let word = tables.layout.textLists[index]
             if folds ? ASCII.equalsFolded(word, text) : word == text { return true }
@@ -250,7 +258,7 @@ extension Normalizer {
         return false
     }
 
-    private func contains(_ text: Text, _ words: PoolRange) -> Bool {
+    private mutating func contains(_ text: Text, _ words: PoolRange) -> Bool {
         for index in words.range {
             let word = tables.layout.textLists[index]
             guard word.count > 0 else { continue }
@@ -279,8 +287,8 @@ extension Normalizer {
 
     /// Raw word that names the span's kind in the dialect at hand, without JSON quotes.
     mutating func kind(_ batch: borrowing RecordBatch) -> Text? {
-        for name in tables.layout.dialects[facts.dialect].kinds {
-            guard let local = place(of: name) else { continue }
+        for index in tables.layout.dialects[facts.dialect].kinds.range {
+            guard let local = place(of: tables.layout.nameLists[index]) else { continue }
             let word = unquoted(text(source(at: local, batch)))
             if !word.isEmpty { return word }
         }
@@ -288,7 +296,7 @@ extension Normalizer {
     }
 
     /// Whether any active dialect, or an earlier run, states the kind of this span.
-    private func hasKind() -> Bool {
+    private mutating func hasKind() -> Bool {
         if place(of: tables.layout.known.kindName) != nil { return true }
         let kind = tables.layout.known.kind
         if kind.exists, drafts[Int(kind.value)].stamp == stamp, drafts[Int(kind.value)].exists { return true }

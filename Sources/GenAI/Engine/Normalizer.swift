@@ -17,6 +17,8 @@ package struct Normalizer: ~Copyable {
     /// By name: stamp in the high half, place in the span's set in the low half.
     var slots = Column<UInt64>()
     var drafts = Column<Draft>()
+    /// One bit per rule that the record calls for.
+    var due = Column<UInt64>()
     /// Asked pattern and place of each key that falls under one.
     var matched = Column<UInt64>()
     /// Parsed document per attribute: 0 not tried, -1 none, else index + 1.
@@ -24,6 +26,10 @@ package struct Normalizer: ~Copyable {
     var consumed = Column<Bool>()
     /// Targets that were touched, in order.
     var touched = Column<Int16>()
+    /// Working memory for putting them in order.
+    var order = Column<UInt64>()
+    /// Message events that the span got.
+    var eventCount = 0
     var output = ByteColumn()
     var assembled = Column<MessagePart>()
     var fingerprints = Column<UInt64>()
@@ -33,6 +39,8 @@ package struct Normalizer: ~Copyable {
     var unreadables = Column<Int32>()
     /// Names of targets that a decision looked for in vain in this pass, by name: the pass's stamp.
     let missedNames: NameMarks
+    /// The same for patterns, by pattern.
+    let missedPatterns: NameMarks
     /// A value came to a target after a decision had found none: the span is looked at once more.
     var isUnsettled = false
     /// Targets that this pass changed, when somebody wants to know.
@@ -70,15 +78,18 @@ package struct Normalizer: ~Copyable {
         reader = MessageReader(limits: options.limits, roles: tables.layout.roles)
         var mask: UInt64 = 0
         for (index, dialect) in tables.layout.dialects.enumerated()
-        where (options.sources?.contains(dialect.name) ?? true) && !options.excluded.contains(dialect.name) {
+        where (options.sources?.contains(dialect.name.string) ?? true)
+            && !options.excluded.contains(dialect.name.string)
+        {
             mask |= 1 << UInt64(index)
         }
         enabled = mask
-        missedNames = NameMarks(count: tables.layout.names.count)
+        missedNames = NameMarks(count: tables.names.count)
+        missedPatterns = NameMarks(count: tables.layout.patterns.count)
         tally = RuleTally(rules: tables.layout.rules.count)
         let pool = customPool
         custom = options.customMappings.map { (pool.text($0.from), pool.text($0.to)) }
-        for _ in tables.layout.names { slots.append(0) }
+        for _ in tables.names { slots.append(0) }
         for _ in tables.layout.targetNames { drafts.append(Draft()) }
     }
 
@@ -134,6 +145,7 @@ package struct Normalizer: ~Copyable {
             if facts.hasBareInput { bareTools.append(Int32(span)) }
             if !isUnsettled { break }
         }
+        if options.profile == .semconv136, writeMessageEvents(span, &batch) { isChanged = true }
         if options.rewritesSpanNames, rewriteName(span, &batch) { isChanged = true }
         return isChanged
     }
@@ -200,8 +212,8 @@ package struct Normalizer: ~Copyable {
         collect(batch)
         facts.active = mask & enabled
         if mask & Tables.valueCheckBit != 0 || facts.isLog { facts.active |= valueMask(batch) & enabled }
-        for (dialect, signs) in tables.layout.allOfChecks where holdsAll(signs, batch) {
-            facts.active |= 1 << UInt64(dialect) & enabled
+        for check in tables.layout.allOfChecks where holdsAll(check.signs, batch) {
+            facts.active |= 1 << UInt64(check.dialect) & enabled
         }
         if !custom.isEmpty { mapCustom(batch) }
         takeBody(batch)
@@ -209,8 +221,7 @@ package struct Normalizer: ~Copyable {
             // What a dialect writes has current names, so the last resort looks at every span.
             if let last = tables.layout.order.last { facts.active |= 1 << UInt64(last) & enabled }
             for dialect in tables.layout.order where facts.active >> UInt64(dialect) & 1 == 1 {
-                facts.dialect = dialect
-                for rule in tables.layout.dialects[dialect].rules { apply(rule, batch) }
+                runRules(dialect, batch)
                 finishAssembly(batch)
             }
             settle(batch)
@@ -244,6 +255,7 @@ package struct Normalizer: ~Copyable {
             for index in slots.indices { slots[index] = 0 }
             for index in drafts.indices { drafts[index].stamp = 0 }
             missedNames.clear()
+            missedPatterns.clear()
             stamp = 1
         }
         reader.reset()
@@ -265,8 +277,9 @@ package struct Normalizer: ~Copyable {
         pendingError = false
     }
 
-    /// Notes where each name and each indexed key stands.
+    /// Notes where each name and each indexed key stands, and calls for the rules that ask for them.
     mutating func collect(_ batch: borrowing RecordBatch) {
+        scheduleStanding()
         for local in 0..<facts.count {
             parsed.append(0)
             consumed.append(false)
@@ -274,8 +287,9 @@ package struct Normalizer: ~Copyable {
             let name = Int(binding.names[Int(attribute.keyID.value)])
             if name != 0 {
                 slots[name] = UInt64(stamp) << 32 | UInt64(local)
+                schedule(tables.layout.schedule.byName[name])
                 for index in tables.layout.namePatterns[name].range {
-                    matched.append(UInt64(tables.layout.patternPool[index]) << 32 | UInt64(local))
+                    match(tables.layout.patternPool[index], local)
                 }
             } else {
                 collectForeign(batch.text(attribute.key), local)
@@ -294,8 +308,13 @@ package struct Normalizer: ~Copyable {
         guard key.count >= 2 else { return }
         for index in tables.layout.patternBuckets[Int(key[0])] {
             let pattern = tables.layout.patterns[Int(index)]
-            if pattern.isAsked, pattern.matches(key) { matched.append(UInt64(index) << 32 | UInt64(local)) }
+            if pattern.isAsked, pattern.matches(key) { match(index, local) }
         }
+    }
+
+    private mutating func match(_ pattern: UInt16, _ local: Int) {
+        matched.append(UInt64(pattern) << 32 | UInt64(local))
+        schedule(tables.layout.schedule.byPattern[Int(pattern)])
     }
 
     private func valueMask(_ batch: borrowing RecordBatch) -> UInt64 {
@@ -304,8 +323,8 @@ package struct Normalizer: ~Copyable {
         return mask
     }
 
-    private func holdsAll(_ signs: [Detection], _ batch: borrowing RecordBatch) -> Bool {
-        for sign in signs where !holds(sign, batch) { return false }
+    private func holdsAll(_ signs: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
+        for index in signs.range where !holds(tables.layout.signs[index], batch) { return false }
         return true
     }
 

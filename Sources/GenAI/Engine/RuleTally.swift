@@ -75,7 +75,7 @@ extension Tables {
     /// Dialect and name of a rule: `openinference` and `openinference:42`, which is the line of its table.
     package func ruleName(_ rule: Int) -> (dialect: String, rule: String) {
         guard layout.rules.indices.contains(rule) else { return ("", "") }
-        return (layout.dialects[Int(layout.ruleDialects[rule])].name, layout.rules[rule].label.string)
+        return (layout.dialects[Int(layout.ruleDialects[rule])].name.string, layout.rules[rule].label.string)
     }
 }
 

@@ -1,7 +1,7 @@
 import Telemetry
 
 /// Version of the conventions whose names are written.
-package enum TargetProfile: String, CaseIterable, Sendable, Comparable {
+package enum TargetProfile: String, BitwiseCopyable, CaseIterable, Sendable, Comparable {
     case semconv136 = "semconv-1.36"
     case semconv137 = "semconv-1.37"
     case semconv138 = "semconv-1.38"
@@ -16,13 +16,13 @@ package enum TargetProfile: String, CaseIterable, Sendable, Comparable {
 
 /// A former name of a target. Names that a version does not have yet and that have no former name are written as today:
 /// a reader ignores what it does not know.
-struct TargetAlias {
+struct TargetAlias: BitwiseCopyable {
     var target: TargetID
     var name: NameID
     /// Last version that has the former name.
     var last: TargetProfile
     /// Current word and the former one where words changed too.
-    var words: [(word: Text, former: Text)] = []
+    var words: Frozen<(word: Text, former: Text)>
 
     struct Pair {
         var current: String
@@ -48,6 +48,17 @@ struct TargetAlias {
 }
 
 extension Normalizer {
+    /// Whether the profile has another type for a target: `gen_ai.request.top_k` was a double up to 1.41.
+    func hasFormerType(_ target: TargetID) -> Bool {
+        target == tables.layout.known.topK && target.exists && options.profile < .genAIDev
+    }
+
+    /// A value in the type that the profile has for its target.
+    func profiled(_ value: MadeValue, _ target: TargetID) -> MadeValue {
+        guard value.kind == .int, hasFormerType(target) else { return value }
+        return .double(Double(Int64(bitPattern: value.bits)))
+    }
+
     /// Writes former names: instead of the current ones for an older profile, beside them with `emit_aliases`.
     mutating func applyProfile(_ batch: inout RecordBatch) -> Bool {
         guard options.profile != .genAIDev || options.emitsAliases else { return false }
@@ -78,10 +89,11 @@ extension Normalizer {
             let record = batch.attributes[batch.range(of: facts.set).lowerBound + Int(draft.origin)]
             value = MadeValue(kind: record.kind, bits: record.payload)
         }
+        if options.profile <= alias.last {
+            value = profiled(value, tables.layout.nameTargets[Int(alias.name.value)])
+        }
         guard value.kind == .string, !alias.words.isEmpty else { return value }
-        let reference = TextRef(
-            offset: UInt32(truncatingIfNeeded: value.bits), length: UInt32(truncatingIfNeeded: value.bits >> 32))
-        for (word, former) in alias.words where batch.text(reference) == word {
+        for (word, former) in alias.words where batch.text(value.reference) == word {
             value.bits = AttributeRecord.pack(batch.addText(former))
         }
         return value

@@ -7,6 +7,8 @@ package struct ModelPrice: Sendable, Equatable {
         package var output: Int64?
         package var cacheRead: Int64?
         package var cacheWrite: Int64?
+        /// Of writes that are kept for an hour; the others are kept for minutes.
+        package var cacheWriteHour: Int64?
         package var reasoning: Int64?
         package var audioInput: Int64?
         package var audioOutput: Int64?
@@ -20,6 +22,7 @@ package struct ModelPrice: Sendable, Equatable {
             made.output = output ?? other.output
             made.cacheRead = cacheRead ?? other.cacheRead
             made.cacheWrite = cacheWrite ?? other.cacheWrite
+            made.cacheWriteHour = cacheWriteHour ?? other.cacheWriteHour
             made.reasoning = reasoning ?? other.reasoning
             made.audioInput = audioInput ?? other.audioInput
             made.audioOutput = audioOutput ?? other.audioOutput
@@ -61,6 +64,8 @@ package struct TokenUsage: Sendable, Equatable {
     package var output: Int64 = 0
     package var cacheRead: Int64 = 0
     package var cacheWrite: Int64 = 0
+    /// The part of `cacheWrite` that is kept for an hour.
+    package var cacheWriteHour: Int64 = 0
     package var reasoning: Int64 = 0
     package var audioInput: Int64 = 0
     package var audioOutput: Int64 = 0
@@ -82,19 +87,24 @@ extension ModelPrice {
     /// The cost of a call; nil when a count is negative, larger than any model takes, or a needed price is unknown.
     package func cost(_ usage: TokenUsage, service: Service? = nil) -> CallCost? {
         for count in [
-            usage.input, usage.output, usage.cacheRead, usage.cacheWrite, usage.reasoning, usage.audioInput,
-            usage.audioOutput,
+            usage.input, usage.output, usage.cacheRead, usage.cacheWrite, usage.cacheWriteHour, usage.reasoning,
+            usage.audioInput, usage.audioOutput,
         ] where count < 0 || count > ModelPrice.tokensMax { return nil }
         let rates = rates(input: usage.input, service: service)
         if usage.input > 0, rates.input == nil { return nil }
         if usage.output > 0, rates.output == nil { return nil }
         let priceIn = rates.input ?? 0
         let priceOut = rates.output ?? 0
-        let plainIn = max(0, usage.input - usage.cacheRead - usage.cacheWrite - usage.audioInput)
+        // Some say only the part.
+        let written = max(usage.cacheWrite, usage.cacheWriteHour)
+        let priceWrite = rates.cacheWrite ?? priceIn
+        let plainIn = max(0, usage.input - usage.cacheRead - written - usage.audioInput)
         let plainOut = max(0, usage.output - usage.reasoning - usage.audioOutput)
         let input = ModelPrice.sum([
             (plainIn, priceIn), (usage.cacheRead, rates.cacheRead ?? priceIn),
-            (usage.cacheWrite, rates.cacheWrite ?? priceIn), (usage.audioInput, rates.audioInput ?? priceIn),
+            (written - usage.cacheWriteHour, priceWrite),
+            (usage.cacheWriteHour, rates.cacheWriteHour ?? priceWrite),
+            (usage.audioInput, rates.audioInput ?? priceIn),
         ])
         let output = ModelPrice.sum([
             (plainOut, priceOut), (usage.reasoning, rates.reasoning ?? priceOut),

@@ -102,6 +102,7 @@ private struct PriceReader {
         rates.output = value("output_cost_per_token")
         rates.cacheRead = value("cache_read_input_token_cost")
         rates.cacheWrite = value("cache_creation_input_token_cost")
+        rates.cacheWriteHour = value("cache_creation_input_token_cost_above_1hr")
         rates.reasoning = value("output_cost_per_reasoning_token")
         rates.audioInput = value("input_cost_per_audio_token")
         rates.audioOutput = value("output_cost_per_audio_token")

@@ -126,6 +126,7 @@ enum Condition: BitwiseCopyable {
     case absentPrefix(PoolRange), presentPrefix(PoolRange)
     case kind(PoolRange), operation(PoolRange), notOperation(PoolRange), rawOperation(PoolRange), provider(PoolRange)
     case scope(PoolRange), scopePrefix(PoolRange), spanName(PoolRange)
+    case notSpanNameSuffix(PoolRange)
     case spanNameIs(NameID, path: Text)
     case valueIn(PoolRange), valueContains(PoolRange)
     case attributeEquals(NameID, Text)
@@ -176,22 +177,22 @@ struct Rule: BitwiseCopyable {
 enum CacheInclusion: BitwiseCopyable { case yes, no, varies }
 
 /// A dialect in its fast form.
-struct Dialect {
-    var name: String
+struct Dialect: BitwiseCopyable {
+    var name: Text
     var priority: Int
     var isComposable: Bool
     var cacheInclusion = CacheInclusion.yes
-    /// Attributes that name the kind of span, first one wins.
-    var kinds: [NameID] = []
+    /// Attributes that name the kind of span, first one wins: a run of name lists.
+    var kinds = PoolRange.empty
     var placeholders = PoolRange.empty
     /// Rules in order of work.
-    var rules: Range<Int> = 0..<0
-    /// All conditions must hold; empty when the ordinary detection applies.
-    var allOf: [Detection] = []
+    var run = PoolRange.empty
+
+    var rules: Range<Int> { run.range }
 }
 
 /// One sign of a dialect.
-enum Detection {
+enum Detection: BitwiseCopyable {
     case scopeName(Text)
     case scopePrefix(Text)
     case attribute(NameID)
@@ -201,6 +202,14 @@ enum Detection {
     case eventName(Text)
     case resourceEquals(NameID, Text)
     case spanNamePrefix(Text)
+
+    /// The attribute of the record that is looked at.
+    var attribute: NameID? {
+        switch self {
+        case .attribute(let name), .attributeEquals(let name, _), .attributeHasPrefix(let name, _): name
+        case .scopeName, .scopePrefix, .attributePrefix, .eventName, .resourceEquals, .spanNamePrefix: nil
+        }
+    }
 }
 
 /// A key prefix that rules or conditions look for.

@@ -11,17 +11,18 @@ extension TableCompiler {
         guard let title = file.member("dialect"), let priority = file.member("priority") else {
             throw file.problem("`dialect` and `priority` are needed")
         }
+        let dialectName = try title.word()
         var dialect = Dialect(
-            name: try title.word(), priority: Int(try priority.word()) ?? 50,
+            name: text(dialectName), priority: Int(try priority.word()) ?? 50,
             isComposable: file.member("composable")?.isTrue ?? false)
-        for kind in try file.member("kind")?.words() ?? [] { dialect.kinds.append(name(kind)) }
+        dialect.kinds = names(try file.member("kind")?.words() ?? [])
         dialect.placeholders = texts(try file.member("placeholders")?.words() ?? [])
         switch try file.member("input_includes_cache")?.word() {
         case "false": dialect.cacheInclusion = .no
         case "varies": dialect.cacheInclusion = .varies
         default: break
         }
-        if let detect = file.member("detect") { try addDetection(detect, index, &dialect) }
+        if let detect = file.member("detect") { try addDetection(detect, index) }
         let start = layout.rules.count
         var extra: [Rule] = []
         if let rules = file.member("rules") {
@@ -34,7 +35,7 @@ extension TableCompiler {
                 for item in try list.items() { try addRule(item, index, dialect, &extra, from: start) }
             }
         }
-        dialect.rules = start..<layout.rules.count
+        dialect.run = PoolRange(start: UInt32(start), count: UInt32(layout.rules.count - start))
         defer { while layout.ruleDialects.count < layout.rules.count { layout.ruleDialects.append(UInt8(index)) } }
         // Second rules on one source stand behind the dialect's own run, where only their first rule finds them.
         for (number, rule) in extra.enumerated() {
@@ -46,20 +47,22 @@ extension TableCompiler {
         for key in try file.member("keep")?.words() ?? [] where !key.contains("*") && !key.contains("<") {
             layout.nameExact[Int(name(key).value)] |= 1 << UInt64(index)
         }
-        if !dialect.allOf.isEmpty { layout.allOfChecks.append((index, dialect.allOf)) }
-        for kind in dialect.kinds { layout.kindNames.append((index, kind)) }
+        for kind in dialect.kinds.range { layout.kindNames.append((index, layout.nameLists[kind])) }
         layout.dialects.append(dialect)
     }
 
-    private mutating func addDetection(
-        _ detect: TableNode, _ index: Int, _ dialect: inout Dialect
-    ) throws(TableProblem) {
+    private mutating func addDetection(_ detect: TableNode, _ index: Int) throws(TableProblem) {
+        let first = layout.signs.count
         for (mode, list) in try detect.members() {
             for item in try list.items() {
                 let sign = try detection(item)
-                if mode == "all" { dialect.allOf.append(sign) } else { register(sign, index) }
+                if mode == "all" { layout.signs.append(sign) } else { register(sign, index) }
             }
         }
+        let count = layout.signs.count - first
+        guard count > 0 else { return }
+        layout.allOfChecks.append(
+            AllOfCheck(dialect: index, signs: PoolRange(start: UInt32(first), count: UInt32(count))))
     }
 
     private mutating func detection(_ item: TableNode) throws(TableProblem) -> Detection {
@@ -100,7 +103,7 @@ extension TableCompiler {
         _ item: TableNode, _ index: Int, _ dialect: Dialect, _ extra: inout [Rule], from start: Int
     ) throws(TableProblem) {
         var rule = Rule(source: .always)
-        let label = text("\(dialect.name):\(item.line)")
+        let label = text("\(dialect.name.string):\(item.line)")
         rule.label = label
         var also: TableNode?
         var action = "copy"

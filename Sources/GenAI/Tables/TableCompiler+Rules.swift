@@ -41,7 +41,8 @@ extension TableCompiler {
     private func operation(of kind: String, _ dialect: Dialect) -> Text {
         for index in layout.rules.indices where index >= firstRule {
             if case .map(let map, _) = layout.rules[index].transform,
-                case .attribute(let source) = layout.rules[index].source, dialect.kinds.contains(source),
+                case .attribute(let source) = layout.rules[index].source,
+                layout.nameLists[dialect.kinds.range].contains(source),
                 let text = layout.maps[Int(map)].lookup(text(kind)).text
             {
                 return text
@@ -127,6 +128,7 @@ extension TableCompiler {
         case "provider": return .provider(texts(try value.words()))
         case "scope": return .scope(texts(try value.words()))
         case "scope_prefix": return .scopePrefix(texts(try value.words()))
+        case "not_span_name_suffix": return .notSpanNameSuffix(texts(try value.words()))
         case "span_name": return .spanName(texts(try value.words()))
         case "value_in": return .valueIn(texts(try value.words()))
         case "value_contains": return .valueContains(texts(try value.words()))

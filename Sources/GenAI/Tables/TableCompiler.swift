@@ -2,7 +2,7 @@ import Telemetry
 
 /// Turns table files into `Tables`. Used once at start; problems name file and line.
 struct TableCompiler {
-    var layout = TableLayout()
+    var layout = TableDraft()
     private var nameIndex: [String: NameID] = [:]
     private var patternIndex: [String: UInt16] = [:]
     private var targetIndex: [String: TargetID] = [:]
@@ -114,7 +114,8 @@ struct TableCompiler {
             mapIndex[name] = UInt16(layout.maps.count)
             layout.maps.append(
                 ValueMap(
-                    name: name, folds: folds, squeezes: squeezes, strip: text(strip), unmatched: unmatched,
+                    layout.pool, name: text(name), folds: folds, squeezes: squeezes, strip: text(strip),
+                    unmatched: unmatched,
                     suffixes: suffixes, entries: entries))
         }
         layout.finishReasons = layout.maps.first { $0.name == "finish_reasons" }
@@ -200,14 +201,15 @@ struct TableCompiler {
         layout.known.kindName = name(prefix + "kind")
         layout.known.truncated = id(prefix + "truncated")
         layout.known.tokensAmbiguous = id(prefix + "tokens_ambiguous")
+        layout.known.topK = id("gen_ai.request.top_k")
         layout.known.explain = text(prefix + "explain")
         layout.known.formerName = text(prefix + "span_name")
         layout.originalPrefix = text(prefix + "original.")
         for alias in TargetAlias.all {
             guard let target = targetIndex[alias.current] else { continue }
-            var made = TargetAlias(target: target, name: name(alias.former), last: alias.last)
-            for (word, former) in alias.words { made.words.append((text(word), text(former))) }
-            layout.aliases.append(made)
+            let words = layout.pool.freeze(alias.words.map { (word: text($0.0), former: text($0.1)) })
+            layout.aliases.append(
+                TargetAlias(target: target, name: name(alias.former), last: alias.last, words: words))
         }
     }
 }

@@ -1,31 +1,7 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
 package import Telemetry
 
-/// Owns the bytes of every text in the tables; addresses never change.
-final class TextPool {
-    private var known: [String: Text] = [:]
-    private var owned: [UnsafeMutableRawPointer] = []
-
-    deinit { for pointer in owned { pointer.deallocate() } }
-
-    func text(_ string: String) -> Text {
-        if let text = known[string] { return text }
-        var copied = string
-        let text = copied.withUTF8 { bytes in
-            let copy = UnsafeMutableRawPointer.allocate(byteCount: max(bytes.count, 1), alignment: 1)
-            if let base = bytes.baseAddress { memcpy(copy, base, bytes.count) }
-            owned.append(copy)
-            return Text(start: UnsafeRawPointer(copy), count: bytes.count)
-        }
-        known[string] = text
-        return text
-    }
-}
-
-/// The parts of the tables, as the compiler makes them.
-struct TableLayout {
+/// The parts of the tables while the compiler makes them.
+struct TableDraft {
     let pool = TextPool()
     /// Attribute names; index 0 is no name.
     var names: [String] = [""]
@@ -68,7 +44,9 @@ struct TableLayout {
     var maps: [ValueMap] = []
     var parameterMaps: [PoolRange] = []
     /// Dialects that need several signs at once.
-    var allOfChecks: [(dialect: Int, signs: [Detection])] = []
+    var allOfChecks: [AllOfCheck] = []
+    /// Signs of `allOfChecks`.
+    var signs: [Detection] = []
     /// Attributes that state a span's kind, with their dialect.
     var kindNames: [(dialect: Int, name: NameID)] = []
     var valueChecks: [(detection: Detection, dialect: Int)] = []
@@ -82,24 +60,130 @@ struct TableLayout {
     var roles: ValueMap?
 }
 
+/// A dialect that needs several signs at once; its signs are a run of the pool.
+struct AllOfCheck: BitwiseCopyable {
+    var dialect: Int
+    var signs: PoolRange
+}
+
+/// The parts of the tables as spans are normalized with them: trivial memory only, and a class, because a structure of
+/// this size was copied as a whole wherever one member of it was read.
+// Unchecked because of the raw pointers: nothing changes after init, and `Tables` owns the memory.
+final class TableLayout: @unchecked Sendable {
+    let nameTexts: Frozen<Text>
+    let nameDetects: Frozen<UInt64>
+    let nameExact: Frozen<UInt64>
+    let namePatterns: Frozen<PoolRange>
+    let nameStays: Frozen<Bool>
+    let nameAsked: Frozen<Bool>
+    let nameTargets: Frozen<TargetID>
+    /// Names that are one of several signs of a dialect.
+    let nameSigns: Frozen<Bool>
+    let patternPool: Frozen<UInt16>
+    let targetNames: Frozen<NameID>
+    let targetTypes: Frozen<TargetType>
+    let patterns: Frozen<KeyPattern>
+    let patternBuckets: Frozen<Frozen<UInt16>>
+    let patternStarts: Frozen<UInt64>
+    let dialects: Frozen<Dialect>
+    let order: Frozen<Int>
+    let rules: Frozen<Rule>
+    let ruleDialects: Frozen<UInt8>
+    let schedule: RuleSchedule
+    let aliases: Frozen<TargetAlias>
+    let originalPrefix: Text
+    let subRules: Frozen<SubRule>
+    let conditions: Frozen<Condition>
+    let groups: Frozen<PoolRange>
+    let nameLists: Frozen<NameID>
+    let textLists: Frozen<Text>
+    let maps: Frozen<ValueMap>
+    let parameterMaps: Frozen<PoolRange>
+    let allOfChecks: Frozen<AllOfCheck>
+    let signs: Frozen<Detection>
+    let kindNames: Frozen<(dialect: Int, name: NameID)>
+    let valueChecks: Frozen<(detection: Detection, dialect: Int)>
+    let scopeChecks: Frozen<(detection: Detection, dialect: Int)>
+    let eventChecks: Frozen<(name: Text, dialect: Int)>
+    let spanNameChecks: Frozen<(prefix: Text, dialect: Int)>
+    let resourceChecks: Frozen<(name: NameID, value: Text, dialect: Int)>
+    let known: WellKnown
+    let finishReasons: ValueMap?
+    let providerNames: ValueMap?
+    let roles: ValueMap?
+
+    init(_ draft: TableDraft) {
+        let pool = draft.pool
+        nameTexts = pool.freeze(draft.nameTexts)
+        nameDetects = pool.freeze(draft.nameDetects)
+        nameExact = pool.freeze(draft.nameExact)
+        namePatterns = pool.freeze(draft.namePatterns)
+        nameStays = pool.freeze(draft.names.indices.map { draft.nameStays.contains(UInt16($0)) })
+        nameAsked = pool.freeze(draft.names.indices.map { draft.nameAsked.contains(UInt16($0)) })
+        nameTargets = pool.freeze(draft.nameTargets)
+        let signs = draft.signs.compactMap(\.attribute)
+        nameSigns = pool.freeze(draft.names.indices.map { signs.contains(NameID(value: UInt16($0))) })
+        patternPool = pool.freeze(draft.patternPool)
+        targetNames = pool.freeze(draft.targetNames)
+        targetTypes = pool.freeze(draft.targetTypes)
+        patterns = pool.freeze(draft.patterns)
+        patternBuckets = pool.freeze(draft.patternBuckets.map { pool.freeze($0) })
+        patternStarts = pool.freeze(draft.patternStarts)
+        dialects = pool.freeze(draft.dialects)
+        order = pool.freeze(draft.order)
+        rules = pool.freeze(draft.rules)
+        ruleDialects = pool.freeze(draft.ruleDialects)
+        schedule = RuleSchedule(draft)
+        aliases = pool.freeze(draft.aliases)
+        originalPrefix = draft.originalPrefix
+        subRules = pool.freeze(draft.subRules)
+        conditions = pool.freeze(draft.conditions)
+        groups = pool.freeze(draft.groups)
+        nameLists = pool.freeze(draft.nameLists)
+        textLists = pool.freeze(draft.textLists)
+        maps = pool.freeze(draft.maps)
+        parameterMaps = pool.freeze(draft.parameterMaps)
+        allOfChecks = pool.freeze(draft.allOfChecks)
+        self.signs = pool.freeze(draft.signs)
+        kindNames = pool.freeze(draft.kindNames)
+        valueChecks = pool.freeze(draft.valueChecks)
+        scopeChecks = pool.freeze(draft.scopeChecks)
+        eventChecks = pool.freeze(draft.eventChecks)
+        spanNameChecks = pool.freeze(draft.spanNameChecks)
+        resourceChecks = pool.freeze(draft.resourceChecks)
+        known = draft.known
+        finishReasons = draft.finishReasons
+        providerNames = draft.providerNames
+        roles = draft.roles
+    }
+}
+
 /// All dialect tables in their fast form, made once and shared by every event loop.
 // Unchecked because the texts are raw pointers: nothing in the object changes after init, and it owns their memory.
 package final class Tables: @unchecked Sendable {
     let layout: TableLayout
+    /// Attribute names; index 0 is no name.
+    let names: [String]
+    /// Owns what `layout` points to.
+    private let pool: TextPool
 
-    init(_ layout: TableLayout) { self.layout = layout }
+    init(_ draft: TableDraft) {
+        layout = TableLayout(draft)
+        names = draft.names
+        pool = draft.pool
+    }
 
     /// Names of the dialects that `sources` may list.
-    package var dialectNames: [String] { layout.dialects.map(\.name) }
+    package var dialectNames: [String] { layout.dialects.map(\.name.string) }
 
     /// Names of the dialects and the number of their rules, in order of work.
     package var summary: [(dialect: String, rules: Int)] {
-        layout.order.map { (layout.dialects[$0].name, layout.dialects[$0].rules.count) }
+        layout.order.map { (layout.dialects[$0].name.string, layout.dialects[$0].rules.count) }
     }
 
     /// Asks the decoder to resolve every name of the tables.
     package func intern(_ keys: inout KeyTable.Builder) {
-        for name in layout.names.dropFirst() { _ = keys.intern(name) }
+        for name in names.dropFirst() { _ = keys.intern(name) }
     }
 
     /// Bit that stands for "look at the value" in `nameDetects`.
@@ -125,7 +209,7 @@ package final class Tables: @unchecked Sendable {
 }
 
 /// Targets and names that the engine itself asks for.
-struct WellKnown {
+struct WellKnown: BitwiseCopyable {
     var operation = TargetID.none
     var provider = TargetID.none
     var inputMessages = TargetID.none
@@ -144,6 +228,7 @@ struct WellKnown {
     var serverPort = TargetID.none
     var truncated = TargetID.none
     var tokensAmbiguous = TargetID.none
+    var topK = TargetID.none
     var explain = Text.empty
     var formerName = Text.empty
     var kindName = NameID.none

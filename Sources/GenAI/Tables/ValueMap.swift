@@ -2,7 +2,7 @@ package import Telemetry
 
 /// Raw word to current word, from a table. Lookups neither allocate nor hash strings: a small open-addressed table over
 /// normalised bytes.
-package struct ValueMap {
+package struct ValueMap: BitwiseCopyable {
     /// What a lookup gives.
     package enum Outcome {
         /// The current word.
@@ -21,7 +21,7 @@ package struct ValueMap {
         }
     }
 
-    enum Unmatched {
+    enum Unmatched: BitwiseCopyable {
         case keep, omit
         case word(Text)
     }
@@ -33,22 +33,22 @@ package struct ValueMap {
         var isUsed = false
     }
 
-    let name: String
+    let name: Text
     let folds: Bool
     let squeezes: Bool
     let strip: Text
     let unmatched: Unmatched
-    let suffixes: [(suffix: Text, value: Text)]
+    let suffixes: Frozen<(suffix: Text, value: Text)>
     /// Distinct keys by falling length, for prefix and suffix matches.
-    let byLength: [Entry]
-    private let slots: [Entry]
+    let byLength: Frozen<Entry>
+    private let slots: Frozen<Entry>
     private let mask: Int
     /// Longest word that is looked up at all.
     private static let longest = 256
 
-    /// `entries` hold normalised keys; the texts must outlive the map.
+    /// `entries` hold normalised keys. The texts and the pool, which keeps the map's memory, must outlive the map.
     init(
-        name: String, folds: Bool, squeezes: Bool, strip: Text, unmatched: Unmatched,
+        _ pool: TextPool, name: Text, folds: Bool, squeezes: Bool, strip: Text, unmatched: Unmatched,
         suffixes: [(suffix: Text, value: Text)], entries: [(key: Text, value: Text)]
     ) {
         self.name = name
@@ -56,7 +56,7 @@ package struct ValueMap {
         self.squeezes = squeezes
         self.strip = strip
         self.unmatched = unmatched
-        self.suffixes = suffixes
+        self.suffixes = pool.freeze(suffixes)
         var size = 16
         while size < entries.count * 3 { size *= 2 }
         var slots = [Entry](repeating: Entry(), count: size)
@@ -68,9 +68,9 @@ package struct ValueMap {
             slots[slot] = Entry(key: key, value: value, isUsed: true)
             kept.append(slots[slot])
         }
-        self.slots = slots
+        self.slots = pool.freeze(slots)
         mask = size - 1
-        byLength = kept.sorted { $0.key.count > $1.key.count }
+        byLength = pool.freeze(kept.sorted { $0.key.count > $1.key.count })
     }
 
     private static func hash(_ text: Text) -> UInt64 {

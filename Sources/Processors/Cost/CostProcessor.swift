@@ -180,6 +180,7 @@ private struct CostKeys: Sendable {
             ("gen_ai.usage.input_tokens", \TokenUsage.input), ("gen_ai.usage.output_tokens", \.output),
             ("gen_ai.usage.cache_read.input_tokens", \.cacheRead),
             ("gen_ai.usage.cache_write.input_tokens", \.cacheWrite),
+            ("sluice.genai.usage.cache_write_1h.input_tokens", \.cacheWriteHour),
             ("gen_ai.usage.reasoning.output_tokens", \.reasoning),
             ("gen_ai.usage.audio.input_tokens", \.audioInput), ("gen_ai.usage.audio.output_tokens", \.audioOutput),
         ] as [(String, any WritableKeyPath<TokenUsage, Int64> & Sendable)] { counts.append((keys.intern(name), path)) }

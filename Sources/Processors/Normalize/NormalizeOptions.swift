@@ -36,8 +36,8 @@ package struct NormalizeOptions: ComponentOptions {
         engine.profile = settings.choice(
             "target_profile", default: TargetProfile.genAIDev,
             "Version of the conventions whose names are written. Names that a version does not have and that had no "
-                + "other name before are written as today; so are messages for 1.36, which had them as log events, a "
-                + "signal that a pipeline of traces does not write.")
+                + "other name before are written as today. For 1.36 each message also becomes a span event "
+                + "(gen_ai.user.message and so on, gen_ai.choice), at most 256 a span.")
         engine.emitsAliases = settings.bool(
             "emit_aliases", default: false,
             "Writes the former name beside the current one where names changed: gen_ai.system, "
