@@ -1,3 +1,4 @@
+import Glibc
 import Pipeline
 import Synchronization
 
@@ -20,7 +21,10 @@ extension JournalCore {
     /// Serves all that wait; for the reader thread.
     func serveParts(_ segments: inout OpenSegments) {
         while let read = takePartRead() {
-            read.completion(segments.read(read.parts) { self.note(.error, $0) })
+            let reading = segments.read(
+                read.parts, isKept: { number in shared.withLock { $0.index.segment(number) != nil } },
+                log: { self.note(.error, $0) })
+            read.completion(reading)
         }
         segments.close { number in shared.withLock { $0.index.segment(number) == nil } }
     }
@@ -44,10 +48,14 @@ extension JournalCore {
 /// Segments that parts were read from, kept open while they are likely to be read from again. For one thread.
 struct OpenSegments {
     private static let openMax = 64
+    /// A part that the disk cannot read this often in a row is lost.
+    private static let badReadsMax = 30
 
     let files: any JournalFileSystem
     let directory: String
     private var open: [UInt64: any JournalFile] = [:]
+    /// The part that the disk could not read last, and how often in a row.
+    private var badRead: (file: UInt64, offset: UInt64, count: Int)?
 
     init(files: any JournalFileSystem, directory: String) {
         self.files = files
@@ -59,38 +67,68 @@ struct OpenSegments {
         for number in open.keys.filter(isGone) { open.removeValue(forKey: number)?.close() }
     }
 
-    mutating func read(_ parts: [FramePart], log: (String) -> Void) -> PartReading {
+    /// Reads parts, whose segments the index has or not. Those that are gone or changed are missing; when one cannot be
+    /// read for another reason, the reading fails as a whole and may be tried again.
+    mutating func read(
+        _ parts: [FramePart], isKept: (UInt64) -> Bool, log: (String) -> Void
+    ) -> PartReading {
         var missing: [Int] = []
+        var failure: SystemError?
         let total = parts.reduce(0) { $0 + $1.length }
         let bytes = [UInt8](unsafeUninitializedCapacity: total) { buffer, count in
             let all = UnsafeMutableRawBufferPointer(buffer)
             var at = 0
-            for (index, part) in parts.enumerated() {
+            for (index, part) in parts.enumerated() where failure == nil {
                 let room = UnsafeMutableRawBufferPointer(rebasing: all[at..<at + part.length])
-                if !read(part, into: room, log) {
+                switch outcome(of: part, into: room, isKept) {
+                case .read: break
+                case .failed(let error): failure = error
+                case .missing(let error):
+                    if let error { log("\(error); the spans that lie there are lost") }
                     room.initializeMemory(as: UInt8.self, repeating: 0)
                     missing.append(index)
                 }
                 at += part.length
             }
-            count = total
+            count = failure == nil ? total : 0
         }
+        if let failure { return .failed("\(failure)") }
         return PartReading(bytes: bytes, missing: missing)
     }
 
-    /// False when the part cannot be had as it was.
-    private mutating func read(
-        _ part: FramePart, into room: UnsafeMutableRawBufferPointer, _ log: (String) -> Void
-    ) -> Bool {
+    private enum Outcome {
+        case read
+        /// The part cannot be had as it was.
+        case missing(SystemError?)
+        case failed(SystemError)
+    }
+
+    private mutating func outcome(
+        of part: FramePart, into room: UnsafeMutableRawBufferPointer, _ isKept: (UInt64) -> Bool
+    ) -> Outcome {
+        let number = part.place.file
         do throws(SystemError) {
-            let file = try file(part.place.file)
+            let file = try file(number)
             let (offset, overflow) = Int(clamping: part.place.offset).addingReportingOverflow(part.offset)
-            guard !overflow, try file.readAll(into: room, at: offset) == part.length else { return false }
-            return crc32c(0, UnsafeRawBufferPointer(room)) == part.checksum
+            guard !overflow, try file.readAll(into: room, at: offset) == part.length else { return .missing(nil) }
+            return crc32c(0, UnsafeRawBufferPointer(room)) == part.checksum ? .read : .missing(nil)
         } catch {
-            log("\(error); the spans that lie there are lost")
-            open.removeValue(forKey: part.place.file)?.close()
-            return false
+            open.removeValue(forKey: number)?.close()
+            return isFinal(error, of: part.place, isKept) ? .missing(error) : .failed(error)
+        }
+    }
+
+    /// Whether a segment that could not be read never will be. Want of descriptors or memory passes; so does a folder
+    /// that is not mounted, which a file of it that is gone does not tell from.
+    private mutating func isFinal(_ error: SystemError, of place: FramePlace, _ isKept: (UInt64) -> Bool) -> Bool {
+        switch error.code {
+        case ENOENT: return !isKept(place.file) || files.isJournal(in: directory)
+        case EIO:
+            let isAgain = badRead?.file == place.file && badRead?.offset == place.offset
+            let count = isAgain ? (badRead?.count ?? 0) + 1 : 1
+            badRead = (place.file, place.offset, count)
+            return count >= OpenSegments.badReadsMax
+        default: return false
         }
     }
 

@@ -39,13 +39,6 @@ extension JournalCore {
         }
     }
 
-    /// Whether the directory is where it was: while it is moved or unmounted, no file of it is lost.
-    private var isDirectoryThere: Bool {
-        guard let lock = try? files.open(directory + "/" + JournalFileName.lock, writable: false) else { return false }
-        lock.close()
-        return true
-    }
-
     /// Reads until there is a frame or the segment ends.
     private func fetch(_ request: FetchRequest, file slot: inout OpenSegment?, scanner: SegmentScanner) -> FetchResult {
         let segment = request.segment
@@ -76,7 +69,7 @@ extension JournalCore {
                 place.offset = chunk.next
             }
             return .read(frames, goingOnAt: place, isDamaged: isDamaged)
-        } catch  where error.code == ENOENT && isDirectoryThere {
+        } catch  where error.code == ENOENT && files.isJournal(in: directory) {
             note(.error, "\(error); what it held is lost")
             return .unreadable
         } catch {

@@ -65,7 +65,8 @@ final class JournalCore: Sendable {
     func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
         let tenantBytes = frame.header.tenant.utf8.count
         guard tenantBytes <= 255, frame.bytes.count <= JournalFormat.recordBytesMax else {
-            return completion(.refused(reason: "the frame is larger than a journal takes", retryAfter: .seconds(60)))
+            let reason = "the frame is larger than a journal takes"
+            return completion(.refused(reason: reason, retryAfter: .seconds(60), isFinal: true))
         }
         let metadata = RecordMetadata.encode(frame.header.metadata)
         let size = JournalFormat.recordBytes(
@@ -92,7 +93,8 @@ final class JournalCore: Sendable {
     ) -> AppendResult? {
         guard options.maxBytes > 0 else { return nil }
         if size > options.maxBytes {
-            return .refused(reason: "the frame is larger than the journal may be", retryAfter: .seconds(60))
+            let reason = "the frame is larger than the journal may be"
+            return .refused(reason: reason, retryAfter: .seconds(60), isFinal: true)
         }
         guard options.overflow == .block, shared.index.bytes + shared.pendingBytes + size > options.maxBytes else {
             return nil

@@ -120,3 +120,12 @@ extension JournalFile {
         return done
     }
 }
+
+extension JournalFileSystem {
+    /// Whether a journal lies in the directory: while that is moved or unmounted, no file of it is lost.
+    func isJournal(in directory: String) -> Bool {
+        do throws(SystemError) { return try names(in: directory).contains(JournalFileName.lock) } catch {
+            return false
+        }
+    }
+}

@@ -226,7 +226,7 @@ private struct MemoryState: Sendable {
         if items == 0 { return (.stored(Sequence(end)), []) }
         if frame.bytes.count > options.maxBytes || items > options.maxItems {
             let reason = "the frame is larger than the journal may be"
-            return (.refused(reason: reason, retryAfter: .seconds(60)), [])
+            return (.refused(reason: reason, retryAfter: .seconds(60), isFinal: true), [])
         }
         while amount.bytes + frame.bytes.count > options.maxBytes || amount.items + items > options.maxItems {
             if options.overflow == .block {

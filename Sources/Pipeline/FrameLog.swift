@@ -1,8 +1,9 @@
 /// How an append ended. `stored` means what the journal's kind promises: on disk and synced, or held in memory.
 package enum AppendResult: Sendable, Equatable {
     case stored(Sequence)
-    /// Nothing was kept; the sender may try again after the hint. `reason` is for the log and the answer.
-    case refused(reason: String, retryAfter: Duration)
+    /// Nothing was kept; the sender may try again after the hint. `reason` is for the log and the answer. A final
+    /// refusal is for the frame itself, so that trying again with the same one is of no use.
+    case refused(reason: String, retryAfter: Duration, isFinal: Bool = false)
 }
 
 /// A pipeline's journal: append-only, read by one cursor per exporter. Safe to use from any thread.
@@ -133,6 +134,8 @@ package struct PartReading: Sendable {
     package var missing: [Int]
     /// The journal is closed, and `bytes` says nothing.
     package var isEnded = false
+    /// Why nothing could be read for now, for the log; `bytes` says nothing, and reading again may work.
+    package var failure: String?
 
     package init(bytes: [UInt8], missing: [Int]) {
         self.bytes = bytes
@@ -143,6 +146,13 @@ package struct PartReading: Sendable {
     package static var ended: PartReading {
         var reading = PartReading(bytes: [], missing: [])
         reading.isEnded = true
+        return reading
+    }
+
+    /// A reading that did not work for a reason that passes.
+    package static func failed(_ reason: String) -> PartReading {
+        var reading = PartReading(bytes: [], missing: [])
+        reading.failure = reason
         return reading
     }
 }

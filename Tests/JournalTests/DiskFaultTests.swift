@@ -64,7 +64,7 @@ import Testing
         var stored = 20
         while case .stored = await journal.store(frame(stored)), stored < 1000 { stored += 1 }
         #expect(stored < 1000)
-        guard case .refused(_, let retryAfter) = await journal.store(frame(stored)) else {
+        guard case .refused(_, let retryAfter, false) = await journal.store(frame(stored)) else {
             Issue.record("stored on a full disk")
             return
         }
@@ -127,7 +127,7 @@ import Testing
         let journal = try openFake(disk)
         let cursor = try journal.cursor(named: "a")
         await journal.storeAll(0..<200)
-        disk.onCall { $0.name == "open" ? .error(ENOENT) : nil }
+        disk.onCall { ["open", "readdir"].contains($0.name) ? .error(ENOENT) : nil }
         #expect(await cursor.drain().isEmpty)
         disk.onCall(nil)
         #expect(await cursor.drainNumbers() == Array(0..<200))

@@ -130,7 +130,11 @@ package final class FallbackExporter: Exporter {
             signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
             metadata: batch.metadata)
         let frame = Frame(header: header, bytes: batch.bytes)
-        while case .refused(let reason, let retryAfter) = await append(frame, to: log) {
+        while case .refused(let reason, let retryAfter, let isFinal) = await append(frame, to: log) {
+            if isFinal {
+                build.log(.error, "exporter \(build.id): \(children[0].id) will not get what it missed: \(reason)")
+                return outcome
+            }
             // The batch is delivered: only keeping it is tried again.
             let isNew = isNotKeeping.exchange(true, ordering: .relaxed) == false
             if isNew { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }

@@ -106,7 +106,8 @@ final class ConnectorExporter: Exporter {
             case .failed(let reply): return .permanent(reason: "pipeline \(pipeline.id): \(reply)")
             case .frame(let frame, let filtered):
                 let result = await append(frame, filtered, to: pipeline)
-                if case .refused(let reason, let retryAfter) = result {
+                if case .refused(let reason, let retryAfter, let isFinal) = result {
+                    if isFinal { return .permanent(reason: "pipeline \(pipeline.id): \(reason)") }
                     return .retry(reason: "pipeline \(pipeline.id): \(reason)", after: retryAfter)
                 }
             }

@@ -41,7 +41,7 @@ extension Reception {
     init(_ result: AppendResult) {
         switch result {
         case .stored: self = .taken
-        case .refused(let reason, let retryAfter): self = .refused(reason: reason, retryAfter: retryAfter)
+        case .refused(let reason, let retryAfter, _): self = .refused(reason: reason, retryAfter: retryAfter)
         }
     }
 }

@@ -5,6 +5,9 @@ import Pipeline
 import Telemetry
 
 extension TraceStage {
+    /// Until parts that could not be read are read again.
+    private static let readRetryTime = Duration.seconds(1)
+
     /// A trace on its way, and whether it was held back and may not be again.
     private typealias Leaving = (trace: TraceBuffer.Complete, isLast: Bool)
 
@@ -59,8 +62,18 @@ extension TraceStage {
     private func read(_ window: ArraySlice<Leaving>, _ store: PieceStore) async -> PartReading? {
         var parts: [FramePart] = []
         for (trace, _) in window { store.parts(of: trace.pieces, into: &parts) }
-        let reading = await input.read(parts)
-        return reading.isEnded ? nil : reading
+        while true {
+            let reading = await input.read(parts)
+            guard let failure = reading.failure else { return reading.isEnded ? nil : reading }
+            setup.log(.warn, "pipeline \(setup.pipeline): complete traces cannot be read for now: \(failure)")
+            guard await sleep(Self.readRetryTime) else { return nil }
+        }
+    }
+
+    /// False when cancelled.
+    private func sleep(_ time: Duration) async -> Bool {
+        do { try await setup.effects.sleep(time) } catch { return false }
+        return !Task.isCancelled
     }
 
     /// Makes `work.request` of what was read of a trace.
@@ -110,89 +123,149 @@ extension TraceStage {
     // MARK: Storing
 
     private func store(_ group: inout Outgoing, _ work: inout TraceStageWork) async -> Bool {
-        let origin = group.origin
-        defer { group = Outgoing(of: origin) }
-        let items = UInt64(group.header.itemCount)
+        defer { group = Outgoing(of: group.origin) }
+        var rest = [group]
+        while let next = rest.popLast() {
+            switch await storeOnce(next, &work) {
+            case .settled: continue
+            case .cancelled: return false
+            case .tooLarge(let reason):
+                if let (first, second) = next.halves() {
+                    rest += [second, first]
+                } else {
+                    lose(next, reason, &work)
+                }
+            }
+        }
+        return true
+    }
+
+    private enum StoreOutcome {
+        case settled
+        case cancelled
+        case tooLarge(String)
+    }
+
+    private func storeOnce(_ group: Outgoing, _ work: inout TraceStageWork) async -> StoreOutcome {
+        let header = group.header
+        let items = UInt64(header.itemCount)
         if setup.isSoleWriter { work.passed?.note(group.records(end: Sequence(work.outputEnd.value &+ items))) }
         if items > 0 {
             // A record that a power failure takes while the journal keeps its traces would let them pass twice.
             if setup.isSoleWriter { await work.syncPassed() }
-            guard let sequence = await append(Frame(header: group.header, bytes: group.bytes)) else { return false }
-            work.outputEnd = Sequence(sequence.value &+ items)
+            switch await append(Frame(header: header, bytes: group.bytes)) {
+            case nil: return .cancelled
+            case .refused(let reason, _, _): return .tooLarge(reason)
+            case .stored(let sequence): work.outputEnd = Sequence(sequence.value &+ items)
+            }
             metrics.intake.stored.add(Int(items))
             setup.tap?.offer(group.bytes, of: setup.pipeline, signal: .traces)
-            for action in group.whenStored { action() }
+            for member in group.members { for action in member.whenStored { action() } }
         }
         if !setup.isSoleWriter { work.passed?.note(group.records(end: work.outputEnd)) }
         settle(group, &work)
-        return true
+        return .settled
+    }
+
+    /// Gives up a group that the second journal will never take.
+    private func lose(_ group: Outgoing, _ reason: String, _ work: inout TraceStageWork) {
+        let items = Int(group.header.itemCount)
+        metrics.lost(items, TraceStageMetrics.tooLarge)
+        setup.log(
+            .error,
+            "pipeline \(setup.pipeline): a trace of \(items) spans, \(group.bytes.count) bytes, is lost: \(reason)")
+        settle(group, &work)
     }
 
     private func settle(_ group: Outgoing, _ work: inout TraceStageWork) {
         var moved: Sequence?
-        for trace in group.traces {
-            moved = work.store.release(trace.pieces, settling: &work.tracker) ?? moved
-            work.leaving -= trace.shared
+        for member in group.members {
+            moved = work.store.release(member.trace.pieces, settling: &work.tracker) ?? moved
+            work.leaving -= member.trace.shared
         }
         acknowledge(moved, &work, now: setup.effects.now())
     }
 
-    /// Nil when cancelled before the journal took it.
-    private func append(_ frame: Frame) async -> Sequence? {
+    /// Waits until the journal takes the frame or refuses it for good. Nil when cancelled before that.
+    private func append(_ frame: Frame) async -> AppendResult? {
         while true {
             let result = await withCheckedContinuation { continuation in
                 output.append(frame) { continuation.resume(returning: $0) }
             }
-            switch result {
-            case .stored(let sequence): return sequence
-            case .refused(let reason, let retryAfter):
-                setup.log(.warn, "pipeline \(setup.pipeline): complete traces wait for the journal: \(reason)")
-                do { try await setup.effects.sleep(min(max(retryAfter, .milliseconds(50)), .seconds(5))) } catch {
-                    return nil
-                }
-                if Task.isCancelled { return nil }
-            }
+            guard case .refused(let reason, let retryAfter, false) = result else { return result }
+            setup.log(.warn, "pipeline \(setup.pipeline): complete traces wait for the journal: \(reason)")
+            guard await sleep(min(max(retryAfter, .milliseconds(50)), .seconds(5))) else { return nil }
         }
     }
 }
 
-/// Complete traces on their way to the second journal.
+/// Complete traces on their way to the second journal, with what is left of each.
 private struct Outgoing {
-    var header = FrameHeader(signal: .traces, itemCount: 0)
-    var bytes: [UInt8] = []
-    var whenStored: [@Sendable () -> Void] = []
-    private(set) var traces: [TraceBuffer.Complete] = []
-    /// Sequences behind the first frame of each trace.
-    private var starts: [Sequence] = []
-
-    init(of origin: RequestOrigin = RequestOrigin()) {
-        header.tenant = origin.tenant
-        header.metadata = origin.metadata
+    struct Member {
+        var trace: TraceBuffer.Complete
+        /// Sequence behind its first frame.
+        var start: Sequence
+        /// Bytes of it among those of all.
+        var size = 0
+        var items: UInt32 = 0
+        var minTime: UInt64 = 0
+        var maxTime: UInt64 = 0
+        var whenStored: [@Sendable () -> Void] = []
     }
 
-    var origin: RequestOrigin { RequestOrigin(tenant: header.tenant, metadata: header.metadata) }
+    let origin: RequestOrigin
+    private(set) var bytes: [UInt8] = []
+    private(set) var members: [Member] = []
+
+    init(of origin: RequestOrigin = RequestOrigin()) { self.origin = origin }
+
+    private init(of origin: RequestOrigin, _ members: ArraySlice<Member>, _ bytes: ArraySlice<UInt8>) {
+        self.origin = origin
+        self.members = Array(members)
+        self.bytes = Array(bytes)
+    }
+
+    var header: FrameHeader {
+        var header = FrameHeader(signal: .traces, itemCount: 0)
+        header.tenant = origin.tenant
+        header.metadata = origin.metadata
+        for member in members where member.items > 0 {
+            header.itemCount += member.items
+            header.minTime = header.minTime == 0 ? member.minTime : min(header.minTime, member.minTime)
+            header.maxTime = max(header.maxTime, member.maxTime)
+        }
+        return header
+    }
 
     mutating func add(
         _ result: ChainResult, of trace: TraceBuffer.Complete, _ store: PieceStore, _ metrics: TraceStageMetrics
     ) {
-        traces.append(trace)
-        starts.append(store.firstEnd(of: trace.pieces))
+        var member = Member(trace: trace, start: store.firstEnd(of: trace.pieces))
         switch result {
         case .frame(let frame, let filtered):
             metrics.intake.filtered.add(filtered)
             bytes += frame.bytes
-            whenStored += frame.whenStored
-            header.itemCount += frame.header.itemCount
-            header.minTime = header.minTime == 0 ? frame.header.minTime : min(header.minTime, frame.header.minTime)
-            header.maxTime = max(header.maxTime, frame.header.maxTime)
+            member.size = frame.bytes.count
+            member.items = frame.header.itemCount
+            (member.minTime, member.maxTime) = (frame.header.minTime, frame.header.maxTime)
+            member.whenStored = frame.whenStored
         case .empty(let filtered): metrics.intake.filtered.add(filtered)
         case .held: break
         case .failed: metrics.lost(trace.items, "processor_failed")
         }
+        members.append(member)
+    }
+
+    /// The group in two; nil when it is one trace.
+    func halves() -> (Outgoing, Outgoing)? {
+        guard members.count > 1 else { return nil }
+        let (first, second) = (members[..<(members.count / 2)], members[(members.count / 2)...])
+        let size = first.reduce(0) { $0 + $1.size }
+        return (Outgoing(of: origin, first, bytes[..<size]), Outgoing(of: origin, second, bytes[size...]))
     }
 
     /// What `PassedTraces` is told.
     func records(end: Sequence) -> [PassedTraces.Record] {
-        zip(traces, starts).map { PassedTraces.Record($0.key, from: $1, to: $0.readTo, end: end) }
+        members.map { PassedTraces.Record($0.trace.key, from: $0.start, to: $0.trace.readTo, end: end) }
     }
 }

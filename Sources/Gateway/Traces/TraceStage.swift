@@ -31,6 +31,9 @@ final class TraceStage: Sendable {
     static let bytesPerRead = 4 << 20
     /// Bytes of complete traces that are appended as one frame.
     static let frameBytes = 1 << 20
+    /// A request may take this many bytes, or this many times its size, when its traces are taken apart.
+    static let copiedBytesMax = 8 << 20
+    static let copiesMax = 4
     /// Most frames that may be read and unacknowledged; beyond it nothing is read until traces become complete.
     static let openFramesMax = 1_000_000
     static let pollInterval = Duration.milliseconds(250)
@@ -178,16 +181,25 @@ struct TraceStageWork: ~Copyable {
 /// Counters of a trace stage.
 struct TraceStageMetrics: Sendable {
     let intake: IntakeMetrics
+    /// Spans of requests that are kept in one piece.
+    let joined: Counter
     private let reasons: [TraceBuffer.Reason: Counter]
     private let lossCounters: [String: Counter]
 
     /// Reasons for which spans that were taken can be lost here; a journal's own reasons and those of the stage.
     private static let lossReasons = [
         "corrupt_record", "missing_segment", "overflow", "unreadable", "processor_failed",
+        tooLarge,
     ]
+    /// A trace, alone in a frame, is larger than the second journal takes.
+    static let tooLarge = "too_large"
 
     init(_ metrics: SelfMetrics, pipeline: String, intake: IntakeMetrics) {
         self.intake = intake
+        joined = metrics.counter(
+            "sluice_trace_buffer_joined_spans_total",
+            "Spans of requests that were passed on whole, because each of their traces would copy a large resource.",
+            [(name: "pipeline", value: pipeline)])
         var reasons: [TraceBuffer.Reason: Counter] = [:]
         for reason in TraceBuffer.Reason.allCases {
             reasons[reason] = metrics.counter(

@@ -1,0 +1,94 @@
+import Glibc
+import Pipeline
+import Synchronization
+import Testing
+
+@testable import Journal
+
+/// Reading parts of frames again.
+@Suite(.timeLimit(.minutes(1))) struct PartReadTests {
+    private struct Bench {
+        let disk = FakeDisk()
+        let journal: DiskJournal
+        let cursor: any FrameCursor
+        let parts: [FramePart]
+
+        init() async throws {
+            journal = try openFake(disk)
+            cursor = try journal.cursor(named: "a")
+            await journal.storeAll(0..<200)
+            let frames = await cursor.drain()
+            parts = [0, 100].compactMap { index in
+                guard let place = frames[index].place else { return nil }
+                let bytes = Array(frames[index].frame.bytes[10..<50])
+                let checksum = bytes.withUnsafeBytes { crc32c(0, $0) }
+                return FramePart(place: place, offset: 10, length: 40, checksum: checksum)
+            }
+            try #require(parts.count == 2 && parts[0].place.file != parts[1].place.file)
+        }
+
+        var whole: [UInt8] { Array(frame(0).bytes[10..<50]) + Array(frame(100).bytes[10..<50]) }
+        var segments: [String] { disk.contents.keys.filter { $0.hasSuffix(".segment") }.sorted() }
+    }
+
+    @Test(arguments: [
+        ("open", EMFILE), ("open", ENFILE), ("open", ENOMEM), ("open", EACCES), ("pread", ENOMEM), ("pread", EIO),
+    ])
+    func `what the system cannot do for a moment is no loss`(call: String, code: Int32) async throws {
+        let bench = try await Bench()
+        bench.disk.onCall { $0.name == call && $0.path.hasSuffix(".segment") ? .error(code) : nil }
+        for _ in 0..<3 {
+            let reading = await bench.cursor.read(bench.parts)
+            #expect(reading.failure != nil && reading.missing.isEmpty && !reading.isEnded)
+        }
+        bench.disk.onCall(nil)
+        let reading = await bench.cursor.read(bench.parts)
+        #expect(reading.failure == nil && reading.missing.isEmpty && reading.bytes == bench.whole)
+        bench.journal.close()
+    }
+
+    @Test func `a folder that is away for a moment is no loss`() async throws {
+        let bench = try await Bench()
+        let contents = bench.disk.contents
+        bench.disk.onCall { $0.name == "open" || $0.name == "readdir" ? .error(ENOENT) : nil }
+        #expect(await bench.cursor.read(bench.parts).failure != nil)
+        // What is mounted elsewhere leaves an empty folder behind.
+        bench.disk.onCall { $0.name == "open" ? .error(ENOENT) : nil }
+        bench.disk.contents = [:]
+        #expect(await bench.cursor.read(bench.parts).failure != nil)
+        bench.disk.onCall(nil)
+        bench.disk.contents = contents
+        #expect(await bench.cursor.read(bench.parts).bytes == bench.whole)
+        bench.journal.close()
+    }
+
+    @Test func `a segment that somebody removed is a loss, and only its parts are`() async throws {
+        let bench = try await Bench()
+        let path = "j/" + JournalFileName.segment(number: bench.parts[0].place.file)
+        try bench.disk.unlink(path)
+        let reading = await bench.cursor.read(bench.parts)
+        #expect(reading.failure == nil && reading.missing == [0])
+        #expect(Array(reading.bytes[40...]) == Array(frame(100).bytes[10..<50]))
+        bench.journal.close()
+    }
+
+    @Test func `a part that the disk can never read again is a loss in the end`() async throws {
+        let bench = try await Bench()
+        let bad = JournalFileName.segment(number: bench.parts[1].place.file)
+        bench.disk.onCall { $0.name == "pread" && $0.path.hasSuffix(bad) ? .error(EIO) : nil }
+        var failures = 0
+        while await bench.cursor.read(bench.parts).failure != nil, failures < 100 { failures += 1 }
+        #expect(failures == 29)
+        #expect(await bench.cursor.read(bench.parts).missing == [1])
+        bench.journal.close()
+    }
+
+    @Test func `a part that changed is a loss`() async throws {
+        let bench = try await Bench()
+        var parts = bench.parts
+        parts[0].checksum ^= 1
+        let reading = await bench.cursor.read(parts)
+        #expect(reading.failure == nil && reading.missing == [0])
+        bench.journal.close()
+    }
+}
