@@ -51,6 +51,8 @@ struct PieceStore {
     static let pieceCost = MemoryLayout<Piece>.stride + 4
     static let frameCost = 160
     private static let headCost = 120
+    /// Tag and length of a field.
+    private static let fieldBytes = 6
 
     private var pieces = Slots<Piece>()
     private var frames = Slots<Frame>()
@@ -115,53 +117,98 @@ struct PieceStore {
     }
 
     /// Appends a request of the pieces of a list, whose bytes were read as `parts(of:)` says; the first of them was
-    /// part `index` of the reading, in which those of `missing` could not be read. Returns how many spans are missing.
+    /// part `index` of the reading, in which those of `missing` could not be read. Neighbours under the same resource
+    /// share it, and so with scopes. Returns how many spans are missing.
     func assemble(
         _ list: List, _ bytes: Text, firstPart index: Int, missing: Set<Int>, into output: inout ByteColumn
     ) -> Int {
         var lost = 0
-        var at = 0
-        var index = index
-        var number = list.first
-        while number >= 0 {
-            let run = neighbours(of: number, index, missing)
-            let piece = pieces[number]
-            if run.isMissing {
-                lost += run.items
-            } else {
-                if piece.resource >= 0 {
-                    heads[piece.resource].bytes.withUnsafeBytes { resource in
-                        heads[piece.scope].bytes.withUnsafeBytes { scope in
-                            TraceAssembly.begin(
-                                resource: Text(resource), scope: Text(scope), spansSize: run.size, in: &output)
-                        }
+        var place = Place(number: list.first, part: index, byte: 0)
+        while place.number >= 0 {
+            let resource = pieces[place.number].resource
+            let size = scopesSize(from: place, missing)
+            if size > 0 {
+                heads[resource].bytes.withUnsafeBytes {
+                    TraceAssembly.begin(resource: Text($0), scopesSize: size, in: &output)
+                }
+            }
+            repeat {
+                let run = neighbours(from: place, missing)
+                if run.size > 0, resource >= 0 {
+                    heads[pieces[place.number].scope].bytes.withUnsafeBytes {
+                        TraceAssembly.begin(scope: Text($0), spansSize: run.size, in: &output)
                     }
                 }
-                output.append(bytes[at..<at + run.size])
-            }
-            at += run.size
-            index += run.count
-            number = run.next
+                lost += run.lost
+                copy(bytes, from: place, to: run.end, missing, into: &output)
+                place = run.end
+            } while place.number >= 0 && resource >= 0 && pieces[place.number].resource == resource
         }
         return lost
     }
 
-    /// The pieces from `number` on that stand under the same heads and are there, or are missing, alike.
-    private func neighbours(
-        of number: Int32, _ index: Int, _ missing: Set<Int>
-    ) -> (size: Int, items: Int, count: Int, next: Int32, isMissing: Bool) {
-        let first = pieces[number]
-        var run = (size: 0, items: 0, count: 0, next: number, isMissing: missing.contains(index))
+    /// A piece in the reading of a list.
+    private struct Place {
+        var number: Int32
+        var part: Int
+        var byte: Int
+    }
+
+    /// The pieces from `place` on that stand under the same heads; one that is a request of its own stands alone.
+    private func neighbours(from place: Place, _ missing: Set<Int>) -> (size: Int, lost: Int, end: Place) {
+        let first = pieces[place.number]
+        var run = (size: 0, lost: 0, end: place)
         repeat {
-            let piece = pieces[run.next]
-            run.size += Int(piece.length)
-            run.items += Int(piece.items)
-            run.count += 1
-            run.next = piece.next
-        } while run.next >= 0 && pieces[run.next].resource == first.resource
-            && pieces[run.next].scope == first.scope && first.resource >= 0
-            && missing.contains(index + run.count) == run.isMissing
+            let piece = pieces[run.end.number]
+            if missing.contains(run.end.part) { run.lost += Int(piece.items) } else { run.size += Int(piece.length) }
+            run.end = Place(
+                number: piece.next, part: run.end.part + 1, byte: run.end.byte + Int(piece.length))
+        } while run.end.number >= 0 && first.resource >= 0 && pieces[run.end.number].resource == first.resource
+            && pieces[run.end.number].scope == first.scope
         return run
+    }
+
+    /// Bytes of the scopes that stand under the resource of the piece at `place` and its neighbours; 0 without one.
+    private func scopesSize(from place: Place, _ missing: Set<Int>) -> Int {
+        let resource = pieces[place.number].resource
+        guard resource >= 0 else { return 0 }
+        var place = place
+        var size = 0
+        repeat {
+            let run = neighbours(from: place, missing)
+            if run.size > 0 {
+                size += heads[pieces[place.number].scope].bytes.withUnsafeBytes {
+                    TraceAssembly.scopeSize(scope: Text($0), spansSize: run.size)
+                }
+            }
+            place = run.end
+        } while place.number >= 0 && pieces[place.number].resource == resource
+        return size
+    }
+
+    private func copy(
+        _ bytes: Text, from start: Place, to end: Place, _ missing: Set<Int>, into output: inout ByteColumn
+    ) {
+        if missing.isEmpty { return output.append(bytes[start.byte..<end.byte]) }
+        var place = start
+        while place.part < end.part {
+            let piece = pieces[place.number]
+            let next = place.byte + Int(piece.length)
+            if !missing.contains(place.part) { output.append(bytes[place.byte..<next]) }
+            place = Place(number: piece.next, part: place.part + 1, byte: next)
+        }
+    }
+
+    /// Bytes, or a little more, that stand around the spans of a list of one piece in a request which has another list
+    /// before it.
+    func headBytes(of list: List, after other: List?) -> Int {
+        let piece = pieces[list.first]
+        guard piece.resource >= 0 else { return 0 }
+        let before = other.map { pieces[$0.last] }
+        let sharesResource = before?.resource == piece.resource
+        if sharesResource, before?.scope == piece.scope { return 0 }
+        let scope = heads[piece.scope].bytes.count + PieceStore.fieldBytes
+        return sharesResource ? scope : scope + heads[piece.resource].bytes.count + PieceStore.fieldBytes
     }
 
     // MARK: Removing

@@ -48,6 +48,8 @@ struct TraceBuffer {
     fileprivate struct Open {
         var key: Key
         var piece: Piece
+        /// Bytes of the request that it would make: what stands around the spans counts as often as it is written.
+        var size: Int
         var first: Duration
         var last: Duration
         /// The deadline of the entry in `timers` that counts; others of this trace are stale.
@@ -91,7 +93,8 @@ struct TraceBuffer {
         let added = memory(of: piece)
         guard let number = numbers[key] else {
             cost += added + TraceBuffer.traceCost
-            var open = Open(key: key, piece: piece, first: now, last: now, timer: .zero)
+            let size = piece.bytes + store.headBytes(of: piece.list, after: nil)
+            var open = Open(key: key, piece: piece, size: size, first: now, last: now, timer: .zero)
             open.timer = deadline(of: open)
             let number = traces.insert(open)
             numbers[key] = number
@@ -118,7 +121,7 @@ struct TraceBuffer {
     }
 
     private func isFull(_ open: Open) -> Bool {
-        open.piece.bytes >= wait.maxTraceBytes || open.piece.items >= wait.maxTraceSpans
+        open.size >= wait.maxTraceBytes || open.piece.items >= wait.maxTraceSpans
     }
 
     /// Takes the traces out that are complete at `now`, or that have to go because the limits are passed; those that
@@ -184,6 +187,7 @@ struct TraceBuffer {
 
 extension TraceBuffer.Open {
     fileprivate mutating func append(_ other: TraceBuffer.Piece, in store: inout PieceStore, now: Duration) {
+        size += other.bytes + store.headBytes(of: other.list, after: piece.list)
         store.append(other.list, to: &piece.list)
         piece.items += other.items
         piece.bytes += other.bytes

@@ -29,6 +29,7 @@ extension TraceStage {
         work.readTo = max(work.readTo, stored.end)
         let isReadable = stored.frame.bytes.withUnsafeBytes { bytes in
             do throws(DecodeFailure) { try work.index.read(Text(bytes)) } catch { return false }
+            joinCopies(Text(bytes), &work)
             return !work.index.runs.isEmpty
         }
         let items = Int(stored.frame.header.itemCount)
@@ -39,6 +40,16 @@ extension TraceStage {
             return acknowledge(work.tracker.settle(ticket, items: items).acknowledged, &work, now: now)
         }
         stored.frame.bytes.withUnsafeBytes { add(Text($0), of: stored, ticket, now: now, &work) }
+    }
+
+    /// Keeps a request in one piece, as if it were of one trace, when its traces taken apart would be many times its
+    /// size: each has its own copy of the resource, so a request could hold any number of copies of a large one.
+    private func joinCopies(_ request: Text, _ work: inout TraceStageWork) {
+        let most = max(Self.copiedBytesMax, request.count * Self.copiesMax)
+        // Cheap first: most requests are far below even if every span had its own copy.
+        guard work.index.runs.count * request.count > most, work.index.assembledBytes > most else { return }
+        metrics.joined.add(work.index.runs.reduce(0) { $0 + $1.items })
+        work.index.join(request)
     }
 
     /// Adds the spans of a frame to their traces, but for those that an earlier run has passed on.

@@ -51,6 +51,26 @@ package struct TraceIndex: ~Copyable {
             if tag == 0x0A { try readResource(request, try cursor.length()) } else { try cursor.skip(tag) }
         }
         guard let first = runs.first, runs.allSatisfy({ $0.trace == first.trace }) else { return }
+        join(request)
+    }
+
+    /// Bytes of the requests that `TraceAssembly` makes of the traces, or more: a resource counts once per trace.
+    package var assembledBytes: Int {
+        var last: [TraceID: (resource: Int, scope: Int)] = [:]
+        var bytes = 0
+        for run in runs {
+            bytes += run.bytes.count
+            guard run.resource >= 0 else { continue }
+            let before = last.updateValue((run.resource, run.scope), forKey: run.trace)
+            if before?.resource != run.resource { bytes += resources[run.resource].count }
+            if before?.scope != run.scope { bytes += scopes[run.scope].count }
+        }
+        return bytes
+    }
+
+    /// Makes one run of all, as if every span were of the first one's trace.
+    package mutating func join(_ request: Text) {
+        guard let first = runs.first else { return }
         let items = runs.reduce(0) { $0 + $1.items }
         let hasRoot = runs.contains(where: \.hasRoot)
         runs.removeAll(keepingCapacity: true)
@@ -130,13 +150,24 @@ package struct TraceIndex: ~Copyable {
 package enum TraceAssembly {
     /// Begins a ResourceSpans with one scope, whose spans, whole fields of so many bytes, are to follow.
     package static func begin(resource: Text, scope: Text, spansSize: Int, in output: inout ByteColumn) {
-        let inner = scope.count + spansSize
-        let outer = resource.count + WireSize.field(inner)
+        begin(resource: resource, scopesSize: scopeSize(scope: scope, spansSize: spansSize), in: &output)
+        begin(scope: scope, spansSize: spansSize, in: &output)
+    }
+
+    /// Begins a ResourceSpans whose scopes, so many bytes by `scopeSize`, are to follow.
+    package static func begin(resource: Text, scopesSize: Int, in output: inout ByteColumn) {
         output.appendVarint(0x0A)
-        output.appendVarint(UInt64(outer))
+        output.appendVarint(UInt64(resource.count + scopesSize))
         output.append(resource)
+    }
+
+    /// Begins a scope in a ResourceSpans; its spans are to follow.
+    package static func begin(scope: Text, spansSize: Int, in output: inout ByteColumn) {
         output.appendVarint(0x12)
-        output.appendVarint(UInt64(inner))
+        output.appendVarint(UInt64(scope.count + spansSize))
         output.append(scope)
     }
+
+    /// Bytes of a scope with spans of so many bytes, in a ResourceSpans.
+    package static func scopeSize(scope: Text, spansSize: Int) -> Int { WireSize.field(scope.count + spansSize) }
 }
