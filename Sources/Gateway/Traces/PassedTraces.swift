@@ -24,6 +24,8 @@ struct PassedTraces: ~Copyable {
         var input: JournalPosition
         /// Makes what was written to a descriptor durable; false when that failed.
         var sync: @Sendable (Int32) -> Bool = { fdatasync($0) == 0 }
+        /// Writes all of some bytes to a descriptor; false when that failed.
+        var write: @Sendable ([UInt8], Int32) -> Bool = { PassedFormat.write($0, to: $1) }
     }
 
     struct Record: Equatable {
@@ -42,6 +44,10 @@ struct PassedTraces: ~Copyable {
         fileprivate init(trace: TraceID, tenant: UInt64, from: UInt64, to: UInt64, end: UInt64) {
             (self.trace, self.tenant, self.from, self.to, self.end) = (trace, tenant, from, to, end)
         }
+
+        /// Holds for no frame.
+        fileprivate static let nothing = Record(
+            trace: TraceID(high: 0, low: 0), tenant: 0, from: .max, to: 0, end: 0)
 
         /// FNV-1a of 64 bits.
         static func hash(_ tenant: String) -> UInt64 {
@@ -114,18 +120,26 @@ struct PassedTraces: ~Copyable {
 
     // MARK: Writing
 
-    mutating func note(_ records: [Record]) {
-        guard !records.isEmpty, open() else { return }
+    /// False when they are not on their way to the disk, so that they may pass again after a restart.
+    @discardableResult
+    mutating func note(_ records: [Record]) -> Bool {
+        if records.isEmpty { return true }
+        guard open() else { return false }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(records.count * PassedFormat.recordBytes)
         for record in records { PassedFormat.append(record, to: &bytes) }
-        guard PassedFormat.write(bytes, to: descriptor) else { return fail("cannot be written") }
-        isSynced = false
         let last = files.count - 1
+        // Some of them may be there when writing fails.
         files[last].records += records.count
         files[last].to = records.reduce(files[last].to) { max($0, $1.to) }
+        guard place.write(bytes, descriptor) else {
+            fail("cannot be written")
+            return false
+        }
+        isSynced = false
         if files[last].records >= PassedTraces.recordsPerFile { finish() }
         while files.count > 1, files.reduce(0, { $0 + $1.records }) > PassedTraces.recordsMax { removeFirst() }
+        return true
     }
 
     /// The sync of what was noted, to be called from any thread before anything else is noted; nil when all is synced.
@@ -155,7 +169,7 @@ struct PassedTraces: ~Copyable {
         let number = (files.last?.number ?? 0) + 1
         let path = path(number)
         descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0, PassedFormat.write(PassedFormat.head(place.input, output), to: descriptor) else {
+        guard descriptor >= 0, place.write(PassedFormat.head(place.input, output), descriptor) else {
             fail("cannot be made")
             return false
         }
@@ -188,24 +202,39 @@ struct PassedTraces: ~Copyable {
     // MARK: Recovery
 
     private mutating func recover() {
-        let numbers = PassedFormat.numbers(in: place.folder, of: place.name)
-        for number in numbers {
+        for number in PassedFormat.numbers(in: place.folder, of: place.name) {
+            var file = File(number: number, records: 0, to: 0)
             PassedFormat.read(path(number), place.input, output) { record in
-                if record.end <= output.next.value { earlier.append(record) }
+                file.records += 1
+                file.to = max(file.to, record.to)
+                if record.end <= output.next.value, record.from <= record.to { earlier.append(record) }
             }
+            files.append(file)
         }
-        files = numbers.map { File(number: $0, records: 0, to: 0) }
-        let old = files.count
-        // Written anew, so that a record that did not come true cannot seem to later.
-        if !earlier.isEmpty { note(earlier) }
-        if let sync = syncing(), !sync() { fail("cannot be synced") }
-        guard !hasFailed else { return }
-        for _ in 0..<old { removeFirst() }
         earlierTo = earlier.reduce(0) { max($0, $1.to) }
         earlier.sort {
             $0.trace != $1.trace || $0.tenant != $1.tenant
                 ? PassedTraces.precedes($0, $1.trace, $1.tenant) : $0.from < $1.from
         }
+        // Written anew, so that a record that did not come true cannot seem to later.
+        let old = files
+        if note(earlier), syncRewritten() {
+            for file in old { remove(file.number) }
+        } else {
+            // On a full disk: the old files stay, and what did not come true is written over in them.
+            for file in old where !PassedFormat.void(path(file.number), place.input, output) { remove(file.number) }
+        }
+    }
+
+    private mutating func syncRewritten() -> Bool {
+        guard let sync = syncing(), !sync() else { return true }
+        fail("cannot be synced")
+        return false
+    }
+
+    private mutating func remove(_ number: UInt64) {
+        unlink(path(number))
+        files.removeAll { $0.number == number }
     }
 }
 
@@ -242,7 +271,13 @@ enum PassedFormat {
     static func read(
         _ path: String, _ input: JournalPosition, _ output: JournalPosition, _ visit: (PassedTraces.Record) -> Void
     ) {
-        guard let bytes = contents(path), bytes.starts(with: head(input, output)) else { return }
+        if let bytes = contents(path) { read(bytes, input, output, visit) }
+    }
+
+    private static func read(
+        _ bytes: [UInt8], _ input: JournalPosition, _ output: JournalPosition, _ visit: (PassedTraces.Record) -> Void
+    ) {
+        guard bytes.starts(with: head(input, output)) else { return }
         var at = headBytes
         while at + recordBytes <= bytes.count {
             let body = bytes[at..<at + recordBytes - 8]
@@ -253,6 +288,29 @@ enum PassedFormat {
                     from: word(bytes, at + 24), to: word(bytes, at + 32), end: word(bytes, at + 40)))
             at += recordBytes
         }
+    }
+
+    /// Writes over the records of a file between these journals that did not come true, which needs no room. False
+    /// when that failed.
+    static func void(_ path: String, _ input: JournalPosition, _ output: JournalPosition) -> Bool {
+        guard let bytes = contents(path) else { return false }
+        var places: [Int] = []
+        var at = headBytes
+        read(bytes, input, output) { record in
+            if record.end > output.next.value { places.append(at) }
+            at += recordBytes
+        }
+        if places.isEmpty { return true }
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var nothing: [UInt8] = []
+        append(PassedTraces.Record.nothing, to: &nothing)
+        for place in places {
+            let size = nothing.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, place) }
+            guard size == nothing.count else { return false }
+        }
+        return fdatasync(descriptor) == 0
     }
 
     /// The numbers of the files of a name, rising.
