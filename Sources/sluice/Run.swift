@@ -38,6 +38,7 @@ struct Run: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator()
+        SystemFacts.raiseFileLimit()
         let signals = Signals([SIGTERM, SIGINT, SIGHUP])
         let log = Logger.gateway(loaded.plan.telemetry)
         let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)

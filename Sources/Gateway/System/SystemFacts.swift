@@ -27,6 +27,16 @@ package enum SystemFacts {
         }
     }
 
+    /// Lets the process open as many files and connections as the system allows it at all. Many systems have a soft
+    /// limit of 1,024 for the sake of select(), which is not used here.
+    package static func raiseFileLimit() {
+        let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(openFiles, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = setrlimit(openFiles, &limit)
+    }
+
     /// Unused memory that an arena of the allocator may keep.
     private static let unusedMax: UInt32 = 64 << 20
 

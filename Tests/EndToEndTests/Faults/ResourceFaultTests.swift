@@ -77,6 +77,16 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `takes as many descriptors as it is allowed to`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.wrapper = ["/usr/bin/prlimit", "--nofile=256:777"]
+        try await bench.gateway.start()
+        let limits = try String(contentsOfFile: "/proc/\(bench.gateway.pid)/limits", encoding: .utf8)
+        let line = limits.split(separator: "\n").first { $0.hasPrefix("Max open files") }
+        #expect(line?.split(separator: " ").dropFirst(3).first == "777")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test func `serves those it knows when it is out of descriptors, and others afterwards`() async throws {
         let bench = try FaultBench()
         bench.gateway.wrapper = ["/usr/bin/prlimit", "--nofile=80:80"]
