@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+"""What durable acknowledgement costs, and what a backlog does to live traffic. Needs Python, cc and a release build.
+
+delivery.py ack     throughput with `ack: received` and `ack: durable` in turn, requests of 100 spans (46 KB)
+delivery.py drain   a backlog is drained into a sink that is back, while live traffic goes on at a fixed rate
+
+Journals lie in --directory, whose disk is measured first: what one write and sync of a request take there, alone, is
+what no gateway can be quicker than. Gateway and peers run on cores of their own unless --float is given.
+"""
+import argparse
+import json
+import mmap
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+SPANS = 100
+BODIES = 64
+
+
+def varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def pair(key, value):
+    any_value = field(1, value.encode()) if isinstance(value, str) else b"\x18" + varint(value)
+    return field(1, key.encode()) + field(2, any_value)
+
+
+def span(rng, trace):
+    start = 1764 * 10**15 + rng.randrange(10**12)
+    attributes = [
+        ("http.request.method", "GET"), ("url.full", "https://shop.example/api/v1/items/%d?page=3" % rng.randrange(10**6)),
+        ("http.response.status_code", 200), ("server.address", "shop.example"), ("server.port", 443),
+        ("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/%d" % rng.randrange(90, 140)),
+        ("network.protocol.version", "1.1"), ("client.address", "10.1.%d.3" % rng.randrange(255)),
+        ("http.route", "/api/v1/items/{id}"), ("app.tenant", "tenant-%d" % rng.randrange(1000)),
+    ]
+    out = field(1, trace) + field(2, rng.randbytes(8)) + field(4, rng.randbytes(8)) + field(5, b"GET /api/v1/items/{id}")
+    out += b"\x30\x02\x39" + struct.pack("<Q", start) + b"\x41" + struct.pack("<Q", start + 5 * 10**7)
+    return out + b"".join(field(9, pair(key, value)) for key, value in attributes)
+
+
+def write_bodies(path):
+    rng = random.Random(5)
+    with open(path, "wb") as file:
+        for _ in range(BODIES):
+            resource = field(1, field(1, pair("service.name", "shop")) + field(1, pair("host.name", "node-17")))
+            trace = rng.randbytes(16)
+            spans = b"".join(field(2, span(rng, trace)) for _ in range(SPANS))
+            body = field(1, resource + field(2, field(1, field(1, b"lib") + field(2, b"1.0")) + spans))
+            file.write(struct.pack("<I", len(body)) + body)
+    return len(body)
+
+
+def sync_times(directory, size=49152, count=300):
+    """Median and 95th percentile of a write past the page cache with its fdatasync, ms."""
+    path = os.path.join(directory, "sync-time")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600)
+    except OSError:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    memory = mmap.mmap(-1, size)
+    memory.write(b"x" * size)
+    os.posix_fallocate(handle, 0, size * count)
+    times = []
+    for turn in range(2 * count):
+        # The second time over blocks that are written already, as a journal writes over finished segments.
+        begin = time.perf_counter()
+        os.pwrite(handle, memory, turn % count * size)
+        os.fdatasync(handle)
+        if turn >= count:
+            times.append((time.perf_counter() - begin) * 1e3)
+    os.close(handle)
+    os.unlink(path)
+    times.sort()
+    return times[count // 2], times[count * 95 // 100]
+
+
+def free_port():
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return made.getsockname()[1]
+
+
+def configuration(ports, directory, ack, exporter):
+    return f"""receivers:
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{ports[0]}"}}}}}}
+exporters:
+{exporter}
+extensions:
+  file_storage: {{directory: {directory}/journal}}
+service:
+  extensions: [file_storage]
+  telemetry: {{metrics: {{level: none}}, logs: {{level: error}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [to], ack: {ack}}}
+""".replace("  to:", "  " + ("otlp_http/to:" if "endpoint" in exporter else "nop/to:")).replace(
+        "[to]", "[otlp_http/to]" if "endpoint" in exporter else "[nop/to]")
+
+
+class Gateway:
+    def __init__(self, bench, ack, exporter):
+        self.directory = tempfile.mkdtemp(prefix="bench-", dir=bench.directory)
+        self.port = free_port()
+        path = os.path.join(self.directory, "gateway.yaml")
+        with open(path, "w") as file:
+            file.write(configuration([self.port], self.directory, ack, exporter))
+        argv = [bench.binary, "run", "--config", path, "--data-directory", self.directory + "/data"]
+        self.process = bench.start(argv, bench.gateway_cores)
+        bench.await_port(self.port, self.process)
+
+    def cpu(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Bench:
+    def __init__(self, options):
+        self.binary = os.path.abspath(options.binary)
+        self.options = options
+        self.directory = tempfile.mkdtemp(prefix="sluice-delivery-", dir=options.directory)
+        self.peer = os.path.join(self.directory, "peer")
+        subprocess.run(["cc", "-O2", "-o", self.peer, os.path.join(HERE, "peer.c")], check=True)
+        self.bodies = os.path.join(self.directory, "bodies")
+        self.body_bytes = write_bodies(self.bodies)
+        cores = sorted(os.sched_getaffinity(0))
+        is_pinned = len(cores) > 1 and not options.float
+        self.gateway_cores = set(cores[:-1]) if is_pinned else set(cores)
+        self.peer_cores = {cores[-1]} if is_pinned else set(cores)
+
+    def start(self, argv, cores, **keywords):
+        return subprocess.Popen(argv, preexec_fn=lambda: os.sched_setaffinity(0, cores), **keywords)
+
+    def await_port(self, port, process, seconds=30):
+        end = time.time() + seconds
+        while time.time() < end:
+            if process.poll() is not None:
+                sys.exit("the gateway ended with %s" % process.returncode)
+            try:
+                return socket.create_connection(("127.0.0.1", port), 0.3).close()
+            except OSError:
+                time.sleep(0.02)
+        sys.exit("nothing listens on %d" % port)
+
+    def load(self, port, connections, seconds, rate=0):
+        argv = [self.peer, "load", str(port), self.bodies, str(connections), str(seconds), str(rate)]
+        run = self.start(argv, self.peer_cores, stdout=subprocess.PIPE, text=True)
+        return run
+
+    def finish(self, run):
+        return json.loads(run.communicate()[0])
+
+    def tell_disk(self):
+        median, high = sync_times(self.directory)
+        print(f"disk: write of 48 KB and sync alone p50 {median:.3f} ms, p95 {high:.3f} ms; load {os.getloadavg()[0]:.1f}")
+
+
+def measure_ack(bench):
+    options = bench.options
+    rates = {"received": [], "durable": []}
+    for number in range(options.rounds):
+        bench.tell_disk()
+        for ack in rates:
+            gateway = Gateway(bench, ack, "  to: {}")
+            bench.finish(bench.load(gateway.port, options.connections, 1))
+            before = gateway.cpu()
+            told = bench.finish(bench.load(gateway.port, options.connections, options.seconds))
+            cpu = (gateway.cpu() - before) / max(1, told["ok"])
+            gateway.stop()
+            rates[ack].append(told["rate"])
+            print(
+                f"{number} {ack:8} {told['rate']:8.0f} requests/s {told['rate'] * SPANS:9.0f} spans/s  "
+                f"p50 {told['p50']:.2f} p99 {told['p99']:.2f} ms  {cpu * 1e6:.0f} us CPU a request  "
+                f"refused {told['other']} broken {told['broken']}", flush=True)
+    ratios = [durable / received for received, durable in zip(rates["received"], rates["durable"])]
+    print(f"durable costs {1 - statistics.median(ratios):.0%} (rounds: {', '.join(f'{1 - r:.0%}' for r in ratios)})")
+
+
+def stats(port):
+    return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10))
+
+
+def measure_drain(bench):
+    options = bench.options
+    bench.tell_disk()
+    sink_port = free_port()
+    exporter = (
+        f"  to: {{endpoint: 'http://127.0.0.1:{sink_port}', compression: none, retry_on_failure: {{max_interval: 1s, "
+        f"initial_interval: 200ms}}, sending_queue: {{queue_size: 64GiB, sizer: bytes}}}}")
+    gateway = Gateway(bench, "durable", exporter)
+    sink = bench.start([bench.peer, "sink", str(sink_port)], bench.peer_cores)
+    bench.await_port(sink_port, sink)
+    top = bench.finish(bench.load(gateway.port, options.connections, 3))
+    rate = options.rate or top["rate"] * options.share
+    print(f"capacity {top['rate']:.0f} requests/s; live traffic {rate:.0f} requests/s")
+
+    def wait_until_idle():
+        last = -1
+        while last != (last := stats(sink_port)["requests"]):
+            time.sleep(1)
+
+    def live(what, seconds):
+        before, begin = stats(sink_port)["bytes"], time.time()
+        cpu = gateway.cpu()
+        told = bench.finish(bench.load(gateway.port, options.connections, seconds, rate))
+        took = time.time() - begin
+        drained = (stats(sink_port)["bytes"] - before) / took / 1e6
+        print(
+            f"{what:28} p50 {told['p50']:.2f} p99 {told['p99']:.2f} max {told['max']:.1f} ms  {told['rate']:.0f} requests/s "
+            f"refused {told['other']} broken {told['broken']}; to the sink {drained:.0f} MB/s; "
+            f"CPU {(gateway.cpu() - cpu) / took:.2f}", flush=True)
+        return told
+
+    for number in range(options.rounds):
+        wait_until_idle()
+        alone = live("without a backlog", options.seconds)
+        wait_until_idle()
+        sink.terminate()
+        sink.wait()
+        wanted = options.backlog * 1e9
+        count = 0
+        while count * bench.body_bytes < wanted:
+            count += bench.finish(bench.load(gateway.port, options.connections, 1))["ok"]
+        print(f"backlog of {count * bench.body_bytes / 1e9:.1f} GB", flush=True)
+        sink = bench.start([bench.peer, "sink", str(sink_port)], bench.peer_cores)
+        bench.await_port(sink_port, sink)
+        while stats(sink_port)["requests"] < 10:
+            time.sleep(0.05)
+        # Only while there is a backlog.
+        drained = live("while the backlog is drained", options.seconds)
+        left = stats(sink_port)["bytes"]
+        begin = time.time()
+        wait_until_idle()
+        rest = stats(sink_port)["bytes"] - left
+        print(f"behind it {rest / 1e6:.0f} MB more in {time.time() - begin - 1:.1f} s; p99 is "
+              f"{drained['p99'] / alone['p99']:.2f} times that without a backlog", flush=True)
+    gateway.stop()
+    sink.terminate()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["ack", "drain"])
+    parser.add_argument("--binary", default=os.path.join(ROOT, ".build/release/sluice"))
+    parser.add_argument("--directory", default=os.path.join(ROOT, ".build"), help="a directory on the disk to measure")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--share", type=float, default=0.4, help="live traffic as a share of the capacity")
+    parser.add_argument("--rate", type=float, default=0, help="live traffic, requests a second; instead of --share")
+    parser.add_argument("--backlog", type=float, default=4, help="GB")
+    parser.add_argument("--float", action="store_true", help="do not pin anything to cores")
+    options = parser.parse_args()
+    bench = Bench(options)
+    try:
+        {"ack": measure_ack, "drain": measure_drain}[options.what](bench)
+    finally:
+        shutil.rmtree(bench.directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
