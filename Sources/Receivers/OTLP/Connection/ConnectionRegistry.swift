@@ -5,9 +5,9 @@ import Synchronization
 final class ConnectionRegistry: Sendable {
     enum Admission: Int, Comparable {
         case serve
-        /// Over a limit: say so.
+        /// Over a limit, or few descriptors are left: say so.
         case turnAway
-        /// Far over a limit or shutting down: close without a word.
+        /// Far over a limit, hardly a descriptor is left, or shutting down: close without a word.
         case close
 
         static func < (one: Admission, other: Admission) -> Bool { one.rawValue < other.rawValue }
@@ -41,6 +41,7 @@ final class ConnectionRegistry: Sendable {
     func admit(_ channel: any Channel) -> Admission {
         let id = ObjectIdentifier(channel)
         let address = limits.perAddress > 0 ? channel.remoteAddress?.ipAddress : nil
+        let room = DescriptorRoom.admission
         let admission = state.withLock { state -> Admission in
             guard !state.isClosing else { return .close }
             let all = Self.judge(state.channels.count, limits.total, turnedAwayMax: Self.turnedAwayMax)
@@ -49,7 +50,7 @@ final class ConnectionRegistry: Sendable {
                 own = Self.judge(
                     state.addresses[address] ?? 0, limits.perAddress, turnedAwayMax: Self.turnedAwayPerAddressMax)
             }
-            let admission = max(all, own)
+            let admission = max(all, own, room)
             guard admission != .close else { return .close }
             state.channels[id] = channel
             if let address { state.addresses[address, default: 0] += 1 }
