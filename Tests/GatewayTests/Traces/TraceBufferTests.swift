@@ -17,22 +17,34 @@ import Testing
         var tracker = AcknowledgementTracker()
         var frames: UInt64 = 0
 
-        mutating func add(_ trace: UInt64, at now: Int, bytes: Int = 10, root: Bool = false, tenant: String = "") {
+        /// `heads` are a resource and a scope around the span.
+        mutating func add(
+            _ trace: UInt64, at now: Int, bytes: Int = 10, root: Bool = false, tenant: String = "",
+            heads: (resource: String, scope: String)? = nil
+        ) {
             frames += 1
             let ticket = tracker.register(Sequence(frames - 1)..<Sequence(frames), parts: 1)
             let body = [UInt8](repeating: UInt8(truncatingIfNeeded: trace), count: bytes)
             let key = TraceBuffer.Key(trace: TraceID(high: 0, low: trace), tenant: tenant)
             let frame = store.addFrame(
                 FramePlace(file: 0, offset: frames), RequestMetadata(), ticket, pieces: 1)
+            let resource = heads.map { store.head(text($0.resource).text) } ?? -1
+            let scope = heads.map { store.head(text($0.scope).text) } ?? -1
             let list = body.withUnsafeBytes {
                 store.add(
                     TraceIndex.Run(
                         trace: key.trace, bytes: 0..<bytes, resource: -1, scope: -1, items: 1, hasRoot: root),
-                    of: Text($0), frame: frame, resource: -1, scope: -1)
+                    of: Text($0), frame: frame, resource: resource, scope: scope)
             }
             let piece = TraceBuffer.Piece(
                 list: list, items: 1, bytes: bytes, shared: PieceStore.frameCost, hasRoot: root)
             buffer.add(key, piece, in: &store, now: .seconds(now))
+        }
+
+        private func text(_ string: String) -> ByteColumn {
+            var column = ByteColumn()
+            Array(string.utf8).withUnsafeBytes { column.append(Text($0)) }
+            return column
         }
 
         mutating func take(at now: Int) -> [TraceBuffer.Complete] {
@@ -96,6 +108,17 @@ import Testing
         bench.add(2, at: 0, bytes: 500)
         #expect(bench.complete(at: 0) == ["2 1 size"])
         #expect(bench.buffer.count == 1)
+    }
+
+    @Test func `what stands around spans counts as often as it is written`() {
+        var bench = Bench(buffer: TraceBuffer(wait: wait))
+        let large = String(repeating: "x", count: 300)
+        for scope in ["a", "b", "b", "c"] { bench.add(1, at: 0, heads: (large, scope)) }
+        #expect(bench.complete(at: 0) == [])
+        for resource in ["y", large] { bench.add(2, at: 0, heads: (resource, large)) }
+        #expect(bench.complete(at: 0) == ["2 2 size"])
+        for resource in [large, "y", large] { bench.add(3, at: 0, heads: (resource, "a")) }
+        #expect(bench.complete(at: 0) == ["3 3 size"])
     }
 
     @Test func `keeps tenants apart`() {
