@@ -50,13 +50,15 @@ def pair(key, value):
 def span(rng, trace):
     start = 1764 * 10**15 + rng.randrange(10**12)
     attributes = [
-        ("http.request.method", "GET"), ("url.full", "https://shop.example/api/v1/items/%d?page=3" % rng.randrange(10**6)),
+        ("http.request.method", "GET"),
+        ("url.full", "https://shop.example/api/v1/items/%d?page=3" % rng.randrange(10**6)),
         ("http.response.status_code", 200), ("server.address", "shop.example"), ("server.port", 443),
         ("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/%d" % rng.randrange(90, 140)),
         ("network.protocol.version", "1.1"), ("client.address", "10.1.%d.3" % rng.randrange(255)),
         ("http.route", "/api/v1/items/{id}"), ("app.tenant", "tenant-%d" % rng.randrange(1000)),
     ]
-    out = field(1, trace) + field(2, rng.randbytes(8)) + field(4, rng.randbytes(8)) + field(5, b"GET /api/v1/items/{id}")
+    out = field(1, trace) + field(2, rng.randbytes(8)) + field(4, rng.randbytes(8))
+    out += field(5, b"GET /api/v1/items/{id}")
     out += b"\x30\x02\x39" + struct.pack("<Q", start) + b"\x41" + struct.pack("<Q", start + 5 * 10**7)
     return out + b"".join(field(9, pair(key, value)) for key, value in attributes)
 
@@ -182,7 +184,8 @@ class Bench:
 
     def tell_disk(self):
         median, high = sync_times(self.directory)
-        print(f"disk: write of 48 KB and sync alone p50 {median:.3f} ms, p95 {high:.3f} ms; load {os.getloadavg()[0]:.1f}")
+        load = os.getloadavg()[0]
+        print(f"disk: write of 48 KB and sync alone p50 {median:.3f} ms, p95 {high:.3f} ms; load {load:.1f}")
 
 
 def measure_ack(bench):
@@ -236,8 +239,8 @@ def measure_drain(bench):
         took = time.time() - begin
         drained = (stats(sink_port)["bytes"] - before) / took / 1e6
         print(
-            f"{what:28} p50 {told['p50']:.2f} p99 {told['p99']:.2f} max {told['max']:.1f} ms  {told['rate']:.0f} requests/s "
-            f"refused {told['other']} broken {told['broken']}; to the sink {drained:.0f} MB/s; "
+            f"{what:28} p50 {told['p50']:.2f} p99 {told['p99']:.2f} max {told['max']:.1f} ms  "
+            f"{told['rate']:.0f} requests/s refused {told['other']} broken {told['broken']}; to the sink {drained:.0f} MB/s; "
             f"CPU {(gateway.cpu() - cpu) / took:.2f}", flush=True)
         return told
 

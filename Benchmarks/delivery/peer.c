@@ -1,7 +1,7 @@
 /* The two ends of a gateway under measurement, each one thread:
  *
- *   peer load PORT FILE CONNECTIONS SECONDS RATE   posts the bodies of FILE in turn (each: 4 bytes length, little endian,
- *       then the body). RATE 0: every connection sends again when its answer is there. Otherwise so many requests a
+ *   peer load PORT FILE CONNECTIONS SECONDS RATE   posts the bodies of FILE in turn (each: 4 bytes length, little
+ *       endian, then the body). RATE 0: every connection sends again when its answer is there. Otherwise so many requests a
  *       second on a fixed grid, and latency counts from the time that a request was due. Prints JSON.
  *   peer sink PORT                                 answers every POST 200; GET tells requests and bytes as JSON.
  */
@@ -230,7 +230,8 @@ static int load(int port, const char *path, int count, double seconds, double ra
     double took = now() - start;
     qsort(latency, taken, sizeof *latency, by_size);
     if (!taken) latency[taken++] = 0;
-    printf("{\"ok\": %lu, \"other\": %lu, \"broken\": %lu, \"rate\": %.1f, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}\n",
+    printf("{\"ok\": %lu, \"other\": %lu, \"broken\": %lu, \"rate\": %.1f, "
+        "\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}\n",
         ok, other, broken, (double)ok / took, latency[taken / 2], latency[taken * 99 / 100], latency[taken - 1]);
     return 0;
 }
