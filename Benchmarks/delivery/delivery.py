@@ -240,7 +240,8 @@ def measure_drain(bench):
         drained = (stats(sink_port)["bytes"] - before) / took / 1e6
         print(
             f"{what:28} p50 {told['p50']:.2f} p99 {told['p99']:.2f} max {told['max']:.1f} ms  "
-            f"{told['rate']:.0f} requests/s refused {told['other']} broken {told['broken']}; to the sink {drained:.0f} MB/s; "
+            f"{told['rate']:.0f} requests/s "
+            f"refused {told['other']} broken {told['broken']}; to the sink {drained:.0f} MB/s; "
             f"CPU {(gateway.cpu() - cpu) / took:.2f}", flush=True)
         return told
 

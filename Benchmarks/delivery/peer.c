@@ -1,8 +1,8 @@
 /* The two ends of a gateway under measurement, each one thread:
  *
  *   peer load PORT FILE CONNECTIONS SECONDS RATE   posts the bodies of FILE in turn (each: 4 bytes length, little
- *       endian, then the body). RATE 0: every connection sends again when its answer is there. Otherwise so many requests a
- *       second on a fixed grid, and latency counts from the time that a request was due. Prints JSON.
+ *       endian, then the body). RATE 0: every connection sends again when its answer is there. Otherwise so many
+ *       requests a second on a fixed grid, and latency counts from the time that a request was due. Prints JSON.
  *   peer sink PORT                                 answers every POST 200; GET tells requests and bytes as JSON.
  */
 #define _GNU_SOURCE
