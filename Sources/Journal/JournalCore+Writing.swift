@@ -1,23 +1,17 @@
-import Glibc
 import Pipeline
 import Synchronization
 
 extension JournalCore {
-    /// The writer thread: takes all that waits, writes it, syncs once, answers. What comes in during a sync, and in a
-    /// pause behind one when many append, is the next group, so groups grow with the load by themselves.
+    /// The writer thread: takes all that waits, writes it, syncs once, answers. What comes in during a sync is the
+    /// next group, so groups grow with the load and with what the disk takes by themselves. A pause for more costs
+    /// senders more than it saves, see Benchmarks/README.md.
     func runWriter() {
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.popLast() } })
         while true {
             writerEvent.wait()
-            while let group = takePending() {
-                let start = monotonicNanoseconds()
-                commit(group, with: &writer)
-                let pause = Self.pause(behind: group.count, taking: monotonicNanoseconds() &- start)
-                // Not for the event: an append must not wake this thread only to see that it is too early.
-                if pause > 0, !isClosing { usleep(UInt32(clamping: pause / 1_000)) }
-            }
+            while let group = takePending() { commit(group, with: &writer) }
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
@@ -27,15 +21,6 @@ extension JournalCore {
             }
         }
     }
-
-    /// Nanoseconds for which appends gather behind a group of `appends` that took `time` to write and sync: half as
-    /// long again, when so many came at once that the next are on their way. A sender that is alone never waits.
-    static func pause(behind appends: Int, taking time: UInt64) -> UInt64 {
-        appends < manyAppends ? 0 : min(time / 2, longestPause)
-    }
-
-    private static let manyAppends = 4
-    private static let longestPause: UInt64 = 1_000_000
 
     private func takePending() -> [PendingAppend]? {
         shared.withLock { shared in

@@ -20,12 +20,6 @@ import Testing
         journal.close()
     }
 
-    @Test func `more appends gather behind a group of many, and nobody waits behind a small one`() {
-        #expect(JournalCore.pause(behind: 3, taking: 200_000) == 0)
-        #expect(JournalCore.pause(behind: 4, taking: 200_000) == 100_000)
-        #expect(JournalCore.pause(behind: 400, taking: 60_000_000) == 1_000_000)
-    }
-
     @Test func `keeps the limits of one read but gives a large frame alone`() async throws {
         let journal = try openFake(FakeDisk(), options: smallOptions(tailBytes: 1 << 20))
         let cursor = try journal.cursor(named: "a")
