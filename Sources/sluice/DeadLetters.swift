@@ -45,8 +45,9 @@ struct ListLetters: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the letters.")
     @OptionGroup var selection: LetterSelection
 
-    func run() {
+    func run() throws {
         let letters = selection.letters()
+        if letters.isEmpty { try Terminal.requireDataDirectory(selection.dataDirectory) }
         for (_, entry) in letters {
             let time = GatewayLogHandler.timestamp(seconds: Int(entry.time / 1_000_000_000))
             print(

@@ -38,6 +38,7 @@ struct Where: AsyncParsableCommand {
             Terminal.error("sluice: \(error)")
             throw Exit.start
         }
+        if answer.isEmpty { try Terminal.requireDataDirectory(dataDirectory) }
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -83,5 +84,14 @@ struct Where: AsyncParsableCommand {
         var text = "\(fate.exporter) of \(fate.pipeline): \(parts.joined(separator: ", "))"
         if let newest = fate.newest { text += "; newest record \(GatewayLogHandler.timestamp(seconds: newest))" }
         return text
+    }
+}
+
+extension Terminal {
+    /// Ends with an error when there is no data directory, so that nothing was found because nothing was looked at.
+    static func requireDataDirectory(_ path: String) throws {
+        guard !FileManager.default.fileExists(atPath: path) else { return }
+        error("sluice: there is no data directory \(path): name it with --data-directory, or run this where it lies")
+        throw Exit.start
     }
 }

@@ -28,7 +28,10 @@ import Testing
     static let texts: [String] = [
         "Concat([name, 1, true, 2.5], \"-\") == \"GET /user/7-1-true-2.5\"", "Concat([], \"-\") == \"\"",
         "Concat([span_id, \"x\"], \":\") == \"a102030405060708:x\"",
-        "Concat([attributes[\"none\"]], \"\") == \"<nil>\"",
+        "Concat([attributes[\"none\"]], \"\") == \"<nil>\"", "Concat([[1, 2], \"x\"], \",\") == \"[1,2],x\"",
+        "String(1.5e20) == \"150000000000000000000\"", "String(0.00005) == \"0.00005\"",
+        "String(-0.00125) == \"-0.00125\"", "String(0.00000015) == \"1.5e-7\"", "String(1.5e21) == \"1.5e+21\"",
+        "String(12345678901234567.0) == \"12345678901234568\"",
         "Split(\"A|B|C\", \"|\") == [\"A\", \"B\", \"C\"]", "Split(name, \" \")[1] == \"/user/7\"",
         "Split(\"abc\", \"|\") == [\"abc\"]", "Split(\"ab\", \"\") == [\"a\", \"b\"]",
         "Substring(\"123456789\", 3, 3) == \"456\"", "Substring(\"äöü\", 0, 3, true) == \"ä\"",

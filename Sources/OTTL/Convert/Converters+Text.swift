@@ -66,11 +66,10 @@ extension Program {
         return .string(try state.take(from: mark))
     }
 
-    /// Lists and maps are left out, as in the Collector, and nil has its Go name.
+    /// Lists and maps are JSON, and nil has its Go name.
     private func appendPart(_ value: Value, _ batch: borrowing RecordBatch, _ output: inout ByteColumn) {
         switch value {
         case .none: output.append("<nil>")
-        case .list, .map, .set: break
         case .bytes(let text): ValueText.appendHex(text, to: &output)
         default: ValueText.append(value, batch, to: &output)
         }

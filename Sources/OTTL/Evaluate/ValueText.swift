@@ -21,13 +21,30 @@ enum ValueText {
         }
     }
 
-    /// Shortest decimal form; whole numbers without a fraction.
+    /// Shortest decimal form as Go's JSON has it: whole numbers without a fraction, an exponent only below 1e-6 and
+    /// from 1e21 on.
     static func append(_ number: Double, to output: inout ByteColumn) {
         if let whole = Int64(exactly: number), whole.magnitude < 1 << 53 {
             JSONText.append(whole, to: &output)
         } else {
-            output.append(string: number.description)
+            output.append(string: decimal(number))
         }
+    }
+
+    private static func decimal(_ number: Double) -> String {
+        let parts = number.description.split(separator: "e", maxSplits: 1)
+        let mantissa = parts[0].hasSuffix(".0") ? parts[0].dropLast(2) : parts[0]
+        guard parts.count == 2, let exponent = Int(parts[1]) else { return String(mantissa) }
+        guard number.magnitude >= 1e-6, number.magnitude < 1e21 else {
+            return "\(mantissa)e\(exponent < 0 ? "-" : "+")\(exponent.magnitude)"
+        }
+        let sign = number < 0 ? "-" : ""
+        let digits = mantissa.filter { $0 != "-" && $0 != "." }
+        // Swift's mantissa has one digit before its point.
+        let point = 1 + exponent
+        if point <= 0 { return sign + "0." + String(repeating: "0", count: -point) + digits }
+        if point >= digits.count { return sign + digits + String(repeating: "0", count: point - digits.count) }
+        return sign + digits.prefix(point) + "." + digits.dropFirst(point)
     }
 
     static func appendHex(_ text: Text, to output: inout ByteColumn) {
