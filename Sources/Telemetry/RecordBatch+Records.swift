@@ -88,6 +88,13 @@ extension RecordBatch {
     }
 
     @inlinable
+    public mutating func setTraceState(_ text: TextRef, ofLink index: Int) {
+        links[index].traceState = text
+        links[index].edits.insert(.traceState)
+        markSpan(Int(links[index].span), .links)
+    }
+
+    @inlinable
     public mutating func setBody(_ value: AttributeValue, ofLog index: Int) {
         (logs[index].bodyKind, logs[index].bodyPayload) = AttributeRecord.encode(value)
         markLog(index, .body)

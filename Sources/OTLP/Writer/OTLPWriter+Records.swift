@@ -130,9 +130,23 @@ extension OTLPWriter {
         if link.edits.contains(.removed) { return }
         if link.edits.isEmpty {
             output.append(body[field.whole])
-        } else {
-            writeWithAttributes(batch, body[field.content], tag: 0x6A, set: link.set, attributes: 0x22, &output)
+            return
         }
+        let open = output.beginMessage(tag: 0x6A, guess: Int(link.raw.length))
+        var due = link.edits
+        var cursor = WireCursor(body, field.content)
+        while let part = cursor.nextField() {
+            switch part.tag {
+            case 0x22 where link.edits.contains(.attributes):
+                if due.remove(.attributes) != nil { writeAttributes(batch, link.set, tag: 0x22, &output) }
+            case 0x1A where link.edits.contains(.traceState):
+                if due.remove(.traceState) != nil { output.appendField(tag: 0x1A, batch.text(link.traceState)) }
+            default: output.append(body[part.whole])
+            }
+        }
+        if due.contains(.attributes) { writeAttributes(batch, link.set, tag: 0x22, &output) }
+        if due.contains(.traceState) { output.appendField(tag: 0x1A, batch.text(link.traceState)) }
+        output.endMessage(open)
     }
 
     func writeLog(_ batch: borrowing RecordBatch, _ log: LogRecord, _ output: inout ByteColumn) {

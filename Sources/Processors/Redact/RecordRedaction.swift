@@ -60,6 +60,10 @@ extension RedactionPolicy {
             let event = batch.events[index]
             if let text = redacted(event.name, &batch, &state) { batch.setName(text, ofEvent: index) }
         }
+        for index in batch.links.indices {
+            let link = batch.links[index]
+            if let text = redacted(link.traceState, &batch, &state) { batch.setTraceState(text, ofLink: index) }
+        }
     }
 
     private func redactLogs(_ batch: inout RecordBatch, _ state: inout RedactionState) {

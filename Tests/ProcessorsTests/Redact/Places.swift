@@ -4,7 +4,7 @@ import Telemetry
 enum Place: String, CaseIterable, Sendable {
     case spanAttribute, spanAttributeKey, spanArray, spanMap, spanMapKey, spanDeepMap, spanBytes
     case spanName, statusMessage, eventName, eventAttribute, linkAttribute
-    case resourceAttribute, resourceMap, scopeAttribute, scopeName, scopeVersion, traceState
+    case resourceAttribute, resourceMap, scopeAttribute, scopeName, scopeVersion, traceState, linkTraceState
     case logBody, logBodyBytes, logBodyMap, logBodyArray, logAttribute, logEventName, logSeverityText
     case metricName, metricDescription, metricUnit
     case gaugeAttribute, sumAttribute, histogramAttribute, exponentialAttribute, summaryAttribute, metricMetadata
@@ -46,6 +46,7 @@ enum Place: String, CaseIterable, Sendable {
         case .scopeName: return Wire.traces(scope: Wire.field(1, text), span: [])
         case .scopeVersion: return Wire.traces(scope: Wire.field(1, "s") + Wire.field(2, text), span: [])
         case .traceState: return span(Wire.field(3, text))
+        case .linkTraceState: return span(Wire.field(13, Wire.field(3, text)))
         case .logSeverityText: return log(Wire.field(3, text))
         case .metricName: return metric(5, [], name: text)
         case .metricDescription: return metric(5, [], more: Wire.field(2, text))
