@@ -128,7 +128,9 @@ import Testing
         await clients.stop()
         let sent = clients.statuses.values.reduce(0, +)
         #expect(sent > 4 * bench.sink.requests, "\(clients.statuses), \(bench.sink.requests) taken")
-        #expect(clients.statuses.keys.allSatisfy { $0 == 200 || $0 == 503 || $0 == 429 }, "\(clients.statuses)")
+        #expect(clients.statuses.keys.allSatisfy { [0, 200, 429, 503].contains($0) }, "\(clients.statuses)")
+        // A refusal that overtakes the body now and then meets a sender that only sees the connection end.
+        #expect(clients.statuses[0] ?? 0 <= sent / 100, "\(clients.statuses)")
         try await bench.expectNothingLost(restart: false)
         let peak = try peakMiB(bench.gateway.pid)
         #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
