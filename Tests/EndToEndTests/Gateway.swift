@@ -91,14 +91,18 @@ final class RunningGateway: @unchecked Sendable {
                 folder.appending(path: "data").path,
             ]
         let log = ChildProcess.Output.file(folder.appending(path: "log.txt").path)
-        process = try ChildProcess(words[0], Array(words.dropFirst()), output: log, errors: log)
+        // A backtracer that outlives a killed gateway would keep its ports.
+        process = try ChildProcess(
+            words[0], Array(words.dropFirst()), environment: ["SWIFT_BACKTRACE": "enable=no"], output: log, errors: log)
     }
 
     struct Fault: Error { var text: String }
 
     func end(_ signal: Int32) -> Int32 {
         process?.signal(signal)
-        return waitForExit()
+        let status = waitForExit()
+        if [128 + SIGSEGV, 128 + SIGILL, 128 + SIGABRT].contains(status) { print("THE GATEWAY CRASHED: \(status)") }
+        return status
     }
 
     /// The status of the answer; 0 when there was none.
