@@ -26,6 +26,12 @@ import Testing
                 isDurable: true, deadLetters: box, effects: clock.effects(), log: { log.add($0, $1) }))
     }
 
+    private func deadLetterBox(_ folder: DeadLetterFolder, _ yaml: String = "{}") -> DeadLetterBox {
+        DeadLetterBox(
+            folder: folder, options: options(DeadLetterOptions.self, yaml).options, exporterID: "test",
+            metrics: SelfMetrics())
+    }
+
     private func deliver(_ worker: ExportWorker) async {
         async let running: Void = worker.run()
         while !worker.state.withLock({ $0.isStarted }) { await Task.yield() }
@@ -36,9 +42,7 @@ import Testing
     @Test func `keeps what is refused with the destination's words, and counts it`() async throws {
         let directory = TemporaryDirectory()
         let folder = DeadLetterFolder(path: directory.path + "/d/test")
-        let box = DeadLetterBox(
-            folder: folder, options: options(DeadLetterOptions.self, "{}").options, exporterID: "test",
-            metrics: SelfMetrics())
+        let box = deadLetterBox(folder)
         let log = LogLines()
         let worker = worker(
             [frame(2), frame(3)], clock: FlyingClock(), box: box, log: log,
@@ -61,9 +65,7 @@ import Testing
     @Test func `keeps alone each record that a destination refuses`() async throws {
         let directory = TemporaryDirectory()
         let folder = DeadLetterFolder(path: directory.path + "/d/test")
-        let box = DeadLetterBox(
-            folder: folder, options: options(DeadLetterOptions.self, "{}").options, exporterID: "test",
-            metrics: SelfMetrics())
+        let box = deadLetterBox(folder)
         let worker = worker(
             [frame(5)], clock: FlyingClock(), box: box,
             exporter: ScriptedExporter(maxConcurrency: 1) { _ in
@@ -82,9 +84,7 @@ import Testing
         let directory = TemporaryDirectory()
         try Data().write(to: URL(filePath: directory.file("d")))
         let folder = DeadLetterFolder(path: directory.path + "/d/test")
-        let box = DeadLetterBox(
-            folder: folder, options: options(DeadLetterOptions.self, "{}").options, exporterID: "test",
-            metrics: SelfMetrics())
+        let box = deadLetterBox(folder)
         let log = LogLines()
         let worker = worker(
             [frame(2)], clock: FlyingClock(), box: box, log: log,
@@ -102,9 +102,7 @@ import Testing
     @Test func `leaves a batch to the journal when its dead letter cannot be written before the end`() async throws {
         let directory = TemporaryDirectory()
         try Data().write(to: URL(filePath: directory.file("d")))
-        let box = DeadLetterBox(
-            folder: DeadLetterFolder(path: directory.path + "/d/test"),
-            options: options(DeadLetterOptions.self, "{}").options, exporterID: "test", metrics: SelfMetrics())
+        let box = deadLetterBox(DeadLetterFolder(path: directory.path + "/d/test"))
         let log = LogLines()
         let worker = worker(
             [frame(2)], clock: FlyingClock(), box: box, log: log,
@@ -118,10 +116,7 @@ import Testing
 
     @Test func `drops a batch that is too large for a dead letter, and says so`() async {
         let directory = TemporaryDirectory()
-        let box = DeadLetterBox(
-            folder: DeadLetterFolder(path: directory.path + "/d/test"),
-            options: options(DeadLetterOptions.self, "{max_size: 1MiB}").options, exporterID: "test",
-            metrics: SelfMetrics())
+        let box = deadLetterBox(DeadLetterFolder(path: directory.path + "/d/test"), "{max_size: 1MiB}")
         let log = LogLines()
         var large = frame(2)
         large.bytes = [UInt8](repeating: 0, count: 2 << 20)
