@@ -51,6 +51,7 @@ package final class Gateway: Sendable {
         self.plan = plan
         self.dataDirectory = dataDirectory
         self.log = log
+        SharedTypes.prepare()
         group = MultiThreadedEventLoopGroup(numberOfThreads: SystemFacts.usableCores(of: System.coreCount))
         tap = TapHub(plan.telemetry.tap)
         let limits = plan.memoryLimits.map { $0.softLimit(ofTotal: SystemFacts.memoryTotal) }
