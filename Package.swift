@@ -49,6 +49,7 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
+        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
@@ -96,8 +97,8 @@ let package = Package(
         .target(
             name: "Exporters",
             dependencies: [
-                "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
-                "CZstd", "CSnappy", "CLZ4", "CSupport", logging,
+                "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CISAL",
+                "CPostgres", "CZstd", "CSnappy", "CLZ4", "CSupport", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "GRDBSQLite", package: "GRDB.swift"),

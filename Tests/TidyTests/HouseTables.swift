@@ -69,9 +69,9 @@ enum ImportTable {
             "FoundationEssentials",
         ],
         "Exporters": [
-            "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CPostgres",
-            "CZstd", "CSnappy", "CLZ4", "CSupport", "Crypto", "CryptoExtras", "Logging", "GRDB", "GRDBSQLite",
-            "Dispatch",
+            "Pipeline", "Telemetry", "OTLP", "OTTL", "GenAI", "Configuration", "CCurl", "CDeflate", "CISAL",
+            "CPostgres", "CZstd", "CSnappy", "CLZ4", "CSupport", "Crypto", "CryptoExtras", "Logging", "GRDB",
+            "GRDBSQLite", "Dispatch",
             "FoundationEssentials",
         ],
         "Connectors": [

@@ -22,7 +22,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var urls: [(signal: Signal, url: String)]
     package var encoding: Encoding
     package var compression: Compression
-    /// The level of libdeflate, 0 to 12, or of libzstd, 1 to 22.
+    /// The level of `Deflate`, 0 to 12, or of libzstd, 1 to 22.
     package var compressionLevel: Int
     package var headers: [(key: String, value: Secret)]
     /// Further headers: from files, tokens, passwords.
@@ -220,8 +220,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
         let level = settings.group("compression_params", "How hard requests are compressed.") { params in
             let level = params.int(
                 "level", default: 1, in: -1...22,
-                "1 is fastest. gzip, zlib and deflate: 6 is six times the work for 7 % less, 12 is smallest, 0 stores. "
-                    + "zstd: 3 is its own default, 22 is smallest. -1 means 1; snappy and lz4 have one level.")
+                "1 is fastest. gzip, zlib and deflate: 6 is seven times the work for a tenth less, 12 is smallest, "
+                    + "0 stores. zstd: 3 is its own default, 22 is smallest. -1 means 1; snappy and lz4 have one "
+                    + "level.")
             if !isZstd && level > 12 { params.problem("gzip knows levels up to 12", at: "level") }
             if isZstd && level == 0 { params.problem("zstd knows levels from 1", at: "level") }
             return level
