@@ -64,8 +64,7 @@ final class JournalCore: Sendable {
 
     func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
         let tenantBytes = frame.header.tenant.utf8.count
-        guard tenantBytes <= 255, frame.bytes.count <= JournalFormat.recordBytesMax else {
-            let reason = "the frame is larger than a journal takes"
+        if let reason = Self.reasonNeverToTake(frame, tenantBytes: tenantBytes) {
             return completion(.refused(reason: reason, retryAfter: .seconds(60), isFinal: true))
         }
         let metadata = RecordMetadata.encode(frame.header.metadata)
@@ -88,12 +87,26 @@ final class JournalCore: Sendable {
         if let refusal { completion(refusal) }
     }
 
+    /// What no journal can hold, whatever its options.
+    private static func reasonNeverToTake(_ frame: Frame, tenantBytes: Int) -> String? {
+        let bytesMax = JournalFormat.recordBytesMax
+        if frame.bytes.count > bytesMax {
+            let size = frame.bytes.count
+            return "\(size) bytes at once are more than a journal takes (\(bytesMax)); send smaller batches"
+        }
+        let tenantMax = JournalFormat.tenantBytesMax
+        guard tenantBytes > tenantMax else { return nil }
+        return "the tenant's name has \(tenantBytes) bytes, and a journal takes \(tenantMax); give it a shorter one"
+    }
+
     private static func refusalByCap(
         _ size: Int, _ shared: inout Shared, _ options: DiskJournalOptions
     ) -> AppendResult? {
         guard options.maxBytes > 0 else { return nil }
         if size > options.maxBytes {
-            let reason = "the frame is larger than the journal may be"
+            let reason =
+                "\(size) bytes at once are more than the journal may hold (max_size of its storage, "
+                + "\(options.maxBytes) bytes); send smaller batches or raise max_size"
             return .refused(reason: reason, retryAfter: .seconds(60), isFinal: true)
         }
         guard options.overflow == .block, shared.index.bytes + shared.pendingBytes + size > options.maxBytes else {

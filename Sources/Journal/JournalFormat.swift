@@ -71,6 +71,8 @@ enum JournalFormat {
     static let metadataUnit = 32
     /// Largest tenant plus payload that an append takes; far below what 32 bits of length could say.
     static let recordBytesMax = 1 << 30
+    /// Its length is one byte of the record's header.
+    static let tenantBytesMax = 255
     static let cursorSlotBytes = 80
     static let cursorSlotOffsets = [0, 4096]
     static let cursorFileBytes = 8192

@@ -225,7 +225,9 @@ private struct MemoryState: Sendable {
         if isClosed || overflow { return (.refused(reason: "the journal is closed", retryAfter: .seconds(1)), []) }
         if items == 0 { return (.stored(Sequence(end)), []) }
         if frame.bytes.count > options.maxBytes || items > options.maxItems {
-            let reason = "the frame is larger than the journal may be"
+            let reason =
+                "\(frame.bytes.count) bytes in \(items) records at once are more than the journal in memory may hold "
+                + "(\(options.maxBytes) bytes); send smaller batches or set sending_queue.storage of the exporters"
             return (.refused(reason: reason, retryAfter: .seconds(60), isFinal: true), [])
         }
         while amount.bytes + frame.bytes.count > options.maxBytes || amount.items + items > options.maxItems {

@@ -40,6 +40,8 @@ package enum IngestReply: Sendable, Equatable {
     case partial(rejected: Int64, message: String)
     /// The request can never be accepted as it is (HTTP 400).
     case invalid(message: String)
+    /// The request is larger than the pipeline can ever take at once (HTTP 413); smaller ones may be taken.
+    case tooLarge(message: String)
     /// A passing problem (HTTP 503): try again after the hint.
     case unavailable(message: String, retryAfter: Duration)
 }

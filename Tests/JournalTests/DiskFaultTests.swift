@@ -33,6 +33,28 @@ import Testing
         reopened.close()
     }
 
+    @Test func `says which limit a frame is over that it never takes, and what to do`() async throws {
+        var options = DiskJournalOptions()
+        options.maxBytes = 64 << 10
+        let journal = try openFake(FakeDisk(), options: options)
+        defer { journal.close() }
+        var header = frame(0).header
+        let large = Frame(header: header, bytes: [UInt8](repeating: 1, count: 64 << 10))
+        guard case .refused(let reason, _, isFinal: true) = await journal.store(large) else {
+            Issue.record("a frame larger than the journal was not refused for good")
+            return
+        }
+        #expect(reason.contains("max_size of its storage, 65536 bytes") && reason.contains("raise max_size"))
+        header.tenant = String(repeating: "t", count: 256)
+        guard case .refused(let tenant, _, isFinal: true) = await journal.store(Frame(header: header, bytes: [1]))
+        else {
+            Issue.record("a tenant of 256 bytes was not refused for good")
+            return
+        }
+        #expect(tenant.contains("256 bytes, and a journal takes 255"))
+        #expect(await !journal.store(frame(1)).isRefused)
+    }
+
     @Test func `loops over short and interrupted reads and writes`() async throws {
         let disk = FakeDisk()
         let calls = Atomic(0)

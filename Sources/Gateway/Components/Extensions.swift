@@ -52,7 +52,8 @@ package struct FileStorageOptions: ComponentOptions {
             "segment_size", default: 64 << 20, in: 1 << 20...1 << 30, "Size of one journal file.")
         maxBytes = settings.bytes(
             "max_size", default: 0, in: 0...1 << 50,
-            "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503. 0 is no cap.")
+            "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503, and 413 when one "
+                + "request alone is more. 0 is no cap.")
         settings.accepted("timeout", "A directory in use is refused at once, with the holder's name.")
         settings.accepted("fsync", "Sluice always syncs before it answers.")
         settings.accepted("directory_permissions", "Journals are 0700: they hold prompts.")

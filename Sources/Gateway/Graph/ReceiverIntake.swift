@@ -113,7 +113,8 @@ extension ReadSummary {
 private final class Gathering: Sendable {
     private struct State {
         var waiting: Int
-        var refusal: (reason: String, retryAfter: Duration)?
+        /// A passing one if there is any: what is sent again for it reaches the pipelines that it can reach.
+        var refusal: IngestReply?
         /// Records that did not reach every exporter.
         var undelivered = 0
         var undeliveredReason = ""
@@ -143,7 +144,11 @@ private final class Gathering: Sendable {
             state.waiting -= 1
             switch result {
             case .taken: break
-            case .refused(let reason, let retryAfter): state.refusal = (reason, retryAfter)
+            case .refused(let reason, let retryAfter, let isFinal):
+                if isFinal, state.refusal != nil { break }
+                let reply: IngestReply =
+                    isFinal ? .tooLarge(message: reason) : .unavailable(message: reason, retryAfter: retryAfter)
+                state.refusal = reply
             case .undelivered(let count, let reason):
                 state.undelivered = max(state.undelivered, count)
                 state.undeliveredReason = reason
@@ -153,7 +158,7 @@ private final class Gathering: Sendable {
         guard let last else { return }
         if let refusal = last.refusal {
             refused.add(items)
-            reply(.unavailable(message: refusal.reason, retryAfter: refusal.retryAfter))
+            reply(refusal)
         } else {
             accepted.add(items)
             refused.add(rejected.rejected)

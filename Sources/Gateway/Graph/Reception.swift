@@ -9,8 +9,8 @@ enum Reception: Sendable {
     case taken
     /// With `ack: delivered`: it is kept, but an exporter gave up that many of its records.
     case undelivered(Int, reason: String)
-    /// The sender may try again after the hint.
-    case refused(reason: String, retryAfter: Duration)
+    /// The sender may try again after the hint, unless the refusal is final: then the request is too large.
+    case refused(reason: String, retryAfter: Duration, isFinal: Bool = false)
 }
 
 extension PipelineIntake {
@@ -41,7 +41,8 @@ extension Reception {
     init(_ result: AppendResult) {
         switch result {
         case .stored: self = .taken
-        case .refused(let reason, let retryAfter, _): self = .refused(reason: reason, retryAfter: retryAfter)
+        case .refused(let reason, let retryAfter, let isFinal):
+            self = .refused(reason: reason, retryAfter: retryAfter, isFinal: isFinal)
         }
     }
 }

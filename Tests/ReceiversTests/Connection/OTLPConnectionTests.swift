@@ -51,6 +51,49 @@ import Testing
 
     private let head = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
+    /// Limit of `rig`: 100,000 bytes, 186A0 in chunk sizes.
+    @Test(arguments: [
+        ["\r\n186A1\r\n"], ["\r\n186a1;name=value\r\nabc"], ["\r\n", "186A1\r\n"], ["\r\n18", "6A1\r\n"],
+        ["\r\n5\r\nhello\r\n1869C\r\n"], ["\r\n5\r\nhel", "lo\r", "\n1869C"],
+        ["\r\n7FFFFFFFFFFFFFFF\r\n"], ["\r\n5\r\n12345\r\n5;a\r\n12\r\n5\r\n18697\r\n"],
+    ])
+    func `a chunk that announces more than the limit is refused before its data`(parts: [String]) throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        try rig.send("\r\n" + head + "Transfer-Encoding: chunked\r\n" + parts[0])
+        for part in parts.dropFirst() {
+            #expect(try rig.written().isEmpty)
+            try rig.send(part)
+        }
+        let answer = try rig.written()
+        #expect(answer.hasPrefix("HTTP/1.1 413 ") && answer.contains("Connection: close\r\n"))
+        #expect(answer.contains("max_request_body_size"))
+        #expect(rig.refused(.bodyTooLarge) == 1)
+        #expect(rig.budget.used == 0)
+        #expect(ingest.calls.isEmpty)
+        try rig.send("abc")
+        #expect(try rig.written().isEmpty)
+    }
+
+    @Test func `chunks up to the limit are taken, and what looks like a size in their data is data`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        let body = "\r\nFFFFFFFF\r\n" + String(repeating: "a", count: 99_988)
+        let chunked = head + "Transfer-Encoding: chunked\r\n\r\n186A0\r\n" + body + "\r\n0\r\nX-T: FFFFFFFF\r\n\r\n"
+        for size in [chunked.utf8.count, 97, 1021] {
+            let bytes = Array(chunked.utf8)
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                try rig.send(String(decoding: bytes[start..<min(start + size, bytes.count)], as: UTF8.self))
+            }
+            #expect(try rig.written().hasPrefix("HTTP/1.1 200 OK\r\n"))
+        }
+        // Two in one read.
+        try rig.send(head + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" + chunked)
+        #expect(try rig.written().contains("HTTP/1.1 200 OK"))
+        #expect(ingest.calls.map(\.body.count) == [100_000, 100_000, 100_000, 1, 100_000])
+        #expect(ingest.calls.first?.body == Array(body.utf8))
+    }
+
     @Test func `a request cut into single bytes is one request`() throws {
         let ingest = FakeIngest()
         let rig = try rig(ingest)

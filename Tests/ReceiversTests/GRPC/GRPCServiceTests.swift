@@ -153,6 +153,16 @@ struct GRPCServiceTests {
         }
     }
 
+    @Test func `what the pipeline can never take at once is RESOURCE_EXHAUSTED without RetryInfo`() async throws {
+        let reply = IngestReply.tooLarge(message: "16 bytes at most")
+        try await withClient(TestSetup(ingest: FakeIngest(.elsewhere(reply)))) { (client, _) async throws in
+            let answer = try await client.request(head(traces), message([1]))
+            #expect(answer.grpcStatus == 8)
+            #expect(answer.grpcMessage == "16 bytes at most")
+            #expect(answer["grpc-status-details-bin"] == nil)
+        }
+    }
+
     @Test func `a message over the cap is RESOURCE_EXHAUSTED before it is read, plain and inflated`() async throws {
         let ingest = FakeIngest()
         let setup = TestSetup(ingest: ingest)

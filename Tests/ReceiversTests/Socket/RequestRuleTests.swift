@@ -207,6 +207,20 @@ import Testing
         }
     }
 
+    @Test func `what the pipeline can never take at once is 413, not to be tried again`() async throws {
+        try await withServer(FakeIngest(.elsewhere(.tooLarge(message: "16 bytes at most")))) { server in
+            let client = try server.connect()
+            client.send(post(type: "application/json", body: body))
+            let answer = try client.response()
+            #expect(answer.status == 413)
+            #expect(answer.headers["retry-after"] == nil)
+            #expect(answer.text == #"{"code":8,"message":"16 bytes at most"}"#)
+            client.send(post())
+            #expect(try client.response().status == 413)
+            #expect(server.value("sluice_receiver_refused_requests_total", "body_too_large") == 2)
+        }
+    }
+
     @Test func `a wrong method, path or type is told in full and the connection goes on`() async throws {
         try await withServer { server in
             let client = try server.connect()

@@ -40,6 +40,8 @@ struct Answer {
             return .success(.success(plan.signal, rejected: rejected, message: message, plan.mediaType))
         case .invalid(let message):
             return .failure(Refusal(status: .badRequest, reason: .invalidData, message: message))
+        case .tooLarge(let message):
+            return .failure(Refusal(status: .contentTooLarge, reason: .bodyTooLarge, message: message))
         case .unavailable(let message, let hint):
             return .failure(
                 Refusal(

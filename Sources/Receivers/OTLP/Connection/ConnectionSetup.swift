@@ -54,12 +54,14 @@ struct ConnectionSetup: Sendable {
         limits.maxHeaderFieldSize = OTLPReceiver.headerFieldSizeMax
         limits.maxHeaderListSize = OTLPReceiver.headerListSizeMax
         limits.maxHeaderFieldCount = OTLPReceiver.headerCountMax
+        let connection = OTLPConnection(shared: shared, resources: resources, now: now)
+        try pipeline.addHandler(ChunkWatch(connection))
         try pipeline.addHandler(
             ByteToMessageHandler(
                 HTTPRequestDecoder(
                     leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop,
                     limitConfiguration: limits)))
-        try pipeline.addHandler(OTLPConnection(shared: shared, resources: resources, now: now))
+        try pipeline.addHandler(connection)
     }
 
     private func configureHTTP2(_ context: ChannelHandlerContext, _ resources: LoopResources) throws {

@@ -22,6 +22,7 @@ extension OTLPConnection {
 
     private func begin(_ head: HTTPRequestHead) {
         guard let context else { return }
+        headsBegun &+= 1
         let facts = HeaderFacts(head)
         clock.enter(.body, now: context.eventLoop.now)
         // The parser stops behind a request that asks for another protocol, so the connection cannot go on either.
@@ -56,6 +57,12 @@ extension OTLPConnection {
             current.mayHoldBody = false
         }
     }
+
+    /// True while the body of an accepted head arrives in chunks.
+    var readsChunks: Bool { phase == .body && current.declared == nil }
+
+    /// Answers a chunked request that has announced more than it may have.
+    func refuseChunks() { refuse(shared.check.tooLarge(inflated: false)) }
 
     private func overload(_ fault: BodyFault, wanted: Int) -> Refusal {
         shared.refusal(fault, wanted: wanted, now: context?.eventLoop.now ?? .now())

@@ -54,6 +54,8 @@ final class OTLPConnection: ChannelInboundHandler {
     var collector: BodyCollector?
     /// Distinguishes the reply to the present request from one that comes too late.
     var replyNumber: UInt64 = 0
+    /// Heads that were begun with.
+    var headsBegun: UInt64 = 0
     var lingeredBytes = 0
     var hasInputClosed = false
     var isQuiescing = false

@@ -145,6 +145,8 @@ final class GRPCStream: RequestStream {
         case .partial(let rejected, let message):
             succeed(ControlMessages.exportResponse(signal: signal, rejected: rejected, message: message, json: false))
         case .invalid(let message): end(GRPCStatus(.invalidArgument, .invalidData, message))
+        // Without RetryInfo, which would make it retryable (OTLP specification, "Failures").
+        case .tooLarge(let message): end(GRPCStatus(.resourceExhausted, .bodyTooLarge, message))
         case .unavailable(let message, let hint):
             end(GRPCStatus(.unavailable, .unavailable, message, retrySeconds: Answer.retrySeconds(hint)))
         }

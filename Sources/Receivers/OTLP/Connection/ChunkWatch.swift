@@ -1,0 +1,125 @@
+import NIOCore
+
+/// Sees how much a chunked request announces, which the HTTP parser does not tell, so that one over the limit is
+/// refused before its bytes come, or do not come. Stands before the parser and passes everything on.
+///
+/// A request whose head came in several reads, or behind another request in one read, is not watched: the limit holds
+/// for what arrives of it all the same, and the time limits for what does not.
+final class ChunkWatch: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let connection: OTLPConnection
+    private var framing: ChunkFraming?
+
+    init(_ connection: OTLPConnection) { self.connection = connection }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let before = connection.headsBegun
+        context.fireChannelRead(data)
+        guard connection.readsChunks else {
+            framing = nil
+            return
+        }
+        unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
+            if connection.headsBegun == before {
+                framing?.take(bytes)
+            } else {
+                framing = connection.headsBegun == before &+ 1 ? ChunkFraming(request: bytes) : nil
+            }
+        }
+        guard let framing, framing.announced > connection.shared.check.bodySizeMax else { return }
+        self.framing = nil
+        connection.refuseChunks()
+    }
+}
+
+/// Follows the framing of a chunked body (RFC 9112, 7.1): `size [;extensions] CR LF data CR LF`, again and again, until
+/// a size of 0. The parser has accepted the bytes before, so faults are not looked for.
+struct ChunkFraming {
+    private enum Place: Equatable {
+        /// In the digits of a size.
+        case size
+        /// Behind the digits, up to the line's end.
+        case line
+        /// In data, with that many bytes to come.
+        case data(Int)
+        /// Behind data, up to the line's end.
+        case dataEnd
+        /// Behind the last chunk.
+        case end
+    }
+
+    private var place = Place.size
+    /// Bytes of the chunks whose size is complete.
+    private var total = 0
+    /// What the digits say so far.
+    private var size = 0
+
+    /// Bytes of data that the sender has announced up to here.
+    var announced: Int {
+        let (sum, overflows) = total.addingReportingOverflow(size)
+        return overflows ? Int.max : sum
+    }
+
+    /// A body that starts in the read that its head begins; nil when the head does not begin or end there.
+    init?(request bytes: UnsafeRawBufferPointer) {
+        // Empty lines before a request are skipped (RFC 9112, 2.2).
+        let start = bytes.firstIndex { $0 != 0x0D && $0 != 0x0A } ?? bytes.endIndex
+        guard bytes[start...].starts(with: "POST ".utf8) else { return nil }
+        var matched = 0
+        for index in start..<bytes.endIndex {
+            let byte = bytes[index]
+            matched = byte == (matched & 1 == 0 ? 0x0D : 0x0A) ? matched + 1 : byte == 0x0D ? 1 : 0
+            guard matched == 4 else { continue }
+            take(UnsafeRawBufferPointer(rebasing: bytes[(index + 1)...]))
+            return
+        }
+        return nil
+    }
+
+    /// Takes the next bytes of the body.
+    mutating func take(_ bytes: UnsafeRawBufferPointer) {
+        var rest = bytes[...]
+        while let byte = rest.first, place != .end {
+            switch place {
+            case .data(let left):
+                let taken = min(left, rest.count)
+                rest = rest.dropFirst(taken)
+                place = taken == left ? .dataEnd : .data(left - taken)
+            case .size:
+                guard let digit = Self.digit(byte) else {
+                    place = .line
+                    continue
+                }
+                let (shifted, overflows) = size.multipliedReportingOverflow(by: 16)
+                size = overflows ? Int.max : shifted | digit
+                rest = rest.dropFirst()
+            case .line, .dataEnd:
+                guard let end = rest.firstIndex(of: 0x0A) else { return }
+                rest = rest[(end + 1)...]
+                beginNext()
+            case .end: return
+            }
+        }
+    }
+
+    /// The line behind a size or behind data has ended.
+    private mutating func beginNext() {
+        guard place == .line else {
+            place = .size
+            return
+        }
+        place = size == 0 ? .end : .data(size)
+        total = announced
+        size = 0
+    }
+
+    private static func digit(_ byte: UInt8) -> Int? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): Int(byte) - 0x30
+        case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): Int(byte | 0x20) - 0x57
+        default: nil
+        }
+    }
+}
