@@ -23,28 +23,13 @@ import tempfile
 import time
 import urllib.request
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from wire import field, pair  # noqa: E402
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SPANS = 100
 BODIES = 64
-
-
-def varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def field(number, content):
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def pair(key, value):
-    any_value = field(1, value.encode()) if isinstance(value, str) else b"\x18" + varint(value)
-    return field(1, key.encode()) + field(2, any_value)
 
 
 def span(rng, trace):

@@ -4,10 +4,14 @@
 open_traces.py PORT TRACES SPANS: each request holds one span of each of 100 traces; no trace has its root.
 """
 
+import os
 import socket
 import struct
 import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from wire import field, pair  # noqa: E402
 
 PER_REQUEST = 100
 ATTRIBUTES = [
@@ -17,23 +21,6 @@ ATTRIBUTES = [
     ("network.protocol.version", "1.1"), ("client.address", "10.1.2.3"), ("http.route", "/api/v1/items/{id}"),
     ("app.tenant", "blue-fish"),
 ]
-
-
-def varint(number):
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-def field(number, content):
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def pair(key, value):
-    any_value = field(1, value.encode()) if isinstance(value, str) else b"\x18" + varint(value)
-    return field(1, key.encode()) + field(2, any_value)
 
 
 def places(request, mark):

@@ -23,33 +23,11 @@ import threading
 import time
 import urllib.request
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from wire import field, pair  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PER_REQUEST = 200
-
-
-def varint(value):
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def field(number, content):
-    if isinstance(content, int):
-        return varint(number << 3) + varint(content)
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def pair(key, value):
-    if isinstance(value, int):
-        value = field(3, value)
-    elif isinstance(value, float):
-        value = b"\x21" + struct.pack("<d", value)
-    else:
-        value = field(1, value.encode())
-    return field(1, key.encode()) + field(2, value)
 
 
 def words(rng, size):
