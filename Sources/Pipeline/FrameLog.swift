@@ -82,6 +82,13 @@ package protocol FrameCursor: Sendable {
 
 extension FrameLog {
     package var position: JournalPosition? { nil }
+
+    /// Appends one frame and waits for how that ended.
+    package func append(_ frame: Frame) async -> AppendResult {
+        await withCheckedContinuation { continuation in
+            append(frame) { continuation.resume(returning: $0) }
+        }
+    }
 }
 
 extension FrameCursor {

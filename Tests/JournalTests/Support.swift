@@ -14,11 +14,7 @@ func frame(_ number: Int, items: UInt32 = 3, bytes: Int = 100, tenant: String = 
 
 extension FrameLog {
     /// Appends and waits for the answer.
-    func store(_ frame: Frame) async -> AppendResult {
-        await withCheckedContinuation { continuation in
-            append(frame) { continuation.resume(returning: $0) }
-        }
-    }
+    func store(_ frame: Frame) async -> AppendResult { await append(frame) }
 
     /// Appends frames 0, 1, 2 … one by one.
     @discardableResult

@@ -130,7 +130,7 @@ package final class FallbackExporter: Exporter {
             signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
             metadata: batch.metadata)
         let frame = Frame(header: header, bytes: batch.bytes)
-        while case .refused(let reason, let retryAfter, let isFinal) = await append(frame, to: log) {
+        while case .refused(let reason, let retryAfter, let isFinal) = await log.append(frame) {
             if isFinal {
                 build.log(.error, "exporter \(build.id): \(children[0].id) will not get what it missed: \(reason)")
                 return outcome
@@ -144,12 +144,6 @@ package final class FallbackExporter: Exporter {
         }
         isNotKeeping.store(false, ordering: .relaxed)
         return outcome
-    }
-
-    private func append(_ frame: Frame, to log: any FrameLog) async -> AppendResult {
-        await withCheckedContinuation { continuation in
-            log.append(frame) { continuation.resume(returning: $0) }
-        }
     }
 }
 

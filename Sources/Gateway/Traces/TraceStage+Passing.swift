@@ -189,9 +189,7 @@ extension TraceStage {
     /// Waits until the journal takes the frame or refuses it for good. Nil when cancelled before that.
     private func append(_ frame: Frame) async -> AppendResult? {
         while true {
-            let result = await withCheckedContinuation { continuation in
-                output.append(frame) { continuation.resume(returning: $0) }
-            }
+            let result = await output.append(frame)
             guard case .refused(let reason, let retryAfter, false) = result else { return result }
             setup.log(.warn, "pipeline \(setup.pipeline): complete traces wait for the journal: \(reason)")
             guard await sleep(min(max(retryAfter, .milliseconds(50)), .seconds(5))) else { return nil }

@@ -98,7 +98,7 @@ private final class SessionProbe: Processor {
                 try OTLPJSONReader.transcode(Text(UnsafeRawBufferPointer($0)), signal: .traces, into: &output)
             }
             let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 1), bytes: [UInt8](output.bytes))
-            await withCheckedContinuation { done in input.append(frame) { _ in done.resume() } }
+            _ = await input.append(frame)
         }
     }
 

@@ -167,7 +167,7 @@ import Testing
             let reader = try output.cursor(named: "test")
             let task = Task { await stage.run(keys: .empty) }
             let frame = Frame(header: FrameHeader(signal: .traces, itemCount: UInt32(spans)), bytes: request)
-            await withCheckedContinuation { done in input.append(frame) { _ in done.resume() } }
+            _ = await input.append(frame)
             while input.held.items > 0 { await Task.yield() }
             stage.drain()
             await task.value

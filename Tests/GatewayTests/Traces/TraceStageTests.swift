@@ -68,7 +68,7 @@ private final class BatchProbe: Processor {
     }
 
     private func put(_ frame: Frame, into journal: any FrameLog) async {
-        await withCheckedContinuation { done in journal.append(frame) { _ in done.resume() } }
+        _ = await journal.append(frame)
     }
 
     private func spans(of frames: [StoredFrame]) -> Int {
