@@ -78,4 +78,22 @@ import Testing
         for second in 1...9 { passed.acknowledge(before: Sequence(6), now: .seconds(second)) }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count <= 1)
     }
+
+    @Test(arguments: ["18446744073709551615", "4611686018427387904", "99999999999999999999", "-1", ""])
+    func `a foreign file with the highest number is left alone, and new ones are numbered as before`(
+        number: String
+    ) throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try writeBoth()
+        let foreign = "\(folder)/p.\(number).passed"
+        try #require(FileManager.default.createFile(atPath: foreign, contents: nil))
+        #expect(passed(place(), next: 12) == [true, false])
+        var passed = PassedTraces(place(), output: output(12)) { _ in }
+        let isNoted = passed.note([.init(keys[1], from: Sequence(2), to: Sequence(6), end: Sequence(12))])
+        #expect(isNoted)
+        let sync = try #require(passed.syncing())
+        #expect(sync())
+        #expect(self.passed(place(), next: 12) == [true, true])
+        #expect(FileManager.default.fileExists(atPath: foreign))
+    }
 }
