@@ -7,13 +7,26 @@ enum DescriptorRoom {
 
     /// What becomes of a connection that was just accepted.
     static var admission: ConnectionRegistry.Admission {
-        let next = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        guard next >= 0 else { return .close }
-        close(next)
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .serve }
+        guard let next = lowestFree() else { return .close }
         // A new descriptor has the lowest number that is free, so about as many are open.
-        return admission(left: Int(clamping: limit.rlim_cur) - Int(next))
+        return admission(left: limit - next)
+    }
+
+    /// As it is when the first connection comes: the process raises its limit before that, and not again.
+    private static let limit: Int = {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+        return Int(clamping: limit.rlim_cur)
+    }()
+
+    /// The number of the next descriptor; nil when there is none.
+    private static func lowestFree() -> Int? {
+        var next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
+        // A process without that descriptor.
+        if next < 0, errno == EBADF { next = open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        guard next >= 0 else { return nil }
+        close(next)
+        return Int(next)
     }
 
     static func admission(left: Int) -> ConnectionRegistry.Admission {
