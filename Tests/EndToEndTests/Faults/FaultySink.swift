@@ -7,6 +7,8 @@ final class FaultySink: Sendable {
         case accept
         /// Answers so and keeps nothing.
         case status(Int)
+        /// Answers 503, keeps nothing, and asks for so many seconds.
+        case busy(retryAfter: Int)
         /// Keeps the data after this many milliseconds.
         case slow(Int)
         /// Hangs up before it has read the request, and keeps nothing.
@@ -102,10 +104,12 @@ final class FaultySink: Sendable {
                 return state.behaviour
             }
             var status = 200
+            var more = ""
             var answer: [UInt8] = []
             switch behaviour {
             case .accept: keep(body)
             case .status(let number): status = number
+            case .busy(let seconds): (status, more) = (503, "Retry-After: \(seconds)\r\n")
             case .slow(let milliseconds):
                 usleep(UInt32(milliseconds) * 1_000)
                 keep(body)
@@ -126,7 +130,8 @@ final class FaultySink: Sendable {
             case .takesAllBut(let number):
                 if NumberedSpans.numbers(body).contains(number) { status = 503 } else { keep(body) }
             }
-            let head = "HTTP/1.1 \(status) X\r\nContent-Type: text/html\r\nContent-Length: \(answer.count)\r\n\r\n"
+            let type = "Content-Type: text/html"
+            let head = "HTTP/1.1 \(status) X\r\n\(type)\r\n\(more)Content-Length: \(answer.count)\r\n\r\n"
             guard RawHTTP.send(connection, Array(head.utf8) + answer) else { return }
         }
     }

@@ -8,8 +8,9 @@ enum NumberedSpans {
     private static let trace = [UInt8](repeating: 0xA7, count: 16)
     private static let mark = [0x0A, 0x10] + trace + [0x12, 0x08]
 
-    /// An Export request with the spans `first` ..< `first + perRequest`, and `padding` bytes in the name of each.
-    static func request(_ first: UInt64, padding: Int = 8) -> [UInt8] {
+    /// An Export request with the spans `first` ..< `first + perRequest`, and `padding` bytes in the name of each; all
+    /// end one nanosecond behind `time`.
+    static func request(_ first: UInt64, padding: Int = 8, time: UInt64 = 1) -> [UInt8] {
         var spans: [UInt8] = []
         for number in first..<first + perRequest {
             var span = mark
@@ -17,7 +18,7 @@ enum NumberedSpans {
                 span.append(UInt8(truncatingIfNeeded: number >> shift))
             }
             field(0x2A, [UInt8](repeating: UInt8(ascii: "s"), count: padding), &span)
-            span += [0x39] + fixed(1) + [0x41] + fixed(2)
+            span += [0x39] + fixed(time) + [0x41] + fixed(time + 1)
             field(0x12, span, &spans)
         }
         var scope: [UInt8] = []
