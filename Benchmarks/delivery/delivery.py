@@ -90,13 +90,13 @@ def free_port():
         return made.getsockname()[1]
 
 
-def configuration(ports, directory, ack, exporter):
+def configuration(ports, directory, ack, exporter, storage):
     return f"""receivers:
   otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{ports[0]}"}}}}}}
 exporters:
 {exporter}
 extensions:
-  file_storage: {{directory: {directory}/journal}}
+  file_storage: {{directory: {directory}/journal{storage}}}
 service:
   extensions: [file_storage]
   telemetry: {{metrics: {{level: none}}, logs: {{level: error}}}}
@@ -112,7 +112,7 @@ class Gateway:
         self.port = free_port()
         path = os.path.join(self.directory, "gateway.yaml")
         with open(path, "w") as file:
-            file.write(configuration([self.port], self.directory, ack, exporter))
+            file.write(configuration([self.port], self.directory, ack, exporter, bench.storage))
         argv = [bench.binary, "run", "--config", path, "--data-directory", self.directory + "/data"]
         self.process = bench.start(argv, bench.gateway_cores)
         bench.await_port(self.port, self.process)
@@ -135,6 +135,7 @@ class Bench:
     def __init__(self, options):
         self.binary = os.path.abspath(options.binary)
         self.options = options
+        self.storage = "".join(", " + option for option in options.storage)
         self.directory = tempfile.mkdtemp(prefix="sluice-delivery-", dir=options.directory)
         self.peer = os.path.join(self.directory, "peer")
         subprocess.run(["cc", "-O2", "-o", self.peer, os.path.join(HERE, "peer.c")], check=True)
@@ -268,6 +269,9 @@ def main():
     parser.add_argument("--share", type=float, default=0.4, help="live traffic as a share of the capacity")
     parser.add_argument("--rate", type=float, default=0, help="live traffic, requests a second; instead of --share")
     parser.add_argument("--backlog", type=float, default=4, help="GB")
+    parser.add_argument(
+        "--storage", action="append", default=[], metavar="KEY: VALUE",
+        help="an option of file_storage, such as 'catch_up_rate: 0'")
     parser.add_argument("--float", action="store_true", help="do not pin anything to cores")
     options = parser.parse_args()
     bench = Bench(options)

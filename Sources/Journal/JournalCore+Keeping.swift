@@ -6,7 +6,8 @@ extension JournalCore {
     func runKeeper() {
         var lastRound: UInt64 = 0
         while !isClosing {
-            keeperEvent.wait()
+            let hasSurplus = spares.withLock(\.hasSurplus)
+            keeperEvent.wait(until: hasSurplus ? lastRound &+ Self.freeInterval : nil)
             let due = lastRound &+ options.cursorInterval.nanoseconds
             while monotonicNanoseconds() < due, !isClosing {
                 writeMoved()
@@ -14,14 +15,11 @@ extension JournalCore {
             }
             lastRound = monotonicNanoseconds()
             keep()
+            freeSpares()
         }
         keep()
-        let left = spares.withLock { spares in
-            defer { spares = [] }
-            return spares
-        }
         // Those that stay go at the next start.
-        for spare in left { try? files.unlink(spare) }
+        for spare in spares.withLock({ $0.takeAll() }) { try? files.unlink(spare) }
     }
 
     /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way, and not
@@ -47,14 +45,10 @@ extension JournalCore {
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {
             var kept: [String] = []
-            for segment in finished + dropped {
-                if let spare = try remove(segment, mayKeep: kept.count + spares.withLock(\.count) < Self.sparesMax) {
-                    kept.append(spare)
-                }
-            }
+            for segment in finished + dropped { if let spare = try remove(segment) { kept.append(spare) } }
             // Before anything is written over: after a crash no old name may lead to a new header.
             try files.syncDirectory(directory)
-            spares.withLock { $0 += kept }
+            spares.withLock { spares in for spare in kept { spares.add(spare) } }
         } catch {
             // What is left comes back at the next start, and goes then.
             note(.warning, "\(directory): a finished segment is not removed yet: \(error)")
@@ -86,16 +80,42 @@ extension JournalCore {
         }
     }
 
-    /// Most finished segments whose files are kept.
-    private static let sparesMax = 2
+    /// Shortest time between two rounds that only free blocks.
+    private static let freeInterval: UInt64 = 100_000_000
+
+    /// Frees blocks of files that are too many, as fast as the appends allow.
+    private func freeSpares() {
+        let appended = shared.withLock { $0.index.appendedBytes }
+        let isBusy = appended != keptAppended.exchange(appended, ordering: .relaxed)
+        for _ in 0..<(isBusy ? 1 : SpareSegments.filesPerRound) {
+            guard let path = spares.withLock({ $0.nextLeaving(isBusy: isBusy) }) else { return }
+            do throws(SystemError) {
+                if isBusy, try shorten(path) { continue }
+                try files.unlink(path)
+            } catch  where error.code != ENOENT {
+                note(.warning, "\(directory): a spare file stays until the next start: \(error)")
+            } catch {}
+            spares.withLock { $0.left() }
+        }
+    }
+
+    /// Frees the last blocks of a file. False when there are so few left that it may go.
+    private func shorten(_ path: String) throws(SystemError) -> Bool {
+        let file = try files.open(path, writable: true)
+        defer { file.close() }
+        let size = try file.size()
+        guard size > SpareSegments.stepBytes else { return false }
+        try file.truncate(size - SpareSegments.stepBytes)
+        return true
+    }
 
     /// Takes a segment's file away. Gives its new name when it may be written over.
-    private func remove(_ segment: SegmentInfo, mayKeep: Bool) throws(SystemError) -> String? {
+    private func remove(_ segment: SegmentInfo) throws(SystemError) -> String? {
         let path = directory + "/" + JournalFileName.segment(number: segment.number)
         do throws(SystemError) {
             if segment.isDamaged {
                 try files.rename(path, to: path + ".quarantined")
-            } else if mayKeep, !isClosing, segment.dataEnd <= segmentBytes {
+            } else if !isClosing, segment.dataEnd <= segmentBytes {
                 try files.rename(path, to: path + ".tmp")
                 return path + ".tmp"
             } else {

@@ -8,23 +8,40 @@ extension JournalCore {
         let scanner = SegmentScanner(chunkBytes: options.readBytes)
         var open: [String: OpenSegment] = [:]
         var segments = OpenSegments(files: files, directory: directory)
+        var pacing = CatchUpPacing(bytesPerSecond: options.catchUpBytesPerSecond)
         while true {
-            readerEvent.wait()
+            readerEvent.wait(until: pacing.pause)
             serveParts(&segments)
-            while let name = takeFetch() {
-                let request = shared.withLock { $0.index.beginFetch(name) }
-                let wakeup: Wakeup?
-                if let request {
-                    let result = fetch(request, file: &open[name], scanner: scanner)
-                    wakeup = shared.withLock { $0.index.endFetch(name, request, result) }
-                } else {
-                    wakeup = shared.withLock { $0.index.cursors[name]?.takeWakeup() }
-                }
-                wakeup?.fire(true)
+            while pacing.isOver(at: monotonicNanoseconds()), let name = takeFetch() {
+                serve(name, file: &open[name], scanner: scanner, &pacing)
             }
-            open = open.filter { name, _ in shared.withLock { $0.index.cursors[name] != nil } }
+            let names = shared.withLock { Set($0.index.cursors.keys) }
+            open = open.filter { names.contains($0.key) }
+            pacing.retain(where: names.contains)
             if isClosing { return endParts() }
         }
+    }
+
+    /// Reads for one cursor, if it still needs that.
+    private func serve(
+        _ name: String, file: inout OpenSegment?, scanner: SegmentScanner, _ pacing: inout CatchUpPacing
+    ) {
+        let request = shared.withLock { $0.index.beginFetch(name) }
+        let wakeup: Wakeup?
+        if let request {
+            let result = fetch(request, file: &file, scanner: scanner)
+            let appended: Int
+            (wakeup, appended) = shared.withLock { shared in
+                (shared.index.endFetch(name, request, result), shared.index.appendedBytes)
+            }
+            if case .read(_, let place, _) = result {
+                pacing.didRead(
+                    place.offset - request.place.offset, for: name, appended: appended, at: monotonicNanoseconds())
+            }
+        } else {
+            wakeup = shared.withLock { $0.index.cursors[name]?.takeWakeup() }
+        }
+        wakeup?.fire(true)
     }
 
     /// The segment that a cursor read from last.

@@ -8,7 +8,7 @@ extension JournalCore {
     func runWriter() {
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
-            takeSpare: { self.spares.withLock { $0.popLast() } })
+            takeSpare: { self.spares.withLock { $0.take() } })
         while true {
             writerEvent.wait()
             while let group = takePending() { commit(group, with: &writer) }

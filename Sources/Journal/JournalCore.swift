@@ -32,9 +32,9 @@ final class JournalCore: Sendable {
     let shared: Mutex<Shared>
     /// Held while cursor files are written, so never while `shared` is held.
     let cursorFiles: Mutex<CursorFiles>
-    /// Files of finished segments that the writer may write over: their blocks are allocated already, and are there
-    /// when the disk is full.
-    let spares = Mutex<[String]>([])
+    let spares: Mutex<SpareSegments>
+    /// Bytes appended in all at the last round of the keeper.
+    let keptAppended = Atomic(0)
     let writerEvent = Event()
     let readerEvent = Event()
     let keeperEvent = Event()
@@ -55,6 +55,7 @@ final class JournalCore: Sendable {
         let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
         segmentBytes = max(least, min(options.segmentBytes, cap))
         shared = Mutex(Shared(index: state.index))
+        spares = Mutex(SpareSegments(state.leftovers))
         cursorFiles = Mutex(CursorFiles(files: files, directory: directory, journal: state.journal))
     }
 

@@ -83,6 +83,9 @@ struct JournalIndex: Sendable {
     /// Bytes of records on disk, acknowledged or not, without preallocation.
     private(set) var bytes: Int
 
+    /// Bytes of records that were appended since the journal was opened.
+    private(set) var appendedBytes = 0
+
     /// Where the oldest kept frame lies, and its sequence.
     var oldest: (place: Place, sequence: UInt64) {
         guard let first = segments.first else { return (.start(of: 0), nextSequence) }
@@ -107,6 +110,7 @@ struct JournalIndex: Sendable {
     mutating func publish(_ frames: [PlacedFrame]) -> [Wakeup] {
         guard let last = frames.last, isWriting, let index = segments.indices.last else { return [] }
         bytes += last.next.offset - segments[index].dataEnd
+        appendedBytes += last.next.offset - segments[index].dataEnd
         segments[index].end = last.stored.end.value
         segments[index].dataEnd = last.next.offset
         segments[index].frames += frames.count

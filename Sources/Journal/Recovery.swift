@@ -8,6 +8,8 @@ struct Recovery {
         var index: JournalIndex
         var nextNumber: UInt64
         var lock: any JournalFile
+        /// Half-made and spare segment files that are still there.
+        var leftovers: [String]
     }
 
     private struct FoundSegment {
@@ -33,7 +35,7 @@ struct Recovery {
             let names = try files.names(in: directory).sorted()
             let found = try readHeaders(names)
             let journal = Self.commonJournal(found.segments, found.cursors)
-            for name in names where JournalFileName(name) == .leftover { remove(name) }
+            let leftovers = removeLeftovers(names)
             for name in Self.oldQuarantined(names) { remove(name) }
             let segments = try recoverSegments(found.segments, journal: journal)
             // A cursor may know of sequences whose segments are gone; they must not be given out again.
@@ -48,7 +50,8 @@ struct Recovery {
             }
             if changed { try files.syncDirectory(directory) }
             return State(
-                journal: journal, index: index, nextNumber: Self.nextNumber(names), lock: lock)
+                journal: journal, index: index, nextNumber: Self.nextNumber(names), lock: lock,
+                leftovers: leftovers.map(path))
         } catch let error as JournalError {
             throw error
         } catch let error as SystemError {
@@ -249,6 +252,22 @@ struct Recovery {
             note(.warning, "\(error)")
         }
     }
+
+    /// Removes what an earlier run has half made. Gives the segments that stay: a backlog may have left many, and a
+    /// start must not wait until their blocks are free.
+    private mutating func removeLeftovers(_ names: [String]) -> [String] {
+        var segments: [String] = []
+        for name in names where JournalFileName(name) == .leftover {
+            if name.hasSuffix(".segment.tmp") { segments.append(name) } else { remove(name) }
+        }
+        let removed = segments.prefix(Self.leftoversRemoved)
+        for name in removed { remove(name) }
+        // Before one is written over: after a crash no old name may lead to a new header.
+        changed = changed || segments.count > removed.count
+        return Array(segments.dropFirst(removed.count))
+    }
+
+    private static let leftoversRemoved = 8
 
     private mutating func quarantine(_ name: String, because reason: String) {
         changed = true

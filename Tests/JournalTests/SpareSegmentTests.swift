@@ -5,7 +5,7 @@ import Testing
 @testable import Journal
 
 /// Files of finished segments that are written over.
-@Suite struct SpareSegmentTests {
+@Suite(.timeLimit(.minutes(1))) struct SpareSegmentTests {
     /// Stores and acknowledges until files have been written over a few times. Gives the next number.
     private func wearIn(_ journal: DiskJournal, _ cursor: any FrameCursor, _ disk: FakeDisk) async -> Int {
         var number = 0
@@ -101,5 +101,97 @@ import Testing
             if let last = frames.last { cursor.acknowledge(before: last.end) }
         }
         journal.close()
+    }
+
+    // MARK: Their end
+
+    private func spares(on disk: FakeDisk) -> [String] {
+        disk.contents.keys.filter { $0.hasSuffix(".segment.tmp") }.sorted()
+    }
+
+    /// Segment files that an earlier life has left.
+    private func leftovers(_ count: Int, bytes: (Int) -> Int = { _ in 4096 }) -> [String: [UInt8]] {
+        var contents: [String: [UInt8]] = [:]
+        for number in 0..<count {
+            let name = JournalFileName.segment(number: UInt64(number + 100))
+            contents["j/\(name).tmp"] = [UInt8](repeating: 7, count: bytes(number))
+        }
+        return contents
+    }
+
+    private func wait(until isSo: () -> Bool) async throws {
+        while !isSo() { try await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    @Test func `new segments take what a backlog has left, and the rest goes when nothing comes in`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        var number = 0
+        while disk.contents.keys.count(where: { $0.hasSuffix(".segment") }) < 40 {
+            await journal.storeAll(number..<number + 5)
+            number += 5
+        }
+        if let last = await cursor.drain().last { cursor.acknowledge(before: last.end) }
+        try await wait { spares(on: disk).count > 4 }
+        #expect(!disk.calls.contains { $0.name == "unlink" && $0.path.hasSuffix(".segment") })
+        try await wait { spares(on: disk).count <= SpareSegments.kept }
+        await journal.storeAll(number..<number + 20)
+        #expect(await cursor.drainNumbers() == Array(number..<number + 20))
+        journal.close()
+        #expect(spares(on: disk).isEmpty)
+    }
+
+    @Test func `a start removes a few that an earlier life has left, and the journal the others`() async throws {
+        let disk = FakeDisk(leftovers(40))
+        let journal = try openFake(disk)
+        #expect(disk.calls.count { $0.name == "unlink" } == 8)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<30)
+        try await wait { spares(on: disk).count <= SpareSegments.kept }
+        #expect(await cursor.drainNumbers() == Array(0..<30))
+        let killed = FakeDisk(disk.contents)
+        journal.close()
+        let log = Notices()
+        let reopened = try openFake(killed, log: log)
+        #expect(await (try reopened.cursor(named: "a")).drainNumbers() == Array(0..<30))
+        #expect(log.all.isEmpty)
+        reopened.close()
+    }
+
+    @Test func `while appends come in a large one goes in steps`() async throws {
+        let large = 2 * SpareSegments.stepBytes + 4096
+        let disk = FakeDisk(leftovers(8 + SpareSegments.keptWhileBusy + 1) { $0 == 8 ? large : 4096 })
+        let journal = try openFake(disk)
+        _ = try journal.cursor(named: "a")
+        let leaving = "j/" + JournalFileName.segment(number: 108) + ".tmp"
+        var sizes: [Int] = []
+        var number = 0
+        while let size = disk.contents[leaving]?.count {
+            if sizes.last != size { sizes.append(size) }
+            await journal.storeAll(number..<number + 1)
+            number += 1
+        }
+        #expect(sizes == [large, large - SpareSegments.stepBytes, 4096])
+        journal.close()
+    }
+
+    @Test func `the oldest goes first, and the newest is written over first`() {
+        var spares = SpareSegments((0..<12).map { "\($0)" })
+        #expect(spares.hasSurplus)
+        // The one that has lost blocks already is finished before the next.
+        var leaving = [spares.nextLeaving(isBusy: true), spares.nextLeaving(isBusy: true)]
+        #expect(leaving == ["0", "0"])
+        let taken = spares.take()
+        #expect(taken == "11")
+        for isBusy in [true, true, true, false] {
+            spares.left()
+            leaving.append(spares.nextLeaving(isBusy: isBusy))
+        }
+        #expect(leaving[2...] == ["1", "2", nil, "3"])
+        #expect(spares.hasSurplus)
+        let rest = spares.takeAll()
+        #expect(Set(rest) == ["3", "4", "5", "6", "7", "8", "9", "10"])
+        #expect(!spares.hasSurplus)
     }
 }

@@ -42,6 +42,9 @@ package struct FileStorageOptions: ComponentOptions {
     package let createsDirectory: Bool
     package let segmentBytes: Int
     package let maxBytes: Int
+    package let catchUpBytesPerSecond: Int
+
+    static let catchUpDefault = 128 << 20
 
     package init(_ settings: inout Settings) {
         directory = settings.string(
@@ -54,6 +57,10 @@ package struct FileStorageOptions: ComponentOptions {
             "max_size", default: 0, in: 0...1 << 50,
             "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503, and 413 when one "
                 + "request alone is more. 0 is no cap.")
+        catchUpBytesPerSecond = settings.bytes(
+            "catch_up_rate", default: Self.catchUpDefault, in: 0...1 << 40,
+            "Bytes a second of a backlog that are read, beyond what comes in, while data comes in, so that senders do "
+                + "not wait longer for their answers. 0 is no limit.")
         settings.accepted("timeout", "A directory in use is refused at once, with the holder's name.")
         settings.accepted("fsync", "Sluice always syncs before it answers.")
         settings.accepted("directory_permissions", "Journals are 0700: they hold prompts.")

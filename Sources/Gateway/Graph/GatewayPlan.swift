@@ -134,5 +134,6 @@ extension FileStorageOptions {
         createsDirectory = true
         segmentBytes = 64 << 20
         maxBytes = 0
+        catchUpBytesPerSecond = Self.catchUpDefault
     }
 }

@@ -160,6 +160,7 @@ struct GraphBuilder {
         var options = DiskJournalOptions()
         options.segmentBytes = storage.segmentBytes
         options.maxBytes = storage.maxBytes
+        options.catchUpBytesPerSecond = storage.catchUpBytesPerSecond
         do {
             return try DiskJournal(
                 directory: storage.directory + "/" + folder, options: options,

@@ -1,0 +1,54 @@
+/// Slows the reading of a backlog while appends come in, so that these keep their disk and their processor: who catches
+/// up gets what comes in meanwhile, and a fixed rate beyond that. A value without effects; times are monotonic
+/// nanoseconds.
+struct CatchUpPacing: Sendable {
+    /// Without an append for this long nobody has to be spared.
+    static let quietTime: UInt64 = 100_000_000
+    /// What was not read is made up for by at most as much as takes this long.
+    static let burstTime: UInt64 = 10_000_000
+
+    /// No read is larger; the times of larger ones would have no room in 64 bits.
+    private static let readMax = 8 << 30
+
+    private let bytesPerSecond: Int
+    /// When all that was read is paid for.
+    private var paidAt: UInt64 = 0
+    private var appended = 0
+    private var lastAppend: UInt64?
+    /// Bytes appended in all when a cursor was served last.
+    private var served: [String: Int] = [:]
+    /// Until when nothing more may be read; nil when it may.
+    private(set) var pause: UInt64?
+
+    /// 0 never slows.
+    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+
+    /// True when reading may go on.
+    mutating func isOver(at now: UInt64) -> Bool {
+        if let end = pause, now < end { return false }
+        pause = nil
+        return true
+    }
+
+    /// A cursor has read so many bytes; `appended` counts those appended since the journal was opened.
+    mutating func didRead(_ bytes: Int, for cursor: String, appended total: Int, at now: UInt64) {
+        if total != appended {
+            appended = total
+            lastAppend = now
+        }
+        // Not for appends that came in before it fell behind: at most what it reads now.
+        let free = min(bytes, max(0, total - (served[cursor] ?? total)))
+        served[cursor] = total
+        guard bytesPerSecond > 0, let lastAppend, now &- lastAppend < Self.quietTime else {
+            paidAt = now
+            return
+        }
+        let cost = UInt64(min(bytes - free, Self.readMax)) * 1_000_000_000 / UInt64(bytesPerSecond)
+        let earliest = now > Self.burstTime ? now - Self.burstTime : 0
+        paidAt = max(paidAt, earliest) + cost
+        if paidAt > now { pause = paidAt }
+    }
+
+    /// Forgets cursors that are no longer there.
+    mutating func retain(where isKept: (String) -> Bool) { served = served.filter { isKept($0.key) } }
+}

@@ -1,0 +1,78 @@
+import Testing
+
+@testable import Journal
+
+/// How fast a backlog is read.
+@Suite struct CatchUpPacingTests {
+    private static let millisecond: UInt64 = 1_000_000
+    private static let chunk = 1 << 20
+
+    /// Reads chunk after chunk for a second, while `perChunk` bytes are appended before each. Gives the bytes read.
+    private func readForASecond(
+        _ pacing: inout CatchUpPacing, cursors: [String] = ["a"], appendedPerSecond: Int, from start: UInt64 = 0
+    ) -> Int {
+        var now = start
+        var read = 0
+        var turn = 0
+        while now < start + 1_000 * Self.millisecond {
+            if pacing.isOver(at: now) {
+                let appended = Int(now / Self.millisecond) * appendedPerSecond / 1_000
+                pacing.didRead(Self.chunk, for: cursors[turn % cursors.count], appended: appended, at: now)
+                read += Self.chunk
+                turn += 1
+            }
+            // A read takes a moment, so that no rate is without an end.
+            now += Self.millisecond / 10
+        }
+        return read
+    }
+
+    @Test(arguments: [1 << 20, 100 << 20, 400 << 20])
+    func `what comes in and the rate beyond it are read while appends come in`(appended: Int) {
+        var pacing = CatchUpPacing(bytesPerSecond: 160 << 20)
+        let read = readForASecond(&pacing, appendedPerSecond: appended)
+        #expect(read > appended + (150 << 20))
+        #expect(read < appended + (180 << 20))
+    }
+
+    @Test func `each cursor gets what comes in, and all together the rate`() {
+        var pacing = CatchUpPacing(bytesPerSecond: 160 << 20)
+        let read = readForASecond(&pacing, cursors: ["a", "b", "c"], appendedPerSecond: 100 << 20)
+        #expect(read > (300 << 20) + (150 << 20))
+        #expect(read < (300 << 20) + (180 << 20))
+    }
+
+    @Test func `nothing slows it once no append has come for a while, or without a rate`() {
+        var pacing = CatchUpPacing(bytesPerSecond: 10 << 20)
+        _ = readForASecond(&pacing, appendedPerSecond: 1 << 20)
+        let quiet = 1_200 * Self.millisecond
+        pacing.didRead(Self.chunk, for: "a", appended: 1 << 20, at: quiet)
+        for step in 1..<1_000 {
+            let now = quiet + UInt64(step) * Self.millisecond / 10
+            let isOver = pacing.isOver(at: now)
+            #expect(isOver)
+            pacing.didRead(Self.chunk, for: "a", appended: 1 << 20, at: now)
+        }
+        var free = CatchUpPacing(bytesPerSecond: 0)
+        #expect(readForASecond(&free, appendedPerSecond: 1 << 20) > 9_000 * Self.chunk)
+    }
+
+    @Test func `what was appended before a cursor fell behind does not count for it`() throws {
+        var pacing = CatchUpPacing(bytesPerSecond: 1 << 20)
+        pacing.didRead(Self.chunk, for: "a", appended: 1 << 40, at: Self.millisecond)
+        let pause = try #require(pacing.pause)
+        #expect(pause >= 900 * Self.millisecond)
+        let isOver = [pacing.isOver(at: pause - 1), pacing.isOver(at: pause)]
+        #expect(isOver == [false, true])
+    }
+
+    @Test func `the largest read and a counter that goes back trap nowhere`() {
+        var pacing = CatchUpPacing(bytesPerSecond: 1)
+        pacing.didRead(.max, for: "a", appended: 1, at: 0)
+        pacing.didRead(1 << 40, for: "a", appended: 2, at: 1)
+        pacing.didRead(0, for: "a", appended: 0, at: 5)
+        pacing.retain { $0 == "b" }
+        let isOver = pacing.isOver(at: 1 << 40)
+        #expect(!isOver)
+    }
+}
