@@ -12,6 +12,7 @@ package final class DeliveryAccount: Sendable {
     private let labels: [(name: String, value: String)]
     private let sent: [Counter]
     private let failed: [Counter]
+    private let truncated: Counter
     private let drops = Mutex<[String: Counter]>([:])
 
     /// `labels` name the exporter and the pipeline.
@@ -26,9 +27,15 @@ package final class DeliveryAccount: Sendable {
             metrics.counter(
                 "otelcol_exporter_send_failed_\($0.itemName)", "Records that could not be delivered for good.", labels)
         }
+        truncated = metrics.counter(
+            "sluice_exporter_truncated_items_total",
+            "Delivered records whose longest strings were cut because the destination did not take them whole.", labels)
     }
 
     package func delivered(_ items: Int, _ signal: Signal) { sent[Self.index(signal)].add(items) }
+
+    /// Counts delivered records that had to be cut for their size.
+    package func cut(_ items: Int) { truncated.add(items) }
 
     /// Counts records that the destination or the retry limit cost, under the reason's own series.
     package func lost(_ items: Int, _ signal: Signal, reason: String) {

@@ -23,6 +23,24 @@ extension ExportWorker {
             case .dropped(_, let reason): reason
             }
         }
+
+        /// The same for a batch that was cut: what it was before is what is kept and counted.
+        func of(_ whole: ExportBatch) -> Ending {
+            switch self {
+            case .delivered, .tooLarge, .stopped: self
+            case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
+            case .refused(_, let records, let message): .refused(whole, records: records, message: message)
+            case .lost(_, let cause, let message): .lost(whole, cause, message: message)
+            case .dropped(_, let reason): .dropped(whole, reason: reason)
+            }
+        }
+    }
+
+    /// A batch or a part of one that is to be sent.
+    private struct Piece {
+        var batch: ExportBatch
+        /// What it was before it was cut for its size.
+        var whole: ExportBatch?
     }
 
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then nothing of
@@ -30,19 +48,21 @@ extension ExportWorker {
     func export(_ prepared: PreparedBatch) async {
         let delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
         var endings: [Ending] = []
-        var waiting = [prepared.batch]
-        while let batch = waiting.popLast() {
-            let ending = await attempts(batch, of: delivery)
+        var waiting = [Piece(batch: prepared.batch)]
+        while let piece = waiting.popLast() {
+            let ending = await attempts(piece.batch, of: delivery)
             switch ending {
             case .stopped: return state.withLock { $0.shedding.leave(delivery.number) }
             case .tooLarge(let reason):
-                let halves = FrameSplit.halves(of: batch)
-                if halves.count > 1 {
-                    waiting.append(contentsOf: halves.reversed())
-                } else {
-                    endings.append(.lost(batch, .tooLarge, message: reason))
+                let smaller = smaller(than: piece)
+                if smaller.isEmpty {
+                    endings.append(.lost(piece.whole ?? piece.batch, .tooLarge, message: reason))
                 }
-            case .delivered, .partial, .refused, .lost, .dropped: endings.append(ending)
+                waiting.append(contentsOf: smaller.reversed())
+            case .delivered(let batch):
+                if let whole = piece.whole { tellCut(whole, batch) }
+                endings.append(ending)
+            case .partial, .refused, .lost, .dropped: endings.append(piece.whole.map(ending.of) ?? ending)
             }
         }
         for ending in endings where await !account(for: ending, of: delivery) {
@@ -52,6 +72,32 @@ extension ExportWorker {
             for part in prepared.parts { setup.lost(part.ticket.end, reason) }
         }
         settle(delivery)
+    }
+
+    /// What to send instead of something too large: its halves, or the one record cut; nothing when it can be neither.
+    private func smaller(than piece: Piece) -> [Piece] {
+        if piece.whole == nil {
+            let halves = FrameSplit.halves(of: piece.batch)
+            if halves.count > 1 { return halves.map { Piece(batch: $0) } }
+        }
+        guard let shorten = setup.shorten else { return [] }
+        let whole = piece.whole ?? piece.batch
+        let (size, most) = (piece.batch.byteCount, setup.batchBytesMax)
+        // Down to the limit if there is one, then half by half, always from what came.
+        let target = size > most ? most : size / 2
+        guard target >= Self.cutBytesMin, let bytes = shorten(whole.bytes, whole.signal, target), bytes.count < size
+        else { return [] }
+        return [Piece(batch: whole.with(itemCount: whole.itemCount, bytes: bytes), whole: whole)]
+    }
+
+    /// No record is cut to fewer bytes.
+    private static let cutBytesMin = 512
+
+    private func tellCut(_ whole: ExportBatch, _ batch: ExportBatch) {
+        account.cut(whole.itemCount)
+        complain(
+            "\(whole.itemCount) \(whole.signal.itemName) too large for the destination: strings cut from "
+                + "\(whole.byteCount) to \(batch.byteCount) bytes")
     }
 
     private func attempts(_ batch: ExportBatch, of delivery: Delivery) async -> Ending {

@@ -1,6 +1,6 @@
 package import Pipeline
 import Synchronization
-import Telemetry
+package import Telemetry
 
 /// What an export worker needs to know besides its cursor and exporter.
 package struct ExportWorkerSetup: Sendable {
@@ -15,6 +15,9 @@ package struct ExportWorkerSetup: Sendable {
     package var batchBytesMax: Int
     /// Headers, in lowercase, that its batches are parted by and carry.
     package var metadataKeys: [String] = []
+    /// Cuts strings of a request until it has about so many bytes; nil when it cannot be cut. Without it a record that
+    /// is too large fails for good.
+    package var shorten: (@Sendable (_ request: [UInt8], _ signal: Signal, _ bytes: Int) -> [UInt8]?)?
     /// Where batches go that fail for good; nil drops them.
     package var deadLetters: DeadLetterBox?
     package var effects: WorkerEffects

@@ -6,6 +6,7 @@ package struct ExporterHelperOptions: ComponentOptions {
     package var queue: SendingQueueOptions
     package var retry: RetryOptions
     package var deadLetters: DeadLetterOptions
+    package var tooLarge: TooLargeChoice
     /// Longest time for one delivery attempt; zero means no limit.
     package var timeout: Duration
     /// Ids of the processors that this exporter's deliveries go through, in order.
@@ -34,7 +35,18 @@ package struct ExporterHelperOptions: ComponentOptions {
         deadLetters = settings.group(
             "dead_letters", "What fails for good is kept in the data directory, for `sluice dlq`."
         ) { DeadLetterOptions(&$0) }
+        tooLarge = settings.choice(
+            "too_large", default: TooLargeChoice.deadLetter,
+            "A single record that the destination refuses for its size (413) or that is over its limit: dead_letter "
+                + "keeps it; truncate cuts its longest strings, marked as the truncate processor does, and keeps the "
+                + "original only if that is refused too.")
     }
+}
+
+/// `too_large`: what becomes of a single record that the destination does not take for its size.
+package enum TooLargeChoice: String, CaseIterable, Sendable {
+    case deadLetter = "dead_letter"
+    case truncate
 }
 
 /// `sending_queue`: the exporter's backlog in the pipeline's journal and how many deliveries run at once.

@@ -275,6 +275,9 @@ struct GraphBuilder {
         if !(exporter is ConnectorExporter), options.deadLetters.isEnabled ?? (pipeline.storage != nil) {
             setup.deadLetters = deadLetterBox(id, options.deadLetters)
         }
+        if options.tooLarge == .truncate {
+            setup.shorten = { RequestShortener.shorten($0, signal: $1, to: $2) }
+        }
         if let bytesMax = lane.bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         setup.metadataKeys = lane.metadataKeys
         do {

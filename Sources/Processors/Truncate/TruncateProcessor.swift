@@ -56,15 +56,19 @@ package struct TruncateProcessor: Processor {
         let keys = batch.keys
         let limit = limit
         let limits = limits
-        let marks = marks
+        let count = Self.cut(&batch, least: least, marks: marks) { key in
+            let id = Int(keys.id(of: key).value)
+            return id < limits.count && limits[id] > 0 ? limits[id] : limit
+        }
+        if count > 0 { cut.add(count) }
+    }
+
+    /// Cuts values to what `limit` says for their key, which is at least `least`. Gives how many were cut.
+    static func cut(_ batch: inout RecordBatch, least: Int, marks: Bool, limit: (_ key: Text) -> Int) -> Int {
         var count = 0
         StringRewriter.rewrite(
             &batch, least: least + 1,
-            { key, value, output in
-                let id = Int(keys.id(of: key).value)
-                let own = id < limits.count && limits[id] > 0 ? limits[id] : limit
-                return TextCut.cut(value, to: own, &output)
-            },
+            { key, value, output in TextCut.cut(value, to: limit(key), &output) },
             report: { set, attribute, batch in
                 count += 1
                 guard marks else { return }
@@ -78,7 +82,7 @@ package struct TruncateProcessor: Processor {
                     attribute.map { Int64($0.text.length) } ?? Int64(batch.bodyLengthBeforeCut(set))
                 batch.append(key: name, .int(length), to: set)
             })
-        if count > 0 { cut.add(count) }
+        return count
     }
 }
 

@@ -26,7 +26,10 @@ import Testing
         return ExportBatch(signal: .traces, itemCount: count, bytes: TestRequest.traces(spans))
     }
 
-    private func worker(_ exporter: any Exporter, _ frames: [ExportBatch], box: DeadLetterBox? = nil) -> ExportWorker {
+    private func worker(
+        _ exporter: any Exporter, _ frames: [ExportBatch], box: DeadLetterBox? = nil, bytesMax: Int = 16 << 20,
+        shorten: (@Sendable ([UInt8], Signal, Int) -> [UInt8]?)? = nil
+    ) -> ExportWorker {
         let clock = FlyingClock()
         let cursor = FakeCursor(clock: clock)
         for frame in frames {
@@ -34,12 +37,11 @@ import Testing
                 Frame(
                     header: FrameHeader(signal: frame.signal, itemCount: UInt32(frame.itemCount)), bytes: frame.bytes))
         }
-        return ExportWorker(
-            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
-            setup: ExportWorkerSetup(
-                exporterID: "otlp_http", pipelineID: "traces",
-                options: options(ExporterHelperOptions.self, "{}").options, isDurable: true, deadLetters: box,
-                effects: clock.effects()))
+        var setup = ExportWorkerSetup(
+            exporterID: "otlp_http", pipelineID: "traces", options: options(ExporterHelperOptions.self, "{}").options,
+            isDurable: true, batchBytesMax: bytesMax, deadLetters: box, effects: clock.effects())
+        setup.shorten = shorten
+        return ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
     }
 
     private func deliver(_ worker: ExportWorker) async {
@@ -82,6 +84,82 @@ import Testing
         #expect(kept.cause == .tooLarge && kept.itemCount == 1 && kept.message.contains("too much"))
         let letter = try #require(letters.read(kept.id))
         #expect(letter.requestJSON.contains("\"spanId\":\"0505050505050505\""))
+    }
+
+    /// A span with a long name, and the same with a shorter one.
+    private func named(_ count: Int, id: UInt8 = 9) -> ExportBatch {
+        let span = TestSpan(id: id, name: String(repeating: "n", count: count))
+        return ExportBatch(signal: .traces, itemCount: 1, bytes: TestRequest.traces([span]))
+    }
+
+    private func letterBox(_ folder: TemporaryDirectory) -> (DeadLetterFolder, DeadLetterBox) {
+        let letters = DeadLetterFolder(path: folder.path + "/a/otlp_http")
+        let read = options(DeadLetterOptions.self, "{}").options
+        return (letters, DeadLetterBox(folder: letters, options: read, exporterID: "otlp_http", metrics: SelfMetrics()))
+    }
+
+    @Test func `cuts a single span that is too large by half and half again, always from what came`() async throws {
+        let server = ScriptedServer { _, request in .answer(request.body.count > 3_000 ? 413 : 200) }
+        defer { server.stop() }
+        let folder = TemporaryDirectory()
+        let (letters, box) = letterBox(folder)
+        let whole = named(10_000)
+        let targets = Mutex<[Int]>([])
+        let worker = worker(try await exporter(server), [spans(2), whole], box: box) { bytes, signal, size in
+            #expect(bytes == whole.bytes && signal == .traces)
+            targets.withLock { $0.append(size) }
+            return self.named(size - 100).bytes
+        }
+        await deliver(worker)
+        let sizes = server.requests.map(\.body.count)
+        #expect(sizes.filter { $0 > 1_000 }.count == 3 && sizes.last ?? 0 <= 3_000)
+        #expect(targets.withLock { $0.first } == whole.bytes.count / 2)
+        #expect(worker.account.deliveredItems == 3 && worker.account.droppedItems == 0)
+        #expect(letters.list().isEmpty && worker.heldItems == 0)
+    }
+
+    @Test func `keeps the original of a span that is refused however short it is`() async throws {
+        for status in [413, 400] {
+            // The second status once it is cut.
+            let server = ScriptedServer { _, request in .answer(request.body.count > 6_000 ? 413 : status) }
+            defer { server.stop() }
+            let folder = TemporaryDirectory()
+            let (letters, box) = letterBox(folder)
+            let whole = named(10_000)
+            let worker = worker(try await exporter(server), [whole], box: box) { _, _, size in
+                self.named(size - 100).bytes
+            }
+            await deliver(worker)
+            #expect(worker.account.deliveredItems == 0)
+            #expect(worker.account.droppedItems(reason: status == 413 ? "too_large" : "rejected") == 1)
+            let kept = try #require(letters.list().first)
+            #expect(letters.list().count == 1 && letters.read(kept.id)?.bytes == whole.bytes)
+            // Down to the smallest, and no further.
+            #expect(server.requests.count < 8)
+        }
+    }
+
+    @Test func `cuts a span over the destination's known limit to that limit, without asking it first`() async throws {
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let limit = 4_000
+        let exporter = try await exporter(server, "max_request_body_size: \(limit)")
+        let worker = worker(exporter, [named(9_000)], bytesMax: limit) { _, _, size in
+            #expect(size == limit)
+            return self.named(size - 100).bytes
+        }
+        await deliver(worker)
+        #expect(server.requests.count == 1 && worker.account.deliveredItems == 1)
+    }
+
+    @Test func `a cut that makes nothing smaller ends in a dead letter`() async throws {
+        let server = ScriptedServer { _, _ in .answer(413) }
+        defer { server.stop() }
+        let folder = TemporaryDirectory()
+        let (letters, box) = letterBox(folder)
+        let worker = worker(try await exporter(server), [named(9_000)], box: box) { bytes, _, _ in bytes }
+        await deliver(worker)
+        #expect(server.requests.count == 1 && letters.list().first?.cause == .tooLarge)
     }
 
     @Test func `sends zstd that the reference decoder reads`() async throws {
