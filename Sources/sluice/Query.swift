@@ -82,7 +82,8 @@ struct QueryOptions: ParsableArguments {
     @Option(help: "Only this service.name.") var service: String?
     @Option(help: "Only this agent.") var agent: String?
     @Option(help: "Only calls of this tool.") var tool: String?
-    @Option(help: "Only this model, requested or answering.") var model: String?
+    @Option(help: "Only this model, requested or answering; of tool calls those of traces that used it.")
+    var model: String?
     @Option(help: "Only this user.") var user: String?
     @Option(name: .customLong("where"), help: "Only spans with this attribute: key=value. Repeatable.")
     var conditions: [String] = []

@@ -28,6 +28,16 @@ final class TestDatabase: Sendable {
         return Questions(try QueryDatabase(path: path), filter)
     }
 
+    /// Ids of the spans that a question finds.
+    func spans(
+        _ question: (sql: String, arguments: [any DatabaseValueConvertible])
+    ) throws -> [String] {
+        try DatabaseQueue(path: path).read { database in
+            try Row.fetchAll(database, sql: question.sql, arguments: StatementArguments(question.arguments))
+                .compactMap { $0["span"] as String? }
+        }
+    }
+
     /// The steps by which the database would answer.
     func plan(of question: (sql: String, arguments: [any DatabaseValueConvertible])) throws -> [String] {
         try DatabaseQueue(path: path).read { database in
@@ -144,6 +154,39 @@ extension String {
         #expect(steps.contains("SEARCH s USING INDEX failed_tool_calls_by_tool (tool_name=? AND start_time>?)"))
         #expect(!steps.contains { $0.hasPrefix("SCAN") })
         #expect(steps.contains("SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"))
+    }
+
+    @Test func `tool calls of a model are those of the traces that used it`() throws {
+        let call = ["operation": "execute_tool", "tool_name": "search"]
+        let database = try TestDatabase { database in
+            for (number, model) in [("1", "m"), ("2", "m"), ("3", "other")] {
+                let trace = "a" + number
+                try database.span(trace, "0" + number, at: 1, ["request_model": model, "response_model": "m-1"])
+                try database.span(trace, "1" + number, at: 2, call)
+                try database.span(trace, "2" + number, at: 3, call.merging(["error_type": "timeout"]) { $1 })
+                try database.span(trace, "3" + number, at: 4, call)
+                try database.finding(trace, "3" + number, at: 4, "silent_empty_response", ["tier": "alert"])
+            }
+        }
+        func spans(_ failed: Bool, _ model: String, isRare: Bool, tool: String? = nil) throws -> Set<String> {
+            let questions = try database.questions { ($0.model, $0.tool) = (model, tool) }
+            let question = questions.toolQuestion(onlyFailed: failed, isRareModel: isRare)
+            return Set(try database.spans(question).map { String($0.prefix(2)) })
+        }
+        for isRare in [true, false] {
+            #expect(try spans(false, "m", isRare: isRare) == ["11", "21", "31", "12", "22", "32"])
+            #expect(try spans(true, "m", isRare: isRare) == ["21", "31", "22", "32"])
+            #expect(try spans(true, "m-1", isRare: isRare, tool: "search").count == 6)
+            #expect(try spans(true, "m", isRare: isRare, tool: "none") == [])
+            #expect(try spans(true, "none", isRare: isRare) == [])
+        }
+        let asked = try database.questions { $0.model = "other" }.tools(onlyFailed: true)
+        #expect(names(asked, "span") == ["33".padding(16), "23".padding(16)])
+        let rare = try database.plan(
+            of: database.questions { $0.model = "x" }.toolQuestion(onlyFailed: true, isRareModel: true))
+        #expect(rare.contains { $0.hasPrefix("SEARCH spans USING") && $0.contains("spans_by_request_model") })
+        #expect(rare.contains { $0.hasPrefix("SEARCH s USING INDEX") && $0.contains("(trace_id=?)") })
+        #expect(!rare.contains { $0.hasPrefix("SCAN s") })
     }
 
     @Test func `walks an index of its own for whatever sessions and traces are narrowed by`() throws {
