@@ -125,4 +125,6 @@ private struct DiskCursor: FrameCursor {
             shared.index.cursors[name].map { shared.index.backlog(of: $0) } ?? HeldAmount()
         }
     }
+
+    var durable: Sequence { Sequence(core.shared.withLock { $0.index.cursors[name]?.saved ?? 0 }) }
 }

@@ -11,6 +11,12 @@ package protocol Exporter: Sendable {
     func shutdown() async
     /// How many `export` calls may run at once, whatever `num_consumers` says; 1 for exporters with one writer.
     var maxConcurrency: Int { get }
+    /// Whether it remembers what it has committed (`ExportBatch.journaled`) and answers `committed` for it.
+    var recordsCommits: Bool { get }
+}
+
+extension Exporter {
+    package var recordsCommits: Bool { false }
 }
 
 /// What one delivery carries: the protobuf bytes of one `Export…ServiceRequest`.
@@ -25,6 +31,9 @@ package struct ExportBatch: Sendable {
     /// and `partition.metadata_keys`): batches are parted by them. `metadata["x-tenant"]` is a value, nil when the
     /// requests had no such header.
     package var metadata: RequestMetadata
+    /// Where its records stand in a journal that outlives the process; nil when nobody asked for that, and for batches
+    /// that come from elsewhere.
+    package var journaled: JournaledRecords?
 
     package init(
         signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "",
@@ -44,7 +53,7 @@ package struct ExportBatch: Sendable {
         self.metadata = metadata
     }
 
-    /// Other records of the same origin, such as a part of it.
+    /// Other records of the same origin, such as a part of it. Where they stand in a journal is not carried over.
     package func with(itemCount: Int, bytes: [UInt8]) -> ExportBatch {
         ExportBatch(signal: signal, itemCount: itemCount, bytes: bytes, tenant: tenant, metadata: metadata)
     }
@@ -78,6 +87,9 @@ package enum ExportOutcome: Sendable, Equatable {
     /// The destination took the batch but for the records at these places in it, which it will never take; each is
     /// kept as a dead letter of its own.
     case refused(records: [Int], message: String)
+    /// The destination has committed these records of the batch before, and has done nothing now: the helper sends the
+    /// others. Only of `ExportBatch.journaled`, and at least one of it.
+    case committed([JournaledRecords.Part])
     /// A passing problem; the hint is the backend's own (Retry-After).
     case retry(reason: String, after: Duration?)
     /// The destination takes no request of this size; the helper sends the halves, down to a single record.

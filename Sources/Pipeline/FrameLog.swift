@@ -78,6 +78,10 @@ package protocol FrameCursor: Sendable {
 
     /// What this cursor has not acknowledged yet.
     var backlog: HeldAmount { get }
+
+    /// What lies before is not read again, whatever happens to process and machine: the acknowledged position that is
+    /// synced to disk.
+    var durable: Sequence { get }
 }
 
 extension FrameLog {
@@ -94,6 +98,8 @@ extension FrameLog {
 extension FrameCursor {
     /// For journals that do not outlive the process.
     package func settle(_ frame: Range<Sequence>) {}
+
+    package var durable: Sequence { Sequence(0) }
 
     package func read(_ parts: [FramePart]) async -> PartReading {
         PartReading(
@@ -113,6 +119,14 @@ package struct JournalPosition: Sendable, Equatable {
         self.high = high
         self.low = low
         self.next = next
+    }
+
+    /// The random numbers as 32 hexadecimal digits.
+    package var name: String {
+        [high, low].map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
     }
 }
 

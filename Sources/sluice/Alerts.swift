@@ -80,7 +80,7 @@ struct TestAlerts: AsyncParsableCommand {
     private func deliver(_ notice: AlertNotice, _ target: AlertTrial.Target) async -> Bool {
         let outcome = await target.exporter.send(notice)
         switch outcome {
-        case .delivered, .partial:
+        case .delivered, .partial, .committed:
             print("\(target.id): took the alert (\(notice.state.rawValue))")
             return true
         case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason):

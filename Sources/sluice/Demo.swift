@@ -65,7 +65,7 @@ struct Demo: AsyncParsableCommand {
 
     private static func reason(_ outcome: ExportOutcome) -> String {
         switch outcome {
-        case .delivered: "accepted"
+        case .delivered, .committed: "accepted"
         case .partial(_, let message), .refused(_, let message): message
         case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
         }

@@ -122,7 +122,7 @@ struct Replay: AsyncParsableCommand {
             let outcome = await PayloadSender.post(
                 input.bytes, to: "\(url)/v1/\(input.signal)", signal: input.signal, isJSON: false)
             switch outcome {
-            case .delivered, .partial: sent += input.recordCount
+            case .delivered, .partial, .committed: sent += input.recordCount
             case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason):
                 Terminal.error("\(url): \(reason)")
                 throw Exit.rejected

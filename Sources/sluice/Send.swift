@@ -31,7 +31,7 @@ struct Send: AsyncParsableCommand {
             let outcome = await PayloadSender.post(
                 bytes, to: "\(endpoint)/v1/\(signal)", signal: signal, isJSON: name.hasSuffix(".json"))
             switch outcome {
-            case .delivered: print("\(file): accepted")
+            case .delivered, .committed: print("\(file): accepted")
             case .refused(let records, let message):
                 Terminal.error("\(file): \(records.count) records refused: \(message)")
                 failures += 1

@@ -12,10 +12,12 @@ package struct BatchPart: Sendable {
     package var ticket: AcknowledgementTracker.Ticket
     /// Time of the newest record, Unix nanoseconds, 0 when unknown.
     package var newest: UInt64
+    /// Where its records stand in the journal, when the exporter asks for that.
+    package var place: JournaledRecords.Part?
 
     package init(
         signal: Signal, tenant: String, metadata: RequestMetadata = RequestMetadata(), items: Int, bytes: [UInt8],
-        ticket: AcknowledgementTracker.Ticket, newest: UInt64 = 0
+        ticket: AcknowledgementTracker.Ticket, newest: UInt64 = 0, place: JournaledRecords.Part? = nil
     ) {
         self.signal = signal
         self.tenant = tenant
@@ -24,6 +26,7 @@ package struct BatchPart: Sendable {
         self.bytes = bytes
         self.ticket = ticket
         self.newest = newest
+        self.place = place
     }
 }
 
@@ -34,6 +37,8 @@ package struct PreparedBatch: Sendable {
     package var parts: [(ticket: AcknowledgementTracker.Ticket, items: Int)]
     /// Time of the newest record, Unix nanoseconds, 0 when unknown.
     package var newest: UInt64 = 0
+    /// Where its records stand in the journal, when the exporter asks for that.
+    package var places: [JournaledRecords.Part] = []
 }
 
 /// Groups frames into deliveries by size and age. What differs in signal, tenant or metadata is never
@@ -128,6 +133,7 @@ package struct Batcher: Sendable {
             batch: ExportBatch(
                 signal: parts[0].signal, itemCount: parts.reduce(0) { $0 + $1.items }, pieces: parts.map(\.bytes),
                 tenant: parts[0].tenant, metadata: parts[0].metadata),
-            parts: parts.map { ($0.ticket, $0.items) }, newest: parts.reduce(0) { max($0, $1.newest) })
+            parts: parts.map { ($0.ticket, $0.items) }, newest: parts.reduce(0) { max($0, $1.newest) },
+            places: parts.compactMap(\.place))
     }
 }

@@ -12,12 +12,14 @@ extension ExportWorker {
         /// Not sent, for this reason.
         case dropped(ExportBatch, reason: String)
         case tooLarge(reason: String)
+        /// Some of it was committed before a restart; nil when all was.
+        case committed(Signal, items: Int, rest: ExportBatch?)
         case stopped
 
         /// Why not all of it arrived, nil when it did.
         var loss: String? {
             switch self {
-            case .delivered, .tooLarge, .stopped: nil
+            case .delivered, .tooLarge, .committed, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
             case .refused(_, _, let message), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
@@ -27,7 +29,7 @@ extension ExportWorker {
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
-            case .delivered, .tooLarge, .stopped: self
+            case .delivered, .tooLarge, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
             case .refused(_, let records, let message): .refused(whole, records: records, message: message)
             case .lost(_, let cause, let message): .lost(whole, cause, message: message)
@@ -48,7 +50,7 @@ extension ExportWorker {
     func export(_ prepared: PreparedBatch) async {
         let delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
         var endings: [Ending] = []
-        var waiting = [Piece(batch: prepared.batch)]
+        var waiting = [Piece(batch: journaled(prepared))]
         while let piece = waiting.popLast() {
             let ending = await attempts(piece.batch, of: delivery)
             switch ending {
@@ -61,6 +63,9 @@ extension ExportWorker {
                 waiting.append(contentsOf: smaller.reversed())
             case .delivered(let batch):
                 if let whole = piece.whole { tellCut(whole, batch) }
+                endings.append(ending)
+            case .committed(_, _, let rest):
+                if let rest { waiting.append(Piece(batch: rest)) }
                 endings.append(ending)
             case .partial, .refused, .lost, .dropped: endings.append(piece.whole.map(ending.of) ?? ending)
             }
@@ -100,6 +105,15 @@ extension ExportWorker {
                 + "\(whole.byteCount) to \(batch.byteCount) bytes")
     }
 
+    private func journaled(_ prepared: PreparedBatch) -> ExportBatch {
+        var batch = prepared.batch
+        if let commitLane, !prepared.places.isEmpty {
+            batch.journaled = JournaledRecords(
+                lane: commitLane, durable: cursor.durable.value, parts: prepared.places)
+        }
+        return batch
+    }
+
     private func attempts(_ batch: ExportBatch, of delivery: Delivery) async -> Ending {
         let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
         var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
@@ -116,6 +130,10 @@ extension ExportWorker {
             case .refused(let records, let message):
                 succeeded()
                 return .refused(batch, records: records, message: message)
+            case .committed(let parts):
+                succeeded()
+                let (count, rest) = FrameSplit.without(parts, batch)
+                return .committed(batch.signal, items: count, rest: rest)
             case .tooLarge(let reason): return .tooLarge(reason: reason)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
             case .retry(let reason, let hint):
@@ -167,6 +185,7 @@ extension ExportWorker {
         case .dropped(let batch, let reason):
             account.dropped(batch.itemCount, reason: reason)
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
+        case .committed(let signal, let items, _): known(items, signal)
         case .tooLarge, .stopped: break
         }
         return true

@@ -104,11 +104,12 @@ extension ExportWorker {
             $0.tracker.register(stored.range, parts: pieces.count, newest: header.maxTime)
         }
         let metadata = header.metadata.kept(setup.metadataKeys)
-        for piece in pieces {
+        let places = commitLane == nil ? nil : FrameSplit.places(of: pieces, in: stored)
+        for (index, piece) in pieces.enumerated() {
             batcher.add(
                 BatchPart(
                     signal: header.signal, tenant: header.tenant, metadata: metadata, items: piece.items,
-                    bytes: piece.bytes, ticket: ticket, newest: header.maxTime),
+                    bytes: piece.bytes, ticket: ticket, newest: header.maxTime, place: places?[index]),
                 now: now, ready: &ready)
         }
     }

@@ -21,6 +21,8 @@ package struct ExportWorkerSetup: Sendable {
     /// Where batches go that fail for good; nil drops them.
     package var deadLetters: DeadLetterBox?
     package var effects: WorkerEffects
+    /// Name of the journal that the cursor reads, `JournalPosition.name`; nil when it does not outlive the process.
+    package var journal: String?
     /// Unix time in nanoseconds.
     package var wallTime: @Sendable () -> UInt64 = DeadLetterBox.systemTime
     package var log: @Sendable (LogLevel, String) -> Void
@@ -64,6 +66,9 @@ package final class ExportWorker: Sendable {
     let exporter: any Exporter
     package let account: DeliveryAccount
     let concurrency: Int
+    /// Set when the exporter remembers what it has committed of this journal.
+    let commitLane: CommitLane?
+    private let committed: Counter?
     let state = Mutex(State())
     private let drainRequests: AsyncStream<Duration>
     private let drainRequest: AsyncStream<Duration>.Continuation
@@ -98,6 +103,13 @@ package final class ExportWorker: Sendable {
         concurrency = max(1, min(setup.options.queue.concurrency, exporter.maxConcurrency))
         let labels = [(name: "exporter", value: setup.exporterID), (name: "pipeline", value: setup.pipelineID)]
         account = DeliveryAccount(metrics: metrics, labels: labels)
+        commitLane =
+            exporter.recordsCommits ? setup.journal.map { CommitLane(journal: $0, exporter: setup.exporterID) } : nil
+        committed = commitLane.map { _ in
+            metrics.counter(
+                "sluice_exporter_already_committed_items_total",
+                "Records, counted as sent, that the destination had committed before the gateway was killed.", labels)
+        }
         (drainRequests, drainRequest) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         let sizer = setup.options.queue.sizer
         metrics.gauge("otelcol_exporter_queue_size", "Backlog in units of sending_queue.sizer.", labels) {
@@ -175,6 +187,12 @@ package final class ExportWorker: Sendable {
             return state.waiters
         }
         for waiter in waiters { waiter.resume() }
+    }
+
+    /// Counts records that the destination has had since before a restart.
+    func known(_ items: Int, _ signal: Signal) {
+        account.delivered(items, signal)
+        committed?.add(items)
     }
 
     func countLosses() {

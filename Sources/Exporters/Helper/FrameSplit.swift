@@ -1,3 +1,4 @@
+import CSupport
 import OTLP
 import Pipeline
 import Telemetry
@@ -48,7 +49,46 @@ enum FrameSplit {
         let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
         let pieces = split(whole, signal: batch.signal, maxItems: (batch.itemCount + 1) / 2)
         guard pieces.count > 1, let pieces = balanced(pieces, total: batch.itemCount) else { return [batch] }
-        return pieces.map { batch.with(itemCount: $0.items, bytes: $0.bytes) }
+        var start = 0
+        return pieces.map { piece in
+            var half = batch.with(itemCount: piece.items, bytes: piece.bytes)
+            half.journaled = batch.journaled?.at(start..<start + piece.items)
+            start += piece.items
+            return half
+        }
+    }
+
+    /// Where the records of each piece stand in the journal.
+    static func places(of pieces: [Piece], in stored: StoredFrame) -> [JournaledRecords.Part] {
+        let checksum = stored.frame.bytes.withUnsafeBytes { sluice_crc32c(0, $0.baseAddress, $0.count) }
+        var start: UInt32 = 0
+        return pieces.map { piece in
+            let end = start + UInt32(clamping: piece.items)
+            defer { start = end }
+            return JournaledRecords.Part(frame: stored.sequence.value, checksum: checksum, records: start..<end)
+        }
+    }
+
+    /// The batch without records that its destination has already, and how many those are. Where it cannot be cut so,
+    /// which is within one metric, all of it is to be written once more, as a batch of unknown place.
+    static func without(_ committed: [JournaledRecords.Part], _ batch: ExportBatch) -> (count: Int, rest: ExportBatch?)
+    {
+        var unknown = batch
+        unknown.journaled = nil
+        guard let journaled = batch.journaled, journaled.count == batch.itemCount else { return (0, unknown) }
+        let done = journaled.places(of: committed)
+        let count = done.reduce(0) { $0 + $1.count }
+        if count == batch.itemCount { return (count, nil) }
+        let starts = [0] + done.map(\.upperBound)
+        let ends = done.map(\.lowerBound) + [batch.itemCount]
+        let left = zip(starts, ends).filter { $0 < $1 }.map { $0..<$1 }
+        guard count > 0, let bytes = OTLPSplitter.keep(left, of: batch.bytes, signal: batch.signal) else {
+            return (0, unknown)
+        }
+        var rest = batch.with(itemCount: batch.itemCount - count, bytes: bytes)
+        rest.journaled = journaled
+        rest.journaled?.parts = left.flatMap(journaled.parts(at:))
+        return (count, rest)
     }
 
     /// The records at these places, each as a request of its own; the whole batch when it cannot be cut.

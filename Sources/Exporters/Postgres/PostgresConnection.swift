@@ -58,6 +58,19 @@ struct PostgresConnection: ~Copyable {
         return try finish(deadline)
     }
 
+    /// The first column of each row of one statement with values as text.
+    func rows(_ sql: String, texts: [String]) throws(PostgresFailure) -> [String] {
+        let copies = texts.map { strdup($0) }
+        defer { for text in copies { free(text) } }
+        let values = copies.map { UnsafePointer($0) }
+        guard PQsendQueryParams(connection, sql, Int32(values.count), nil, values, nil, nil, 0) == 1 else {
+            throw PostgresFailure(nil, connection)
+        }
+        let deadline = newDeadline()
+        try flush(deadline)
+        return try finish(deadline)
+    }
+
     /// Runs one statement with values in binary form; a nil address is NULL.
     func execute(
         _ sql: String, values: [UnsafePointer<CChar>?], lengths: [Int32], formats: [Int32]

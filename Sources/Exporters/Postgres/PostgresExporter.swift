@@ -6,6 +6,7 @@ import Synchronization
 package final class PostgresExporter: Exporter {
     /// Several deliveries share one transaction.
     package let maxConcurrency = GroupLane.groupMax
+    package let recordsCommits = true
     private let options: PostgresOptions
     private let lane: GroupLane
     private let retention: RetentionLoop?

@@ -1,5 +1,6 @@
 /// The statements of a store. Names come from the schema's own tables and an option of letters, digits and underscores.
 struct PostgresStatements: Sendable {
+    let schema: String
     let begin: String
     /// In the order of `SQLTableName.allCases`.
     let copies: [String]
@@ -7,6 +8,7 @@ struct PostgresStatements: Sendable {
     let inserts: [String]
 
     init(schema: String, timeout: Duration) {
+        self.schema = schema
         // The server gives up a little earlier than this side, so that the connection survives.
         begin =
             "BEGIN; SET LOCAL search_path = \"\(schema)\"; SET LOCAL statement_timeout = "

@@ -17,6 +17,9 @@ struct PostgresStore: ~Copyable {
     private var scratch = RowScratch()
     private var encoded = CopyRows()
     private let statements: PostgresStatements
+    private var book = CommitBook()
+    /// Whether the user may read and write what is remembered of journals.
+    private var remembersCommits = false
     /// Days whose partitions were made, or cannot be.
     private var partitionedDays: Set<Int> = []
     /// Unix seconds.
@@ -63,6 +66,8 @@ struct PostgresStore: ~Copyable {
             opened, schema: options.schema, create: options.createsSchema,
             isPartitioned: options.partition == .day)
         blockKey = prepared.key
+        book.close()
+        remembersCommits = try PostgresCommits.isPermitted(opened, statements)
         if options.method == .copy {
             for table in SQLTable.all { try opened.execute(statements.createStaging(table)) }
         }
@@ -151,6 +156,7 @@ struct PostgresStore: ~Copyable {
     /// One batch of a group: its records among those of the group.
     private struct Member {
         var records: Range<Int>
+        var journaled: JournaledRecords?
         var refused: [Int] = []
         var reason = ""
         /// Set when the batch is no valid request.
@@ -160,21 +166,18 @@ struct PostgresStore: ~Copyable {
     /// Writes the first of the batches, as many as fit one transaction. Returns their outcomes.
     private mutating func writeGroup(_ batches: ArraySlice<ExportBatch>) -> [ExportOutcome] {
         encoded.removeAll()
+        do throws(PostgresFailure) { try openBook(batches) } catch {
+            if error.kind == .connection { connection = nil }
+            let failed = ExportOutcome.retry(reason: error.message, after: nil)
+            return batches.map { _ in failed }
+        }
         var members: [Member] = []
         for batch in batches {
-            let start = encoded.records
-            do {
-                try requests.write(batch, blockKey: blockKey, &scratch, to: &encoded)
-                members.append(Member(records: start..<encoded.records))
-            } catch {
-                encoded.truncate(toRecords: start)
-                let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
-                members.append(
-                    Member(records: start..<start, outcome: .permanent(reason: "not a valid request: \(words)")))
-            }
+            members.append(encode(batch))
             if encoded.bytes.count >= Self.bytesMax { break }
         }
         let failure = store(&members)
+        if failure != nil { book.close() }
         return members.map { member in
             if let outcome = member.outcome { return outcome }
             if let failure, !member.records.isEmpty, member.records.upperBound > failure.record {
@@ -184,6 +187,56 @@ struct PostgresStore: ~Copyable {
         }
     }
 
+    /// Reads what is remembered of journals that were not seen before on this connection.
+    private mutating func openBook(_ batches: ArraySlice<ExportBatch>) throws(PostgresFailure) {
+        guard remembersCommits else { return }
+        for batch in batches {
+            guard let lane = batch.journaled?.lane, !book.isOpen(lane) else { continue }
+            guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
+            do throws(PostgresFailure) {
+                book.open(lane, try PostgresCommits.read(lane, taken, statements))
+            } catch {
+                if error.kind != .connection {
+                    try? taken.execute("ROLLBACK")
+                    connection = consume taken
+                }
+                throw error
+            }
+            connection = consume taken
+        }
+    }
+
+    /// Encodes the rows of a batch, unless some of its records are there since before the gateway was killed.
+    private mutating func encode(_ batch: ExportBatch) -> Member {
+        let start = encoded.records
+        if remembersCommits, let journaled = batch.journaled {
+            let committed = book.committed(of: journaled)
+            if !committed.isEmpty { return Member(records: start..<start, outcome: .committed(committed)) }
+        }
+        do {
+            try requests.write(batch, blockKey: blockKey, &scratch, to: &encoded)
+            return Member(
+                records: start..<encoded.records, journaled: remembersCommits ? batch.journaled : nil)
+        } catch {
+            encoded.truncate(toRecords: start)
+            let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
+            return Member(records: start..<start, outcome: .permanent(reason: "not a valid request: \(words)"))
+        }
+    }
+
+    /// What a transaction of some records commits of each journal.
+    private static func commits(_ records: Range<Int>, _ members: [Member]) -> CommitRows {
+        var commits = CommitRows()
+        for member in members {
+            let part = member.records.clamped(to: records)
+            guard let journaled = member.journaled, !part.isEmpty else { continue }
+            let start = member.records.lowerBound
+            let stored = part.lowerBound - start..<part.upperBound - start
+            commits.add(journaled, journaled.committed(stored, of: member.records.count))
+        }
+        return commits
+    }
+
     /// Stores all encoded records. What the database refuses for good is found by halving and left out, noted in its
     /// member. Any other failure ends the attempt: records from the returned place on are not stored.
     private mutating func store(_ members: inout [Member]) -> (record: Int, failure: PostgresFailure)? {
@@ -191,7 +244,7 @@ struct PostgresStore: ~Copyable {
         var open = [0..<encoded.records]
         while let records = open.popLast() {
             do throws(PostgresFailure) {
-                try transact(records)
+                try transact(records, Self.commits(records, members))
             } catch {
                 guard error.kind == .refusedRow else {
                     if error.kind == .connection { connection = nil }
@@ -210,12 +263,12 @@ struct PostgresStore: ~Copyable {
         return nil
     }
 
-    private mutating func transact(_ records: Range<Int>) throws(PostgresFailure) {
+    private mutating func transact(_ records: Range<Int>, _ commits: CommitRows) throws(PostgresFailure) {
         // Taken out for the time of the transaction: a value without copies cannot be borrowed from an optional.
         guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
         do throws(PostgresFailure) {
             if options.partition == .day { try makePartitions(taken) }
-            try run(taken, records)
+            try run(taken, records, commits)
         } catch {
             if error.kind != .connection {
                 try? taken.execute("ROLLBACK")
@@ -226,7 +279,9 @@ struct PostgresStore: ~Copyable {
         connection = consume taken
     }
 
-    private func run(_ connection: borrowing PostgresConnection, _ records: Range<Int>) throws(PostgresFailure) {
+    private mutating func run(
+        _ connection: borrowing PostgresConnection, _ records: Range<Int>, _ commits: CommitRows
+    ) throws(PostgresFailure) {
         try connection.execute(statements.begin)
         var present: [Bool] = SQLTable.all.map { _ in false }
         for index in encoded.rows.indices where records.contains(Int(encoded.rows[index].record)) {
@@ -240,6 +295,7 @@ struct PostgresStore: ~Copyable {
             case .insert: try insert(connection, table, records)
             }
         }
+        try PostgresCommits.write(commits, &book, connection)
         try connection.execute("COMMIT")
     }
 

@@ -8,6 +8,7 @@ import Synchronization
 package final class SQLiteExporter: Exporter {
     /// Several deliveries may share one commit.
     package let maxConcurrency = GroupLane.groupMax
+    package let recordsCommits = true
     private let options: SQLiteOptions
     /// The database file.
     package let path: String

@@ -13,9 +13,9 @@ struct SQLiteRowWriter: RowReceiver {
     /// In the order of `SQLTableName.allCases`.
     private let inserts: [Statement]
     private let deletes: [Statement]
-    private var records = 0
+    private(set) var records = 0
     /// Records of the batch, from zero, of which the database refused a row: it takes back that statement alone.
-    private var refused: [Int] = []
+    private(set) var refused: [Int] = []
     /// Why it refused the last one.
     private var reason = ""
 

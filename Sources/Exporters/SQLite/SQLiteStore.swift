@@ -12,6 +12,7 @@ struct SQLiteStore: ~Copyable {
     private let rows = RequestRows()
     private let blockKey: BlockKey
     private var scratch = RowScratch()
+    private var book = CommitBook()
     /// Schema version before this build opened the database.
     let foundVersion: Int
     private let path: String
@@ -96,6 +97,8 @@ struct SQLiteStore: ~Copyable {
         do {
             return try writeRows(batches)
         } catch {
+            // What was read or noted in the transaction went with it.
+            book.close()
             let outcome = Self.outcome(error)
             return batches.map { _ in outcome }
         }
@@ -119,15 +122,37 @@ struct SQLiteStore: ~Copyable {
         try queue.inDatabase { database in
             try database.inTransaction(.immediate) {
                 var writer = try SQLiteRowWriter(database)
+                var commits = CommitRows()
                 for batch in batches {
-                    writer.beginBatch()
-                    try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
-                    outcomes.append(writer.outcome)
+                    outcomes.append(try write(batch, &writer, &commits, database))
                 }
+                try SQLiteCommits.write(commits, &book, database)
                 return .commit
             }
         }
         return outcomes
+    }
+
+    /// Writes the rows of a batch, unless some of its records are there since before the gateway was killed.
+    private mutating func write(
+        _ batch: ExportBatch, _ writer: inout SQLiteRowWriter, _ commits: inout CommitRows, _ database: Database
+    ) throws -> ExportOutcome {
+        if let journaled = batch.journaled {
+            if !book.isOpen(journaled.lane) {
+                book.open(journaled.lane, try SQLiteCommits.read(journaled.lane, database))
+            }
+            let committed = book.committed(of: journaled)
+            guard committed.isEmpty else {
+                commits.add(journaled, [])
+                return .committed(committed)
+            }
+        }
+        writer.beginBatch()
+        try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
+        if let journaled = batch.journaled {
+            commits.add(journaled, journaled.committed(of: writer.records, refused: writer.refused))
+        }
+        return writer.outcome
     }
 
     /// One step of deleting what is too old or too much. `now` is in Unix nanoseconds.

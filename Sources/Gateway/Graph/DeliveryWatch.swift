@@ -127,4 +127,6 @@ private struct WatchedCursor: FrameCursor {
     func takeLosses() -> [(reason: String, items: Int)] { base.takeLosses() }
 
     var backlog: HeldAmount { base.backlog }
+
+    var durable: Sequence { base.durable }
 }

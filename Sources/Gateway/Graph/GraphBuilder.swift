@@ -280,6 +280,7 @@ struct GraphBuilder {
         }
         if let bytesMax = lane.bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         setup.metadataKeys = lane.metadataKeys
+        setup.journal = journal.position?.name
         do {
             var cursor = try journal.cursor(named: id)
             if let watch {

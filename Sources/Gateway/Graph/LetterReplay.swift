@@ -25,7 +25,7 @@ package final class LetterReplay: Sendable {
             signal: letter.signal, itemCount: letter.itemCount, bytes: letter.bytes, tenant: letter.tenant,
             metadata: letter.metadata)
         switch await exporter.export(batch) {
-        case .delivered: return nil
+        case .delivered, .committed: return nil
         case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
         case .refused(let records, let message): return "\(records.count) refused: \(message)"
         case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason

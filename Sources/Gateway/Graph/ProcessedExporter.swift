@@ -25,6 +25,7 @@ final class ProcessedExporter: Exporter {
     }
 
     var maxConcurrency: Int { exporter.maxConcurrency }
+    var recordsCommits: Bool { exporter.recordsCommits }
 
     /// Gives the gateway's key table, once all chains are made.
     func link(_ table: KeyTable) { keys.withLock { $0 = table } }
@@ -44,7 +45,9 @@ final class ProcessedExporter: Exporter {
         }
         switch result {
         case .frame(let frame, let removed):
-            let processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
+            var processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
+            processed.journaled = batch.journaled
+            if batch.journaled != nil { processed.journaled?.isVerbatim = frame.bytes == input }
             let outcome = await exporter.export(processed)
             switch outcome {
             case .refused(_, let message) where frame.bytes != input:
@@ -54,7 +57,7 @@ final class ProcessedExporter: Exporter {
             case .delivered, .partial, .refused:
                 filtered.add(removed)
                 for action in frame.whenStored { action() }
-            case .retry, .tooLarge, .permanent: break
+            case .retry, .tooLarge, .permanent, .committed: break
             }
             return outcome
         case .empty(let removed):

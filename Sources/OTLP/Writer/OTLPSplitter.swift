@@ -24,6 +24,41 @@ package enum OTLPSplitter {
         }
     }
 
+    /// A request with only the records at these places, which rise and are apart. Nil when it cannot be read, has not
+    /// that many, or would have to be cut inside of a metric.
+    package static func keep(_ places: [Range<Int>], of bytes: [UInt8], signal: Signal) -> [UInt8]? {
+        var batch = RecordBatch()
+        return bytes.withUnsafeBytes { raw in
+            do throws(DecodeFailure) {
+                _ = try OTLPReader.read(Text(raw), signal: signal, keys: .empty, into: &batch)
+            } catch { return nil }
+            guard let windows = windows(at: places, of: batch) else { return nil }
+            var output = ByteColumn()
+            for window in windows { OTLPWriter.write(batch, window: window, into: &output) }
+            return [UInt8](output.bytes)
+        }
+    }
+
+    /// What the writer counts: records, but metrics where the places are those of points.
+    private static func windows(at places: [Range<Int>], of batch: borrowing RecordBatch) -> [Range<Int>]? {
+        guard let last = places.last, last.upperBound <= batch.recordCount else { return nil }
+        guard batch.signal == .metrics else { return places }
+        var metricAtPoint: [Int: Int] = [0: 0]
+        var points = 0
+        for metric in batch.metrics.indices {
+            points += Int(batch.metrics[metric].points.count)
+            metricAtPoint[points] = metric + 1
+        }
+        var result: [Range<Int>] = []
+        for place in places {
+            guard let start = metricAtPoint[place.lowerBound], let end = metricAtPoint[place.upperBound] else {
+                return nil
+            }
+            result.append(start..<max(start, end))
+        }
+        return result
+    }
+
     private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [(records: Range<Int>, items: Int)]
     {
         guard batch.signal == .metrics else {

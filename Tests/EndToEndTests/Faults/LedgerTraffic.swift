@@ -29,11 +29,16 @@ enum NumberedSpans {
     }
 
     /// An Export request with as many log records, whose bodies say `record` and their number.
-    static func logs(_ first: UInt64) -> [UInt8] {
+    static func logs(_ first: UInt64) -> [UInt8] { logs((first..<first + perRequest).map { "record \($0)" }) }
+
+    /// An Export request with as many log records that are equal byte for byte.
+    static func equalLogs(_ first: UInt64) -> [UInt8] { logs((0..<perRequest).map { _ in "equal \(first)" }) }
+
+    private static func logs(_ bodies: [String]) -> [UInt8] {
         var records: [UInt8] = []
-        for number in first..<first + perRequest {
+        for text in bodies {
             var body: [UInt8] = []
-            field(0x0A, Array("record \(number)".utf8), &body)
+            field(0x0A, Array(text.utf8), &body)
             var record = [0x09] + fixed(1)
             field(0x2A, body, &record)
             field(0x12, record, &records)

@@ -15,7 +15,7 @@ struct LogRows: Sendable {
     func write<Receiver: RowReceiver & ~Copyable>(_ scratch: inout RowScratch, to receiver: inout Receiver) throws {
         for index in scratch.records.logs.indices where !scratch.records.isRemoved(log: index) {
             let log = scratch.records.logs[index]
-            scratch.scope.move(to: Int(log.scope), of: scratch.records, serviceKey: serviceKey, hashesBlocks: true)
+            scratch.scope.move(to: Int(log.scope), of: scratch.records, serviceKey: serviceKey, block: index)
             scratch.row.begin()
             scratch.row.bytes(scratch.scope.block.0, scratch.scope.block.1)
             scratch.row.integer(scratch.scope.position)

@@ -10,7 +10,9 @@ struct PointRows: Sendable {
     func write<Receiver: RowReceiver & ~Copyable>(_ scratch: inout RowScratch, to receiver: inout Receiver) throws {
         for index in scratch.records.metrics.indices {
             let metric = scratch.records.metrics[index]
-            scratch.scope.move(to: Int(metric.scope), of: scratch.records, serviceKey: serviceKey, hashesBlocks: true)
+            scratch.scope.move(
+                to: Int(metric.scope), of: scratch.records, serviceKey: serviceKey,
+                block: metric.points.range.lowerBound)
             for point in metric.points.range where !scratch.records.isRemoved(point: point) {
                 append(scratch.records.points[point], of: metric, &scratch)
                 try receiver.receive(.metricPoints, scratch.row)

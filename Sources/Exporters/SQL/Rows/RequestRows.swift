@@ -47,7 +47,9 @@ struct RequestRows: Sendable {
         try tenant.withUTF8 { tenant in
             try batch.bytes.withUnsafeBytes { bytes in
                 _ = try OTLPReader.read(Text(bytes), signal: batch.signal, keys: keys, into: &scratch.records)
-                scratch.scope.reset(tenant: Text(UnsafeRawBufferPointer(tenant)), blockKey: blockKey)
+                scratch.scope.reset(
+                    tenant: Text(UnsafeRawBufferPointer(tenant)), blockKey: blockKey,
+                    cuts: batch.journaled?.cuts ?? [:])
                 switch batch.signal {
                 case .traces: try spans.write(&scratch, to: &receiver)
                 case .logs: try logs.write(&scratch, to: &receiver)

@@ -15,20 +15,24 @@ struct ScopeCells: ~Copyable {
     private var resourceIndex = -1
     private var scopeIndex = -1
     private var blockKey = BlockKey.fixed
+    /// By place in the batch, see `JournaledRecords.cuts`.
+    private var cuts: [Int: UInt64] = [:]
 
     var resource: Text { resourceJSON.text }
     var scope: Text { scopeJSON.text }
 
     /// Begins another request. `tenant` must stay where it is until the next one.
-    mutating func reset(tenant: Text, blockKey: BlockKey) {
+    mutating func reset(tenant: Text, blockKey: BlockKey, cuts: [Int: UInt64]) {
         self.tenant = tenant
         self.blockKey = blockKey
+        self.cuts = cuts
         resourceIndex = -1
         scopeIndex = -1
     }
 
-    /// Goes to another scope; does nothing when it is the same as before.
-    mutating func move(to scope: Int, of batch: borrowing RecordBatch, serviceKey: KeyID, hashesBlocks: Bool) {
+    /// Goes to another scope; does nothing when it is the same as before. `block` is the place of the record in the
+    /// batch, for those that are known by their block.
+    mutating func move(to scope: Int, of batch: borrowing RecordBatch, serviceKey: KeyID, block place: Int?) {
         guard scope != scopeIndex else { return }
         scopeIndex = scope
         let record = batch.scopes[scope]
@@ -40,8 +44,9 @@ struct ScopeCells: ~Copyable {
             serviceName = batch.string(serviceKey, in: owner.set) ?? .empty
             resourceJSON.removeAll()
             ValueJSON.appendObject(owner.set, of: batch, to: &resourceJSON)
-            if hashesBlocks {
-                block = SipHash128.hash(batch.text(owner.raw), key: (blockKey.key0, blockKey.key1))
+            if let place {
+                let cut = cuts.isEmpty ? 0 : cuts[place] ?? 0
+                block = SipHash128.hash(batch.text(owner.raw), key: (blockKey.key0, blockKey.key1 &+ cut))
             }
         }
         scopeName = batch.text(record.name)

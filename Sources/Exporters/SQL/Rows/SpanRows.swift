@@ -19,7 +19,7 @@ struct SpanRows: Sendable {
     func write<Receiver: RowReceiver & ~Copyable>(_ scratch: inout RowScratch, to receiver: inout Receiver) throws {
         for index in scratch.records.spans.indices where !scratch.records.isRemoved(span: index) {
             let span = scratch.records.spans[index]
-            scratch.scope.move(to: Int(span.scope), of: scratch.records, serviceKey: serviceKey, hashesBlocks: false)
+            scratch.scope.move(to: Int(span.scope), of: scratch.records, serviceKey: serviceKey, block: nil)
             append(span, &scratch)
             try receiver.receive(.spans, scratch.row)
             try writeEvents(of: span, &scratch, to: &receiver)

@@ -6,9 +6,11 @@ package enum SQLSchema {
     enum Item: Sendable {
         case table(SQLTableName)
         case index(SQLIndex)
+        /// What has been committed of each journal.
+        case commits
     }
 
-    static let steps: [[Item]] = [first, second, third, fourth, fifth]
+    static let steps: [[Item]] = [first, second, third, fourth, fifth, sixth]
 
     private static let first: [Item] = [
         .table(.spans),
@@ -73,6 +75,8 @@ package enum SQLSchema {
                 "response_model IS NOT NULL AND response_model IS NOT request_model")),
     ]
 
+    private static let sixth: [Item] = [.commits]
+
     private static func embedded(_ name: String, _ column: String, _ condition: String) -> SQLIndex {
         SQLIndex(
             name: name, table: .spans, columns: [column, "start_time"], condition: condition, isEmbeddedOnly: true)
@@ -99,6 +103,7 @@ package enum SQLSchema {
             switch item {
             case .table(let name): dialect.create(SQLTable.named(name), isPartitioned: isPartitioned)
             case .index(let index): dialect.create(index)
+            case .commits: CommitTable.create(dialect)
             }
         }
         return items + [dialect.recordStep(step + 1)]

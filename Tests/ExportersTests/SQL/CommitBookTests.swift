@@ -1,0 +1,101 @@
+@testable import Exporters
+import OTLP
+import Pipeline
+import Telemetry
+import Testing
+
+@Suite struct CommitBookTests {
+    private typealias Part = JournaledRecords.Part
+    private let lane = CommitLane(journal: "0a", exporter: "sqlite")
+
+    private func part(_ frame: UInt64, _ records: Range<UInt32>, checksum: UInt32 = 7) -> Part {
+        Part(frame: frame, checksum: checksum, records: records)
+    }
+
+    private func journaled(_ parts: [Part], durable: UInt64 = 0) -> JournaledRecords {
+        JournaledRecords(lane: lane, durable: durable, parts: parts)
+    }
+
+    private func book(_ rows: [[Part]]) -> CommitBook {
+        var book = CommitBook()
+        book.open(lane, rows.compactMap { CommitRow($0) })
+        return book
+    }
+
+    @Test func `knows what was committed, whatever pieces it comes in again`() {
+        let book = book([[part(10, 0..<4), part(20, 2..<3)], [part(10, 4..<6)]])
+        #expect(book.committed(of: journaled([part(10, 0..<8)])) == [part(10, 0..<6)], "joined over rows")
+        #expect(
+            book.committed(of: journaled([part(10, 5..<8), part(20, 0..<9)])) == [part(10, 5..<6), part(20, 2..<3)])
+        #expect(book.committed(of: journaled([part(10, 6..<8), part(30, 0..<1)])) == [])
+    }
+
+    @Test func `passes over no other frame that has the same sequence`() {
+        let book = book([[part(10, 0..<4)]])
+        #expect(book.committed(of: journaled([part(10, 0..<4, checksum: 8)])) == [])
+        var other = journaled([part(10, 0..<4)])
+        other.lane.journal = "0b"
+        #expect(book.committed(of: other) == [])
+        #expect(!book.isOpen(other.lane) && book.isOpen(lane))
+    }
+
+    @Test func `forgets what cannot come again, once`() {
+        var book = book([[part(10, 0..<4)], [part(14, 0..<4)]])
+        let moves = [14, 14, 3].map { book.forget(lane, before: $0) }
+        #expect(moves == [true, false, false])
+        #expect(book.committed(of: journaled([part(10, 0..<4), part(14, 0..<4)])) == [part(14, 0..<4)])
+        book.close()
+        let isKnown = book.forget(lane, before: 99)
+        #expect(!book.isOpen(lane) && !isKnown)
+    }
+
+    @Test func `rows read as they were written, and any bytes read as something`() throws {
+        let row = try #require(CommitRow([part(10, 0..<4), part(10, 4..<5), part(.max - 5, 1..<3)]))
+        #expect(row.parts == [part(10, 0..<5), part(.max - 5, 1..<3)])
+        #expect(CommitRow(encoded: row.encoded) == row)
+        #expect(CommitRow([]) == nil && CommitRow(encoded: []) == nil)
+        for count in 0..<row.encoded.count { _ = CommitRow(encoded: Array(row.encoded.prefix(count))) }
+        let wild = [UInt8](repeating: 0xFF, count: 60)
+        #expect(CommitRow(encoded: wild) == nil, "an empty range is no part")
+        _ = CommitRow(encoded: [UInt8](repeating: 0xFF, count: 12) + [0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF])
+    }
+
+    @Test func `commits all but what was refused`() {
+        let two = journaled([part(10, 2..<5), part(20, 0..<2)])
+        #expect(two.committed(of: 5, refused: []) == two.parts)
+        #expect(two.committed(of: 5, refused: [3, 0]) == [part(10, 3..<5), part(20, 1..<2)])
+        #expect(two.committed(1..<4, of: 5) == [part(10, 3..<5), part(20, 0..<1)])
+        // What processors have changed counts as a whole.
+        var changed = two
+        changed.isVerbatim = false
+        #expect(changed.committed(of: 4, refused: []) == two.parts)
+        #expect(changed.committed(of: 4, refused: [0]) == [] && changed.cuts == [:])
+        #expect(two.committed(of: 4, refused: [1]) == [], "as is one that has other records than it should")
+        #expect(two.cuts == [0: 2])
+    }
+
+    @Test func `a batch is cut where its records are committed`() throws {
+        let bodies = (0..<6).map { "record \($0)" }
+        var batch = ExportBatch(signal: .logs, itemCount: 6, bytes: TestRequest.logs(bodies))
+        batch.journaled = journaled([part(10, 2..<5), part(20, 0..<3)])
+        let (count, rest) = FrameSplit.without([part(10, 0..<3), part(20, 1..<2)], batch)
+        #expect(count == 2)
+        #expect(rest?.bytes == TestRequest.logs(["record 1", "record 2", "record 3"]) + TestRequest.logs(["record 5"]))
+        #expect(rest?.itemCount == 4)
+        #expect(rest?.journaled?.parts == [part(10, 3..<5), part(20, 0..<1), part(20, 2..<3)])
+        let all = FrameSplit.without([part(10, 0..<9), part(20, 0..<9)], batch)
+        #expect(all.count == 6 && all.rest == nil)
+        let none = FrameSplit.without([part(30, 0..<9)], batch)
+        #expect(none.count == 0 && none.rest?.bytes == batch.bytes && none.rest?.journaled == nil)
+    }
+
+    @Test func `points of one metric are not parted`() {
+        // Two points of a gauge and one of a histogram.
+        var batch = ExportBatch(signal: .metrics, itemCount: 3, bytes: TestRequest.metrics())
+        batch.journaled = journaled([part(10, 0..<3)])
+        let cut = FrameSplit.without([part(10, 0..<2)], batch)
+        #expect(cut.count == 2 && cut.rest?.itemCount == 1 && cut.rest?.journaled?.parts == [part(10, 2..<3)])
+        let whole = FrameSplit.without([part(10, 0..<1)], batch)
+        #expect(whole.count == 0 && whole.rest?.bytes == batch.bytes && whole.rest?.journaled == nil)
+    }
+}
