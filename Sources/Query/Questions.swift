@@ -132,8 +132,8 @@ package struct Questions: Sendable {
         }
     }
 
-    /// A model with fewer spans is asked from its spans on; among the calls of a more frequent one those of the limit are
-    /// soon found. With a million traces of one such span both ways take about as long here, a quarter of a second.
+    /// A model with fewer spans is asked from its spans on; among the calls of a more frequent one those of the limit
+    /// are soon found. With a million traces of one such span both ways take about as long here, a quarter of a second.
     static let rareSpansMax = 12_000
 
     /// Traces that have used a model, from its spans; the plus signs keep other indices out.

@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 
 /// SIGKILL at any moment of a gateway that writes to a database: what was answered 200 is there, and once. Spans are
-/// known by their ids; log records have none, so theirs is the harder case, above all where they are equal byte for byte
-/// and each start cuts them into other deliveries.
+/// known by their ids; log records have none, so theirs is the harder case, above all where they are equal byte for
+/// byte and each start cuts them into other deliveries.
 @Suite(.serialized, .timeLimit(.minutes(60))) struct DatabaseKillTests {
     @Test func `sqlite neither loses nor doubles a row when the gateway is killed at any moment`() async throws {
         let run = try Run(exporter: "sqlite: {path: FOLDER/rows.db")
