@@ -34,6 +34,9 @@ package struct ExportBatch: Sendable {
     /// Where its records stand in a journal that outlives the process; nil when nobody asked for that, and for batches
     /// that come from elsewhere.
     package var journaled: JournaledRecords?
+    /// Whether a destination that refuses one of its records is to store none of them: processors have changed it, so
+    /// that nobody can tell which record of the journal that one was.
+    package var isIndivisible = false
 
     package init(
         signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "",

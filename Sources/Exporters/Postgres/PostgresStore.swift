@@ -157,6 +157,7 @@ struct PostgresStore: ~Copyable {
     private struct Member {
         var records: Range<Int>
         var journaled: JournaledRecords?
+        var isIndivisible = false
         var refused: [Int] = []
         var reason = ""
         /// Set when the batch is no valid request.
@@ -216,7 +217,8 @@ struct PostgresStore: ~Copyable {
         do {
             try requests.write(batch, blockKey: blockKey, &scratch, to: &encoded)
             return Member(
-                records: start..<encoded.records, journaled: remembersCommits ? batch.journaled : nil)
+                records: start..<encoded.records, journaled: remembersCommits ? batch.journaled : nil,
+                isIndivisible: batch.isIndivisible)
         } catch {
             encoded.truncate(toRecords: start)
             let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
@@ -250,17 +252,29 @@ struct PostgresStore: ~Copyable {
                     if error.kind == .connection { connection = nil }
                     return (records.lowerBound, error)
                 }
-                if records.count > 1 {
-                    let middle = records.lowerBound + records.count / 2
+                if let middle = Self.cut(records, members) {
                     open.append(middle..<records.upperBound)
                     open.append(records.lowerBound..<middle)
                 } else if let index = members.firstIndex(where: { $0.records.contains(records.lowerBound) }) {
-                    members[index].refused.append(records.lowerBound - members[index].records.lowerBound)
+                    let start = members[index].records.lowerBound
+                    members[index].refused += records.map { $0 - start }
                     members[index].reason = error.message
                 }
             }
         }
         return nil
+    }
+
+    /// Where records that were refused together are parted, nil when they end as they are.
+    private static func cut(_ records: Range<Int>, _ members: [Member]) -> Int? {
+        guard records.count > 1 else { return nil }
+        let middle = records.lowerBound + records.count / 2
+        let whole = members.first { member in
+            member.isIndivisible && member.records.lowerBound < middle && middle < member.records.upperBound
+        }
+        guard let whole else { return middle }
+        if whole.records.lowerBound > records.lowerBound { return whole.records.lowerBound }
+        return whole.records.upperBound < records.upperBound ? whole.records.upperBound : nil
     }
 
     private mutating func transact(_ records: Range<Int>, _ commits: CommitRows) throws(PostgresFailure) {

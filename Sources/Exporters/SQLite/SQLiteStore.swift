@@ -148,7 +148,14 @@ struct SQLiteStore: ~Copyable {
             }
         }
         writer.beginBatch()
-        try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
+        if batch.isIndivisible {
+            try database.inSavepoint {
+                try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
+                return writer.refused.isEmpty ? .commit : .rollback
+            }
+        } else {
+            try rows.write(batch, blockKey: blockKey, &scratch, to: &writer)
+        }
         if let journaled = batch.journaled {
             commits.add(journaled, journaled.committed(of: writer.records, refused: writer.refused))
         }

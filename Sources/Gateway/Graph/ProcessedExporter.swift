@@ -47,12 +47,13 @@ final class ProcessedExporter: Exporter {
         case .frame(let frame, let removed):
             var processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
             processed.journaled = batch.journaled
-            if batch.journaled != nil { processed.journaled?.isVerbatim = frame.bytes == input }
+            processed.isIndivisible = frame.bytes != input
+            processed.journaled?.isVerbatim = !processed.isIndivisible
             let outcome = await exporter.export(processed)
             switch outcome {
-            case .refused(_, let message) where frame.bytes != input:
+            case .refused(_, let message) where processed.isIndivisible:
                 // Places in what was sent are not those in what the journal holds. Halved like a batch that is too
-                // large, the refused records end alone; who refuses records takes the others twice without harm.
+                // large, the refused records end alone.
                 return batch.itemCount > 1 ? .tooLarge(reason: message) : .permanent(reason: message)
             case .delivered, .partial, .refused:
                 filtered.add(removed)

@@ -171,6 +171,36 @@ private final class DyingExporter: Exporter {
             try database.values("SELECT body FROM logs").sorted() == ["bad 2", "bad 4", "first", "good 1", "good 3"])
     }
 
+    @Test(arguments: kinds) func `of a batch that processors have changed all or nothing is stored`(
+        _ kind: String
+    ) async throws {
+        let database = try Self.database(kind)
+        let exporter = try database.exporter()
+        try await exporter.start()
+        func batch(_ bodies: [String]) -> ExportBatch {
+            var batch = ExportBatch(signal: .logs, itemCount: bodies.count, bytes: TestRequest.logs(bodies))
+            batch.isIndivisible = true
+            return batch
+        }
+        #expect(await exporter.export(batch(["first"])) == .delivered)
+        try database.execute(
+            kind == "sqlite"
+                ? "CREATE TRIGGER picky BEFORE INSERT ON logs WHEN new.body LIKE 'bad%' "
+                    + "BEGIN SELECT raise(ABORT, 'bad'); END"
+                : "ALTER TABLE logs ADD CONSTRAINT picky CHECK (body NOT LIKE 'bad%')")
+        async let one = exporter.export(batch(["a", "b", "c"]))
+        async let two = exporter.export(batch(["d", "bad", "e", "f"]))
+        async let three = exporter.export(batch(["g", "h"]))
+        let outcomes = await (one, two, three)
+        #expect(outcomes.0 == .delivered && outcomes.2 == .delivered)
+        guard case .refused = outcomes.1 else {
+            Issue.record("not refused: \(outcomes.1)")
+            return
+        }
+        #expect(try database.values("SELECT body FROM logs").sorted() == ["a", "b", "c", "first", "g", "h"])
+        await exporter.shutdown()
+    }
+
     @Test(arguments: kinds) func `rows go when the journal has let go of their frames, or after a month`(
         _ kind: String
     ) async throws {
