@@ -8,6 +8,9 @@ package protocol Processor: Sendable {
     /// Changes the batch. Removing a record must be counted with `context.dropped`. Throwing refuses the whole request:
     /// it is for steps that must not let data pass when they fail (redaction).
     func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure)
+
+    /// What it remembers between traces and has to find again after a restart; nil when that is nothing.
+    var traceMemory: (any TraceMemory)? { get }
 }
 
 /// What a processor may know and tell about the request it works on.

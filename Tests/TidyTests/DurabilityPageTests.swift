@@ -35,7 +35,8 @@ import Testing
         while let path = paths?.nextObject() as? String {
             guard path.hasSuffix("Tests.swift") else { continue }
             let text = try String(contentsOf: folder.appending(path: path), encoding: .utf8)
-            for part in text.components(separatedBy: "struct ").dropFirst() {
+            let suites = text.replacingOccurrences(of: "final class ", with: "struct ")
+            for part in suites.components(separatedBy: "struct ").dropFirst() {
                 let name = String(part.prefix { $0.isLetter || $0.isNumber })
                 if name.hasSuffix("Tests") { found[name, default: ""] += text }
             }

@@ -352,12 +352,13 @@ enum PassedFormat {
         }
     }
 
-    private static func contents(_ path: String) -> [UInt8]? {
+    /// A file's bytes; nil when it cannot be read or is larger.
+    static func contents(_ path: String, bytesMax: Int = fileBytesMax) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var facts = stat()
-        guard fstat(descriptor, &facts) == 0, facts.st_size <= fileBytesMax else { return nil }
+        guard fstat(descriptor, &facts) == 0, facts.st_size <= bytesMax else { return nil }
         return [UInt8](unsafeUninitializedCapacity: Int(facts.st_size)) { buffer, count in
             while count < buffer.count, let base = buffer.baseAddress {
                 let size = Glibc.read(descriptor, base + count, buffer.count - count)

@@ -110,12 +110,16 @@ extension TraceStage {
             work.request.text, origin: origin(of: trace, work.store), keys: keys, work.workspace, &summary,
             trace: facts)
         if case .held(let session) = result {
+            work.memories.undo()
             work.held.add(trace, session: session, now: setup.effects.now())
             return []
         }
         group.add(result, of: trace, work.store, metrics)
         if case .failed(let reply) = result {
+            work.memories.undo()
             setup.log(.error, "pipeline \(setup.pipeline): \(trace.items) spans of a trace are dropped: \(reply)")
+        } else {
+            group.addChanges(work.memories.take())
         }
         return work.workspace.released.flatMap { work.held.take(session: $0, tenant: trace.key.tenant) }
     }
@@ -149,7 +153,7 @@ extension TraceStage {
     private func storeOnce(_ group: Outgoing, _ work: inout TraceStageWork) async -> StoreOutcome {
         let header = group.header
         let items = UInt64(header.itemCount)
-        if setup.isSoleWriter { work.passed?.note(group.records(end: Sequence(work.outputEnd.value &+ items))) }
+        if setup.isSoleWriter { note(group, end: Sequence(work.outputEnd.value &+ items), &work) }
         if items > 0 {
             // A record that a power failure takes while the journal keeps its traces would let them pass twice.
             if setup.isSoleWriter { await work.syncPassed() }
@@ -162,9 +166,15 @@ extension TraceStage {
             setup.tap?.offer(group.bytes, of: setup.pipeline, signal: .traces)
             for member in group.members { for action in member.whenStored { action() } }
         }
-        if !setup.isSoleWriter { work.passed?.note(group.records(end: work.outputEnd)) }
+        if !setup.isSoleWriter { note(group, end: work.outputEnd, &work) }
         settle(group, &work)
         return .settled
+    }
+
+    /// Writes what counts when the second journal reaches `end`.
+    private func note(_ group: Outgoing, end: Sequence, _ work: inout TraceStageWork) {
+        work.passed?.note(group.records(end: end))
+        work.memories.note(group.changes, end: end)
     }
 
     /// Gives up a group that the second journal will never take.
@@ -174,6 +184,7 @@ extension TraceStage {
         setup.log(
             .error,
             "pipeline \(setup.pipeline): a trace of \(items) spans, \(group.bytes.count) bytes, is lost: \(reason)")
+        work.memories.note(group.changes, end: work.outputEnd)
         settle(group, &work)
     }
 
@@ -208,6 +219,8 @@ private struct Outgoing {
         var items: UInt32 = 0
         var minTime: UInt64 = 0
         var maxTime: UInt64 = 0
+        /// What it changed in what processors remember.
+        var changes: [TraceMemories.Changes] = []
         var whenStored: [@Sendable () -> Void] = []
     }
 
@@ -253,6 +266,14 @@ private struct Outgoing {
         }
         members.append(member)
     }
+
+    /// Says what the trace that was added last changed.
+    mutating func addChanges(_ changes: [TraceMemories.Changes]) {
+        if let last = members.indices.last, !changes.isEmpty { members[last].changes = changes }
+    }
+
+    /// In the order in which they were made.
+    var changes: [TraceMemories.Changes] { members.flatMap(\.changes) }
 
     /// The group in two; nil when it is one trace.
     func halves() -> (Outgoing, Outgoing)? {

@@ -104,6 +104,7 @@ final class TraceStage: Sendable {
                 return
             }
             guard await pass(expired, &work, keys, isLast: true) else { return }
+            await work.tendMemories(now: now)
             report(work)
         }
     }
@@ -129,6 +130,7 @@ struct TraceStageWork: ~Copyable {
     var store = PieceStore()
     var tracker = AcknowledgementTracker()
     var passed: PassedTraces?
+    var memories: TraceMemories
     var index = TraceIndex()
     /// A trace on its way through the chain.
     var request = ByteColumn()
@@ -146,9 +148,9 @@ struct TraceStageWork: ~Copyable {
         buffer = TraceBuffer(wait: setup.wait, countsBytes: !setup.isDurable)
         held = HeldTraces(hold: setup.wait.hold, maxBytes: setup.wait.maxHeldBytes)
         outputEnd = output?.next ?? Sequence(0)
-        if let place = setup.passed, let output {
-            passed = PassedTraces(place, output: output) { setup.log(.warn, "pipeline \(setup.pipeline): \($0)") }
-        }
+        let warn: (String) -> Void = { setup.log(.warn, "pipeline \(setup.pipeline): \($0)") }
+        if let place = setup.passed, let output { passed = PassedTraces(place, output: output, log: warn) }
+        memories = TraceMemories(setup.chain, setup.passed, output: output, log: warn)
     }
 
     /// Memory for frames and heads that neither open traces nor those on their way brought.
@@ -163,9 +165,23 @@ struct TraceStageWork: ~Copyable {
     /// Returns when what `passed` was told survives a loss of power.
     mutating func syncPassed() async {
         guard let sync = passed?.syncing() else { return }
-        let queue = syncQueue
-        let isSynced = await withCheckedContinuation { done in queue.async { done.resume(returning: sync()) } }
-        if !isSynced { passed?.didNotSync() }
+        if await !TraceStageWork.run(sync, on: syncQueue) { passed?.didNotSync() }
+    }
+
+    /// Syncs and folds what processors remember, where it is time to. Only when everything that was passed is stored.
+    mutating func tendMemories(now: Duration) async {
+        if let fold = memories.folding(now: now) {
+            let descriptor = await TraceStageWork.run(fold, on: syncQueue)
+            memories.folded(descriptor)
+        }
+        guard let sync = memories.syncing(now: now) else { return }
+        if await !TraceStageWork.run(sync, on: syncQueue) { memories.didNotSync() }
+    }
+
+    private static func run<Value: Sendable>(
+        _ work: @escaping @Sendable () -> Value, on queue: DispatchQueue
+    ) async -> Value {
+        await withCheckedContinuation { done in queue.async { done.resume(returning: work()) } }
     }
 
     private mutating func leave(_ traces: [TraceBuffer.Complete]) -> [TraceBuffer.Complete] {

@@ -1,6 +1,7 @@
 import Telemetry
 
-/// A 64-bit hash for comparing content inside one process: not for files, not against attackers who choose both sides.
+/// A 64-bit hash for comparing content on one machine: not against attackers who choose both sides. It is in the files
+/// of `FindingsMemory` and `EvaluatorsMemory`, so their versions rise when it changes.
 package struct ContentHash {
     private var state: UInt64
 

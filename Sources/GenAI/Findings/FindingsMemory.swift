@@ -1,39 +1,3 @@
-/// A map with a bounded number of entries: the ones not used for longest leave, a quarter at a time.
-package struct BoundedMap<Value: Sendable>: Sendable {
-    private var entries: [UInt64: (value: Value, stamp: UInt64)] = [:]
-    private var clock: UInt64 = 0
-    private let capacity: Int
-
-    package init(capacity: Int) { self.capacity = max(capacity, 4) }
-
-    package var count: Int { entries.count }
-
-    /// All entries, those used last at the end.
-    package var all: [(key: UInt64, value: Value)] {
-        entries.sorted { $0.value.stamp < $1.value.stamp }.map { ($0.key, $0.value.value) }
-    }
-
-    package func peek(_ key: UInt64) -> Value? { entries[key]?.value }
-
-    /// The value of a key, and a note that it was used.
-    package mutating func use(_ key: UInt64) -> Value? {
-        guard let value = entries[key]?.value else { return nil }
-        clock += 1
-        entries[key]?.stamp = clock
-        return value
-    }
-
-    package mutating func set(_ key: UInt64, _ value: Value) {
-        clock += 1
-        entries[key] = (value, clock)
-        guard entries.count > capacity else { return }
-        let kept = capacity - capacity / 4
-        let stamps = entries.values.map(\.stamp).sorted()
-        let oldest = stamps[stamps.count - kept]
-        entries = entries.filter { $0.value.stamp >= oldest }
-    }
-}
-
 /// What one trace leaves behind for those after it. All parts are bounded; nothing of it is content but the tool
 /// definitions of an agent.
 package struct FindingsMemory: Sendable {
@@ -83,13 +47,14 @@ package struct FindingsMemory: Sendable {
     /// Longest tool definitions that are kept for an agent's later traces.
     static let definitionBytes = 64 << 10
 
-    package init(sessions: Int = 4_096, tools: Int = 4_096) {
-        self.tools = BoundedMap(capacity: tools)
-        self.sessions = BoundedMap(capacity: sessions)
-        sessionTools = BoundedMap(capacity: sessions)
-        groups = BoundedMap(capacity: sessions)
-        prohibitions = BoundedMap(capacity: sessions)
-        definitions = BoundedMap(capacity: 64)
-        durations = BoundedMap(capacity: tools)
+    /// With `tracksChanges` somebody calls `keep` or `undo` after each batch.
+    package init(sessions: Int = 4_096, tools: Int = 4_096, tracksChanges: Bool = false) {
+        self.tools = BoundedMap(capacity: tools, tracksChanges: tracksChanges)
+        self.sessions = BoundedMap(capacity: sessions, tracksChanges: tracksChanges)
+        sessionTools = BoundedMap(capacity: sessions, tracksChanges: tracksChanges)
+        groups = BoundedMap(capacity: sessions, tracksChanges: tracksChanges)
+        prohibitions = BoundedMap(capacity: sessions, tracksChanges: tracksChanges)
+        definitions = BoundedMap(capacity: 64, tracksChanges: tracksChanges)
+        durations = BoundedMap(capacity: tools, tracksChanges: tracksChanges)
     }
 }

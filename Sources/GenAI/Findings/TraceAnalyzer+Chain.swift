@@ -114,7 +114,11 @@ extension TraceAnalyzer {
                 let source = definitionSets[0].source
                 // Only text can be read again; structured definitions are rare.
                 if source.count > 0, source[0] == UInt8(ascii: "[") {
-                    memory.definitions.set(key, [UInt8](source.bytes))
+                    // They are long and seldom change; what is set is also written to disk.
+                    let known = memory.definitions.use(key)
+                    if known?.elementsEqual(source.bytes) != true {
+                        memory.definitions.set(key, [UInt8](source.bytes))
+                    }
                 }
             }
         }

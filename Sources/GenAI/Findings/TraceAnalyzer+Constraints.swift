@@ -81,8 +81,11 @@ extension TraceAnalyzer {
             }
         }
         guard turns.count > 0 else { return }
+        let count = earlier.count
         for clause in ruledOut(input(ofTurn: 0, batch)) where !earlier.contains(clause) { earlier.append(clause) }
-        if !earlier.isEmpty { memory.prohibitions.set(sessionKey, earlier.suffix(TraceAnalyzer.prohibitionsMax)) }
+        if earlier.count > count {
+            memory.prohibitions.set(sessionKey, earlier.suffix(TraceAnalyzer.prohibitionsMax))
+        }
     }
 
     private mutating func reportProhibited(_ index: Int, _ argument: Text) {

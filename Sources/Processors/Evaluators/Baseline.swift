@@ -4,9 +4,9 @@
 
 /// What was usual: running mean and deviation of the logarithm of a measure. Constant size.
 struct Baseline: Sendable, Equatable {
-    private(set) var count = 0
-    private var mean = 0.0
-    private var spread = 0.0
+    var count = 0
+    var mean = 0.0
+    var spread = 0.0
 
     /// Values that do not even come to this multiple of the usual are never unusual.
     private static let ratioMin = 1.5
@@ -44,10 +44,10 @@ struct Excess: Sendable, Equatable {
 /// The share of empty results of a tool, lately and before. Constant size.
 struct DriftBaseline: Sendable, Equatable {
     /// The last 32 outcomes, the newest lowest.
-    private var recent: UInt32 = 0
-    private var recentCount = 0
-    private var before = 0
-    private var beforeEmpty = 0
+    var recent: UInt32 = 0
+    var recentCount = 0
+    var before = 0
+    var beforeEmpty = 0
 
     /// Shares that differ by less are never a drift.
     private static let differenceMin = 0.2

@@ -1,7 +1,6 @@
 import GenAI
 
-/// What outlives a trace: sums of sessions, baselines, when an evaluator last looked. Bounded, no content but the last
-/// answer's words.
+/// What outlives a trace: sums of sessions, baselines, when an evaluator last looked. Bounded, no content.
 struct EvaluatorsMemory: Sendable {
     /// The traces of one session so far.
     struct Session: Sendable {
@@ -43,12 +42,13 @@ struct EvaluatorsMemory: Sendable {
     var baselines: BoundedMap<Baseline>
     var drifts: BoundedMap<DriftBaseline>
     /// By evaluator: the number of the period that it last looked at.
-    var periods: [Int: UInt64] = [:]
+    var periods: BoundedMap<UInt64>
 
     init(_ options: EvaluatorsOptions) {
-        sessions = BoundedMap(capacity: options.sessionsMax)
-        baselines = BoundedMap(capacity: options.baselinesMax)
-        drifts = BoundedMap(capacity: options.baselinesMax)
+        sessions = BoundedMap(capacity: options.sessionsMax, tracksChanges: true)
+        baselines = BoundedMap(capacity: options.baselinesMax, tracksChanges: true)
+        drifts = BoundedMap(capacity: options.baselinesMax, tracksChanges: true)
+        periods = BoundedMap(capacity: 4 * options.evaluators.count, tracksChanges: true)
     }
 
     /// The session of a trace with the trace in its sums.

@@ -24,9 +24,12 @@ package struct EvaluatorsProcessor: Processor {
         state = EvaluatorsState(evaluators, options)
     }
 
+    package var traceMemory: (any TraceMemory)? { state }
+
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.signal == .traces, batch.spans.count > 0 else { return }
         state.lock.withLock { work in
+            work.memory.keep()
             let scratch = work.scratch
             for trajectory in scratch.reader.read(batch) {
                 var results: [EvaluationEvent] = []
@@ -46,8 +49,29 @@ final class EvaluatorsState: Sendable {
     init(_ evaluators: [Evaluator], _ options: EvaluatorsOptions) {
         lock = Mutex(
             EvaluatorsWork(
-                evaluators: evaluators, memory: EvaluatorsMemory(options), scratch: EvaluatorsScratch()))
+                evaluators: evaluators, options: options, memory: EvaluatorsMemory(options),
+                scratch: EvaluatorsScratch()))
     }
+}
+
+extension EvaluatorsState: TraceMemory {
+    var version: UInt32 { EvaluatorsMemory.version }
+
+    func takeChanges() -> [UInt8] {
+        lock.withLock { work in
+            let changes = work.memory.changes()
+            work.memory.keep()
+            return changes
+        }
+    }
+
+    func undoChanges() { lock.withLock { $0.memory.undo() } }
+
+    func writeAll(_ part: ([UInt8]) -> Void) { lock.withLock { $0.memory.writeAll(part) } }
+
+    func restore(_ bytes: ArraySlice<UInt8>) -> Bool { lock.withLock { $0.memory.restore(bytes) } }
+
+    func forget() { lock.withLock { $0.memory = EvaluatorsMemory($0.options) } }
 }
 
 /// Working memory of the evaluation.

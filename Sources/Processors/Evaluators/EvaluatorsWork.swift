@@ -20,6 +20,7 @@ enum Subject: Sendable, Equatable {
 /// The evaluators with their memory.
 struct EvaluatorsWork {
     let evaluators: [Evaluator]
+    let options: EvaluatorsOptions
     var memory: EvaluatorsMemory
     let scratch: EvaluatorsScratch
 
@@ -31,7 +32,7 @@ struct EvaluatorsWork {
         let session = memory.session(trajectory)
         for (index, evaluator) in evaluators.enumerated() {
             for span in spans(evaluator, trajectory, batch) {
-                guard isChosen(index, evaluator.option, trajectory, batch.spans[span].start) else { continue }
+                guard isChosen(evaluator.option, trajectory, batch.spans[span].start) else { continue }
                 if evaluator.option.level == .session && session == nil { continue }
                 let verdict = judge(evaluator, span, trajectory, session, batch)
                 counters.count(index, verdict)
@@ -60,7 +61,7 @@ struct EvaluatorsWork {
 
     /// The share by trace or session, and the first in each period.
     private mutating func isChosen(
-        _ index: Int, _ option: EvaluatorOption, _ trajectory: Trajectory, _ time: UInt64
+        _ option: EvaluatorOption, _ trajectory: Trajectory, _ time: UInt64
     ) -> Bool {
         if option.percentage < 100 {
             let key = option.level == .session ? trajectory.conversation : trajectory.trace
@@ -70,8 +71,9 @@ struct EvaluatorsWork {
         }
         guard option.every > 0 else { return true }
         let period = time / option.every
-        if let last = memory.periods[index], period <= last { return false }
-        memory.periods[index] = period
+        let name = GenAI.ContentHash.of(option.name)
+        if let last = memory.periods.peek(name), period <= last { return false }
+        memory.periods.set(name, period)
         return true
     }
 

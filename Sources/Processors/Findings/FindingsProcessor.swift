@@ -6,7 +6,8 @@ package import Telemetry
 /// Finds agent failures in whole traces and writes them onto their spans.
 ///
 /// It is made for batches that hold every span of a trace; in other batches it judges what is there. It never drops a
-/// span and never refuses a request. What later traces need to know is kept in memory, bounded, and lost at a restart.
+/// span and never refuses a request. What later traces need to know is kept in memory, bounded, and survives a restart
+/// behind a journal on disk.
 package struct FindingsProcessor: Processor {
     private let state: FindingsState
     private let writer: FindingsWriter
@@ -20,9 +21,12 @@ package struct FindingsProcessor: Processor {
         state = FindingsState(options)
     }
 
+    package var traceMemory: (any TraceMemory)? { state }
+
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.signal == .traces, batch.spans.count > 0 else { return }
         state.lock.withLock { work in
+            work.memory.keep()
             if work.keys?.isFor(batch.keys) != true { work.keys = FindingKeys(batch.keys) }
             guard let keys = work.keys else { return }
             work.groups.group(batch)
@@ -45,6 +49,7 @@ package struct FindingsProcessor: Processor {
 final class FindingsState: Sendable {
     struct Work {
         var memory: FindingsMemory
+        let options: FindingsProcessorOptions
         var groups = TraceGroups()
         var keys: FindingKeys?
         let scratch: FindingsScratch
@@ -55,9 +60,32 @@ final class FindingsState: Sendable {
     init(_ options: FindingsProcessorOptions) {
         lock = Mutex(
             Work(
-                memory: FindingsMemory(sessions: options.sessionsMax, tools: options.toolsMax),
-                scratch: FindingsScratch(options.engine)))
+                memory: FindingsState.memory(options), options: options, scratch: FindingsScratch(options.engine)))
     }
+
+    private static func memory(_ options: FindingsProcessorOptions) -> FindingsMemory {
+        FindingsMemory(sessions: options.sessionsMax, tools: options.toolsMax, tracksChanges: true)
+    }
+}
+
+extension FindingsState: TraceMemory {
+    var version: UInt32 { FindingsMemory.version }
+
+    func takeChanges() -> [UInt8] {
+        lock.withLock { work in
+            let changes = work.memory.changes()
+            work.memory.keep()
+            return changes
+        }
+    }
+
+    func undoChanges() { lock.withLock { $0.memory.undo() } }
+
+    func writeAll(_ part: ([UInt8]) -> Void) { lock.withLock { $0.memory.writeAll(part) } }
+
+    func restore(_ bytes: ArraySlice<UInt8>) -> Bool { lock.withLock { $0.memory.restore(bytes) } }
+
+    func forget() { lock.withLock { $0.memory = FindingsState.memory($0.options) } }
 }
 
 /// Working memory of the analysis.

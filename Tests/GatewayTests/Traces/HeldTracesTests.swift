@@ -70,6 +70,7 @@ private final class SessionProbe: Processor {
         let input = MemoryJournal()
         let output = MemoryJournal()
         let probe = SessionProbe()
+        let memory = MemoryProbe()
         let ledger = DropLedger()
         let metrics = SelfMetrics()
         let stage: TraceStage
@@ -78,7 +79,7 @@ private final class SessionProbe: Processor {
             var wait = TraceWait(idle: .milliseconds(20), afterRoot: .milliseconds(5))
             wait.hold = hold
             let chain = ProcessorChain(
-                signal: .traces, steps: [probe], names: ["probe"],
+                signal: .traces, steps: [memory, probe], names: ["memory", "probe"],
                 ledger: DropLedger.Book(ledger: ledger, pipeline: "traces"))
             stage = TraceStage(
                 setup: TraceStage.Setup(
@@ -110,6 +111,8 @@ private final class SessionProbe: Processor {
         while bench.stage.heldBytes == 0 || bench.probe.runs.withLock({ $0.count }) < 1 { await Task.yield() }
         // What is held is not acknowledged: a crash now would bring it again.
         #expect(bench.input.held.items == 1)
+        // Nor is it remembered: it counts when it is decided on.
+        #expect(bench.memory.counts == [:])
         try await bench.put("2", "bad")
         var items = 0
         while items < 2 {
@@ -118,6 +121,7 @@ private final class SessionProbe: Processor {
         }
         while bench.input.held.items > 0 { await Task.yield() }
         #expect(bench.probe.runs.withLock { $0 } == ["first", "bad", "first"])
+        #expect(bench.memory.counts == ["first": 1, "bad": 1])
         #expect(bench.ledger.entries == [])
         bench.stage.drain()
         await task.value

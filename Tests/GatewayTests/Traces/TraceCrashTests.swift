@@ -79,7 +79,13 @@ import Testing
         for frame in world.output { for name in try names(frame) { counts[name, default: 0] += 1 } }
         let lost = story.kept.subtracting(counts.keys).sorted()
         let twice = counts.filter { $0.value > 1 }.keys.sorted()
-        return (lost.isEmpty && twice.isEmpty ? "" : "ends \(ends): lost \(lost), more than once \(twice)", effects)
+        // A loss of power takes what was remembered since the last sync.
+        let counted = world.counts.filter { $0.key != "drop" }
+        let isRemembered =
+            end == .powerLoss || ![.none, .forgetsMemory].contains(canary) || counted == counts.mapValues { UInt8($0) }
+        let isRight = lost.isEmpty && twice.isEmpty && isRemembered
+        let fault = "ends \(ends): lost \(lost), more than once \(twice), remembered \(counted)"
+        return (isRight ? "" : fault, effects)
     }
 
     private func names(_ frame: Frame) throws -> [String] {
@@ -93,7 +99,7 @@ import Testing
     // MARK: Tests
 
     @Test(arguments: 0..<3 as Range<UInt64>, TraceSimulation.End.allCases)
-    func `passes every span on exactly once, whatever effect is its last`(
+    func `passes every span on exactly once and remembers each once, whatever effect is its last`(
         seed: UInt64, end: TraceSimulation.End
     ) async throws {
         let story = try story(seed)
@@ -112,7 +118,7 @@ import Testing
     @Test(arguments: [
         (TraceSimulation.Canary.forgetsPassed, TraceSimulation.End.kill), (.storesLate, .kill),
         (.acknowledgesUnpassed, .kill),
-        (.neverSyncs, .powerLoss),
+        (.neverSyncs, .powerLoss), (.forgetsMemory, .kill),
     ])
     func `a stage that forgets, acknowledges early or does not sync is found out`(
         canary: TraceSimulation.Canary, end: TraceSimulation.End

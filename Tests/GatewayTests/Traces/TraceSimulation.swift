@@ -34,6 +34,8 @@ final class TraceSimulation: Sendable {
         case acknowledgesUnpassed
         /// What was noted of passed traces is never synced.
         case neverSyncs
+        /// What processors remember is gone after a restart.
+        case forgetsMemory
     }
 
     private struct State {
@@ -54,6 +56,8 @@ final class TraceSimulation: Sendable {
         var effects = 0
         var endsAt: Int?
         var isEnded = false
+        /// What the processor of this life remembers.
+        var memory = MemoryProbe()
         var whenDone: (@Sendable () -> Void)?
     }
 
@@ -83,6 +87,9 @@ final class TraceSimulation: Sendable {
 
     /// What the second journal holds.
     var output: [Frame] { state.withLock { $0.output } }
+
+    /// How often each span was counted by a processor that remembers.
+    var counts: [String: UInt8] { state.withLock { $0.memory.counts } }
 
     // MARK: Running
 
@@ -122,10 +129,12 @@ final class TraceSimulation: Sendable {
                 try Task.checkCancellation()
                 state.withLock { $0.now += time }
             }, random: { 0.5 })
+        let memory = MemoryProbe()
+        state.withLock { $0.memory = memory }
+        let chain = ProcessorChain(signal: .traces, steps: [DropProbe(), memory], names: ["probe", "memory"])
         return TraceStage(
             setup: TraceStage.Setup(
-                pipeline: "traces", wait: wait,
-                chain: ProcessorChain(signal: .traces, steps: [DropProbe()], names: ["probe"]), isDurable: true,
+                pipeline: "traces", wait: wait, chain: chain, isDurable: true,
                 passed: canary == .forgetsPassed ? nil : place, effects: effects, log: { _, _ in }),
             input: SimulatedInput(world: self), output: SimulatedOutput(world: self),
             intake: IntakeMetrics(metrics, pipeline: "traces", signal: .traces), metrics: metrics)
@@ -147,6 +156,7 @@ final class TraceSimulation: Sendable {
             state.now += .milliseconds(300)
             return state.synced
         }
+        if canary == .forgetsMemory { unlink(folder + "/traces.memory") }
         guard end == .powerLoss else { return }
         for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
             var facts = stat()

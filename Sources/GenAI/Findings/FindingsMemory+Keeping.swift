@@ -1,0 +1,117 @@
+/// How the memory outlives the process.
+extension FindingsMemory {
+    /// Raised whenever the hashes, the maps or their values change: what another version wrote is not read.
+    package static let version: UInt32 = 1
+
+    /// Keeps what the traces since the last call changed.
+    package mutating func keep() {
+        tools.keep()
+        sessions.keep()
+        sessionTools.keep()
+        groups.keep()
+        prohibitions.keep()
+        definitions.keep()
+        durations.keep()
+    }
+
+    /// Takes back what the traces since `keep` changed.
+    package mutating func undo() {
+        tools.undo()
+        sessions.undo()
+        sessionTools.undo()
+        groups.undo()
+        prohibitions.undo()
+        definitions.undo()
+        durations.undo()
+    }
+
+    /// What the traces since `keep` changed, for `restore`.
+    package func changes() -> [UInt8] {
+        var writer = MemoryWriter()
+        tools.writeChanges(as: 0, to: &writer)
+        sessions.writeChanges(as: 1, to: &writer)
+        sessionTools.writeChanges(as: 2, to: &writer)
+        groups.writeChanges(as: 3, to: &writer)
+        prohibitions.writeChanges(as: 4, to: &writer)
+        definitions.writeChanges(as: 5, to: &writer)
+        durations.writeChanges(as: 6, to: &writer)
+        return writer.bytes
+    }
+
+    /// Everything, in parts for `restore`.
+    package func writeAll(_ part: ([UInt8]) -> Void) {
+        tools.writeAll(as: 0, part)
+        sessions.writeAll(as: 1, part)
+        sessionTools.writeAll(as: 2, part)
+        groups.writeAll(as: 3, part)
+        prohibitions.writeAll(as: 4, part)
+        definitions.writeAll(as: 5, part)
+        durations.writeAll(as: 6, part)
+    }
+
+    /// Brings back what was written. False when the bytes are something else.
+    package mutating func restore(_ bytes: ArraySlice<UInt8>) -> Bool {
+        var reader = MemoryReader(bytes)
+        while !reader.isAtEnd {
+            guard let entry = MemoryEntry(&reader), restore(entry) else { return false }
+        }
+        keep()
+        return true
+    }
+
+    private mutating func restore(_ entry: MemoryEntry) -> Bool {
+        switch entry.map {
+        case 0: tools.restore(entry)
+        case 1: sessions.restore(entry)
+        case 2: sessionTools.restore(entry)
+        case 3: groups.restore(entry)
+        case 4: prohibitions.restore(entry)
+        case 5: definitions.restore(entry)
+        case 6: durations.restore(entry)
+        default: false
+        }
+    }
+}
+
+extension FindingsMemory.ToolFacts: MemoryValue {
+    package func write(to writer: inout MemoryWriter) {
+        writer.add(calls)
+        writer.add(empties)
+    }
+
+    package init?(_ reader: inout MemoryReader) {
+        guard let calls: UInt32 = reader.number(), let empties: UInt32 = reader.number() else { return nil }
+        self.init(calls: calls, empties: empties)
+    }
+}
+
+extension FindingsMemory.SeenCall: MemoryValue {
+    package func write(to writer: inout MemoryWriter) {
+        for number in [trace, name, signature, result, error] { writer.add(number) }
+        writer.add(isFailed ? 1 : 0 as UInt8)
+    }
+
+    package init?(_ reader: inout MemoryReader) {
+        guard let trace: UInt64 = reader.number(), let name: UInt64 = reader.number(),
+            let signature: UInt64 = reader.number(), let result: UInt64 = reader.number(),
+            let error: UInt64 = reader.number(), let failed: UInt8 = reader.number()
+        else { return nil }
+        self.init(
+            trace: trace, name: name, signature: signature, result: result, error: error, isFailed: failed != 0)
+    }
+}
+
+extension FindingsMemory.Durations: MemoryValue {
+    package func write(to writer: inout MemoryWriter) {
+        writer.add(Int64(count))
+        writer.add(mean)
+        writer.add(spread)
+    }
+
+    package init?(_ reader: inout MemoryReader) {
+        guard let count: Int64 = reader.number(), let mean = reader.double(), let spread = reader.double(),
+            count >= 0, count <= 1 << 53
+        else { return nil }
+        self.init(count: Int(count), mean: mean, spread: spread)
+    }
+}
