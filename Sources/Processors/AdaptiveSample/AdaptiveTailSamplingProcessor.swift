@@ -89,10 +89,15 @@ package struct AdaptiveTailSamplingProcessor: Processor {
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.liveCount > 0 else { return }
+        batch.forEachTrace { batch, isAlone in sample(&batch, &context, isAlone: isAlone) }
+    }
+
+    /// Decides on one trace.
+    private func sample(_ batch: inout RecordBatch, _ context: inout ProcessContext, isAlone: Bool) {
         let reason = context.trace?.reason ?? .root
         var choice = Choice(rule: -1, threshold: .always)
         let decision: SamplingDecision
-        switch traces.outcome(batch, &context, { decide($0, reason, &choice) }) {
+        switch traces.outcome(batch, &context, isAlone: isAlone, { decide($0, reason, &choice) }) {
         case .held: return
         case .late(let earlier):
             decision = earlier
@@ -106,7 +111,8 @@ package struct AdaptiveTailSamplingProcessor: Processor {
         if decision.isSampled {
             mark(&batch, decision, choice, reason)
         } else {
-            drop(&batch, choice, &context)
+            let rule = choice.rule < 0 ? "late" : ruleName(choice.rule)
+            SampledTraces.drop(&batch, &context, rule: rule, isAlone: isAlone, counters.droppedSpans)
         }
     }
 
@@ -172,13 +178,6 @@ package struct AdaptiveTailSamplingProcessor: Processor {
     private func ruleName(_ rule: Int) -> String {
         if rule < rules.count { return rules[rule].name }
         return rule == rules.count ? "_eviction" : "_unmatched"
-    }
-
-    private func drop(_ batch: inout RecordBatch, _ choice: Choice, _ context: inout ProcessContext) {
-        let before = batch.liveCount
-        for index in batch.spans.indices { batch.removeSpan(index) }
-        context.dropRule = choice.rule < 0 ? "late" : ruleName(choice.rule)
-        context.dropped(before - batch.liveCount, counters.droppedSpans)
     }
 }
 

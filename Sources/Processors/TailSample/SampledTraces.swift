@@ -44,9 +44,23 @@ struct SampledTraces: Sendable {
         case held
     }
 
-    /// Decides on the trace in `batch`: as before, or by `decide` and the session.
+    /// Takes the trace in `batch` out. What of a batch is dropped by one rule is told once, else for each span.
+    static func drop(
+        _ batch: inout RecordBatch, _ context: inout ProcessContext, rule: String, isAlone: Bool, _ counter: Counter
+    ) {
+        let before = batch.liveCount
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            batch.removeSpan(index)
+            if !isAlone { context.dropping(index, by: rule) }
+        }
+        if isAlone { context.dropRule = rule }
+        context.dropped(before - batch.liveCount, counter)
+    }
+
+    /// Decides on the trace in `batch`: as before, or by `decide` and the session. It is held back only where the batch
+    /// is of this trace alone.
     func outcome(
-        _ batch: borrowing RecordBatch, _ context: inout ProcessContext,
+        _ batch: borrowing RecordBatch, _ context: inout ProcessContext, isAlone: Bool,
         _ decide: (borrowing RecordBatch) -> Verdict
     ) -> Outcome {
         let key = DecisionCache.Key(trace: TraceID(TraceShape.identifier(of: batch)), tenant: context.tenant)
@@ -63,7 +77,7 @@ struct SampledTraces: Sendable {
                     // No chance is left: every trace of a bad session is sampled.
                     decision = SamplingDecision(isSampled: true, rule: decision.rule)
                     if let promoted { context.count(promoted) }
-                } else if holds, context.trace?.canHold == true {
+                } else if holds, isAlone, context.trace?.canHold == true {
                     context.hold(for: session.name)
                     return .held
                 }
@@ -88,8 +102,12 @@ struct SampledTraces: Sendable {
                 name = min(name ?? text.string, text.string)
             }
             if let name { return DecisionCache.Session(name: name, tenant: tenant) }
-            for index in batch.resources.indices {
-                guard let text = batch.string(key, in: batch.resources[index].set), !text.isEmpty else { continue }
+            var last = -1
+            for index in batch.spans.indices where !batch.isRemoved(span: index) {
+                let resource = batch.resource(ofScope: batch.spans[index].scope)
+                if resource == last { continue }
+                last = resource
+                guard let text = batch.string(key, in: batch.resources[resource].set), !text.isEmpty else { continue }
                 name = min(name ?? text.string, text.string)
             }
             if let name { return DecisionCache.Session(name: name, tenant: tenant) }

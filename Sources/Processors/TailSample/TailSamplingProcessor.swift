@@ -66,10 +66,15 @@ package struct TailSamplingProcessor: Processor {
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.liveCount > 0 else { return }
+        batch.forEachTrace { batch, isAlone in sample(&batch, &context, isAlone: isAlone) }
+    }
+
+    /// Decides on one trace.
+    private func sample(_ batch: inout RecordBatch, _ context: inout ProcessContext, isAlone: Bool) {
         let decision: SamplingDecision
         var rule = "late"
         var votes: [Counter] = []
-        switch traces.outcome(batch, &context, { decide($0, &rule, &votes) }) {
+        switch traces.outcome(batch, &context, isAlone: isAlone, { decide($0, &rule, &votes) }) {
         case .held: return
         case .late(let earlier):
             context.count(batch.liveCount, late)
@@ -83,10 +88,7 @@ package struct TailSamplingProcessor: Processor {
             SamplingRecord.write(.double(1 / decision.probability), to: weight, &batch)
         }
         guard !decision.isSampled, !isDryRun else { return }
-        let before = batch.liveCount
-        for index in batch.spans.indices { batch.removeSpan(index) }
-        context.dropRule = rule
-        context.dropped(before - batch.liveCount, droppedSpans)
+        SampledTraces.drop(&batch, &context, rule: rule, isAlone: isAlone, droppedSpans)
     }
 
     /// `rule` gets the name of the policy that dropped the trace, when one did, `counters` what each policy said.
