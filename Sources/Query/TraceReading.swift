@@ -47,12 +47,14 @@ extension QueryDatabase {
     /// Most spans that are read of one trace or session.
     package static let stepsMax = 100_000
 
-    /// The trace whose id is, or begins with, `id`.
+    /// Whether a text can be a trace's id, or the beginning of one that is long enough to find it.
+    package static func isTraceID(_ text: String) -> Bool {
+        (4...32).contains(text.utf8.count) && text.utf8.allSatisfy { $0 < 0x80 } && text.allSatisfy(\.isHexDigit)
+    }
+
+    /// The trace whose id is, or begins with, `id`, which `isTraceID` says yes to.
     package func trace(_ id: String) throws(QueryFailure) -> StoredTrace {
         let prefix = id.lowercased()
-        guard prefix.count >= 4, prefix.count <= 32, prefix.allSatisfy(\.isHexDigit) else {
-            throw QueryFailure("a trace id has 32 hexadecimal digits; give it or at least its first 4, not \"\(id)\"")
-        }
         return try read { database in
             let ids = try String.fetchAll(
                 database, sql: "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? LIMIT 3",

@@ -33,16 +33,10 @@ struct TestAlerts: AsyncParsableCommand {
         guard !files.isEmpty else { return try await tryServices(trial) }
         var inputs: [OfflineInput] = []
         for file in files {
-            do { inputs += try PayloadFile.read(file) } catch {
-                Terminal.error("\(error)")
-                throw Exit.rejected
-            }
+            do { inputs += try PayloadFile.read(file) } catch { throw Exit.failed("\(error)") }
         }
         let alerts: [(notice: AlertNotice, targets: [AlertTrial.Target])]
-        do { alerts = try trial.alerts(inputs) } catch {
-            Terminal.error("sluice: \(error)")
-            throw Exit.start
-        }
+        do { alerts = try trial.alerts(inputs) } catch { throw Exit.failed("\(error)") }
         var isTaken = true
         for (notice, targets) in alerts {
             let names = targets.isEmpty ? "nobody" : targets.map(\.id).joined(separator: ", ")
@@ -57,8 +51,7 @@ struct TestAlerts: AsyncParsableCommand {
     private func start(_ trial: AlertTrial) async throws {
         for target in trial.targets {
             do { try await target.exporter.start() } catch {
-                Terminal.error("exporter \(target.id): \(error)")
-                throw Exit.start
+                throw Exit.failed("exporter \(target.id): \(error)")
             }
         }
     }
@@ -116,8 +109,7 @@ struct PauseAlerts: ParsableCommand {
             length = parsed
         }
         do { try AlertSwitch.pause(choice.rule, for: length, dataDirectory: choice.dataDirectory) } catch {
-            Terminal.error("\(error)")
-            throw Exit.start
+            throw Exit.failed("\(error)")
         }
     }
 }
@@ -128,8 +120,7 @@ struct ResumeAlerts: ParsableCommand {
 
     func run() throws {
         do { try AlertSwitch.resume(choice.rule, dataDirectory: choice.dataDirectory) } catch {
-            Terminal.error("\(error)")
-            throw Exit.start
+            throw Exit.failed("\(error)")
         }
     }
 }
@@ -141,8 +132,7 @@ struct ResolveAlerts: ParsableCommand {
 
     func run() throws {
         do { try AlertSwitch.resolve(choice.rule, dataDirectory: choice.dataDirectory) } catch {
-            Terminal.error("\(error)")
-            throw Exit.start
+            throw Exit.failed("\(error)")
         }
     }
 }

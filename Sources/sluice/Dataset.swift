@@ -10,10 +10,7 @@ struct Dataset: ParsableCommand {
 
     /// Reads examples, or ends the command.
     static func read(_ path: String) throws -> [DatasetRecord] {
-        do { return try DatasetFiles.read(path) } catch {
-            Terminal.error("\(error)")
-            throw Exit.rejected
-        }
+        do { return try DatasetFiles.read(path) } catch { throw Exit.failed("\(error)") }
     }
 }
 
@@ -74,8 +71,7 @@ struct BuildDataset: ParsableCommand {
                 records, into: output, splits: splits, format: format,
                 sources: sources.map { $0.split(separator: "/").last.map(String.init) ?? $0 })
         } catch {
-            Terminal.error("\(error)")
-            throw Exit.start
+            throw Exit.failed("\(error)")
         }
         guard let manifest else { return print("nothing differs from the newest version in \(output)") }
         print("\(output)/\(manifest.name): \(manifest.records) examples, version \(manifest.version)")
@@ -93,8 +89,7 @@ struct BuildDataset: ParsableCommand {
             }
             return records
         } catch let code as ExitCode { throw code } catch {
-            Terminal.error("\(error)")
-            throw Exit.rejected
+            throw Exit.failed("\(error)")
         }
     }
 }

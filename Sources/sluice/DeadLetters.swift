@@ -35,7 +35,7 @@ struct LetterSelection: ParsableArguments {
         if all { return found }
         let unknown = ids.filter { id in !found.contains { $0.entry.id == id } }
         guard unknown.isEmpty else {
-            throw ValidationError("there is no letter \(unknown.joined(separator: ", ")) in \(dataDirectory)")
+            throw Exit.failed("there is no letter \(unknown.joined(separator: ", ")) in \(dataDirectory)")
         }
         return found.filter { ids.contains($0.entry.id) }
     }
@@ -72,8 +72,7 @@ struct ShowLetter: ParsableCommand {
     func run() throws {
         for (folder, entry) in try selection.letters(ids: [id], all: false) {
             guard let letter = folder.read(entry.id) else {
-                Terminal.error("sluice: the letter \(entry.id) is damaged")
-                throw Exit.rejected
+                throw Exit.failed("the letter \(entry.id) is damaged")
             }
             if raw {
                 Terminal.output(letter.bytes)

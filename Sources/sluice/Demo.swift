@@ -31,25 +31,23 @@ struct Demo: AsyncParsableCommand {
     func run() async throws {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        var play = DemoPlay(
-            start: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec),
+        let runs = DemoPlay.runs(
+            healthy: healthy, failing: failing, end: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec),
             random: { UInt64.random(in: 1...UInt64.max) })
-        var failed: [DemoRun] = []
-        var sent = 0
-        for dialect in DemoDialect.allCases {
-            for number in 0..<healthy + failing {
-                let run = play.run(dialect, isFailing: number >= healthy)
-                let outcome = await PayloadSender.post(
-                    Array(run.body.utf8), to: "\(endpoint)/v1/traces", signal: .traces, isJSON: true)
-                guard case .delivered = outcome else {
-                    Terminal.error("\(run.session): \(Demo.reason(outcome))")
-                    throw Exit.rejected
-                }
-                sent += 1
-                if run.isFailing { failed.append(run) }
+        for run in runs {
+            let outcome = await PayloadSender.post(
+                Array(run.body.utf8), to: "\(endpoint)/v1/traces", signal: .traces, isJSON: true)
+            switch outcome {
+            case .delivered: continue
+            case .retry(let reason, _) where !reason.hasPrefix("HTTP "):
+                throw Exit.noGateway("\(endpoint): \(reason)")
+            default:
+                Terminal.error("sluice: \(endpoint) does not take run \(run.session): \(Demo.reason(outcome))")
+                throw Exit.rejected
             }
         }
-        print("sent \(sent) runs, \(failed.count) of them fail without an error in any span:")
+        let failed = runs.filter(\.isFailing)
+        print("sent \(runs.count) runs, \(failed.count) of them fail without an error in any span:")
         for run in failed { print("  \(run.session)  trace \(run.traceID)  (\(run.dialect.rawValue))") }
         guard let first = failed.first else { return }
         print(

@@ -12,7 +12,18 @@ struct DemoRun {
     var session: String
     var traceID: String
     /// An OTLP/JSON request.
-    var body: String
+    private(set) var body = ""
+
+    /// `start` is the time at which the demo begins, that of the steps begins at 0.
+    fileprivate mutating func encode(_ steps: [DemoPlay.Step], startingAt start: UInt64) {
+        let shifted = steps.map { step in
+            var step = step
+            step.start += start
+            step.end += start
+            return step
+        }
+        body = DemoEncoder(dialect: dialect, traceID: traceID, session: session).request(shifted)
+    }
 }
 
 /// Plays the refund agent. Time and randomness come from outside, so that a test can repeat a play.
@@ -21,9 +32,25 @@ struct DemoPlay {
     private let random: () -> UInt64
     private var count = 0
 
-    /// `start` in Unix nanoseconds.
-    init(start: UInt64, random: @escaping () -> UInt64) {
-        clock = start
+    /// All runs of a demo, one after the other; the last ends at `end`, in Unix nanoseconds.
+    static func runs(healthy: Int, failing: Int, end: UInt64, random: @escaping () -> UInt64) -> [DemoRun] {
+        var play = DemoPlay(clock: 0, random: random)
+        var played: [(run: DemoRun, steps: [Step])] = []
+        for dialect in DemoDialect.allCases {
+            for number in 0..<healthy + failing {
+                played.append(play.run(dialect, isFailing: number >= healthy))
+            }
+        }
+        let length = played.last?.steps.first?.end ?? 0
+        return played.map { run, steps in
+            var run = run
+            run.encode(steps, startingAt: end - min(length, end))
+            return run
+        }
+    }
+
+    private init(clock: UInt64, random: @escaping () -> UInt64) {
+        self.clock = clock
         self.random = random
     }
 
@@ -56,14 +83,12 @@ struct DemoPlay {
         case result(Step.Call)
     }
 
-    mutating func run(_ dialect: DemoDialect, isFailing: Bool) -> DemoRun {
+    private mutating func run(_ dialect: DemoDialect, isFailing: Bool) -> (DemoRun, [Step]) {
         count += 1
         let traceID = DemoPlay.hex(random()) + DemoPlay.hex(random())
         let session = "demo-\(DemoPlay.hex(random()).prefix(6))-\(count)"
-        let steps = play(isFailing: isFailing)
-        let encoder = DemoEncoder(dialect: dialect, traceID: traceID, session: session)
-        return DemoRun(
-            dialect: dialect, isFailing: isFailing, session: session, traceID: traceID, body: encoder.request(steps))
+        let run = DemoRun(dialect: dialect, isFailing: isFailing, session: session, traceID: traceID)
+        return (run, play(isFailing: isFailing))
     }
 
     // MARK: The play

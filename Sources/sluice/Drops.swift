@@ -30,13 +30,11 @@ struct Drops: AsyncParsableCommand {
         switch await PayloadSender.get(endpoint + "/drops") {
         case .success(let body):
             guard let decoded = DropLedger.decode(body) else {
-                Terminal.error("sluice: \(endpoint)/drops is not the metrics listener of a gateway")
-                throw Exit.start
+                throw Exit.failed("\(endpoint)/drops is not the metrics listener of a gateway")
             }
             all = decoded
         case .failure(let failure):
-            Terminal.error("sluice: no answer from a gateway: \(failure)")
-            throw Exit.start
+            throw Exit.noGateway("\(failure)")
         }
         let wanted = all.filter { entry in
             (trace == nil || entry.traceID == trace?.lowercased()) && (processor == nil || entry.processor == processor)

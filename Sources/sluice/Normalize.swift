@@ -26,10 +26,7 @@ struct Normalize: ParsableCommand {
             throw ValidationError("there is no profile \"\(profile)\": \(NormalizeReport.profiles)")
         }
         for file in files {
-            do { for line in try report.lines(file) { print(line) } } catch {
-                Terminal.error("\(error)")
-                throw Exit.rejected
-            }
+            do { for line in try report.lines(file) { print(line) } } catch { throw Exit.failed("\(error)") }
         }
     }
 }

@@ -11,7 +11,7 @@ struct Presets: ParsableCommand {
 
     func run() throws {
         for name in names where VendorPreset.named(name) == nil {
-            throw ValidationError("there is no preset \(name)")
+            throw Exit.failed("there is no preset \(name); `sluice presets` lists them all")
         }
         for preset in VendorPreset.all where names.isEmpty || names.contains(preset.name) {
             print(Presets.describe(preset))

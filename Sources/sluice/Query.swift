@@ -67,6 +67,14 @@ struct Trace: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Shows one trace as a tree of steps.")
     @OptionGroup var options: QueryOptions
     @Argument(help: "The trace's id, or its first digits.") var id: String
+
+    func validate() throws {
+        guard QueryDatabase.isTraceID(id) else {
+            throw ValidationError(
+                "a trace id has 32 hexadecimal digits; give it or at least its first 4, not \"\(id)\"")
+        }
+    }
+
     func run() throws {
         try options.show { database throws(QueryFailure) in [try database.trace(id)] }
     }
@@ -95,9 +103,10 @@ struct QueryOptions: ParsableArguments {
     func list(
         _ ask: (Questions) throws(QueryFailure) -> QueryResult, draw: ((QueryResult) -> String)? = nil
     ) throws {
+        let filter = try filter()
         try answer { () throws(QueryFailure) in
             let database = try QueryDatabase(path: try path())
-            let result = try ask(Questions(database, try filter()))
+            let result = try ask(Questions(database, filter))
             if let draw, format == .table { return draw(result) }
             return QueryOutput.render(result, as: format, isFull: full)
         }
@@ -127,8 +136,7 @@ struct QueryOptions: ParsableArguments {
         do {
             print(try text(), terminator: "")
         } catch {
-            Terminal.error("sluice: \(error)")
-            throw ExitCode.failure
+            throw Exit.failed("\(error)")
         }
     }
 
@@ -143,18 +151,18 @@ struct QueryOptions: ParsableArguments {
         throw QueryFailure("the configuration has no sqlite exporter: name the database with --db")
     }
 
-    private func filter() throws(QueryFailure) -> QueryFilter {
+    private func filter() throws(ValidationError) -> QueryFilter {
         var filter = QueryFilter()
         if let since {
             guard let age = Self.age(since) else {
-                throw QueryFailure("--since takes a duration such as 30m, 24h or 7d, not \"\(since)\"")
+                throw ValidationError("--since takes a duration such as 30m, 24h or 7d, not \"\(since)\"")
             }
             filter.since = Self.now - age
         }
         (filter.service, filter.agent, filter.tool, filter.model, filter.user) = (service, agent, tool, model, user)
         for condition in conditions {
             guard let equals = condition.firstIndex(of: "="), equals != condition.startIndex else {
-                throw QueryFailure("--where takes key=value, not \"\(condition)\"")
+                throw ValidationError("--where takes key=value, not \"\(condition)\"")
             }
             filter.attributes.append(
                 (String(condition[..<equals]), String(condition[condition.index(after: equals)...])))

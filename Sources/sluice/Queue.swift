@@ -25,16 +25,14 @@ struct Queue: AsyncParsableCommand {
         switch await PayloadSender.get(endpoint + "/queues") {
         case .success(let body):
             guard let decoded = ExportWorkerStatus.decode(body) else {
-                Terminal.error("sluice: \(endpoint)/queues is not the metrics listener of a gateway")
-                throw Exit.start
+                throw Exit.failed("\(endpoint)/queues is not the metrics listener of a gateway")
             }
             all = decoded
         case .failure(let failure):
             do {
                 all = try await IdleQueues.read(options.load(dataDirectory: dataDirectory).plan)
-            } catch {
-                Terminal.error("sluice: no answer from a gateway (\(failure)), and no look at its journals: \(error)")
-                throw Exit.start
+            } catch let code as ExitCode { throw code } catch {
+                throw Exit.failed("no answer from a gateway (\(failure)), and no look at its journals: \(error)")
             }
         }
         if json { return print(ExportWorkerStatus.encode(all), terminator: "") }

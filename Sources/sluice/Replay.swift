@@ -45,18 +45,18 @@ struct Replay: AsyncParsableCommand {
         if to != nil && (before != nil || expect != nil) {
             throw ValidationError("--to sends and finds nothing: --before and --expect go without it")
         }
+        if let shift, shift != "now", Replay.nanoseconds(shift) == nil {
+            throw ValidationError("--shift takes now or a duration such as 24h or -30m, not \(shift)")
+        }
         if rate > 0 && to == nil { throw ValidationError("--rate limits what --to sends") }
     }
 
     func run() async throws {
         var inputs: [OfflineInput] = []
         for file in files {
-            do { inputs += try PayloadFile.read(file) } catch {
-                Terminal.error("\(error)")
-                throw Exit.rejected
-            }
+            do { inputs += try PayloadFile.read(file) } catch { throw Exit.failed("\(error)") }
         }
-        if let shift { inputs = inputs.map(try timeShift(shift, inputs).apply) }
+        if let shift { inputs = inputs.map(timeShift(shift, inputs).apply) }
         if let to { return try await send(inputs, to) }
         let now = try findings(of: options.load(), inputs)
         if let before {
@@ -78,10 +78,7 @@ struct Replay: AsyncParsableCommand {
 
     private func findings(of loaded: LoadedConfiguration, _ inputs: [OfflineInput]) throws -> [FindingRecord] {
         let gateway: OfflineGateway
-        do { gateway = try OfflineGateway(plan: loaded.plan) } catch {
-            Terminal.error("sluice: \(error)")
-            throw Exit.start
-        }
+        do { gateway = try OfflineGateway(plan: loaded.plan) } catch { throw Exit.failed("\(error)") }
         var found: Set<FindingRecord> = []
         for output in gateway.run(inputs) where output.signal == .traces {
             for refusal in output.refusals { Terminal.error("pipeline \(output.pipeline) refused: \(refusal)") }
@@ -96,19 +93,21 @@ struct Replay: AsyncParsableCommand {
             "\(finding.trace) \(finding.span) \(finding.pattern)\(tier) on \(finding.spanName): \(finding.explanation)")
     }
 
-    private func timeShift(_ text: String, _ inputs: [OfflineInput]) throws -> TimeShift {
+    /// What a duration, with a minus or without, moves times by.
+    private static func nanoseconds(_ text: String) -> Int64? {
+        let digits = text.hasPrefix("-") ? String(text.dropFirst()) : text
+        guard let (seconds, attoseconds) = DurationText.parse(digits)?.components else { return nil }
+        let amount = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        return text.hasPrefix("-") ? -amount : amount
+    }
+
+    private func timeShift(_ text: String, _ inputs: [OfflineInput]) -> TimeShift {
         if text == "now" {
             var now = timespec()
             clock_gettime(CLOCK_REALTIME, &now)
             return TimeShift(inputs, to: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec))
         }
-        let digits = text.hasPrefix("-") ? String(text.dropFirst()) : text
-        guard let duration = DurationText.parse(digits) else {
-            throw ValidationError("--shift takes now or a duration such as 24h or -30m, not \(text)")
-        }
-        let (seconds, attoseconds) = duration.components
-        let amount = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-        return TimeShift(amount: text.hasPrefix("-") ? -amount : amount)
+        return TimeShift(amount: Replay.nanoseconds(text) ?? 0)
     }
 
     private func send(_ inputs: [OfflineInput], _ url: String) async throws {
@@ -133,10 +132,7 @@ struct Replay: AsyncParsableCommand {
 
     private func check(_ findings: [FindingRecord], against file: String) throws {
         let expected: [ExpectedFinding]
-        do { expected = try ExpectedFindings.read(file) } catch {
-            Terminal.error("\(error)")
-            throw Exit.rejected
-        }
+        do { expected = try ExpectedFindings.read(file) } catch { throw Exit.failed("\(error)") }
         let (missing, unexpected) = ExpectedFindings.compare(expected, findings)
         for one in missing { print("missing: \(one.line)") }
         for finding in unexpected { print("unexpected: \(line(finding))") }

@@ -28,8 +28,7 @@ struct SQL: AsyncParsableCommand {
         func run() async throws {
             let loaded = try options.load()
             if let failure = SystemFacts.makeDirectory(dataDirectory) {
-                Terminal.error("sluice: the data directory \(dataDirectory) cannot be made: \(failure)")
-                throw Exit.start
+                throw Exit.failed("the data directory \(dataDirectory) cannot be made: \(failure)")
             }
             var seen: Set<String> = []
             var isFailed = false
@@ -49,7 +48,7 @@ struct SQL: AsyncParsableCommand {
                     isFailed = true
                 }
             }
-            if isFailed { throw Exit.start }
+            if isFailed { throw Exit.failure }
             if seen.isEmpty { Terminal.error("no exporter in the configuration's pipelines") }
         }
     }

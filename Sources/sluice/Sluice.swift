@@ -2,16 +2,31 @@ import ArgumentParser
 import Configuration
 import Gateway
 
-/// Exit codes of the command.
+/// Exit codes of the command. What is wrong with the command line itself, whatever there is to look at, is a
+/// `ValidationError`: 64.
 enum Exit {
+    /// What was asked for is not there, or could not be done.
+    static let failure = ExitCode.failure
     /// The configuration has errors.
     static let configuration = ExitCode(2)
-    /// The gateway could not start: a port, a folder, a database.
+    /// `run`: the gateway could not start: a port, a folder, a database.
     static let start = ExitCode(3)
-    /// `send`: at least one payload was not accepted.
+    /// `send`, `demo`, `replay --to`, `dlq replay`, `alerts test`: at least one payload was not accepted.
     static let rejected = ExitCode(4)
-    /// `test` and `replay`: something was not as expected.
+    /// `test`, `replay` and `dataset diff`: something was not as expected.
     static let expectation = ExitCode(5)
+
+    /// Says why something failed; to be thrown.
+    static func failed(_ reason: String) -> ExitCode {
+        Terminal.error("sluice: \(reason)")
+        return failure
+    }
+
+    /// For a command that asks a running gateway and got no answer.
+    static func noGateway(_ reason: String) -> ExitCode {
+        failed(
+            "no answer from a gateway: \(reason)\nstart one with `sluice run`, or say where it is with --endpoint")
+    }
 }
 
 @main
@@ -19,8 +34,9 @@ struct Sluice: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice", abstract: "A telemetry gateway for AI agents.",
         discussion: """
-            Exit codes: 0 done; 2 the configuration has errors; 3 the gateway could not start; 4 a payload was not \
-            accepted (send); 5 something was not as expected (test, replay); 64 wrong arguments.
+            Exit codes: 0 done; 1 what was asked for is not there or could not be done; 2 the configuration has \
+            errors; 3 the gateway could not start; 4 a payload was not accepted (send, demo, replay --to, dlq replay, \
+            alerts test); 5 something was not as expected (test, replay, dataset diff); 64 wrong arguments.
             """,
         version: Version.current,
         subcommands: [

@@ -39,8 +39,7 @@ struct Tap: AsyncParsableCommand {
         while seconds == 0 || effects.now() - start < .seconds(seconds) {
             switch await PayloadSender.get(url) {
             case .failure(let failure):
-                Terminal.error("sluice: no tap: \(failure)")
-                throw Exit.start
+                throw Exit.noGateway("\(failure)")
             case .success(let body):
                 for line in body.split(separator: 0x0A) {
                     Terminal.output(Array(line) + [0x0A])

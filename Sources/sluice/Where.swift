@@ -35,8 +35,7 @@ struct Where: AsyncParsableCommand {
         } catch let error as ExitCode {
             throw error
         } catch {
-            Terminal.error("sluice: \(error)")
-            throw Exit.start
+            throw Exit.failed("\(error)")
         }
         if answer.isEmpty { try Terminal.requireDataDirectory(dataDirectory) }
         if json {
@@ -46,7 +45,7 @@ struct Where: AsyncParsableCommand {
         } else {
             await show(answer)
         }
-        if answer.isEmpty { throw Exit.expectation }
+        if answer.isEmpty { throw Exit.failure }
     }
 
     private func show(_ answer: Whereabouts.Answer) async {
@@ -91,7 +90,7 @@ extension Terminal {
     /// Ends with an error when there is no data directory, so that nothing was found because nothing was looked at.
     static func requireDataDirectory(_ path: String) throws {
         guard !FileManager.default.fileExists(atPath: path) else { return }
-        error("sluice: there is no data directory \(path): name it with --data-directory, or run this where it lies")
-        throw Exit.start
+        throw Exit.failed(
+            "there is no data directory \(path): name it with --data-directory, or run this where it lies")
     }
 }

@@ -36,7 +36,7 @@ package struct ExpectedFinding: Sendable, Equatable {
 package enum ExpectedFindings {
     package static func read(_ path: String) throws(PayloadFile.Fault) -> [ExpectedFinding] {
         guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)) else {
-            throw PayloadFile.Fault(description: "\(path): cannot be read")
+            throw PayloadFile.Fault(unreadable: path)
         }
         return try parse(String(decoding: data, as: UTF8.self), name: path)
     }

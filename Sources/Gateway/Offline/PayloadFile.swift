@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 package import OTLP
 import Telemetry
 
@@ -7,6 +8,14 @@ import Telemetry
 package enum PayloadFile {
     package struct Fault: Error, CustomStringConvertible {
         package var description: String
+
+        package init(description: String) { self.description = description }
+
+        /// Why a file cannot be read.
+        package init(unreadable path: String) {
+            let reason = access(path, R_OK) == 0 ? "it is no file" : String(cString: strerror(errno))
+            description = "\(path) cannot be read: \(reason)"
+        }
     }
 
     /// Largest file that is read.
@@ -17,7 +26,7 @@ package enum PayloadFile {
     package static func read(_ path: String) throws(Fault) -> [OfflineInput] {
         let data: Data
         do { data = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
-            throw Fault(description: "\(path): cannot be read")
+            throw Fault(unreadable: path)
         }
         guard data.count <= sizeMax else { throw Fault(description: "\(path): is larger than 1 GiB") }
         let bytes = [UInt8](data)

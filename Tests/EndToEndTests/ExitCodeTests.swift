@@ -1,0 +1,51 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// One rule for all commands: 64 for a wrong command line, 1 for what is not there or cannot be done.
+@Suite(.timeLimit(.minutes(3))) struct ExitCodeTests {
+    private func run(_ arguments: [String]) throws -> (status: Int32, text: String) {
+        let outcome = try ChildProcess.runBlocking(RunningGateway.binary.path, arguments)
+        return (outcome.status, outcome.output + outcome.errors)
+    }
+
+    /// An empty data directory, and one port that nobody listens at.
+    private static let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-exit-codes").path
+    private static let nobody = "http://127.0.0.1:1"
+
+    @Test(arguments: [
+        ["dlq", "show", "99", "--data-directory", folder], ["dlq", "drop", "99", "--data-directory", folder],
+        ["presets", "nope"], ["replay", "/nope.json"], ["normalize", "/nope.json"], ["alerts", "test", "/nope.json"],
+        ["dataset", "stats", "/nope"], ["findings", "--db", "/nope.db"], ["trace", "abcd", "--db", "/nope.db"],
+        ["session", "s", "--db", "/nope.db"], ["tap", "--endpoint", nobody], ["drops", "--endpoint", nobody],
+        ["where", String(repeating: "a7", count: 16), "--data-directory", folder],
+    ]) func `what is not there or cannot be done is 1, with the reason`(arguments: [String]) throws {
+        try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
+        let (status, text) = try run(arguments)
+        #expect(status == 1, "\(text)")
+        #expect(!text.isEmpty && !text.contains("Usage:"), "\(text)")
+    }
+
+    @Test(arguments: [
+        ["findings", "--since", "banana"], ["trace", "zz"], ["trace", "abc"], ["query", "traces", "--where", "x"],
+        ["where", "zz"], ["replay", "--shift", "often", "/nope.json"], ["dlq", "show"], ["dlq", "drop"],
+        ["alerts", "pause", "rule", "--for", "banana"], ["dataset", "build", "--format", "xml", "--output", "x", "y"],
+        ["demo", "--healthy", "-1"], ["nonsense", "more"], ["findings", "--nonsense"],
+    ]) func `a wrong command line is 64`(arguments: [String]) throws {
+        let (status, text) = try run(arguments)
+        #expect(status == 64, "\(text)")
+    }
+
+    @Test(arguments: [
+        ["tap", "--endpoint", nobody], ["drops", "--endpoint", nobody], ["demo", "--endpoint", nobody],
+    ])
+    func `without a gateway the command that starts one is told`(arguments: [String]) throws {
+        let (status, text) = try run(arguments)
+        #expect(status == 1 && text.contains(Self.nobody) && text.contains("sluice run"), "\(text)")
+    }
+
+    @Test(arguments: ["replay", "normalize"]) func `a file that is not there is said so`(command: String) throws {
+        let (_, text) = try run([command, "/nope.json"])
+        #expect(text.contains("/nope.json cannot be read: No such file or directory"), "\(text)")
+    }
+}
