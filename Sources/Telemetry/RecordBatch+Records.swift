@@ -143,6 +143,21 @@ extension RecordBatch {
         resources[Int(scopes[index].resource)].edits.insert(.children)
     }
 
+    @inlinable
+    public mutating func setSchemaURL(_ text: TextRef, ofResource index: Int) {
+        resources[index].schemaURL = text
+        resources[index].edits.insert(.schemaURL)
+        markEdited()
+    }
+
+    @inlinable
+    public mutating func setSchemaURL(_ text: TextRef, ofScope index: Int) {
+        scopes[index].schemaURL = text
+        scopes[index].edits.insert(.schemaURL)
+        markEdited()
+        resources[Int(scopes[index].resource)].edits.insert(.children)
+    }
+
     // MARK: Records that processors add
 
     /// Appends an event to a span and gives the set that its attributes belong to. The span's run of events moves to

@@ -228,6 +228,8 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     /// Scalar fields: ids, kind and times of a span; times, severity, flags, ids and event name of a log record; the
     /// time of an event; name, description and unit of a metric; name and version of a scope.
     @inlinable public static var fields: EditFlags { EditFlags(rawValue: 1 << 9) }
+    /// The schema URL of a resource or scope.
+    @inlinable public static var schemaURL: EditFlags { EditFlags(rawValue: 1 << 10) }
     /// The record is not written.
     @inlinable public static var removed: EditFlags { EditFlags(rawValue: 1 << 15) }
 }

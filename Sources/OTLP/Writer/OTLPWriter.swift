@@ -91,6 +91,7 @@ package struct OTLPWriter {
     ) {
         let open = output.beginMessage(tag: 0x0A, guess: Int(record.raw.length))
         var resourceIsDue = record.edits.contains(.attributes)
+        var schemaIsDue = record.edits.contains(.schemaURL)
         var nextScope = Int(record.scopes.start)
         var cursor = WireCursor(body, range(record.raw))
         while let field = cursor.nextField() {
@@ -100,6 +101,9 @@ package struct OTLPWriter {
                     writeMerged(batch, container: record.raw, set: record.set, attributes: 0x0A, &output)
                     resourceIsDue = false
                 }
+            case 0x1A where record.edits.contains(.schemaURL):
+                if schemaIsDue { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
+                schemaIsDue = false
             case 0x12:
                 let scope = batch.scopes[nextScope]
                 nextScope += 1
@@ -121,6 +125,7 @@ package struct OTLPWriter {
         let open = output.beginMessage(tag: 0x12, guess: Int(record.raw.length))
         let rewritesScope = record.edits.contains(.attributes) || record.edits.contains(.fields)
         var scopeIsDue = rewritesScope
+        var schemaIsDue = record.edits.contains(.schemaURL)
         var next = Int(record.items.start)
         var cursor = WireCursor(body, range(record.raw))
         while let field = cursor.nextField() {
@@ -128,6 +133,9 @@ package struct OTLPWriter {
             case 0x0A where rewritesScope:
                 if scopeIsDue { writeScope(batch, record, &output) }
                 scopeIsDue = false
+            case 0x1A where record.edits.contains(.schemaURL):
+                if schemaIsDue { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
+                schemaIsDue = false
             case 0x12:
                 writeItem(batch, next, field, &output)
                 next += 1

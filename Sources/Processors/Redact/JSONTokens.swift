@@ -20,7 +20,7 @@ enum EscapeKind {
             switch bytes[index] {
             case 0x75:
                 // Above ASCII, such as the quotes and accents of prose, only parts of mail addresses can hide.
-                if EscapeKind.isASCII(bytes, index)
+                if EscapeKind.isASCII(bytes, index) || EscapeKind.isInvisible(bytes, index)
                     || EscapeKind.isLetter(bytes, index) && text.firstIndex(of: 0x40) != nil
                 {
                     self = .hiding
@@ -41,6 +41,16 @@ enum EscapeKind {
     private static func isASCII(_ bytes: ByteCursor, _ index: Int) -> Bool {
         bytes[index &+ 1] == 0x30 && bytes[index &+ 2] == 0x30 && bytes[index &+ 3] &- 0x30 < 8
             && ByteClass.hexValue(bytes[index &+ 4]) != nil
+    }
+
+    /// Whether they stand for a character without width, which `Markup` looks behind.
+    private static func isInvisible(_ bytes: ByteCursor, _ index: Int) -> Bool {
+        var value: UInt32 = 0
+        for place in 1...4 {
+            guard let digit = ByteClass.hexValue(bytes[index &+ place]) else { return false }
+            value = value << 4 | UInt32(digit)
+        }
+        return (0x200B...0x200D).contains(value) || value == 0x2060 || value == 0xFEFF
     }
 
     /// Whether they may stand for a letter beyond it: not in U+2000 to U+2FFF, where the signs of prose are.

@@ -17,6 +17,9 @@ struct KeyPrefix: Sendable {
     let least: Int
     let detector: Detector
 
+    /// Whether nothing else has the prefix, so that it is a key behind a letter or underscore too: `_ghp_…`.
+    var isDistinct: Bool { text.count >= 4 && body != .hexadecimal && body != .dotted }
+
     /// Prefixes in one string, parted by spaces.
     private static func keys(
         _ detector: Detector, _ body: Body, _ least: Int, _ prefixes: String
@@ -93,11 +96,29 @@ extension DetectorScan {
         for index in prefixes.candidates(bytes[body &- 2]) {
             let prefix = prefixes.all[index]
             let start = body &- prefix.text.count
-            guard bytes.has(prefix.text, at: start), bytes.isTokenStart(start) else { continue }
-            if prefix.text.count == 3, bytes.has("sk-", at: start) { return secretKey(bytes, start) }
-            if let end = end(of: prefix, bytes, body) { return Match(start, end, prefix.detector.tag) }
+            guard bytes.has(prefix.text, at: start) else { continue }
+            let isGlued = !bytes.isTokenStart(start)
+            if prefix.text.count == 3, bytes.has("sk-", at: start) {
+                if !isGlued { return secretKey(bytes, start) }
+                continue
+            }
+            guard let end = end(of: prefix, bytes, body) else { continue }
+            if !isGlued || prefix.isDistinct && looksRandom(bytes, body..<end) {
+                return Match(start, end, prefix.detector.tag)
+            }
         }
         return nil
+    }
+
+    /// Whether a key's body cannot be a word: as long as real ones, with digits and letters of both cases.
+    private func looksRandom(_ bytes: ByteCursor, _ body: Range<Int>) -> Bool {
+        var (digits, uppers, lowers) = (0, 0, 0)
+        for index in body {
+            let byte = bytes[index]
+            if ByteClass.isDigit(byte) { digits &+= 1 }
+            if ByteClass.isUpper(byte) { uppers &+= 1 } else if ByteClass.isLetter(byte) { lowers &+= 1 }
+        }
+        return body.count >= 20 && digits >= 2 && uppers >= 2 && lowers >= 2
     }
 
     private func end(of prefix: KeyPrefix, _ bytes: ByteCursor, _ body: Int) -> Int? {

@@ -1,7 +1,7 @@
 import Telemetry
 
 /// Escapes of URLs, forms and HTML in a text, behind which a find may hide: `jo%40example.com`, `jo&#64;example.com`,
-/// `pay+with+4111+1111…`.
+/// `pay+with+4111+1111…`; and characters without width between those of a find.
 struct Markup {
     /// Some escape is there.
     let isThere: Bool
@@ -15,7 +15,27 @@ struct Markup {
 
     init(_ text: Text) {
         isForm = Markup.isForm(text)
-        isThere = isForm || Markup.hasEscape(text, of: 0x25) || Markup.hasEscape(text, of: 0x26)
+        isThere =
+            isForm || Markup.hasEscape(text, of: 0x25) || Markup.hasEscape(text, of: 0x26)
+            || Markup.hasInvisible(text, of: 0xE2) || Markup.hasInvisible(text, of: 0xEF)
+    }
+
+    private static func hasInvisible(_ text: Text, of first: UInt8) -> Bool {
+        let bytes = ByteCursor(text)
+        var from = 0
+        while let index = text.firstIndex(of: first, from: from) {
+            if isInvisible(bytes, index) { return true }
+            from = index + 1
+        }
+        return false
+    }
+
+    /// Whether a character without width, of three bytes, stands at `index`: U+200B to U+200D, U+2060, U+FEFF.
+    private static func isInvisible(_ bytes: ByteCursor, _ index: Int) -> Bool {
+        switch (bytes[index], bytes[index &+ 1], bytes[index &+ 2]) {
+        case (0xE2, 0x80, 0x8B...0x8D), (0xE2, 0x81, 0xA0), (0xEF, 0xBB, 0xBF): true
+        default: false
+        }
     }
 
     private static func hasEscape(_ text: Text, of sign: UInt8) -> Bool {
@@ -132,6 +152,7 @@ struct Markup {
             }
             return index + escape.length
         }
+        if index + 3 <= end, Markup.isInvisible(bytes, index) { return index + 3 }
         output.append(isForm && Markup.isSpace(bytes, index) ? 0x20 : bytes[index])
         return index + 1
     }

@@ -11,6 +11,7 @@ extension RedactionPolicy {
             if isGone(batch.sets[index], batch) { continue }
             redact(SetIndex(index), &batch, &state)
         }
+        redactResources(&batch, &state)
         redactScopes(&batch, &state)
         switch batch.signal {
         case .traces: redactSpans(&batch, &state)
@@ -32,11 +33,20 @@ extension RedactionPolicy {
 
     // MARK: Records
 
+    private func redactResources(_ batch: inout RecordBatch, _ state: inout RedactionState) {
+        for index in batch.resources.indices {
+            if let text = redacted(batch.resources[index].schemaURL, &batch, &state) {
+                batch.setSchemaURL(text, ofResource: index)
+            }
+        }
+    }
+
     private func redactScopes(_ batch: inout RecordBatch, _ state: inout RedactionState) {
         for index in batch.scopes.indices {
             let scope = batch.scopes[index]
             if let text = redacted(scope.name, &batch, &state) { batch.changeScope(index) { $0.name = text } }
             if let text = redacted(scope.version, &batch, &state) { batch.changeScope(index) { $0.version = text } }
+            if let text = redacted(scope.schemaURL, &batch, &state) { batch.setSchemaURL(text, ofScope: index) }
         }
     }
 

@@ -24,6 +24,7 @@ package struct RedactionOptions: ComponentOptions {
     package var detectors: DetectorSet
     package var pseudonymKey: Secret?
     package var isDryRun: Bool
+    package var decodesBase64: Bool
 
     package init(_ settings: inout Settings) {
         allowAllKeys = settings.bool(
@@ -58,6 +59,10 @@ package struct RedactionOptions: ComponentOptions {
                 + "values stay equal. Keep it in a file: `${file:/etc/sluice/pseudonym.key}`.")
         isDryRun = settings.bool(
             "dry_run", default: false, "Changes nothing and only counts what would be masked, by detector.")
+        decodesBase64 = settings.bool(
+            "decode_base64", default: false,
+            "Also looks into base64 of 24 characters and more that is text; what holds a find is masked whole. Not "
+                + "into base64 within it, nor beyond its first MiB. Costs a second look at every text.")
         RedactionOptions.refuseSanitizers(&settings)
         if hashFunction.isKeyed, hmacKey?.reveal().isEmpty ?? true {
             settings.problem("\(hashFunction.rawValue) needs a key: set hmac_key", at: "hash_function")

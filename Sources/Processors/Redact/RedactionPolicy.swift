@@ -43,7 +43,8 @@ final class RedactionPolicy: Sendable {
             allowedValues: options.allowedValues,
             mask: Mask(
                 function: options.hashFunction, key: Array((options.hmacKey?.reveal() ?? "").utf8),
-                pseudonymKey: Array((options.pseudonymKey?.reveal() ?? "").utf8)))
+                pseudonymKey: Array((options.pseudonymKey?.reveal() ?? "").utf8)),
+            decodesBase64: options.decodesBase64)
         summary = options.isDryRun ? .silent : options.summary
         isDryRun = options.isDryRun
         redactsAllTypes = options.redactAllTypes

@@ -32,6 +32,9 @@ struct RedactionState: ~Copyable {
     /// Path to the nested value being walked, for the `debug` summary.
     var path = ByteColumn()
 
+    /// Text of the base64 token in hand.
+    var base64 = ByteColumn()
+
     /// Most bytes of a buffer that are kept from one run to the next.
     static let keptBytes = 1 << 20
 
@@ -41,6 +44,8 @@ struct RedactionState: ~Copyable {
         containers.removeAll()
         output.removeAll()
         output.shrink(to: RedactionState.keptBytes)
+        base64.removeAll()
+        base64.shrink(to: RedactionState.keptBytes)
         for level in levels { level.shrink() }
     }
 }

@@ -10,6 +10,8 @@ struct TextRedaction: Sendable {
     let blockedValues: [CompiledPattern]
     let allowedValues: [CompiledPattern]
     let mask: Mask
+    /// Whether base64 is looked into.
+    var decodesBase64 = false
 
     /// A part of the value being redacted, decoded as often as `depth` says.
     struct View {
@@ -80,6 +82,7 @@ struct TextRedaction: Sendable {
     private func collect(_ view: View, _ state: inout RedactionState) {
         let first = state.raw.count
         scan(view.text, &state)
+        if decodesBase64 { scanBase64(view.text, from: first, &state) }
         let hasFinds = state.raw.count > first
         let escapes = EscapeKind(view.text)
         let needsDecoding = escapes == .hiding || (escapes == .plain && !blockedValues.isEmpty)
@@ -127,6 +130,21 @@ struct TextRedaction: Sendable {
             }
         }
         if state.raw.count > detected { settle(&state.raw, from: first) }
+    }
+
+    /// Makes finds of the base64 tokens whose text holds some.
+    private func scanBase64(_ text: Text, from first: Int, _ state: inout RedactionState) {
+        let found = state.raw.count
+        var tokens = Base64Tokens(text)
+        while let token = tokens.next(decoding: &state.base64) {
+            let mark = state.raw.count
+            scan(state.base64.text, &state)
+            guard state.raw.count > mark else { continue }
+            let tag = state.raw[mark].tag
+            state.raw.truncate(to: mark)
+            state.raw.append(Match(token.lowerBound, token.upperBound, tag))
+        }
+        if state.raw.count > found { settle(&state.raw, from: first) }
     }
 
     /// Adds a find of a view, in coordinates of the value.

@@ -86,8 +86,12 @@ extension DetectorScan {
     /// `AKIA` or `ASIA` with 16 more capitals and digits, and a secret of 40 characters close to it.
     @inline(never)
     func amazon(_ bytes: ByteCursor, _ start: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
-        guard bytes[start] == 0x41, bytes.isTokenStart(start) else { return nil }
+        guard bytes[start] == 0x41 else { return nil }
         let end = bytes.endOfAlphanumerics(start)
+        // Behind a small letter or an underscore only a key of the documented length.
+        let before = bytes[start &- 1]
+        let isGlued = before == 0x5F || ByteClass.isLetter(before) && !ByteClass.isUpper(before)
+        guard bytes.isTokenStart(start) || isGlued && end &- start == 20 else { return nil }
         guard end &- start >= 16, end &- start <= 128, !ByteClass.isWord(bytes[end]) else { return nil }
         for offset in start..<end where ByteClass.isLetter(bytes[offset]) && !ByteClass.isUpper(bytes[offset]) {
             return nil

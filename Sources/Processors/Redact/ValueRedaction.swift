@@ -77,6 +77,10 @@ extension RedactionPolicy {
     ) -> WalkResult {
         guard budget > 0 else { return .withheld }
         if message == .member { return member(content, place, budget, &state) }
+        // Names are told apart within their map.
+        let outerNames = state.maskedNames
+        if message == .map { state.maskedNames = 0 }
+        defer { state.maskedNames = outerNames }
         var fields = NestedFields(content)
         var done = 0
         var isChanged = false

@@ -4,7 +4,8 @@ import Telemetry
 enum Place: String, CaseIterable, Sendable {
     case spanAttribute, spanAttributeKey, spanArray, spanMap, spanMapKey, spanDeepMap, spanBytes
     case spanName, statusMessage, eventName, eventAttribute, linkAttribute
-    case resourceAttribute, resourceMap, scopeAttribute, scopeName, scopeVersion, traceState, linkTraceState
+    case resourceAttribute, resourceMap, scopeAttribute, scopeName, scopeVersion, resourceSchemaURL, scopeSchemaURL
+    case traceState, linkTraceState
     case logBody, logBodyBytes, logBodyMap, logBodyArray, logAttribute, logEventName, logSeverityText
     case metricName, metricDescription, metricUnit
     case gaugeAttribute, sumAttribute, histogramAttribute, exponentialAttribute, summaryAttribute, metricMetadata
@@ -45,6 +46,10 @@ enum Place: String, CaseIterable, Sendable {
         case .scopeAttribute: return Wire.traces(scope: Wire.field(1, "s") + Wire.strings(3, [("k", text)]), span: [])
         case .scopeName: return Wire.traces(scope: Wire.field(1, text), span: [])
         case .scopeVersion: return Wire.traces(scope: Wire.field(1, "s") + Wire.field(2, text), span: [])
+        case .resourceSchemaURL:
+            return Wire.field(1, Wire.field(1, []) + Wire.field(2, Wire.field(2, Place.bareSpan)) + Wire.field(3, text))
+        case .scopeSchemaURL:
+            return Wire.field(1, Wire.field(2, Wire.field(2, Place.bareSpan) + Wire.field(3, text)))
         case .traceState: return span(Wire.field(3, text))
         case .linkTraceState: return span(Wire.field(13, Wire.field(3, text)))
         case .logSeverityText: return log(Wire.field(3, text))
@@ -68,6 +73,9 @@ enum Place: String, CaseIterable, Sendable {
         case .exponentialExemplar: return metric(10, Wire.field(11, exemplar(text)))
         }
     }
+
+    private static let bareSpan =
+        Wire.field(1, Wire.id("0102030405060708090a0b0c0d0e0f10")) + Wire.field(2, Wire.id("0102030405060708"))
 
     private func exemplar(_ text: String) -> [UInt8] {
         [0x19] + [UInt8](repeating: 0, count: 7) + [64] + Wire.strings(7, [("n", "stays"), ("k", text)])

@@ -73,11 +73,14 @@ func htmlEscaped(_ text: String, radix: Int) -> String {
 /// Ways to hold a text inside another.
 enum Wrapping: String, CaseIterable, Sendable {
     case plain, sentence, json, jsonInJSON, jsonInJSONInJSON, unicode, unicodeInJSON, slashes, prettyJSON, python,
-        member, url, urlTwice, urlWhole, urlInJSON, jsonInURL, form, entities, hexEntities, entitiesInJSON
+        member, url, urlTwice, urlWhole, urlInJSON, jsonInURL, form, entities, hexEntities, entitiesInJSON, invisible,
+        invisibleInJSON
 
     var isJSON: Bool {
         switch self {
-        case .plain, .sentence, .python, .url, .urlTwice, .urlWhole, .jsonInURL, .form, .entities, .hexEntities: false
+        case .plain, .sentence, .python, .url, .urlTwice, .urlWhole, .jsonInURL, .form, .entities, .hexEntities,
+            .invisible:
+            false
         default: true
         }
     }
@@ -93,6 +96,8 @@ enum Wrapping: String, CaseIterable, Sendable {
         case .entities: htmlEscaped(secret, radix: 10)
         case .entitiesInJSON: jsonEscaped(htmlEscaped(secret, radix: 10))
         case .hexEntities: htmlEscaped(secret, radix: 16)
+        case .invisible: secret.unicodeScalars.map { String($0) }.joined(separator: "\u{200B}")
+        case .invisibleInJSON: secret.unicodeScalars.map { jsonEscaped(String($0)) }.joined(separator: "\\u2060")
         default: secret
         }
     }
@@ -112,7 +117,8 @@ enum Wrapping: String, CaseIterable, Sendable {
         case .python: "{'role': 'user', 'content': '\(text.replacing("\n", with: "\\n"))', 'n': None}"
         case .member: "{\"\(jsonEscaped(text))\":1}"
         case .url: "https://api.example/find?n=10&q=\(form(of: text))"
-        case .urlTwice, .urlWhole, .entities, .hexEntities: form(of: text)
+        case .urlTwice, .urlWhole, .entities, .hexEntities, .invisible: form(of: text)
+        case .invisibleInJSON: Wrapping.message("\"" + form(of: text) + "\"")
         case .urlInJSON: "{\"url\":\"/v1/find?q=\(form(of: text))\"}"
         case .jsonInURL: "/v1/find?q=\(urlEscaped("{\"a\":\"\(jsonEscaped(text))\"}"))"
         case .form: "first=1&q=\(form(of: text))"
@@ -127,11 +133,13 @@ enum Wrapping: String, CaseIterable, Sendable {
 
 /// Runs the text walk alone.
 func redact(
-    _ text: String, _ detectors: DetectorSet = .all, mask: Mask = Mask(), blocked: [String] = [], allowed: [String] = []
+    _ text: String, _ detectors: DetectorSet = .all, mask: Mask = Mask(), blocked: [String] = [],
+    allowed: [String] = [],
+    decodesBase64: Bool = false
 ) throws -> (text: String, found: [Detector]) {
     let redaction = TextRedaction(
         detectors: DetectorScan(detectors), blockedValues: try blocked.map { try CompiledPattern($0) },
-        allowedValues: try allowed.map { try CompiledPattern($0) }, mask: mask)
+        allowedValues: try allowed.map { try CompiledPattern($0) }, mask: mask, decodesBase64: decodesBase64)
     var state = RedactionState()
     var copy = text
     let isChanged = copy.withUTF8 { redaction.redact(Text(UnsafeRawBufferPointer($0)), &state) }
