@@ -106,6 +106,8 @@ final class TraceSimulation: Sendable {
             state.withLock { $0.whenDone = { stage.drain() } }
             let task = Task { await stage.run(keys: .empty) }
             await task.value
+            // It holds the stage, and the stage this.
+            state.withLock { $0.whenDone = nil }
             first = first ?? state.withLock { $0.effects }
             guard state.withLock({ $0.isEnded }) else {
                 state.withLock { $0.output += $0.unstored }
