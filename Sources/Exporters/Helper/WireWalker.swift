@@ -54,6 +54,15 @@ struct WireWalker {
         return values
     }
 
+    /// The members of a packed run of fixed64 or double values.
+    static func words(_ bytes: Text) -> [UInt64] {
+        var walker = WireWalker(bytes)
+        var values: [UInt64] = []
+        values.reserveCapacity(bytes.count / 8)
+        while let value = walker.fixed(8) { values.append(value) }
+        return values
+    }
+
     private mutating func varint() -> UInt64? {
         var value: UInt64 = 0
         var shift: UInt64 = 0

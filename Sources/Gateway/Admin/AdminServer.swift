@@ -18,9 +18,12 @@ struct AdminRequest: Sendable {
     var query: [String: String] = [:]
     /// Whether the asker is on this machine and knows whom it asks.
     var isLocal: Bool
+    /// The header of that name.
+    var accept = ""
 
-    /// `host` is the header of that name.
-    init(uri: String, isLocal: Bool, host: String? = nil) {
+    /// `host` and `accept` are the headers of those names.
+    init(uri: String, isLocal: Bool, host: String? = nil, accept: String = "") {
+        self.accept = accept
         let parts = uri.split(separator: "?", maxSplits: 1)
         path = parts.first.map(String.init) ?? ""
         self.isLocal = isLocal && AdminRequest.isThisMachine(host)
@@ -137,7 +140,10 @@ private final class AdminHandler: ChannelInboundHandler {
         let peer = context.channel.remoteAddress?.ipAddress ?? ""
         let isLocal = peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.")
         var answer =
-            routes(AdminRequest(uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host")))
+            routes(
+                AdminRequest(
+                    uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host"),
+                    accept: request.headers[canonicalForm: "accept"].joined(separator: ",")))
             ?? AdminAnswer(status: .notFound, contentType: "text/plain; charset=utf-8", body: "not found\n")
         if request.method != .GET && request.method != .HEAD {
             answer = AdminAnswer(status: .methodNotAllowed, contentType: "text/plain", body: "only GET\n")

@@ -1,3 +1,4 @@
+import Exporters
 import Pipeline
 
 /// Writes the gateway's own metrics in Prometheus' text format, version 0.0.4.
@@ -12,26 +13,14 @@ enum PrometheusText {
         var text = ""
         for name in order {
             guard let family = families[name], let first = family.first else { continue }
-            text += "# HELP \(name) \(first.help.replacing("\n", with: " "))\n"
+            text += "# HELP \(name) \(PrometheusSyntax.help(first.help))\n"
             text += "# TYPE \(name) \(first.kind == .counter ? "counter" : "gauge")\n"
-            for one in family { text += "\(name)\(labels(one.labels)) \(number(one.read()))\n" }
+            for one in family { text += "\(name)\(labels(one.labels)) \(PrometheusSyntax.number(one.read()))\n" }
         }
         return text
     }
 
     private static func labels(_ labels: [(name: String, value: String)]) -> String {
-        guard !labels.isEmpty else { return "" }
-        let parts = labels.map { label in
-            let value = label.value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-                .replacing("\n", with: "\\n")
-            return "\(label.name)=\"\(value)\""
-        }
-        return "{\(parts.joined(separator: ","))}"
-    }
-
-    private static func number(_ value: Double) -> String {
-        if value.isNaN { return "NaN" }
-        if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
-        return Int64(exactly: value).map { String($0) } ?? value.description
+        labels.isEmpty ? "" : "{\(PrometheusSyntax.labels(labels))}"
     }
 }

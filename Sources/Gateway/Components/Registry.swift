@@ -151,6 +151,13 @@ package enum Registry {
                 helper: options.helper, accepts: { $0 == .logs },
                 make: { NotifyExporter(options: options, build: $0, version: Version.current) })
         },
+        .entry(["prometheus"], "Serves the last value of each metric to scrapers.", PrometheusOptions.self) { options in
+            ExporterPlan(
+                helper: options.helper, accepts: { $0 == .metrics },
+                make: {
+                    PrometheusExporter(options: options, build: $0, listener: MetricsPageListener(options.address))
+                })
+        },
         .entry(["debug", "logging"], "Prints agent steps as a tree in the terminal.", DebugOptions.self) { options in
             ExporterPlan(helper: options.helper) { DebugExporter(options: options, build: $0) }
         },

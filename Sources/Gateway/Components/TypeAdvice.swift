@@ -59,10 +59,8 @@ enum TypeAdvice {
         "zipkin": "use otlp_http with a backend that takes OTLP",
         "loki": "use otlp_http with the endpoint of Loki's OTLP API, such as http://loki:3100/otlp",
         "prometheusremotewrite":
-            "use otlp_http with the endpoint of Prometheus's OTLP receiver, such as http://prometheus:9090/api/v1/otlp",
-        "prometheus":
-            "use otlp_http with Prometheus's OTLP receiver (http://prometheus:9090/api/v1/otlp); the gateway's own "
-            + "metrics are under service.telemetry.metrics",
+            "use otlp_http with the endpoint of Prometheus's OTLP receiver, http://prometheus:9090/api/v1/otlp "
+            + "(--web.enable-otlp-receiver starts it), or `prometheus` to be scraped",
         "kafka": "send to Kafka from a Collector behind `otlp`",
         "datadog": "use otlp_http with `preset: datadog`, or an `otlp` to Datadog's agent",
         "datadogexporter": "use otlp_http with `preset: datadog`",

@@ -78,11 +78,9 @@ struct PointFacts: ~Copyable {
         details.append(UInt8(ascii: "["))
         var isFirst = true
         for run in runs {
-            for start in stride(from: 0, to: run.count - run.count % 8, by: 8) {
+            for word in WireWalker.words(run) {
                 if !isFirst { details.append(UInt8(ascii: ",")) }
                 isFirst = false
-                var word: UInt64 = 0
-                for index in 0..<8 { word |= UInt64(run[start + index]) << UInt64(8 * index) }
                 if asDouble {
                     JSONText.append(Double(bitPattern: word), to: &details)
                 } else {

@@ -29,7 +29,7 @@ struct PointRows: Sendable {
         scratch.row.text(scratch.records.text(metric.name))
         scratch.row.text(Self.type(metric.kind))
         scratch.row.textOrNull(scratch.records.text(metric.unit))
-        if let word = Self.temporality(scratch.records.text(metric.raw)) {
+        if let word = Self.word(MetricTraits(scratch.records.text(metric.raw)).temporality) {
             scratch.row.text(word)
         } else {
             scratch.row.null()
@@ -61,18 +61,12 @@ struct PointRows: Sendable {
         }
     }
 
-    /// Field 2 of sum (7), histogram (9) and exponential histogram (10); nil for the other kinds.
-    private static func temporality(_ metric: Text) -> StaticString? {
-        var walker = WireWalker(metric)
-        while let field = walker.next() {
-            guard [0x3A, 0x4A, 0x52].contains(field.tag) else { continue }
-            var value: UInt64 = 0
-            var data = WireWalker(field.content)
-            while let part = data.next() {
-                if part.tag == 0x10 { value = part.number }
-            }
-            return value == 1 ? "delta" : value == 2 ? "cumulative" : "unspecified"
+    private static func word(_ temporality: MetricTraits.Temporality?) -> StaticString? {
+        switch temporality {
+        case nil: nil
+        case .unspecified: "unspecified"
+        case .delta: "delta"
+        case .cumulative: "cumulative"
         }
-        return nil
     }
 }

@@ -1,0 +1,87 @@
+/// The series of the page, and how points change them: a state machine without clock. Times that it is given are
+/// durations since any fixed origin.
+struct PrometheusStore: Sendable {
+    enum Kind: String, Sendable { case counter, gauge, histogram, summary }
+
+    struct Family: Sendable {
+        var kind: Kind
+        var help: String
+        /// By labels as they are written.
+        var series: [String: Series] = [:]
+    }
+
+    struct Series: Sendable {
+        var point: PrometheusPoint
+        var updated: Duration
+    }
+
+    /// Why a point was not taken.
+    enum Refusal: String, Sendable {
+        case tooManySeries = "there are more series than max_series"
+        case otherKind = "another metric has its name and is of another type"
+        case notAdditive = "a delta sum that can fall has no counterpart in Prometheus"
+    }
+
+    private(set) var families: [String: Family] = [:]
+    private(set) var seriesCount = 0
+    let seriesMax: Int
+    let expiration: Duration
+
+    init(seriesMax: Int, expiration: Duration) {
+        self.seriesMax = seriesMax
+        self.expiration = expiration
+    }
+
+    /// Takes a point of a series. Older points than the last one change nothing, so that what is delivered twice counts
+    /// once.
+    mutating func take(
+        _ point: PrometheusPoint, family name: String, kind: Kind, help: @autoclosure () -> String, labels: String,
+        now: Duration
+    ) -> Refusal? {
+        var family = families[name] ?? Family(kind: kind, help: help())
+        guard family.kind == kind else { return .otherKind }
+        families[name] = nil
+        defer { families[name] = family.series.isEmpty ? nil : family }
+        guard let last = family.series[labels] else {
+            guard seriesCount < seriesMax else { return .tooManySeries }
+            seriesCount += 1
+            family.series[labels] = Series(point: point, updated: now)
+            return nil
+        }
+        guard point.time > last.point.time else { return nil }
+        family.series[labels] = Series(point: last.point.followed(by: point), updated: now)
+        return nil
+    }
+
+    /// Ends a series whose sender says that there is nothing any more.
+    mutating func remove(family name: String, labels: String) {
+        guard families[name]?.series.removeValue(forKey: labels) != nil else { return }
+        seriesCount -= 1
+        if families[name]?.series.isEmpty == true { families[name] = nil }
+    }
+
+    /// Lets go of series that got no point for too long.
+    mutating func expire(now: Duration) {
+        for (name, family) in families {
+            let old = family.series.filter { now - $0.value.updated > expiration }
+            for labels in old.keys { remove(family: name, labels: labels) }
+        }
+    }
+}
+
+extension PrometheusPoint {
+    /// The series after another point.
+    fileprivate func followed(by next: PrometheusPoint) -> PrometheusPoint {
+        guard next.isDelta else { return next }
+        var joined = next
+        switch (value, next.value) {
+        case (.number(let sum), .number(let more)): joined.value = .number(sum + more)
+        case (.histogram(var buckets), .histogram(let more)):
+            buckets.add(more)
+            joined.value = .histogram(buckets)
+        default: break
+        }
+        if joined.exemplars.isEmpty { joined.exemplars = exemplars }
+        return joined
+    }
+}

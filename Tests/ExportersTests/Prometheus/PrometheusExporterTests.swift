@@ -1,0 +1,217 @@
+@testable import Exporters
+import OTLP
+import Pipeline
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite struct PrometheusExporterTests {
+    /// A page that nobody serves.
+    private struct NoListener: PageListener {
+        func start(_ page: @escaping @Sendable (_ accept: String) -> (contentType: String, body: String)) async throws {
+        }
+        func stop() async {}
+    }
+
+    private final class Clock: Sendable {
+        let time = Mutex(Duration.zero)
+        func move(_ by: Duration) { time.withLock { $0 += by } }
+        var now: Duration { time.withLock { $0 } }
+    }
+
+    private let clock = Clock()
+
+    private func exporter(_ yaml: String = "") -> PrometheusExporter {
+        let (read, problems) = options(PrometheusOptions.self, "{endpoint: '127.0.0.1:8889'\(yaml)}")
+        #expect(problems.isEmpty)
+        return PrometheusExporter(
+            options: read, build: exporterBuild(), listener: NoListener(), now: { [clock] in clock.now })
+    }
+
+    /// One resource with these metrics, which are OTLP/JSON without their outer brackets.
+    private func batch(_ metrics: String, resource: String = "") throws -> ExportBatch {
+        let json = """
+            {"resourceMetrics": [{"resource": {"attributes": [
+                {"key": "service.name", "value": {"stringValue": "shop"}},
+                {"key": "service.namespace", "value": {"stringValue": "eu"}},
+                {"key": "service.instance.id", "value": {"stringValue": "i-1"}}\(resource)]},
+              "scopeMetrics": [{"scope": {"name": "meter"}, "metrics": [\(metrics)]}]}]}
+            """
+        var output = ByteColumn()
+        try Array(json.utf8).withUnsafeBytes {
+            try OTLPJSONReader.transcode(Text($0), signal: .metrics, into: &output)
+        }
+        return ExportBatch(signal: .metrics, itemCount: 1, bytes: Array(output.text.bytes))
+    }
+
+    private func lines(_ exporter: PrometheusExporter, accept: String = "") -> [String] {
+        exporter.page(accept: accept).body.split(separator: "\n").map(String.init)
+    }
+
+    private let identity = #"instance="i-1",job="eu/shop",otel_scope_name="meter""#
+
+    private func sum(_ value: Int, time: Int, temporality: Int, start: Int = 1, monotonic: Bool = true) -> String {
+        """
+        {"name": "http.requests", "description": "Requests\\nserved", "unit": "{request}", "sum": {
+          "aggregationTemporality": \(temporality), "isMonotonic": \(monotonic), "dataPoints": [{
+            "asInt": \(value), "startTimeUnixNano": \(start), "timeUnixNano": \(time),
+            "attributes": [{"key": "http.method", "value": {"stringValue": "G\\"E\\\\T"}}]}]}}
+        """
+    }
+
+    @Test func `a cumulative sum is a counter with total, job, instance and scope`() async throws {
+        let exporter = exporter()
+        #expect(await exporter.export(try batch(sum(3, time: 10, temporality: 2))) == .delivered)
+        #expect(await exporter.export(try batch(sum(5, time: 20, temporality: 2))) == .delivered)
+        #expect(
+            lines(exporter) == [
+                #"# HELP http_requests_total Requests\nserved"#, "# TYPE http_requests_total counter",
+                #"http_requests_total{http_method="G\"E\\T",\#(identity)} 5"#,
+            ])
+    }
+
+    @Test func `deltas add up, and what is delivered twice counts once`() async throws {
+        let exporter = exporter()
+        for (value, time) in [(3, 10), (4, 20), (4, 20), (2, 30), (4, 20)] {
+            #expect(await exporter.export(try batch(sum(value, time: time, temporality: 1))) == .delivered)
+        }
+        #expect(lines(exporter).last?.hasSuffix("} 9") == true)
+    }
+
+    @Test func `a delta sum that can fall is refused and said`() async throws {
+        let outcome = await exporter().export(try batch(sum(1, time: 10, temporality: 1, monotonic: false)))
+        guard case .partial(rejected: 1, let message) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(message.contains("delta sum"))
+    }
+
+    @Test func `a series leaves the page when it got no point for too long, or its sender ends it`() async throws {
+        let exporter = exporter(", metric_expiration: 10s")
+        _ = await exporter.export(try batch(sum(3, time: 10, temporality: 2)))
+        clock.move(.seconds(10))
+        #expect(!lines(exporter).isEmpty)
+        clock.move(.seconds(1))
+        #expect(lines(exporter).isEmpty)
+        _ = await exporter.export(try batch(sum(3, time: 10, temporality: 2)))
+        let end = sum(0, time: 11, temporality: 2).replacing(#""asInt": 0"#, with: #""flags": 1"#)
+        _ = await exporter.export(try batch(end))
+        #expect(lines(exporter).isEmpty)
+    }
+
+    @Test func `series beyond max_series are refused, and room is made by expiry`() async throws {
+        let exporter = exporter(", max_series: 1, metric_expiration: 10s")
+        _ = await exporter.export(try batch(sum(3, time: 10, temporality: 2)))
+        let gauge = #"{"name": "g", "gauge": {"dataPoints": [{"asDouble": 0.5, "timeUnixNano": 5}]}}"#
+        #expect(await exporter.export(try batch(gauge)) != .delivered)
+        clock.move(.seconds(11))
+        #expect(await exporter.export(try batch(gauge)) == .delivered)
+        #expect(lines(exporter).last == "g{\(identity)} 0.5")
+    }
+
+    @Test func `a metric of another type under a taken name is refused`() async throws {
+        let exporter = exporter()
+        let gauge = #"{"name": "x", "gauge": {"dataPoints": [{"asInt": 1, "timeUnixNano": 5}]}}"#
+        let summary = #"{"name": "x", "summary": {"dataPoints": [{"count": 1, "sum": 2, "timeUnixNano": 5}]}}"#
+        #expect(await exporter.export(try batch(gauge)) == .delivered)
+        #expect(await exporter.export(try batch(summary)) != .delivered)
+    }
+
+    private let histogram = """
+        {"name": "latency", "unit": "s", "histogram": {"aggregationTemporality": 2, "dataPoints": [{
+          "timeUnixNano": 5, "count": 6, "sum": 7.5, "explicitBounds": [0.5, 1], "bucketCounts": [1, 2, 3],
+          "exemplars": [{"timeUnixNano": "1500000000", "asDouble": 0.75,
+            "traceId": "0102030405060708090a0b0c0d0e0f10", "spanId": "0102030405060708"}]}]}}
+        """
+
+    @Test func `a histogram has rising buckets, and exemplars in OpenMetrics`() async throws {
+        let exporter = exporter(", enable_open_metrics: true, without_scope_info: true")
+        _ = await exporter.export(try batch(histogram))
+        let labels = #"instance="i-1",job="eu/shop""#
+        let exemplar =
+            #" # {trace_id="0102030405060708090a0b0c0d0e0f10",span_id="0102030405060708"} 0.75 1.500"#
+        func expected(_ exemplar: String) -> [String] {
+            [
+                "# HELP latency_seconds ", "# TYPE latency_seconds histogram",
+                "latency_seconds_bucket{\(labels),le=\"0.5\"} 1",
+                "latency_seconds_bucket{\(labels),le=\"1\"} 3\(exemplar)",
+                "latency_seconds_bucket{\(labels),le=\"+Inf\"} 6", "latency_seconds_sum{\(labels)} 7.5",
+                "latency_seconds_count{\(labels)} 6",
+            ]
+        }
+        #expect(lines(exporter) == expected(""))
+        let open = exporter.page(accept: "application/openmetrics-text; version=1.0.0")
+        #expect(open.contentType.hasPrefix("application/openmetrics-text"))
+        #expect(open.body.split(separator: "\n").map(String.init) == expected(exemplar) + ["# EOF"])
+    }
+
+    @Test func `an exponential histogram has the bounds of its filled buckets`() async throws {
+        let exporter = exporter(", without_scope_info: true")
+        _ = await exporter.export(
+            try batch(
+                """
+                {"name": "e", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [{
+                  "timeUnixNano": 5, "count": 10, "sum": 1, "scale": 0, "zeroCount": 1,
+                  "positive": {"offset": 0, "bucketCounts": [2, 0, 3]},
+                  "negative": {"offset": 1, "bucketCounts": [4]}}]}}
+                """))
+        #expect(
+            lines(exporter).compactMap { line in
+                line.firstRange(of: "le=").map { String(line[$0.upperBound...]) }
+            } == [#""-2"} 4"#, #""0"} 5"#, #""2"} 7"#, #""8"} 10"#, #""+Inf"} 10"#])
+    }
+
+    @Test func `deltas of histograms with other bounds keep their counts`() async throws {
+        let exporter = exporter(", without_scope_info: true")
+        let delta = histogram.replacing(#""aggregationTemporality": 2"#, with: #""aggregationTemporality": 1"#)
+        _ = await exporter.export(try batch(delta))
+        let other = delta.replacing(#""timeUnixNano": 5"#, with: #""timeUnixNano": 6"#)
+            .replacing("[0.5, 1]", with: "[0.5, 0.7]")
+        _ = await exporter.export(try batch(other))
+        #expect(
+            lines(exporter).compactMap { line in
+                line.firstRange(of: "le=").map { String(line[$0.upperBound...]) }
+            } == [#""0.5"} 2"#, #""0.7"} 4"#, #""1"} 6"#, #""+Inf"} 12"#])
+    }
+
+    @Test func `a resource is on target_info, or its attributes are labels`() async throws {
+        let resource = #", {"key": "host.name", "value": {"stringValue": "h"}}"#
+        let gauge = #"{"name": "g", "unit": "1", "gauge": {"dataPoints": [{"asInt": 2, "timeUnixNano": 5}]}}"#
+        let plain = exporter(", namespace: ns, const_labels: {env: prod}, without_scope_info: true")
+        _ = await plain.export(try batch(gauge, resource: resource))
+        let labels = #"instance="i-1",job="eu/shop""#
+        #expect(
+            lines(plain).filter { !$0.hasPrefix("#") } == [
+                "ns_g_ratio{env=\"prod\",\(labels)} 2",
+                "ns_target_info{env=\"prod\",host_name=\"h\",\(labels)} 1",
+            ])
+        let converting = exporter(", resource_to_telemetry_conversion: {enabled: true}, without_scope_info: true")
+        _ = await converting.export(try batch(gauge, resource: resource))
+        #expect(lines(converting).contains { $0.hasPrefix("g_ratio{host_name=\"h\",") && $0.contains("service_name=") })
+    }
+
+    @Test func `a summary has its quantiles, and times when asked for`() async throws {
+        let exporter = exporter(", send_timestamps: true, without_scope_info: true")
+        _ = await exporter.export(
+            try batch(
+                """
+                {"name": "s", "summary": {"dataPoints": [{"timeUnixNano": 5000000, "count": 2, "sum": 3,
+                  "quantileValues": [{"quantile": 0.5, "value": 1}, {"quantile": 1, "value": 2}]}]}}
+                """))
+        let labels = #"instance="i-1",job="eu/shop""#
+        #expect(
+            lines(exporter).dropFirst(2) == [
+                "s{\(labels),quantile=\"0.5\"} 1 5", "s{\(labels),quantile=\"1\"} 2 5", "s_sum{\(labels)} 3 5",
+                "s_count{\(labels)} 2 5",
+            ])
+    }
+
+    @Test func `what is no request is refused for good`() async {
+        let outcome = await exporter().export(ExportBatch(signal: .metrics, itemCount: 1, bytes: [0x0A, 0x05, 1]))
+        guard case .permanent = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+    }
+}
