@@ -25,6 +25,7 @@ import Testing
         "attributes[\"map\"][\"no\"] == nil", "attributes[\"no\"][\"no\"] == nil",
         "attributes[Concat([\"te\", \"xt\"], \"\")] == \"hello world\"",
         "span.attributes[\"count\"] + 1 == 6", "attributes[\"ratio\"] * 2.0 == 1.0",
+        "attributes[\"count\"] * 0.5 == 2.5", "attributes[\"ratio\"] * 2 == 1.0", "1 / 2.0 + attributes[\"count\"] > 5",
         // Fields.
         "name == \"GET /user/7\"", "span.name == name", "kind == SPAN_KIND_SERVER", "kind.string == \"Server\"",
         "kind.deprecated_string == \"SPAN_KIND_SERVER\"", "status.code == STATUS_CODE_ERROR",
@@ -85,7 +86,6 @@ import Testing
 
     @Test(arguments: [
         ("1 / (attributes[\"count\"] - 5) == 0", "division by zero"),
-        ("attributes[\"count\"] + attributes[\"ratio\"] == 1", "numbers of one type"),
         ("attributes[\"text\"] - 1 == 1", "wrong type"), ("attributes[\"text\"][\"a\"] == 1", "indexed"),
         ("attributes[\"tags\"][9] == 1", "out of range"), ("Concat([\"a\"], \"\")", "truth value"),
         ("HasPrefix(attributes[\"count\"], \"a\")", "wrong type"), ("Duration(attributes[\"text\"]) == nil", "form"),

@@ -177,7 +177,8 @@ extension Program {
     }
 }
 
-/// Arithmetic on two numbers of one type, and on times and durations. Overflow wraps, as in Go.
+/// Arithmetic on numbers, times and durations. Overflow wraps, as in Go; beside a double an integer becomes one, as in the
+/// Collector (pkg/ottl/math.go).
 enum Arithmetic {
     static func result(_ operation: Operation, _ left: Value, _ right: Value) throws(EvaluationFailure) -> Value {
         switch (left, right) {
@@ -205,7 +206,8 @@ enum Arithmetic {
         case (.duration(let one), .time(let other)) where operation == .add: return .time(one &+ other)
         case (.duration(let one), .duration(let other)) where operation == .add: return .duration(one &+ other)
         case (.duration(let one), .duration(let other)) where operation == .subtract: return .duration(one &- other)
-        case (.int, .double), (.double, .int): throw EvaluationFailure(.mixedNumbers)
+        case (.int(let one), .double): return try result(operation, .double(Double(one)), right)
+        case (.double, .int(let other)): return try result(operation, left, .double(Double(other)))
         default: throw EvaluationFailure(.wrongType)
         }
     }

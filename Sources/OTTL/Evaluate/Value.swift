@@ -66,7 +66,7 @@ enum Value: BitwiseCopyable {
 /// Why a condition or statement gave no result on one record.
 struct EvaluationFailure: Error {
     enum Reason: UInt8, BitwiseCopyable {
-        case wrongType, notBoolean, mixedNumbers, divisionByZero, notIndexable, outOfRange, notFound, invalidText
+        case wrongType, notBoolean, divisionByZero, notIndexable, outOfRange, notFound, invalidText
         case tooLarge, undecided, notStorable, notSettable
     }
 
@@ -80,7 +80,6 @@ struct EvaluationFailure: Error {
         switch reason {
         case .wrongType: "a value has the wrong type, or is not there"
         case .notBoolean: "the condition gave no truth value"
-        case .mixedNumbers: "arithmetic needs numbers of one type: use Int() or Double()"
         case .divisionByZero: "division by zero"
         case .notIndexable: "a value that is neither map nor list is indexed, or by the wrong type of key"
         case .outOfRange: "an index or length is out of range"
