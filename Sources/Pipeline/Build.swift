@@ -12,11 +12,15 @@ package struct ProcessorBuild {
     package let signal: Signal
     /// Folder for what a processor remembers over restarts; nil when it shall keep nothing on disk.
     package let stateDirectory: String?
+    /// Writes one line to the gateway's log.
+    package let log: @Sendable (_ level: LogLevel, _ message: String) -> Void
 
     package init(
         keys: KeyTable.Builder, metrics: SelfMetrics, id: String, pipeline: String, signal: Signal,
-        stateDirectory: String? = nil
+        stateDirectory: String? = nil,
+        log: @escaping @Sendable (_ level: LogLevel, _ message: String) -> Void = { _, _ in }
     ) {
+        self.log = log
         self.stateDirectory = stateDirectory
         self.keys = keys
         self.metrics = metrics

@@ -1,6 +1,7 @@
 import Connectors
 import OTLP
 import Pipeline
+import Synchronization
 import Telemetry
 import Testing
 
@@ -147,9 +148,35 @@ import Testing
 
     @Test func `a failing condition sends to the default pipelines or drops the batch`() throws {
         let table = "table: [{context: span, condition: 'attributes[\"k\"] + 1 == 2', pipelines: [traces/a]}]"
-        #expect(throws: ProcessFailure.self) { try connector("{\(table)}").connect(batch(spans)) }
-        let lenient = try connector("{\(table), error_mode: ignore, default_pipelines: [traces/other]}")
-        #expect(try names(try lenient.connect(batch(spans))) == [2: ["x", "y", "z"]])
+        let strict = try connector("{\(table), error_mode: propagate}")
+        #expect(throws: ProcessFailure.self) { try strict.connect(batch(spans)) }
+        for mode in ["", "error_mode: ignore, ", "error_mode: silent, "] {
+            let lenient = try connector("{\(table), \(mode)default_pipelines: [traces/other]}")
+            #expect(try names(try lenient.connect(batch(spans))) == [2: ["x", "y", "z"]])
+        }
+    }
+
+    @Test func `a failing condition is told in the log unless it shall be silent`() throws {
+        func told(_ mode: String) throws -> [String] {
+            let lines = Mutex<[String]>([])
+            let yaml = """
+                error_mode: \(mode)
+                table: [{context: span, condition: 'attributes["k"] + 1 == 2', pipelines: [traces/a]}]
+                """
+            let build = ConnectorBuild(
+                metrics: SelfMetrics(), id: "routing", input: "traces/in", inputSignal: .traces,
+                outputs: [ConnectorOutput(pipeline: "traces/a", signal: .traces)], now: { 0 },
+                log: { level, text in lines.withLock { $0.append("\(level) \(text)") } })
+            let connector = try RoutingConnector(options: read(RoutingOptions.self, yaml).0, build: build)
+            _ = try? connector.connect(batch(spans))
+            return lines.withLock { $0 }
+        }
+        let lines = try told("ignore")
+        #expect(lines.count == 1)
+        #expect(lines.first?.hasPrefix("warn connector routing behind traces/in: character ") == true, "\(lines)")
+        #expect(lines.first?.hasSuffix("in attributes[\"k\"] + 1 == 2") == true, "\(lines)")
+        #expect(try told("propagate").count == 1)
+        #expect(try told("silent") == [])
     }
 
     @Test func `a pipeline that does not read from the connector is refused`() {

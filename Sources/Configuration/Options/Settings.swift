@@ -91,9 +91,10 @@ package struct Settings {
         problems.error(message, at: found.place, path: childPath(key) + found.path)
     }
 
-    /// Warns of a value that works and may not be meant, at a key of this mapping.
-    package mutating func warning(_ message: String, fix: String? = nil, at key: String) {
+    /// Warns of a value that works and may not be meant, at a key of this mapping or at the mapping itself.
+    package mutating func warning(_ message: String, fix: String? = nil, at key: String? = nil) {
         guard !isMuted else { return }
+        guard let key else { return problems.warning(message, fix: fix, at: place, path: path) }
         problems.warning(message, fix: fix, at: entry(key)?.value.place ?? place, path: childPath(key))
     }
 

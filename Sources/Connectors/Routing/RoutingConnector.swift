@@ -31,7 +31,7 @@ package final class RoutingConnector: Connector {
     package init(options: RoutingOptions, build: ConnectorBuild) throws {
         var keys = KeyTable.Builder()
         do throws(RoutingTable.Failure) {
-            table = try RoutingTable(options, outputs: build.outputs, signal: build.inputSignal, keys: &keys)
+            table = try RoutingTable(options, build: build, keys: &keys)
         } catch { throw BuildFailure(description: "connector \(build.id): \(error)") }
         self.keys = keys.build()
         headers = options.contextKeys

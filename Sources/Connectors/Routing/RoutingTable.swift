@@ -24,6 +24,8 @@ struct RoutingTable: Sendable {
         var moves: Bool
         var rule: Rule
         var outputs: Outputs
+        /// Tells of failures; nil where none shall be told.
+        var faults: OTTLFaultLog?
     }
 
     private var routes: [Route] = []
@@ -34,8 +36,10 @@ struct RoutingTable: Sendable {
     static let outputsMax = 64
 
     init(
-        _ options: RoutingOptions, outputs: [ConnectorOutput], signal: Signal, keys: inout KeyTable.Builder
+        _ options: RoutingOptions, build: ConnectorBuild, keys: inout KeyTable.Builder
     ) throws(Failure) {
+        let (outputs, signal, log) = (build.outputs, build.inputSignal, build.log)
+        let place = "connector \(build.id) behind \(build.input)"
         errorMode = options.errorMode
         guard outputs.count <= Self.outputsMax else { throw Failure(description: "feeds more than 64 pipelines") }
         defaults = try Self.bits(options.defaultPipelines, outputs)
@@ -57,7 +61,8 @@ struct RoutingTable: Sendable {
             routes.append(
                 Route(
                     context: option.context, match: option.match, moves: option.action == .move, rule: rule,
-                    outputs: try Self.bits(option.pipelines, outputs)))
+                    outputs: try Self.bits(option.pipelines, outputs),
+                    faults: OTTLFaultLog(errorMode, owner: place) { log(.warn, $0) }))
         }
     }
 
@@ -150,6 +155,7 @@ struct RoutingTable: Sendable {
             }
         } catch {
             work.errors += 1
+            route.faults?.tell(error)
             if errorMode == .propagate { throw ProcessFailure(reason: "\(error)") }
             for record in records where !work.isSettled[record] {
                 work.outputs[record] |= defaults

@@ -53,8 +53,10 @@ struct GraphBuilder {
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
         let signal = pipeline.signal.recorded
         let state = pipeline.storage == nil ? nil : gateway.dataDirectory + "/processors"
+        let log = gateway.log
         let (first, whole) = try StepMaker.make(
-            pipeline, metrics: gateway.metrics, keys: &keys, stateDirectory: state, ledger: gateway.drops)
+            pipeline, metrics: gateway.metrics, keys: &keys, stateDirectory: state, ledger: gateway.drops,
+            log: { log.line($0, $1) })
         let journal = try openJournal(pipeline, folder: GraphBuilder.folderName(pipeline.id))
         graph.journals.append((pipeline.id, journal))
         let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
@@ -227,7 +229,9 @@ struct GraphBuilder {
         var own = pipeline
         own.id = "\(pipeline.id) > \(id)"
         own.steps = steps
-        let (chain, _) = try StepMaker.make(own, metrics: gateway.metrics, keys: &keys, ledger: gateway.drops)
+        let log = gateway.log
+        let (chain, _) = try StepMaker.make(
+            own, metrics: gateway.metrics, keys: &keys, ledger: gateway.drops, log: { log.line($0, $1) })
         let processed = ProcessedExporter(
             exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: gateway.metrics)
         graph.processed.append(processed)

@@ -8,7 +8,8 @@ enum StepMaker {
     /// are added to `keys`.
     static func make(
         _ pipeline: GatewayPlan.PipelinePlan, metrics: SelfMetrics, keys: inout KeyTable.Builder,
-        stateDirectory: String? = nil, ledger: DropLedger? = nil
+        stateDirectory: String? = nil, ledger: DropLedger? = nil,
+        log: @escaping @Sendable (_ level: LogLevel, _ message: String) -> Void = { _, _ in }
     ) throws(GatewayStartFailure) -> (first: ProcessorChain, whole: ProcessorChain) {
         let signal = pipeline.signal.recorded
         var first: [any Processor] = []
@@ -26,7 +27,7 @@ enum StepMaker {
             }
             var build = ProcessorBuild(
                 keys: keys, metrics: metrics, id: id, pipeline: pipeline.id, signal: signal,
-                stateDirectory: stateDirectory)
+                stateDirectory: stateDirectory, log: log)
             do {
                 let step = try make(&build)
                 if isWhole { whole.append(step) } else { first.append(step) }

@@ -7,6 +7,8 @@ package struct RuleSet: Sendable {
     private struct Rule: Sendable {
         var condition: OTTLCondition
         var errorMode: OTTLErrorMode
+        /// Tells of failures; nil where none shall be told.
+        var faults: OTTLFaultLog?
     }
 
     private var rules: [Rule] = []
@@ -21,10 +23,12 @@ package struct RuleSet: Sendable {
     ) throws(ProcessorBuildFailure) {
         self.errors = errors
         owner = build.id
+        let (log, place) = (build.log, "processor \(build.id) of \(build.pipeline)")
         for option in options where option.context == context {
             do throws(OTTLProblem) {
                 let condition = try OTTLCondition(option.text, context: context, keys: &build.keys)
-                rules.append(Rule(condition: condition, errorMode: option.errorMode))
+                let faults = OTTLFaultLog(option.errorMode, owner: place) { log(.warn, $0) }
+                rules.append(Rule(condition: condition, errorMode: option.errorMode, faults: faults))
             } catch {
                 throw ProcessorBuildFailure("\(build.id): condition \(option.text): \(error)")
             }
@@ -39,6 +43,7 @@ package struct RuleSet: Sendable {
                 if try rule.condition.isTrue(batch, at: place, &state) { return true }
             } catch {
                 errors.add()
+                rule.faults?.tell(error)
             }
         }
         return false
@@ -56,6 +61,7 @@ package struct RuleSet: Sendable {
                 if try rules[index].condition.isTrue(batch, at: place, &state) { return index }
             } catch {
                 errors.add()
+                rules[index].faults?.tell(error)
                 if rules[index].errorMode == .propagate { throw ProcessFailure(reason: "\(owner): \(error)") }
             }
             index += 1

@@ -11,15 +11,17 @@ package struct TransformOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         let mode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
-            "What a statement that fails on a record does: ignore and silent go on with the next, propagate refuses "
-                + "the request.")
+            "What a statement that fails on a record does: ignore and silent go on with the next, ignore tells it in the "
+                + "log, propagate refuses the request.")
         let forms = ": texts whose paths have prefixes, or groups with context, conditions, statements and error_mode."
         traces = settings.statementGroups("trace_statements", .traces, mode, "Statements on traces" + forms)
         metrics = settings.statementGroups("metric_statements", .metrics, mode, "Statements on metrics" + forms)
         logs = settings.statementGroups("log_statements", .logs, mode, "Statements on log records" + forms)
         settings.accepted("flatten_data", "records are transformed where they are")
-        if traces.isEmpty, logs.isEmpty, metrics.isEmpty, !settings.isDescribing {
-            settings.problem("needs statements, such as trace_statements: ['set(span.name, \"x\")']")
+        settings.accepted("profile_statements", "there are no profiles here")
+        if traces.isEmpty, logs.isEmpty, metrics.isEmpty {
+            settings.warning(
+                "has no statements and changes nothing", fix: "write e.g. trace_statements: ['set(span.name, \"x\")']")
         }
     }
 

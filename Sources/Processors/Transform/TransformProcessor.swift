@@ -8,7 +8,13 @@ package struct TransformProcessor: Processor {
         var context: OTTLContext
         var errorMode: OTTLErrorMode
         var conditions: RuleSet
-        var statements: [OTTLStatement]
+        var statements: [Statement]
+    }
+
+    private struct Statement: Sendable {
+        var statement: OTTLStatement
+        /// Tells of failures; nil where none shall be told.
+        var faults: OTTLFaultLog?
     }
 
     private var groups: [Group] = []
@@ -27,18 +33,28 @@ package struct TransformProcessor: Processor {
                     errorMode: option.errorMode)
             }
             let rules = try RuleSet(conditions, option.context, errors: errors, &build)
-            var statements: [OTTLStatement] = []
-            for text in option.statements {
-                do throws(OTTLProblem) {
-                    statements.append(try OTTLStatement(text, context: option.context, keys: &build.keys))
-                } catch {
-                    throw ProcessorBuildFailure("\(build.id): statement \(text): \(error)")
-                }
-            }
+            let statements = try TransformProcessor.compile(option, &build)
             groups.append(
                 Group(
                     context: option.context, errorMode: option.errorMode, conditions: rules, statements: statements))
         }
+    }
+
+    private static func compile(
+        _ option: StatementGroup, _ build: inout ProcessorBuild
+    ) throws(ProcessorBuildFailure) -> [Statement] {
+        let (log, place) = (build.log, "processor \(build.id) of \(build.pipeline)")
+        var statements: [Statement] = []
+        for text in option.statements {
+            do throws(OTTLProblem) {
+                let statement = try OTTLStatement(text, context: option.context, keys: &build.keys)
+                let faults = OTTLFaultLog(option.errorMode, owner: place) { log(.warn, $0) }
+                statements.append(Statement(statement: statement, faults: faults))
+            } catch {
+                throw ProcessorBuildFailure("\(build.id): statement \(text): \(error)")
+            }
+        }
+        return statements
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
@@ -87,9 +103,10 @@ package struct TransformProcessor: Processor {
         if !group.conditions.isEmpty, try group.conditions.firstMatch(batch, at: place, &state) == nil { return }
         for statement in group.statements {
             do throws(OTTLFailure) {
-                try statement.run(&batch, at: place, &state)
+                try statement.statement.run(&batch, at: place, &state)
             } catch {
                 errors.add()
+                statement.faults?.tell(error)
                 if group.errorMode == .propagate { throw ProcessFailure(reason: "\(id): \(error)") }
             }
         }

@@ -98,14 +98,18 @@ import Testing
 
     @Test func `a failing condition refuses the request or counts as not met`() throws {
         let failing = "'attributes[\"a\"] + 1 == 2'"
-        #expect(throws: ProcessFailure.self) { try run("traces: {span: [\(failing)]}", three) }
+        #expect(throws: ProcessFailure.self) {
+            try run("{error_mode: propagate, traces: {span: [\(failing)]}}", three)
+        }
+        #expect(try run("traces: {span: [\(failing)]}", three).kept == 3)
         #expect(try run("{error_mode: ignore, traces: {span: [\(failing)]}}", three).kept == 3)
         #expect(try run("{error_mode: silent, traces: {span: [\(failing), 'name == \"leaf\"']}}", three).kept == 2)
     }
 
     @Test(arguments: [
         ("traces: {span: ['nam == 1']}", "did you mean name?"), ("traces: {span: ['name == ']}", "character 9"),
-        ("trace_conditions: ['name == \"a\"']", "needs a prefix"), ("{}", "needs a condition"),
+        ("trace_conditions: ['name == \"a\"']", "needs a prefix"),
+        ("{}", "warning: x: has no condition and drops nothing"),
         ("trace_conditions: [{contxt: span, conditions: ['name == \"a\"']}]", "did you mean context?"),
         (
             "metrics: {include: {match_type: strict, metric_names: [a, b]}}",

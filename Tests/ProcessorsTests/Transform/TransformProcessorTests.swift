@@ -1,5 +1,6 @@
 import Pipeline
 import Processors
+import Synchronization
 import Telemetry
 import Testing
 
@@ -79,6 +80,33 @@ import Testing
         #expect(throws: ProcessFailure.self) { try run("trace_statements: \(group)", span) }
     }
 
+    @Test func `a failing statement and condition are told in the log unless they shall be silent`() throws {
+        func told(_ mode: String) throws -> [String] {
+            let lines = Mutex<[String]>([])
+            let yaml = """
+                error_mode: \(mode)
+                trace_statements:
+                  - context: span
+                    conditions: ['attributes["a"] + 1 == 2', 'true']
+                    statements: ['set(attributes["x"], name - 1)']
+                """
+            var build = ProcessorBuild(
+                keys: KeyTable.Builder(), metrics: SelfMetrics(), id: "transform/t", pipeline: "traces",
+                signal: .traces,
+                log: { level, text in lines.withLock { $0.append("\(level) \(text)") } })
+            let options = RuleBench.options(TransformOptions.self, yaml).options
+            let processor = try TransformProcessor(options: options, build: &build)
+            _ = try? Bench.run(processor, build, try RuleBench.request(span))
+            return lines.withLock { $0 }
+        }
+        let lines = try told("ignore")
+        #expect(lines.count == 2)
+        #expect(lines.allSatisfy { $0.hasPrefix("warn processor transform/t of traces: character ") }, "\(lines)")
+        #expect(lines.last?.hasSuffix("in set(attributes[\"x\"], name - 1)") == true, "\(lines)")
+        #expect(try told("propagate").count == 1)
+        #expect(try told("silent") == [])
+    }
+
     @Test func `the cache lives as long as the record`() throws {
         let json = try run(
             """
@@ -97,7 +125,8 @@ import Testing
         ("trace_statements: ['set(log.body, \"x\")']", "needs a prefix that says whose it is"),
         ("trace_statements: [{context: spann, statements: ['set(name, \"x\")']}]", "did you mean span?"),
         ("trace_statements: [{context: log, statements: ['set(body, \"x\")']}]", "log is no context of traces"),
-        ("trace_statements: [{context: span}]", "has no statements"), ("{}", "needs statements"),
+        ("trace_statements: [{context: span}]", "has no statements"),
+        ("{}", "warning: x: has no statements and changes nothing"),
         ("log_statements: ['sett(log.body, 1)']", "did you mean set?"),
     ]) func `faults of the file are told`(_ yaml: String, _ words: String) {
         let headlines = RuleBench.options(TransformOptions.self, yaml).headlines
