@@ -97,7 +97,7 @@ struct ExpansionTests {
 
     @Test func `the value of a variable is not put in messages`() {
         let loaded = options(
-            ThingOptions.self, "size: ${S}\nwait: ${S}\nmode: ${S}\nlimit: ${S}\nratio: ${R}\ntags: ${S}\n",
+            ThingOptions.self, "size: ${S}\nwait: ${S}\nmode: ${S}\nlimit: ${S}\nratio: ${R}\nenabled: ${S}\n",
             variables: ["S": "hunter2", "R": "777"]
         ).loaded
         #expect(loaded.headlines.count == 6)

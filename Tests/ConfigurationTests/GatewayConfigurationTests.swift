@@ -35,8 +35,8 @@ struct GatewayConfigurationTests {
                         + "is named twice; keep one of them",
                     "c.yaml:15:26: error: service.pipelines.traces.exporters: exporter \"kafka\" is not defined; "
                         + "add `kafka:` under `exporters:`",
-                    "c.yaml:16:5: error: service.pipelines.profiles: \"profiles\" is no signal; "
-                        + "known signals: traces, logs, metrics",
+                    "c.yaml:16:5: warning: service.pipelines.profiles: profiles are not taken here: the pipeline is "
+                        + "left out; send them past this gateway",
                     "c.yaml:19:5: error: service.pipelines.logs: has no receiver; add `receivers: [otlp]`",
                     "c.yaml:19:5: error: service.pipelines.logs: has no exporter; add `exporters: [debug]`",
                     "c.yaml:2:3: warning: receivers.otlp: is defined and not used; name it in a pipeline, or remove it",
@@ -46,6 +46,23 @@ struct GatewayConfigurationTests {
     /// The line number in a headline.
     private func line(_ headline: String) -> Int {
         Int(headline.split(separator: ":")[1]) ?? 0
+    }
+
+    @Test func `components may be named in one text, parted by commas`() {
+        let (configuration, loaded) = gateway(
+            """
+            receivers: {otlp: , otlp/b: }
+            exporters: {debug: }
+            service: {pipelines: {traces: {receivers: 'otlp, otlp/b', exporters: debug}}}
+            """)
+        #expect(loaded.headlines == [])
+        #expect(configuration.pipelines.first?.receivers.map(\.id.description) == ["otlp", "otlp/b"])
+    }
+
+    @Test func `a file of profiles alone has no pipeline`() {
+        let text =
+            "{receivers: {a: }, exporters: {b: }, service: {pipelines: {profiles: {receivers: [a], exporters: [b]}}}}"
+        #expect(gateway(text).1.headlines.contains { $0.contains("no pipeline is defined") })
     }
 
     @Test func `unknown sections get a suggestion`() throws {

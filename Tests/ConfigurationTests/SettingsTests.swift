@@ -56,8 +56,7 @@ struct SettingsTests {
                 "c.yaml:4:12: error: queue.enabled: expects a boolean, not the string \"true\"; "
                     + "write `enabled: true` or `enabled: false`, without quotes",
                 "c.yaml:5:10: error: queue.ratio: expects a number, not a list; write e.g. `ratio: 12.5`",
-                "c.yaml:6:9: error: queue.tags: expects a list of strings, not the string "
-                    + "\"one\"; write `tags: [\"one\"]`",
+                "c.yaml:6:9: error: queue.tags: expects a list of strings, not an integer (1); write `tags: [\"1\"]`",
                 "c.yaml:7:10: error: queue.retry: expects a duration, not a boolean (true); "
                     + "write e.g. `retry: 30s` (units: ns, us, ms, s, m, h)",
                 "c.yaml:8:10: error: queue.limit: expects a size, not the string \"3 "
@@ -70,6 +69,19 @@ struct SettingsTests {
                 "c.yaml:11:11: error: queue.nested: expects a mapping of options, not an integer (5); "
                     + "write `key: value` lines indented under `nested:`",
             ])
+    }
+
+    @Test func `a text where a list is expected is split at its commas, as in the Collector`() {
+        func tags(_ yaml: String) -> [String] { options(ThingOptions.self, "size: 16\n" + yaml).options.tags }
+        #expect(tags("tags: one") == ["one"])
+        #expect(tags("tags: 'env,system, docker'") == ["env", "system", "docker"])
+        #expect(tags("tags: ''") == [])
+    }
+
+    @Test func `a duration without a unit counts nanoseconds, with a warning`() {
+        let (read, loaded) = options(ThingOptions.self, "{size: 16, wait: 2000000}")
+        #expect(read.wait == .milliseconds(2))
+        #expect(loaded.headlines.contains { $0.contains("warning: x.wait: has no unit and counts nanoseconds") })
     }
 
     @Test func `out of range says range and unit`() throws {

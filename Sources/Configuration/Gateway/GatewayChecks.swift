@@ -4,21 +4,25 @@ struct GatewayChecks {
     private var problems: ConfigProblems
 
     /// Runs all checks.
-    static func run(on configuration: GatewayConfiguration, at tree: ConfigNode, problems: inout ConfigProblems) {
+    static func run(
+        on configuration: GatewayConfiguration, at tree: ConfigNode, advice: GatewayConfiguration.Advice,
+        problems: inout ConfigProblems
+    ) {
         var checks = GatewayChecks(configuration: configuration, problems: problems)
-        checks.checkPipelines(tree)
-        checks.checkExtensions()
+        checks.checkPipelines(tree, advice)
+        checks.check(configuration.extensions, kinds: [.extension], path: "service.extensions", advice)
         checks.checkConnectors()
         checks.checkCycles()
         checks.warnOfUnused()
         problems = checks.problems
     }
 
-    private mutating func checkPipelines(_ tree: ConfigNode) {
+    private mutating func checkPipelines(_ tree: ConfigNode, _ advice: GatewayConfiguration.Advice) {
         // What cannot be read has no pipelines either; that it cannot be read is said elsewhere.
         let isUnreadable = problems.hasErrors && tree.map?.isEmpty != false
+        let named = tree["service"]?["pipelines"]?.map ?? []
         if !isUnreadable, configuration.pipelines.isEmpty,
-            tree["service"]?["pipelines"]?.map?.isEmpty != false
+            named.allSatisfy({ $0.key == "profiles" || $0.key.hasPrefix("profiles/") })
         {
             problems.error(
                 "no pipeline is defined", fix: "add service.pipelines.traces with receivers and exporters",
@@ -33,20 +37,21 @@ struct GatewayChecks {
                 problems.error(
                     "has no exporter", fix: "add `exporters: [debug]`", at: pipeline.place, path: pipeline.path)
             }
-            check(pipeline.receivers, kinds: [.receiver, .connector], path: "\(pipeline.path).receivers")
-            check(pipeline.processors, kinds: [.processor], path: "\(pipeline.path).processors")
-            check(pipeline.exporters, kinds: [.exporter, .connector], path: "\(pipeline.path).exporters")
+            check(pipeline.receivers, kinds: [.receiver, .connector], path: "\(pipeline.path).receivers", advice)
+            check(pipeline.processors, kinds: [.processor], path: "\(pipeline.path).processors", advice)
+            check(pipeline.exporters, kinds: [.exporter, .connector], path: "\(pipeline.path).exporters", advice)
         }
     }
 
-    private mutating func checkExtensions() {
-        check(configuration.extensions, kinds: [.extension], path: "service.extensions")
-    }
-
-    private mutating func check(_ references: [GatewayConfiguration.Reference], kinds: [ComponentKind], path: String) {
+    private mutating func check(
+        _ references: [GatewayConfiguration.Reference], kinds: [ComponentKind], path: String,
+        _ advice: GatewayConfiguration.Advice
+    ) {
         for reference in references where !kinds.contains(where: { isDefined($0, reference.id) }) {
             problems.error(
-                "\(kinds[0].rawValue) \"\(reference.id)\" is not defined", fix: fix(for: reference.id, kinds: kinds),
+                "\(kinds[0].rawValue) \"\(reference.id)\" is not defined",
+                fix: fix(for: reference.id, kinds: kinds) ?? advice(reference.id.type, kinds[0])
+                    ?? "add `\(reference.id):` under `\(kinds[0].section):`",
                 at: reference.place, path: path)
         }
     }
@@ -55,13 +60,13 @@ struct GatewayChecks {
         configuration.component(kind, id) != nil
     }
 
-    private func fix(for id: ComponentID, kinds: [ComponentKind]) -> String {
+    private func fix(for id: ComponentID, kinds: [ComponentKind]) -> String? {
         let names = configuration.components.filter { kinds.contains($0.kind) }.map(\.id.description)
         if let nearest = Suggestion.nearest(to: id.description, among: names) { return "did you mean \"\(nearest)\"?" }
         if let elsewhere = configuration.components.first(where: { $0.id == id }) {
             return "it is defined under \(elsewhere.kind.section) (line \(elsewhere.place.line))"
         }
-        return "add `\(id):` under `\(kinds[0].section):`"
+        return nil
     }
 
     /// A connector joins pipelines, so it has to be written to by one and read from by another.

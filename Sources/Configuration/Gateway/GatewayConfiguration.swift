@@ -61,12 +61,15 @@ package struct GatewayConfiguration: Sendable {
     /// The gateway's own telemetry.
     package internal(set) var telemetry: TelemetryConfiguration
 
+    /// What to write instead of a component type that is not here, in words for the user.
+    package typealias Advice = (_ type: String, _ kind: ComponentKind) -> String?
+
     /// Reads the top level of a merged and expanded tree; all faults are collected, and the result holds what is good.
-    package init(_ tree: ConfigNode, problems: inout ConfigProblems) {
+    package init(_ tree: ConfigNode, advice: Advice = { _, _ in nil }, problems: inout ConfigProblems) {
         telemetry = TelemetryConfiguration(tree["service"]?["telemetry"], problems: &problems)
         var reader = GatewayReader(problems: problems)
         reader.read(tree, into: &self)
-        GatewayChecks.run(on: self, at: tree, problems: &reader.problems)
+        GatewayChecks.run(on: self, at: tree, advice: advice, problems: &reader.problems)
         problems = reader.problems
     }
 

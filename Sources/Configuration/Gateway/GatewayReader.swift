@@ -41,6 +41,12 @@ struct GatewayReader {
     private mutating func readPipeline(_ entry: ConfigNode.Entry) -> GatewayConfiguration.Pipeline? {
         let path = "service.pipelines.\(entry.key)"
         guard let id = readID(entry.key, at: entry.keyPlace, path: path) else { return nil }
+        if id.type == "profiles" {
+            problems.warning(
+                "profiles are not taken here: the pipeline is left out", fix: "send them past this gateway",
+                at: entry.keyPlace, path: path)
+            return nil
+        }
         guard let signal = GatewayConfiguration.PipelineSignal(rawValue: id.type) else {
             let signals = GatewayConfiguration.PipelineSignal.allCases.map(\.rawValue)
             problems.error(
@@ -64,7 +70,7 @@ struct GatewayReader {
         _ entry: ConfigNode.Entry, path: String
     ) -> [GatewayConfiguration.Reference] {
         if entry.value.isNull { return [] }
-        guard let elements = entry.value.list else {
+        guard let elements = entry.value.texts else {
             let example = entry.value.scalar.map(\.text) ?? "otlp"
             problems.error(
                 "expects a list of components, not \(entry.value.kind)", fix: "write `\(entry.key): [\(example)]`",

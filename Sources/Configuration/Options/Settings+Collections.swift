@@ -1,12 +1,12 @@
 extension Settings {
-    /// Reads a list of texts; a single text is refused, since a comma or space in it would be ambiguous.
+    /// Reads a list of texts; a single text is split at its commas.
     package mutating func strings(_ key: String, default value: [String], _ sentence: String) -> [String] {
         let shownDefault = "[\(value.map { "\"\($0)\"" }.joined(separator: ", "))]"
         declare(
             OptionDescription(
                 key: key, path: "", type: "list of strings", defaultText: shownDefault, sentence: sentence))
         guard let node = node(key) else { return value }
-        guard let elements = node.list else {
+        guard let elements = node.texts else {
             let example = node.scalar.map { node.isExpanded ? "…" : $0.text } ?? "…"
             reportType(key, node, expected: "a list of strings", fix: "write `\(key): [\"\(example)\"]`")
             return value
@@ -26,7 +26,7 @@ extension Settings {
         guard let entry = entry(key) else { return [] }
         for name in [key, entry.key] { problems.markSecret(childPath(name), at: entry.value.place) }
         guard !entry.value.isNull else { return [] }
-        guard let elements = entry.value.list else {
+        guard let elements = entry.value.texts else {
             reportType(key, entry.value, expected: "a list of strings", fix: "write `\(key): [\"…\"]`")
             return []
         }

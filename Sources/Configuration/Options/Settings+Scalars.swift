@@ -113,7 +113,9 @@ extension Settings {
         let fix = "write e.g. `\(key): \(DurationText.format(example))` (units: ns, us, ms, s, m, h)"
         let duration: Duration?
         switch node.scalar?.value {
-        case .int(0): duration = .zero
+        case .int(let number) where number == 0 || range.contains(.nanoseconds(Int64(number))):
+            if number != 0 { warning("has no unit and counts nanoseconds, as in the Collector", fix: fix, at: key) }
+            duration = .nanoseconds(Int64(number))
         case .int, .double:
             report("is a duration without a unit", fix: fix, key, at: node)
             return nil

@@ -28,6 +28,8 @@ package struct ConfigEnvironment: Sendable {
 package enum ConfigSource: Sendable {
     /// A file to read.
     case file(String)
+    /// An environment variable that holds the text.
+    case variable(String)
     /// A text under a name, such as the built-in default.
     case text(name: String, String)
 }
@@ -68,6 +70,7 @@ package struct ConfigLoader: Sendable {
             switch source {
             case .text(let name, let text): (name, text)
             case .file(let path): (path, readText(path, problems: &problems))
+            case .variable(let variable): ("env:\(variable)", readVariable(variable, problems: &problems))
             }
         guard var text else { return nil }
         if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
@@ -79,7 +82,46 @@ package struct ConfigLoader: Sendable {
                 fix: "start with `receivers:`, `processors:`, `exporters:` and `service:`", at: node.place)
             return nil
         }
-        return node
+        return unfolded(node)
+    }
+
+    /// The mapping with keys of the form `a::b`, which the Collector takes at the top, as nested ones.
+    private func unfolded(_ node: ConfigNode) -> ConfigNode {
+        guard let entries = node.map, entries.contains(where: { $0.key.contains("::") }) else { return node }
+        var result = ConfigNode.emptyMap(at: node.place)
+        for entry in entries {
+            var value = entry.value
+            var key = entry.key[...]
+            while let parts = ConfigLoader.last(of: key) {
+                value = ConfigNode(
+                    .map([ConfigNode.Entry(key: String(parts.last), keyPlace: entry.keyPlace, value: value)]),
+                    place: entry.keyPlace)
+                key = parts.rest
+            }
+            let whole = ConfigNode.Entry(key: String(key), keyPlace: entry.keyPlace, value: value)
+            result = result.merged(with: ConfigNode(.map([whole]), place: node.place))
+        }
+        return result
+    }
+
+    /// What stands before and behind the last `::`.
+    private static func last(of key: Substring) -> (rest: Substring, last: Substring)? {
+        var index = key.endIndex
+        while index > key.startIndex {
+            index = key.index(before: index)
+            if key[index...].hasPrefix("::"), index > key.startIndex {
+                return (key[..<index], key[key.index(index, offsetBy: 2)...])
+            }
+        }
+        return nil
+    }
+
+    private func readVariable(_ name: String, problems: inout ConfigProblems) -> String? {
+        if let text = environment.variable(name) { return text }
+        problems.error(
+            "the environment variable \(name) is not set", fix: "set it, or name a file with --config",
+            at: ConfigPlace(file: "env:\(name)"))
+        return nil
     }
 
     private func readText(_ path: String, problems: inout ConfigProblems) -> String? {

@@ -96,6 +96,21 @@ extension ConfigNode {
         return nil
     }
 
+    /// The elements where texts are expected in a list: a single text stands for its parts between commas, as in the
+    /// Collector. Nil for what is neither.
+    package var texts: [ConfigNode]? {
+        if let list { return list }
+        guard let scalar, !isNull, scalar.value == .string || expandedText != nil else { return nil }
+        let text = expandedText ?? scalar.text
+        if text.isEmpty { return [] }
+        return text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            var part = part.drop { $0 == " " }
+            while part.last == " " { part.removeLast() }
+            let scalar = ConfigScalar(text: String(part), value: .string, isPlain: false)
+            return ConfigNode(.scalar(scalar), place: place, isExpanded: isExpanded)
+        }
+    }
+
     /// The entries, or nil when this is no mapping.
     package var map: [Entry]? {
         if case .map(let entries) = content { return entries }

@@ -23,8 +23,10 @@ package struct MemoryLimiterOptions: ComponentOptions {
         spikeLimitPercentage = settings.int(
             "spike_limit_percentage", default: 0, in: 0...100, unit: "%",
             "Share kept free for bursts; 0 is a fifth of the limit.")
-        settings.accepted("min_gc_interval_when_soft_limited", "there is no garbage collector to run")
-        settings.accepted("min_gc_interval_when_hard_limited", "there is no garbage collector to run")
+        for key in [
+            "min_gc_interval_when_soft_limited", "min_gc_interval_when_hard_limited",
+            "max_gc_interval_when_soft_limited", "max_gc_interval_when_hard_limited", "ballast_size_mib",
+        ] { settings.accepted(key, "there is no garbage collector to run") }
         guard !settings.isDescribing else { return }
         if limitMiB == 0, limitPercentage == 0 {
             settings.problem("needs a limit: set limit_mib or limit_percentage", at: "limit_mib")
