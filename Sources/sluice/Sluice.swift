@@ -55,9 +55,19 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(name: .long, help: "Overrides one value: --set exporters.debug.verbosity=detailed. Repeatable.")
     var set: [String] = []
 
+    @Flag(help: "Leaves out components of types that are not here, with a warning each.")
+    var skipUnknown = false
+
+    @Option(help: ArgumentHelp("Taken from the Collector's command line, without effect.", visibility: .hidden))
+    var featureGates: [String] = []
+
     /// Loads it, prints warnings, and ends the command when there are errors.
     func load(dataDirectory: String = LoadedConfiguration.dataDirectory) throws -> LoadedConfiguration {
-        let loaded = LoadedConfiguration.load(files: config, overrides: set, dataDirectory: dataDirectory)
+        if !featureGates.isEmpty {
+            Terminal.error("sluice: warning: --feature-gates has no effect here: there are no feature gates")
+        }
+        let loaded = LoadedConfiguration.load(
+            files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory)
         if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
         if loaded.problems.hasErrors { throw Exit.configuration }
         return loaded

@@ -19,9 +19,7 @@ package struct HealthCheckOptions: ComponentOptions {
         self.path = path
         settings.accepted("use_v2", "Both forms are read.")
         settings.accepted("component_health", "The answer tells whether journals can be written.")
-        if settings.value("grpc", "Not served.") != nil {
-            settings.problem("health is answered over HTTP only: remove grpc", at: "grpc")
-        }
+        settings.accepted("grpc", "Health is answered over HTTP only.")
         settings.accepted("tls", "The health check is served in plain text; keep it on a loopback address.")
         settings.accepted("response_body", "The answer's body is fixed.")
         settings.accepted("check_collector_pipeline", "The answer tells whether journals can be written.")
@@ -74,6 +72,15 @@ package struct ProfilerOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         for name in ["endpoint", "block_profile_fraction", "mutex_profile_fraction", "save_to_file", "dialer"] {
             settings.accepted(name, "There is no Go runtime to profile; use perf on the process.")
+        }
+    }
+}
+
+/// Options of the Collector's former `memory_ballast` extension, none of which has a meaning here.
+package struct BallastOptions: ComponentOptions {
+    package init(_ settings: inout Settings) {
+        for name in ["size_mib", "size_in_percentage"] {
+            settings.accepted(name, "There is no garbage collector to calm.")
         }
     }
 }

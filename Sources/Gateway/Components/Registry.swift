@@ -225,6 +225,9 @@ package enum Registry {
         .entry(["pprof"], "Accepted; profiles of Go programs have no counterpart here.", ProfilerOptions.self) { _ in
             .accepted
         },
+        .entry(["memory_ballast"], "Accepted; there is no garbage collector to calm.", BallastOptions.self) { _ in
+            .accepted
+        },
         .entry(["zpages"], "Accepted; `sluice queue` and `sluice where` tell more.", PagesOptions.self) { _ in
             .accepted
         },

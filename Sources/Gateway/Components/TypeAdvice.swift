@@ -14,6 +14,15 @@ enum TypeAdvice {
         }
     }
 
+    /// The same for a component that a pipeline names and nothing defines; nil for types that are here.
+    static func ofUndefined(_ type: String, _ kind: ComponentKind) -> String? {
+        if Registry.types(of: kind).contains(type) { return nil }
+        return advice(type, kind).map { "the type is not here: \($0)" }
+    }
+
+    /// The way past an unknown component, behind the advice on it.
+    static let skipping = "or leave it out with --skip-unknown"
+
     private static let scraping =
         "this gateway takes OTLP alone: let the Collector that reads it send here with its otlp exporter"
 
@@ -94,7 +103,7 @@ enum TypeAdvice {
         "ecsobserver": "remove it", "dockerobserver": "remove it", "hostobserver": "remove it",
         "k8sleaderelector": "remove it: receivers of OTLP need no leader",
         "memorylimiter": "use the processor memory_limiter",
-        "memoryballast": "remove it: there is no garbage collector", "awsproxy": "remove it", "nop": "remove it",
+        "awsproxy": "remove it", "nop": "remove it",
         "ack": "remove it: 200 means stored on disk", "dbstorage": "use file_storage",
         "jaegerquery": "remove it and send to Jaeger with otlp", "jaegerstorage": "remove it and send with otlp",
         "datadog": "remove it", "asapclient": "use auth.bearer",

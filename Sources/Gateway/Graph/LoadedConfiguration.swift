@@ -10,30 +10,36 @@ package struct LoadedConfiguration: Sendable {
     package static let dataDirectory = "./sluice-data"
 
     /// Reads `files`, or the built-in default when there are none, and lays `overrides` over them. Journals lie below
-    /// `dataDirectory` when the file names no place.
+    /// `dataDirectory` when the file names no place. With `skipsUnknown` components of types that are not here are left
+    /// out, each with a warning.
     package static func load(
-        files: [String], overrides: [String], dataDirectory: String = dataDirectory
+        files: [String], overrides: [String], skipsUnknown: Bool = false, dataDirectory: String = dataDirectory
     ) -> LoadedConfiguration {
         let sources: [ConfigSource] =
-            files.isEmpty
-            ? [.text(name: "built-in default", DefaultConfiguration.text)] : files.map { .file(strippingScheme($0)) }
-        return load(sources, overrides: overrides, dataDirectory: dataDirectory)
+            files.isEmpty ? [.text(name: "built-in default", DefaultConfiguration.text)] : files.map(source)
+        return load(sources, overrides: overrides, skipsUnknown: skipsUnknown, dataDirectory: dataDirectory)
     }
 
     /// The same for sources that need not be files.
     package static func load(
-        _ sources: [ConfigSource], overrides: [String] = [], dataDirectory: String = dataDirectory
+        _ sources: [ConfigSource], overrides: [String] = [], skipsUnknown: Bool = false,
+        dataDirectory: String = dataDirectory
     ) -> LoadedConfiguration {
         var problems = ConfigProblems()
         let loader = ConfigLoader(environment: SystemFacts.environment)
-        let tree = loader.load(sources, overrides: overrides, problems: &problems)
-        let configuration = GatewayConfiguration(tree, problems: &problems)
+        var tree = loader.load(sources, overrides: overrides, problems: &problems)
+        if skipsUnknown { tree = UnknownComponents.skip(in: tree, problems: &problems) }
+        let configuration = GatewayConfiguration(tree, advice: TypeAdvice.ofUndefined, problems: &problems)
         let plan = GatewayPlan(configuration, dataDirectory: dataDirectory, problems: &problems)
         return LoadedConfiguration(tree: tree, plan: plan, problems: problems)
     }
 
-    /// The Collector writes `--config file:path`; the scheme may be left out.
-    private static func strippingScheme(_ path: String) -> String {
-        path.hasPrefix("file:") ? String(path.dropFirst(5)) : path
+    /// The Collector writes `--config file:path`, and takes `env:NAME` and `yaml:TEXT` too; a path alone is a file.
+    private static func source(_ name: String) -> ConfigSource {
+        let rest = String(name.drop { $0 != ":" }.dropFirst())
+        if name.hasPrefix("file:") { return .file(rest) }
+        if name.hasPrefix("env:") { return .variable(rest) }
+        if name.hasPrefix("yaml:") { return .text(name: "yaml", rest) }
+        return .file(name)
     }
 }

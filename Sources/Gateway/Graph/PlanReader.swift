@@ -53,10 +53,11 @@ struct PlanReader {
                 continue
             }
             let known = Registry.types(of: component.kind)
+            let fix =
+                advice ?? Suggestion.fix(for: type, among: known, noun: "type")
+                ?? "known: \(known.joined(separator: ", "))"
             problems.error(
-                "unknown \(component.kind.rawValue) type \"\(type)\"",
-                fix: advice ?? Suggestion.fix(for: type, among: known, noun: "type")
-                    ?? (known.isEmpty ? "this version has none; remove it" : "known: \(known.joined(separator: ", "))"),
+                "unknown \(component.kind.rawValue) type \"\(type)\"", fix: "\(fix); \(TypeAdvice.skipping)",
                 at: component.place, path: component.path)
         }
     }

@@ -1,0 +1,123 @@
+import Configuration
+import Gateway
+import Testing
+
+@Suite struct UnknownComponentsTests {
+    private func load(_ text: String, skips: Bool = true) -> (plan: GatewayPlan, errors: [String], warnings: [String]) {
+        let loaded = LoadedConfiguration.load([.text(name: "c.yaml", text)], skipsUnknown: skips)
+        return (
+            loaded.plan, loaded.problems.errors.map(ConfigProblems.headline),
+            loaded.problems.warnings.map(ConfigProblems.headline)
+        )
+    }
+
+    private let text = """
+        receivers: {otlp: {protocols: {http: }}, prometheus: {config: {}}, hostmetrics: }
+        processors: {batch: , k8sattributes: {passthrough: true}}
+        exporters: {debug: , kafka: {brokers: [a]}}
+        extensions: {health_check: , opamp: }
+        service:
+          extensions: [health_check, opamp]
+          pipelines:
+            traces: {receivers: [otlp], processors: [k8sattributes, batch], exporters: [kafka, debug]}
+            metrics: {receivers: [prometheus, hostmetrics], exporters: [debug]}
+            logs: {receivers: [otlp], exporters: [kafka]}
+        """
+
+    @Test func `pipelines go on without what is not here, each told`() {
+        let (plan, errors, warnings) = load(text)
+        #expect(errors == [])
+        #expect(plan.pipelines.map(\.id) == ["traces"])
+        #expect(plan.pipelines.first?.exporters.map(\.id) == ["debug"])
+        #expect(plan.pipelines.first?.steps.map(\.id) == ["batch"])
+        for words in [
+            "processors.k8sattributes: the type \"k8sattributes\" is not here: left out", "exporters.kafka: the type",
+            "receivers.prometheus: the type", "receivers.hostmetrics: the type", "extensions.opamp: the type",
+            "service.pipelines.metrics: is left without receivers: the pipeline is left out",
+            "service.pipelines.logs: is left without exporters: the pipeline is left out",
+        ] {
+            #expect(warnings.contains { $0.contains(words) }, "\(words) in \(warnings)")
+        }
+    }
+
+    @Test func `without the flag each is an error that tells of it`() {
+        let (_, errors, _) = load(text, skips: false)
+        #expect(errors.count == 5)
+        #expect(errors.allSatisfy { $0.hasSuffix("or leave it out with --skip-unknown") }, "\(errors)")
+    }
+
+    @Test func `connectors that join nothing any more go too, and what is faulty anyway stays an error`() {
+        let joined = """
+            receivers: {otlp: {protocols: {http: }}, filelog: }
+            exporters: {debug: }
+            connectors: {forward/a: , forward/b: , servicegraph: }
+            service:
+              pipelines:
+                logs/in: {receivers: [filelog], exporters: [forward/a]}
+                logs/out: {receivers: [forward/a], exporters: [debug]}
+                traces: {receivers: [otlp], exporters: [servicegraph, debug]}
+                metrics: {receivers: [servicegraph], exporters: [debug]}
+            """
+        let (plan, errors, warnings) = load(joined)
+        #expect(errors == [])
+        #expect(plan.pipelines.map(\.id) == ["traces"])
+        #expect(warnings.contains { $0.contains("logs/out: is left without receivers") }, "\(warnings)")
+        #expect(warnings.contains { $0.contains("metrics: is left without receivers") }, "\(warnings)")
+        let faulty = joined.replacing("exporters: [servicegraph, debug]", with: "exporters: [forward/b, debug]")
+        #expect(load(faulty).errors.contains { $0.contains("forward/b: is written to, but no pipeline reads") })
+    }
+
+    @Test func `a file of nothing else is an error`() {
+        let (_, errors, _) = load(
+            """
+            receivers: {hostmetrics: }
+            exporters: {kafka: }
+            service: {pipelines: {metrics: {receivers: [hostmetrics], exporters: [kafka]}}}
+            """)
+        #expect(errors.contains { $0.contains("no pipeline is left without the components that are not here") })
+    }
+
+    @Test func `a file in which all is here is as without the flag`() {
+        let plain =
+            "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\n"
+            + "service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}"
+        let (plan, errors, warnings) = load(plain)
+        #expect(errors + warnings == [] && plan.pipelines.count == 1)
+    }
+
+    @Test func `a component that nothing defines gets the advice of its type`() {
+        let (_, errors, _) = load(
+            """
+            receivers: {otlp: {protocols: {http: }}}
+            exporters: {debug: }
+            service: {pipelines: {metrics: {receivers: [otlp, hostmetrics], exporters: [debug]}}}
+            """, skips: false)
+        #expect(errors.first?.contains("receiver \"hostmetrics\" is not defined; the type is not here: ") == true)
+    }
+}
+
+@Suite struct ConfigurationSourceTests {
+    @Test func `a configuration may be a YAML text, with paths as keys`() {
+        let loaded = LoadedConfiguration.load(
+            files: [
+                "yaml:receivers::otlp::protocols::http: {}", "yaml:exporters: {debug: }",
+                "yaml:service::pipelines::traces: {receivers: [otlp], exporters: [debug]}",
+            ], overrides: [])
+        #expect(loaded.problems.isEmpty, "\(loaded.problems.report())")
+        #expect(loaded.plan.pipelines.map(\.id) == ["traces"])
+    }
+
+    @Test func `an environment variable that is not set is told`() {
+        let loaded = LoadedConfiguration.load(files: ["env:SLUICE_NO_SUCH_VARIABLE"], overrides: [])
+        #expect(loaded.problems.report().contains("the environment variable SLUICE_NO_SUCH_VARIABLE is not set"))
+    }
+
+    @Test func `an environment variable may hold the configuration`() {
+        var problems = ConfigProblems()
+        let world = ConfigEnvironment(variable: { $0 == "CFG" ? "a: {b: 1}" : nil }) { _ throws(ConfigReadFailure) in
+            throw ConfigReadFailure(reason: "no such file")
+        }
+        let tree = ConfigLoader(environment: world).load([.variable("CFG")], problems: &problems)
+        #expect(problems.isEmpty && tree["a"]?["b"]?.scalar?.value == .int(1))
+    }
+}
