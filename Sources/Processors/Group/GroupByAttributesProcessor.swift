@@ -10,18 +10,17 @@ package struct GroupByAttributesOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         keys = settings.strings(
-            "keys", default: [], "Attributes of records that become attributes of their resource.")
-        if keys.isEmpty, !settings.isDescribing {
-            settings.problem(
-                "needs at least one key; merging equal resources alone is not done here", at: "keys")
-        }
+            "keys", default: [],
+            "Attributes of records that become attributes of their resource; without any, equal resources and scopes "
+                + "are merged.")
     }
 }
 
 /// Moves records that have some of the keys to a resource with those attributes: the Collector's `groupbyattrs`.
 ///
 /// Records of one received resource with equal values come under one resource, which has the attributes of the received
-/// one and the moved ones. Records without any of the keys stay where they are.
+/// one and the moved ones. Records without any of the keys stay where they are. Then equal resources and scopes of the
+/// request are merged, which is all that happens without keys (the Collector's compaction).
 package struct GroupByAttributesProcessor: Processor {
     private let keys: [KeyID]
     private let pool = GroupPool()
@@ -42,16 +41,25 @@ package struct GroupByAttributesProcessor: Processor {
     )
         throws(ProcessFailure)
     {
-        guard hasWork(batch) else { return }
+        let moves = hasWork(batch)
+        guard moves || batch.scopes.count > 1 else { return }
         let scratch = pool.take()
+        defer { pool.give(scratch) }
         scratch.flat.removeAll()
         OTLPWriter.write(batch, into: &scratch.flat)
         do throws(DecodeFailure) {
-            _ = try OTLPReader.read(
-                scratch.flat.text, signal: batch.signal, keys: batch.keys, into: &scratch.batch)
-            let moved = regroup(&scratch.batch, &scratch.output)
+            var moved = 0
+            if moves {
+                _ = try OTLPReader.read(
+                    scratch.flat.text, signal: batch.signal, keys: batch.keys, into: &scratch.batch)
+                moved = regroup(&scratch.batch, &scratch.output)
+                swap(&scratch.flat, &scratch.output)
+            }
+            scratch.output.removeAll()
+            let isMerged = RequestCompaction.run(scratch.flat.text, into: &scratch.output)
+            guard moves || isMerged else { return }
             batch.transcoded.removeAll()
-            batch.transcoded.append(scratch.output.text)
+            batch.transcoded.append(isMerged ? scratch.output.text : scratch.flat.text)
             _ = try OTLPReader.read(
                 batch.transcoded.text, signal: batch.signal, keys: batch.keys, into: &batch)
             batch.markEdited()
@@ -59,7 +67,6 @@ package struct GroupByAttributesProcessor: Processor {
         } catch {
             throw ProcessFailure(reason: "records could not be grouped: \(error.message)")
         }
-        pool.give(scratch)
     }
 
     private func hasWork(_ batch: borrowing RecordBatch) -> Bool {

@@ -113,8 +113,29 @@ import Testing
         #expect(try Bench.run(processor, build, request).bytes == request)
     }
 
-    @Test func `keys are needed`() {
-        #expect(options(GroupByAttributesOptions.self, "{}").headlines.count == 1)
+    @Test func `without keys equal resources and scopes are merged`() throws {
+        func part(_ name: String, _ resource: [(String, String)]) -> [UInt8] {
+            Wire.traces(
+                resource: resource.flatMap { Wire.strings(1, [$0]) }, scope: Wire.field(1, "s"),
+                spans: [span(name, [])])
+        }
+        let (one, other) = ([("a", "1"), ("b", "2")], [("a", "1")])
+        // The order of attributes does not matter.
+        let request = part("x", one) + part("y", other) + part("z", one.reversed())
+        #expect(try run("", request) == ["{a=1,b=2} x{} z{}", "{a=1} y{}"])
+        let different = part("x", one) + part("y", other)
+        #expect(try run("", different) == ["{a=1,b=2} x{}", "{a=1} y{}"])
+    }
+
+    @Test func `records that moved join an equal resource`() throws {
+        let request =
+            Wire.traces(spans: [span("x", [("h", Wire.string("1"))])])
+            + Wire.traces(spans: [span("y", [("h", Wire.string("1"))])])
+        #expect(try run("h", request) == ["{h=1} x{} y{}"])
+    }
+
+    @Test func `unknown options are refused`() {
+        #expect(options(GroupByAttributesOptions.self, "{}").headlines == [])
         #expect(options(GroupByAttributesOptions.self, "{key: [a]}").headlines.count >= 1)
     }
 }
