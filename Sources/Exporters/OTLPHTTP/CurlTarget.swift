@@ -20,8 +20,10 @@ package struct CurlTargetOptions: Sendable {
     package var speaksHTTP2 = false
     /// Names in lowercase of the answer's headers and trailers that are kept.
     package var keptFields: Set<String> = []
-    /// Empty for no proxy; the environment's proxy variables are never used.
+    /// Empty for the one that the environment names, if any.
     package var proxyURL = ""
+    /// Where the environment's proxies are looked up.
+    var proxies = ProxyEnvironment.process
     package var tls = HTTPTLSOptions()
     /// `host:port:host:port` when the TLS name differs from the URL's host.
     package var connectTo: String?
@@ -45,6 +47,8 @@ package final class CurlTarget: Sendable {
 
     private let options: CurlTargetOptions
     private let engine: CurlEngine
+    /// Empty for none.
+    private let proxy: String
     let pool = HandlePool()
     private let echoes: EchoMask
     // libcurl only reads these lists; they are freed when the last transfer that refers to the target has ended.
@@ -55,6 +59,7 @@ package final class CurlTarget: Sendable {
     package init(_ options: CurlTargetOptions, engine: CurlEngine) throws(ExporterStartFailure) {
         self.options = options
         self.engine = engine
+        proxy = Self.proxy(options)
         echoes = EchoMask(options.secrets, url: options.url, hidesPath: options.hidesPath)
         headers = Self.list(["Expect:"] + options.headers)
         connectTo = Self.list(options.connectTo.map { [$0] } ?? [])
@@ -111,9 +116,11 @@ package final class CurlTarget: Sendable {
         setter.set(CURLOPT_TIMEOUT_MS, options.timeout.wholeMilliseconds, "timeout")
         let connect = options.timeout == .zero ? Self.connectTimeout : min(options.timeout, Self.connectTimeout)
         setter.set(CURLOPT_CONNECTTIMEOUT_MS, max(1, connect.wholeMilliseconds), "connect timeout")
-        // Set even when empty: a null value would let the environment decide.
-        setter.set(CURLOPT_PROXY, options.proxyURL, "proxy_url")
+        // Set even when empty: libcurl's own look into the environment has other rules, such as no HTTP_PROXY.
+        setter.set(CURLOPT_PROXY, proxy, "proxy_url")
         setter.set(CURLOPT_NOPROXY, "", "no proxy list")
+        // Proxies take HTTP/2 without TLS for a tunnel only.
+        if options.speaksHTTP2, isPlain, !proxy.isEmpty { setter.set(CURLOPT_HTTPPROXYTUNNEL, 1, "proxy_url") }
         setter.set(CURLOPT_HTTPHEADER, pointer: headers, "headers")
         if let connectTo { setter.set(CURLOPT_CONNECT_TO, pointer: connectTo, "tls.server_name_override") }
         options.tls.apply(&setter)
@@ -122,6 +129,14 @@ package final class CurlTarget: Sendable {
             setter.note(sluice_curl_set_receiver(handle, CURLOPT_HEADERFUNCTION, Transfer.onHeader), "answers")
         }
         return setter.problem
+    }
+
+    /// The proxy of the options or else of the environment. gRPC goes by HTTPS_PROXY with and without TLS, as in Go.
+    private static func proxy(_ options: CurlTargetOptions) -> String {
+        guard options.proxyURL.isEmpty else { return options.proxyURL }
+        let isGRPC = options.speaksHTTP2 && options.url.hasPrefix("http://")
+        let url = isGRPC ? "https" + options.url.dropFirst(4) : options.url
+        return (try? HTTPEndpoint(url)).map { options.proxies.proxy(for: $0) } ?? ""
     }
 
     private func setVersion(_ setter: inout OptionSetter) {

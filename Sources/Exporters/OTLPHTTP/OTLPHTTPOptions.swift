@@ -97,7 +97,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
             settings.problem("HTTP/2 is spoken over TLS only, and \(plain.url) is not https", at: "http_version")
         }
         proxyURL = settings.string(
-            "proxy_url", default: "", "URL of a HTTP proxy; proxy variables of the environment are not used.")
+            "proxy_url", default: "", "URL of a HTTP proxy; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.")
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
         for (key, sentence) in [
             ("read_buffer_size", "Answers are read as they come."),
