@@ -3,7 +3,7 @@
 #include <string.h>
 
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#include <immintrin.h>
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
 #endif
@@ -41,6 +41,24 @@ static void fill_over(uint32_t over[4][256], int bytes) {
     }
 }
 
+#if defined(__x86_64__)
+// Multipliers that carry 128 bits over 256 bytes, and over 64: x^(8n+32) and x^(8n-32) modulo the polynomial, reflected
+// and doubled, since a product of reflected numbers is one bit short (Gopal and others, "Fast CRC Computation for
+// Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009).
+static uint64_t over_256[2], over_64[2];
+
+static uint64_t multiplier(int power) {
+    uint32_t rest = 0x80000000u;
+    for (int i = 0; i < power; i++) rest = (rest >> 1) ^ (0x82F63B78u & (0u - (rest & 1u)));
+    return (uint64_t)rest << 1;
+}
+
+static void fill_multipliers(void) {
+    over_256[0] = multiplier(256 * 8 + 32), over_256[1] = multiplier(256 * 8 - 32);
+    over_64[0] = multiplier(64 * 8 + 32), over_64[1] = multiplier(64 * 8 - 32);
+}
+#endif
+
 // Runs before main and before any thread, so readers need no synchronisation.
 __attribute__((constructor)) static void fill_tables(void) {
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -56,6 +74,9 @@ __attribute__((constructor)) static void fill_tables(void) {
     }
     fill_over(over_long, LONG_PART);
     fill_over(over_short, SHORT_PART);
+#if defined(__x86_64__)
+    fill_multipliers();
+#endif
 }
 
 uint32_t sluice_crc32c_table(uint32_t crc, const void *bytes, size_t count) {
@@ -114,8 +135,44 @@ WITH_INSTRUCTION static uint32_t crc32c_instruction(uint32_t crc, const void *by
 }
 #endif
 
+#if defined(__x86_64__)
+#define WITH_VECTORS __attribute__((target("sse4.2,pclmul,vpclmulqdq,avx512f")))
+#define VECTORS_BYTES_MIN 512
+
+// `sum` carried over the bytes that `multipliers` are for, and `next` added.
+WITH_VECTORS static inline __m512i fold(__m512i sum, __m512i multipliers, __m512i next) {
+    __m512i low = _mm512_clmulepi64_epi128(sum, multipliers, 0x00);
+    __m512i high = _mm512_clmulepi64_epi128(sum, multipliers, 0x11);
+    return _mm512_xor_si512(_mm512_xor_si512(low, high), next);
+}
+
+// Sums 256 bytes at a time by multiplication without carries; twice as fast as the instruction, of 512 bytes or more.
+WITH_VECTORS static uint32_t crc32c_vectors(uint32_t crc, const void *bytes, size_t count) {
+    const uint8_t *p = bytes;
+    __m512i far = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)over_256));
+    __m512i near = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)over_64));
+    __m512i sums[4];
+    for (int i = 0; i < 4; i++) sums[i] = _mm512_loadu_si512(p + 64 * i);
+    sums[0] = _mm512_xor_si512(sums[0], _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)~crc)));
+    for (p += 256, count -= 256; count >= 256; p += 256, count -= 256) {
+        for (int i = 0; i < 4; i++) sums[i] = fold(sums[i], far, _mm512_loadu_si512(p + 64 * i));
+    }
+    __m512i sum = fold(fold(fold(sums[0], near, sums[1]), near, sums[2]), near, sums[3]);
+    uint64_t words[8];
+    _mm512_storeu_si512(words, sum);
+    uint32_t state = 0;
+    for (int i = 0; i < 8; i++) state = SUM_WORD(state, words[i]);
+    return crc32c_instruction(~state, p, count);
+}
+
+static int has_vectors(void) {
+    return __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx512f");
+}
+#endif
+
 uint32_t sluice_crc32c(uint32_t crc, const void *bytes, size_t count) {
 #if defined(__x86_64__)
+    if (count >= VECTORS_BYTES_MIN && has_vectors()) return crc32c_vectors(crc, bytes, count);
     if (__builtin_cpu_supports("sse4.2")) return crc32c_instruction(crc, bytes, count);
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
     return crc32c_instruction(crc, bytes, count);
