@@ -91,7 +91,8 @@ import Testing
         var passed = PassedTraces(place(), output: output(12)) { _ in }
         let isNoted = passed.note([.init(keys[1], from: Sequence(2), to: Sequence(6), end: Sequence(12))])
         #expect(isNoted)
-        let sync = try #require(passed.syncing())
+        let syncing = passed.syncing()
+        let sync = try #require(syncing)
         #expect(sync())
         #expect(self.passed(place(), next: 12) == [true, true])
         #expect(FileManager.default.fileExists(atPath: foreign))
