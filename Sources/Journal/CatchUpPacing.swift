@@ -7,6 +7,8 @@ struct CatchUpPacing: Sendable {
     /// What was not read is made up for by at most as much as takes this long.
     static let burstTime: UInt64 = 10_000_000
 
+    /// Most of what was appended that a cursor may read later: appends from before it fell behind do not count.
+    private static let creditMax = 16 << 20
     /// No read is larger; the times of larger ones would have no room in 64 bits.
     private static let readMax = 8 << 30
 
@@ -15,8 +17,9 @@ struct CatchUpPacing: Sendable {
     private var paidAt: UInt64 = 0
     private var appended = 0
     private var lastAppend: UInt64?
-    /// Bytes appended in all when a cursor was served last.
-    private var served: [String: Int] = [:]
+    /// Of each cursor: bytes appended in all when it was served last, and those of them that it may still read for
+    /// nothing.
+    private var served: [String: (appended: Int, credit: Int)] = [:]
     /// Until when nothing more may be read; nil when it may.
     private(set) var pause: UInt64?
 
@@ -36,9 +39,10 @@ struct CatchUpPacing: Sendable {
             appended = total
             lastAppend = now
         }
-        // Not for appends that came in before it fell behind: at most what it reads now.
-        let free = min(bytes, max(0, total - (served[cursor] ?? total)))
-        served[cursor] = total
+        let before = served[cursor] ?? (total, 0)
+        let credit = min(before.credit + max(0, total - before.appended), Self.creditMax)
+        let free = min(bytes, credit)
+        served[cursor] = (total, credit - free)
         guard bytesPerSecond > 0, let lastAppend, now &- lastAppend < Self.quietTime else {
             paidAt = now
             return

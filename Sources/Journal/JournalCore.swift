@@ -33,8 +33,8 @@ final class JournalCore: Sendable {
     /// Held while cursor files are written, so never while `shared` is held.
     let cursorFiles: Mutex<CursorFiles>
     let spares: Mutex<SpareSegments>
-    /// Bytes appended in all at the last round of the keeper.
-    let keptAppended = Atomic(0)
+    /// Bytes appended in all at the last round of the keeper. Senders come back at a start: the first round spares them.
+    let keptAppended = Atomic(-1)
     let writerEvent = Event()
     let readerEvent = Event()
     let keeperEvent = Event()

@@ -46,12 +46,13 @@ import Testing
         var pacing = CatchUpPacing(bytesPerSecond: 10 << 20)
         _ = readForASecond(&pacing, appendedPerSecond: 1 << 20)
         let quiet = 1_200 * Self.millisecond
-        pacing.didRead(Self.chunk, for: "a", appended: 1 << 20, at: quiet)
+        let appended = 999 * (1 << 20) / 1_000
+        pacing.didRead(Self.chunk, for: "a", appended: appended, at: quiet)
         for step in 1..<1_000 {
-            let now = quiet + UInt64(step) * Self.millisecond / 10
+            let now = quiet + CatchUpPacing.quietTime * 2 + UInt64(step) * Self.millisecond / 10
             let isOver = pacing.isOver(at: now)
             #expect(isOver)
-            pacing.didRead(Self.chunk, for: "a", appended: 1 << 20, at: now)
+            pacing.didRead(Self.chunk, for: "a", appended: appended, at: now)
         }
         var free = CatchUpPacing(bytesPerSecond: 0)
         #expect(readForASecond(&free, appendedPerSecond: 1 << 20) > 9_000 * Self.chunk)
