@@ -39,28 +39,30 @@ extension Settings {
         _ key: String, _ signal: Signal, _ mode: OTTLErrorMode, _ sentence: String
     ) -> [ConditionOption] {
         var found: [ConditionOption] = []
+        // A list with faults is not an empty one.
+        var faulty: [ConditionOption] = []
         for (index, entry) in openList(key, sentence).enumerated() {
             let label = "\(key)[\(index)]"
             switch entry {
             case .string(let text):
-                if let context = inferred(conditions: [text], statements: [], signal, at: key) {
-                    found.append(ConditionOption(label: label, text: text, context: context, errorMode: mode))
-                }
+                let context = inferred(conditions: [text], statements: [], signal, at: key)
+                let made = ConditionOption(
+                    label: label, text: text, context: context ?? .resource, errorMode: mode)
+                if context == nil { faulty.append(made) } else { found.append(made) }
             case .map(let members):
                 let group = OpenGroup(members, key: label, mode, allowsStatements: false, &self)
                 for (number, text) in group.conditions.enumerated() {
-                    guard let context = group.context ?? inferred(conditions: [text], statements: [], signal, at: key)
-                    else { continue }
-                    found.append(
-                        ConditionOption(
-                            label: "\(label).conditions[\(number)]", text: text, context: context,
-                            errorMode: group.errorMode))
+                    let context = group.context ?? inferred(conditions: [text], statements: [], signal, at: key)
+                    let made = ConditionOption(
+                        label: "\(label).conditions[\(number)]", text: text, context: context ?? .resource,
+                        errorMode: group.errorMode)
+                    if context == nil { faulty.append(made) } else { found.append(made) }
                 }
             default: problem("entry \(index) is neither a condition nor a group with conditions", at: key)
             }
         }
         for option in found { check(condition: option.text, option.context, at: key) }
-        return found
+        return found + faulty
     }
 
     /// Statements in either form of the Collector's: texts, or groups with `context`, `conditions` and `statements`.
@@ -69,6 +71,8 @@ extension Settings {
     ) -> [StatementGroup] {
         var groups: [StatementGroup] = []
         var flat: [String] = []
+        // A list with faults is not an empty one.
+        var faulty: [StatementGroup] = []
         for (index, entry) in openList(key, sentence).enumerated() {
             switch entry {
             case .string(let text): flat.append(text)
@@ -78,17 +82,18 @@ extension Settings {
                 let context =
                     group.context
                     ?? inferred(conditions: group.conditions, statements: group.statements, signal, at: key)
-                guard let context else { continue }
-                groups.append(
-                    StatementGroup(
-                        label: "\(key)[\(index)]", context: context, errorMode: group.errorMode,
-                        conditions: group.conditions, statements: group.statements))
+                let made = StatementGroup(
+                    label: "\(key)[\(index)]", context: context ?? .resource, errorMode: group.errorMode,
+                    conditions: group.conditions, statements: group.statements)
+                if context == nil { faulty.append(made) } else { groups.append(made) }
             default: problem("entry \(index) is neither a statement nor a group with statements", at: key)
             }
         }
-        if !flat.isEmpty, let context = inferred(conditions: [], statements: flat, signal, at: key) {
-            groups.append(
-                StatementGroup(label: key, context: context, errorMode: mode, conditions: [], statements: flat))
+        if !flat.isEmpty {
+            let context = inferred(conditions: [], statements: flat, signal, at: key)
+            let made = StatementGroup(
+                label: key, context: context ?? .resource, errorMode: mode, conditions: [], statements: flat)
+            if context == nil { faulty.append(made) } else { groups.append(made) }
         }
         let contexts = OTTLContext.all(of: signal)
         for group in groups {
@@ -99,7 +104,7 @@ extension Settings {
             for text in group.conditions { check(condition: text, group.context, at: key) }
             for text in group.statements { check(statement: text, group.context, at: key) }
         }
-        return groups
+        return groups + faulty
     }
 
     private mutating func openList(_ key: String, _ sentence: String) -> [ConfigValue] {
@@ -112,16 +117,23 @@ extension Settings {
         }
     }
 
+    /// What the texts are about, nil when one of them is faulty; each fault is reported at its own text.
     private mutating func inferred(
         conditions: [String], statements: [String], _ signal: Signal, at key: String
     ) -> OTTLContext? {
-        do throws(OTTLProblem) {
-            return try OTTLInference.context(conditions: conditions, statements: statements, signal: signal)
-        } catch {
-            let texts = conditions + statements
-            problem("\(texts.joined(separator: "; ")): \(error)", at: key, on: texts.first ?? "")
-            return nil
+        var isFaulty = false
+        for text in conditions + statements {
+            let isStatement = statements.contains(text)
+            do throws(OTTLProblem) {
+                _ = try OTTLInference.context(
+                    conditions: isStatement ? [] : [text], statements: isStatement ? [text] : [], signal: signal)
+            } catch {
+                problem("\(isStatement ? "statement" : "condition") \(text): \(error)", at: key, on: text)
+                isFaulty = true
+            }
         }
+        if isFaulty { return nil }
+        return try? OTTLInference.context(conditions: conditions, statements: statements, signal: signal)
     }
 }
 

@@ -127,4 +127,10 @@ import Testing
         let headlines = RuleBench.options(FilterOptions.self, yaml).headlines
         #expect(headlines.contains { $0.contains(words) }, "\(headlines)")
     }
+
+    @Test func `a list with a fault is not an empty one`() {
+        let headlines = RuleBench.options(FilterOptions.self, "trace_conditions: ['span.name == ']").headlines
+        #expect(headlines.count == 1, "\(headlines)")
+        #expect(headlines.first?.contains("trace_conditions[0]") == true, "\(headlines)")
+    }
 }

@@ -132,4 +132,18 @@ import Testing
         let headlines = RuleBench.options(TransformOptions.self, yaml).headlines
         #expect(headlines.contains { $0.contains(words) }, "\(headlines)")
     }
+
+    @Test func `a fault in a flat list is told once, at its own statement`() {
+        let yaml = """
+            trace_statements:
+              - set(span.name, "x")
+              - set(span.attributes["a"], )
+              - set(span.attributes["b"], 1)
+            """
+        let headlines = RuleBench.options(TransformOptions.self, yaml).headlines
+        #expect(headlines.count == 1, "\(headlines)")
+        let line = headlines.first ?? ""
+        #expect(line.contains(":3:") && line.contains("trace_statements[1]"), "\(line)")
+        #expect(line.contains(#"statement set(span.attributes["a"], ): character 27: expected a value"#), "\(line)")
+    }
 }
