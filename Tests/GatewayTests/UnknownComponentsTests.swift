@@ -74,7 +74,14 @@ import Testing
             exporters: {kafka: }
             service: {pipelines: {metrics: {receivers: [hostmetrics], exporters: [kafka]}}}
             """)
+        #expect(errors.count == 1, "\(errors)")
         #expect(errors.contains { $0.contains("no pipeline is left without the components that are not here") })
+    }
+
+    @Test func `what is left out may name variables that are not set`() {
+        let named = text.replacing("brokers: [a]", with: "brokers: ['${SLUICE_NO_SUCH_VARIABLE}']")
+        #expect(load(named).errors == [])
+        #expect(load(named, skips: false).errors.contains { $0.contains("SLUICE_NO_SUCH_VARIABLE is not set") })
     }
 
     @Test func `a file in which all is here is as without the flag`() {

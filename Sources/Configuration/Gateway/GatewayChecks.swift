@@ -21,7 +21,8 @@ struct GatewayChecks {
         // What cannot be read has no pipelines either; that it cannot be read is said elsewhere.
         let isUnreadable = problems.hasErrors && tree.map?.isEmpty != false
         let named = tree["service"]?["pipelines"]?.map ?? []
-        if !isUnreadable, configuration.pipelines.isEmpty,
+        let isTold = problems.errors.contains { $0.path == "service.pipelines" }
+        if !isUnreadable, !isTold, configuration.pipelines.isEmpty,
             named.allSatisfy({ $0.key == "profiles" || $0.key.hasPrefix("profiles/") })
         {
             problems.error(

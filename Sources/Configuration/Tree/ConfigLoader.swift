@@ -43,11 +43,12 @@ package struct ConfigLoader: Sendable {
         self.environment = environment
     }
 
-    /// Loads sources in order, lays the overrides over them and resolves references.
+    /// Loads sources in order, lays the overrides over them, has `prepare` change the tree, and resolves references.
     ///
     /// - Returns: a mapping in any case; when `problems` gained errors, it holds what could be read.
     package func load(
-        _ sources: [ConfigSource], overrides: [String] = [], problems: inout ConfigProblems
+        _ sources: [ConfigSource], overrides: [String] = [], prepare: (ConfigNode) -> ConfigNode = { $0 },
+        problems: inout ConfigProblems
     ) -> ConfigNode {
         var tree: ConfigNode?
         for source in sources {
@@ -60,7 +61,7 @@ package struct ConfigLoader: Sendable {
         }
         guard let tree else { return .emptyMap(at: .nowhere) }
         var expansion = ConfigExpansion(environment: environment)
-        let expanded = expansion.expand(tree)
+        let expanded = expansion.expand(prepare(tree))
         problems.merge(expansion.problems)
         return expanded
     }

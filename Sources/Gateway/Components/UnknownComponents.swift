@@ -8,19 +8,22 @@ struct UnknownComponents {
     private var skipped: [ComponentKind: Set<ComponentID>] = [:]
     private var problems = ConfigProblems()
 
-    /// The tree without what is not here.
-    static func skip(in tree: ConfigNode, problems: inout ConfigProblems) -> ConfigNode {
-        var skipper = UnknownComponents()
+    /// The sections without what is not here. References in it are not resolved yet, and need not be.
+    mutating func filter(sections tree: ConfigNode) -> ConfigNode {
         var tree = tree
-        for kind in ComponentKind.allCases {
-            tree.change(kind.section) { skipper.filter(section: kind, $0) }
-        }
-        if !skipper.skipped.isEmpty { tree.change("service") { skipper.filter(service: $0) } }
-        problems.merge(skipper.problems)
+        for kind in ComponentKind.allCases { tree.change(kind.section) { filter(section: kind, $0) } }
         return tree
     }
 
-    private init() {
+    /// The tree with resolved references without what names the components that were filtered before.
+    mutating func filter(uses tree: ConfigNode, problems: inout ConfigProblems) -> ConfigNode {
+        var tree = tree
+        if !skipped.isEmpty { tree.change("service") { filter(service: $0) } }
+        problems.merge(self.problems)
+        return tree
+    }
+
+    init() {
         let kinds = ComponentKind.allCases
         types = Dictionary(uniqueKeysWithValues: kinds.map { ($0, Set(Registry.types(of: $0))) })
     }
@@ -71,7 +74,6 @@ struct UnknownComponents {
                 "no pipeline is left without the components that are not here",
                 fix: "give one of them a receiver and an exporter that are here; see `sluice components`",
                 at: service.entry("pipelines")?.keyPlace ?? service.place, path: "service.pipelines")
-            return service
         }
         service.change("pipelines") { node in ConfigNode(.map(left), place: node.place) }
         return service

@@ -27,8 +27,10 @@ package struct LoadedConfiguration: Sendable {
     ) -> LoadedConfiguration {
         var problems = ConfigProblems()
         let loader = ConfigLoader(environment: SystemFacts.environment)
-        var tree = loader.load(sources, overrides: overrides, problems: &problems)
-        if skipsUnknown { tree = UnknownComponents.skip(in: tree, problems: &problems) }
+        var skipper = skipsUnknown ? UnknownComponents() : nil
+        var tree = loader.load(
+            sources, overrides: overrides, prepare: { skipper?.filter(sections: $0) ?? $0 }, problems: &problems)
+        tree = skipper?.filter(uses: tree, problems: &problems) ?? tree
         let configuration = GatewayConfiguration(tree, advice: TypeAdvice.ofUndefined, problems: &problems)
         let plan = GatewayPlan(configuration, dataDirectory: dataDirectory, problems: &problems)
         return LoadedConfiguration(tree: tree, plan: plan, problems: problems)
