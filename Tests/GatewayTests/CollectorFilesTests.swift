@@ -16,7 +16,7 @@ import Testing
         return names.filter { !$0.contains(".") }.sorted()
     }
 
-    @Test func `there are cases`() { #expect(Self.cases.count >= 23) }
+    @Test func `there are cases`() { #expect(Self.cases.count >= 24) }
 
     @Test(arguments: cases) func `loads unchanged and does the same`(_ name: String) throws {
         let folder = Self.root.appending(path: name)

@@ -10,8 +10,8 @@ package struct FilterOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         let mode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
-            "What a condition that fails on a record does: ignore and silent take it as not met, ignore tells it in the "
-                + "log, propagate refuses the request.")
+            "What a condition that fails on a record does: ignore and silent take it as not met, ignore tells it in "
+                + "the log, propagate refuses the request.")
         conditions += settings.group("traces", "Conditions on traces; records for which one holds are dropped.") {
             $0.conditions("resource", .resource, label: "traces.resource", mode, "Drops all spans of a resource.")
                 + $0.conditions("span", .span, label: "traces.span", mode, "Drops spans.")
@@ -40,10 +40,14 @@ package struct FilterOptions: ComponentOptions {
             "reparent", default: false,
             "Gives children of a dropped span its nearest kept ancestor as parent, and a link to the dropped span.")
         for key in ["profiles", "profile_conditions"] { settings.accepted(key, "there are no profiles here") }
-        if conditions.isEmpty {
+        if conditions.isEmpty, !FilterOptions.keys.contains(where: settings.isPresent) {
             settings.warning("has no condition and drops nothing", fix: "write e.g. traces: {span: ['name == \"x\"']}")
         }
     }
+
+    private static let keys = [
+        "traces", "logs", "metrics", "spans", "trace_conditions", "log_conditions", "metric_conditions",
+    ]
 
     /// Conditions that are about a signal.
     func conditions(of signal: Signal) -> [ConditionOption] {

@@ -106,6 +106,11 @@ import Testing
         #expect(try run("{error_mode: silent, traces: {span: [\(failing), 'name == \"leaf\"']}}", three).kept == 2)
     }
 
+    @Test func `an older match that is refused is the only fault told`() {
+        let yaml = "logs: {include: {match_type: strict, colours: [red]}}"
+        #expect(RuleBench.options(FilterOptions.self, yaml).headlines.count == 1)
+    }
+
     @Test(arguments: [
         ("traces: {span: ['nam == 1']}", "did you mean name?"), ("traces: {span: ['name == ']}", "character 9"),
         ("trace_conditions: ['name == \"a\"']", "needs a prefix"),
@@ -123,6 +128,32 @@ import Testing
             "spans: {exclude: {match_type: strict, services: [s]}}",
             "traces: span: ['resource.attributes[\"service.name\"] == \"s\"']"
         ),
+        (
+            "logs: {include: {match_type: strict, record_attributes: [{key: a, value: \"1\"}, {key: b}]}}",
+            "log_record: ['not (attributes[\"a\"] == \"1\" and attributes[\"b\"] != nil)']"
+        ),
+        (
+            "logs: {include: {severity_number: {min: info, match_undefined: true}, match_type: strict}}",
+            "log_record: ['not ((severity_number >= 9 or severity_number == 0))']"
+        ),
+        (
+            "spans: {exclude: {match_type: strict, attributes: [{key: n, value: 1}, {key: f, value: true}]}}",
+            "traces: span: ['attributes[\"n\"] == 1 and attributes[\"f\"] == true']"
+        ),
+        (
+            "metrics: {include: {match_type: expr, expressions: ['MetricName == \"a\" && HasLabel(\"k\")']}}",
+            "metric: ['not ((name == \"a\" and HasAttrKeyOnDatapoint(\"k\")))']"
+        ),
+        (
+            "metrics: {exclude: {match_type: expr, expressions: "
+                + "['Label(\"k\") == \"v\"', \"MetricName matches 'x.*'\"]}}",
+            "metric: ['(HasAttrOnDatapoint(\"k\", \"v\") or IsMatch(name, \"x.*\"))']"
+        ),
+        (
+            "metrics: {include: {match_type: expr, expressions: ['len(MetricName) > 3']}}",
+            "the expression len(MetricName) > 3 is none of the simple ones"
+        ),
+        ("logs: {include: {match_type: strict, colours: [red]}}", "colours has no condition here"),
     ]) func `faults of the file are told with what to write`(_ yaml: String, _ words: String) {
         let headlines = RuleBench.options(FilterOptions.self, yaml).headlines
         #expect(headlines.contains { $0.contains(words) }, "\(headlines)")
