@@ -135,6 +135,7 @@ extension Compiler {
         case .mergeMaps: words = (2, ["insert", "update", "upsert"])
         case .replaceAllPatterns: words = (1, ["key", "value"])
         case .convertCase: words = (1, ["lower", "upper", "snake", "camel"])
+        case .setSemconvSpanName: words = (0, ["1.37.0", "1.38.0", "1.39.0", "1.40.0"])
         case .sort: words = (1, ["asc", "desc"])
         case .extractPatterns:
             if case .int(let index) = nodes[Int(children[1])].value,

@@ -56,6 +56,7 @@ enum Function: UInt8 {
     // Editors.
     case set, append, deleteKey, deleteMatchingKeys, deleteIndex, keepKeys, keepMatchingKeys, limit, truncateAll
     case stringifyAll, replacePattern, replaceMatch, replaceAllPatterns, replaceAllMatches, mergeMaps, flatten, route
+    case setSemconvSpanName
     // Tests.
     case isMatch, isMap, isString, isInt, isDouble, isBool, isList, isEmpty, isRootSpan, isValidLuhn, hasPrefix
     case hasSuffix, containsValue, hasAttributeOnPoint, hasAttributeKeyOnPoint
@@ -99,6 +100,9 @@ enum Function: UInt8 {
         Signature("merge_maps", .mergeMaps, "@target", "source", "strategy"),
         Signature("flatten", .flatten, "@target", "prefix?", "depth?", "resolve_conflicts?"),
         Signature("route", .route),
+        Signature(
+            "set_semconv_span_name", .setSemconvSpanName, "semconv_version", "original_span_name_attribute?",
+            contexts: [.span]),
     ]
 
     static let converters: [Signature] = tests + texts + numbers + collections + hashes + times

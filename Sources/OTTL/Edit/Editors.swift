@@ -15,6 +15,7 @@ extension Program {
             case .deleteIndex: try deleteIndex(call, &batch, place, &state)
             case .replacePattern, .replaceMatch: try replaceOne(call, &batch, place, &state)
             case .route: return
+            case .setSemconvSpanName: try setSemconvName(call, &batch, place, &state)
             default: try editMap(call, &batch, place, &state)
             }
         } catch {

@@ -177,8 +177,8 @@ extension Program {
     }
 }
 
-/// Arithmetic on numbers, times and durations. Overflow wraps, as in Go; beside a double an integer becomes one, as in the
-/// Collector (pkg/ottl/math.go).
+/// Arithmetic on numbers, times and durations. Overflow wraps, as in Go; beside a double an integer becomes one, as in
+/// the Collector (pkg/ottl/math.go).
 enum Arithmetic {
     static func result(_ operation: Operation, _ left: Value, _ right: Value) throws(EvaluationFailure) -> Value {
         switch (left, right) {
