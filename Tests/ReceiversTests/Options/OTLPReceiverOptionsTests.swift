@@ -80,7 +80,17 @@ import Testing
         #expect(try options("protocols: {grpc: {}}").options.grpc?.messageSizeMax == 4 << 20)
     }
 
-    @Test(arguments: ["middlewares: [{id: x}]", "auth: {}", "auth: {authenticator: a, request_params: [b]}"])
+    @Test func `what says nothing new is taken`() throws {
+        for name in ["http", "grpc"] {
+            #expect(try options("protocols: {\(name): {transport: tcp, middlewares: []}}").problems.isEmpty)
+        }
+        let read = try options("protocols: {http: {cors: {allowed_origins: ['*'], exposed_headers: [X-Request-ID]}}}")
+        #expect(read.problems.isEmpty && read.options.http?.cors?.exposedHeaders == ["X-Request-ID"])
+    }
+
+    @Test(arguments: [
+        "transport: unix", "middlewares: [{id: x}]", "auth: {}", "auth: {authenticator: a, request_params: [b]}",
+    ])
     func `what would be unsafe to ignore is refused`(line: String) throws {
         for name in ["http", "grpc"] { #expect(try options("protocols: {\(name): {\(line)}}").problems.count == 1) }
     }

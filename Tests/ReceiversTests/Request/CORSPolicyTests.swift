@@ -31,6 +31,14 @@ import Testing
         #expect(names(policy.preflight(origin: "https://b", method: "POST", headers: nil)) == ["Vary"])
     }
 
+    @Test func `pages of allowed origins may read the exposed headers`() {
+        var policy = CORSPolicy(allowedOrigins: ["https://a"])
+        policy.exposedHeaders = ["X-One", "X-Two"]
+        let exposed = Refusal.Header(name: "Access-Control-Expose-Headers", value: "X-One, X-Two")
+        #expect(policy.headers(origin: "https://a").contains(exposed))
+        #expect(names(policy.headers(origin: "https://b")) == ["Vary"])
+    }
+
     @Test func `an origin with a line break is not echoed`() {
         #expect(CORSPolicy(allowedOrigins: ["https://*"]).allowedOrigin("https://a\r\nSet-Cookie: x") == nil)
     }

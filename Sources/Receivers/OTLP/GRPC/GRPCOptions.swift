@@ -31,7 +31,7 @@ package struct GRPCOptions: ComponentOptions {
         lifetime = Self.lifetime(&settings)
         tls = ReceiverTLSOptions.read(&settings)
         authenticator = AuthOption.read(&settings)
-        settings.accepted("transport", "gRPC is served over TCP.")
+        TransportOption.read(&settings)
         settings.accepted("read_buffer_size", "Reads grow and shrink with what comes.")
         settings.accepted("write_buffer_size", "Answers are small and sent whole.")
         keepsMetadata = MetadataOption.read(&settings)
@@ -96,7 +96,18 @@ enum MetadataOption {
 enum Middlewares {
     static func refuse(_ settings: inout Settings) {
         let value = settings.value(
-            "middlewares", "Middleware of the Collector; not supported in this version, refused when given.")
-        if value != nil { settings.problem("is not supported in this version; remove it", at: "middlewares") }
+            "middlewares", "Middleware of the Collector; not supported in this version, refused when there is any.")
+        if value == nil || value == .null || value == .list([]) { return }
+        settings.problem("is not supported in this version; remove it", at: "middlewares")
+    }
+}
+
+/// `transport` of a protocol: TCP alone is served.
+enum TransportOption {
+    static func read(_ settings: inout Settings) {
+        let name = settings.string("transport", default: "tcp", "What is listened on: tcp, the only one here.")
+        if !["tcp", "tcp4", "tcp6", ""].contains(name) {
+            settings.problem("only tcp is served: write tcp, and host:port as the endpoint", at: "transport")
+        }
     }
 }

@@ -70,6 +70,10 @@ package struct OTLPHTTPOptions: ComponentOptions {
         keepsMetadata = MetadataOption.read(&settings)
         tls = ReceiverTLSOptions.read(&settings)
         authenticator = AuthOption.read(&settings)
+        TransportOption.read(&settings)
+        for key in ["read_buffer_size", "write_buffer_size", "profiles_url_path"] {
+            settings.accepted(key, "Buffers grow with what comes, and profiles are not taken.")
+        }
         Middlewares.refuse(&settings)
     }
 
@@ -119,13 +123,20 @@ package struct OTLPHTTPOptions: ComponentOptions {
                 "Origins such as https://app.example.com; * stands for any text, alone for any origin.")
             let headers = cors.strings(
                 "allowed_headers", default: [], "Request headers to allow beyond the usual ones; * allows any.")
+            let exposed = cors.strings(
+                "exposed_headers", default: [], "Headers of answers that pages may read beyond the usual ones.")
+            for name in exposed where name != "*" && !ASCII.isToken(name) {
+                cors.problem("\(PlainText.shown(name)) is no name of a header", at: "exposed_headers")
+            }
             let maxAge = cors.int(
                 "max_age", default: 0, in: 0...86_400, unit: "s",
                 "Seconds a browser may remember a preflight; 0 leaves it to the browser.")
             for origin in origins where origin.filter({ $0 == "*" }).count > 1 {
                 cors.problem("an origin holds at most one *: \(PlainText.shown(origin))", at: "allowed_origins")
             }
-            return CORSPolicy(allowedOrigins: origins, allowedHeaders: headers, maxAge: maxAge)
+            var policy = CORSPolicy(allowedOrigins: origins, allowedHeaders: headers, maxAge: maxAge)
+            policy.exposedHeaders = exposed
+            return policy
         }
     }
 

@@ -8,6 +8,8 @@ package struct CORSPolicy: Sendable, Equatable {
     package var allowedHeaders: [String]
     /// Seconds a browser may remember a preflight; 0 leaves it to the browser.
     package var maxAge: Int
+    /// Headers of answers that a page may read; `*` stands for all.
+    package var exposedHeaders: [String] = []
 
     /// Headers that are allowed without being listed, since exporters in browsers send them.
     static let standardHeaders = ["accept", "content-type", "content-encoding", "origin", "x-requested-with"]
@@ -43,6 +45,10 @@ package struct CORSPolicy: Sendable, Equatable {
         var answer = [Refusal.Header(name: "Vary", value: "Origin")]
         if let allowed = allowedOrigin(origin) {
             answer.append(Refusal.Header(name: "Access-Control-Allow-Origin", value: allowed))
+            if !exposedHeaders.isEmpty {
+                let names = exposedHeaders.joined(separator: ", ")
+                answer.append(Refusal.Header(name: "Access-Control-Expose-Headers", value: names))
+            }
         }
         return answer
     }
