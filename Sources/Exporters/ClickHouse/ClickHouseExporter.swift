@@ -14,12 +14,18 @@ package final class ClickHouseExporter: Exporter {
     private let client: ClickHouseClient
     private let requests = RequestRows()
     private let collectorKeys = CollectorRows.Keys()
-    /// Set once the schema is known to be there.
-    private let blockKey = Mutex<BlockKey?>(nil)
+    private let collectorInserts: (traces: ClickHouseInsert.Statement, logs: ClickHouseInsert.Statement)
+    /// By shape, once its schema is known to be there.
+    private let blockKeys = Mutex<[ClickHouseOptions.TableShape: BlockKey]>([:])
 
     /// Tests may bring their own engine.
     package init(options: ClickHouseOptions, build: ExporterBuild, engine: CurlEngine = .shared) {
         self.options = options
+        let tables = options.collectorTables
+        collectorInserts = (
+            ClickHouseInsert.Statement(table: tables.traces, columns: CollectorTables.traceColumns),
+            ClickHouseInsert.Statement(table: tables.logs, columns: CollectorTables.logColumns)
+        )
         client = ClickHouseClient(options: options, engine: engine)
     }
 
@@ -27,26 +33,25 @@ package final class ClickHouseExporter: Exporter {
 
     package func shutdown() async {
         client.stop()
-        blockKey.withLock { $0 = nil }
+        blockKeys.withLock { $0 = [:] }
     }
 
     // MARK: Deliveries
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {
         let key: BlockKey
-        switch await ready() {
+        // The Collector has a table for each type of metric; here all are rows of one of Sluice's own tables.
+        let shape = batch.signal == .metrics ? .sluice : options.tableShape
+        switch await ready(shape) {
         case .success(let found): key = found
         case .failure(let failure): return .retry(reason: failure.description, after: nil)
         }
         do {
-            switch options.tableShape {
-            case .sluice:
-                return await store(try rows(of: batch, key))
+            switch shape {
+            case .sluice: return await store(try rows(of: batch, key))
             case .collector:
-                guard batch.signal != .metrics else {
-                    return .permanent(reason: "table_shape: collector has no table for metrics; use sluice for them")
-                }
-                return await store(try CollectorRows(batch, keys: collectorKeys))
+                let statement = batch.signal == .traces ? collectorInserts.traces : collectorInserts.logs
+                return await store(try CollectorRows(batch, into: statement, keys: collectorKeys))
             }
         } catch {
             let words = (error as? DecodeFailure).map { "\($0.message)" } ?? "\(error)"
@@ -93,17 +98,19 @@ package final class ClickHouseExporter: Exporter {
 
     /// Makes sure once that the schema is there. Several deliveries may do it at the same time: every statement can run
     /// twice.
-    private func ready() async -> Result<BlockKey, ExporterStartFailure> {
-        if let key = blockKey.withLock({ $0 }) { return .success(key) }
+    private func ready(_ shape: ClickHouseOptions.TableShape) async -> Result<BlockKey, ExporterStartFailure> {
+        if let key = blockKeys.withLock({ $0[shape] }) { return .success(key) }
         do throws(ExporterStartFailure) {
-            let (_, key) = try await prepare(create: options.createsSchema)
-            blockKey.withLock { $0 = key }
+            let (_, key) = try await prepare(shape, create: options.createsSchema)
+            blockKeys.withLock { $0[shape] = key }
             return .success(key)
         } catch { return .failure(error) }
     }
 
-    private func prepare(create: Bool) async throws(ExporterStartFailure) -> (version: Int, key: BlockKey) {
-        if options.tableShape == .collector { return try await prepareCollector(create: create) }
+    private func prepare(
+        _ shape: ClickHouseOptions.TableShape, create: Bool
+    ) async throws(ExporterStartFailure) -> (version: Int, key: BlockKey) {
+        if shape == .collector { return try await prepareCollector(create: create) }
         let exists = try await ask(
             "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'sluice_schema'")
         var found = 0
@@ -123,16 +130,17 @@ package final class ClickHouseExporter: Exporter {
 
     /// The Collector's tables have no versions: they are there or not.
     private func prepareCollector(create: Bool) async throws(ExporterStartFailure) -> (version: Int, key: BlockKey) {
+        let tables = options.collectorTables
         let exists = try await ask(
             "SELECT count() FROM system.tables WHERE database = currentDatabase() "
-                + "AND name IN ('\(CollectorTables.traces)', '\(CollectorTables.logs)')")
+                + "AND name IN ('\(tables.traces)', '\(tables.logs)')")
         if exists != "2" {
             guard create else {
                 throw ExporterStartFailure(
-                    "database \(options.database) has not both \(CollectorTables.traces) and \(CollectorTables.logs): "
+                    "database \(options.database) has not both \(tables.traces) and \(tables.logs): "
                         + "run `sluice sql migrate`, or set create_schema: true")
             }
-            for statement in CollectorTables.create { _ = try await ask(statement) }
+            for statement in tables.create { _ = try await ask(statement) }
         }
         return (exists == "2" ? SQLSchema.version : 0, .fixed)
     }
@@ -148,7 +156,7 @@ package final class ClickHouseExporter: Exporter {
 extension ClickHouseExporter: SchemaOwner {
     package func migrate() async throws -> SchemaChange {
         try await start()
-        let (version, _) = try await prepare(create: true)
+        let (version, _) = try await prepare(options.tableShape, create: true)
         await shutdown()
         return SchemaChange(
             place: "\(options.endpoint)/\(options.database)", from: version, to: max(version, SQLSchema.version))

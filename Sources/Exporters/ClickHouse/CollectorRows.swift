@@ -21,14 +21,14 @@ struct CollectorRows: ClickHouseRows, ~Copyable {
     private var output = ByteColumn()
     /// Ends of the rows.
     private var ends: [Int] = []
-    private let signal: Signal
+    private let statement: ClickHouseInsert.Statement
     private let serviceName: KeyID
 
     var records: Int { ends.count }
 
-    /// Throws `DecodeFailure` for what is no valid request. Metrics have no table here.
-    init(_ batch: ExportBatch, keys: Keys) throws {
-        signal = batch.signal
+    /// Throws `DecodeFailure` for what is no valid request. Metrics have no rows here.
+    init(_ batch: ExportBatch, into statement: ClickHouseInsert.Statement, keys: Keys) throws {
+        self.statement = statement
         serviceName = keys.serviceName
         var records = RecordBatch()
         try batch.bytes.withUnsafeBytes { bytes in
@@ -47,14 +47,8 @@ struct CollectorRows: ClickHouseRows, ~Copyable {
         guard !records.isEmpty else { return nil }
         let start = records.lowerBound == 0 ? 0 : ends[records.lowerBound - 1]
         let rows = output.bytes[start..<ends[records.upperBound - 1]]
-        let isTraces = signal == .traces
-        return ClickHouseInsert(statement: isTraces ? Self.traces : Self.logs, body: [UInt8](rows))
+        return ClickHouseInsert(statement: statement, body: [UInt8](rows))
     }
-
-    private static let traces = ClickHouseInsert.Statement(
-        table: CollectorTables.traces, columns: CollectorTables.traceColumns)
-    private static let logs = ClickHouseInsert.Statement(
-        table: CollectorTables.logs, columns: CollectorTables.logColumns)
 
     // MARK: Rows
 
