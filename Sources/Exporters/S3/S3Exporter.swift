@@ -121,10 +121,9 @@ package final class S3Exporter: Exporter {
         let (endpoint, path) = try place(key)
         let time = AWSTime(seconds: now())
         let hash = AWSSignature.hash(body)
-        var headers = [
-            (name: "host", value: endpoint.authority), (name: "x-amz-content-sha256", value: hash),
-            (name: "x-amz-date", value: time.text),
-        ]
+        var headers = [(name: "host", value: endpoint.authority)]
+        if !options.acl.isEmpty { headers.append(("x-amz-acl", options.acl)) }
+        headers += [(name: "x-amz-content-sha256", value: hash), (name: "x-amz-date", value: time.text)]
         if let token = signature.credentials.sessionToken { headers.append(("x-amz-security-token", token)) }
         if options.storageClass != "STANDARD" { headers.append(("x-amz-storage-class", options.storageClass)) }
         let signed = AWSSignature.Request(method: "PUT", path: path, headers: headers, payloadHash: hash)

@@ -22,6 +22,8 @@ package struct S3Options: ComponentOptions {
     package var usesPathStyle: Bool
     package var compression: Compression
     package var storageClass: String
+    /// Canned access control list; empty for the bucket's own.
+    package var acl: String
     /// Nil to take those of the environment.
     package var accessKey: String?
     package var secretKey: Secret?
@@ -46,6 +48,7 @@ package struct S3Options: ComponentOptions {
         usesPathStyle = uploader.usesPathStyle
         compression = uploader.compression
         storageClass = uploader.storageClass
+        acl = uploader.acl
         accessKey = uploader.accessKey
         secretKey = uploader.secretKey
         sessionToken = uploader.sessionToken
@@ -61,6 +64,7 @@ package struct S3Options: ComponentOptions {
         var usesPathStyle: Bool
         var compression: Compression
         var storageClass: String
+        var acl: String
         var accessKey: String?
         var secretKey: Secret?
         var sessionToken: Secret?
@@ -68,22 +72,54 @@ package struct S3Options: ComponentOptions {
         init(_ settings: inout Settings) {
             region = settings.string("region", default: "us-east-1", "Region of the bucket; part of the signature.")
             bucket = settings.requiredString("s3_bucket", "Name of the bucket, which must exist.")
-            prefix = settings.string("s3_prefix", default: "", "Beginning of all keys, without a slash at its ends.")
-            partition = settings.string(
-                "s3_partition_format", default: "year=%Y/month=%m/day=%d/hour=%H/minute=%M",
-                "Middle of a key: strftime's format of the oldest record's time, in UTC.")
+            let base = settings.string(
+                "s3_base_prefix", default: "", "What stands before s3_prefix, with a slash between.")
+            let own = settings.string("s3_prefix", default: "", "Beginning of all keys, without a slash at its ends.")
+            prefix = [base, own].filter { !$0.isEmpty }.joined(separator: "/")
+            partition = Self.partition(&settings)
             filePrefix = settings.string("file_prefix", default: "", "Beginning of a key's last part.")
-            endpoint = settings.optionalString("endpoint", "URL of an S3-compatible server instead of Amazon's.")
+            endpoint = Self.endpoint(&settings)
             usesPathStyle = settings.bool(
                 "s3_force_path_style", default: false,
                 "True puts the bucket into the path instead of the host name, as most servers but Amazon's want.")
             compression = settings.choice("compression", default: .none, "Compression of objects.")
             storageClass = settings.string("storage_class", default: "STANDARD", "Storage class of objects.")
+            acl = settings.string("acl", default: "", "Canned access control list of objects, such as private.")
             accessKey = settings.optionalString(
                 "access_key_id", "Access key; by default that of AWS_ACCESS_KEY_ID and its companions.")
             secretKey = settings.secret("secret_access_key", "Secret of the access key.")
             sessionToken = settings.secret("session_token", "Token of temporary credentials.")
+            Self.acceptOthers(&settings)
             check(&settings)
+        }
+
+        /// `s3_partition` is the older way to name two of the formats.
+        private static func partition(_ settings: inout Settings) -> String {
+            let hour = "year=%Y/month=%m/day=%d/hour=%H"
+            let old = settings.string(
+                "s3_partition", default: "minute", "Older form of s3_partition_format: minute or hour.")
+            if !["minute", "hour"].contains(old) { settings.problem("is minute or hour", at: "s3_partition") }
+            return settings.string(
+                "s3_partition_format", default: old == "hour" ? hour : hour + "/minute=%M",
+                "Middle of a key: strftime's format of the oldest record's time, in UTC.")
+        }
+
+        /// An endpoint without a scheme is https, unless `disable_ssl` says otherwise.
+        private static func endpoint(_ settings: inout Settings) -> String? {
+            let isPlain = settings.bool(
+                "disable_ssl", default: false, "True sends unencrypted to an endpoint that is given without a scheme.")
+            let text = settings.optionalString("endpoint", "URL of an S3-compatible server instead of Amazon's.")
+            guard let text, !text.isEmpty else { return nil }
+            return text.contains("://") ? text : (isPlain ? "http://" : "https://") + text
+        }
+
+        private static func acceptOthers(_ settings: inout Settings) {
+            settings.accepted("role_arn", "No role is assumed: give the role's own credentials in the environment.")
+            settings.accepted("unique_key_func_name", "Keys end in a part of their own in any case.")
+            settings.accepted("s3_partition_timezone", "Times in keys are in UTC.")
+            for key in ["retry_mode", "retry_max_attempts", "retry_max_backoff"] {
+                settings.accepted(key, "retry_on_failure says how often an object is put.")
+            }
         }
 
         private func check(_ settings: inout Settings) {
@@ -114,6 +150,9 @@ package struct S3Options: ComponentOptions {
             }
             if !isName {
                 settings.problem("may hold only lower-case letters, digits, dots and hyphens", at: "s3_bucket")
+            }
+            if !acl.utf8.allSatisfy({ ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A) || $0 == UInt8(ascii: "-") }) {
+                settings.problem("is the name of a canned list, such as bucket-owner-full-control", at: "acl")
             }
             if (accessKey == nil) != (secretKey == nil) {
                 settings.problem("access_key_id and secret_access_key go together: give the missing one")

@@ -74,6 +74,28 @@ import Testing
         #expect(String(decoding: request.body, as: UTF8.self).hasPrefix("{\"resourceSpans\""))
     }
 
+    @Test func `older and lesser options of the Collector are read`() async throws {
+        func uploader(_ more: String) -> S3Options {
+            let read = options(S3Options.self, "{s3uploader: {s3_bucket: b, \(more)}}")
+            #expect(read.problems == [])
+            return read.options
+        }
+        #expect(uploader("s3_partition: hour").partition == "year=%Y/month=%m/day=%d/hour=%H")
+        #expect(uploader("s3_partition: minute").partition == uploader("region: r").partition)
+        #expect(uploader("s3_partition: hour, s3_partition_format: '%Y'").partition == "%Y")
+        #expect(uploader("endpoint: 'minio:9000'").endpoint == "https://minio:9000")
+        #expect(uploader("endpoint: 'minio:9000', disable_ssl: true").endpoint == "http://minio:9000")
+        #expect(uploader("s3_base_prefix: x, s3_prefix: y").prefix == "x/y")
+        #expect(uploader("role_arn: a, retry_mode: standard, retry_max_attempts: 3").accessKey == nil)
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let exporter = try await exporter(server.url, ", acl: bucket-owner-full-control")
+        #expect(await exporter.export(batch()) == .delivered)
+        let request = try #require(server.requests.first)
+        #expect(request.headers["x-amz-acl"] == "bucket-owner-full-control")
+        #expect(request.headers["authorization"]?.contains("SignedHeaders=host;x-amz-acl;") == true)
+    }
+
     @Test func `retries what may pass and refuses what may not`() async throws {
         let server = ScriptedServer { index, _ in .answer(index == 0 ? 503 : 403, body: Array("<Code>No</Code>".utf8)) }
         defer { server.stop() }
@@ -95,6 +117,8 @@ import Testing
         ("{s3uploader: {s3_bucket: 'a/b'}}", "only lower-case letters"),
         ("{s3uploader: {s3_bucket: b, endpoint: 'http://h/path'}}", "has a path"),
         ("{s3uploader: {s3_bucket: b, access_key_id: a}}", "go together"),
+        ("{s3uploader: {s3_bucket: b, s3_partition: day}}", "is minute or hour"),
+        ("{s3uploader: {s3_bucket: b, acl: 'a: b'}}", "canned list"),
     ]) func `says what is wrong`(yaml: String, words: String) {
         let problems = options(S3Options.self, yaml).problems
         #expect(problems.contains { $0.contains(words) }, "\(problems)")
