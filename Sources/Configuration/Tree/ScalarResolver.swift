@@ -1,5 +1,5 @@
 /// Gives plain scalars their type by the YAML 1.2 core schema (YAML 1.2.2, 10.3.2), and where the Collector's reader
-/// (go-yaml v3) goes further, as it does: `0b1`, groups of digits, and octal digits behind a zero, as YAML 1.1 had them.
+/// (go-yaml v3) goes further, as it does: `0b1`, groups of digits, and octal digits behind a zero as in YAML 1.1.
 package enum ScalarResolver {
     /// The type and value of a plain scalar. `yes`, `no`, `on` and `off` are strings; integers beyond 64 bits are
     /// floating point numbers.

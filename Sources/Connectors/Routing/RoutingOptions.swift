@@ -100,8 +100,8 @@ package struct RoutingOptions: ComponentOptions {
             "default_pipelines", default: [], "Pipelines that get what no route matched; without any it is dropped.")
         errorMode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
-            "What a condition that fails does: ignore and silent send the record to the default pipelines, ignore tells "
-                + "it in the log, propagate drops the batch.")
+            "What a condition that fails does: ignore and silent send the record to the default pipelines, ignore "
+                + "tells it in the log, propagate drops the batch.")
         settings.accepted("match_once", "a record goes to the first route that matches, unless that one copies")
         warnOfUnreachable(&settings)
         if table.isEmpty, !settings.isDescribing { settings.problem("needs at least one route", at: "table") }

@@ -73,7 +73,9 @@ package struct FileOptions: ComponentOptions {
             "compression", default: .none,
             "Compression of closed files; the one being written stays plain, so that it survives a crash.")
         if compression != .none && rotation == nil && !settings.isDescribing {
-            settings.problem("needs rotation: only closed files are compressed", at: "compression")
+            settings.warning(
+                "has no effect without rotation: only closed files are compressed, and this one grows in plain text",
+                fix: "write `rotation: {}`", at: "compression")
         }
         settings.accepted("flush_interval", "Everything is on disk before it counts as delivered.")
     }

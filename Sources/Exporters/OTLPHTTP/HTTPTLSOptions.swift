@@ -16,6 +16,9 @@ package struct HTTPTLSOptions: ComponentOptions {
             case .v1_3: Int(CURL_SSLVERSION_TLSv1_3)
             }
         }
+
+        /// libcurl has the newest version in the upper half of the number.
+        var curlMaximum: Int { curlMinimum << 16 }
     }
 
     /// No TLS, where the scheme of a URL does not say so.
@@ -25,6 +28,11 @@ package struct HTTPTLSOptions: ComponentOptions {
     package var certFile: String?
     package var keyFile: String?
     package var minVersion = Version.v1_2
+    package var maxVersion: Version?
+    /// Suites for TLS 1.2 by OpenSSL's names; the library's choice when empty.
+    package var cipherSuites: [String] = []
+    /// Whether the system's certificates are trusted beside those of `caFile`.
+    package var trustsSystem = false
     package var serverName: String?
 
     /// The defaults: verified against the system's certificates.
@@ -48,12 +56,27 @@ package struct HTTPTLSOptions: ComponentOptions {
         certFile = settings.optionalString("cert_file", "File of the client's PEM certificate, for mutual TLS.")
         keyFile = settings.optionalString("key_file", "File of the client's PEM key, for mutual TLS.")
         minVersion = settings.choice("min_version", default: Version.v1_2, "Oldest version of TLS that is spoken.")
+        maxVersion = Self.newest(&settings)
+        trustsSystem = settings.bool(
+            "include_system_ca_certs_pool", default: false, "True trusts the system's certificates beside ca_file.")
+        cipherSuites = TLSSuites.read(&settings)
+        settings.accepted("curve_preferences", "The library chooses the curve.")
         serverName = settings.optionalString(
             "server_name_override", "Name that the server's certificate must carry, if not the endpoint's host.")
         settings.accepted("reload_interval", "Certificate files are read again for each new connection.")
+        if let maxVersion, maxVersion.curlMinimum < minVersion.curlMinimum {
+            settings.problem("is older than min_version", at: "max_version")
+        }
         if (certFile == nil) != (keyFile == nil) {
             settings.problem("mutual TLS needs cert_file and key_file together: give the missing one")
         }
+    }
+
+    private static func newest(_ settings: inout Settings) -> Version? {
+        let text = settings.string("max_version", default: "", "Newest version of TLS that is spoken: 1.0 to 1.3.")
+        let version = Version(rawValue: text)
+        if version == nil, !text.isEmpty { settings.problem("expects 1.0, 1.1, 1.2 or 1.3", at: "max_version") }
+        return version
     }
 
     /// Files that cannot be read, with what to do about it.
@@ -67,12 +90,18 @@ package struct HTTPTLSOptions: ComponentOptions {
     }
 
     func apply(_ setter: inout OptionSetter) {
-        setter.set(CURLOPT_SSLVERSION, minVersion.curlMinimum, "tls.min_version")
+        setter.set(
+            CURLOPT_SSLVERSION, minVersion.curlMinimum | (maxVersion?.curlMaximum ?? 0),
+            "tls.min_version and max_version")
+        if !cipherSuites.isEmpty {
+            setter.set(CURLOPT_SSL_CIPHER_LIST, cipherSuites.joined(separator: ":"), "tls.cipher_suites")
+        }
         setter.set(CURLOPT_SSL_VERIFYPEER, skipsVerification ? 0 : 1, "tls.insecure_skip_verify")
         setter.set(CURLOPT_SSL_VERIFYHOST, skipsVerification ? 0 : 2, "tls.insecure_skip_verify")
         if let caFile {
             setter.set(CURLOPT_CAINFO, caFile, "tls.ca_file")
-            setter.set(CURLOPT_CAPATH, pointer: nil, "tls.ca_file")
+            // The system's certificates are a folder beside the file.
+            if !trustsSystem { setter.set(CURLOPT_CAPATH, pointer: nil, "tls.ca_file") }
             // Otherwise libcurl keeps what it has read for a day, and a changed file would not count.
             setter.set(CURLOPT_CA_CACHE_TIMEOUT, 0, "tls.ca_file")
         }

@@ -104,6 +104,11 @@ package struct OTLPHTTPOptions: ComponentOptions {
             ("write_buffer_size", "Requests are sent from where they lie."),
             ("max_idle_conns", "At most one connection per running delivery is kept."),
             ("max_idle_conns_per_host", "At most one connection per running delivery is kept."),
+            ("force_attempt_http2", "http_version says which HTTP is spoken."),
+            ("http2_read_idle_timeout", "A request's timeout finds dead connections."),
+            ("http2_ping_timeout", "A request's timeout finds dead connections."),
+            ("cookies", "Cookies are not kept: each request stands for itself."),
+            ("profiles_endpoint", "There are no profiles here."),
         ] { settings.accepted(key, sentence) }
         if !settings.isDescribing && preset == nil && urls.isEmpty
             && !Self.endpointKeys.contains(where: settings.isPresent)
@@ -157,7 +162,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
         var urls: [(signal: Signal, url: String)] = []
         for signal in Signal.allCases {
             let key = "\(signal)_endpoint"
-            let own = settings.optionalString(key, "Whole URL for \(signal), instead of endpoint with /v1/\(signal).")
+            var own = settings.optionalString(key, "Whole URL for \(signal), instead of endpoint with /v1/\(signal).")
+            // As in the Collector, an empty one is as good as none.
+            if own?.isEmpty == true { own = nil }
             if let own { check(own, at: key, &settings) }
             let common =
                 if let preset = vendor.preset {

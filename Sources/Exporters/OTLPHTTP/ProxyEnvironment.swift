@@ -1,7 +1,7 @@
 import Glibc
 
 /// The proxy that the environment names for a destination, by the rules of Go's `ProxyFromEnvironment`, which the
-/// Collector follows: HTTPS_PROXY for https, HTTP_PROXY for http, each in lower case too, except for this machine and for
+/// Collector follows: HTTPS_PROXY for https, HTTP_PROXY for http, each in lower case too, except for this machine and
 /// what NO_PROXY lists.
 struct ProxyEnvironment: Sendable {
     private let variable: @Sendable (String) -> String?

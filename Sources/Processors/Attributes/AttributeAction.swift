@@ -41,8 +41,8 @@ package struct AttributeAction: Sendable {
         let from = settings.string("from_attribute", default: "", "Attribute whose value is written.")
         let context = settings.string(
             "from_context", default: "",
-            "Value from the request to write: auth.tenant is the authenticated tenant, metadata.NAME a header, which "
-                + "needs include_metadata of the receiver.")
+            "Value from the request to write: auth.tenant (auth.subject, auth.username) is the authenticated tenant, "
+                + "metadata.NAME a header, which needs include_metadata of the receiver.")
         fallback = settings.value("default_value", "Value to write when the source has none.")
         let text = settings.string(
             "pattern", default: "",
@@ -75,11 +75,17 @@ package struct AttributeAction: Sendable {
         if text.hasPrefix(prefix), text.utf8.count > prefix.utf8.count {
             return .metadata(text.dropFirst(prefix.count).lowercased())
         }
-        if text != "auth.tenant" {
+        switch text {
+        case "auth.tenant", "auth.subject", "auth.username": return .tenant
+        case "client.address":
+            settings.warning(
+                "addresses of senders are not kept with requests: the attribute is not set from here",
+                fix: "let the proxy in front say it in a header: `metadata.x-forwarded-for`", at: "from_context")
+        default:
             settings.problem(
                 "\(text) is not kept with requests; auth.tenant and metadata.NAME, a header, are", at: "from_context")
         }
-        return .tenant
+        return .none
     }
 
     private func check(_ settings: inout Settings, sources: Int, hasPattern: Bool, target: String) {

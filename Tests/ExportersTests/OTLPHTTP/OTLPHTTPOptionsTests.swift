@@ -1,5 +1,6 @@
 import Configuration
 @testable import Exporters
+import Telemetry
 import Testing
 
 @Suite struct OTLPHTTPOptionsTests {
@@ -23,7 +24,44 @@ import Testing
         #expect(!"\(options.headers)".contains("Bearer"))
     }
 
+    @Test func `options of the Collector's client are taken`() {
+        let (options, problems) = options(
+            OTLPHTTPOptions.self,
+            """
+            endpoint: https://h
+            logs_endpoint: ""
+            profiles_endpoint: https://h/p
+            force_attempt_http2: true
+            http2_ping_timeout: 10s
+            cookies: {enabled: true}
+            tls:
+              max_version: "1.3"
+              include_system_ca_certs_pool: true
+              curve_preferences: [X25519]
+              cipher_suites: [TLS_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
+            """)
+        #expect(problems == [])
+        #expect(options.urls.first { $0.signal == .logs }?.url == "https://h/v1/logs")
+        #expect(options.tls.maxVersion == .v1_3 && options.tls.trustsSystem)
+        #expect(options.tls.cipherSuites == ["ECDHE-RSA-AES128-GCM-SHA256"])
+    }
+
+    @Test func `libcurl takes the versions and suites`() throws {
+        let yaml = """
+            {endpoint: 'https://h', tls: {min_version: "1.2", max_version: "1.2",
+             cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]}}
+            """
+        var target = CurlTargetOptions(url: "https://h")
+        target.tls = options(OTLPHTTPOptions.self, yaml).options.tls
+        let engine = CurlEngine()
+        _ = try CurlTarget(target, engine: engine)
+        engine.stop()
+    }
+
     @Test(arguments: [
+        ("{endpoint: 'http://h', tls: {max_version: '1.4'}}", "expects 1.0, 1.1, 1.2 or 1.3"),
+        ("{endpoint: 'http://h', tls: {min_version: '1.3', max_version: '1.2'}}", "is older than min_version"),
+        ("{endpoint: 'http://h', tls: {cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}}", "is not supported; known are"),
         ("{}", "needs `endpoint`"),
         ("{endpoint: localhost:4318}", "needs a scheme"),
         ("{endpoint: 'ftp://h'}", "only http and https"),

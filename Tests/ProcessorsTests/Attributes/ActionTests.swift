@@ -69,11 +69,19 @@ private func text(_ pairs: [(key: String, value: String)]) -> [String] {
         let action = "{key: tenant, from_context: auth.tenant, action: insert}"
         #expect(text(try run(action, [], tenant: "acme")) == ["tenant=\"acme\""])
         #expect(text(try run(action, [])) == [])
-        #expect(
-            options(
-                AttributesOptions.self, "{actions: [{key: k, from_context: client.address, action: insert}]}"
-            )
-            .headlines.count == 1)
+        for name in ["auth.subject", "auth.username"] {
+            let other = "{key: who, from_context: \(name), action: upsert}"
+            #expect(text(try run(other, [], tenant: "acme")) == ["who=\"acme\""])
+        }
+    }
+
+    @Test func `what is not kept of a request is told`() {
+        func headlines(_ context: String) -> [String] {
+            options(AttributesOptions.self, "{actions: [{key: k, from_context: \(context), action: insert}]}").headlines
+        }
+        let address = headlines("client.address")
+        #expect(address.count == 1 && address[0].contains("warning") && address[0].contains("metadata.x-forwarded-for"))
+        #expect(headlines("client.port").contains { $0.contains("error") })
     }
 
     @Test func `from_context writes a header of the request`() throws {
