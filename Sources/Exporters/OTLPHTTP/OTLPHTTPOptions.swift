@@ -99,6 +99,15 @@ package struct OTLPHTTPOptions: ComponentOptions {
         proxyURL = settings.string(
             "proxy_url", default: "", "URL of a HTTP proxy; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.")
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
+        Self.acceptOthers(&settings)
+        if !settings.isDescribing && preset == nil && urls.isEmpty
+            && !Self.endpointKeys.contains(where: settings.isPresent)
+        {
+            settings.problem("needs `endpoint`, or one of traces_endpoint, logs_endpoint, metrics_endpoint")
+        }
+    }
+
+    private static func acceptOthers(_ settings: inout Settings) {
         for (key, sentence) in [
             ("read_buffer_size", "Answers are read as they come."),
             ("write_buffer_size", "Requests are sent from where they lie."),
@@ -110,11 +119,6 @@ package struct OTLPHTTPOptions: ComponentOptions {
             ("cookies", "Cookies are not kept: each request stands for itself."),
             ("profiles_endpoint", "There are no profiles here."),
         ] { settings.accepted(key, sentence) }
-        if !settings.isDescribing && preset == nil && urls.isEmpty
-            && !Self.endpointKeys.contains(where: settings.isPresent)
-        {
-            settings.problem("needs `endpoint`, or one of traces_endpoint, logs_endpoint, metrics_endpoint")
-        }
     }
 
     /// Largest batch in bytes of protobuf that a worker should hand over, so that it is split rather than refused.
