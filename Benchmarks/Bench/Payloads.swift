@@ -26,10 +26,12 @@ struct Payload {
         var renamed = PayloadMaker(seed: 20_261_129)
         var json = PayloadMaker(seed: 20_261_130)
         var indexed = PayloadMaker(seed: 20_261_131)
+        var turns = PayloadMaker(seed: 20_261_132)
         return [
             Payload("renamed50", spans: 50, renamed.request(spans: 50) { $0.renamedSpan($1) }),
             Payload("json50", spans: 50, json.request(spans: 50) { $0.jsonSpan($1) }),
             Payload("indexed50", spans: 50, indexed.request(spans: 50) { $0.indexedSpan($1) }),
+            Payload("turns50", spans: 50, turns.request(spans: 50) { $0.turnSpan($1) }),
         ]
     }
 
@@ -139,6 +141,29 @@ struct PayloadMaker {
             #"[{"role":"assistant","parts":[{"type":"text","content":"\#(answer)"}],"finish_reason":"stop"}]"#)
         span.fixed32(16, 257)
         return span.bytes
+    }
+
+    /// A model call of the rig's payload p2: text in JSON with its line breaks escaped.
+    mutating func turnSpan(_ index: Int) -> [UInt8] {
+        var span = head(index, name: "chat gpt-4.1", kind: 3)
+        for (key, value) in [
+            ("gen_ai.operation.name", "chat"), ("gen_ai.system", "openai"), ("gen_ai.request.model", "gpt-4.1"),
+            ("gen_ai.response.id", "chatcmpl-\(random.next())"), ("gen_ai.conversation.id", "conv_\(random.next())"),
+            ("server.address", "api.example.com"), ("user.id", "u-\(index)"),
+        ] { span.attribute(9, key, value) }
+        for (key, value) in [
+            ("gen_ai.usage.prompt_tokens", 900), ("gen_ai.usage.completion_tokens", 300), ("server.port", 443),
+        ] { number(key, UInt64(value), &span) }
+        let system = turn("system", 300)
+        span.attribute(9, "gen_ai.input.messages", "[\(system), \(turn("user", 3_500))]")
+        span.attribute(9, "gen_ai.output.messages", "[\(turn("assistant", 1_200))]")
+        return span.bytes
+    }
+
+    private mutating func turn(_ role: String, _ count: Int) -> String {
+        let lines = (0..<max(1, count / 250)).map { _ in sentence(250) }
+        let text = lines.joined(separator: #"\n"#)
+        return #"{"role": "\#(role)", "parts": [{"type": "text", "content": "\#(text)"}]}"#
     }
 
     /// 25 attributes and 5 KB of text under OpenInference's names, each of which has one current name; the text is a

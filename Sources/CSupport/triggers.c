@@ -1,4 +1,5 @@
 #include "triggers.h"
+#include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -46,22 +47,38 @@ __attribute__((target("avx2"))) static ptrdiff_t block_avx2(
     const __m256i low0 = both(table->low[0]), low1 = both(table->low[1]), low2 = both(table->low[2]);
     const __m256i high0 = both(table->high[0]), high1 = both(table->high[1]), high2 = both(table->high[2]);
     // A run reads two bytes beyond its last place, which are there because `places` leaves two.
-    for (; from + 64 <= places; from += 64) {
+    // The last places are looked at with some before them once more, or in a copy that has room behind them.
+    uint8_t end[66] = {0};
+    for (; from < places; from += 64) {
+        const uint8_t *run = p + from;
+        ptrdiff_t rest = places - from;
+        if (rest < 64) {
+            if (from >= 64) {
+                // Some of them once more.
+                run -= 64 - rest;
+            } else if (rest <= 12) {
+                return sluice_trigger_block_table(table, p, from, places, mask);
+            } else {
+                memcpy(end, run, (size_t)rest + 2);
+            }
+        }
         uint64_t found = 0;
         for (int half = 0; half < 2; half++) {
-            const uint8_t *q = p + from + 32 * half;
+            const uint8_t *q = run + 32 * half;
             __m256i sets = classes(_mm256_loadu_si256((const __m256i *)q), low0, high0);
             sets = _mm256_and_si256(sets, classes(_mm256_loadu_si256((const __m256i *)(q + 1)), low1, high1));
             sets = _mm256_and_si256(sets, classes(_mm256_loadu_si256((const __m256i *)(q + 2)), low2, high2));
             uint32_t none = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(sets, _mm256_setzero_si256()));
             found |= (uint64_t)(uint32_t)~none << (32 * half);
         }
+        if (rest < 64) found = from >= 64 ? found >> (64 - rest) : found & (~(uint64_t)0 >> (64 - rest));
         if (found) {
             *mask = found;
             return from;
         }
     }
-    return sluice_trigger_block_table(table, p, from, places, mask);
+    *mask = 0;
+    return places;
 }
 #endif
 

@@ -10,6 +10,8 @@ package final class CompiledPattern: @unchecked Sendable {
     package let text: String
     /// Names of the capturing groups by number; index 0 is group 1, nil for groups without a name.
     package let groupNames: [String?]
+    /// Bytes by which a match can be found without running the pattern over the whole text.
+    package let factor: PatternFactor?
     private let code: OpaquePointer
     /// Shortest possible match in characters; shorter texts are not searched.
     private let minimumLength: Int
@@ -21,7 +23,9 @@ package final class CompiledPattern: @unchecked Sendable {
         self.text = text
         var number: Int32 = 0
         var offset = 0
-        let options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | UInt32(0x0400_0000)  // PCRE2_MATCH_INVALID_UTF
+        factor = PatternFactor(text)
+        var options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | UInt32(0x0400_0000)  // PCRE2_MATCH_INVALID_UTF
+        if factor != nil { options |= UInt32(0x0080_0000) }  // PCRE2_USE_OFFSET_LIMIT
         var copy = text
         let compiled = copy.withUTF8 { pcre2_compile_8($0.baseAddress, $0.count, options, &number, &offset, nil) }
         guard let compiled else { throw PatternProblem(CompiledPattern.message(number, offset)) }
@@ -48,6 +52,20 @@ package final class CompiledPattern: @unchecked Sendable {
         }
         let subject = text.start.assumingMemoryBound(to: UInt8.self)
         let result = pcre2_match_8(code, subject, text.count, from, 0, matcher.data, matcher.context)
+        if result == PCRE2_ERROR_NOMATCH { return .none }
+        guard result >= 0, let range = matcher.range(0), range.upperBound <= text.count else { return .undecided }
+        return .found(range)
+    }
+
+    /// Searches `text` for the first match that begins at one of the bytes `starts`, the first of which must begin a
+    /// character. Only for patterns that have a `factor`.
+    package func find(
+        in text: Text, startingAt starts: ClosedRange<Int>, _ matcher: borrowing PatternMatcher
+    ) -> PatternResult {
+        precondition(factor != nil && starts.lowerBound >= 0 && starts.upperBound <= text.count)
+        if let around = matcher.around { _ = pcre2_set_offset_limit_8(around, starts.upperBound) }
+        let subject = text.start.assumingMemoryBound(to: UInt8.self)
+        let result = pcre2_match_8(code, subject, text.count, starts.lowerBound, 0, matcher.data, matcher.around)
         if result == PCRE2_ERROR_NOMATCH { return .none }
         guard result >= 0, let range = matcher.range(0), range.upperBound <= text.count else { return .undecided }
         return .found(range)
@@ -113,6 +131,8 @@ package enum PatternResult: Equatable {
 package struct PatternMatcher: ~Copyable {
     let data: OpaquePointer?
     let context: OpaquePointer?
+    /// The same limits for searches that end before the text does.
+    let around: OpaquePointer?
     private let stack: OpaquePointer?
 
     /// Backtracking steps before a search gives up; about a millisecond of work.
@@ -120,19 +140,24 @@ package struct PatternMatcher: ~Copyable {
 
     package init() {
         data = pcre2_match_data_create_8(32, nil)
-        context = pcre2_match_context_create_8(nil)
         stack = pcre2_jit_stack_create_8(32 << 10, 512 << 10, nil)
-        if let context {
-            _ = pcre2_set_match_limit_8(context, PatternMatcher.matchLimit)
-            _ = pcre2_set_depth_limit_8(context, 10_000)
-            _ = pcre2_set_heap_limit_8(context, 8 << 10)
-            if let stack { pcre2_jit_stack_assign_8(context, nil, UnsafeMutableRawPointer(stack)) }
-        }
+        context = PatternMatcher.limited(stack)
+        around = PatternMatcher.limited(stack)
+    }
+
+    private static func limited(_ stack: OpaquePointer?) -> OpaquePointer? {
+        guard let context = pcre2_match_context_create_8(nil) else { return nil }
+        _ = pcre2_set_match_limit_8(context, matchLimit)
+        _ = pcre2_set_depth_limit_8(context, 10_000)
+        _ = pcre2_set_heap_limit_8(context, 8 << 10)
+        if let stack { pcre2_jit_stack_assign_8(context, nil, UnsafeMutableRawPointer(stack)) }
+        return context
     }
 
     deinit {
         pcre2_match_data_free_8(data)
         pcre2_match_context_free_8(context)
+        pcre2_match_context_free_8(around)
         pcre2_jit_stack_free_8(stack)
     }
 

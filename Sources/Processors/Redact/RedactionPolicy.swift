@@ -39,7 +39,7 @@ final class RedactionPolicy: Sendable {
 
     init(_ options: RedactionOptions, _ keys: inout KeyTable.Builder) {
         text = TextRedaction(
-            detectors: DetectorScan(options.detectors), blockedValues: options.blockedValues,
+            detectors: DetectorScan(options.detectors), blockedValues: BlockedValueScan(options.blockedValues),
             allowedValues: options.allowedValues,
             mask: Mask(
                 function: options.hashFunction, key: Array((options.hmacKey?.reveal() ?? "").utf8),

@@ -9,6 +9,10 @@ struct RedactionState: ~Copyable {
     var raw = Column<Match>()
     /// Finds in coordinates of the value that will be rewritten.
     var hits = Column<Match>()
+    /// Where a match of a blocked value may stand in the views that are being looked at, as `raw`.
+    var places = Column<UInt32>()
+    /// How far the patterns have come in one text.
+    var searches = Column<PlacedSearch>()
     /// Open JSON containers of the texts being walked: 1 for an object, 0 for an array.
     var containers = Column<UInt8>()
     /// Decoded strings by nesting.
@@ -41,6 +45,7 @@ struct RedactionState: ~Copyable {
     mutating func finish() {
         raw.removeAll()
         hits.removeAll()
+        places.removeAll()
         containers.removeAll()
         output.removeAll()
         output.shrink(to: RedactionState.keptBytes)

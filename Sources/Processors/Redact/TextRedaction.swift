@@ -7,7 +7,7 @@ import Telemetry
 /// ranges of the text itself, so that only those ranges change: everything else keeps its bytes and JSON stays JSON.
 struct TextRedaction: Sendable {
     let detectors: DetectorScan
-    let blockedValues: [CompiledPattern]
+    let blockedValues: BlockedValueScan
     let allowedValues: [CompiledPattern]
     let mask: Mask
     /// Whether base64 is looked into.
@@ -81,32 +81,59 @@ struct TextRedaction: Sendable {
 
     private func collect(_ view: View, _ state: inout RedactionState) {
         let first = state.raw.count
+        let place = state.places.count
         scan(view.text, &state)
         if decodesBase64 { scanBase64(view.text, from: first, &state) }
-        let hasFinds = state.raw.count > first
+        look(view, state.raw.count > first ? first : nil, Shown(place..<state.places.count), &state)
+        state.raw.truncate(to: first)
+        state.places.truncate(to: place)
+    }
+
+    /// Where resolving the escapes of a view can show something.
+    private struct Shown {
+        /// Places of `state.places` that are still ahead.
+        var places: Range<Int>
+        /// Anywhere: an escape may stand for part of a find, or a pattern has no places.
+        var isAnywhere = false
+
+        init(_ places: Range<Int>) { self.places = places }
+
+        /// Whether it is in bytes of the view; asked in order.
+        mutating func isIn(_ start: Int, _ end: Int, _ state: borrowing RedactionState) -> Bool {
+            if isAnywhere { return true }
+            while !places.isEmpty, Int(state.places[places.lowerBound]) < start {
+                places = places.lowerBound + 1..<places.upperBound
+            }
+            return !places.isEmpty && Int(state.places[places.lowerBound]) < end
+        }
+    }
+
+    /// Carries the finds of a view, those from `first` on, into the value, and looks into its escaped parts.
+    private func look(_ view: View, _ first: Int?, _ shown: Shown, _ state: inout RedactionState) {
         let escapes = EscapeKind(view.text)
-        let needsDecoding = escapes == .hiding || (escapes == .plain && !blockedValues.isEmpty)
+        let isHidden = escapes == .hiding || (escapes == .plain && blockedValues.mustDecode)
+        let needsDecoding = isHidden || (escapes == .plain && !shown.places.isEmpty)
+        var shown = shown
+        shown.isAnywhere = isHidden || !detectors.detectors.isEmpty
         // The Collector's patterns alone see what the Collector shows them.
         let markup = detectors.detectors.isEmpty ? Markup.none : Markup(view.text)
-        guard hasFinds || needsDecoding || markup.isThere else { return }
-        var isHandled = false
+        guard first != nil || needsDecoding || markup.isThere else { return }
+        let finds = (first ?? state.raw.count)..<state.raw.count
         if JSONTokens.looksLike(view.text) {
             let mark = state.hits.count
             let open = state.containers.count
-            isHandled = walk(view, first..<state.raw.count, hasMarkup: markup.isThere, &state)
+            let isJSON = walk(view, finds, hasMarkup: markup.isThere, shown, &state)
             state.containers.truncate(to: open)
-            if !isHandled { state.hits.truncate(to: mark) }
+            if isJSON { return }
+            state.hits.truncate(to: mark)
         }
-        if !isHandled {
-            if needsDecoding { decode(view, 0, view.text.count, nil, &state) }
-            if markup.isThere { decode(view, 0, view.text.count, markup, &state) }
-            for index in first..<state.raw.count {
-                let find = state.raw[index]
-                if markup.isThere, markup.spoils(find, in: view.text) { continue }
-                add(view, Int(find.start), Int(find.end), find.tag, &state)
-            }
+        if needsDecoding { decode(view, 0, view.text.count, nil, &state) }
+        if markup.isThere { decode(view, 0, view.text.count, markup, &state) }
+        for index in finds {
+            let find = state.raw[index]
+            if markup.isThere, markup.spoils(find, in: view.text) { continue }
+            add(view, Int(find.start), Int(find.end), find.tag, &state)
         }
-        state.raw.truncate(to: first)
     }
 
     /// Detectors and patterns over plain text.
@@ -115,30 +142,20 @@ struct TextRedaction: Sendable {
         detectors.scan(text, into: &state.raw)
         guard !blockedValues.isEmpty else { return }
         let detected = state.raw.count
-        for pattern in blockedValues {
-            var from = 0
-            search: while from <= text.count {
-                switch pattern.find(in: text, from: from, state.matcher) {
-                case .none: break search
-                case .undecided:
-                    state.raw.append(Match(0, text.count, .undecided))
-                    break search
-                case .found(let range):
-                    if !range.isEmpty { state.raw.append(Match(range.lowerBound, range.upperBound, .blockedValue)) }
-                    from = max(range.upperBound, from + (range.isEmpty ? 1 : 0), range.lowerBound + 1)
-                }
-            }
-        }
+        blockedValues.scan(text, &state)
         if state.raw.count > detected { settle(&state.raw, from: first) }
     }
 
     /// Makes finds of the base64 tokens whose text holds some.
     private func scanBase64(_ text: Text, from first: Int, _ state: inout RedactionState) {
         let found = state.raw.count
+        let places = state.places.count
         var tokens = Base64Tokens(text)
         while let token = tokens.next(decoding: &state.base64) {
             let mark = state.raw.count
             scan(state.base64.text, &state)
+            // They are of the decoded text.
+            state.places.truncate(to: places)
             guard state.raw.count > mark else { continue }
             let tag = state.raw[mark].tag
             state.raw.truncate(to: mark)
@@ -181,8 +198,9 @@ struct TextRedaction: Sendable {
 
     /// Goes through the tokens of a JSON text; false when it is not JSON, and then nothing counts.
     private func walk(
-        _ view: View, _ finds: Range<Int>, hasMarkup: Bool, _ state: inout RedactionState
+        _ view: View, _ finds: Range<Int>, hasMarkup: Bool, _ shown: Shown, _ state: inout RedactionState
     ) -> Bool {
+        var shown = shown
         var reader = JSONTokens(view.text, base: state.containers.count)
         var next = finds.lowerBound
         var key = Text.empty
@@ -203,7 +221,8 @@ struct TextRedaction: Sendable {
             switch token.kind {
             case .key, .string:
                 let mark = state.hits.count
-                string(view, token, key, next..<finds.upperBound, hasMarkup, &pending, &state)
+                let isShown = token.hasEscape && shown.isIn(token.start, token.end, state)
+                string(view, token, isShown, key, next..<finds.upperBound, hasMarkup, &pending, &state)
                 if token.kind == .key {
                     for index in mark..<state.hits.count { state.hits[index].isKey = true }
                 }
@@ -226,9 +245,10 @@ struct TextRedaction: Sendable {
             && isOnlyDigits(view.text[Int(find.start)..<Int(find.end)])
     }
 
-    /// Handles one string of a JSON text; `token` spans its content without the quotes, `key` is the member's.
+    /// Handles one string of a JSON text; `token` spans its content without the quotes, `key` is the member's. With
+    /// `isShown` resolving its escapes can show something.
     private func string(
-        _ view: View, _ token: JSONTokens.Token, _ key: Text, _ finds: Range<Int>, _ hasMarkup: Bool,
+        _ view: View, _ token: JSONTokens.Token, _ isShown: Bool, _ key: Text, _ finds: Range<Int>, _ hasMarkup: Bool,
         _ pending: inout (find: Int, start: Int, end: Int)?, _ state: inout RedactionState
     ) {
         let content = view.text[token.start..<token.end]
@@ -237,7 +257,7 @@ struct TextRedaction: Sendable {
         let touching = finds.lowerBound..<last
         let markup = hasMarkup ? Markup(content) : nil
         let isMarkedUp = markup?.isThere == true
-        guard token.hasEscape || !touching.isEmpty || isMarkedUp else { return }
+        guard isShown || !touching.isEmpty || isMarkedUp else { return }
         if token.kind == .string, !allowedValues.isEmpty, isAllowed(content, state) { return }
         let mark = state.hits.count
         if token.hasEscape {

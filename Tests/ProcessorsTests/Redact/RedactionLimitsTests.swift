@@ -88,7 +88,8 @@ import Testing
                 for variant in [Array(bytes[..<cut]), broken] {
                     var state = RedactionState()
                     let redaction = TextRedaction(
-                        detectors: DetectorScan(.all), blockedValues: [], allowedValues: [], mask: Mask())
+                        detectors: DetectorScan(.all), blockedValues: BlockedValueScan([]), allowedValues: [],
+                        mask: Mask())
                     variant.withUnsafeBytes { _ = redaction.redact(Text($0), &state) }
                 }
             }

@@ -134,11 +134,11 @@ enum Wrapping: String, CaseIterable, Sendable {
 /// Runs the text walk alone.
 func redact(
     _ text: String, _ detectors: DetectorSet = .all, mask: Mask = Mask(), blocked: [String] = [],
-    allowed: [String] = [],
-    decodesBase64: Bool = false
+    allowed: [String] = [], decodesBase64: Bool = false, usesPlaces: Bool = true
 ) throws -> (text: String, found: [Detector]) {
     let redaction = TextRedaction(
-        detectors: DetectorScan(detectors), blockedValues: try blocked.map { try CompiledPattern($0) },
+        detectors: DetectorScan(detectors),
+        blockedValues: BlockedValueScan(try blocked.map { try CompiledPattern($0) }, usesPlaces: usesPlaces),
         allowedValues: try allowed.map { try CompiledPattern($0) }, mask: mask, decodesBase64: decodesBase64)
     var state = RedactionState()
     var copy = text
