@@ -231,7 +231,7 @@ extension Normalizer {
         }
     }
 
-    func attributeValue(_ value: MadeValue) -> AttributeValue {
+    mutating func attributeValue(_ value: MadeValue) -> AttributeValue {
         AttributeRecord(
             key: .empty, keyID: .unknown, kind: value.kind, payload: value.bits, raw: .empty, flags: []
         ).value
@@ -273,7 +273,7 @@ extension Normalizer {
         return true
     }
 
-    func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
+    mutating func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
         guard record.kind == value.kind else { return false }
         switch record.kind {
         case .string, .array, .map, .bytes:

@@ -91,9 +91,25 @@ extension Normalizer {
         message.finish = .none
         message.name = .none
         MessageWriter.write(message, reader.list, &reader.tree, nil, into: &output)
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in output.bytes[start..<output.count] { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        let hash = Normalizer.hash(UnsafeRawBufferPointer(rebasing: output.bytes[start...]))
         output.truncate(to: start)
+        return hash
+    }
+
+    /// Eight bytes at a time: histories are long, and every byte of them counts here.
+    private static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var hash = 0xCBF2_9CE4_8422_2325 ^ UInt64(bytes.count)
+        var index = 0
+        while index &+ 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let (high, low) = (hash ^ word).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+            hash = (high ^ low) &+ 0xC4CE_B9FE_1A85_EC53
+            index &+= 8
+        }
+        while index < bytes.count {
+            hash = (hash ^ UInt64(bytes[index])) &* 0x0000_0100_0000_01B3
+            index &+= 1
+        }
         return hash
     }
 

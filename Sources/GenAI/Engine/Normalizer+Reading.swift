@@ -114,7 +114,7 @@ extension Normalizer {
     }
 
     /// Whether an SDK cut this attribute, or it is beyond the bounds.
-    func isUnreadable(_ source: SourceValue) -> Bool {
+    mutating func isUnreadable(_ source: SourceValue) -> Bool {
         guard source.attribute >= 0 else { return false }
         for index in unreadables.indices where unreadables[index] == source.attribute { return true }
         return false

@@ -44,7 +44,7 @@ extension Normalizer {
         applySecond(rule, source, batch)
     }
 
-    private func isGeneric(_ rule: Rule) -> Bool {
+    private mutating func isGeneric(_ rule: Rule) -> Bool {
         if case .ioValue = rule.transform { return true }
         return false
     }
@@ -58,7 +58,7 @@ extension Normalizer {
     }
 
     /// Whether a rule may give this target a value at all.
-    func mayFill(_ rule: Rule, _ draft: Draft) -> Bool {
+    mutating func mayFill(_ rule: Rule, _ draft: Draft) -> Bool {
         if rule.isRepair || rule.conflict == .preferSource { return true }
         switch draft.state {
         case .absent, .weakCurrent, .weakMapped, .withdrawn: return true

@@ -64,12 +64,12 @@ extension Normalizer {
 
     private func value(_ value: MadeValue?) -> Outcome { value.map { .value($0) } ?? .nothing }
 
-    private func isLatency(_ target: TargetID) -> Bool {
+    private mutating func isLatency(_ target: TargetID) -> Bool {
         tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)]
             == "gen_ai.response.time_to_first_chunk"
     }
 
-    private func isDropped(_ drop: DropValue, _ number: Int64) -> Bool {
+    private mutating func isDropped(_ drop: DropValue, _ number: Int64) -> Bool {
         if case .number(let dropped) = drop { return dropped == number }
         return false
     }
@@ -100,7 +100,7 @@ extension Normalizer {
         }
     }
 
-    private func isPlaceholder(_ text: Text) -> Bool {
+    private mutating func isPlaceholder(_ text: Text) -> Bool {
         let range = tables.layout.dialects[facts.dialect].placeholders.range
         for index in range where tables.layout.textLists[index] == text { return true }
         return false

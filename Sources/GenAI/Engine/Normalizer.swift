@@ -317,18 +317,18 @@ package struct Normalizer: ~Copyable {
         schedule(tables.layout.schedule.byPattern[Int(pattern)])
     }
 
-    private func valueMask(_ batch: borrowing RecordBatch) -> UInt64 {
+    private mutating func valueMask(_ batch: borrowing RecordBatch) -> UInt64 {
         var mask: UInt64 = 0
         for (sign, dialect) in tables.layout.valueChecks where holds(sign, batch) { mask |= 1 << UInt64(dialect) }
         return mask
     }
 
-    private func holdsAll(_ signs: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
+    private mutating func holdsAll(_ signs: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
         for index in signs.range where !holds(tables.layout.signs[index], batch) { return false }
         return true
     }
 
-    private func holds(_ sign: Detection, _ batch: borrowing RecordBatch) -> Bool {
+    private mutating func holds(_ sign: Detection, _ batch: borrowing RecordBatch) -> Bool {
         switch sign {
         case .scopeName(let text): return facts.scope == text
         case .scopePrefix(let text): return ScopeName.hasPrefix(facts.scope, text)
