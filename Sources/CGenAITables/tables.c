@@ -27,6 +27,9 @@ static const unsigned char codex[] = {
 static const unsigned char copilot[] = {
 #embed "tables/copilot.yaml"
 };
+static const unsigned char deepeval[] = {
+#embed "tables/deepeval.yaml"
+};
 static const unsigned char crewai[] = {
 #embed "tables/crewai.yaml"
 };
@@ -35,6 +38,9 @@ static const unsigned char flue[] = {
 };
 static const unsigned char gemini_cli[] = {
 #embed "tables/gemini_cli.yaml"
+};
+static const unsigned char gen_ai_span_kind[] = {
+#embed "tables/gen_ai_span_kind.yaml"
 };
 static const unsigned char generic[] = {
 #embed "tables/generic.yaml"
@@ -105,6 +111,9 @@ static const unsigned char otel_genai_events[] = {
 static const unsigned char parameters[] = {
 #embed "tables/parameters.yaml"
 };
+static const unsigned char pipecat[] = {
+#embed "tables/pipecat.yaml"
+};
 static const unsigned char pydantic_ai[] = {
 #embed "tables/pydantic_ai.yaml"
 };
@@ -153,9 +162,11 @@ static const struct sluice_genai_table tables[] = {
     TABLE("claude_code", claude_code),
     TABLE("codex", codex),
     TABLE("copilot", copilot),
+    TABLE("deepeval", deepeval),
     TABLE("crewai", crewai),
     TABLE("flue", flue),
     TABLE("gemini_cli", gemini_cli),
+    TABLE("gen_ai_span_kind", gen_ai_span_kind),
     TABLE("generic", generic),
     TABLE("genkit", genkit),
     TABLE("google_adk", google_adk),
@@ -179,6 +190,7 @@ static const struct sluice_genai_table tables[] = {
     TABLE("openllmetry_legacy", openllmetry_legacy),
     TABLE("otel_genai_events", otel_genai_events),
     TABLE("parameters", parameters),
+    TABLE("pipecat", pipecat),
     TABLE("pydantic_ai", pydantic_ai),
     TABLE("renames", renames),
     TABLE("semantic_kernel", semantic_kernel),

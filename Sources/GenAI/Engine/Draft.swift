@@ -138,6 +138,8 @@ struct SpanFacts: BitwiseCopyable {
     var isLog = false
     /// The arguments of the tool call were one bare value without the parameter's name.
     var hasBareInput = false
+    /// Every output message that was made has a finish reason.
+    var isFinished = false
 }
 
 /// Options of the engine. Defaults are those of the processor.

@@ -13,6 +13,7 @@ extension Normalizer {
         if known.finishReasons.exists, pendingFinish.kind != .empty, !draft(known.finishReasons, batch).exists {
             _ = offer(known.finishReasons, pendingFinish, nil, batch)
         }
+        finishMessages(batch)
         includeCachedTokens(batch)
         if truncated.count > 0 { listTruncated(batch) }
     }
@@ -39,7 +40,11 @@ extension Normalizer {
         guard draft.state == .absent, draft.origin >= 0 else { return }
         let source = source(at: Int(draft.origin), batch)
         guard !isEmpty(source), messages(nil, target, source, batch) else { return }
-        // A call's one argument becomes the message; its name would be lost.
+        keepArguments(target, source)
+    }
+
+    /// A call's one argument becomes the message; its name would be lost.
+    mutating func keepArguments(_ target: TargetID, _ source: SourceValue) {
         let received = document(source)
         if reader.tree.isObject(received), reader.tree.member(received, "kwargs").exists {
             let name = tables.layout.nameTexts[Int(tables.layout.targetNames[Int(target.value)].value)]

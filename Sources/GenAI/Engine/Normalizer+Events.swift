@@ -290,7 +290,17 @@ extension Normalizer {
                 }
                 if target == tables.layout.known.outputMessages { collectFinish(document(source)) }
             }
-            if let value = jsonText(source) { _ = offer(target, value, nil, batch) }
+            if let value = lifted(source, target) { _ = offer(target, value, nil, batch) }
         }
+    }
+
+    /// Instructions and tools in the schema's shape, whatever shape the event has them in.
+    private mutating func lifted(_ source: SourceValue, _ target: TargetID) -> MadeValue? {
+        let known = tables.layout.known
+        if target == known.instructions, !MessageShape.isParts(document(source), reader.tree) { return system(source) }
+        if target == known.toolDefinitions, !MessageShape.isTools(document(source), reader.tree) {
+            return toolDefinitions(source)
+        }
+        return jsonText(source)
     }
 }

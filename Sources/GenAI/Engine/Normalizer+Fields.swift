@@ -38,7 +38,7 @@ extension Normalizer {
         if draft.isFilled, !(options.overwrite && draft.state == .current) { return false }
         guard holds(field.conditions, field.target, source, batch) else { return false }
         switch field.transform {
-        case .messages, .history: return messages(nil, field.target, source, batch)
+        case .messages, .history, .conversation: return messages(nil, field.target, source, batch)
         case .toolResult: return toolResult(field.target, source, nil, batch)
         case .urlHost: return urlHost(field.target, source, nil, batch)
         case .sumInt:

@@ -11,7 +11,8 @@ extension Normalizer {
             let common = scopeMask(scope, batch)
             for log in items where !batch.logs[log].edits.contains(.removed) {
                 let name = name(of: log, batch)
-                let event = LogEvent(name) ?? LogEvent(scope: batch.text(batch.scopes[scope].name))
+                let scopeName = batch.text(batch.scopes[scope].name)
+                let event = LogEvent(name) ?? LogEvent(scope: scopeName) ?? LogEvent(name, inScope: scopeName)
                 // A scope alone makes no event of ordinary log lines.
                 let named = name.isEmpty && event == nil ? 0 : common | nameMask(name)
                 let mask = keyMask(batch.logs[log].set, batch) | named
@@ -104,6 +105,7 @@ extension Normalizer {
         case .choice: choiceBody(root, source, batch)
         case .message(let role): messageBody(root, source, role, batch)
         case .titled(let role): titledBody(text(source), role, batch)
+        case .exchange: exchangeBody(root, batch)
         }
     }
 
@@ -172,6 +174,47 @@ extension Normalizer {
         if reader.list.hasParts { _ = offerMessages(target, nil, batch) }
     }
 
+    /// `{input: {messages: […]}, output: {messages: […]}}`, where a message's content is `{content}`, `{message}` or
+    /// plain.
+    private mutating func exchangeBody(_ root: JSONRef, _ batch: borrowing RecordBatch) {
+        let known = tables.layout.known
+        let sides: [(name: StaticString, target: TargetID)] = [
+            ("input", known.inputMessages), ("output", known.outputMessages),
+        ]
+        for (name, target) in sides {
+            let list = reader.tree.member(reader.tree.member(root, name), "messages")
+            guard reader.tree.isArray(list), target.exists, !draft(target, batch).exists else { continue }
+            reader.list.removeAll()
+            reader.system = .none
+            reader.defaultRole = defaultRole(of: target)
+            var message = reader.tree.first(list)
+            while message.exists {
+                exchanged(message)
+                message = reader.tree.next(message)
+            }
+            if reader.list.hasParts { _ = offerMessages(target, nil, batch) }
+        }
+    }
+
+    private mutating func exchanged(_ message: JSONRef) {
+        var content = reader.tree.member(message, "content")
+        let finish = reader.tree.member(content, "finish_reason")
+        for name: StaticString in ["content", "message"] {
+            let inner = reader.tree.member(content, name)
+            if inner.exists {
+                content = inner
+                break
+            }
+        }
+        let word = reader.tree.string(reader.tree.member(message, "role"))
+        let role = reader.messageRole(word) ?? reader.defaultRole
+        let start = reader.list.parts.count
+        let text = reader.tree.isString(content) ? reader.tree.string(content) : .empty
+        let document = reader.document(text)
+        reader.content(document.exists ? document : content, 1)
+        reader.list.close(role: role, finish: .value(finish), from: start)
+    }
+
     private mutating func choiceBody(_ root: JSONRef, _ source: SourceValue, _ batch: borrowing RecordBatch) {
         let target = tables.layout.known.outputMessages
         guard target.exists, !draft(target, batch).exists else { return }
@@ -202,6 +245,8 @@ enum LogEvent: Equatable {
     case message(Role)
     /// A text under a title line.
     case titled(Role)
+    /// Both sides of a call, as the AWS distribution moves content out of spans.
+    case exchange
 
     private static let springScope: StaticString = "org.springframework.ai.chat.observation.ChatModel"
 
@@ -215,6 +260,12 @@ enum LogEvent: Equatable {
         } else {
             return nil
         }
+    }
+
+    /// The AWS distribution names its content records by the scope of the span.
+    init?(_ name: Text, inScope scope: Text) {
+        guard !name.isEmpty, name == scope else { return nil }
+        self = .exchange
     }
 
     init?(_ name: Text) {

@@ -26,6 +26,7 @@ extension Normalizer {
     /// Writes the reader's list as the target's value and offers it.
     mutating func offerMessages(_ target: TargetID, _ rule: Rule?, _ batch: borrowing RecordBatch) -> Bool {
         guard reader.list.messages.count > 0 else { return false }
+        if reader.definitions.count > 0 { offerDefinitions(batch) }
         let system = reader.system
         let isOutput = target == tables.layout.known.outputMessages
         if target == tables.layout.known.inputMessages { remember() }
@@ -37,8 +38,67 @@ extension Normalizer {
         var value = MadeValue.output(.string, from: start, to: output.count)
         value.isWeak = !reader.list.hasParts
         guard offer(target, value, rule, batch) else { return false }
+        if isOutput { facts.isFinished = isFinished(from: first) }
         if system.exists { offerSystem(system, batch) }
         return !value.isWeak
+    }
+
+    /// Both sides of a call in one list: system text first, the answer last.
+    mutating func conversation(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) -> Bool {
+        let known = tables.layout.known
+        let ref = document(source)
+        guard ref.exists else { return messages(rule, rule.target, source, batch) }
+        reader.read(ref, as: .user)
+        var answer = reader.list.messages.count
+        while answer > 0, reader.list.messages[answer - 1].role == .assistant { answer -= 1 }
+        var first = 0
+        while first < answer, reader.list.messages[first].role == .system { first += 1 }
+        var isUsed = false
+        if answer < reader.list.messages.count {
+            collectFinish(answer, true)
+            let value = written(answer..<reader.list.messages.count)
+            if offer(known.outputMessages, value, nil, batch) {
+                facts.isFinished = isFinished(from: answer)
+                isUsed = !value.isWeak
+            }
+        }
+        if first > 0, offer(known.instructions, writtenParts(of: 0..<first), nil, batch) { isUsed = true }
+        if first < answer {
+            let value = written(first..<answer)
+            if offer(rule.target, value, rule, batch), !value.isWeak { isUsed = true }
+        }
+        return isUsed
+    }
+
+    private mutating func written(_ range: Range<Int>) -> MadeValue {
+        let start = output.count
+        MessageWriter.write(
+            reader.list, &reader.tree, finishReasons: tables.layout.finishReasons, from: range.lowerBound,
+            to: range.upperBound, into: &output)
+        var value = MadeValue.output(.string, from: start, to: output.count)
+        value.isWeak = !range.contains { reader.list.messages[$0].parts.count > 0 }
+        return value
+    }
+
+    private mutating func writtenParts(of range: Range<Int>) -> MadeValue {
+        let start = output.count
+        let parts = reader.list.messages[range.lowerBound].parts.range.lowerBound
+        let end = reader.list.messages[range.upperBound - 1].parts.range.upperBound
+        MessageWriter.writeParts(reader.list, &reader.tree, in: parts..<end, into: &output)
+        return .output(.string, from: start, to: output.count)
+    }
+
+    /// Tools that stood among the messages.
+    private mutating func offerDefinitions(_ batch: borrowing RecordBatch) {
+        let target = tables.layout.known.toolDefinitions
+        guard target.exists, !draft(target, batch).isFilled else { return }
+        let start = output.count
+        var count = 0
+        output.append(UInt8(ascii: "["))
+        for index in reader.definitions.indices {
+            ToolDefinitions.write(reader.definitions[index], &reader.tree, into: &output, count: &count)
+        }
+        if let value = close(start, count) { _ = offer(target, value, nil, batch) }
     }
 
     /// System text that stood beside the messages.
@@ -213,13 +273,20 @@ extension Normalizer {
             let parts = reader.tree.member(ref, "parts")
             reader.content(parts.exists ? parts : ref, 1)
         } else {
-            let text = text(source)
+            let text = unquotedWhole(text(source))
             if !text.isEmpty { reader.list.parts.append(MessagePart(.text, body: .plain(text))) }
         }
         guard reader.list.hasParts else { return nil }
         let start = output.count
         MessageWriter.writeParts(reader.list, &reader.tree, into: &output)
         return .output(.string, from: start, to: output.count)
+    }
+
+    /// A text that was encoded as JSON once more.
+    private mutating func unquotedWhole(_ text: Text) -> Text {
+        let quote = UInt8(ascii: "\"")
+        guard text.count >= 2, text[0] == quote, text[text.count - 1] == quote else { return text }
+        return unquoted(text)
     }
 
     mutating func toolDefinitions(_ source: SourceValue) -> MadeValue? {

@@ -13,6 +13,7 @@ extension Normalizer {
         case .flatText(let role): done = flatTexts(rule, pattern, suffix, role, batch)
         case .flatTools: done = flatTools(rule, pattern, batch)
         case .flatDocuments: done = flatDocuments(rule, pattern, batch)
+        case .flatArguments: done = flatArguments(rule, pattern, suffix, batch)
         case .collectStrings: done = collectStrings(rule, pattern, suffix, batch)
         case .renamePrefix(let prefix): return renamePrefix(prefix, pattern, batch)
         default: return applyEach(index, rule, pattern, suffix, batch)
@@ -109,6 +110,40 @@ extension Normalizer {
         let start = output.count
         for text in texts { appendElement(text) }
         return offer(rule.target, .output(.array, from: start, to: output.count), rule, batch)
+    }
+
+    /// One attribute per argument, `<prefix><name><suffix>`, by name.
+    private mutating func flatArguments(
+        _ rule: Rule, _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        var found: [(name: Text, local: Int)] = []
+        for match in matched.indices where matched[match] >> 32 == UInt64(pattern) {
+            let local = Int(matched[match] & 0xFFFF_FFFF)
+            let rest = rest(local, pattern, batch)
+            guard ends(local, suffix, batch), rest.count > suffix.count else { continue }
+            found.append((rest[0..<rest.count - suffix.count], local))
+        }
+        guard !found.isEmpty else { return false }
+        found.sort { $0.name.isOrdered(before: $1.name) }
+        let start = output.count
+        var writer = FieldWriter()
+        output.append(UInt8(ascii: "{"))
+        for item in found {
+            writer.name(item.name, &output)
+            let value = argument(item.local, batch)
+            MessageWriter.value(value, reader.tree, into: &output)
+        }
+        output.append(UInt8(ascii: "}"))
+        return offer(rule.target, .output(.string, from: start, to: output.count), rule, batch)
+    }
+
+    /// A document stands for itself, anything else for its text.
+    private mutating func argument(_ local: Int, _ batch: borrowing RecordBatch) -> Fragment {
+        let source = source(at: local, batch)
+        let ref = document(source)
+        if ref.exists { return .value(ref) }
+        let text = text(source)
+        return .plain(text)
     }
 
     /// Tools as `<i>.tool.json_schema|name|description` or `<i>.name|description|parameters`.

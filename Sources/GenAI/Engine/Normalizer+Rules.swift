@@ -87,6 +87,7 @@ extension Normalizer {
         }
         drafts[index].value = value
         drafts[index].rule = facts.rule
+        if target == tables.layout.known.outputMessages { facts.isFinished = false }
         if missedNames.isMarked(tables.layout.targetNames[index], stamp) { isUnsettled = true }
         return true
     }
@@ -120,8 +121,10 @@ extension Normalizer {
             return parameters(Int(map), literal(source), batch)
         case .messages, .history:
             let done = messages(rule, rule.target, source, batch)
+            if done, rule.isRepair { keepArguments(rule.target, source) }
             if !rule.subRules.isEmpty { _ = fields(rule.subRules, document: document(source), rule, batch) }
             return done
+        case .conversation: return conversation(rule, source, batch)
         case .toolParameters: return toolParameters(rule, source, batch)
         case .toolResult: return toolResult(rule.target, source, rule, batch)
         case .assemble(let piece):
@@ -185,6 +188,7 @@ extension Normalizer {
             for index in names.range where place(of: tables.layout.nameLists[index]) == nil { return false }
             return true
         case .hasAny(let names): return hasAny(names, batch)
+        case .hasAll(let names): return hasAll(names, batch)
         case .absentPrefix(let patterns): return !anyPattern(patterns)
         case .presentPrefix(let patterns): return anyPattern(patterns)
         case .kind(let words): return kind(batch).map { isOne(of: words, $0, folds: true) } ?? false
@@ -239,6 +243,17 @@ extension Normalizer {
             markMissed(target)
         }
         return false
+    }
+
+    private mutating func hasAll(_ names: PoolRange, _ batch: borrowing RecordBatch) -> Bool {
+        for index in names.range {
+            let target = tables.layout.nameTargets[Int(tables.layout.nameLists[index].value)]
+            guard target.exists, draft(target, batch).exists else {
+                if target.exists { markMissed(target) }
+                return false
+            }
+        }
+        return true
     }
 
     private mutating func anyPattern(_ patterns: PoolRange) -> Bool {

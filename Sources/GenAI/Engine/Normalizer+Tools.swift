@@ -10,6 +10,7 @@ extension Normalizer {
             return wrapped("input", source)
         }
         ref = unwrapArguments(ref)
+        if isParameterList(ref) { return parameterList(ref) }
         return reader.tree.isObject(ref) ? json(ref) : wrapped("input", .node(ref))
     }
 
@@ -21,6 +22,10 @@ extension Normalizer {
                 let inner = reader.document(reader.tree.string(ref))
                 guard inner.exists else { return ref }
                 ref = inner
+                continue
+            }
+            if let content = toolMessage(ref) {
+                ref = content
                 continue
             }
             guard reader.tree.isObject(ref) else { return ref }
@@ -36,11 +41,61 @@ extension Normalizer {
                 ref = args
             } else if reader.tree.count(ref) == 1, reader.tree.isObject(input) {
                 ref = input
+            } else if let named = namedCall(ref) {
+                ref = named
             } else {
                 return ref
             }
         }
         return ref
+    }
+
+    /// Content of the only message of a list, which is a tool's.
+    private mutating func toolMessage(_ ref: JSONRef) -> JSONRef? {
+        let message = reader.tree.first(ref)
+        guard reader.tree.isArray(ref), reader.tree.count(ref) == 1 else { return nil }
+        let role = reader.tree.member(message, "role")
+        let content = reader.tree.member(message, "content")
+        guard content.exists, reader.tree.isString(role), isToolWord(reader.tree.string(role)) else { return nil }
+        return content
+    }
+
+    /// `{tool_name, arguments}`, as MCP instrumentations record a request.
+    private func namedCall(_ ref: JSONRef) -> JSONRef? {
+        guard reader.tree.count(ref) == 2, reader.tree.isString(reader.tree.member(ref, "tool_name")) else {
+            return nil
+        }
+        let arguments = reader.tree.member(ref, "arguments")
+        return reader.tree.isObject(arguments) ? arguments : nil
+    }
+
+    /// `[{name, type, value}]`, Bedrock's form of named parameters.
+    private func isParameterList(_ ref: JSONRef) -> Bool {
+        guard reader.tree.isArray(ref), reader.tree.count(ref) > 0 else { return false }
+        var child = reader.tree.first(ref)
+        while child.exists {
+            let hasType = reader.tree.isString(reader.tree.member(child, "type"))
+            guard reader.tree.isString(reader.tree.member(child, "name")), reader.tree.member(child, "value").exists,
+                reader.tree.count(child) == (hasType ? 3 : 2)
+            else { return false }
+            child = reader.tree.next(child)
+        }
+        return true
+    }
+
+    private mutating func parameterList(_ ref: JSONRef) -> MadeValue {
+        let start = output.count
+        var writer = FieldWriter()
+        output.append(UInt8(ascii: "{"))
+        var child = reader.tree.first(ref)
+        while child.exists {
+            let name = reader.tree.string(reader.tree.member(child, "name"))
+            writer.name(name, &output)
+            reader.tree.write(reader.tree.member(child, "value"), into: &output)
+            child = reader.tree.next(child)
+        }
+        output.append(UInt8(ascii: "}"))
+        return .output(.string, from: start, to: output.count)
     }
 
     /// What LangChain's callbacks say of a tool's start: `{input_str, inputs, tags, metadata, kwargs}`.
@@ -114,7 +169,7 @@ extension Normalizer {
                 guard inner.exists else { return envelope }
                 envelope.result = inner
             } else if reader.tree.isArray(ref) {
-                guard let text = textBlock(ref) else { return envelope }
+                guard let text = textBlock(ref) ?? toolMessage(ref) else { return envelope }
                 envelope.result = text
             } else if let content = messageContent(ref, &envelope) {
                 envelope.result = content

@@ -36,9 +36,10 @@ extension Normalizer {
         case .arrayLength: return value(arrayLength(source))
         case .sumInt: return value(sum(source, names, batch))
         case .modelWithoutProvider: return value(modelWithoutProvider(text(source), batch))
+        case .providerOfModel: return value(providerOfModel(text(source)))
         case .lastOfStream: return value(lastOfStream(document(source)))
         case .toolArguments: return .value(toolArguments(source))
-        case .flatMessages, .flatText, .flatTools, .flatDocuments, .collectStrings: return .nothing
+        case .flatMessages, .flatText, .flatTools, .flatDocuments, .flatArguments, .collectStrings: return .nothing
         case .textMessage(let role): return value(textMessage(source, role))
         case .documents: return value(documents(source))
         case .toolDefinitions, .toolSchema: return value(toolDefinitions(source))
@@ -115,7 +116,13 @@ extension Normalizer {
     private mutating func arrayLength(_ source: SourceValue) -> MadeValue? {
         let list = document(source)
         guard reader.tree.isArray(list), reader.tree.count(list) > 0 else { return nil }
-        let first = reader.tree.first(list)
+        var first = reader.tree.first(list)
+        if reader.tree.isString(first) {
+            // A list of vectors, each of them as a text.
+            let text = reader.tree.string(first)
+            let inner = reader.document(text)
+            if inner.exists { first = inner }
+        }
         return .int(Int64(reader.tree.isArray(first) ? reader.tree.count(first) : reader.tree.count(list)))
     }
 
@@ -163,6 +170,18 @@ extension Normalizer {
             let provider = word(tables.layout.known.provider, batch), provider == vendor
         else { return nil }
         return .string(name[slash + 1..<name.count])
+    }
+
+    /// The first part of `provider/model` or `host/vendor/model` that names a provider.
+    private func providerOfModel(_ name: Text) -> MadeValue? {
+        guard let map = tables.layout.providerNames else { return nil }
+        var start = 0
+        while let slash = name.firstIndex(of: UInt8(ascii: "/"), from: start) {
+            let part = name[start..<slash]
+            if let provider = map.lookup(part).text, !part.isEmpty { return .string(provider) }
+            start = slash + 1
+        }
+        return nil
     }
 
     func eventDelay(_ time: UInt64) -> MadeValue? { sinceStart(time) }

@@ -93,7 +93,7 @@ package struct Normalizer: ~Copyable {
         for _ in tables.layout.targetNames { drafts.append(Draft()) }
     }
 
-    /// Normalizes every live span or log record of the batch.
+    /// Normalizes every live span, log record or data point of the batch.
     package mutating func normalize(_ batch: inout RecordBatch, binding: KeyBinding) {
         self.binding = binding
         changedSpans = 0
@@ -104,7 +104,7 @@ package struct Normalizer: ~Copyable {
         switch batch.signal {
         case .traces: normalizeSpans(&batch)
         case .logs: normalizeLogs(&batch)
-        default: return
+        case .metrics: normalizeMetrics(&batch)
         }
     }
 

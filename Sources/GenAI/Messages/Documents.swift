@@ -112,6 +112,14 @@ struct FieldWriter {
         out.append("\":")
     }
 
+    mutating func name(_ name: Text, _ out: inout ByteColumn) {
+        if !isFirst { out.append(UInt8(ascii: ",")) }
+        isFirst = false
+        out.append(UInt8(ascii: "\""))
+        JSONText.escape(name, into: &out)
+        out.append("\":")
+    }
+
     mutating func value(_ name: StaticString, _ ref: JSONRef, _ tree: borrowing JSONTree, _ out: inout ByteColumn) {
         guard ref.exists, tree.kind(ref) != .null else { return }
         self.name(name, &out)

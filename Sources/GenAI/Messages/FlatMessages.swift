@@ -132,7 +132,10 @@ package struct FlatMessages: ~Copyable {
         var index = range.lowerBound
         while index < range.upperBound, entries[index].list == 0 { index += 1 }
         let hasContents = index < range.upperBound && entries[index].list == 1
-        if role == .tool || fields.toolCallID.exists {
+        // Bedrock's agents write the model's calls under the role of the tool.
+        let hasCalls = range.contains { entries[$0].list == 2 }
+        if hasCalls, role == .tool { role = .assistant }
+        if !hasCalls, role == .tool || fields.toolCallID.exists {
             var part = MessagePart(.toolResponse, body: fields.content)
             part.id = fields.toolCallID
             if hasContents { part.body = firstText(index..<range.upperBound) }

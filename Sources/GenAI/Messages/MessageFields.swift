@@ -34,6 +34,10 @@ struct MessageFields {
     var eventName = JSONRef.none
     /// Who wrote an AutoGen message.
     var source = JSONRef.none
+    /// LangChain's members of the provider's own message.
+    var additional = JSONRef.none
+    /// Text of an answer in OpenRouter's traces.
+    var completion = JSONRef.none
     /// Result of a CrewAI task or crew.
     var raw = JSONRef.none
 
@@ -75,7 +79,9 @@ struct MessageFields {
         case 13:
             if key == "function_call" { functionCall = ref }
             if key == "finish_reason" { finish = ref }
-        case 17: if key == "reasoning_content" { reasoning = ref }
+        case 17:
+            if key == "reasoning_content" { reasoning = ref }
+            if key == "additional_kwargs" { additional = ref }
         case 18:
             if key == "invalid_tool_calls" { invalidToolCalls = ref }
             if key == "system_instruction" { system = ref }
@@ -124,6 +130,7 @@ struct MessageFields {
     private mutating func takeTen(_ key: Text, _ ref: JSONRef) {
         if key == "tool_calls" || key == "_toolCalls" { toolCalls = ref }
         if key == "candidates" { list = ref }
+        if key == "completion" { completion = ref }
         if key == "event.name" { eventName = ref }
         if key == "toolCallId" { toolCallID = ref }
     }

@@ -86,7 +86,7 @@ extension MessageReader {
         case .image: addMedia(ref, .image)
         case .audio: addMedia(ref, .audio)
         case .video: addMedia(ref, .video)
-        case .document: addMedia(ref, .document)
+        case .document: addMedia(ref, modality(of: ref))
         case .binary: addMedia(ref, modality(of: ref))
         case .unknown: list.parts.append(MessagePart(.generic, body: .value(ref)))
         }

@@ -17,7 +17,9 @@ extension MessageReader {
         }
         if wrapper(fields, depth) { return }
         if tree.isString(fields.source), fields.content.exists { return authored(ref, fields, depth) }
-        if fields.parts.exists || fields.content.exists || fields.toolCalls.exists || fields.reasoning.exists {
+        if fields.parts.exists || fields.content.exists || fields.toolCalls.exists || fields.reasoning.exists
+            || tree.isString(fields.completion)
+        {
             return message(ref, fields, role: .empty, depth)
         }
         if isCall(fields) { return call(ref, fields) }
@@ -194,6 +196,7 @@ extension MessageReader {
     /// One message. `role` is the source's word, empty when it has none.
     mutating func message(_ ref: JSONRef, _ fields: MessageFields, role word: Text, _ depth: Int) {
         let role = word.isEmpty ? defaultRole : messageRole(word) ?? .other
+        if role == .tool, isDefinition(fields.content) { return definitions.append(fields.content) }
         let start = list.parts.count
         if fields.reasoning.exists { addReasoning(fields.reasoning) }
         let callID = fields.toolCallID.exists ? fields.toolCallID : role == .tool ? fields.id : .none
@@ -204,16 +207,27 @@ extension MessageReader {
             list.parts.append(part)
         } else {
             content(isSemconv ? fields.parts : fields.content, depth + 1)
-            if !isSemconv && !fields.content.exists && fields.text.exists { content(fields.text, depth + 1) }
+            if !isSemconv && !fields.content.exists {
+                content(fields.text.exists ? fields.text : fields.completion, depth + 1)
+            }
         }
         if fields.refusal.exists { list.parts.append(MessagePart(.refusal, body: .value(fields.refusal))) }
         addCalls(fields.toolCalls, start)
         addCalls(fields.invalidToolCalls, start)
+        if tree.count(fields.toolCalls) == 0 { addCalls(tree.member(fields.additional, "tool_calls"), start) }
         if fields.functionCall.exists, tree.isObject(fields.functionCall) { addCall(fields.functionCall) }
         let finish = fields.finish.exists ? fields.finish : tree.member(fields.meta, "finish_reason")
         list.close(
             role: role, otherRole: word, name: role == .tool ? .none : .value(fields.name), finish: .value(finish),
             from: start)
+    }
+
+    /// Whether what stands in a tool message is what the model may call: Langfuse's callback puts the tools of a call
+    /// behind its messages.
+    private func isDefinition(_ content: JSONRef) -> Bool {
+        let function = tree.member(content, "function")
+        return tree.isString(tree.member(function, "name")) && !tree.member(function, "arguments").exists
+            && (tree.member(function, "parameters").exists || tree.member(function, "description").exists)
     }
 
     /// Whether tool content is already made of response blocks.

@@ -9,6 +9,8 @@ package struct MessageReader: ~Copyable {
     package var list = MessageList()
     /// System text that stood beside the messages, not among them.
     package var system = Fragment.none
+    /// Tool definitions that stood among the messages.
+    var definitions = Column<JSONRef>()
     /// Role of messages that name none.
     var defaultRole = Role.user
     let roles: ValueMap?
@@ -24,12 +26,14 @@ package struct MessageReader: ~Copyable {
     package mutating func reset() {
         tree.reset()
         list.removeAll()
+        definitions.removeAll()
         system = .none
     }
 
     /// Replaces the list by the messages of a value.
     package mutating func read(_ ref: JSONRef, as role: Role) {
         list.removeAll()
+        definitions.removeAll()
         system = .none
         defaultRole = role
         value(ref, 0)
@@ -38,6 +42,7 @@ package struct MessageReader: ~Copyable {
     /// Replaces the list by the messages of an attribute's text: JSON, Python literal or plain text.
     package mutating func read(text: Text, as role: Role) {
         list.removeAll()
+        definitions.removeAll()
         system = .none
         defaultRole = role
         plain(text, .plain(text))

@@ -5,10 +5,10 @@ package enum MessageWriter {
     /// Appends the whole list. `finishReasons` maps a provider's word to the schema's.
     package static func write(
         _ list: borrowing MessageList, _ tree: inout JSONTree, finishReasons: ValueMap?, from first: Int = 0,
-        into out: inout ByteColumn
+        to end: Int? = nil, into out: inout ByteColumn
     ) {
         out.append(UInt8(ascii: "["))
-        for index in first..<max(first, list.messages.count) {
+        for index in first..<max(first, end ?? list.messages.count) {
             if index > first { out.append(UInt8(ascii: ",")) }
             write(list.messages[index], list, &tree, finishReasons, into: &out)
         }
@@ -16,8 +16,11 @@ package enum MessageWriter {
     }
 
     /// Appends one list's parts alone, the form of system instructions.
-    package static func writeParts(_ list: borrowing MessageList, _ tree: inout JSONTree, into out: inout ByteColumn) {
-        parts(IndexRange(start: 0, count: list.parts.count), list, &tree, into: &out)
+    package static func writeParts(
+        _ list: borrowing MessageList, _ tree: inout JSONTree, in range: Range<Int>? = nil, into out: inout ByteColumn
+    ) {
+        let range = range ?? 0..<list.parts.count
+        parts(IndexRange(start: range.lowerBound, count: range.count), list, &tree, into: &out)
     }
 
     static func write(
@@ -74,8 +77,20 @@ package enum MessageWriter {
         }
         member("id", part.id, tree, into: &out)
         out.append(",\"content\":")
-        if part.body.exists { value(part.body, tree, into: &out) } else { out.append("\"\"") }
+        if part.body.exists { text(part.body, tree, into: &out) } else { out.append("\"\"") }
         out.append(UInt8(ascii: "}"))
+    }
+
+    /// A text is a string; a document that a source holds in its place is written as its JSON.
+    private static func text(_ fragment: Fragment, _ tree: borrowing JSONTree, into out: inout ByteColumn) {
+        guard fragment.form == .value, tree.isObject(fragment.ref) || tree.isArray(fragment.ref) else {
+            return value(fragment, tree, into: &out)
+        }
+        var json = ByteColumn()
+        tree.write(fragment.ref, into: &json)
+        out.append(UInt8(ascii: "\""))
+        JSONText.escape(json.text, into: &out)
+        out.append(UInt8(ascii: "\""))
     }
 
     private static func open(_ type: StaticString, into out: inout ByteColumn) {

@@ -80,11 +80,11 @@ enum Transform: BitwiseCopyable {
     case parameters(UInt16)
     case toolArguments, toolResult, toolParameters
     case ioValue
-    case modelWithoutProvider, lastOfStream
-    case messages, history
+    case modelWithoutProvider, providerOfModel, lastOfStream
+    case messages, history, conversation
     case textMessage(Role)
     case assemble(AssembledPiece)
-    case flatMessages, flatTools, flatDocuments
+    case flatMessages, flatTools, flatDocuments, flatArguments
     case flatText(Role)
     case documents, toolDefinitions, toolSchema, system
     case eventMessage(Role)
@@ -124,6 +124,7 @@ enum Condition: BitwiseCopyable {
     case never
     case absent(PoolRange), present(PoolRange), presentAny(PoolRange), hasAny(PoolRange)
     case absentPrefix(PoolRange), presentPrefix(PoolRange)
+    case hasAll(PoolRange)
     case kind(PoolRange), operation(PoolRange), notOperation(PoolRange), rawOperation(PoolRange), provider(PoolRange)
     case scope(PoolRange), scopePrefix(PoolRange), spanName(PoolRange)
     case notSpanNameSuffix(PoolRange)

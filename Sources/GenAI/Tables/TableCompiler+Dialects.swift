@@ -174,9 +174,14 @@ extension TableCompiler {
         }
     }
 
-    /// `a.b.<i>.rest`: the prefix with its index, and what must follow unless it is a placeholder.
+    /// `a.b.<i>.rest`: the prefix with its index, and what must follow unless it is a placeholder. `a.<name>.rest`: any
+    /// name stands between the two.
     private mutating func template(_ word: String) -> RuleSource {
         guard let mark = word.firstIndex(of: "<") else { return .pattern(pattern(word, asked: true), suffix: .empty) }
+        if word[mark...].hasPrefix("<name>") {
+            return .pattern(
+                pattern(String(word[..<mark]), asked: true), suffix: text(String(word[mark...].dropFirst(6))))
+        }
         let rest = String(word[mark...].dropFirst(4))
         return .pattern(
             pattern(word[..<mark] + "<i>.", asked: true), suffix: rest.contains("<") ? .empty : text(rest))

@@ -100,7 +100,8 @@ extension TableCompiler {
     private mutating func noteAsked(_ conditions: [Condition]) {
         for condition in conditions {
             switch condition {
-            case .absent(let names), .present(let names), .presentAny(let names), .hasAny(let names):
+            case .absent(let names), .present(let names), .presentAny(let names), .hasAny(let names),
+                .hasAll(let names):
                 for index in names.range { layout.nameAsked.insert(layout.nameLists[index].value) }
             case .attributeEquals(let name, _): layout.nameAsked.insert(name.value)
             default: continue
@@ -119,6 +120,7 @@ extension TableCompiler {
         case "present": return .present(names(try value.words()))
         case "present_any": return .presentAny(names(try value.words()))
         case "has_any": return .hasAny(names(try value.words()))
+        case "has_all": return .hasAll(names(try value.words()))
         case "absent_prefix": return .absentPrefix(try prefixes(value))
         case "present_prefix": return .presentPrefix(try prefixes(value))
         case "kind": return .kind(texts(try value.words()))

@@ -12,8 +12,10 @@ extension TableCompiler {
         case "enum_suffix": return .map(try map(argument, place), .suffix)
         case "enum_first_word": return .map(try map(argument, place), .firstWord)
         case "json_enum": return .map(try map(argument, place), .json)
-        case "string_array": return .strings(map: -1, splits: false, strip: .empty)
-        case "csv_array": return .strings(map: -1, splits: true, strip: text(try place.member("strip")?.word() ?? ""))
+        case "string_array": return .strings(map: try values(of: place), splits: false, strip: .empty)
+        case "csv_array":
+            let strip = text(try place.member("strip")?.word() ?? "")
+            return .strings(map: try values(of: place), splits: true, strip: strip)
         case "map_each": return .mapEach(try map(try place.member("values")?.word() ?? "", place))
         case "const": return .constant(text(argument))
         case "const_if_true": return .constantIfTrue(text(argument))
@@ -25,7 +27,10 @@ extension TableCompiler {
             let name = try place.member("map")?.word() ?? ""
             guard let index = parameterIndex[name] else { throw place.problem("there is no parameter map `\(name)`") }
             return .parameters(index)
-        case "messages": return argument == "pydantic_ai_history" ? .history : .messages
+        case "messages":
+            // A list of events holds both sides of the call.
+            if argument == "otel_event_array" { return .conversation }
+            return argument == "pydantic_ai_history" ? .history : .messages
         case "text_message": return .textMessage(argument == "user" ? .user : .assistant)
         case "flat_text": return .flatText(argument == "user" ? .user : .assistant)
         case "assemble_output", "append_part": return .assemble(piece(argument))
@@ -35,6 +40,12 @@ extension TableCompiler {
             return .eventChoice(toolTarget: try target(tool, place))
         default: throw place.problem("unknown transform `\(words[0])`")
         }
+    }
+
+    /// The map that a list's words go through, -1 for none.
+    private func values(of place: TableNode) throws(TableProblem) -> Int16 {
+        guard let name = try place.member("values")?.word() else { return -1 }
+        return Int16(try map(name, place))
     }
 
     private func piece(_ argument: String) -> AssembledPiece {
@@ -66,9 +77,11 @@ extension TableCompiler {
             "status_message": .statusMessage, "level_to_status": .levelToStatus, "json": .json,
             "json_string": .jsonString, "json_path_tools": .jsonTools, "json_fields": .jsonFields,
             "tool_arguments": .toolArguments, "tool_result": .toolResult, "tool_parameters": .toolParameters,
-            "model_without_provider": .modelWithoutProvider, "last_of_stream": .lastOfStream, "io_value": .ioValue,
+            "model_without_provider": .modelWithoutProvider, "provider_of_model": .providerOfModel,
+            "last_of_stream": .lastOfStream, "io_value": .ioValue,
             "flat_messages": .flatMessages, "flat_tools": .flatTools,
-            "flat_documents": .flatDocuments, "documents": .documents, "tool_definitions": .toolDefinitions,
+            "flat_documents": .flatDocuments, "flat_arguments": .flatArguments, "documents": .documents,
+            "tool_definitions": .toolDefinitions,
             "tool_schema": .toolSchema, "system": .system, "event_tool": .eventTool,
             "event_json_append": .eventAppend, "event_documents": .eventDocuments, "event_field": .eventField,
             "event_strings": .eventStrings, "lift_event_attributes": .liftEvent,

@@ -6,7 +6,7 @@ package import Telemetry
 /// Rewrites every GenAI dialect on spans into the current OpenTelemetry GenAI conventions.
 ///
 /// Never drops a record and never refuses a request: what a rule cannot read stays as it was and is counted. Log
-/// records with GenAI events are rewritten too; metrics pass untouched.
+/// records with GenAI events are rewritten too, and of metrics the attributes of their data points.
 package struct NormalizeProcessor: Processor {
     private let pool: NormalizerPool
     private let outcomes: RuleCounters
@@ -44,7 +44,7 @@ package struct NormalizeProcessor: Processor {
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
-        guard batch.spans.count > 0 || batch.logs.count > 0 else { return }
+        guard batch.spans.count > 0 || batch.logs.count > 0 || batch.points.count > 0 else { return }
         let scratch = pool.take()
         scratch.normalizer.normalize(&batch, binding: pool.binding(for: batch.keys))
         changed.add(scratch.normalizer.changedSpans)
