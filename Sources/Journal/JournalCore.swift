@@ -33,7 +33,7 @@ final class JournalCore: Sendable {
     /// Held while cursor files are written, so never while `shared` is held.
     let cursorFiles: Mutex<CursorFiles>
     let spares: Mutex<SpareSegments>
-    /// Bytes appended in all at the last round of the keeper. Senders come back at a start: the first round spares them.
+    /// Bytes appended in all at the last round of the keeper. The first round spares senders, who come back at a start.
     let keptAppended = Atomic(-1)
     let writerEvent = Event()
     let readerEvent = Event()
