@@ -200,7 +200,6 @@ import Testing
 
     @Test func `refuses options that it cannot keep`() {
         #expect(options(FileOptions.self, "{}").problems != [])
-        #expect(options(FileOptions.self, "{path: a, compression: zstd}").problems != [])
         #expect(options(FileOptions.self, "{path: a, directory_permissions: '0999'}").problems != [])
         #expect(options(FileOptions.self, "{path: a, format: xml}").problems != [])
     }
