@@ -97,6 +97,8 @@ struct PatternOutline {
         case UInt8(ascii: "\\"): return try escape().map { [one($0)] } ?? []
         case UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "?"), UInt8(ascii: "{"): throw Unknown()
         case 0x80...:
+            // The Kelvin sign and the long s are also k and s then.
+            if foldsCase { throw Unknown() }
             // The rest of the character.
             while let byte = next, byte & 0xC0 == 0x80 { index += 1 }
             return [one(.high)]

@@ -39,9 +39,11 @@ enum PostgresCommits {
                 """
                 WITH gone AS (
                     DELETE FROM \(CommitTable.name) WHERE journal = $1 AND exporter = $2 AND end_record <= $3::bigint
+                        AND first_record <> $4::bigint
                 )
-                INSERT INTO \(CommitTable.name) VALUES
-                    ($1, $2, $4::bigint, $5::bigint, decode($6, 'hex'), now()) ON CONFLICT DO NOTHING
+                INSERT INTO \(CommitTable.name) VALUES ($1, $2, $4::bigint, $5::bigint, decode($6, 'hex'), now())
+                ON CONFLICT (journal, exporter, first_record) DO UPDATE SET
+                    end_record = EXCLUDED.end_record, parts = EXCLUDED.parts, committed_at = EXCLUDED.committed_at
                 """,
                 texts: [
                     lane.journal, lane.exporter, "\(end)", "\(Int64(clamping: row.sequences.lowerBound))",

@@ -59,6 +59,9 @@ struct EvaluatorsWork {
         return (try? condition.isTrue(batch, at: Place(span: span, batch), &scratch.state)) == true
     }
 
+    /// A last period this many nanoseconds ahead of a trace is that of a wrong clock.
+    private static let lateMax: UInt64 = 86_400_000_000_000
+
     /// The share by trace or session, and the first in each period.
     private mutating func isChosen(
         _ option: EvaluatorOption, _ trajectory: Trajectory, _ time: UInt64
@@ -71,8 +74,10 @@ struct EvaluatorsWork {
         }
         guard option.every > 0 else { return true }
         let period = time / option.every
-        let name = GenAI.ContentHash.of(option.name)
-        if let last = memory.periods.peek(name), period <= last { return false }
+        // Periods of another length have other numbers, and outlive a restart.
+        let name = GenAI.ContentHash.of("\(option.name)\u{1F}\(option.every)")
+        let late = max(1, Self.lateMax / option.every)
+        if let last = memory.periods.peek(name), period <= last, last - period <= late { return false }
         memory.periods.set(name, period)
         return true
     }
@@ -123,7 +128,9 @@ struct EvaluatorsWork {
         _ batch: borrowing RecordBatch
     ) -> Verdict {
         let owner = SubjectReader.owner(option.key, evaluator, span, trajectory, batch)
-        let key = GenAI.ContentHash.of("\(evaluator.option.name)\u{1F}\(owner)")
+        // What is measured belongs to it: what was usual outlives a restart with another configuration.
+        let kind = "\(option.measure.rawValue)\u{1F}\(evaluator.option.level)"
+        let key = GenAI.ContentHash.of("\(evaluator.option.name)\u{1F}\(kind)\u{1F}\(owner)")
         if option.measure == .emptyRate {
             return judgeDrift(option, key, owner, span, trajectory, batch)
         }

@@ -30,6 +30,16 @@ import Testing
         #expect(book.committed(of: journaled([part(10, 6..<8), part(30, 0..<1)])) == [])
     }
 
+    @Test func `the place where a piece begins is known of a changed delivery too`() {
+        var pieces = journaled([part(10, 4..<8), part(20, 2..<3)])
+        #expect(pieces.cuts == [0: 4, 4: 2])
+        pieces.isVerbatim = false
+        #expect(pieces.cuts == [0: 4])
+        pieces.parts.removeFirst()
+        pieces.parts[0].records = 0..<3
+        #expect(pieces.cuts == [:])
+    }
+
     @Test func `passes over no other frame that has the same sequence`() {
         let book = book([[part(10, 0..<4)]])
         #expect(book.committed(of: journaled([part(10, 0..<4, checksum: 8)])) == [])
@@ -69,7 +79,7 @@ import Testing
         var changed = two
         changed.isVerbatim = false
         #expect(changed.committed(of: 4, refused: []) == two.parts)
-        #expect(changed.committed(of: 4, refused: [0]) == [] && changed.cuts == [:])
+        #expect(changed.committed(of: 4, refused: [0]) == [] && changed.cuts == [0: 2])
         #expect(two.committed(of: 4, refused: [1]) == [], "as is one that has other records than it should")
         #expect(two.cuts == [0: 2])
     }

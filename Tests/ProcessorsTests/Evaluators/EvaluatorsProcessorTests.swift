@@ -165,6 +165,9 @@ import Testing
         #expect(try run(share, requests.reversed()).map(\.count).reversed() == first)
         let period = "evaluators: [{name: e, level: trace, every: 50s, of: output, equals: x}]"
         #expect(try run(period, requests).map(\.count).reduce(0, +) == 4)
+        // One whose clock is a year ahead silences none but itself.
+        let ahead = request(trace: "0102030405060708090a0b0c0d0e0099", start: 31_536_000 * 1_000_000_000)
+        #expect(try run(period, [ahead] + requests).map(\.count).reduce(0, +) == 5)
     }
 
     @Test func `names what failed where samplers look, and writes nothing twice`() throws {

@@ -161,9 +161,10 @@ extension JournaledRecords {
     }
 
     /// Where in the delivery a piece of a frame begins that is not its first: what it begins with is told apart from
-    /// records that look the same in another piece.
+    /// records that look the same in another piece. Of a delivery that processors have changed only its begin is known.
     var cuts: [Int: UInt64] {
-        guard isVerbatim else { return [:] }
+        let begin = parts.first?.records.lowerBound ?? 0
+        guard isVerbatim else { return begin > 0 ? [0: UInt64(begin)] : [:] }
         var cuts: [Int: UInt64] = [:]
         var start = 0
         for part in parts {
