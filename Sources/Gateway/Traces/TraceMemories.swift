@@ -95,7 +95,11 @@ struct TraceMemories: ~Copyable {
         guard self.bytes.whole + self.bytes.changes <= TraceMemories.fileBytesMax else {
             return fail("is too large and cannot be written anew")
         }
-        guard place.write(bytes, descriptor) else { return fail("cannot be written") }
+        guard place.write(bytes, descriptor) else {
+            // Half a record would hide what comes behind it.
+            ftruncate(descriptor, off_t(self.bytes.whole + self.bytes.changes))
+            return fail("cannot be written")
+        }
         self.bytes.changes += bytes.count
         isSynced = false
     }
@@ -174,13 +178,22 @@ struct TraceMemories: ~Copyable {
             guard !fold() else { return }
             hasFailed = false
             // On a full disk what did not come true is cut off, so that it cannot seem to later.
-            truncate(path, off_t(size))
+            if let size {
+                guard size >= bytes.whole else { return fail("did not come true") }
+                bytes.changes = size - bytes.whole
+                truncate(path, off_t(size))
+            }
             open()
         case .none: _ = fold()
         case .damaged(let what):
-            rename(path, path + ".damaged")
+            // By a second name, so that on a full disk what is whole of it is still there.
+            unlink(path + ".damaged")
+            link(path, path + ".damaged")
             log("\(path) \(what); it is kept as \(path).damaged")
-            _ = fold()
+            guard !fold(), bytes.whole > 0 else { return }
+            hasFailed = false
+            truncate(path, off_t(bytes.whole + bytes.changes))
+            open()
         }
     }
 
@@ -198,8 +211,8 @@ struct TraceMemories: ~Copyable {
     private enum Reading {
         case whole
         case none
-        /// What lies behind so many bytes did not come true, or is of processors that are no more.
-        case stale(Int)
+        /// Some is of processors that are no more, or what lies behind so many bytes did not come true.
+        case stale(Int?)
         case damaged(String)
     }
 
@@ -211,35 +224,39 @@ struct TraceMemories: ~Copyable {
             return .damaged("is of another journal or version; processors remember nothing")
         }
         var at = TraceMemoryFormat.headBytes
-        var stale: Int?
+        var untrue: Int?
+        var isForeign = false
         bytes = (0, 0)
         while at < contents.count {
             let start = at
             guard let record = TraceMemoryFormat.record(contents, &at), (record.kind == .changes) == (bytes.whole > 0)
-            else { return damaged(contents.count - start) }
+            else { return damaged(at: start, of: contents.count) }
             if record.kind == .wholeEnd {
                 bytes.whole = at
             } else if record.end > output.next.value {
-                stale = stale ?? start
+                untrue = untrue ?? start
             } else if let member = members.first(where: { $0.name == record.name }),
                 member.memory.version == record.version
             {
                 guard member.memory.restore(record.bytes) else {
                     bytes.whole = 0
-                    return damaged(contents.count - start)
+                    return damaged(at: start, of: contents.count)
                 }
             } else {
-                stale = stale ?? start
+                isForeign = true
             }
         }
-        guard bytes.whole > 0 else { return damaged(0) }
+        guard bytes.whole > 0 else { return damaged(at: 0, of: 0) }
         bytes.changes = contents.count - bytes.whole
-        return stale.map { .stale($0) } ?? .whole
+        return untrue != nil || isForeign ? .stale(untrue) : .whole
     }
 
     /// Before its end everything is of no use; of changes, those before the damage are.
-    private func damaged(_ size: Int) -> Reading {
-        if bytes.whole > 0 { return .damaged("is damaged: the last \(size) bytes of what traces changed are left out") }
+    private mutating func damaged(at start: Int, of size: Int) -> Reading {
+        if bytes.whole > 0 {
+            bytes.changes = start - bytes.whole
+            return .damaged("is damaged: the last \(size - start) bytes of what traces changed are left out")
+        }
         for member in members { member.memory.forget() }
         return .damaged("is damaged; processors remember nothing")
     }
