@@ -76,7 +76,7 @@ private final class BatchProbe: Processor {
     }
 
     @Test func `runs the chain once on each whole trace, however it came`() async throws {
-        let bench = try Bench(wait: TraceWait(idle: .seconds(60), afterRoot: .milliseconds(50)))
+        let bench = try Bench(wait: TraceWait(idle: .seconds(3_600), afterRoot: .milliseconds(50)))
         let reader = try bench.output.cursor(named: "test")
         let task = Task { await bench.stage.run(keys: .empty) }
         await put(try frame([("1", "a", false), ("2", "b", false)]), into: bench.input)
@@ -108,7 +108,7 @@ private final class BatchProbe: Processor {
     }
 
     @Test func `passes open traces on at a shutdown when nothing would keep them`() async throws {
-        let bench = try Bench(wait: TraceWait())
+        let bench = try Bench(wait: TraceWait(idle: .seconds(3_600), maxAge: .seconds(3_600)))
         let task = Task { await bench.stage.run(keys: .empty) }
         await put(try frame([("1", "a", false)]), into: bench.input)
         while bench.value("sluice_trace_buffer_traces") == 0 { await Task.yield() }
@@ -120,14 +120,15 @@ private final class BatchProbe: Processor {
 
     @Test func `gathers again after a restart what was not passed on`() async throws {
         let journal = MemoryJournal()
-        let first = try Bench(input: journal, wait: TraceWait(), isDurable: true)
+        let first = try Bench(input: journal, wait: TraceWait(idle: .seconds(3_600)), isDurable: true)
         let task = Task { await first.stage.run(keys: .empty) }
         await put(try frame([("1", "a", false)]), into: journal)
         while first.value("sluice_trace_buffer_traces") == 0 { await Task.yield() }
         first.stage.drain()
         await task.value
         #expect(journal.held.items == 1)
-        let second = try Bench(input: journal, wait: TraceWait(afterRoot: .milliseconds(20)), isDurable: true)
+        let second = try Bench(
+            input: journal, wait: TraceWait(idle: .seconds(3_600), afterRoot: .milliseconds(20)), isDurable: true)
         let next = Task { await second.stage.run(keys: .empty) }
         await put(try frame([("1", "b", true)]), into: journal)
         while journal.held.items > 0 { await Task.yield() }
@@ -137,7 +138,7 @@ private final class BatchProbe: Processor {
     }
 
     @Test func `drops and counts a frame that holds no request`() async throws {
-        let bench = try Bench(wait: TraceWait())
+        let bench = try Bench(wait: TraceWait(idle: .seconds(3_600), maxAge: .seconds(3_600)))
         let task = Task { await bench.stage.run(keys: .empty) }
         await put(
             Frame(header: FrameHeader(signal: .traces, itemCount: 3), bytes: [0xFF, 0xFF]), into: bench.input)
