@@ -60,6 +60,7 @@ __attribute__((target("avx2"))) static ptrdiff_t block_avx2(
                 return sluice_trigger_block_table(table, p, from, places, mask);
             } else {
                 memcpy(end, run, (size_t)rest + 2);
+                run = end;
             }
         }
         uint64_t found = 0;

@@ -74,6 +74,21 @@ import Testing
         #expect(try redact(text, [], blocked: patterns).text.contains("k") == false)
     }
 
+    @Test func `nothing behind a text is read, whatever its length`() throws {
+        let guarded = try #require(GuardedBytes(capacity: 4096))
+        let redaction = TextRedaction(
+            detectors: DetectorScan(.all),
+            blockedValues: BlockedValueScan(try BlockedValueTests.secrets.map { try CompiledPattern($0) }),
+            allowedValues: [], mask: Mask())
+        for count in 0...300 {
+            let isChanged = guarded.with([UInt8](repeating: UInt8(ascii: "a"), count: count)) { bytes in
+                var state = RedactionState()
+                return redaction.redact(Text(bytes), &state)
+            }
+            #expect(!isChanged)
+        }
+    }
+
     @Test func `broken text is searched in the same way`() throws {
         var random = SeededRandom(20_261_129)
         let patterns = try BlockedValueTests.secrets.map { try CompiledPattern($0) }
