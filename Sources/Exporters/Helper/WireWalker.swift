@@ -63,6 +63,9 @@ struct WireWalker {
         return values
     }
 
+    /// The number that a varint of an sint stands for.
+    static func zigzag(_ value: UInt64) -> Int64 { Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1) }
+
     private mutating func varint() -> UInt64? {
         var value: UInt64 = 0
         var shift: UInt64 = 0

@@ -70,7 +70,7 @@ struct PrometheusPointReader {
         switch field.tag {
         case 0x21: count = field.number
         case 0x29: sum = Double(bitPattern: field.number)
-        case 0x30: scale = Self.zigzag(field.number)
+        case 0x30: scale = WireWalker.zigzag(field.number)
         case 0x39: zeroCount = field.number
         case 0x42: positive = field.content
         case 0x4A: negative = field.content
@@ -144,16 +144,12 @@ struct PrometheusPointReader {
         var walker = WireWalker(message)
         while let field = walker.next() {
             switch field.tag {
-            case 0x08: offset = zigzag(field.number)
+            case 0x08: offset = WireWalker.zigzag(field.number)
             case 0x10: counts.append(field.number)
             case 0x12: counts += WireWalker.varints(field.content)
             default: break
             }
         }
         return counts.enumerated().filter { $0.element > 0 }.map { (Double(offset) + Double($0.offset), $0.element) }
-    }
-
-    private static func zigzag(_ value: UInt64) -> Int64 {
-        Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
     }
 }

@@ -37,7 +37,7 @@ struct PointFacts: ~Copyable {
             appendWords("explicit_bounds", lists[7], asDouble: true)
         case .exponentialHistogram:
             setTotals(scalars, least: 12, most: 13)
-            appendNumber("scale", Self.zigzag(scalars[6] ?? 0))
+            appendNumber("scale", WireWalker.zigzag(scalars[6] ?? 0))
             appendNumber("zero_count", Int64(clamping: scalars[7] ?? 0))
             appendBuckets("positive", lists[8]?.last)
             appendBuckets("negative", lists[9]?.last)
@@ -53,10 +53,6 @@ struct PointFacts: ~Copyable {
         sum = scalars[5].map { Double(bitPattern: $0) }
         self.least = least.flatMap { scalars[$0] }.map { Double(bitPattern: $0) }
         self.most = most.flatMap { scalars[$0] }.map { Double(bitPattern: $0) }
-    }
-
-    private static func zigzag(_ value: UInt64) -> Int64 {
-        Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
     }
 
     private mutating func appendName(_ name: StaticString) {
@@ -100,7 +96,7 @@ struct PointFacts: ~Copyable {
         var walker = WireWalker(buckets)
         while let field = walker.next() {
             switch field.tag {
-            case 0x08: offset = Self.zigzag(field.number)
+            case 0x08: offset = WireWalker.zigzag(field.number)
             case 0x10: counts.append(field.number)
             case 0x12: counts += WireWalker.varints(field.content)
             default: break
