@@ -2,6 +2,7 @@ import Configuration
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Receivers
 import Synchronization
 
 /// An answer of the admin listener.
@@ -76,8 +77,10 @@ final class AdminServer: Sendable {
         let routes = routes
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer(AcceptGate.install)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    guard DescriptorRoom.hasRoom else { return channel.close(promise: nil) }
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(
                         withPipeliningAssistance: true, withErrorHandling: true)
                     try channel.pipeline.syncOperations.addHandlers([

@@ -1,9 +1,15 @@
 import Glibc
 
 /// Tells when the process is about to run out of descriptors.
-enum DescriptorRoom {
+package enum DescriptorRoom {
     /// Kept for journals, exporters and the runtime: its pool of threads ends the process when it cannot open a file.
     static let kept = 16
+
+    /// Whether a listener may take one more descriptor, be it only to close it: leaves half of those that are kept.
+    static var letsAccept: Bool { lowestFree().map { limit - $0 > kept / 2 } ?? false }
+
+    /// Whether there is room for a connection that is served.
+    package static var hasRoom: Bool { admission == .serve }
 
     /// What becomes of a connection that was just accepted.
     static var admission: ConnectionRegistry.Admission {
