@@ -90,6 +90,9 @@ package enum ExportOutcome: Sendable, Equatable {
     /// The destination took the batch but for the records at these places in it, which it will never take; each is
     /// kept as a dead letter of its own.
     case refused(records: [Int], message: String)
+    /// The destination will never take some record of the batch, has stored none of it, and nobody can tell which one
+    /// it was: the helper sends parts, whole requests while there are several, and keeps what is refused alone.
+    case refusedTogether(message: String)
     /// The destination has committed these records of the batch before, and has done nothing now: the helper sends the
     /// others. Only of `ExportBatch.journaled`, and at least one of it.
     case committed([JournaledRecords.Part])

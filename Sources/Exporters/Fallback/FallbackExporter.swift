@@ -122,7 +122,7 @@ package final class FallbackExporter: Exporter {
     private func diverted(_ batch: ExportBatch, _ outcome: ExportOutcome) async -> ExportOutcome {
         switch outcome {
         case .delivered, .partial, .refused: break
-        case .retry, .tooLarge, .permanent, .committed: return outcome
+        case .retry, .tooLarge, .permanent, .committed, .refusedTogether: return outcome
         }
         diverted.add(batch.itemCount)
         guard let log = missed.withLock({ $0?.log }) else { return outcome }

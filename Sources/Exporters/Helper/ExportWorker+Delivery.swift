@@ -12,6 +12,7 @@ extension ExportWorker {
         /// Not sent, for this reason.
         case dropped(ExportBatch, reason: String)
         case tooLarge(reason: String)
+        case refusedTogether(message: String)
         /// Some of it was committed before a restart; nil when all was.
         case committed(Signal, items: Int, rest: ExportBatch?)
         case stopped
@@ -19,7 +20,7 @@ extension ExportWorker {
         /// Why not all of it arrived, nil when it did.
         var loss: String? {
             switch self {
-            case .delivered, .tooLarge, .committed, .stopped: nil
+            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
             case .refused(_, _, let message), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
@@ -29,7 +30,7 @@ extension ExportWorker {
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
-            case .delivered, .tooLarge, .committed, .stopped: self
+            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
             case .refused(_, let records, let message): .refused(whole, records: records, message: message)
             case .lost(_, let cause, let message): .lost(whole, cause, message: message)
@@ -41,8 +42,15 @@ extension ExportWorker {
     /// A batch or a part of one that is to be sent.
     private struct Piece {
         var batch: ExportBatch
+        /// Records of each request in it, as far as that is known.
+        var requests: [Int] = []
         /// What it was before it was cut for its size.
         var whole: ExportBatch?
+
+        /// Two parts, between requests where there are several; none when it can't be cut.
+        var halves: [Piece] {
+            FrameSplit.halves(of: batch, requests: requests).map { Piece(batch: $0.batch, requests: $0.requests) }
+        }
     }
 
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then nothing of
@@ -50,7 +58,7 @@ extension ExportWorker {
     func export(_ prepared: PreparedBatch) async {
         let delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
         var endings: [Ending] = []
-        var waiting = [Piece(batch: journaled(prepared))]
+        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map(\.items))]
         while let piece = waiting.popLast() {
             let ending = await attempts(piece.batch, of: delivery)
             switch ending {
@@ -61,11 +69,20 @@ extension ExportWorker {
                     endings.append(.lost(piece.whole ?? piece.batch, .tooLarge, message: reason))
                 }
                 waiting.append(contentsOf: smaller.reversed())
+            case .refusedTogether(let message):
+                let halves = piece.whole == nil ? piece.halves : []
+                if halves.isEmpty {
+                    endings.append(.lost(piece.whole ?? piece.batch, .rejected, message: message))
+                }
+                waiting.append(contentsOf: halves.reversed())
             case .delivered(let batch):
                 if let whole = piece.whole { tellCut(whole, batch) }
                 endings.append(ending)
             case .committed(_, _, let rest):
-                if let rest { waiting.append(Piece(batch: rest)) }
+                if let rest {
+                    let requests = rest.journaled?.parts.map(\.records.count) ?? piece.requests
+                    waiting.append(Piece(batch: rest, requests: requests))
+                }
                 endings.append(ending)
             case .partial, .refused, .lost, .dropped: endings.append(piece.whole.map(ending.of) ?? ending)
             }
@@ -82,8 +99,8 @@ extension ExportWorker {
     /// What to send instead of something too large: its halves, or the one record cut; nothing when it can be neither.
     private func smaller(than piece: Piece) -> [Piece] {
         if piece.whole == nil {
-            let halves = FrameSplit.halves(of: piece.batch)
-            if halves.count > 1 { return halves.map { Piece(batch: $0) } }
+            let halves = piece.halves
+            if !halves.isEmpty { return halves }
         }
         guard let shorten = setup.shorten else { return [] }
         let whole = piece.whole ?? piece.batch
@@ -134,6 +151,9 @@ extension ExportWorker {
                 succeeded()
                 let (count, rest) = FrameSplit.without(parts, batch)
                 return .committed(batch.signal, items: count, rest: rest)
+            case .refusedTogether(let message):
+                succeeded()
+                return .refusedTogether(message: message)
             case .tooLarge(let reason): return .tooLarge(reason: reason)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
             case .retry(let reason, let hint):
@@ -186,7 +206,7 @@ extension ExportWorker {
             account.dropped(batch.itemCount, reason: reason)
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
         case .committed(let signal, let items, _): known(items, signal)
-        case .tooLarge, .stopped: break
+        case .tooLarge, .refusedTogether, .stopped: break
         }
         return true
     }

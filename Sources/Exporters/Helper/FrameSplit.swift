@@ -43,19 +43,41 @@ enum FrameSplit {
         return balanced(result, total: items) ?? [whole]
     }
 
-    /// A batch as two requests of about half its records, or the batch alone when it cannot be cut.
-    static func halves(of batch: ExportBatch) -> [ExportBatch] {
-        guard batch.itemCount > 1 else { return [batch] }
-        let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
-        let pieces = split(whole, signal: batch.signal, maxItems: (batch.itemCount + 1) / 2)
-        guard pieces.count > 1, let pieces = balanced(pieces, total: batch.itemCount) else { return [batch] }
-        var start = 0
-        return pieces.map { piece in
-            var half = batch.with(itemCount: piece.items, bytes: piece.bytes)
-            half.journaled = batch.journaled?.at(start..<start + piece.items)
-            start += piece.items
-            return half
+    /// A batch as two: between two of its requests, whose numbers of records `requests` tells, so that what came
+    /// together stays so and is known by it; within the request when there is one or nobody knows. None when it cannot
+    /// be cut.
+    static func halves(of batch: ExportBatch, requests: [Int]) -> [(batch: ExportBatch, requests: [Int])] {
+        let count = batch.itemCount
+        guard count > 1 else { return [] }
+        var border = (count + 1) / 2
+        var parts: [[Int]] = [[], []]
+        if requests.count > 1, requests.reduce(0, +) == count, let cut = middle(of: requests) {
+            border = requests[..<cut].reduce(0, +)
+            parts = [Array(requests[..<cut]), Array(requests[cut...])]
         }
+        let bytes = batch.bytes
+        var halves: [(batch: ExportBatch, requests: [Int])] = []
+        for (places, requests) in zip([0..<border, border..<count], parts) {
+            guard let kept = OTLPSplitter.keep([places], of: bytes, signal: batch.signal) else { return [] }
+            var half = batch.with(itemCount: places.count, bytes: kept)
+            half.journaled = batch.journaled?.at(places)
+            halves.append((half, requests))
+        }
+        return halves
+    }
+
+    /// Before which request a batch is cut: the one that begins next to the middle of its records. Nil when all
+    /// records are in one.
+    private static func middle(of requests: [Int]) -> Int? {
+        let count = requests.reduce(0, +)
+        var best: (index: Int, distance: Int)?
+        var start = 0
+        for (index, items) in requests.enumerated() {
+            let distance = abs(2 * start - count)
+            if start > 0, start < count, distance < best?.distance ?? .max { best = (index, distance) }
+            start += items
+        }
+        return best?.index
     }
 
     /// Where the records of each piece stand in the journal.
@@ -69,8 +91,8 @@ enum FrameSplit {
         }
     }
 
-    /// The batch without records that its destination has already, and how many those are. Where it cannot be cut so,
-    /// which is within one metric, all of it is to be written once more, as a batch of unknown place.
+    /// The batch without records that its destination has already, and how many those are. When it is no request that
+    /// can be read all of it is to be written once more, as a batch of unknown place.
     static func without(_ committed: [JournaledRecords.Part], _ batch: ExportBatch) -> (count: Int, rest: ExportBatch?)
     {
         var unknown = batch
@@ -91,14 +113,19 @@ enum FrameSplit {
         return (count, rest)
     }
 
-    /// The records at these places, each as a request of its own; the whole batch when it cannot be cut.
+    /// The records at these places, each as a request of its own; as one request where a metric has several points,
+    /// and the whole batch when it cannot be read.
     static func records(_ places: Set<Int>, of batch: ExportBatch) -> [ExportBatch] {
+        guard batch.itemCount > 1 else { return [batch] }
+        let places = places.filter((0..<batch.itemCount).contains).sorted()
         let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
         let pieces = split(whole, signal: batch.signal, maxItems: 1)
-        guard batch.itemCount > 1, pieces.count == batch.itemCount else { return [batch] }
-        return places.sorted().filter(pieces.indices.contains).map { place in
-            batch.with(itemCount: 1, bytes: pieces[place].bytes)
+        if pieces.count == batch.itemCount {
+            return places.map { batch.with(itemCount: 1, bytes: pieces[$0].bytes) }
         }
+        let ranges = JournaledRecords.joined(places.map { $0..<$0 + 1 })
+        guard let kept = OTLPSplitter.keep(ranges, of: whole.bytes, signal: batch.signal) else { return [batch] }
+        return [batch.with(itemCount: places.count, bytes: kept)]
     }
 
     private static func split(_ piece: Piece, signal: Signal, maxItems: Int) -> [Piece] {

@@ -1,6 +1,6 @@
 import Pipeline
 
-/// The rows of `sluice_cursor` in PostgreSQL. Each gateway has rows of its own, so none waits for another.
+/// The rows of `sluice_cursor` in PostgreSQL. Each start of a gateway has rows of its own, so none waits for another.
 enum PostgresCommits {
     /// Whether the user may do what is needed. A database whose tables somebody else made may not have granted it; then
     /// the keys of the rows alone keep what comes again from being stored twice.
@@ -13,6 +13,10 @@ enum PostgresCommits {
         return try connection.rows("SELECT \(checks.joined(separator: " AND "))").first == "t"
     }
 
+    /// Rows of a journal, whichever start has written them; one of an older version has the bare name. Behind
+    /// its hexadecimal digits stands nothing that a `g` would not follow.
+    private static let isOfJournal = "journal >= $1::text AND journal < $1::text || 'g'"
+
     /// What is remembered of a lane. Forgets journals that are gone.
     static func read(
         _ lane: CommitLane, _ connection: borrowing PostgresConnection, _ statements: PostgresStatements
@@ -21,7 +25,7 @@ enum PostgresCommits {
         try connection.execute(
             "DELETE FROM \(CommitTable.name) WHERE committed_at < now() - interval '\(CommitTable.daysMax) days'")
         let rows = try connection.rows(
-            "SELECT encode(parts, 'hex') FROM \(CommitTable.name) WHERE journal = $1 AND exporter = $2 "
+            "SELECT encode(parts, 'hex') FROM \(CommitTable.name) WHERE \(isOfJournal) AND exporter = $2 "
                 + "ORDER BY first_record DESC LIMIT \(CommitTable.rowsMax)",
             texts: [lane.journal, lane.exporter])
         try connection.execute("COMMIT")
@@ -38,16 +42,17 @@ enum PostgresCommits {
             _ = try connection.rows(
                 """
                 WITH gone AS (
-                    DELETE FROM \(CommitTable.name) WHERE journal = $1 AND exporter = $2 AND end_record <= $3::bigint
-                        AND first_record <> $4::bigint
+                    DELETE FROM \(CommitTable.name) WHERE \(isOfJournal) AND exporter = $2
+                        AND end_record <= $3::bigint AND (journal = $7 AND first_record <> $4::bigint
+                            OR journal <> $7 AND committed_at < now() - interval '\(CommitTable.hoursOfOthers) hours')
                 )
-                INSERT INTO \(CommitTable.name) VALUES ($1, $2, $4::bigint, $5::bigint, decode($6, 'hex'), now())
+                INSERT INTO \(CommitTable.name) VALUES ($7, $2, $4::bigint, $5::bigint, decode($6, 'hex'), now())
                 ON CONFLICT (journal, exporter, first_record) DO UPDATE SET
                     end_record = EXCLUDED.end_record, parts = EXCLUDED.parts, committed_at = EXCLUDED.committed_at
                 """,
                 texts: [
                     lane.journal, lane.exporter, "\(end)", "\(Int64(clamping: row.sequences.lowerBound))",
-                    "\(Int64(clamping: row.sequences.upperBound))", hex(row.encoded),
+                    "\(Int64(clamping: row.sequences.upperBound))", hex(row.encoded), book.name(of: lane),
                 ])
         }
     }

@@ -7,14 +7,19 @@ enum SQLiteCommits {
     /// Unix seconds; `unixepoch()` is younger than some SQLite that systems come with.
     private static let now = "CAST(strftime('%s', 'now') AS INTEGER)"
 
+    /// Rows of a journal, whichever start has written them; one of an older version has the bare name. Behind
+    /// its hexadecimal digits stands nothing that a `g` would not follow.
+    private static let isOfJournal = "journal >= ? AND journal < ? || 'g'"
+
     /// What is remembered of a lane. Forgets journals that are gone.
     static func read(_ lane: CommitLane, _ database: Database) throws -> [CommitRow] {
         try database.execute(
             sql: "DELETE FROM \(CommitTable.name) WHERE committed_at < \(now) - \(CommitTable.daysMax * 86_400)")
         let rows = try database.cachedStatement(
-            sql: "SELECT parts FROM \(CommitTable.name) WHERE journal = ? AND exporter = ? "
+            sql: "SELECT parts FROM \(CommitTable.name) WHERE \(isOfJournal) AND exporter = ? "
                 + "ORDER BY first_record DESC LIMIT \(CommitTable.rowsMax)")
-        return try DatabaseValue.fetchAll(rows, arguments: [lane.journal, lane.exporter]).compactMap { value in
+        return try DatabaseValue.fetchAll(rows, arguments: [lane.journal, lane.journal, lane.exporter]).compactMap {
+            value in
             guard case .blob(let bytes) = value.storage else { return nil }
             return CommitRow(encoded: [UInt8](bytes))
         }
@@ -25,15 +30,19 @@ enum SQLiteCommits {
         for (lane, durable, parts) in rows.lanes {
             if book.forget(lane, before: durable) {
                 let delete = try database.cachedStatement(
-                    sql: "DELETE FROM \(CommitTable.name) WHERE journal = ? AND exporter = ? AND end_record <= ?")
-                try delete.execute(arguments: [lane.journal, lane.exporter, Int64(clamping: durable)])
+                    sql: "DELETE FROM \(CommitTable.name) WHERE \(isOfJournal) AND exporter = ? AND end_record <= ? "
+                        + "AND (journal = ? OR committed_at < \(now) - \(CommitTable.hoursOfOthers * 3_600))")
+                try delete.execute(
+                    arguments: [
+                        lane.journal, lane.journal, lane.exporter, Int64(clamping: durable), book.name(of: lane),
+                    ])
             }
             guard let row = CommitRow(parts) else { continue }
             let insert = try database.cachedStatement(
                 sql: "INSERT OR REPLACE INTO \(CommitTable.name) VALUES (?, ?, ?, ?, ?, \(now))")
             try insert.execute(
                 arguments: [
-                    lane.journal, lane.exporter, Int64(clamping: row.sequences.lowerBound),
+                    book.name(of: lane), lane.exporter, Int64(clamping: row.sequences.lowerBound),
                     Int64(clamping: row.sequences.upperBound), Data(row.encoded),
                 ])
         }

@@ -27,6 +27,7 @@ package final class LetterReplay: Sendable {
         switch await exporter.export(batch) {
         case .delivered, .committed: return nil
         case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
+        case .refusedTogether(let message): return "refused: \(message)"
         case .refused(let records, let message): return "\(records.count) refused: \(message)"
         case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason
         }

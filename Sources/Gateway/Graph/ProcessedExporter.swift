@@ -52,13 +52,12 @@ final class ProcessedExporter: Exporter {
             let outcome = await exporter.export(processed)
             switch outcome {
             case .refused(_, let message) where processed.isIndivisible:
-                // Places in what was sent are not those in what the journal holds. Halved like a batch that is too
-                // large, the refused records end alone.
-                return batch.itemCount > 1 ? .tooLarge(reason: message) : .permanent(reason: message)
+                // Places in what was sent are not those in what the journal holds.
+                return .refusedTogether(message: message)
             case .delivered, .partial, .refused:
                 filtered.add(removed)
                 for action in frame.whenStored { action() }
-            case .retry, .tooLarge, .permanent, .committed: break
+            case .retry, .tooLarge, .permanent, .committed, .refusedTogether: break
             }
             return outcome
         case .empty(let removed):

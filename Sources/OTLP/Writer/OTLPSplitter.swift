@@ -24,39 +24,33 @@ package enum OTLPSplitter {
         }
     }
 
-    /// A request with only the records at these places, which rise and are apart. Nil when it cannot be read, has not
-    /// that many, or would have to be cut inside of a metric.
+    /// A request with only the records at these places, which rise and are apart: for metrics those of points. Nil when
+    /// it cannot be read or has not that many.
     package static func keep(_ places: [Range<Int>], of bytes: [UInt8], signal: Signal) -> [UInt8]? {
         var batch = RecordBatch()
         return bytes.withUnsafeBytes { raw in
             do throws(DecodeFailure) {
                 _ = try OTLPReader.read(Text(raw), signal: signal, keys: .empty, into: &batch)
             } catch { return nil }
-            guard let windows = windows(at: places, of: batch) else { return nil }
+            let count = batch.recordCount
+            guard let last = places.last, last.upperBound <= count else { return nil }
+            let starts = [0] + places.map(\.upperBound)
+            let ends = places.map(\.lowerBound) + [count]
+            for (start, end) in zip(starts, ends) where start < end {
+                for index in start..<end { remove(index, from: &batch) }
+            }
             var output = ByteColumn()
-            for window in windows { OTLPWriter.write(batch, window: window, into: &output) }
+            OTLPWriter.write(batch, into: &output)
             return [UInt8](output.bytes)
         }
     }
 
-    /// What the writer counts: records, but metrics where the places are those of points.
-    private static func windows(at places: [Range<Int>], of batch: borrowing RecordBatch) -> [Range<Int>]? {
-        guard let last = places.last, last.upperBound <= batch.recordCount else { return nil }
-        guard batch.signal == .metrics else { return places }
-        var metricAtPoint: [Int: Int] = [0: 0]
-        var points = 0
-        for metric in batch.metrics.indices {
-            points += Int(batch.metrics[metric].points.count)
-            metricAtPoint[points] = metric + 1
+    private static func remove(_ index: Int, from batch: inout RecordBatch) {
+        switch batch.signal {
+        case .traces: batch.removeSpan(index)
+        case .logs: batch.removeLog(index)
+        case .metrics: batch.removePoint(index)
         }
-        var result: [Range<Int>] = []
-        for place in places {
-            guard let start = metricAtPoint[place.lowerBound], let end = metricAtPoint[place.upperBound] else {
-                return nil
-            }
-            result.append(start..<max(start, end))
-        }
-        return result
     }
 
     private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [(records: Range<Int>, items: Int)]

@@ -15,15 +15,16 @@ import Testing
 
     private func worker(
         _ frames: [Frame], _ yaml: String = "{}", clock: FlyingClock, box: DeadLetterBox? = nil,
-        log: LogLines = LogLines(), exporter: ScriptedExporter
+        log: LogLines = LogLines(), shorten: (@Sendable ([UInt8], Signal, Int) -> [UInt8]?)? = nil,
+        exporter: ScriptedExporter
     ) -> ExportWorker {
         let cursor = FakeCursor(clock: clock)
         for frame in frames { cursor.append(frame) }
-        return ExportWorker(
-            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
-            setup: ExportWorkerSetup(
-                exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
-                isDurable: true, deadLetters: box, effects: clock.effects(), log: { log.add($0, $1) }))
+        var setup = ExportWorkerSetup(
+            exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
+            isDurable: true, deadLetters: box, effects: clock.effects(), log: { log.add($0, $1) })
+        setup.shorten = shorten
+        return ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
     }
 
     private func deadLetterBox(_ folder: DeadLetterFolder, _ yaml: String = "{}") -> DeadLetterBox {
@@ -78,6 +79,62 @@ import Testing
         #expect(letters.map(\.itemCount) == [1, 1] && letters.allSatisfy { $0.message == "too odd" })
         let kept = letters.compactMap { folder.read($0.id)?.bytes }
         #expect(kept == [2, 4].map { TestRequest.traces([TestSpan(id: $0)]) })
+    }
+
+    @Test func `parts what is refused together between requests first, and shortens nothing of it`() async throws {
+        let directory = TemporaryDirectory()
+        let folder = DeadLetterFolder(path: directory.path + "/d/test")
+        let bad = TestSpan(id: 9)
+        let names: [[UInt8]] = [[1, 2, 3], [4, 9, 5, 6], [7], [8]]
+        let requests = names.map { TestRequest.traces($0.map { TestSpan(id: $0) }) }
+        let frames = zip(names, requests).map { ids, bytes in
+            Frame(
+                header: FrameHeader(signal: .traces, itemCount: UInt32(ids.count), maxTime: 1_000_000_000), bytes: bytes
+            )
+        }
+        let taken = Mutex<[[UInt8]]>([])
+        let mark = TestRequest.traces([bad]).suffix(40)
+        let worker = worker(
+            frames, "{sending_queue: {num_consumers: 1, batch: {min_size: 9, flush_timeout: 10ms}}}",
+            clock: FlyingClock(), box: deadLetterBox(folder),
+            shorten: { _, _, _ in
+                Issue.record("a refused record is shortened")
+                return nil
+            },
+            exporter: ScriptedExporter(maxConcurrency: 1) { batch in
+                let bytes = batch.bytes
+                if bytes.indices.contains(where: { bytes[$0...].starts(with: mark) }) {
+                    return .refusedTogether(message: "too odd")
+                }
+                taken.withLock { $0.append(bytes) }
+                return .delivered
+            })
+        await deliver(worker)
+        #expect(worker.account.droppedItems(reason: "rejected") == 1 && worker.account.deliveredItems == 8)
+        let letter = try #require(folder.list().first)
+        #expect(folder.list().count == 1 && letter.cause == .rejected && letter.message == "too odd")
+        #expect(folder.read(letter.id)?.bytes == TestRequest.traces([bad]))
+        // Requests without the odd record left whole, in deliveries of their own or with their neighbours.
+        let all = taken.withLock { $0 }
+        #expect(all.contains(requests[0]) && all.contains(requests[2] + requests[3]))
+    }
+
+    @Test func `points of one metric are parted too`() async throws {
+        let directory = TemporaryDirectory()
+        let folder = DeadLetterFolder(path: directory.path + "/d/test")
+        let bytes = TestRequest.metrics()
+        let worker = worker(
+            [Frame(header: FrameHeader(signal: .metrics, itemCount: 3), bytes: bytes)], clock: FlyingClock(),
+            box: deadLetterBox(folder),
+            exporter: ScriptedExporter(maxConcurrency: 1) { batch in
+                // The second point of the gauge has a double.
+                let odd = withUnsafeBytes(of: 1.5.bitPattern.littleEndian) { [0x21] + Array($0) }
+                let bytes = batch.bytes
+                return bytes.indices.contains(where: { bytes[$0...].starts(with: odd) })
+                    ? .refusedTogether(message: "no halves") : .delivered
+            })
+        await deliver(worker)
+        #expect(worker.account.deliveredItems == 2 && folder.list().map(\.itemCount) == [1])
     }
 
     @Test func `keeps a batch until its dead letter can be written`() async throws {

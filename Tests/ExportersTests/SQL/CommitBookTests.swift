@@ -90,7 +90,7 @@ import Testing
         batch.journaled = journaled([part(10, 2..<5), part(20, 0..<3)])
         let (count, rest) = FrameSplit.without([part(10, 0..<3), part(20, 1..<2)], batch)
         #expect(count == 2)
-        #expect(rest?.bytes == TestRequest.logs(["record 1", "record 2", "record 3"]) + TestRequest.logs(["record 5"]))
+        #expect(rest?.bytes == TestRequest.logs([1, 2, 3, 5].map { "record \($0)" }))
         #expect(rest?.itemCount == 4)
         #expect(rest?.journaled?.parts == [part(10, 3..<5), part(20, 0..<1), part(20, 2..<3)])
         let all = FrameSplit.without([part(10, 0..<9), part(20, 0..<9)], batch)
@@ -99,13 +99,17 @@ import Testing
         #expect(none.count == 0 && none.rest?.bytes == batch.bytes && none.rest?.journaled == nil)
     }
 
-    @Test func `points of one metric are not parted`() {
+    @Test func `points of one metric are parted too`() {
         // Two points of a gauge and one of a histogram.
         var batch = ExportBatch(signal: .metrics, itemCount: 3, bytes: TestRequest.metrics())
         batch.journaled = journaled([part(10, 0..<3)])
         let cut = FrameSplit.without([part(10, 0..<2)], batch)
         #expect(cut.count == 2 && cut.rest?.itemCount == 1 && cut.rest?.journaled?.parts == [part(10, 2..<3)])
-        let whole = FrameSplit.without([part(10, 0..<1)], batch)
-        #expect(whole.count == 0 && whole.rest?.bytes == batch.bytes && whole.rest?.journaled == nil)
+        let inside = FrameSplit.without([part(10, 1..<2)], batch)
+        #expect(inside.count == 1 && inside.rest?.journaled?.parts == [part(10, 0..<1), part(10, 2..<3)])
+        #expect(inside.rest.map { $0.byteCount < batch.byteCount } == true)
+        batch.bytes = [0xFF]
+        let broken = FrameSplit.without([part(10, 0..<1)], batch)
+        #expect(broken.count == 0 && broken.rest?.bytes == [0xFF] && broken.rest?.journaled == nil)
     }
 }

@@ -18,6 +18,17 @@ struct CommitBook {
     }
 
     private var lanes: [CommitLane: Lane] = [:]
+    /// Names this start of the gateway among all that have read the same journal. Data directories that are copies of
+    /// each other give their journals one name: so none of their gateways replaces or deletes rows that another needs.
+    private let start: String
+
+    /// `start` are 64 random bits.
+    init(start: UInt64 = .random(in: 0 ... .max)) {
+        self.start = String(start, radix: 16)
+    }
+
+    /// The journal's name in rows that are written now.
+    func name(of lane: CommitLane) -> String { "\(lane.journal)-\(start)" }
 
     /// Whether the rows of a lane were read.
     func isOpen(_ lane: CommitLane) -> Bool { lanes[lane] != nil }

@@ -3,6 +3,9 @@ enum CommitTable {
     static let name = "sluice_cursor"
     /// After so long a row is of a journal that is gone: those of a living one go as it moves on.
     static let daysMax = 30
+    /// Rows of an earlier start that the journal is past go after so long. Until then a gateway on a copy of the same
+    /// data directory may need them, which has no other way to say so.
+    static let hoursOfOthers = 24
     /// Most rows that are read of one lane, from the newest on.
     static let rowsMax = 65_536
 
