@@ -23,7 +23,7 @@ package struct DiskJournalOptions: Sendable {
     /// Bytes a second that are read of a backlog, beyond what comes in, while appends come in; 0 for no limit.
     package var catchUpBytesPerSecond = 128 << 20
     /// Bytes that one read from a segment asks for.
-    package var readBytes = 1 << 20
+    package var readBytes = 2 << 20
 
     package init() {}
 }

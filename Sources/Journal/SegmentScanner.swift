@@ -35,7 +35,8 @@ final class SegmentScanner {
     ) throws(SystemError) -> Chunk {
         // One huge record must not keep its memory for ever.
         if buffer.count > chunkBytes { resize(to: chunkBytes) }
-        var bytes = try load(file, from: start, count: min(buffer.count, limit - start))
+        var start = start
+        var bytes = try load(file, from: start, 0..<min(buffer.count, limit - start))
         // A file shorter than `limit` ends here; asked again it would only say so again.
         var chunk = Chunk(next: bytes.isEmpty ? limit : start)
         var at = 0
@@ -63,12 +64,20 @@ final class SegmentScanner {
                 chunk.addDamage(at: start + at)
                 at += header.recordBytes
             case .incomplete(let header) where start + at + header.recordBytes <= limit && at > 0:
-                chunk.next = start + at
-                return chunk
+                guard header.recordBytes <= buffer.count else {
+                    chunk.next = start + at
+                    return chunk
+                }
+                // What is there of it stays: read again with the next chunk it would be most of it for large records.
+                let have = bytes.count - at
+                bytes.baseAddress.map { buffer.baseAddress?.copyMemory(from: $0 + at, byteCount: have) }
+                start += at
+                at = 0
+                bytes = try load(file, from: start, have..<header.recordBytes)
             case .incomplete(let header)
             where start + header.recordBytes <= limit && bytes.count == buffer.count:
                 resize(to: header.recordBytes)
-                bytes = try load(file, from: start, count: header.recordBytes)
+                bytes = try load(file, from: start, 0..<header.recordBytes)
             case .incomplete, .noRecord:
                 if Self.isWritten(bytes.part(at..<min(at + 8, bytes.count))) { chunk.addDamage(at: start + at) }
                 at = Self.nextMagic(in: bytes, after: at)
@@ -95,19 +104,20 @@ final class SegmentScanner {
         buffer = .allocate(byteCount: count, alignment: 16)
     }
 
-    /// Reads; where the disk can't give a page, zeros stand for it, and so for a damaged record.
+    /// Reads what stands at these places of the buffer, counted from `start`, behind what it holds already. Where the
+    /// disk can't give a page, zeros stand for it, and so for a damaged record.
     private func load(
-        _ file: any JournalFile, from start: Int, count: Int
+        _ file: any JournalFile, from start: Int, _ places: Range<Int>
     ) throws(SystemError) -> UnsafeRawBufferPointer {
-        guard count > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        let window = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+        guard !places.isEmpty else { return UnsafeRawBufferPointer(buffer).part(0..<places.lowerBound) }
+        let window = UnsafeMutableRawBufferPointer(rebasing: buffer[places])
         do throws(SystemError) {
-            let got = try file.readAll(into: window, at: start)
-            return UnsafeRawBufferPointer(window).part(0..<got)
+            let got = try file.readAll(into: window, at: start + places.lowerBound)
+            return UnsafeRawBufferPointer(buffer).part(0..<places.lowerBound + got)
         } catch  where error.code == EIO {
-            var at = 0
-            while at < count {
-                let page = UnsafeMutableRawBufferPointer(rebasing: window[at..<min(at + 4096, count)])
+            var at = places.lowerBound
+            while at < places.upperBound {
+                let page = UnsafeMutableRawBufferPointer(rebasing: buffer[at..<min(at + 4096, places.upperBound)])
                 do throws(SystemError) {
                     if try file.readAll(into: page, at: start + at) < page.count { break }
                 } catch  where error.code == EIO {
@@ -115,7 +125,7 @@ final class SegmentScanner {
                 }
                 at += page.count
             }
-            return UnsafeRawBufferPointer(window).part(0..<at)
+            return UnsafeRawBufferPointer(buffer).part(0..<at)
         }
     }
 }

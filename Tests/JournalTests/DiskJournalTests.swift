@@ -1,4 +1,5 @@
 import Pipeline
+import Synchronization
 import Telemetry
 import Testing
 
@@ -40,6 +41,44 @@ import Testing
         #expect(await journal.store(frame(2)) == .stored(Sequence(6)))
         #expect(await cursor.drain().map(\.frame) == [frame(0), large, frame(2)])
         journal.close()
+    }
+
+    @Test func `reads from disk about as much as there is, whatever the records' size`() throws {
+        for size in [40, 900, 1_700, 2_500, 3_900, 9_000] {
+            let disk = FakeDisk()
+            let file = try disk.create("s", exclusive: true, isDirect: false)
+            let records = (0..<60).map { record(frame($0, bytes: size), sequence: UInt64(3 * $0)) }
+            try file.writeAll(records.flatMap { $0 }, at: 0)
+            let total = try file.size()
+            let counted = CountingFile(file)
+            let scanner = SegmentScanner(chunkBytes: 4096)
+            var (at, seen) = (0, [UInt64]())
+            while at < total {
+                let chunk = try scanner.scan(counted, from: at, to: total, seed: 7) { header, bytes, offset in
+                    seen.append(header.sequence)
+                    #expect(header.frame(in: bytes) == frame(seen.count - 1, bytes: size))
+                    #expect(offset == (seen.count - 1) * records[0].count)
+                    return true
+                }
+                #expect(chunk.damage == nil && chunk.next > at)
+                at = chunk.next
+            }
+            #expect(seen == (0..<60).map { UInt64(3 * $0) })
+            // A record that has no room beside others is found at the end of a chunk, and read once more.
+            let most = size < 4_000 ? total + total / 8 : 2 * total
+            #expect(counted.bytes.load(ordering: .relaxed) <= most, "records of \(records[0].count) bytes")
+        }
+    }
+
+    private func record(_ frame: Frame, sequence: UInt64) -> [UInt8] {
+        let tenant = Array(frame.header.tenant.utf8)
+        var header = RecordHeader(frame, metadataBytes: 0, sequence: sequence, bodyChecksum: 0)
+        header.bodyChecksum = (tenant + frame.bytes).withUnsafeBytes { crc32c(0, $0) }
+        var bytes = [UInt8](repeating: 0, count: header.recordBytes)
+        bytes.withUnsafeMutableBytes { header.write(to: $0, seed: 7) }
+        let start = JournalFormat.recordHeaderBytes
+        bytes.replaceSubrange(start..<start + tenant.count + frame.bytes.count, with: tenant + frame.bytes)
+        return bytes
     }
 
     @Test func `wakes a waiting reader with the next frame and with the end`() async throws {

@@ -140,3 +140,29 @@ final class Gate: Sendable {
         opened.set()
     }
 }
+
+/// Counts what is read of the file behind it.
+final class CountingFile: JournalFile {
+    let bytes = Atomic(0)
+    private let file: any JournalFile
+
+    init(_ file: any JournalFile) { self.file = file }
+
+    func size() throws(SystemError) -> Int { try file.size() }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
+        let count = try file.read(into: buffer, at: offset)
+        bytes.add(count, ordering: .relaxed)
+        return count
+    }
+
+    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
+        try file.write(buffer, at: offset)
+    }
+
+    func allocate(_ bytes: Int) throws(SystemError) { try file.allocate(bytes) }
+    func truncate(_ bytes: Int) throws(SystemError) { try file.truncate(bytes) }
+    func sync() throws(SystemError) { try file.sync() }
+    func tryLock() throws(SystemError) -> Bool { try file.tryLock() }
+    func close() { file.close() }
+}

@@ -46,7 +46,9 @@ extension ExportWorker {
                 let isEmpty = await fill(&batcher, &ready)
                 // Without batches each frame is a delivery. When they come one by one those of the next moment are read
                 // together, instead of a wake-up for each.
-                isTrickling = setup.options.queue.batch == nil && ready.count == 1 && !isDraining
+                isTrickling =
+                    setup.options.queue.batch == nil && ready.count == 1 && !isDraining
+                    && ready[0].batch.byteCount < Self.bytesPerRead / 8
                 guard isEmpty, ready.isEmpty, isDraining else { continue }
                 batcher.flushAll(ready: &ready)
                 if ready.isEmpty {

@@ -54,7 +54,7 @@ package final class ExportWorker: Sendable {
     static let framesPerRead = 256
     /// How long frames gather for a batch that is open before they are read.
     static let gatherTime = Duration.milliseconds(2)
-    static let bytesPerRead = 1 << 20
+    static let bytesPerRead = 2 << 20
     /// Most bytes of deliveries that run at once, unless one alone has more.
     static let bytesInFlightMax = 128 << 20
     /// Most frames that may be read and unacknowledged, so that one batch that keeps failing while others pass it

@@ -24,3 +24,34 @@ import Testing
         #expect(hash([1, 2, 3]) == hash([1, 2, 3]))
     }
 }
+
+@Suite struct ContentHashTests {
+    private func hash(_ bytes: [UInt8], key: BlockKey = BlockKey(key0: 1, key1: 2)) -> [UInt64] {
+        bytes.withUnsafeBytes {
+            let result = ContentHash.hash(Text($0), key: key)
+            return [result.0, result.1]
+        }
+    }
+
+    @Test func `differs for every length, bit, place and key`() {
+        var seen: Set<[UInt64]> = []
+        for length in 0..<300 { seen.insert(hash([UInt8](repeating: 0, count: length))) }
+        #expect(seen.count == 300)
+        var bytes = (0..<200).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+        seen.insert(hash(bytes))
+        for position in bytes.indices {
+            for bit in 0..<8 {
+                bytes[position] ^= 1 << bit
+                seen.insert(hash(bytes))
+                bytes[position] ^= 1 << bit
+            }
+        }
+        #expect(seen.count == 300 + 1 + 200 * 8)
+        // Blocks that change places, which lanes that only add would not see.
+        var swapped = bytes
+        for index in 0..<64 { swapped.swapAt(index, 64 + index) }
+        #expect(hash(swapped) != hash(bytes))
+        #expect(hash(bytes, key: BlockKey(key0: 1, key1: 3)) != hash(bytes))
+        #expect(hash(bytes) == hash(bytes))
+    }
+}
