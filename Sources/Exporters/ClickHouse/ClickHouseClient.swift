@@ -69,7 +69,7 @@ final class ClickHouseClient: Sendable {
     }
 
     private func token(_ table: String, _ body: [UInt8]) -> String {
-        let hash = body.withUnsafeBytes { ContentHash.hash(Text($0), key: BlockKey.fixed) }
+        let hash = body.withUnsafeBytes { InsertHash.hash(Text($0), key: BlockKey.fixed) }
         return "&insert_deduplication_token=\(table)-\(hash.0)-\(hash.1)"
     }
 

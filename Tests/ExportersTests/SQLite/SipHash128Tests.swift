@@ -25,10 +25,10 @@ import Testing
     }
 }
 
-@Suite struct ContentHashTests {
+@Suite struct InsertHashTests {
     private func hash(_ bytes: [UInt8], key: BlockKey = BlockKey(key0: 1, key1: 2)) -> [UInt64] {
         bytes.withUnsafeBytes {
-            let result = ContentHash.hash(Text($0), key: key)
+            let result = InsertHash.hash(Text($0), key: key)
             return [result.0, result.1]
         }
     }

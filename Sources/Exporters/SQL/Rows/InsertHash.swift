@@ -4,7 +4,7 @@ import Telemetry
 ///
 /// Four lanes of folded multiplications, as wyhash has them, whose states go through SipHash with the length. Two texts
 /// that differ get one hash with a chance of 2^-64; who knows the key can make such texts, of his own content only.
-enum ContentHash {
+enum InsertHash {
     /// Bytes that all lanes take together.
     private static let blockBytes = 64
 
