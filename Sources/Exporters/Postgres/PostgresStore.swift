@@ -78,30 +78,48 @@ struct PostgresStore: ~Copyable {
     mutating func retain() -> Result<RetentionStep, RetentionFault> {
         do throws(PostgresFailure) {
             try connectIfNeeded()
-            guard let taken = connection.take() else { return .success(RetentionStep()) }
-            var step = RetentionStep()
-            do throws(PostgresFailure) {
-                if options.partition == .day { step = try dropExpired(taken) }
-                for name in [SQLTableName.spans, .logs, .metricPoints] where !step.isMore {
-                    try taken.execute(statements.begin)
-                    let count = try taken.rows(
-                        PostgresStatements.delete(
-                            name, olderThan: options.maxAge, isPartitioned: options.partition == .day)
-                    ).first
-                    try taken.execute("COMMIT")
-                    step.deletedRecords = count.flatMap { Int($0) } ?? 0
-                    step.isMore = step.deletedRecords > 0
-                }
-            } catch {
-                if error.kind != .connection {
-                    try? taken.execute("ROLLBACK")
-                    connection = consume taken
-                }
-                throw error
+            let step = try withConnection { (store, connection) throws(PostgresFailure) in
+                try store.deleteExpired(connection)
             }
-            connection = consume taken
             return .success(step)
         } catch { return .failure(RetentionFault(message: error.message)) }
+    }
+
+    private mutating func deleteExpired(
+        _ connection: borrowing PostgresConnection
+    ) throws(PostgresFailure) -> RetentionStep {
+        var step = RetentionStep()
+        if options.partition == .day { step = try dropExpired(connection) }
+        for name in [SQLTableName.spans, .logs, .metricPoints] where !step.isMore {
+            try connection.execute(statements.begin)
+            let count = try connection.rows(
+                PostgresStatements.delete(name, olderThan: options.maxAge, isPartitioned: options.partition == .day)
+            ).first
+            try connection.execute("COMMIT")
+            step.deletedRecords = count.flatMap { Int($0) } ?? 0
+            step.isMore = step.deletedRecords > 0
+        }
+        return step
+    }
+
+    /// Runs transactions on the open connection. One that fails is rolled back; a connection that fails is closed.
+    private mutating func withConnection<Result>(
+        _ body: (inout PostgresStore, borrowing PostgresConnection) throws(PostgresFailure) -> Result
+    ) throws(PostgresFailure) -> Result {
+        // Taken out meanwhile: a value without copies cannot be borrowed from an optional.
+        guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
+        let result: Result
+        do throws(PostgresFailure) {
+            result = try body(&self, taken)
+        } catch {
+            if error.kind != .connection {
+                try? taken.execute("ROLLBACK")
+                connection = consume taken
+            }
+            throw error
+        }
+        connection = consume taken
+        return result
     }
 
     // MARK: Partitions
@@ -168,7 +186,6 @@ struct PostgresStore: ~Copyable {
     private mutating func writeGroup(_ batches: ArraySlice<ExportBatch>) -> [ExportOutcome] {
         encoded.removeAll()
         do throws(PostgresFailure) { try openBook(batches) } catch {
-            if error.kind == .connection { connection = nil }
             let failed = ExportOutcome.retry(reason: error.message, after: nil)
             return batches.map { _ in failed }
         }
@@ -193,17 +210,10 @@ struct PostgresStore: ~Copyable {
         guard remembersCommits else { return }
         for batch in batches {
             guard let lane = batch.journaled?.lane, !book.isOpen(lane) else { continue }
-            guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
-            do throws(PostgresFailure) {
-                book.open(lane, try PostgresCommits.read(lane, taken, statements))
-            } catch {
-                if error.kind != .connection {
-                    try? taken.execute("ROLLBACK")
-                    connection = consume taken
-                }
-                throw error
+            let rows = try withConnection { (store, connection) throws(PostgresFailure) in
+                try PostgresCommits.read(lane, connection, store.statements)
             }
-            connection = consume taken
+            book.open(lane, rows)
         }
     }
 
@@ -248,10 +258,7 @@ struct PostgresStore: ~Copyable {
             do throws(PostgresFailure) {
                 try transact(records, Self.commits(records, members))
             } catch {
-                guard error.kind == .refusedRow else {
-                    if error.kind == .connection { connection = nil }
-                    return (records.lowerBound, error)
-                }
+                guard error.kind == .refusedRow else { return (records.lowerBound, error) }
                 if let middle = Self.cut(records, members) {
                     open.append(middle..<records.upperBound)
                     open.append(records.lowerBound..<middle)
@@ -278,19 +285,10 @@ struct PostgresStore: ~Copyable {
     }
 
     private mutating func transact(_ records: Range<Int>, _ commits: CommitRows) throws(PostgresFailure) {
-        // Taken out for the time of the transaction: a value without copies cannot be borrowed from an optional.
-        guard let taken = connection.take() else { throw PostgresFailure(.connection, "not connected") }
-        do throws(PostgresFailure) {
-            if options.partition == .day { try makePartitions(taken) }
-            try run(taken, records, commits)
-        } catch {
-            if error.kind != .connection {
-                try? taken.execute("ROLLBACK")
-                connection = consume taken
-            }
-            throw error
+        try withConnection { (store, connection) throws(PostgresFailure) in
+            if store.options.partition == .day { try store.makePartitions(connection) }
+            try store.run(connection, records, commits)
         }
-        connection = consume taken
     }
 
     private mutating func run(
