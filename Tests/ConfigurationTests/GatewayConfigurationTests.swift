@@ -115,6 +115,9 @@ struct GatewayConfigurationTests {
         }
         #expect(telemetry("{}").0.metricsAddresses == [TelemetryConfiguration.defaultAddress])
         #expect(telemetry("{address: 'localhost:9999'}").0.metricsAddresses == [.init(host: "localhost", port: 9999)])
+        let here = TelemetryConfiguration.Address(host: "127.0.0.1", port: 1)
+        #expect(["localhost:1", "127.0.0.1:1"].allSatisfy { TelemetryConfiguration.Address(listening: $0) == here })
+        #expect(TelemetryConfiguration.Address(listening: "localhost") == nil)
         #expect(telemetry("{address: ':1'}").0.metricsAddresses == [.init(host: "0.0.0.0", port: 1)])
         #expect(telemetry("{address: '[::1]:2'}").0.metricsAddresses == [.init(host: "::1", port: 2)])
         #expect(telemetry("{address: '::1:2'}").1.count == 1)

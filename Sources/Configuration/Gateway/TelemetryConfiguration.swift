@@ -60,6 +60,11 @@ package struct TelemetryConfiguration: ComponentOptions {
             self.host = host.isEmpty ? "0.0.0.0" : String(host)
             self.port = Int(port)
         }
+
+        /// The same for a listener whose name for this machine alone, `localhost`, is one address.
+        package init?(listening text: String) {
+            self.init(text.hasPrefix("localhost:") ? "127.0.0.1" + text.dropFirst("localhost".count) : text)
+        }
     }
 
     /// Where the gateway serves its metrics unless the file says otherwise.

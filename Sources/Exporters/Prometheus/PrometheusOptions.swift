@@ -17,8 +17,7 @@ package struct PrometheusOptions: ComponentOptions {
         helper = ExporterHelperOptions(&settings)
         let endpoint = settings.string("endpoint", default: "", "host:port to serve the page on, such as 0.0.0.0:8889.")
         address = TelemetryConfiguration.Address(host: "127.0.0.1", port: 8889)
-        let parts = endpoint.hasPrefix("localhost:") ? "127.0.0.1" + endpoint.dropFirst(9) : Substring(endpoint)
-        if let read = TelemetryConfiguration.Address(String(parts)) {
+        if let read = TelemetryConfiguration.Address(listening: endpoint) {
             address = read
         } else if !settings.isDescribing {
             settings.problem("expects host:port to listen on, such as 0.0.0.0:8889", at: "endpoint")

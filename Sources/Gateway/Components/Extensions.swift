@@ -23,8 +23,7 @@ package struct HealthCheckOptions: ComponentOptions {
         settings.accepted("tls", "The health check is served in plain text; keep it on a loopback address.")
         settings.accepted("response_body", "The answer's body is fixed.")
         settings.accepted("check_collector_pipeline", "The answer tells whether journals can be written.")
-        let parts = endpoint.hasPrefix("localhost:") ? "127.0.0.1" + endpoint.dropFirst(9) : Substring(endpoint)
-        if let address = TelemetryConfiguration.Address(String(parts)) {
+        if let address = TelemetryConfiguration.Address(listening: endpoint) {
             self.address = address
         } else {
             address = TelemetryConfiguration.Address(host: "127.0.0.1", port: 13_133)
