@@ -137,19 +137,11 @@ struct PrometheusPointReader {
         return buckets
     }
 
-    /// Buckets of one sign with something in them, by index. offset 1 (zigzag), bucket_counts 2 (packed varints).
+    /// Buckets of one sign with something in them, by index.
     private static func filled(_ message: Text) -> [(index: Double, count: UInt64)] {
-        var offset: Int64 = 0
-        var counts: [UInt64] = []
-        var walker = WireWalker(message)
-        while let field = walker.next() {
-            switch field.tag {
-            case 0x08: offset = WireWalker.zigzag(field.number)
-            case 0x10: counts.append(field.number)
-            case 0x12: counts += WireWalker.varints(field.content)
-            default: break
-            }
+        let buckets = ExponentialBuckets(message)
+        return buckets.counts.enumerated().filter { $0.element > 0 }.map { place, count in
+            (Double(buckets.offset) + Double(place), count)
         }
-        return counts.enumerated().filter { $0.element > 0 }.map { (Double(offset) + Double($0.offset), $0.element) }
     }
 }

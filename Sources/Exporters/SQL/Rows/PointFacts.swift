@@ -87,25 +87,13 @@ struct PointFacts: ~Copyable {
         details.append(UInt8(ascii: "]"))
     }
 
-    /// Buckets of an exponential histogram: offset 1 (zigzag), bucket_counts 2 (packed varints).
-    private mutating func appendBuckets(_ name: StaticString, _ buckets: Text?) {
-        guard let buckets else { return }
+    private mutating func appendBuckets(_ name: StaticString, _ message: Text?) {
+        guard let buckets = message.map(ExponentialBuckets.init) else { return }
         appendName(name)
-        var offset: Int64 = 0
-        var counts: [UInt64] = []
-        var walker = WireWalker(buckets)
-        while let field = walker.next() {
-            switch field.tag {
-            case 0x08: offset = WireWalker.zigzag(field.number)
-            case 0x10: counts.append(field.number)
-            case 0x12: counts += WireWalker.varints(field.content)
-            default: break
-            }
-        }
         details.append("{\"offset\":")
-        JSONText.append(offset, to: &details)
+        JSONText.append(buckets.offset, to: &details)
         details.append(",\"bucket_counts\":[")
-        for (index, count) in counts.enumerated() {
+        for (index, count) in buckets.counts.enumerated() {
             if index > 0 { details.append(UInt8(ascii: ",")) }
             JSONText.append(count, to: &details)
         }
