@@ -97,55 +97,61 @@ extension OTLPWriter {
         output.endMessage(open)
     }
 
+    /// An event or a link of a span as the writer sees it: its attributes, one text and a time may be edited.
+    private struct SpanPart {
+        var tag: UInt32
+        var edits: EditFlags
+        var set: SetIndex
+        var attributesTag: UInt32
+        var textTag: UInt32
+        var textEdit: EditFlags
+        var text: TextRef
+        /// Of an event.
+        var time: UInt64?
+    }
+
     private func writeEvent(
         _ batch: borrowing RecordBatch, _ event: EventRecord, _ field: WireField, _ output: inout ByteColumn
     ) {
-        if event.edits.contains(.removed) { return }
-        if event.edits.isEmpty {
-            output.append(body[field.whole])
-            return
-        }
-        let open = output.beginMessage(tag: 0x5A, guess: Int(event.raw.length))
-        var due = event.edits
-        var cursor = WireCursor(body, field.content)
-        while let part = cursor.nextField() {
-            switch part.tag {
-            case 0x1A where event.edits.contains(.attributes):
-                if due.remove(.attributes) != nil { writeAttributes(batch, event.set, tag: 0x1A, &output) }
-            case 0x12 where event.edits.contains(.name):
-                if due.remove(.name) != nil { output.appendField(tag: 0x12, batch.text(event.name)) }
-            case 0x09 where event.edits.contains(.fields): continue
-            default: output.append(body[part.whole])
-            }
-        }
-        if due.contains(.fields) { output.appendFixed(tag: 0x09, event.time) }
-        if due.contains(.attributes) { writeAttributes(batch, event.set, tag: 0x1A, &output) }
-        if due.contains(.name) { output.appendField(tag: 0x12, batch.text(event.name)) }
-        output.endMessage(open)
+        let part = SpanPart(
+            tag: 0x5A, edits: event.edits, set: event.set, attributesTag: 0x1A, textTag: 0x12, textEdit: .name,
+            text: event.name, time: event.time)
+        write(batch, part, field, &output)
     }
 
     private func writeLink(
         _ batch: borrowing RecordBatch, _ link: LinkRecord, _ field: WireField, _ output: inout ByteColumn
     ) {
-        if link.edits.contains(.removed) { return }
-        if link.edits.isEmpty {
+        let part = SpanPart(
+            tag: 0x6A, edits: link.edits, set: link.set, attributesTag: 0x22, textTag: 0x1A, textEdit: .traceState,
+            text: link.traceState)
+        write(batch, part, field, &output)
+    }
+
+    private func write(
+        _ batch: borrowing RecordBatch, _ part: SpanPart, _ field: WireField, _ output: inout ByteColumn
+    ) {
+        if part.edits.contains(.removed) { return }
+        if part.edits.isEmpty {
             output.append(body[field.whole])
             return
         }
-        let open = output.beginMessage(tag: 0x6A, guess: Int(link.raw.length))
-        var due = link.edits
+        let open = output.beginMessage(tag: part.tag, guess: field.content.count)
+        var due = part.edits
         var cursor = WireCursor(body, field.content)
-        while let part = cursor.nextField() {
-            switch part.tag {
-            case 0x22 where link.edits.contains(.attributes):
-                if due.remove(.attributes) != nil { writeAttributes(batch, link.set, tag: 0x22, &output) }
-            case 0x1A where link.edits.contains(.traceState):
-                if due.remove(.traceState) != nil { output.appendField(tag: 0x1A, batch.text(link.traceState)) }
-            default: output.append(body[part.whole])
+        while let inner = cursor.nextField() {
+            switch inner.tag {
+            case part.attributesTag where part.edits.contains(.attributes):
+                if due.remove(.attributes) != nil { writeAttributes(batch, part.set, tag: part.attributesTag, &output) }
+            case part.textTag where part.edits.contains(part.textEdit):
+                if due.remove(part.textEdit) != nil { output.appendField(tag: part.textTag, batch.text(part.text)) }
+            case 0x09 where part.time != nil && part.edits.contains(.fields): continue
+            default: output.append(body[inner.whole])
             }
         }
-        if due.contains(.attributes) { writeAttributes(batch, link.set, tag: 0x22, &output) }
-        if due.contains(.traceState) { output.appendField(tag: 0x1A, batch.text(link.traceState)) }
+        if let time = part.time, due.contains(.fields) { output.appendFixed(tag: 0x09, time) }
+        if due.contains(.attributes) { writeAttributes(batch, part.set, tag: part.attributesTag, &output) }
+        if due.contains(part.textEdit) { output.appendField(tag: part.textTag, batch.text(part.text)) }
         output.endMessage(open)
     }
 
