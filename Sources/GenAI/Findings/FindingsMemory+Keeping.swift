@@ -1,9 +1,7 @@
 /// How the memory outlives the process.
-extension FindingsMemory {
-    /// Raised whenever the hashes, the maps or their values change: what another version wrote is not read.
+extension FindingsMemory: KeptMemory {
     package static let version: UInt32 = 1
 
-    /// Keeps what the traces since the last call changed.
     package mutating func keep() {
         tools.keep()
         sessions.keep()
@@ -14,7 +12,6 @@ extension FindingsMemory {
         durations.keep()
     }
 
-    /// Takes back what the traces since `keep` changed.
     package mutating func undo() {
         tools.undo()
         sessions.undo()
@@ -25,7 +22,6 @@ extension FindingsMemory {
         durations.undo()
     }
 
-    /// What the traces since `keep` changed, for `restore`.
     package func changes() -> [UInt8] {
         var writer = MemoryWriter()
         tools.writeChanges(as: 0, to: &writer)
@@ -38,7 +34,6 @@ extension FindingsMemory {
         return writer.bytes
     }
 
-    /// Everything, in parts for `restore`.
     package func writeAll(_ part: ([UInt8]) -> Void) {
         tools.writeAll(as: 0, part)
         sessions.writeAll(as: 1, part)
@@ -49,17 +44,7 @@ extension FindingsMemory {
         durations.writeAll(as: 6, part)
     }
 
-    /// Brings back what was written. False when the bytes are something else.
-    package mutating func restore(_ bytes: ArraySlice<UInt8>) -> Bool {
-        var reader = MemoryReader(bytes)
-        while !reader.isAtEnd {
-            guard let entry = MemoryEntry(&reader), restore(entry) else { return false }
-        }
-        keep()
-        return true
-    }
-
-    private mutating func restore(_ entry: MemoryEntry) -> Bool {
+    package mutating func restore(_ entry: MemoryEntry) -> Bool {
         switch entry.map {
         case 0: tools.restore(entry)
         case 1: sessions.restore(entry)

@@ -1,11 +1,9 @@
 import GenAI
 
 /// How the memory outlives the process.
-extension EvaluatorsMemory {
-    /// Raised whenever the hashes, the maps or their values change: what another version wrote is not read.
+extension EvaluatorsMemory: KeptMemory {
     static let version: UInt32 = 1
 
-    /// Keeps what the traces since the last call changed.
     mutating func keep() {
         sessions.keep()
         baselines.keep()
@@ -13,7 +11,6 @@ extension EvaluatorsMemory {
         periods.keep()
     }
 
-    /// Takes back what the traces since `keep` changed.
     mutating func undo() {
         sessions.undo()
         baselines.undo()
@@ -21,7 +18,6 @@ extension EvaluatorsMemory {
         periods.undo()
     }
 
-    /// What the traces since `keep` changed, for `restore`.
     func changes() -> [UInt8] {
         var writer = MemoryWriter()
         sessions.writeChanges(as: 0, to: &writer)
@@ -31,7 +27,6 @@ extension EvaluatorsMemory {
         return writer.bytes
     }
 
-    /// Everything, in parts for `restore`.
     func writeAll(_ part: ([UInt8]) -> Void) {
         sessions.writeAll(as: 0, part)
         baselines.writeAll(as: 1, part)
@@ -39,17 +34,7 @@ extension EvaluatorsMemory {
         periods.writeAll(as: 3, part)
     }
 
-    /// Brings back what was written. False when the bytes are something else.
-    mutating func restore(_ bytes: ArraySlice<UInt8>) -> Bool {
-        var reader = MemoryReader(bytes)
-        while !reader.isAtEnd {
-            guard let entry = MemoryEntry(&reader), restore(entry) else { return false }
-        }
-        keep()
-        return true
-    }
-
-    private mutating func restore(_ entry: MemoryEntry) -> Bool {
+    mutating func restore(_ entry: MemoryEntry) -> Bool {
         switch entry.map {
         case 0: sessions.restore(entry)
         case 1: baselines.restore(entry)

@@ -10,7 +10,7 @@ package import Telemetry
 /// It is made for batches that hold whole traces. It never drops a span and never refuses a request; an evaluation that
 /// cannot be made, for want of content, is counted.
 package struct EvaluatorsProcessor: Processor {
-    private let state: EvaluatorsState
+    private let state: LockedMemory<EvaluatorsWork>
     private let writer: EvaluationEvents
     private let counters: EvaluatorsCounters
 
@@ -21,7 +21,10 @@ package struct EvaluatorsProcessor: Processor {
         var evaluators: [Evaluator] = []
         for option in options.evaluators { evaluators.append(try Evaluator(option, &build)) }
         counters = EvaluatorsCounters(evaluators.map(\.option.name), build)
-        state = EvaluatorsState(evaluators, options)
+        state = LockedMemory(
+            EvaluatorsWork(
+                evaluators: evaluators, options: options, memory: EvaluatorsMemory(options),
+                scratch: EvaluatorsScratch()))
     }
 
     package var traceMemory: (any TraceMemory)? { state }
@@ -40,38 +43,6 @@ package struct EvaluatorsProcessor: Processor {
             }
         }
     }
-}
-
-/// Memory that outlives a trace; one trace is evaluated at a time.
-final class EvaluatorsState: Sendable {
-    let lock: Mutex<EvaluatorsWork>
-
-    init(_ evaluators: [Evaluator], _ options: EvaluatorsOptions) {
-        lock = Mutex(
-            EvaluatorsWork(
-                evaluators: evaluators, options: options, memory: EvaluatorsMemory(options),
-                scratch: EvaluatorsScratch()))
-    }
-}
-
-extension EvaluatorsState: TraceMemory {
-    var version: UInt32 { EvaluatorsMemory.version }
-
-    func takeChanges() -> [UInt8] {
-        lock.withLock { work in
-            let changes = work.memory.changes()
-            work.memory.keep()
-            return changes
-        }
-    }
-
-    func undoChanges() { lock.withLock { $0.memory.undo() } }
-
-    func writeAll(_ part: ([UInt8]) -> Void) { lock.withLock { $0.memory.writeAll(part) } }
-
-    func restore(_ bytes: ArraySlice<UInt8>) -> Bool { lock.withLock { $0.memory.restore(bytes) } }
-
-    func forget() { lock.withLock { $0.memory = EvaluatorsMemory($0.options) } }
 }
 
 /// Working memory of the evaluation.

@@ -18,11 +18,13 @@ enum Subject: Sendable, Equatable {
 }
 
 /// The evaluators with their memory.
-struct EvaluatorsWork {
+struct EvaluatorsWork: MemoryWork {
     let evaluators: [Evaluator]
     let options: EvaluatorsOptions
     var memory: EvaluatorsMemory
     let scratch: EvaluatorsScratch
+
+    var newMemory: EvaluatorsMemory { EvaluatorsMemory(options) }
 
     /// Evaluates one trace, before the batch is changed.
     mutating func evaluate(

@@ -9,7 +9,7 @@ package import Telemetry
 /// span and never refuses a request. What later traces need to know is kept in memory, bounded, and survives a restart
 /// behind a journal on disk.
 package struct FindingsProcessor: Processor {
-    private let state: FindingsState
+    private let state: LockedMemory<FindingsWork>
     private let writer: FindingsWriter
     private let counters: FindingsCounters
 
@@ -18,7 +18,7 @@ package struct FindingsProcessor: Processor {
         FindingKeys.intern(&build.keys)
         writer = FindingsWriter(&build.keys)
         counters = FindingsCounters(build)
-        state = FindingsState(options)
+        state = LockedMemory(FindingsWork(options))
     }
 
     package var traceMemory: (any TraceMemory)? { state }
@@ -45,47 +45,25 @@ package struct FindingsProcessor: Processor {
     }
 }
 
-/// Memory that outlives a trace; one trace is analyzed at a time.
-final class FindingsState: Sendable {
-    struct Work {
-        var memory: FindingsMemory
-        let options: FindingsProcessorOptions
-        var groups = TraceGroups()
-        var keys: FindingKeys?
-        let scratch: FindingsScratch
-    }
-
-    let lock: Mutex<Work>
+/// What one analysis after the other works with.
+struct FindingsWork: MemoryWork {
+    var memory: FindingsMemory
+    let options: FindingsProcessorOptions
+    var groups = TraceGroups()
+    var keys: FindingKeys?
+    let scratch: FindingsScratch
 
     init(_ options: FindingsProcessorOptions) {
-        lock = Mutex(
-            Work(
-                memory: FindingsState.memory(options), options: options, scratch: FindingsScratch(options.engine)))
+        self.options = options
+        scratch = FindingsScratch(options.engine)
+        memory = Self.memory(options)
     }
+
+    var newMemory: FindingsMemory { Self.memory(options) }
 
     private static func memory(_ options: FindingsProcessorOptions) -> FindingsMemory {
         FindingsMemory(sessions: options.sessionsMax, tools: options.toolsMax, tracksChanges: true)
     }
-}
-
-extension FindingsState: TraceMemory {
-    var version: UInt32 { FindingsMemory.version }
-
-    func takeChanges() -> [UInt8] {
-        lock.withLock { work in
-            let changes = work.memory.changes()
-            work.memory.keep()
-            return changes
-        }
-    }
-
-    func undoChanges() { lock.withLock { $0.memory.undo() } }
-
-    func writeAll(_ part: ([UInt8]) -> Void) { lock.withLock { $0.memory.writeAll(part) } }
-
-    func restore(_ bytes: ArraySlice<UInt8>) -> Bool { lock.withLock { $0.memory.restore(bytes) } }
-
-    func forget() { lock.withLock { $0.memory = FindingsState.memory($0.options) } }
 }
 
 /// Working memory of the analysis.
