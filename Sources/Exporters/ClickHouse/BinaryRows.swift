@@ -24,8 +24,16 @@ struct BinaryRows: RowReceiver, ~Copyable {
 
     var records: Int { ends.count }
 
-    private static let nullable: [[Bool]] = SQLTable.all.map { $0.columns.map { !$0.isRequired } }
-    private static let doubles: [[Bool]] = SQLTable.all.map { $0.columns.map { $0.type == .number } }
+    /// Of each table a bit per column: arrays of arrays would be retained and released for each cell.
+    private static let nullable = bits { !$0.isRequired }
+    private static let doubles = bits { $0.type == .number }
+
+    private static func bits(_ isSet: (SQLColumn) -> Bool) -> [UInt64] {
+        SQLTable.all.map { table in
+            precondition(table.columns.count <= 64, "a table has more columns than a word has bits")
+            return table.columns.enumerated().reduce(0) { isSet($1.element) ? $0 | 1 << UInt64($1.offset) : $0 }
+        }
+    }
 
     /// `sizeHint`: bytes of the request, which its rows come near.
     init(sizeHint: Int) { bytes.reserve(sizeHint) }
@@ -51,10 +59,11 @@ struct BinaryRows: RowReceiver, ~Copyable {
         let doubles = doubles[table.index]
         for index in row.cells.indices {
             let cell = row.cells[index]
-            if nullable[index] { output.append(UInt8(cell.kind == .null ? 1 : 0)) }
+            let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: index)
+            if nullable & bit != 0 { output.append(UInt8(cell.kind == .null ? 1 : 0)) }
             switch cell.kind {
             case .null: break
-            case .integer where doubles[index]: output.append(littleEndian: Double(cell.integer).bitPattern)
+            case .integer where doubles & bit != 0: output.append(littleEndian: Double(cell.integer).bitPattern)
             case .integer, .time, .real: output.append(littleEndian: cell.payload)
             case .text, .json, .bytes:
                 let text = row.text(cell)

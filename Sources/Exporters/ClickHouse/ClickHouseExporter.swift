@@ -13,6 +13,7 @@ package final class ClickHouseExporter: Exporter {
     private let options: ClickHouseOptions
     private let client: ClickHouseClient
     private let requests = RequestRows()
+    private let scratches = RowScratchPool()
     private let collectorKeys = CollectorRows.Keys()
     private let collectorInserts: (traces: ClickHouseInsert.Statement, logs: ClickHouseInsert.Statement)
     /// By shape, once its schema is known to be there.
@@ -61,8 +62,7 @@ package final class ClickHouseExporter: Exporter {
 
     private func rows(of batch: ExportBatch, _ key: BlockKey) throws -> BinaryRows {
         var rows = BinaryRows(sizeHint: batch.byteCount + batch.byteCount / 8)
-        var scratch = RowScratch()
-        try requests.write(batch, blockKey: key, &scratch, to: &rows)
+        try scratches.withScratch { try requests.write(batch, blockKey: key, &$0, to: &rows) }
         return rows
     }
 
