@@ -105,7 +105,7 @@ struct QueryOptions: ParsableArguments {
     ) throws {
         let filter = try filter()
         try answer { () throws(QueryFailure) in
-            let database = try QueryDatabase(path: try path())
+            let database = try database()
             let result = try ask(Questions(database, filter))
             if let draw, format == .table { return draw(result) }
             return QueryOutput.render(result, as: format, isFull: full)
@@ -114,7 +114,7 @@ struct QueryOptions: ParsableArguments {
 
     func show(_ ask: (QueryDatabase) throws(QueryFailure) -> [StoredTrace]) throws {
         try answer { () throws(QueryFailure) in
-            let database = try QueryDatabase(path: try path())
+            let database = try database()
             let traces = try ask(database)
             if format != .table { return QueryOutput.render(try database.spans(of: traces), as: format) }
             return traces.map(TraceTree(style: style).draw).joined(separator: "\n")
@@ -140,15 +140,8 @@ struct QueryOptions: ParsableArguments {
         }
     }
 
-    private func path() throws(QueryFailure) -> String {
-        if let db { return db }
-        let loaded = LoadedConfiguration.load(files: configuration.config, overrides: configuration.set)
-        if loaded.problems.hasErrors { throw QueryFailure(loaded.problems.report()) }
-        for (id, plan) in loaded.plan.pipelines.flatMap(\.exporters) {
-            let build = ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in })
-            if let exporter = plan.make(build) as? SQLiteExporter { return exporter.path }
-        }
-        throw QueryFailure("the configuration has no sqlite exporter: name the database with --db")
+    private func database() throws(QueryFailure) -> QueryDatabase {
+        try QueryDatabase.open(db, of: configuration, dataDirectory: dataDirectory)
     }
 
     private func filter() throws(ValidationError) -> QueryFilter {
@@ -190,3 +183,19 @@ struct QueryOptions: ParsableArguments {
 }
 
 extension QueryFormat: ExpressibleByArgument {}
+
+extension QueryDatabase {
+    /// The database that is named, or else that of a configuration's first sqlite exporter.
+    static func open(
+        _ path: String?, of configuration: ConfigurationOptions, dataDirectory: String
+    ) throws(QueryFailure) -> QueryDatabase {
+        if let path { return try QueryDatabase(path: path) }
+        let loaded = LoadedConfiguration.load(files: configuration.config, overrides: configuration.set)
+        if loaded.problems.hasErrors { throw QueryFailure(loaded.problems.report()) }
+        for (id, plan) in loaded.plan.pipelines.flatMap(\.exporters) {
+            let build = ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in })
+            if let exporter = plan.make(build) as? SQLiteExporter { return try QueryDatabase(path: exporter.path) }
+        }
+        throw QueryFailure("the configuration has no sqlite exporter: name the database with --db")
+    }
+}

@@ -4,6 +4,7 @@ import Exporters
 import Gateway
 import Glibc
 import Pipeline
+import Query
 import Telemetry
 
 struct Replay: AsyncParsableCommand {
@@ -14,8 +15,9 @@ struct Replay: AsyncParsableCommand {
             --before, the same is done with another configuration, and only what differs is printed. With --expect, \
             a file says which findings there must be, no more and no fewer; exit code 5 when there are others. It \
             holds `findings:` with a list of {pattern, span, tier, count}, or lines `PATTERN [SPAN NAME]`. Files are \
-            Export requests in protobuf or JSON, or JSON lines of the file exporter. With --to, the files are sent \
-            to a running gateway instead, at most --rate records in a second.
+            Export requests in protobuf or JSON, or JSON lines of the file exporter; the id of a trace takes it from \
+            the database that `sluice trace` reads. With --to, all is sent to a running gateway instead, at most \
+            --rate records in a second.
             """)
     @OptionGroup var options: ConfigurationOptions
 
@@ -31,14 +33,20 @@ struct Replay: AsyncParsableCommand {
         help: "Moves all times: now, so that the last record ends now, or by a duration such as 24h or -30m.")
     var shift: String?
 
-    @Option(help: "Base URL of a receiver that the files are sent to.")
+    @Option(help: "Base URL of a receiver that all is sent to.")
     var to: String?
 
     @Option(help: "With --to: most spans, log records and points in a second; 0 for no limit.")
     var rate = 0
 
-    @Argument(help: "Files with recorded telemetry.")
-    var files: [String]
+    @Option(help: "Database of the traces that are named. Default: that of the configuration's first sqlite exporter.")
+    var db: String?
+
+    @Option(help: "Folder of the databases for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
+    @Argument(help: "Files with recorded telemetry, or ids of stored traces.")
+    var recordings: [String]
 
     func validate() throws {
         if rate < 0 { throw ValidationError("--rate takes a number of records, not \(rate)") }
@@ -53,8 +61,8 @@ struct Replay: AsyncParsableCommand {
 
     func run() async throws {
         var inputs: [OfflineInput] = []
-        for file in files {
-            do { inputs += try PayloadFile.read(file) } catch { throw Exit.failed("\(error)") }
+        for recording in recordings {
+            do { inputs += try read(recording) } catch { throw Exit.failed("\(error)") }
         }
         if let shift { inputs = inputs.map(timeShift(shift, inputs).apply) }
         if let to { return try await send(inputs, to) }
@@ -74,6 +82,15 @@ struct Replay: AsyncParsableCommand {
             print("\(now.count) findings")
         }
         if let expect { try check(now, against: expect) }
+    }
+
+    /// The requests of a file, or of the stored trace whose id this is.
+    private func read(_ recording: String) throws -> [OfflineInput] {
+        guard QueryDatabase.isTraceID(recording), access(recording, F_OK) != 0 else {
+            return try PayloadFile.read(recording)
+        }
+        let database = try QueryDatabase.open(db, of: options, dataDirectory: dataDirectory)
+        return [try PayloadFile.request(try database.request(recording))]
     }
 
     private func findings(of loaded: LoadedConfiguration, _ inputs: [OfflineInput]) throws -> [FindingRecord] {

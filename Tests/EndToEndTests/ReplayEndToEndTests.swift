@@ -75,6 +75,33 @@ import Testing
         #expect(gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `a stored trace is replayed by its id`() async throws {
+        let configuration = Self.configuration.replacingOccurrences(
+            of: "exporters: {file:", with: "exporters: {sqlite: {path: FOLDER/s.db}, file:"
+        )
+        .replacingOccurrences(of: "[file/found]", with: "[file/found, sqlite]")
+        let gateway = try RunningGateway(configuration)
+        try await gateway.start()
+        let file = try recording(in: gateway.folder, traces: 1)
+        _ = try gateway.command(["replay", "--to", "http://127.0.0.1:\(gateway.port)", file])
+        for _ in 0..<100 where count("silent_empty_response", in: text(gateway, "found.jsonl")) < 1 {
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(gateway.end(SIGTERM) == 0)
+        let database = gateway.folder.appending(path: "s.db").path
+        let config = gateway.folder.appending(path: "replay.yaml").path
+        try configuration.replacingOccurrences(of: "PORT", with: "4318")
+            .replacingOccurrences(of: "METRICS", with: "8888").replacingOccurrences(of: "FOLDER", with: "/tmp")
+            .write(toFile: config, atomically: true, encoding: .utf8)
+        let trace = String(repeating: "0", count: 30) + "01"
+        let fromFile = try gateway.command(["replay", "--config", config, file])
+        let stored = try gateway.command(["replay", "--config", config, "--db", database, trace])
+        #expect(stored.status == 0 && stored.text.contains("2 findings"), "\(stored.text)")
+        #expect(stored.text == fromFile.text)
+        let unknown = try gateway.command(["replay", "--config", config, "--db", database, "abcdef01"])
+        #expect(unknown.status == 1 && unknown.text.contains("no trace abcdef01"), "\(unknown.text)")
+    }
+
     @Test func `exit codes tell CI what happened`() throws {
         let gateway = try RunningGateway(Self.configuration)
         let file = try recording(in: gateway.folder, traces: 1)

@@ -170,6 +170,17 @@ import Testing
         #expect(counts == [1, 1, 1, 1, 0, 0, 0])
     }
 
+    @Test func `a tool that is always called wrongly does not become void`() throws {
+        let detective = Detective()
+        for _ in 0..<7 {
+            var trace = TestTrace()
+            let agent = trace.agent("a")
+            trace.tool("fetch_orders", in: agent, arguments: #"{"customer_id":" 'C-10482'"}"#, result: "[]")
+            trace.model(in: agent, text: "Done, nothing to report.")
+            #expect(try detective.look(at: trace).of(.silentEmptyResponse).first?.tier == .alert)
+        }
+    }
+
     @Test func `an answer that ignores the emptiness makes it an alert`() throws {
         func tier(_ answer: String) throws -> FindingTier? {
             var trace = TestTrace()

@@ -357,6 +357,41 @@ extension String {
         } catch { #expect("\(error)".contains("sluice sql migrate")) }
     }
 
+    @Test func `a stored trace is the request it came in with`() throws {
+        let database = try TestDatabase { database in
+            try database.span(
+                "a1", "01", at: 100,
+                [
+                    "kind": "client", "status_code": "error", "status_message": "no \"such\" order",
+                    "tool_name": "fetch", "input_tokens": "12", "provider": "openai", "finish_reasons": #"["stop"]"#,
+                    "attributes":
+
+                        #"{"gen_ai.system":"openai","n":2.5,"list":[1,true,null,{"k":"v"}],"sluice.findings":["x"]}"#,
+                    "resource": #"{"service.name":"shop"}"#, "scope": #"{"name":"s","version":"1"}"#,
+                ])
+            try database.execute(
+                sql: """
+                    INSERT INTO span_events VALUES (
+                        ?1, ?2, 0, 'gen_ai.evaluation.result', 5, '{"sluice.finding.rule":"r"}');
+                    """, arguments: ["a1".padding(32), "01".padding(16)])
+            try database.execute(
+                sql: "INSERT INTO span_events VALUES (?1, ?2, 1, 'exception', 6, '{}')",
+                arguments: ["a1".padding(32), "01".padding(16)])
+        }
+        let request = String(decoding: try QueryDatabase(path: database.path).request("a1000"), as: UTF8.self)
+        for part in [
+            #""kind":3"#, #""code":2"#, #""message":"no \"such\" order""#, #"{"stringValue":"fetch"}"#,
+            #""gen_ai.tool.name""#,
+            #"{"intValue":"12"}"#, #"{"doubleValue":2.5}"#, #"{"boolValue":true}"#, #""name":"exception""#,
+            #""service.name""#, #""version":"1""#, #"{"arrayValue":{"values":[{"stringValue":"stop"}]}}"#,
+        ] {
+            #expect(request.contains(part), "\(part) in \(request)")
+        }
+        for gone in ["gen_ai.evaluation.result", "sluice.findings", "gen_ai.provider.name"] {
+            #expect(!request.contains(gone), "\(gone)")
+        }
+    }
+
     @Test func `shows times and durations`() {
         #expect(ShownText.time(nanoseconds: 1_764_152_103_123_456_789) == "2025-11-26 10:15:03.123")
         #expect(ShownText.time(nanoseconds: -1) == "1969-12-31 23:59:59.999")

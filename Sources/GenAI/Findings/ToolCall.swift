@@ -77,6 +77,10 @@ struct ToolCall: BitwiseCopyable {
     /// Set once a detector found the arguments odd: names of argument and oddity.
     var oddArgument = Text.empty
     var oddity = ArgumentOddity()
+
+    /// Whether its result tells how the tool usually answers: an empty one to an odd argument does not, or a tool that
+    /// is always called wrongly would soon be one that never has anything to say.
+    var showsHabit: Bool { !isSoftError && (emptiness == .none || oddity.isEmpty) }
 }
 
 /// What is odd about an argument's value.

@@ -94,7 +94,7 @@ extension TraceAnalyzer {
     mutating func remember(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
         for index in calls.indices {
             let call = calls[index]
-            if call.hasResult, !call.isFailed, !call.isSoftError {
+            if call.hasResult, !call.isFailed, call.showsHabit {
                 let key = call.name.looseHash
                 var facts = memory.tools.use(key) ?? FindingsMemory.ToolFacts()
                 facts.calls &+= 1

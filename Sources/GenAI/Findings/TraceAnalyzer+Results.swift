@@ -38,7 +38,7 @@ extension TraceAnalyzer {
     private func isVoid(_ call: ToolCall, _ memory: FindingsMemory) -> Bool {
         var facts = memory.tools.peek(call.name.looseHash) ?? FindingsMemory.ToolFacts()
         for index in calls.indices where calls[index].hasResult && !calls[index].isFailed {
-            guard calls[index].name == call.name, !calls[index].isSoftError else { continue }
+            guard calls[index].name == call.name, calls[index].showsHabit else { continue }
             facts.calls += 1
             if calls[index].emptiness != .none { facts.empties += 1 }
         }

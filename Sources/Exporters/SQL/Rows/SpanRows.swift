@@ -141,25 +141,28 @@ struct SpanRows: Sendable {
 }
 
 /// Enum values of spans in words; unknown ones as their number.
-enum SpanWords {
-    static func appendKind(_ value: Int32, to row: inout RowBuffer) {
-        switch value {
-        case 0: row.text("unspecified")
-        case 1: row.text("internal")
-        case 2: row.text("server")
-        case 3: row.text("client")
-        case 4: row.text("producer")
-        case 5: row.text("consumer")
-        default: row.text(string: String(value))
+package enum SpanWords {
+    private static let kinds: [StaticString] = ["unspecified", "internal", "server", "client", "producer", "consumer"]
+    private static let statuses: [StaticString] = ["unset", "ok", "error"]
+
+    static func appendKind(_ value: Int32, to row: inout RowBuffer) { append(value, of: kinds, to: &row) }
+
+    static func appendStatus(_ value: Int32, to row: inout RowBuffer) { append(value, of: statuses, to: &row) }
+
+    /// The value of a kind's word; 0 for an unknown word.
+    package static func kind(_ word: String) -> Int64 { value(of: word, in: kinds) }
+
+    package static func status(_ word: String) -> Int64 { value(of: word, in: statuses) }
+
+    private static func append(_ value: Int32, of words: [StaticString], to row: inout RowBuffer) {
+        if words.indices.contains(Int(value)) {
+            row.text(words[Int(value)])
+        } else {
+            row.text(string: String(value))
         }
     }
 
-    static func appendStatus(_ value: Int32, to row: inout RowBuffer) {
-        switch value {
-        case 0: row.text("unset")
-        case 1: row.text("ok")
-        case 2: row.text("error")
-        default: row.text(string: String(value))
-        }
+    private static func value(of word: String, in words: [StaticString]) -> Int64 {
+        words.firstIndex { $0.description == word }.map(Int64.init) ?? Int64(Int32(word) ?? 0)
     }
 }

@@ -1,7 +1,7 @@
 import Telemetry
 
 /// Columns of `spans` that hold an attribute: which one, and of what type. The order is the order of the columns.
-struct AttributeColumn: Sendable {
+package struct AttributeColumn: Sendable {
     enum Kind: Sendable {
         /// A string as it is; structured values as JSON.
         case text
@@ -17,11 +17,11 @@ struct AttributeColumn: Sendable {
         }
     }
 
-    var name: String
+    package private(set) var name: String
     var kind: Kind
     /// The attribute that the column holds, then those that stand in when it is missing. Only the first one is left out
     /// of the `attributes` column.
-    var keys: [String]
+    package private(set) var keys: [String]
 
     init(_ name: String, _ kind: Kind, _ keys: String...) {
         self.name = name
@@ -30,7 +30,7 @@ struct AttributeColumn: Sendable {
     }
 
     /// Names are those of the GenAI semantic conventions (gen-ai-dev 1.42); stand-ins are older or general names.
-    static let all: [AttributeColumn] = [
+    package static let all: [AttributeColumn] = [
         AttributeColumn("operation", .text, "gen_ai.operation.name"),
         AttributeColumn("provider", .text, "gen_ai.provider.name", "gen_ai.system"),
         AttributeColumn("request_model", .text, "gen_ai.request.model"),
