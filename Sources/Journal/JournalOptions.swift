@@ -19,7 +19,7 @@ package struct DiskJournalOptions: Sendable {
     /// crash.
     package var cursorInterval = Duration.milliseconds(200)
     /// Bytes of the newest frames kept in memory for cursors that keep up.
-    package var tailBytes = 8 << 20
+    package var tailBytes = 32 << 20
     /// Bytes a second that are read of a backlog, beyond what comes in, while appends come in; 0 for no limit.
     package var catchUpBytesPerSecond = 128 << 20
     /// Bytes that one read from a segment asks for.
