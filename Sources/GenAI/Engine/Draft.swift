@@ -52,6 +52,8 @@ struct Draft: BitwiseCopyable {
         case weakMapped
         /// The received value is to be removed.
         case withdrawn
+
+        var isFilled: Bool { self == .current || self == .mapped }
     }
 
     var stamp: UInt32 = 0
@@ -63,7 +65,7 @@ struct Draft: BitwiseCopyable {
     var rule = EngineStep.none
 
     /// Whether conditions and later sources see a value.
-    var isFilled: Bool { state == .current || state == .mapped }
+    var isFilled: Bool { state.isFilled }
     /// Whether the span has or gets any value, weak ones included.
     var exists: Bool { state != .absent && state != .withdrawn }
 }

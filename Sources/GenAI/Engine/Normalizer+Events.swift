@@ -7,7 +7,7 @@ extension Normalizer {
         var found: [Int] = []
         for event in facts.events.range where batch.text(batch.events[event].name) == name { found.append(event) }
         guard !found.isEmpty else { return }
-        if rule.target.exists, !isList(rule), !mayFill(rule, draft(rule.target, batch)) { return }
+        if rule.target.exists, !isList(rule), !mayFill(rule.claim, state(rule.target, batch)) { return }
         guard holds(rule.conditions, rule.target, .text(facts.name), batch) else { return }
         switch rule.transform {
         case .eventMessage: eventMessages(rule, batch)
@@ -20,7 +20,7 @@ extension Normalizer {
         case .eventMinusStart:
             var first = UInt64.max
             for event in found { first = min(first, batch.events[event].time) }
-            if let value = eventDelay(first) { _ = offer(rule.target, value, rule, batch) }
+            if let value = eventDelay(first) { _ = offer(rule.target, value, rule.claim, batch) }
         default: eventValue(rule, found, batch)
         }
     }
@@ -38,7 +38,7 @@ extension Normalizer {
             guard source.exists, !isEmpty(source) else { continue }
             if case .eventField = rule.transform {
                 guard let value = cast(source, to: .string) else { continue }
-                if offer(rule.target, value, rule, batch) { return }
+                if offer(rule.target, value, rule.claim, batch) { return }
             } else if run(rule, source, batch) {
                 return
             }
@@ -79,7 +79,7 @@ extension Normalizer {
     }
 
     private mutating func eventMessages(_ rule: Rule, _ batch: borrowing RecordBatch) {
-        guard rule.target.exists, mayFill(rule, draft(rule.target, batch)) else { return }
+        guard rule.target.exists, mayFill(rule.claim, state(rule.target, batch)) else { return }
         let isSystem = rule.target == tables.layout.known.instructions
         reader.list.removeAll()
         reader.system = .none
@@ -97,7 +97,7 @@ extension Normalizer {
         }
         let start = output.count
         MessageWriter.writeParts(reader.list, &reader.tree, into: &output)
-        _ = offer(rule.target, .output(.string, from: start, to: output.count), rule, batch)
+        _ = offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)
     }
 
     /// One message event: content, tool calls and the call id stand in its attributes or in one JSON payload.
@@ -215,7 +215,7 @@ extension Normalizer {
         }
         for event in found {
             let source = payload(rule, event, batch)
-            if source.exists, !isEmpty(source), offer(rule.target, toolArguments(source), rule, batch) { return }
+            if source.exists, !isEmpty(source), offer(rule.target, toolArguments(source), rule.claim, batch) { return }
         }
     }
 
@@ -227,7 +227,7 @@ extension Normalizer {
             if !text.isEmpty { appendElement(text) }
         }
         guard output.count > start else { return }
-        _ = offer(rule.target, .output(.array, from: start, to: output.count), rule, batch)
+        _ = offer(rule.target, .output(.array, from: start, to: output.count), rule.claim, batch)
     }
 
     /// Results of a vector search, one event each. A distance becomes a score as one minus itself.
@@ -248,7 +248,7 @@ extension Normalizer {
             output.append(UInt8(ascii: "}"))
         }
         guard let value = close(start, count) else { return }
-        _ = offer(rule.target, value, rule, batch)
+        _ = offer(rule.target, value, rule.claim, batch)
     }
 
     private mutating func eventDocumentField(_ label: Text, _ source: SourceValue, _ writer: inout FieldWriter) {

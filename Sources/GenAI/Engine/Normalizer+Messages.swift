@@ -37,7 +37,7 @@ extension Normalizer {
             reader.list, &reader.tree, finishReasons: tables.layout.finishReasons, from: first, into: &output)
         var value = MadeValue.output(.string, from: start, to: output.count)
         value.isWeak = !reader.list.hasParts
-        guard offer(target, value, rule, batch) else { return false }
+        guard offer(target, value, rule?.claim, batch) else { return false }
         if isOutput { facts.isFinished = isFinished(from: first) }
         if system.exists { offerSystem(system, batch) }
         return !value.isWeak
@@ -65,7 +65,7 @@ extension Normalizer {
         if first > 0, offer(known.instructions, writtenParts(of: 0..<first), nil, batch) { isUsed = true }
         if first < answer {
             let value = written(first..<answer)
-            if offer(rule.target, value, rule, batch), !value.isWeak { isUsed = true }
+            if offer(rule.target, value, rule.claim, batch), !value.isWeak { isUsed = true }
         }
         return isUsed
     }

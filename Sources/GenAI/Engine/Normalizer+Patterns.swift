@@ -5,7 +5,7 @@ extension Normalizer {
     mutating func applyPattern(_ index: Int, _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch) {
         let rule = tables.layout.rules[index]
         guard count(of: pattern) > 0 else { return }
-        if rule.target.exists, !mayFill(rule, draft(rule.target, batch)) { return }
+        if rule.target.exists, !mayFill(rule.claim, state(rule.target, batch)) { return }
         guard holds(rule.conditions, rule.target, .text(facts.name), batch) else { return }
         let done: Bool
         switch rule.transform {
@@ -109,7 +109,7 @@ extension Normalizer {
         guard !texts.isEmpty else { return false }
         let start = output.count
         for text in texts { appendElement(text) }
-        return offer(rule.target, .output(.array, from: start, to: output.count), rule, batch)
+        return offer(rule.target, .output(.array, from: start, to: output.count), rule.claim, batch)
     }
 
     /// One attribute per argument, `<prefix><name><suffix>`, by name.
@@ -134,7 +134,7 @@ extension Normalizer {
             MessageWriter.value(value, reader.tree, into: &output)
         }
         output.append(UInt8(ascii: "}"))
-        return offer(rule.target, .output(.string, from: start, to: output.count), rule, batch)
+        return offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)
     }
 
     /// A document stands for itself, anything else for its text.
@@ -160,7 +160,7 @@ extension Normalizer {
             at = end
         }
         guard let value = close(start, count) else { return false }
-        return offer(rule.target, value, rule, batch)
+        return offer(rule.target, value, rule.claim, batch)
     }
 
     private mutating func flatTool(
@@ -218,7 +218,7 @@ extension Normalizer {
             at = end
         }
         guard let value = close(start, count) else { return false }
-        return offer(rule.target, value, rule, batch)
+        return offer(rule.target, value, rule.claim, batch)
     }
 
     /// Fields in a fixed order, so that the attributes' order does not show.

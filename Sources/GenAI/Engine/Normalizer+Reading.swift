@@ -148,7 +148,20 @@ extension Normalizer {
     /// The state of a target, looked up on first use.
     mutating func draft(_ target: TargetID, _ batch: borrowing RecordBatch) -> Draft {
         let index = Int(target.value)
-        if drafts[index].stamp == stamp { return drafts[index] }
+        if drafts[index].stamp != stamp { open(target, batch) }
+        return drafts[index]
+    }
+
+    /// What is known of a target without its value.
+    @inline(__always)
+    mutating func state(_ target: TargetID, _ batch: borrowing RecordBatch) -> Draft.State {
+        let index = Int(target.value)
+        if drafts[index].stamp != stamp { open(target, batch) }
+        return drafts[index].state
+    }
+
+    private mutating func open(_ target: TargetID, _ batch: borrowing RecordBatch) {
+        let index = Int(target.value)
         drafts[index] = Draft(stamp: stamp)
         touched.append(target.value)
         let slot = slots[Int(tables.layout.targetNames[index].value)]
@@ -157,7 +170,6 @@ extension Normalizer {
             drafts[index].origin = Int32(local)
             judge(target, source(at: local, batch))
         }
-        return drafts[index]
     }
 
     /// Notes that a decision looked for a target's value and found none.

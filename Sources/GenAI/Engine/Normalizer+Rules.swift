@@ -23,7 +23,7 @@ extension Normalizer {
     mutating func apply(_ index: Int, _ source: SourceValue, _ batch: borrowing RecordBatch) {
         let rule = tables.layout.rules[index]
         facts.rule = Int32(index)
-        if rule.target.exists, !mayFill(rule, draft(rule.target, batch)) {
+        if rule.target.exists, !mayFill(rule.claim, state(rule.target, batch)) {
             noteConflict(rule, source, batch)
             return applySecond(rule, source, batch)
         }
@@ -58,29 +58,30 @@ extension Normalizer {
     }
 
     /// Whether a rule may give this target a value at all.
-    mutating func mayFill(_ rule: Rule, _ draft: Draft) -> Bool {
-        if rule.isRepair || rule.conflict == .preferSource { return true }
-        switch draft.state {
+    func mayFill(_ claim: Claim, _ state: Draft.State) -> Bool {
+        if claim.isRepair || claim.conflict == .preferSource { return true }
+        switch state {
         case .absent, .weakCurrent, .weakMapped, .withdrawn: return true
-        case .current: return options.overwrite || rule.conflict == .preferMapped
-        case .mapped: return rule.conflict == .preferMapped
+        case .current: return options.overwrite || claim.conflict == .preferMapped
+        case .mapped: return claim.conflict == .preferMapped
         }
     }
 
     /// Gives a target its value. False when the target keeps what it has.
-    mutating func offer(_ target: TargetID, _ value: MadeValue, _ rule: Rule?, _ batch: borrowing RecordBatch) -> Bool {
+    mutating func offer(_ target: TargetID, _ value: MadeValue, _ claim: Claim?, _ batch: borrowing RecordBatch) -> Bool
+    {
         guard target.exists else { return false }
         let index = Int(target.value)
-        let draft = draft(target, batch)
-        if let rule {
-            guard mayFill(rule, draft) else { return false }
+        let state = state(target, batch)
+        if let claim {
+            guard mayFill(claim, state) else { return false }
         } else {
-            guard !draft.isFilled || options.overwrite && draft.state == .current else { return false }
+            guard !state.isFilled || options.overwrite && state == .current else { return false }
         }
         if value.kind == .int, !isPlausible(target, Int64(bitPattern: value.bits)) { return false }
         if value.isWeak {
             // A weak list never replaces anything, not even another weak one.
-            guard draft.state == .absent || draft.state == .withdrawn else { return false }
+            guard state == .absent || state == .withdrawn else { return false }
             drafts[index].state = .weakMapped
         } else {
             drafts[index].state = .mapped
@@ -150,7 +151,7 @@ extension Normalizer {
             return false
         case .value(let value):
             if rule.conflict == .preferMapped, !isRawAlias(rule, batch) { return false }
-            return offer(rule.target, value, rule, batch)
+            return offer(rule.target, value, rule.claim, batch)
         }
     }
 

@@ -116,7 +116,7 @@ extension Normalizer {
     mutating func toolParameters(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) -> Bool {
         let ref = literal(source)
         guard ref.exists else { return false }
-        guard isSchema(ref) else { return offer(rule.target, toolArguments(source), rule, batch) }
+        guard isSchema(ref) else { return offer(rule.target, toolArguments(source), rule.claim, batch) }
         return false
     }
 
@@ -146,11 +146,11 @@ extension Normalizer {
     ) -> Bool {
         var ref = literal(source)
         if !ref.exists, source.kind == .other { ref = source.ref }
-        guard ref.exists else { return offer(target, wrapped("result", source), rule, batch) }
+        guard ref.exists else { return offer(target, wrapped("result", source), rule?.claim, batch) }
         let envelope = unwrapResult(ref)
         let result = envelope.result
         let value = reader.tree.isObject(result) ? json(result) : wrapped("result", .node(result))
-        let accepted = offer(target, value, rule, batch)
+        let accepted = offer(target, value, rule?.claim, batch)
         let known = tables.layout.known
         if reader.tree.isString(envelope.callID) {
             let id = reader.tree.string(envelope.callID)

@@ -203,7 +203,7 @@ extension Normalizer {
             port = Number.integer(host[colon + 1..<host.count])
             host = host[0..<colon]
         }
-        guard !host.isEmpty, offer(target, .string(host), rule, batch) else { return false }
+        guard !host.isEmpty, offer(target, .string(host), rule?.claim, batch) else { return false }
         if let port, port > 0, port < 65_536 { _ = offer(tables.layout.known.serverPort, .int(port), nil, batch) }
         return true
     }

@@ -300,7 +300,7 @@ package struct Normalizer: ~Copyable {
             let name = Int(binding.names[Int(batch.attributes[facts.start + local].keyID.value)])
             guard name != 0 else { continue }
             let target = tables.layout.nameTargets[name]
-            if target.exists { _ = draft(target, batch) }
+            if target.exists { _ = state(target, batch) }
         }
     }
 

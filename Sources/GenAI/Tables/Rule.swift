@@ -172,6 +172,14 @@ struct Rule: BitwiseCopyable {
     var also: Int32 = -1
     /// `dialect:line of its table`, which names the rule for a reader.
     var label = Text.empty
+
+    var claim: Claim { Claim(conflict: conflict, isRepair: isRepair) }
+}
+
+/// What decides whether a rule may replace a value that is there: all that an offer needs of a rule, which is large.
+struct Claim: BitwiseCopyable {
+    var conflict: Conflict
+    var isRepair: Bool
 }
 
 /// Whether a dialect's input token count contains the cached ones.
