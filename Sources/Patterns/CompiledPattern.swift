@@ -41,6 +41,13 @@ package final class CompiledPattern: @unchecked Sendable {
 
     deinit { pcre2_code_free_8(code) }
 
+    /// Whether it holds what only a search that goes back can find: looking around, references to groups, recursion.
+    /// The Collector's RE2 refuses such a pattern.
+    package var needsBacktracking: Bool {
+        if CompiledPattern.info(code, UInt32(PCRE2_INFO_BACKREFMAX)) > 0 { return true }
+        return ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?R", "(?&", "(?0", "(?1"].contains { text.contains($0) }
+    }
+
     /// Searches `text` from byte `from`. The groups are read from `matcher` until its next use.
     package func find(in text: Text, from: Int, _ matcher: borrowing PatternMatcher) -> PatternResult {
         guard text.count &- from >= minimumLength else { return .none }

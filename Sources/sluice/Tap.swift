@@ -38,6 +38,8 @@ struct Tap: AsyncParsableCommand {
         let start = effects.now()
         while seconds == 0 || effects.now() - start < .seconds(seconds) {
             switch await PayloadSender.get(url) {
+            case .failure(let failure) where failure.isRefusal:
+                throw Exit.failed("\(failure)")
             case .failure(let failure):
                 throw Exit.noGateway("\(failure)")
             case .success(let body):

@@ -4,22 +4,31 @@ package import Telemetry
 
 /// Posts single recorded payloads, for the `send` command.
 package enum PayloadSender {
+    /// Why a GET has no answer to show.
+    package struct NoAnswer: Error, CustomStringConvertible {
+        package var description: String
+        /// The gateway is there and says what is wrong with the question.
+        package var isRefusal = false
+    }
+
     /// The body of the answer to a GET, or why there is none.
-    package static func get(_ url: String) async -> Result<[UInt8], ExporterStartFailure> {
+    package static func get(_ url: String) async -> Result<[UInt8], NoAnswer> {
         var options = CurlTargetOptions(url: url)
         let url = URLMask.mask(in: url)
         options.method = "GET"
         options.timeout = .seconds(5)
-        do throws(ExporterStartFailure) {
-            switch await CurlEngine.shared.post([], to: try CurlTarget(options, engine: .shared)) {
-            case .answered(200, let body, _, _): return .success(body)
-            case .answered(let status, _, _, _), .unreadable(let status, _, _):
-                return .failure(ExporterStartFailure("\(url) answers HTTP \(status)"))
-            case .failed(let reason): return .failure(ExporterStartFailure("\(url): \(reason)"))
-            case .cancelled: return .failure(ExporterStartFailure("\(url): stopped before the answer came"))
-            }
-        } catch {
-            return .failure(error)
+        let target: CurlTarget
+        do throws(ExporterStartFailure) { target = try CurlTarget(options, engine: .shared) } catch {
+            return .failure(NoAnswer(description: error.description))
+        }
+        switch await CurlEngine.shared.post([], to: target) {
+        case .answered(200, let body, _, _): return .success(body)
+        case .answered(let status, let body, _, _) where [400, 403, 429].contains(status) && !body.isEmpty:
+            return .failure(NoAnswer(description: String(decoding: body.prefix(2000), as: UTF8.self), isRefusal: true))
+        case .answered(let status, _, _, _), .unreadable(let status, _, _):
+            return .failure(NoAnswer(description: "\(url) answers HTTP \(status)"))
+        case .failed(let reason): return .failure(NoAnswer(description: "\(url): \(reason)"))
+        case .cancelled: return .failure(NoAnswer(description: "\(url): stopped before the answer came"))
         }
     }
 

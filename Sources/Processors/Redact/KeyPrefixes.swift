@@ -52,9 +52,9 @@ struct KeyPrefix: Sendable {
             keys(.apiKey, .alphanumeric, 20, "gsk_ fw_ NRAK- r8_"),
             keys(.apiKey, .alphanumeric, 30, "ntn_ dp.pt."),
             keys(.apiKey, .alphanumeric, 50, "AGE-SECRET-KEY-"),
-            // DigitalOcean, Sentry, Supabase, E2B, Mailgun, Firecrawl, ElevenLabs, RubyGems.
+            // DigitalOcean, Sentry, Supabase, E2B, Mailgun, Firecrawl, ElevenLabs, RubyGems, Pulumi.
             keys(.apiKey, .hexadecimal, 32, "dop_v1_ doo_v1_ dor_v1_ sntryu_ sbp_ e2b_ key- fc-"),
-            keys(.apiKey, .hexadecimal, 40, "sk_ rubygems_"),
+            keys(.apiKey, .hexadecimal, 40, "sk_ rubygems_ pul-"),
             // Perplexity, xAI, NVIDIA, Tavily, Docker, PlanetScale, Square, Vault, LangSmith.
             keys(.apiKey, .url, 16, "tvly-"),
             keys(.apiKey, .url, 20, "pplx- xai- nvapi- dckr_pat_ dckr_oat_ pscale_tkn_ pscale_pw_ sq0atp- hvs. hvb."),

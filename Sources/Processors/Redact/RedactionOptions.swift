@@ -134,7 +134,15 @@ package struct RedactionOptions: ComponentOptions {
 extension Settings {
     /// A list of regular expressions, compiled; each bad one is a problem with PCRE2's words.
     package mutating func patterns(_ key: String, _ sentence: String) -> [CompiledPattern] {
-        strings(key, default: [], sentence).compactMap { pattern(of: $0, at: key) }
+        let found = strings(key, default: [], sentence).compactMap { pattern(of: $0, at: key) }
+        for pattern in found where pattern.needsBacktracking {
+            warning(
+                "\(pattern.text) needs backtracking: a search is given up after \(PatternMatcher.matchLimit) steps, "
+                    + "and what could not be decided is masked",
+                fix: "write it without looking around and without references to groups, as the Collector needs it",
+                at: key)
+        }
+        return found
     }
 
     /// Compiles one expression that was read from `key`.
