@@ -77,7 +77,7 @@ extension QueryDatabase {
             case .null, .bytes, nil: break
             }
         }
-        return list(of: all)
+        return .list(of: all)
     }
 
     /// Nil for what the gateway itself added.
@@ -87,7 +87,7 @@ extension QueryDatabase {
         if name == "gen_ai.evaluation.result", members.keys.contains(where: isOwn) { return nil }
         return .object([
             "name": .string(name), "timeUnixNano": .string(String(row["time"] as Int64)),
-            "attributes": list(of: members),
+            "attributes": .list(of: members),
         ])
     }
 
@@ -100,7 +100,7 @@ extension QueryDatabase {
 
     private static func scope(_ text: String?) throws -> StoredValue {
         var fields = try members(text)
-        if case .object(let members)? = fields["attributes"] { fields["attributes"] = list(of: members) }
+        if case .object(let members)? = fields["attributes"] { fields["attributes"] = .list(of: members) }
         fields["schema_url"] = nil
         return .object(fields)
     }
@@ -110,19 +110,13 @@ extension QueryDatabase {
         ["sluice.finding", "sluice.trace.findings"].contains { key.hasPrefix($0) }
     }
 
-    private static func attributes(_ text: String?) throws -> StoredValue { list(of: try members(text)) }
+    private static func attributes(_ text: String?) throws -> StoredValue { .list(of: try members(text)) }
 
     private static func members(_ text: String?) throws -> [String: StoredValue] {
         guard let text, case .object(let members) = try JSONDecoder().decode(StoredValue.self, from: text) else {
             return [:]
         }
         return members
-    }
-
-    /// Attributes by name.
-    private static func list(of members: [String: StoredValue]) -> StoredValue {
-        .array(
-            members.sorted { $0.key < $1.key }.map { .object(["key": .string($0.key), "value": $0.value.attribute]) })
     }
 }
 
@@ -183,15 +177,13 @@ private indirect enum StoredValue: Codable {
         case .real: .object(["doubleValue": self])
         case .string: .object(["stringValue": self])
         case .array(let items): .object(["arrayValue": .object(["values": .array(items.map(\.attribute))])])
-        case .object(let members):
-            .object([
-                "kvlistValue": .object([
-                    "values": .array(
-                        members.sorted { $0.key < $1.key }.map {
-                            .object(["key": .string($0.key), "value": $0.value.attribute])
-                        })
-                ])
-            ])
+        case .object(let members): .object(["kvlistValue": .object(["values": .list(of: members)])])
         }
+    }
+
+    /// Attributes by name.
+    static func list(of members: [String: StoredValue]) -> StoredValue {
+        .array(
+            members.sorted { $0.key < $1.key }.map { .object(["key": .string($0.key), "value": $0.value.attribute]) })
     }
 }
