@@ -8,9 +8,6 @@ struct AppendPacing: Sendable {
 
     /// A reader that took nothing for this long does not move.
     static let stallTime: UInt64 = 250_000_000
-    /// No answer waits longer.
-    static let longestWait: UInt64 = 1_000_000_000
-
     private struct Waiting: Sendable {
         var since: UInt64
         var bytes: Int
@@ -19,13 +16,21 @@ struct AppendPacing: Sendable {
 
     /// Unread bytes above which answers wait.
     let limit: Int
+    /// No answer waits longer, in nanoseconds.
+    let longestWait: UInt64
     /// Nil once answered: an answer holds its frame, which must not wait until the list is compacted.
     private var waiting: [Waiting?] = []
     private var first = 0
 
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int, longestWait: UInt64 = 1_000_000_000) {
+        self.limit = limit
+        self.longestWait = longestWait
+    }
 
     var isEmpty: Bool { first == waiting.count }
+
+    /// When the oldest answer has waited long enough; nil when none waits.
+    var deadline: UInt64? { isEmpty ? nil : waiting[first].map { $0.since &+ longestWait } }
 
     /// Whether the answer to a frame that was just stored has to wait. `unread` is what the reader that is most behind
     /// of those that move has not read, with the frame; nil when none moves.
@@ -42,7 +47,7 @@ struct AppendPacing: Sendable {
         var room = unread.map { limit - $0 } ?? .max
         var due: [Answer] = []
         while first < waiting.count, let next = waiting[first] {
-            guard room > 0 || now &- next.since >= Self.longestWait else { break }
+            guard room > 0 || now &- next.since >= longestWait else { break }
             if unread != nil { room -= next.bytes }
             due.append(next.answer)
             waiting[first] = nil

@@ -33,6 +33,10 @@ struct CursorState: Sendable {
     /// Sequence that the next record should have.
     private(set) var fetched: UInt64
     private(set) var fetchPlace: Place
+    /// `JournalIndex.appendedBytes` at `fetchPlace`; nil when it was read from disk.
+    private(set) var fetchedAppended: Int?
+    /// When frames were handed out last, monotonic nanoseconds.
+    private var lastMove: UInt64?
     /// Fetched and not yet handed out.
     private var ready: [PlacedFrame] = []
     private var readyFirst = 0
@@ -90,6 +94,8 @@ struct CursorState: Sendable {
         restored = settled
         fetched = acknowledged
         fetchPlace = acknowledgedPlace
+        fetchedAppended = nil
+        lastMove = nil
         clearRead()
         isFetching = false
         return handle
@@ -108,8 +114,11 @@ struct CursorState: Sendable {
 
     // MARK: Reading
 
+    /// Whether it took frames lately.
+    func isMoving(at now: UInt64) -> Bool { lastMove.map { now < $0 &+ AppendPacing.stallTime } ?? false }
+
     /// Hands out frames that are ready: at least one if there is one, then as many as fit.
-    mutating func take(maxFrames: Int, maxBytes: Int) -> [StoredFrame] {
+    mutating func take(maxFrames: Int, maxBytes: Int, now: UInt64) -> [StoredFrame] {
         var frames: [StoredFrame] = []
         var bytes = 0
         while readyFirst < ready.count {
@@ -125,6 +134,7 @@ struct CursorState: Sendable {
             ready.removeAll(keepingCapacity: true)
             readyFirst = 0
         }
+        if !frames.isEmpty { lastMove = now }
         return frames
     }
 
@@ -170,6 +180,7 @@ struct CursorState: Sendable {
             if !isDone { ready.append(frame) }
         }
         if let place { fetchPlace = place }
+        fetchedAppended = frames.last?.appended
         settle()
     }
 

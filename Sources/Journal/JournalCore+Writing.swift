@@ -10,12 +10,14 @@ extension JournalCore {
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.take() } })
         while true {
-            writerEvent.wait()
+            writerEvent.wait(until: shared.withLock { $0.pacing.deadline })
+            answerDue()
             while let group = takePending() { commit(group, with: &writer) }
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
                 while let group = takePending() { commit(group, with: &writer) }
+                for answer in shared.withLock({ $0.pacing.takeAll() }) { answer() }
                 retire(&writer)
                 return
             }
@@ -82,15 +84,38 @@ extension JournalCore {
     }
 
     private func finish(_ run: ArraySlice<PendingAppend>, _ placed: [PlacedFrame]) {
-        let (wakeups, wasProblem) = shared.withLock { shared in
+        let now = monotonicNanoseconds()
+        let (wakeups, due, wasProblem, mustWait) = shared.withLock { shared in
             shared.pendingBytes -= run.reduce(0) { $0 + $1.recordBytes }
             let wasProblem = shared.problem != nil
             shared.problem = nil
-            return (shared.index.publish(placed), wasProblem)
+            let wakeups = shared.index.publish(placed)
+            let due = shared.takeDue(now: now)
+            let mustWait = !shared.isClosing && shared.pacing.mustWait(unread: shared.index.unread(at: now))
+            if mustWait { Self.wait(run, placed, since: now, &shared.pacing) }
+            return (wakeups, due, wasProblem, mustWait)
         }
         if wasProblem { note(.info, "\(directory): appends are stored again") }
-        for (append, frame) in zip(run, placed) { append.completion(.stored(frame.stored.sequence)) }
+        for answer in due { answer() }
+        if !mustWait {
+            for (append, frame) in zip(run, placed) { append.completion(.stored(frame.stored.sequence)) }
+        }
         for wakeup in wakeups { wakeup.fire(true) }
+    }
+
+    private static func wait(
+        _ run: ArraySlice<PendingAppend>, _ placed: [PlacedFrame], since now: UInt64, _ pacing: inout AppendPacing
+    ) {
+        for (append, frame) in zip(run, placed) {
+            let (completion, sequence) = (append.completion, frame.stored.sequence)
+            pacing.wait(append.recordBytes, since: now) { completion(.stored(sequence)) }
+        }
+    }
+
+    /// Gives the answers that wait no longer.
+    private func answerDue() {
+        let now = monotonicNanoseconds()
+        for answer in shared.withLock({ $0.takeDue(now: now) }) { answer() }
     }
 
     private func refuse(_ appends: ArraySlice<PendingAppend>, _ error: SystemError) {

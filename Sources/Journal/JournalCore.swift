@@ -14,12 +14,19 @@ final class JournalCore: Sendable {
         var partReads: [PartRead] = []
         /// A keeper round is coming.
         var isKeeping = false
+        /// Answers to stored appends that wait for a reader.
+        var pacing: AppendPacing
         /// An append was refused for want of room.
         var wantsRoom = false
         var isClosing = false
         var problem: String?
         /// Names of cursors that could not be saved, until they are.
         var unsavedCursors: Set<String> = []
+
+        /// The answers that wait no longer.
+        mutating func takeDue(now: UInt64) -> [AppendPacing.Answer] {
+            pacing.isEmpty ? [] : pacing.takeDue(unread: index.unread(at: now), now: now)
+        }
     }
 
     let directory: String
@@ -54,7 +61,10 @@ final class JournalCore: Sendable {
         let least = JournalFormat.dataOffset + 4096
         let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
         segmentBytes = max(least, min(options.segmentBytes, cap))
-        shared = Mutex(Shared(index: state.index))
+        shared = Mutex(
+            Shared(
+                index: state.index,
+                pacing: AppendPacing(limit: options.paceBytes, longestWait: UInt64(options.paceWait.nanoseconds))))
         spares = Mutex(SpareSegments(state.leftovers))
         cursorFiles = Mutex(CursorFiles(files: files, directory: directory, journal: state.journal))
     }
@@ -169,13 +179,15 @@ final class JournalCore: Sendable {
     }
 
     func read(_ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup) -> ReadStep {
-        let step = shared.withLock { shared -> ReadStep in
-            if shared.isClosing { return .ended }
+        let now = monotonicNanoseconds()
+        let (step, answers) = shared.withLock { shared -> (ReadStep, [AppendPacing.Answer]) in
+            if shared.isClosing { return (.ended, []) }
             let step = shared.index.read(
-                name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, wakeup: wakeup)
+                name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, now: now, wakeup: wakeup)
             if case .wait(.forDisk(isNew: true), _) = step { shared.fetches.append(name) }
-            return step
+            return (step, shared.takeDue(now: now))
         }
+        for answer in answers { answer() }
         if case .wait(let kind, let older) = step {
             older?.fire(false)
             if case .forDisk(isNew: true) = kind { readerEvent.set() }

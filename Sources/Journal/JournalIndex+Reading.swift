@@ -28,7 +28,7 @@ struct FetchRequest {
 extension JournalIndex {
     /// Gives frames that are in memory, or registers `wakeup`.
     mutating func read(
-        _ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup
+        _ name: String, handle: Int, maxFrames: Int, maxBytes: Int, now: UInt64, wakeup: Wakeup
     ) -> ReadStep {
         // Taken out while it changes, so that its arrays are never copied.
         guard var cursor = cursors.removeValue(forKey: name) else { return .ended }
@@ -40,7 +40,7 @@ extension JournalIndex {
         }
         guard cursor.handle == handle else { return .ended }
         while true {
-            let frames = cursor.take(maxFrames: maxFrames, maxBytes: maxBytes)
+            let frames = cursor.take(maxFrames: maxFrames, maxBytes: maxBytes, now: now)
             if !frames.isEmpty { return .frames(frames) }
             if cursor.isFetching { return .wait(.forDisk(isNew: false), older: cursor.wait(with: wakeup)) }
             if cursor.mustPause {

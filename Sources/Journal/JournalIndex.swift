@@ -39,6 +39,8 @@ struct PlacedFrame: Sendable {
     var stored: StoredFrame
     var place: Place
     var next: Place
+    /// `JournalIndex.appendedBytes` behind it, of frames that were just appended.
+    var appended: Int?
 
     /// The frame with the place of its bytes.
     var readable: StoredFrame {
@@ -115,7 +117,7 @@ struct JournalIndex: Sendable {
         segments[index].dataEnd = last.next.offset
         segments[index].frames += frames.count
         nextSequence = last.stored.end.value
-        tail.append(frames)
+        tail.append(frames, endingAt: appendedBytes)
         return cursors.keys.compactMap { cursors[$0]?.takeWakeup() }
     }
 
@@ -140,6 +142,18 @@ struct JournalIndex: Sendable {
             needed = min(needed ?? cursor.fetchPlace, cursor.fetchPlace)
         }
         if let needed { tail.drop(before: needed) }
+    }
+
+    /// Unread bytes of the cursor that is most behind of those that move and read from memory; nil when none does. Who
+    /// reads from disk is given no time: it may be hours behind.
+    func unread(at now: UInt64) -> Int? {
+        guard let start = tail.start else { return nil }
+        var most: Int?
+        for cursor in cursors.values where cursor.fetchPlace >= start && cursor.isMoving(at: now) {
+            guard let appended = cursor.fetchedAppended else { continue }
+            most = max(most ?? 0, appendedBytes - appended)
+        }
+        return most
     }
 
     // MARK: Removing
@@ -205,10 +219,14 @@ struct BoundedTail: Sendable {
 
     init(bytesMax: Int) { self.bytesMax = bytesMax }
 
-    mutating func append(_ new: [PlacedFrame]) {
-        for frame in new {
+    /// Takes frames in, behind the last of which `appended` bytes were appended in all.
+    mutating func append(_ new: [PlacedFrame], endingAt appended: Int) {
+        var rest = new.reduce(0) { $0 + $1.next.offset - $1.place.offset }
+        bytes += rest
+        for var frame in new {
+            rest -= frame.next.offset - frame.place.offset
+            frame.appended = appended - rest
             frames.append(frame)
-            bytes += frame.next.offset - frame.place.offset
         }
         while bytes > bytesMax, first < frames.count {
             bytes -= frames[first].next.offset - frames[first].place.offset

@@ -20,6 +20,10 @@ package struct DiskJournalOptions: Sendable {
     package var cursorInterval = Duration.milliseconds(200)
     /// Bytes of the newest frames kept in memory for cursors that keep up.
     package var tailBytes = 32 << 20
+    /// Bytes of those that a cursor that keeps up has not read, above which answers to appends wait until it has, or
+    /// for `paceWait`.
+    package var paceBytes = 8 << 20
+    package var paceWait = Duration.milliseconds(50)
     /// Bytes a second that are read of a backlog, beyond what comes in, while appends come in; 0 for no limit.
     package var catchUpBytesPerSecond = 128 << 20
     /// Bytes that one read from a segment asks for.

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `sluice replay` as its users call it: into a gateway, at a pace, with other times, and in CI.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ReplayEndToEndTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ReplayEndToEndTests {
     private static let configuration = """
         receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
         processors: {gen_ai_normalizer: {}, agent_findings: {wait: {idle: 300ms, after_root: 100ms}}}

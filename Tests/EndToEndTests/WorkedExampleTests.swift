@@ -33,7 +33,7 @@ private final class Hook: Sendable {
 }
 
 /// The refund agent of `sluice demo`, from the first failing run to the clean replay of the mended agent.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct WorkedExampleTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct WorkedExampleTests {
     private static let evaluator = """
         evaluators:
           wait: {idle: 500ms, after_root: 200ms}

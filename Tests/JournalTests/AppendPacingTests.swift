@@ -58,7 +58,7 @@ import Testing
         #expect(closed.isEmpty)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func `a journal in memory answers late while its reader is behind and moves, and loses no answer`() async throws {
         var options = MemoryJournal.Options()
         options.paceBytes = 1000
@@ -76,5 +76,77 @@ import Testing
         for number in 31...60 { journal.append(frame(number)) { result in answered.withLock { $0.append(result) } } }
         journal.close()
         #expect(answered.withLock { $0.count } == 60)
+    }
+
+    @Test(.timeLimit(.minutes(5)))
+    func `a journal on disk answers late while its reader is behind and moves, and loses no answer`() async throws {
+        var options = smallOptions(tailBytes: 1 << 20)
+        options.paceBytes = 1000
+        let journal = try openFake(FakeDisk(), options: options)
+        let cursor = try journal.cursor(named: "a")
+        #expect(await journal.store(frame(0)) == .stored(Sequence(0)))
+        #expect(await cursor.drain().count == 1)
+        let answered = Mutex<[AppendResult]>([])
+        for number in 1...30 { journal.append(frame(number)) { result in answered.withLock { $0.append(result) } } }
+        while answered.withLock({ $0.count }) < 30 { _ = await cursor.drain() }
+        #expect(answered.withLock { $0 }.allSatisfy { !$0.isRefused })
+        // Nobody reads any more: the time gives the answers, and what still waits at the end is answered by that.
+        for number in 31...60 { journal.append(frame(number)) { result in answered.withLock { $0.append(result) } } }
+        journal.close()
+        #expect(answered.withLock { $0.count } == 60)
+        #expect(answered.withLock { $0 }.allSatisfy { !$0.isRefused })
+    }
+}
+
+/// How far behind a reader of the disk journal is, as far as answers wait for it.
+@Suite struct UnreadBytesTests {
+    private static let size = 100
+
+    /// An index whose one segment has so many frames of 100 bytes, with a cursor at its start.
+    private func index(frames: Range<Int>, tailBytes: Int = 1 << 20) -> JournalIndex {
+        var index = JournalIndex(segments: [], nextSequence: 0, tailBytes: tailBytes)
+        index.cursors["a"] = CursorState(position: 0, place: .start(of: 1))
+        index.begin(1, seed: 0)
+        publish(frames, to: &index)
+        return index
+    }
+
+    private func publish(_ frames: Range<Int>, to index: inout JournalIndex) {
+        _ = index.publish(frames.map { placed($0) })
+    }
+
+    private func placed(_ number: Int) -> PlacedFrame {
+        let start = Place.start(of: 1).offset + number * Self.size
+        return PlacedFrame(
+            stored: StoredFrame(sequence: Sequence(UInt64(number)), frame: frame(number, items: 1)),
+            place: Place(segment: 1, offset: start, frame: number),
+            next: Place(segment: 1, offset: start + Self.size, frame: number + 1))
+    }
+
+    private func read(_ frames: Int, at now: UInt64, _ index: inout JournalIndex) -> Bool {
+        let step = index.read("a", handle: 0, maxFrames: frames, maxBytes: .max, now: now, wakeup: Wakeup())
+        if case .frames(let taken) = step { return taken.count == frames }
+        return false
+    }
+
+    @Test func `what a reader of the newest frames has not taken is unread while it moves`() {
+        var index = index(frames: 0..<10)
+        #expect(index.unread(at: 0) == nil)
+        #expect(read(4, at: 1, &index))
+        #expect(index.unread(at: 1) == 6 * Self.size)
+        publish(10..<15, to: &index)
+        #expect(index.unread(at: AppendPacing.stallTime) == 11 * Self.size)
+        #expect(index.unread(at: 1 + AppendPacing.stallTime) == nil)
+        #expect(read(11, at: 2 + AppendPacing.stallTime, &index))
+        #expect(index.unread(at: 2 + AppendPacing.stallTime) ?? 0 == 0)
+    }
+
+    @Test func `a reader that fell out of memory is given no time`() {
+        var index = index(frames: 0..<10, tailBytes: 20 * Self.size)
+        #expect(read(1, at: 1, &index))
+        publish(10..<21, to: &index)
+        #expect(index.unread(at: 1) == 20 * Self.size)
+        publish(21..<22, to: &index)
+        #expect(index.unread(at: 1) == nil)
     }
 }

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The exporter against grpcio's server.
-@Suite(.serialized, .timeLimit(.minutes(2)), .enabled(if: GRPCServer.isExpected)) struct OTLPGRPCDeliveryTests {
+@Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: GRPCServer.isExpected)) struct OTLPGRPCDeliveryTests {
     private func exporter(_ yaml: String, port: Int) async throws -> OTLPGRPCExporter {
         let isPlain = yaml.contains("tls:") ? "" : ", tls: {insecure: true}"
         let read = options(OTLPGRPCOptions.self, "{endpoint: 'localhost:\(port)'\(isPlain)\(yaml)}")

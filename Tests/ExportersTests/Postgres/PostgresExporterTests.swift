@@ -6,7 +6,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)), .enabled(if: PostgresServer.isExpected)) struct PostgresExporterTests {
+@Suite(.timeLimit(.minutes(5)), .enabled(if: PostgresServer.isExpected)) struct PostgresExporterTests {
     private let server: PostgresServer
     private let database: String
 

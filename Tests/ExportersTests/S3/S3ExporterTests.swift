@@ -5,7 +5,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct S3ExporterTests {
+@Suite(.timeLimit(.minutes(5))) struct S3ExporterTests {
     private static let credentials = AWSSignature.Credentials(
         accessKey: "AKIAIOSFODNN7EXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 

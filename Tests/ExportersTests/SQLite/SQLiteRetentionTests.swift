@@ -5,7 +5,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct SQLiteRetentionTests {
+@Suite(.timeLimit(.minutes(5))) struct SQLiteRetentionTests {
     private let directory = TemporaryDirectory()
     private var path: String { directory.file("sluice.db") }
     private let second: UInt64 = 1_000_000_000
