@@ -33,7 +33,8 @@ struct CursorState: Sendable {
     /// Sequence that the next record should have.
     private(set) var fetched: UInt64
     private(set) var fetchPlace: Place
-    /// `JournalIndex.appendedBytes` at `fetchPlace`; nil when it was read from disk.
+    /// `JournalIndex.appendedBytes` at `fetchPlace`, of a cursor that keeps up: it came near the end and has not read
+    /// from disk since. Nil of others.
     private(set) var fetchedAppended: Int?
     /// When frames were handed out last, monotonic nanoseconds.
     private var lastMove: UInt64?
@@ -180,8 +181,15 @@ struct CursorState: Sendable {
             if !isDone { ready.append(frame) }
         }
         if let place { fetchPlace = place }
-        fetchedAppended = frames.last?.appended
         settle()
+    }
+
+    /// Takes over frames from memory; `appended` is `JournalIndex.appendedBytes`. With `near` unread bytes or fewer a
+    /// reader that was behind keeps up again.
+    mutating func fetch(_ frames: ArraySlice<PlacedFrame>, appended: Int, near: Int) {
+        fetch(frames)
+        guard let read = frames.last?.appended else { return }
+        if fetchedAppended != nil || appended - read <= near { fetchedAppended = read }
     }
 
     /// The segment at `fetchPlace` can't be read at all: everything in it that is not fetched is lost.
@@ -204,6 +212,7 @@ struct CursorState: Sendable {
     /// A reader thread starts. Gives the generation to finish with.
     mutating func beginFetch() -> Int {
         isFetching = true
+        fetchedAppended = nil
         return generation
     }
 

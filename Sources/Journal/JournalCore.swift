@@ -61,9 +61,11 @@ final class JournalCore: Sendable {
         let least = JournalFormat.dataOffset + 4096
         let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
         segmentBytes = max(least, min(options.segmentBytes, cap))
+        var index = state.index
+        index.nearBytes = options.paceBytes
         shared = Mutex(
             Shared(
-                index: state.index,
+                index: index,
                 pacing: AppendPacing(limit: options.paceBytes, longestWait: UInt64(options.paceWait.nanoseconds))))
         spares = Mutex(SpareSegments(state.leftovers))
         cursorFiles = Mutex(CursorFiles(files: files, directory: directory, journal: state.journal))

@@ -53,7 +53,9 @@ extension JournalIndex {
             guard let newest = tail.frames(from: cursor.fetchPlace) else {
                 return .wait(.forDisk(isNew: true), older: cursor.wait(with: wakeup))
             }
-            cursor.fetch(Self.prefix(of: newest, maxFrames: maxFrames, maxBytes: maxBytes))
+            cursor.fetch(
+                Self.prefix(of: newest, maxFrames: maxFrames, maxBytes: maxBytes), appended: appendedBytes,
+                near: nearBytes)
         }
     }
 

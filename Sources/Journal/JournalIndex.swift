@@ -72,6 +72,8 @@ struct JournalIndex: Sendable {
     var cursors: [String: CursorState] = [:]
     /// The newest synced frames, so that a cursor that keeps up never touches the disk.
     private(set) var tail: BoundedTail
+    /// Unread bytes with which a cursor keeps up again.
+    var nearBytes = Int.max
     /// Segments taken out of service by the overflow policy, to be removed once the cursors are saved.
     private(set) var dropped: [SegmentInfo] = []
 
@@ -144,8 +146,8 @@ struct JournalIndex: Sendable {
         if let needed { tail.drop(before: needed) }
     }
 
-    /// Unread bytes of the cursor that is most behind of those that move and read from memory; nil when none does. Who
-    /// reads from disk is given no time: it may be hours behind.
+    /// Unread bytes of the cursor that is most behind of those that move and keep up; nil when none does. Who had to
+    /// read from disk is given no time until it is near the end again: it may be hours behind.
     func unread(at now: UInt64) -> Int? {
         guard let start = tail.start else { return nil }
         var most: Int?

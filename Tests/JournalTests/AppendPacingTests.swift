@@ -102,9 +102,10 @@ import Testing
 @Suite struct UnreadBytesTests {
     private static let size = 100
 
-    /// An index whose one segment has so many frames of 100 bytes, with a cursor at its start.
-    private func index(frames: Range<Int>, tailBytes: Int = 1 << 20) -> JournalIndex {
-        var index = JournalIndex(segments: [], nextSequence: 0, tailBytes: tailBytes)
+    /// An index of one segment with frames of 100 bytes, the newest 20 of them in memory, and a cursor at its start.
+    private func index(frames: Range<Int>) -> JournalIndex {
+        var index = JournalIndex(segments: [], nextSequence: 0, tailBytes: 20 * Self.size)
+        index.nearBytes = 8 * Self.size
         index.cursors["a"] = CursorState(position: 0, place: .start(of: 1))
         index.begin(1, seed: 0)
         publish(frames, to: &index)
@@ -137,16 +138,38 @@ import Testing
         publish(10..<15, to: &index)
         #expect(index.unread(at: AppendPacing.stallTime) == 11 * Self.size)
         #expect(index.unread(at: 1 + AppendPacing.stallTime) == nil)
-        #expect(read(11, at: 2 + AppendPacing.stallTime, &index))
-        #expect(index.unread(at: 2 + AppendPacing.stallTime) ?? 0 == 0)
+        #expect(read(1, at: 2 + AppendPacing.stallTime, &index))
+        #expect(index.unread(at: 2 + AppendPacing.stallTime) == 10 * Self.size)
     }
 
     @Test func `a reader that fell out of memory is given no time`() {
-        var index = index(frames: 0..<10, tailBytes: 20 * Self.size)
+        var index = index(frames: 0..<4)
         #expect(read(1, at: 1, &index))
-        publish(10..<21, to: &index)
+        publish(4..<21, to: &index)
         #expect(index.unread(at: 1) == 20 * Self.size)
         publish(21..<22, to: &index)
         #expect(index.unread(at: 1) == nil)
+    }
+
+    @Test func `a reader that was behind is given time once it is near the end`() {
+        var index = index(frames: 0..<20)
+        #expect(read(11, at: 1, &index))
+        #expect(index.unread(at: 1) == nil)
+        #expect(read(1, at: 1, &index))
+        #expect(index.unread(at: 1) == 8 * Self.size)
+    }
+
+    @Test func `a read from disk ends the time that a reader is given`() throws {
+        var index = index(frames: 0..<4)
+        #expect(read(1, at: 1, &index))
+        publish(4..<30, to: &index)
+        let begun = index.beginFetch("a")
+        let request = try #require(begun)
+        let fetched = (1..<15).map { placed($0) }
+        _ = index.endFetch("a", request, .read(fetched, goingOnAt: fetched[13].next, isDamaged: false))
+        #expect(read(14, at: 1, &index))
+        #expect(index.unread(at: 1) == nil)
+        #expect(read(7, at: 1, &index))
+        #expect(index.unread(at: 1) == 8 * Self.size)
     }
 }
