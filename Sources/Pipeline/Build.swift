@@ -12,15 +12,18 @@ package struct ProcessorBuild {
     package let signal: Signal
     /// Folder for what a processor remembers over restarts; nil when it shall keep nothing on disk.
     package let stateDirectory: String?
+    /// Whether the processor is made only to find out whether it can be: nothing on disk may change.
+    package let isTrial: Bool
     /// Writes one line to the gateway's log.
     package let log: @Sendable (_ level: LogLevel, _ message: String) -> Void
 
     package init(
         keys: KeyTable.Builder, metrics: SelfMetrics, id: String, pipeline: String, signal: Signal,
-        stateDirectory: String? = nil,
+        stateDirectory: String? = nil, isTrial: Bool = false,
         log: @escaping @Sendable (_ level: LogLevel, _ message: String) -> Void = { _, _ in }
     ) {
         self.log = log
+        self.isTrial = isTrial
         self.stateDirectory = stateDirectory
         self.keys = keys
         self.metrics = metrics

@@ -5,6 +5,9 @@ package import Telemetry
 package protocol Exporter: Sendable {
     /// Opens what the exporter needs. Throws `ExporterStartFailure` when the configuration cannot work.
     func start() async throws
+    /// Finds what would keep `start` from working for good, as far as that shows without sending, listening or changing
+    /// anything on disk. For an exporter that is not started; throws a `StartFault`.
+    func check() throws
     /// Delivers one batch. Called by at most `maxConcurrency` tasks at once. Never throws: the outcome tells.
     func export(_ batch: ExportBatch) async -> ExportOutcome
     /// Flushes and closes. Safe to call twice and without `start`.
@@ -17,6 +20,7 @@ package protocol Exporter: Sendable {
 
 extension Exporter {
     package var recordsCommits: Bool { false }
+    package func check() throws {}
 }
 
 /// What one delivery carries: the protobuf bytes of one `Export…ServiceRequest`.
@@ -105,14 +109,18 @@ package enum ExportOutcome: Sendable, Equatable {
 }
 
 /// The exporter cannot start: says what to change.
-package struct ExporterStartFailure: Error, CustomStringConvertible {
+package struct ExporterStartFailure: StartFault {
     package var description: String
+    package var option: String?
+    package var fix: String?
     /// The configuration is right and the disk or the other side is not, for now: an exporter may start all the same
     /// and try again with each batch.
     package var isPassing: Bool
 
-    package init(_ description: String, isPassing: Bool = false) {
+    package init(_ description: String, isPassing: Bool = false, at option: String? = nil, fix: String? = nil) {
         self.description = description
+        self.option = option
+        self.fix = fix
         self.isPassing = isPassing
     }
 }

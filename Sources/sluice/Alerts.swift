@@ -28,7 +28,7 @@ struct TestAlerts: AsyncParsableCommand {
     var files: [String] = []
 
     func run() async throws {
-        let trial = AlertTrial(plan: try options.load().plan) { Terminal.error("\($0.rawValue): \($1)") }
+        let trial = AlertTrial(plan: try options.load(trial: .chains).plan) { Terminal.error("\($0.rawValue): \($1)") }
         if files.isEmpty || send { try await start(trial) }
         guard !files.isEmpty else { return try await tryServices(trial) }
         var inputs: [OfflineInput] = []

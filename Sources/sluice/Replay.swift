@@ -66,7 +66,7 @@ struct Replay: AsyncParsableCommand {
         }
         if let shift { inputs = inputs.map(timeShift(shift, inputs).apply) }
         if let to { return try await send(inputs, to) }
-        let now = try findings(of: options.load(), inputs)
+        let now = try findings(of: options.load(trial: .chains), inputs)
         if let before {
             let loaded = LoadedConfiguration.load(files: [before], overrides: [])
             if loaded.problems.hasErrors {

@@ -34,7 +34,7 @@ struct Run: AsyncParsableCommand {
     var shutdownTimeout = 10
 
     func run() async throws {
-        let loaded = try options.load(dataDirectory: dataDirectory)
+        let loaded = try options.load(dataDirectory: dataDirectory, trial: .all)
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator()

@@ -62,12 +62,14 @@ struct ConfigurationOptions: ParsableArguments {
     var featureGates: [String] = []
 
     /// Loads it, prints warnings, and ends the command when there are errors.
-    func load(dataDirectory: String = LoadedConfiguration.dataDirectory) throws -> LoadedConfiguration {
+    func load(
+        dataDirectory: String = LoadedConfiguration.dataDirectory, trial: LoadedConfiguration.Trial = .none
+    ) throws -> LoadedConfiguration {
         if !featureGates.isEmpty {
             Terminal.error("sluice: warning: --feature-gates has no effect here: there are no feature gates")
         }
         let loaded = LoadedConfiguration.load(
-            files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory)
+            files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory, trial: trial)
         if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
         if loaded.problems.hasErrors { throw Exit.configuration }
         return loaded
@@ -79,7 +81,7 @@ struct Validate: ParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() throws {
-        _ = try options.load()
+        _ = try options.load(trial: .all)
         print("the configuration is valid")
     }
 }

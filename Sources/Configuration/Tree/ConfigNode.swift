@@ -147,6 +147,24 @@ extension ConfigNode {
         return nil
     }
 
+    /// Where the option at a path below this node is written, such as `table[1].pipelines`, as far as the path leads.
+    package func place(ofOption path: String) -> ConfigPlace? {
+        var node = self
+        var place: ConfigPlace?
+        for part in path.split(whereSeparator: { ".[]".contains($0) }) {
+            if let list = node.list, let index = Int(part), list.indices.contains(index) {
+                node = list[index]
+                place = node.place
+            } else if let entry = node.entry(String(part)) {
+                node = entry.value
+                place = entry.value.isNull ? entry.keyPlace : entry.value.place
+            } else {
+                break
+            }
+        }
+        return place
+    }
+
     /// The kind of the node in words, for messages: `a list`, `an integer`.
     package var kind: String {
         switch content {

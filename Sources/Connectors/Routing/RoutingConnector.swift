@@ -7,8 +7,10 @@ import Telemetry
 /// Sends records to pipelines by conditions on them: the Collector's `routing` connector.
 package final class RoutingConnector: Connector {
     /// Why the connector cannot be built; the words are for the user.
-    package struct BuildFailure: Error, CustomStringConvertible {
+    package struct BuildFailure: StartFault {
         package var description: String
+        package var option: String?
+        package var fix: String?
     }
 
     // Used under the lock of `memory` alone.
@@ -32,7 +34,7 @@ package final class RoutingConnector: Connector {
         var keys = KeyTable.Builder()
         do throws(RoutingTable.Failure) {
             table = try RoutingTable(options, build: build, keys: &keys)
-        } catch { throw BuildFailure(description: "connector \(build.id): \(error)") }
+        } catch { throw BuildFailure(description: error.description, option: error.option, fix: error.fix) }
         self.keys = keys.build()
         headers = options.contextKeys
         id = build.id

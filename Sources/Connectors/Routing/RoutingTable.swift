@@ -11,6 +11,8 @@ struct RoutingTable: Sendable {
     /// Why a routing table cannot be used with the pipelines around it.
     struct Failure: Error, CustomStringConvertible {
         var description: String
+        var option: String?
+        var fix: String?
     }
 
     private enum Rule: Sendable {
@@ -42,12 +44,15 @@ struct RoutingTable: Sendable {
         let place = "connector \(build.id) behind \(build.input)"
         errorMode = options.errorMode
         guard outputs.count <= Self.outputsMax else { throw Failure(description: "feeds more than 64 pipelines") }
-        defaults = try Self.bits(options.defaultPipelines, outputs)
-        for option in options.table {
+        defaults = try Self.bits(options.defaultPipelines, outputs, at: "default_pipelines")
+        for (index, option) in options.table.enumerated() {
             let contexts = OTTLContext.all(of: signal)
             guard option.context == .request || contexts.contains(option.context.language) else {
                 throw Failure(
-                    description: "a route has the context \(option.context.rawValue), which \(signal) do not have")
+                    description: "the context \(option.context.rawValue) is not one of \(signal), which come from "
+                        + build.input,
+                    option: "table[\(index)].context",
+                    fix: "write one of \(contexts.map(\.rawValue).joined(separator: ", ")), request")
             }
             let rule: Rule
             do throws(OTTLProblem) {
@@ -57,22 +62,24 @@ struct RoutingTable: Sendable {
                 } else {
                     rule = .statement(try OTTLStatement(option.statement, context: context, keys: &keys))
                 }
-            } catch { throw Failure(description: "\(error)") }
+            } catch { throw Failure(description: "\(error)", option: "table[\(index)]") }
             routes.append(
                 Route(
                     context: option.context, match: option.match, moves: option.action == .move, rule: rule,
-                    outputs: try Self.bits(option.pipelines, outputs),
+                    outputs: try Self.bits(option.pipelines, outputs, at: "table[\(index)].pipelines"),
                     faults: OTTLFaultLog(errorMode, owner: place) { log(.warn, $0) }))
         }
     }
 
-    private static func bits(_ pipelines: [String], _ outputs: [ConnectorOutput]) throws(Failure) -> Outputs {
+    private static func bits(
+        _ pipelines: [String], _ outputs: [ConnectorOutput], at option: String
+    ) throws(Failure) -> Outputs {
         var bits: Outputs = 0
         for pipeline in pipelines {
             guard let index = outputs.firstIndex(where: { $0.pipeline == pipeline }) else {
                 throw Failure(
-                    description: "routes to \(pipeline), which does not read from it: name the connector under its "
-                        + "receivers")
+                    description: "routes to \(pipeline), which does not read from it", option: option,
+                    fix: "name the connector under receivers of that pipeline")
             }
             bits |= 1 << Outputs(index)
         }

@@ -26,7 +26,7 @@ final class ClickHouseClient: Sendable {
     }
 
     func start() throws(ExporterStartFailure) {
-        if let problem = options.tls.unreadableFile { throw ExporterStartFailure(problem) }
+        if let problem = options.tls.unreadableFile { throw problem }
         let (plain, compressed) = (try target(coding: nil), try target(coding: compression.name))
         targets.withLock { $0 = (plain, compressed) }
     }

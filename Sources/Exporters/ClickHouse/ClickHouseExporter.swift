@@ -30,6 +30,9 @@ package final class ClickHouseExporter: Exporter {
         client = ClickHouseClient(options: options, engine: engine)
     }
 
+    /// Starting sends nothing.
+    package func check() throws { try client.start() }
+
     package func start() async throws { try client.start() }
 
     package func shutdown() async {

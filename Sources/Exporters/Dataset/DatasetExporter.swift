@@ -42,6 +42,15 @@ package final class DatasetExporter: Exporter {
         lane = GroupLane(label: "sluice.dataset") { shared.write($0) }
     }
 
+    package func check() throws {
+        _ = try DatasetReader(options.select, splits: options.splits, maxValueBytes: options.maxValueBytes)
+        try ExporterStartFailure.check(file: DatasetExporter.path(options, build), makesFolder: true)
+    }
+
+    private static func path(_ options: DatasetOptions, _ build: ExporterBuild) -> String {
+        options.path.hasPrefix("/") ? options.path : build.dataDirectory + "/" + options.path
+    }
+
     package func start() async throws {
         let (shared, options, build, effects) = (shared, options, build, effects)
         let failure = await lane.run { () -> ExporterStartFailure? in
@@ -56,7 +65,7 @@ package final class DatasetExporter: Exporter {
     private static func open(
         _ shared: SharedFile, _ options: DatasetOptions, _ build: ExporterBuild, _ effects: FileEffects
     ) throws(ExporterStartFailure) {
-        let path = options.path.hasPrefix("/") ? options.path : build.dataDirectory + "/" + options.path
+        let path = path(options, build)
         let place = FilePlace(
             path: path, appends: true, createsDirectory: true, directoryMode: 0o700, rotation: options.rotation)
         let labels = [(name: "exporter", value: build.id)]

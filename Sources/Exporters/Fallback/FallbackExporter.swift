@@ -44,6 +44,10 @@ package final class FallbackExporter: Exporter {
             [("exporter", build.id)])
     }
 
+    package func check() throws {
+        for (_, child) in children { try child.check() }
+    }
+
     package func start() async throws {
         for (id, child) in children {
             do { try await child.start() } catch { throw ExporterStartFailure("exporter \(id): \(error)") }

@@ -8,6 +8,7 @@ package final class FileExporter: Exporter {
     /// Several deliveries may wait for one sync of the file.
     package let maxConcurrency = GroupLane.groupMax
     private let files: SharedFiles
+    private let options: FileOptions
     private let lane: GroupLane
 
     /// Lets the lane's thread and the exporter share the files.
@@ -19,11 +20,17 @@ package final class FileExporter: Exporter {
 
     /// Opens nothing yet; `start` does.
     package init(options: FileOptions, build: ExporterBuild, effects: FileEffects = .system) {
+        self.options = options
         let id = build.id
         let log = build.log
         let shared = SharedFiles(OpenFiles(options, effects: effects) { log($0, "exporter \(id): \($1)") })
         files = shared
         lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
+    }
+
+    package func check() throws {
+        guard options.path.isFixed else { return }
+        try ExporterStartFailure.check(file: options.path.fixedPath, makesFolder: options.createsDirectory)
     }
 
     package func start() async throws {

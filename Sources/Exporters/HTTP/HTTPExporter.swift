@@ -97,6 +97,9 @@ package final class HTTPExporter: Exporter {
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
     }
 
+    /// Starting sends nothing.
+    package func check() throws { try destination.start() }
+
     package func start() async throws { try destination.start() }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {

@@ -51,6 +51,9 @@ package final class OTLPGRPCExporter: Exporter {
         return lines
     }
 
+    /// Starting sends nothing.
+    package func check() throws { try destination.start() }
+
     package func start() async throws { try destination.start() }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {

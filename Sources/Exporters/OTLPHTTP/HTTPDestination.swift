@@ -71,7 +71,7 @@ final class HTTPDestination: Sendable {
     /// Checks files and settings.
     func start() throws(ExporterStartFailure) {
         let tls = plan.connection.tls
-        if let problem = tls.unreadableFile { throw ExporterStartFailure(problem) }
+        if let problem = tls.unreadableFile { throw problem }
         if tls.skipsVerification {
             build.log(.warn, "exporter \(build.id): tls.insecure_skip_verify is on, certificates are not checked")
         }

@@ -1,6 +1,7 @@
 import CCurl
 package import Configuration
 import Glibc
+import Pipeline
 
 /// `tls`: how a https endpoint is checked and how the gateway identifies itself.
 package struct HTTPTLSOptions: ComponentOptions {
@@ -80,10 +81,12 @@ package struct HTTPTLSOptions: ComponentOptions {
     }
 
     /// Files that cannot be read, with what to do about it.
-    var unreadableFile: String? {
+    var unreadableFile: ExporterStartFailure? {
         for (name, path) in [("ca_file", caFile), ("cert_file", certFile), ("key_file", keyFile)] {
             if let path, access(path, R_OK) != 0 {
-                return "tls.\(name): \(path) cannot be read (\(String(cString: strerror(errno)))): check path and owner"
+                return ExporterStartFailure(
+                    "tls.\(name): \(path) cannot be read (\(String(cString: strerror(errno))))", at: "tls.\(name)",
+                    fix: "check path and owner")
             }
         }
         return nil

@@ -49,6 +49,9 @@ package final class OTLPHTTPExporter: Exporter {
     /// Whether the configuration names an endpoint for this signal.
     package func accepts(_ signal: Signal) -> Bool { options.urls.contains { $0.signal == signal } }
 
+    /// Starting sends nothing.
+    package func check() throws { try destination.start() }
+
     package func start() async throws { try destination.start() }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {

@@ -36,17 +36,24 @@ package final class S3Exporter: Exporter {
             }
     }
 
+    package func check() throws { _ = try makeSignature() }
+
     package func start() async throws {
+        let made = try makeSignature()
+        signature.withLock { $0 = made }
+    }
+
+    private func makeSignature() throws(ExporterStartFailure) -> AWSSignature {
         guard
             let credentials = AWSSignature.Credentials.find(
                 options.accessKey, options.secretKey, options.sessionToken)
         else {
             throw ExporterStartFailure(
-                "no credentials: set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and "
-                    + "AWS_SECRET_ACCESS_KEY in the environment")
+                "no credentials",
+                fix: "set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
+                    + "environment")
         }
-        let made = AWSSignature(credentials: credentials, region: options.region)
-        signature.withLock { $0 = made }
+        return AWSSignature(credentials: credentials, region: options.region)
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {

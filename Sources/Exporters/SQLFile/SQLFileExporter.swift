@@ -8,6 +8,7 @@ package final class SQLFileExporter: Exporter {
     /// Several deliveries may wait for one sync of the file.
     package let maxConcurrency = GroupLane.groupMax
     private let writer: SharedWriter
+    private let place: FilePlace
     private let lane: GroupLane
 
     private final class SharedWriter: Sendable {
@@ -22,6 +23,7 @@ package final class SQLFileExporter: Exporter {
         let place = FilePlace(
             path: options.path, appends: true, createsDirectory: options.createsDirectory, directoryMode: 0o755,
             rotation: options.rotation)
+        self.place = place
         let shared = SharedWriter(
             FileWriter(
                 place: place, form: SQLFileForm(options: options), effects: effects,
@@ -35,6 +37,10 @@ package final class SQLFileExporter: Exporter {
                 return .retry(reason: result.failure?.description ?? "not written", after: nil)
             }
         }
+    }
+
+    package func check() throws {
+        try ExporterStartFailure.check(file: place.path, makesFolder: place.createsDirectory)
     }
 
     package func start() async throws {

@@ -99,6 +99,12 @@ package final class SQLiteExporter: Exporter {
         }
     }
 
+    /// What lies in the data directory has its folder made at start.
+    package func check() throws {
+        guard !path.hasPrefix(":") else { return }
+        try ExporterStartFailure.check(file: path, makesFolder: path != options.path)
+    }
+
     package func start() async throws {
         let shared = shared
         let opened = await lane.run { () -> Result<ExporterStartFailure?, ExporterStartFailure> in

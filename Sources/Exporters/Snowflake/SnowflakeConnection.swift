@@ -44,7 +44,7 @@ final class SnowflakeConnection: Sendable {
 
     /// Checks key and settings; sends nothing.
     func open() throws(ExporterStartFailure) {
-        if let problem = options.tls.unreadableFile { throw ExporterStartFailure(problem) }
+        if let problem = options.tls.unreadableFile { throw problem }
         _ = try session(renewing: false)
     }
 

@@ -27,6 +27,9 @@ package final class SnowflakeExporter: Exporter {
             options: options, version: version, engine: engine, effects: effects, clock: clock)
     }
 
+    /// Starting sends nothing.
+    package func check() throws { try connection.open() }
+
     package func start() async throws { try connection.open() }
 
     package func shutdown() async { connection.close() }

@@ -6,24 +6,35 @@ package struct LoadedConfiguration: Sendable {
     package var plan: GatewayPlan
     package var problems: ConfigProblems
 
+    /// How much of a plan is made on trial, so that what cannot be made is a problem of the file.
+    package enum Trial: Sendable {
+        case none
+        /// Processors and connectors.
+        case chains
+        /// All that can be found out without a network.
+        case all
+    }
+
     /// Where journals and databases lie when the file names no place.
     package static let dataDirectory = "./sluice-data"
 
     /// Reads `files`, or the built-in default when there are none, and lays `overrides` over them. Journals lie below
     /// `dataDirectory` when the file names no place. With `skipsUnknown` components of types that are not here are left
-    /// out, each with a warning.
+    /// out, each with a warning. `trial` says what is made once when nothing else is wrong.
     package static func load(
-        files: [String], overrides: [String], skipsUnknown: Bool = false, dataDirectory: String = dataDirectory
+        files: [String], overrides: [String], skipsUnknown: Bool = false, dataDirectory: String = dataDirectory,
+        trial: Trial = .none
     ) -> LoadedConfiguration {
         let sources: [ConfigSource] =
             files.isEmpty ? [.text(name: "built-in default", DefaultConfiguration.text)] : files.map(source)
-        return load(sources, overrides: overrides, skipsUnknown: skipsUnknown, dataDirectory: dataDirectory)
+        return load(
+            sources, overrides: overrides, skipsUnknown: skipsUnknown, dataDirectory: dataDirectory, trial: trial)
     }
 
     /// The same for sources that need not be files.
     package static func load(
         _ sources: [ConfigSource], overrides: [String] = [], skipsUnknown: Bool = false,
-        dataDirectory: String = dataDirectory
+        dataDirectory: String = dataDirectory, trial: Trial = .none
     ) -> LoadedConfiguration {
         var problems = ConfigProblems()
         let loader = ConfigLoader(environment: SystemFacts.environment)
@@ -33,6 +44,14 @@ package struct LoadedConfiguration: Sendable {
         tree = skipper?.filter(uses: tree, problems: &problems) ?? tree
         let configuration = GatewayConfiguration(tree, advice: TypeAdvice.ofUndefined, problems: &problems)
         let plan = GatewayPlan(configuration, dataDirectory: dataDirectory, problems: &problems)
+        if !problems.hasErrors {
+            let parts = StartTrial(configuration, plan, dataDirectory: dataDirectory)
+            switch trial {
+            case .none: break
+            case .chains: parts.runChains(&problems)
+            case .all: parts.run(&problems)
+            }
+        }
         return LoadedConfiguration(tree: tree, plan: plan, problems: problems)
     }
 

@@ -30,6 +30,7 @@ final class ProcessedExporter: Exporter {
     /// Gives the gateway's key table, once all chains are made.
     func link(_ table: KeyTable) { keys.withLock { $0 = table } }
 
+    func check() throws { try exporter.check() }
     func start() async throws { try await exporter.start() }
     func shutdown() async { await exporter.shutdown() }
 

@@ -4,6 +4,14 @@ import Telemetry
 
 /// Makes the processors of a pipeline.
 enum StepMaker {
+    /// One processor; nil for those that are no step of a chain.
+    static func step(_ role: ProcessorRole, _ build: inout ProcessorBuild) throws -> (any Processor)? {
+        switch role {
+        case .step(let make), .traceStep(_, let make): try make(&build)
+        case .batch, .memoryLimiter: nil
+        }
+    }
+
     /// The chain up to the first processor that looks at whole traces, and the rest. Keys that the processors ask for
     /// are added to `keys`.
     static func make(
@@ -17,19 +25,12 @@ enum StepMaker {
         var names: (first: [String], whole: [String]) = ([], [])
         var isWhole = false
         for (id, role) in pipeline.steps {
-            let make: @Sendable (inout ProcessorBuild) throws -> any Processor
-            switch role {
-            case .step(let step): make = step
-            case .traceStep(_, let step):
-                make = step
-                isWhole = true
-            case .batch, .memoryLimiter: continue
-            }
+            if case .traceStep = role { isWhole = true }
             var build = ProcessorBuild(
                 keys: keys, metrics: metrics, id: id, pipeline: pipeline.id, signal: signal,
                 stateDirectory: stateDirectory, log: log)
             do {
-                let step = try make(&build)
+                guard let step = try step(role, &build) else { continue }
                 if isWhole { whole.append(step) } else { first.append(step) }
                 if isWhole { names.whole.append(id) } else { names.first.append(id) }
             } catch {

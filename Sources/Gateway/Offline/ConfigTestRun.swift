@@ -31,7 +31,7 @@ package struct ConfigTestRun {
                 path: "tests")
         }
         let path = suite.config.isEmpty ? file : suite.config.hasPrefix("/") ? suite.config : folder + suite.config
-        let loaded = LoadedConfiguration.load(files: [path], overrides: [])
+        let loaded = LoadedConfiguration.load(files: [path], overrides: [], trial: .chains)
         problems.merge(loaded.problems)
         guard !problems.hasErrors else { return }
         for test in suite.tests {

@@ -10,8 +10,16 @@ package struct AttributesProcessor: Processor {
     /// Fails when `include` or `exclude` names what the pipeline's signal does not have.
     package init(options: AttributesOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         program = ActionProgram(options.actions, &build.keys)
-        if let match = options.include { include = try RecordMatch(match, &build) } else { include = nil }
-        if let match = options.exclude { exclude = try RecordMatch(match, &build) } else { exclude = nil }
+        if let match = options.include {
+            include = try RecordMatch(match, at: "include", &build)
+        } else {
+            include = nil
+        }
+        if let match = options.exclude {
+            exclude = try RecordMatch(match, at: "exclude", &build)
+        } else {
+            exclude = nil
+        }
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {

@@ -39,9 +39,13 @@ struct RecordMatch: Sendable {
     private let matchesUndefinedSeverity: Bool
     private let serviceName: KeyID
 
-    /// Fails for conditions that the pipeline's signal does not have.
-    init(_ options: MatchOptions, _ build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
-        try RecordMatch.check(options, build)
+    /// Fails for conditions that the pipeline's signal does not have. `option` is `include` or `exclude`.
+    init(_ options: MatchOptions, at option: String, _ build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
+        if let unfit = RecordMatch.unfit(options, build.signal).first {
+            throw ProcessorBuildFailure(
+                "\(unfit.name) cannot be matched in \(build.signal), and \(build.pipeline) names it",
+                at: "\(option).\(unfit.name)", fix: unfit.fix)
+        }
         serviceName = build.keys.intern("service.name")
         services = RecordMatch.names(options.services, options.type, &build.keys)
         spanNames = RecordMatch.names(options.spanNames, options.type, &build.keys)
@@ -63,32 +67,30 @@ struct RecordMatch: Sendable {
         matchesUndefinedSeverity = options.severity?.matchesUndefined ?? false
     }
 
-    private static func check(
-        _ options: MatchOptions, _ build: ProcessorBuild
-    ) throws(ProcessorBuildFailure) {
-        var unfit: [String] = []
-        if build.signal != .traces {
-            if !options.services.isEmpty { unfit.append("services") }
-            if !options.spanNames.isEmpty { unfit.append("span_names") }
-            if !options.spanKinds.isEmpty { unfit.append("span_kinds") }
+    /// Conditions that records of a signal do not have, each with what to write instead.
+    private static func unfit(_ options: MatchOptions, _ signal: Signal) -> [(name: String, fix: String)] {
+        var unfit: [(name: String, fix: String)] = []
+        func add(_ name: String, _ isGiven: Bool, _ fix: String) { if isGiven { unfit.append((name, fix)) } }
+        func add(_ name: String, _ isGiven: Bool, of owner: String) {
+            add(name, isGiven, "it is for pipelines of \(owner): give \(signal) a processor of their own")
         }
-        if build.signal != .logs {
-            if !options.logBodies.isEmpty { unfit.append("log_bodies") }
-            if !options.severityTexts.isEmpty { unfit.append("log_severity_texts") }
-            if options.severity != nil { unfit.append("log_severity_number") }
+        if signal != .traces {
+            add("services", !options.services.isEmpty, "match the key service.name under resources")
+            add("span_names", !options.spanNames.isEmpty, of: "traces")
+            add("span_kinds", !options.spanKinds.isEmpty, of: "traces")
         }
-        if build.signal != .metrics {
-            if !options.metricNames.isEmpty { unfit.append("metric_names") }
+        if signal != .logs {
+            add("log_bodies", !options.logBodies.isEmpty, of: "logs")
+            add("log_severity_texts", !options.severityTexts.isEmpty, of: "logs")
+            add("log_severity_number", options.severity != nil, of: "logs")
+        }
+        if signal != .metrics {
+            add("metric_names", !options.metricNames.isEmpty, of: "metrics")
         } else {
-            if !options.attributes.isEmpty { unfit.append("attributes") }
-            if !options.libraries.isEmpty { unfit.append("libraries") }
+            add("attributes", !options.attributes.isEmpty, "match metric_names or resources")
+            add("libraries", !options.libraries.isEmpty, "match metric_names or resources")
         }
-        guard unfit.isEmpty else {
-            throw ProcessorBuildFailure(
-                "\(build.id) in \(build.pipeline): \(unfit.joined(separator: ", ")) "
-                    + "cannot be matched in \(build.signal)"
-            )
-        }
+        return unfit
     }
 
     // MARK: Matching

@@ -41,9 +41,9 @@ package struct CostProcessor: Processor {
     /// Reads the price files; fails when one is missing, too large or of neither shape.
     package init(options: CostOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         var prices = PriceTable()
-        for file in options.files {
+        for (index, file) in options.files.enumerated() {
             do throws(PriceFileProblem) { prices.merge(try CostProcessor.read(file)) } catch {
-                throw ProcessorBuildFailure("\(build.id): \(file) \(error)")
+                throw ProcessorBuildFailure("\(file) \(error)", at: "price_files[\(index)]")
             }
         }
         if options.usesBuiltIn { prices.merge(PriceTable.builtIn) }

@@ -76,7 +76,7 @@ struct Evaluator: Sendable {
             } else {
                 condition = nil
             }
-        } catch { throw ProcessorBuildFailure("\(build.id): evaluator \(option.name): \(error)") }
+        } catch { throw ProcessorBuildFailure("evaluator \(option.name): \(error)") }
         attribute = build.keys.intern(option.subject)
         inputTokens = build.keys.intern("gen_ai.usage.input_tokens")
         outputTokens = build.keys.intern("gen_ai.usage.output_tokens")

@@ -54,7 +54,7 @@ package struct LookupProcessor: Processor {
         do throws(LookupFault) {
             table = try LookupTable(options, &build.keys)
         } catch {
-            throw ProcessorBuildFailure("\(build.id): \(options.file): \(error.reason)")
+            throw ProcessorBuildFailure("\(options.file) \(error.reason)", at: error.option, fix: error.fix)
         }
         key = build.keys.intern(options.key)
         isResource = options.context == .resource

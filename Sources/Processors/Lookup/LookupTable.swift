@@ -6,6 +6,9 @@ import Telemetry
 /// Why a table cannot be used.
 struct LookupFault: Error, Equatable {
     var reason: String
+    /// The option that asks for what is not there.
+    var option = "file"
+    var fix: String?
 }
 
 /// How a table is written.
@@ -86,7 +89,8 @@ struct LookupTable: Sendable {
 
     private static func read(_ path: String) throws(LookupFault) -> String {
         guard let file = fopen(path, "re") else {
-            throw LookupFault(reason: "cannot be read: \(String(cString: strerror(errno)))")
+            throw LookupFault(
+                reason: "cannot be read: \(String(cString: strerror(errno)))", fix: "check the path and whose it is")
         }
         defer { fclose(file) }
         var bytes: [UInt8] = []
@@ -114,11 +118,10 @@ struct LookupTable: Sendable {
         let header = lines.removeFirst()
         let wanted = options.column.isEmpty ? header[0] : options.column
         guard let place = header.firstIndex(of: wanted) else {
-            throw LookupFault(reason: "has no column \(wanted); it has \(header.joined(separator: ", "))")
+            throw missing(wanted, header, option: "column")
         }
         for column in options.columns where !header.contains(column.value) {
-            throw LookupFault(
-                reason: "has no column \(column.value); it has \(header.joined(separator: ", "))")
+            throw missing(column.value, header, option: "attributes.\(column.key)")
         }
         var entries: [(key: String, cells: [(String, String)])] = []
         for (number, line) in lines.enumerated() {
@@ -130,6 +133,13 @@ struct LookupTable: Sendable {
             entries.append((line[place], cells))
         }
         return entries
+    }
+
+    private static func missing(_ column: String, _ header: [String], option: String) -> LookupFault {
+        let nearest = Suggestion.nearest(to: column, among: header)
+        return LookupFault(
+            reason: "has no column \(column); it has \(header.joined(separator: ", "))", option: option,
+            fix: nearest.map { "did you mean \"\($0)\"?" })
     }
 
     private static func yaml(

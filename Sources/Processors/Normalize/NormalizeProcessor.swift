@@ -31,7 +31,7 @@ package struct NormalizeProcessor: Processor {
                 options.extensionsPrefix == Tables.usualPrefix
                 ? try Tables.shared.get() : try Tables.embedded(prefix: options.extensionsPrefix)
         } catch {
-            throw ProcessorBuildFailure("\(build.id): \(error)")
+            throw ProcessorBuildFailure("\(error)")
         }
         tables.intern(&build.keys)
         for (from, to) in options.engine.customMappings {

@@ -1,11 +1,13 @@
 import Crypto
 import Glibc
+import Pipeline
 import Synchronization
 import Telemetry
 
 /// Why content cannot be kept.
 struct ContentFault: Error, Equatable {
     var reason: String
+    var fix: String?
 }
 
 /// SHA-256 of stored content, in hexadecimal.
@@ -25,10 +27,15 @@ final class ContentStore: Sendable {
 
     private static let knownLimit = 100_000
 
-    init(_ directory: String) throws(ContentFault) {
+    /// Without `makesFolder` it is only found out whether the folder could be made.
+    init(_ directory: String, makesFolder: Bool = true) throws(ContentFault) {
         var path = directory
         while path.hasSuffix("/"), path.count > 1 { path.removeLast() }
         self.directory = path
+        if !makesFolder {
+            guard let fault = PathCheck.fault(ofFolder: path) else { return }
+            throw ContentFault(reason: fault.reason, fix: fault.fix)
+        }
         guard ContentStore.makeFolder(path) else {
             throw ContentFault(reason: "cannot be made: \(String(cString: strerror(errno)))")
         }

@@ -39,12 +39,12 @@ package struct OffloadProcessor: Processor {
     private let stored: Counter
     private let failed: Counter
 
-    /// Makes the folder; fails when that cannot be.
+    /// Makes the folder unless this is a trial; fails when that cannot be.
     package init(options: OffloadOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         do throws(ContentFault) {
-            store = try ContentStore(options.directory)
+            store = try ContentStore(options.directory, makesFolder: !build.isTrial)
         } catch {
-            throw ProcessorBuildFailure("\(build.id): \(options.directory): \(error.reason)")
+            throw ProcessorBuildFailure("\(options.directory) \(error.reason)", at: "directory", fix: error.fix)
         }
         least = options.least
         leastMedia = options.leastMedia

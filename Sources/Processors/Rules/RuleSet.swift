@@ -30,7 +30,7 @@ package struct RuleSet: Sendable {
                 let faults = OTTLFaultLog(option.errorMode, owner: place) { log(.warn, $0) }
                 rules.append(Rule(condition: condition, errorMode: option.errorMode, faults: faults))
             } catch {
-                throw ProcessorBuildFailure("\(build.id): condition \(option.text): \(error)")
+                throw ProcessorBuildFailure("condition \(option.text): \(error)")
             }
         }
     }

@@ -2,10 +2,16 @@ package import Pipeline
 package import Telemetry
 
 /// A processor cannot be built for the pipeline it stands in: says what to change.
-package struct ProcessorBuildFailure: Error, Equatable, CustomStringConvertible {
+package struct ProcessorBuildFailure: StartFault, Equatable {
     package var description: String
+    package var option: String?
+    package var fix: String?
 
-    package init(_ description: String) { self.description = description }
+    package init(_ description: String, at option: String? = nil, fix: String? = nil) {
+        self.description = description
+        self.option = option
+        self.fix = fix
+    }
 }
 
 /// Keeps a share of traces or log records, consistently: the same trace gets the same answer everywhere, and a higher
@@ -29,7 +35,8 @@ package struct SamplerProcessor: Processor {
     package init(options: SamplerOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         guard build.signal != .metrics else {
             throw ProcessorBuildFailure(
-                "\(build.id) cannot sample metrics; take it out of \(build.pipeline) (traces and logs work)")
+                "cannot sample metrics, and \(build.pipeline) names it",
+                fix: "take it out of that pipeline; traces and logs work")
         }
         rule = SamplerRule(options)
         priority = build.keys.intern("sampling.priority")

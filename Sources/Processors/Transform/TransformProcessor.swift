@@ -51,7 +51,7 @@ package struct TransformProcessor: Processor {
                 let faults = OTTLFaultLog(option.errorMode, owner: place) { log(.warn, $0) }
                 statements.append(Statement(statement: statement, faults: faults))
             } catch {
-                throw ProcessorBuildFailure("\(build.id): statement \(text): \(error)")
+                throw ProcessorBuildFailure("statement \(text): \(error)")
             }
         }
         return statements

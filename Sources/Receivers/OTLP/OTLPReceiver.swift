@@ -4,8 +4,9 @@ package import Pipeline
 import Telemetry
 
 /// Why a receiver cannot start, and what to change.
-package struct ReceiverStartFailure: Error, Equatable, CustomStringConvertible {
+package struct ReceiverStartFailure: StartFault, Equatable {
     package var description: String
+    package var option: String?
 }
 
 /// The `otlp` receiver: OTLP over HTTP and gRPC on the event loops of `group`.
@@ -84,6 +85,21 @@ package final class OTLPReceiver: Sendable {
         }
         context.metrics.gauge("sluice_receiver_inflight_bytes", "Bytes of request bodies in memory.", [receiver]) {
             Double(budget.used)
+        }
+    }
+
+    /// Finds what would keep a receiver with these options from starting, as far as that shows without listening.
+    package static func check(_ options: OTLPReceiverOptions, id: String) throws(ReceiverStartFailure) {
+        let all = [("http", options.http?.tls), ("grpc", options.grpc?.tls)]
+        let log = Logger(label: "sluice", factory: { _ in SwiftLogNoOpLogHandler() })
+        for case (let name, let tls?) in all {
+            do throws(ReceiverStartFailure) {
+                _ = try TLSContexts(tls, protocols: [], id: id, log: log)
+            } catch {
+                var failure = error
+                failure.option = "protocols.\(name)." + (error.option ?? "tls")
+                throw failure
+            }
         }
     }
 

@@ -43,7 +43,7 @@ package struct APIKeyAuth: RequestAuthenticator {
             file = nil
             return
         }
-        file = try CredentialFile(path: path, log: log) { (line) throws(CredentialFault) in
+        file = try CredentialFile(path: path, option: "file", log: log) { (line) throws(CredentialFault) in
             guard let colon = line.firstIndex(of: ":"), colon != line.startIndex else {
                 throw CredentialFault(description: "\(path) has a line that is not tenant:key")
             }

@@ -67,12 +67,14 @@ package struct BasicAuth: RequestAuthenticator {
         }
         fixed = users
         if let path = options.file {
-            file = try CredentialFile(path: path, log: log) { (line) throws(CredentialFault) in try Self.user(line) }
+            file = try CredentialFile(path: path, option: "htpasswd.file", log: log) { (line) throws(CredentialFault) in
+                try Self.user(line)
+            }
         } else {
             file = nil
         }
         guard file != nil || !users.isEmpty else {
-            throw CredentialFault(description: "htpasswd.inline holds no user")
+            throw CredentialFault(description: "htpasswd.inline holds no user", option: "htpasswd.inline")
         }
     }
 

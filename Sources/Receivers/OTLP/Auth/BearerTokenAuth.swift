@@ -42,7 +42,7 @@ package struct BearerTokenAuth: RequestAuthenticator {
         challenge = options.scheme.isEmpty ? "Bearer" : options.scheme
         var table = CredentialTable()
         if let filename = options.filename {
-            file = try CredentialFile(path: filename, log: log) { (line) throws(CredentialFault) in
+            file = try CredentialFile(path: filename, option: "filename", log: log) { (line) throws(CredentialFault) in
                 var table = CredentialTable()
                 table.add(line.utf8)
                 return table

@@ -1,11 +1,13 @@
 import Glibc
 import Logging
 import NIOCore
+import Pipeline
 import Synchronization
 
 /// Why an authentication extension cannot start; never with a word of a credential.
-package struct CredentialFault: Error, Equatable, CustomStringConvertible {
+package struct CredentialFault: StartFault, Equatable {
     package var description: String
+    package var option: String?
 }
 
 /// Credentials from a file that is read again when it changes. Safe to use from any thread.
@@ -37,17 +39,20 @@ final class CredentialFile: Sendable {
     private let parse: @Sendable (Substring) throws(CredentialFault) -> CredentialTable
     private let state: Mutex<State>
 
-    /// Reads the file. Throws when it cannot be read or holds nothing.
+    /// Reads the file, which `option` names. Throws when it cannot be read or holds nothing.
     init(
-        path: String, log: Logger, now: @escaping @Sendable () -> NIODeadline = { .now() },
+        path: String, option: String? = nil, log: Logger, now: @escaping @Sendable () -> NIODeadline = { .now() },
         parse: @escaping @Sendable (Substring) throws(CredentialFault) -> CredentialTable
     ) throws(CredentialFault) {
         self.path = path
         self.log = log
         self.now = now
         self.parse = parse
-        let (stamp, table) = try Self.read(path, parse)
-        state = Mutex(State(stamp: stamp, checked: now(), table: table))
+        let content: (stamp: Stamp, table: CredentialTable)
+        do throws(CredentialFault) { content = try Self.read(path, parse) } catch {
+            throw CredentialFault(description: error.description, option: option)
+        }
+        state = Mutex(State(stamp: content.stamp, checked: now(), table: content.table))
     }
 
     /// The credentials of the file as it is now, give or take `checkPause`.

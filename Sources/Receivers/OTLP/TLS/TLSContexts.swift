@@ -37,12 +37,14 @@ final class TLSContexts: Sendable {
             state = Mutex(
                 State(context: try Self.context(content, options, protocols), content: content, checked: .now()))
         } catch {
-            throw ReceiverStartFailure(description: "receiver \(id): tls: \(error.description)")
+            throw ReceiverStartFailure(
+                description: "receiver \(id): tls: \(error.description)", option: error.option.map { "tls.\($0)" })
         }
     }
 
     private struct Fault: Error {
         var description: String
+        var option: String?
     }
 
     /// What a connection that begins now uses.
@@ -67,12 +69,14 @@ final class TLSContexts: Sendable {
     /// The bytes of certificate, key and authorities, in this order.
     private static func content(_ options: ReceiverTLSOptions) throws(Fault) -> [[UInt8]] {
         var content: [[UInt8]] = []
-        for source in [options.certificate, options.key] + (options.clientCA.map { [$0] } ?? []) {
+        let sources = [("cert_file", options.certificate), ("key_file", options.key)]
+        for (name, source) in sources + (options.clientCA.map { [("client_ca_file", $0)] } ?? []) {
             switch source {
             case .text(let secret): content.append(Array(secret.reveal().utf8))
             case .file(let path):
                 guard let bytes = TextFile.bytes(of: path, sizeMax: sizeMax) else {
-                    throw Fault(description: "\(path) cannot be read: \(String(cString: strerror(errno)))")
+                    throw Fault(
+                        description: "\(path) cannot be read: \(String(cString: strerror(errno)))", option: name)
                 }
                 content.append(bytes)
             }

@@ -1,0 +1,13 @@
+/// A component cannot be made or started as it is configured. It says where in the component's own options the reason
+/// stands, so that whoever has read the file can point at it.
+package protocol StartFault: Error, CustomStringConvertible {
+    /// The option as a path below the component, such as `include.services` or `table[1].pipelines`; nil for none in
+    /// particular.
+    var option: String? { get }
+    /// What to do, in the imperative; nil when the description says it.
+    var fix: String? { get }
+}
+
+extension StartFault {
+    package var fix: String? { nil }
+}
