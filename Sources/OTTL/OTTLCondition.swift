@@ -124,7 +124,7 @@ extension Program {
             keys = compiler.keys
             let program = Program(
                 source: source, nodes: compiler.nodes, arguments: compiler.arguments, patterns: compiler.patterns,
-                memory: compiler.memory.take())
+                zones: compiler.zones, memory: compiler.memory.take())
             program.fold()
             return (program, root)
         } catch {

@@ -76,6 +76,7 @@ extension Compiler {
         case .pattern: return try pattern(argument, isGlob: false)
         case .glob: return try pattern(argument, isGlob: true)
         case .function: return try passedFunction(argument)
+        case .zone: return try zone(argument)
         case .target:
             guard case .path = argument.value else {
                 throw SyntaxFault(argument.offset, "\(signature.name) changes a field: expected a path as target")
@@ -112,6 +113,18 @@ extension Compiler {
         return literal(.int(Int64(patterns.count - 1)), at: argument.offset)
     }
 
+    private mutating func zone(_ argument: CallExpression.Argument) throws(SyntaxFault) -> Int32 {
+        guard case .string(let bytes) = argument.value else {
+            throw SyntaxFault(argument.offset, "the time zone must be written out as a string, so that it is read once")
+        }
+        do throws(ZoneRules.Fault) {
+            zones.append(try ZoneRules(named: String(decoding: bytes, as: UTF8.self)))
+        } catch {
+            throw SyntaxFault(argument.offset, error.message)
+        }
+        return literal(.int(Int64(zones.count - 1)), at: argument.offset)
+    }
+
     private mutating func passedFunction(_ argument: CallExpression.Argument) throws(SyntaxFault) -> Int32 {
         guard case .symbol(let name, let offset) = argument.value else {
             throw SyntaxFault(argument.offset, "expected the name of a converter, such as SHA256")
@@ -145,9 +158,10 @@ extension Compiler {
             }
             return
         case .time:
-            guard children[2] >= 0, case .string(let zone) = nodes[Int(children[2])].value else { return }
-            if zone == "UTC" || zone == "" { return }
-            throw SyntaxFault(call.offset, "times without a zone are read as UTC; location \(zone.string) is not known")
+            guard children[3] >= 0, case .string(let locale) = nodes[Int(children[3])].value else { return }
+            if locale.isEmpty || locale.hasPrefix("en") { return }
+            throw SyntaxFault(
+                call.offset, "names of months and days are read in English; locale \(locale.string) is not known")
         default: return
         }
         guard children[words.argument] >= 0, case .string(let text) = nodes[Int(children[words.argument])].value else {

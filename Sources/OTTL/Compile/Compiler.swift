@@ -10,6 +10,7 @@ struct Compiler {
     var nodes: [Node] = []
     var arguments: [Int32] = []
     var patterns: [CompiledPattern] = []
+    var zones: [ZoneRules] = []
     var memory = ArenaBox()
 
     init(context: OTTLContext, keys: KeyTable.Builder) {

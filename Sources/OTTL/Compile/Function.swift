@@ -1,5 +1,5 @@
 /// A function's name and parameters. `~` marks a regular expression, `*` a glob (both literal), `@` a target that is
-/// changed, `#` a converter passed by name, `?` behind the name what may be left out.
+/// changed, `#` a converter passed by name, `^` a time zone (literal), `?` behind the name what may be left out.
 struct Signature {
     var name: String
     var function: Function
@@ -10,7 +10,7 @@ struct Signature {
     var isPure: Bool
 
     struct Parameter {
-        enum Kind { case value, pattern, glob, target, function }
+        enum Kind { case value, pattern, glob, target, function, zone }
         var name: String
         var kind: Kind
         var isOptional: Bool
@@ -33,6 +33,7 @@ struct Signature {
                 case "*": .glob
                 case "@": .target
                 case "#": .function
+                case "^": .zone
                 default: nil
                 }
             return Parameter(
@@ -170,7 +171,7 @@ enum Function: UInt8 {
     ]
 
     private static let times: [Signature] = [
-        Signature("Now", .now, isPure: false), Signature("Time", .time, "target", "format", "location?", "locale?"),
+        Signature("Now", .now, isPure: false), Signature("Time", .time, "target", "format", "^location?", "locale?"),
         Signature("FormatTime", .formatTime, "time", "format"),
         Signature("TruncateTime", .truncateTime, "time", "duration"), Signature("Duration", .duration, "duration"),
         Signature("Unix", .unix, "seconds", "nanoseconds?"), Signature("UnixNano", .unixNano, "time"),

@@ -61,10 +61,14 @@ final class Program: @unchecked Sendable {
     /// Nodes of calls, lists and maps, each run preceded by nothing: the node has start and count.
     let arguments: UnsafeMutablePointer<Int32>
     let patterns: [CompiledPattern]
+    let zones: [ZoneRules]
     /// Bytes of literals.
     private var memory: Arena
 
-    init(source: String, nodes: [Node], arguments: [Int32], patterns: [CompiledPattern], memory: consuming Arena) {
+    init(
+        source: String, nodes: [Node], arguments: [Int32], patterns: [CompiledPattern], zones: [ZoneRules],
+        memory: consuming Arena
+    ) {
         self.source = source
         count = nodes.count
         self.nodes = .allocate(capacity: max(1, nodes.count))
@@ -72,6 +76,7 @@ final class Program: @unchecked Sendable {
         self.arguments = .allocate(capacity: max(1, arguments.count))
         for (index, node) in arguments.enumerated() { (self.arguments + index).initialize(to: node) }
         self.patterns = patterns
+        self.zones = zones
         self.memory = memory
     }
 

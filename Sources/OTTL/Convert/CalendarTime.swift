@@ -132,18 +132,23 @@ struct TimeParser {
     private var second: Int64 = 0
     private var nanosecond: Int64 = 0
     private var isAfternoon: Bool?
-    /// Seconds east of UTC.
-    private var offset: Int64 = 0
+    /// Seconds east of UTC, when the text says so.
+    private var offset: Int64?
+    /// Of texts that do not.
+    private let zone: ZoneRules
 
     /// Unix nanoseconds, nil when the text does not have the format or the time does not fit.
-    static func nanoseconds(_ text: String, format: String) -> Int64? {
-        var parser = TimeParser(text: Substring(text))
+    static func nanoseconds(_ text: String, format: String, in zone: ZoneRules = .utc) -> Int64? {
+        var parser = TimeParser(text: Substring(text), zone: zone)
         let format = format.contains("%") ? format : GoLayout.format(format)
         guard parser.read(format), parser.text.isEmpty else { return nil }
         return parser.result
     }
 
-    private init(text: Substring) { self.text = text }
+    private init(text: Substring, zone: ZoneRules) {
+        self.text = text
+        self.zone = zone
+    }
 
     private var result: Int64? {
         var hour = hour
@@ -155,7 +160,8 @@ struct TimeParser {
         // A day that the month does not have would name another one.
         let (check, overflow) = (days * 86_400).multipliedReportingOverflow(by: 1_000_000_000)
         if overflow || CalendarTime(nanoseconds: check).month != month { return nil }
-        let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset
+        let local = days * 86_400 + hour * 3_600 + minute * 60 + second
+        let seconds = offset.map { local - $0 } ?? zone.unixSeconds(ofLocal: local)
         let (scaled, tooLarge) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, carry) = scaled.addingReportingOverflow(nanosecond)
         return tooLarge || carry ? nil : sum
@@ -195,8 +201,8 @@ struct TimeParser {
         case "L": return fraction(3)
         case "f": return fraction(6)
         case "s": return fraction(9)
-        case "z", "i", "j", "k", "w": return zone()
-        case "Z": return name(["UTC", "GMT", "Z"]) { _, _ in }
+        case "z", "i", "j", "k", "w": return readZone()
+        case "Z": return name(["UTC", "GMT", "Z"]) { parser, _ in parser.offset = 0 }
         case "n": return literal("\n")
         case "t": return literal("\t")
         case "%": return literal("%")
@@ -240,9 +246,10 @@ struct TimeParser {
     }
 
     /// `Z`, `+02`, `+0200`, `+02:00`, with seconds.
-    private mutating func zone() -> Bool {
+    private mutating func readZone() -> Bool {
         if text.first == "Z" {
             text.removeFirst()
+            offset = 0
             return true
         }
         guard let sign = text.first, sign == "+" || sign == "-" else { return false }

@@ -10,7 +10,9 @@ extension Program {
         case .time:
             let text = try call.text(0, batch, place, &state).string
             let format = try call.text(1, batch, place, &state).string
-            guard let time = TimeParser.nanoseconds(text, format: format) else { throw EvaluationFailure(.invalidText) }
+            guard let time = TimeParser.nanoseconds(text, format: format, in: call.zone(2)) else {
+                throw EvaluationFailure(.invalidText)
+            }
             return .time(time)
         case .formatTime:
             let time = CalendarTime(nanoseconds: try self.time(call, batch, place, &state))

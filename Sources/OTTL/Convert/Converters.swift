@@ -71,6 +71,12 @@ struct Call {
         return program.patterns[Int(index)]
     }
 
+    /// The time zone of a zone argument; UTC when it is left out.
+    func zone(_ argument: Int) -> ZoneRules {
+        guard isGiven(argument), case .int(let index) = program.nodes[Int(child(argument))].value else { return .utc }
+        return program.zones[Int(index)]
+    }
+
     /// The converter of a function argument.
     func function(_ argument: Int) -> Function? {
         guard isGiven(argument), case .int(let raw) = program.nodes[Int(child(argument))].value else { return nil }
