@@ -56,7 +56,7 @@ import Testing
         (.log, "severity_number >= SEVERITY_NUMBER_ERROR and severity_number < SEVERITY_NUMBER_FATAL"),
         (.log, "severity_text == \"ERROR\" and event_name == \"boom\" and log.event_name == event_name"),
         (.log, "body[\"msg\"] == \"failed\" and body[\"code\"] == 500 and IsMap(body)"),
-        (.log, "body.string == \"{\\\"msg\\\":\\\"failed\\\",\\\"code\\\":500}\""),
+        (.log, "body.string == \"{\\\"code\\\":500,\\\"msg\\\":\\\"failed\\\"}\""),
         (.log, "time_unix_nano == 1000 and observed_time_unix_nano == 2000"),
         (.log, "trace_id == TraceID(0x00000000000000000000000000000000)"),
         (.metric, "name == \"requests\" and unit == \"1\" and description == \"all\""),

@@ -73,6 +73,14 @@ import Testing
         "String(5) == \"5\"", "String([1, 2, 3]) == \"[1,2,3]\"", "String(span_id) == \"a102030405060708\"",
         "String(false) == \"false\"", "String(attributes[\"none\"]) == nil", "String(0x0aff) == \"0aff\"",
         "String({\"a\": \"b\"}) == \"{\\\"a\\\":\\\"b\\\"}\"",
+        // As Go writes maps: in the order of their keys, at every depth, and fit for HTML.
+        "String({\"b\": 1, \"a\": {\"d\": 2, \"c\": [{\"y\": 1, \"x\": 2}]}}) == "
+            + "\"{\\\"a\\\":{\\\"c\\\":[{\\\"x\\\":2,\\\"y\\\":1}],\\\"d\\\":2},\\\"b\\\":1}\"",
+        "String({\"k\": \"<a&b>\"}) == \"{\\\"k\\\":\\\"\\\\u003ca\\\\u0026b\\\\u003e\\\"}\"",
+        "Concat([{\"b\": 1, \"a\": 2}, \"<\"], \"\") == \"{\\\"a\\\":2,\\\"b\\\":1}<\"",
+        "SHA256(String({\"b\": 1, \"a\": 2})) == SHA256(String({\"a\": 2, \"b\": 1}))",
+        "Format(\"%s\", [{\"b\": 1, \"a\": 2}]) == \"{\\\"a\\\":2,\\\"b\\\":1}\"",
+        "IsMatch(attributes[\"map\"], \"^.{2}in.*x\")",
     ]
 
     static let numbers: [String] = [

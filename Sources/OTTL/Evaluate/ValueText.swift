@@ -64,7 +64,7 @@ enum ValueText {
         if depth > depthMax { return output.append("null") }
         switch value {
         case .none: output.append("null")
-        case .string(let text): JSONText.append(text, to: &output)
+        case .string(let text): appendString(text, to: &output)
         case .bytes, .identifier, .time:
             output.append(0x22 as UInt8)
             append(value, batch, to: &output)
@@ -81,35 +81,58 @@ enum ValueText {
                 appendJSON(item, batch, depth: depth + 1, to: &output)
             }
             output.append("]")
-        case .map(let content):
-            output.append("{")
-            var reader = MapReader(content)
-            var isFirst = true
-            while let member = reader.next() {
-                appendMember(member.key, member.value, batch, depth, &isFirst, to: &output)
-            }
-            output.append("}")
-        case .set(let set):
-            output.append("{")
-            var isFirst = true
-            for index in batch.range(of: set) {
-                let attribute = batch.attributes[index]
-                let value = Value(attribute.kind, attribute.payload, batch)
-                appendMember(batch.text(attribute.key), value, batch, depth, &isFirst, to: &output)
-            }
-            output.append("}")
+        case .map, .set: appendObject(value, batch, depth, to: &output)
         }
     }
 
-    private static func appendMember(
-        _ key: Text, _ value: Value, _ batch: borrowing RecordBatch, _ depth: Int, _ isFirst: inout Bool,
-        to output: inout ByteColumn
+    /// Members in the order of their keys' bytes; of several with one key the last.
+    private static func appendObject(
+        _ value: Value, _ batch: borrowing RecordBatch, _ depth: Int, to output: inout ByteColumn
     ) {
-        if !isFirst { output.append(",") }
-        isFirst = false
-        JSONText.append(key, to: &output)
-        output.append(":")
-        appendJSON(value, batch, depth: depth + 1, to: &output)
+        var members: [(key: Text, value: Value)] = []
+        switch value {
+        case .map(let content):
+            var reader = MapReader(content)
+            while let member = reader.next() { members.append((member.key, member.value)) }
+        case .set(let set):
+            for index in batch.range(of: set) {
+                let attribute = batch.attributes[index]
+                members.append((batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch)))
+            }
+        default: break
+        }
+        // Sorting is stable.
+        members.sort { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }
+        output.append("{")
+        var isFirst = true
+        for (index, member) in members.enumerated() {
+            if index + 1 < members.count, members[index + 1].key == member.key { continue }
+            if !isFirst { output.append(",") }
+            isFirst = false
+            appendString(member.key, to: &output)
+            output.append(":")
+            appendJSON(member.value, batch, depth: depth + 1, to: &output)
+        }
+        output.append("}")
+    }
+
+    /// A string of JSON as Go writes it, which is fit for HTML: `<`, `>` and `&` are escaped.
+    private static func appendString(_ text: Text, to output: inout ByteColumn) {
+        let mark = output.count
+        JSONText.append(text, to: &output)
+        guard output.text[mark..<output.count].bytes.contains(where: { $0 == 0x3C || $0 == 0x3E || $0 == 0x26 }) else {
+            return
+        }
+        let plain = [UInt8](output.text[mark..<output.count].bytes)
+        output.truncate(to: mark)
+        for byte in plain {
+            switch byte {
+            case 0x3C: output.append("\\u003c")
+            case 0x3E: output.append("\\u003e")
+            case 0x26: output.append("\\u0026")
+            default: output.append(byte)
+            }
+        }
     }
 }
 
