@@ -50,7 +50,8 @@ package struct AttributeAction: Sendable {
         let target = settings.string("converted_type", default: "", "Target of convert: int, double or string.")
         kind = ActionKind(rawValue: word.lowercased()) ?? .delete
         converted = ConvertedType(rawValue: target) ?? .string
-        pattern = text.isEmpty ? nil : settings.pattern(of: text, at: "pattern")
+        let undecided = "a key that could not be decided counts as a match"
+        pattern = text.isEmpty ? nil : settings.pattern(of: text, at: "pattern", undecided: undecided)
         var sources: [ActionSource] = []
         if let value, value != .null { sources.append(.value(value)) }
         if !from.isEmpty { sources.append(.attribute(from)) }

@@ -143,9 +143,10 @@ enum EvaluatorCheck: Sendable {
                 key, default: "",
                 isWanted ? "Regular expression that must match somewhere." : "Regular expression that must not match.")
             guard !text.isEmpty else { continue }
-            do throws(PatternProblem) {
-                found.append(.pattern(try CompiledPattern(text), isWanted: isWanted))
-            } catch { settings.problem("\(text): \(error.message)", at: key) }
+            let undecided = "an answer on which it could not be decided is not judged"
+            if let pattern = settings.pattern(of: text, at: key, undecided: undecided) {
+                found.append(.pattern(pattern, isWanted: isWanted))
+            }
         }
         return found
     }

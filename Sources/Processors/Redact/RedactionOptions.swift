@@ -134,23 +134,28 @@ package struct RedactionOptions: ComponentOptions {
 extension Settings {
     /// A list of regular expressions, compiled; each bad one is a problem with PCRE2's words.
     package mutating func patterns(_ key: String, _ sentence: String) -> [CompiledPattern] {
-        let found = strings(key, default: [], sentence).compactMap { pattern(of: $0, at: key) }
-        for pattern in found where pattern.needsBacktracking {
-            warning(
-                "\(pattern.text) needs backtracking: a search is given up after \(PatternMatcher.matchLimit) steps, "
-                    + "and what could not be decided is masked",
-                fix: "write it without looking around and without references to groups, as the Collector needs it",
-                at: key)
+        strings(key, default: [], sentence).compactMap {
+            pattern(of: $0, at: key, undecided: "what could not be decided is masked")
         }
-        return found
     }
 
-    /// Compiles one expression that was read from `key`.
-    package mutating func pattern(of text: String, at key: String) -> CompiledPattern? {
+    /// Compiles one expression that was read from `key`, and warns when it could take long; `undecided` says what
+    /// becomes of texts on which it did.
+    package mutating func pattern(
+        of text: String, at key: String, undecided: String = "what could not be decided does not match"
+    ) -> CompiledPattern? {
         do throws(PatternProblem) {
-            return try CompiledPattern(text)
+            let pattern = try CompiledPattern(text)
+            if pattern.needsBacktracking {
+                warning(
+                    "\(text) needs backtracking: a search is given up after \(PatternMatcher.matchLimit) steps, and "
+                        + undecided,
+                    fix: "write it without looking around and without references to groups, as the Collector needs it",
+                    at: key)
+            }
+            return pattern
         } catch {
-            problem("\(text) is not a regular expression: \(error.message)", at: key)
+            problem("\(text) is not a regular expression: \(error.message)", at: key, on: text)
             return nil
         }
     }

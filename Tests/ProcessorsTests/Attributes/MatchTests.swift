@@ -118,6 +118,16 @@ private func touches(_ match: String, _ request: [UInt8], _ signal: Signal = .tr
         }
     }
 
+    @Test func `one pattern that needs backtracking is warned of too`() {
+        for text in [
+            "{include: {match_type: regexp, services: ['(?=x)xy']}, actions: [{key: k, action: delete}]}",
+            "{actions: [{pattern: '(?=x)xy', action: delete}]}",
+        ] {
+            let headlines = options(AttributesOptions.self, text).headlines
+            #expect(headlines.count == 1 && headlines[0].contains("needs backtracking"), "\(headlines)")
+        }
+    }
+
     @Test(arguments: [
         "{services: [x]}", "{match_type: strict}", "{match_type: regexp, services: ['(']}",
         "{match_type: glob, services: [x]}",
