@@ -65,6 +65,8 @@ final class DetectorScan: Sendable {
                 case Kind.at: record(email(bytes, index &+ 1, index &+ 2), first, &matches)
                 case Kind.underscore, Kind.dashOrDot: record(prefixedKey(bytes, index &+ 3), first, &matches)
                 case Kind.capital: capital(bytes, index, first, &matches)
+                case Kind.scheme where bytes[index] == 0x61:
+                    record(databricksToken(bytes, index &- 1), first, &matches)
                 case Kind.scheme: record(scheme(bytes, index), first, &matches)
                 case Kind.colon: colon(bytes, index, first, &matches)
                 default: labelled(bytes, index, first, &matches)

@@ -48,6 +48,7 @@ struct DetectorTriggers: ~Copyable, @unchecked Sendable {
         }
         if detectors.has(.slackToken) { add(Kind.dashOrDot, "x", "bpaersod", "-") }
         if detectors.has([.bearerToken, .basicAuth]) { add(Kind.scheme, "bB", "eEaA", "aAsS") }
+        if detectors.has(.apiKey) { add(Kind.scheme, "a", "p", "i") }
         addCapitals(detectors)
         addColons(detectors)
         if detectors.has([.password, .cookie, .azureKey, .awsKey]) {

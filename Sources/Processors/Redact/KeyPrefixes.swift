@@ -195,6 +195,18 @@ extension DetectorScan {
         return Match(start, end, Detector.twilioKey.tag)
     }
 
+    /// `dapi` of Databricks and 32 hexadecimal digits, with a number behind a dash where the token was made for another
+    /// workspace.
+    @inline(never)
+    func databricksToken(_ bytes: ByteCursor, _ start: Int) -> Match? {
+        guard detectors.has(.apiKey), bytes.has("dapi", at: start), bytes.isTokenStart(start) else { return nil }
+        var end = start &+ 4
+        while ByteClass.hexValue(bytes[end]) != nil { end &+= 1 }
+        guard end &- start == 36 else { return nil }
+        if bytes[end] == 0x2D, bytes.isDigit(end &+ 1) { end = bytes.endOfDigits(end &+ 1) }
+        return ByteClass.isWord(bytes[end]) ? nil : Match(start, end, Detector.apiKey.tag)
+    }
+
     /// A client secret of Microsoft Entra: three characters, a digit, `Q~` and at least 31 more; `index` is the
     /// digit's.
     @inline(never)

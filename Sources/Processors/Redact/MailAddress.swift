@@ -7,9 +7,21 @@ extension DetectorScan {
     func email(_ bytes: ByteCursor, _ at: Int, _ domain: Int) -> Match? {
         guard let start = startOfName(bytes, at) else { return nil }
         guard let end = endOfDomain(bytes, domain) else { return nil }
-        // git@host:path is an address of a repository, not of a person.
-        if bytes[end] == 0x3A, at &- start == 3, bytes.has("git", at: start) { return nil }
+        if isRepository(bytes, start, at, end) { return nil }
         return Match(start, end, Detector.email.tag)
+    }
+
+    /// git@host:path and ssh://user@host/path say where a repository is, and who logs in there: not to whom one writes.
+    private func isRepository(_ bytes: ByteCursor, _ start: Int, _ at: Int, _ end: Int) -> Bool {
+        let isGit = at &- start == 3 && bytes.has("git", at: start)
+        if isGit, bytes[end] == 0x3A { return true }
+        // The two slashes, which JSON may escape.
+        var colon = start &- 1
+        for _ in 0..<2 {
+            guard bytes[colon] == 0x2F else { return false }
+            colon &-= bytes[colon &- 1] == 0x5C ? 2 : 1
+        }
+        return bytes[colon] == 0x3A && (isGit || bytes.hasFolded("ssh", at: colon &- 3))
     }
 
     // MARK: The name
