@@ -37,8 +37,8 @@ package struct OTTLCondition: Sendable {
 package struct OTTLStatement: Sendable {
     package let source: String
     package let context: OTTLContext
-    private let program: Program
-    private let editor: Int32
+    let program: Program
+    let editor: Int32
     private let condition: Int32?
     /// Whether the statement is `route()`, which changes nothing.
     package let isRoute: Bool
@@ -150,6 +150,9 @@ package enum OTTLInference {
                     let statement = try Parser.statement(source)
                     PathScan.collect(.call(statement.editor), &paths)
                     if let condition = statement.condition { PathScan.collect(condition, &paths) }
+                    let editor = Function.editors.first { $0.name == statement.editor.name }
+                    let ranks = editor?.contexts.compactMap { known.firstIndex(of: $0) } ?? []
+                    best = max(best, ranks.min() ?? 0)
                 } else {
                     PathScan.collect(try Parser.condition(source), &paths)
                 }

@@ -150,6 +150,11 @@ extension Compiler {
         case .convertCase: words = (1, ["lower", "upper", "snake", "camel"])
         case .setSemconvSpanName: words = (0, ["1.37.0", "1.38.0", "1.39.0", "1.40.0"])
         case .sort: words = (1, ["asc", "desc"])
+        case .convertGaugeToSum, .convertSummaryCount, .convertSummarySum: words = (0, ["cumulative", "delta"])
+        case .aggregateOnAttributes, .aggregateOnAttributeValue:
+            words = (0, MetricAggregation.allCases.map(\.rawValue))
+        case .convertExponentialHistogram: words = (0, BucketDistribution.allCases.map(\.rawValue))
+        case .mergeHistogramBuckets: words = (1, ["remove_explicit_bound", "limit_buckets"])
         case .extractPatterns:
             if case .int(let index) = nodes[Int(children[1])].value,
                 !patterns[Int(index)].groupNames.contains(where: { $0 != nil })

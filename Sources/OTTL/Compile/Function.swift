@@ -58,6 +58,10 @@ enum Function: UInt8 {
     case set, append, deleteKey, deleteMatchingKeys, deleteIndex, keepKeys, keepMatchingKeys, limit, truncateAll
     case stringifyAll, replacePattern, replaceMatch, replaceAllPatterns, replaceAllMatches, mergeMaps, flatten, route
     case setSemconvSpanName
+    // Editors of metrics.
+    case convertSumToGauge, convertGaugeToSum, extractCountMetric, extractSumMetric, extractPercentileMetric
+    case convertSummaryCount, convertSummarySum, convertSummaryQuantile, copyMetric, scaleMetric
+    case aggregateOnAttributes, aggregateOnAttributeValue, convertExponentialHistogram, mergeHistogramBuckets
     // Tests.
     case isMatch, isMap, isString, isInt, isDouble, isBool, isList, isEmpty, isRootSpan, isValidLuhn, hasPrefix
     case hasSuffix, containsValue, hasAttributeOnPoint, hasAttributeKeyOnPoint
@@ -76,7 +80,48 @@ enum Function: UInt8 {
     case hours, minutes, seconds, milliseconds, microseconds, nanoseconds
     case year, month, day, hour, minute, second, nanosecond, weekday
 
-    static let editors: [Signature] = [
+    /// Whether it changes what a metric is, or adds one.
+    var isMetricEditor: Bool {
+        rawValue >= Function.convertSumToGauge.rawValue && rawValue <= Function.mergeHistogramBuckets.rawValue
+    }
+
+    static let editors: [Signature] = generalEditors + metricEditors
+
+    private static let metricEditors: [Signature] = [
+        // Older versions of the Collector have some of these for data points.
+        Signature("convert_sum_to_gauge", .convertSumToGauge, contexts: [.metric, .datapoint]),
+        Signature(
+            "convert_gauge_to_sum", .convertGaugeToSum, "aggregation_temporality", "is_monotonic",
+            contexts: [.metric, .datapoint]),
+        Signature("extract_count_metric", .extractCountMetric, "is_monotonic", "suffix?", contexts: [.metric]),
+        Signature("extract_sum_metric", .extractSumMetric, "is_monotonic", "suffix?", contexts: [.metric]),
+        Signature(
+            "extract_percentile_metric", .extractPercentileMetric, "percentile", "suffix?", contexts: [.metric]),
+        Signature(
+            "convert_summary_count_val_to_sum", .convertSummaryCount, "aggregation_temporality", "is_monotonic",
+            "suffix?", contexts: [.metric, .datapoint]),
+        Signature(
+            "convert_summary_sum_val_to_sum", .convertSummarySum, "aggregation_temporality", "is_monotonic",
+            "suffix?", contexts: [.metric, .datapoint]),
+        Signature(
+            "convert_summary_quantile_val_to_gauge", .convertSummaryQuantile, "attributeKey?", "suffix?",
+            contexts: [.metric, .datapoint]),
+        Signature("copy_metric", .copyMetric, "name?", "desc?", "unit?", contexts: [.metric]),
+        Signature("scale_metric", .scaleMetric, "factor", "unit?", contexts: [.metric]),
+        Signature(
+            "aggregate_on_attributes", .aggregateOnAttributes, "function", "attributes?", contexts: [.metric]),
+        Signature(
+            "aggregate_on_attribute_value", .aggregateOnAttributeValue, "function", "attribute", "values", "newValue",
+            contexts: [.metric]),
+        Signature(
+            "convert_exponential_histogram_to_histogram", .convertExponentialHistogram, "distribution",
+            "explicit_bounds", contexts: [.metric]),
+        Signature(
+            "merge_histogram_buckets", .mergeHistogramBuckets, "target_value", "method?",
+            contexts: [.metric, .datapoint]),
+    ]
+
+    private static let generalEditors: [Signature] = [
         Signature("set", .set, "@target", "value"),
         Signature("append", .append, "@target", "value?", "values?"),
         Signature("delete_key", .deleteKey, "@target", "key"),

@@ -16,6 +16,8 @@ extension Program {
             case .replacePattern, .replaceMatch: try replaceOne(call, &batch, place, &state)
             case .route: return
             case .setSemconvSpanName: try setSemconvName(call, &batch, place, &state)
+            case let function where function.isMetricEditor:
+                state.metricChange = try metricChange(call, batch, place, &state)
             default: try editMap(call, &batch, place, &state)
             }
         } catch {

@@ -38,6 +38,8 @@ package struct EvaluationState: ~Copyable {
     var draft = MapDraft()
     /// Content of the `cache` map of the record in hand.
     var cache = ByteColumn()
+    /// What an editor of metrics that has just run wants.
+    var metricChange: MetricChange?
     package var effects = OTTLEffects.system
     /// Facts about the request by name, for the `request` context.
     package var request: [(name: String, value: String)] = []
@@ -62,6 +64,7 @@ package struct EvaluationState: ~Copyable {
         scratch.removeAll()
         scratch.shrink(to: 1 << 20)
         draft.removeAll()
+        metricChange = nil
         request = []
     }
 

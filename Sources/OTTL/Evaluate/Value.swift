@@ -67,7 +67,7 @@ enum Value: BitwiseCopyable {
 struct EvaluationFailure: Error {
     enum Reason: UInt8, BitwiseCopyable {
         case wrongType, notBoolean, divisionByZero, notIndexable, outOfRange, notFound, invalidText
-        case tooLarge, undecided, notStorable, notSettable
+        case tooLarge, undecided, notStorable, notSettable, wrongMetric
     }
 
     var reason: Reason
@@ -88,6 +88,7 @@ struct EvaluationFailure: Error {
         case .tooLarge: "the results are too large"
         case .undecided: "the pattern's match limit was reached"
         case .notStorable: "a time or duration cannot be stored: use UnixNano() or Nanoseconds()"
+        case .wrongMetric: "it is not for metrics of this type, or the metric has no aggregation temporality"
         case .notSettable: "the value does not fit the field"
         }
     }

@@ -1,3 +1,4 @@
+import OTLP
 import OTTL
 package import Pipeline
 package import Telemetry
@@ -9,6 +10,9 @@ package struct TransformProcessor: Processor {
         var errorMode: OTTLErrorMode
         var conditions: RuleSet
         var statements: [Statement]
+
+        /// Whether some statement changes what a metric is.
+        var isReshaping: Bool { statements.contains { $0.statement.isReshaping } }
     }
 
     private struct Statement: Sendable {
@@ -21,6 +25,9 @@ package struct TransformProcessor: Processor {
     private let errors: Counter
     private let id: String
     private let pool = EvaluationPool()
+    private let reshapers = MetricReshaperPool()
+    /// Nil where no statement adds metrics.
+    private var added: Counter?
 
     package init(options: TransformOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         id = build.id
@@ -38,6 +45,11 @@ package struct TransformProcessor: Processor {
                 Group(
                     context: option.context, errorMode: option.errorMode, conditions: rules, statements: statements))
         }
+        added = nil
+        guard groups.contains(where: \.isReshaping) else { return }
+        added = build.metrics.counter(
+            "sluice_transform_added_metric_points_total",
+            "Data points that statements added, beyond those that they took away in the same request.", build.labels)
     }
 
     private static func compile(
@@ -60,7 +72,13 @@ package struct TransformProcessor: Processor {
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         let memory = pool.take()
         defer { pool.give(memory) }
-        for group in groups { try run(group, &batch, &memory.state) }
+        for group in groups {
+            if group.isReshaping {
+                try reshape(group, &batch, &memory.state)
+            } else {
+                try run(group, &batch, &memory.state)
+            }
+        }
     }
 
     private func run(
@@ -105,10 +123,88 @@ package struct TransformProcessor: Processor {
             do throws(OTTLFailure) {
                 try statement.statement.run(&batch, at: place, &state)
             } catch {
-                errors.add()
-                statement.faults?.tell(error)
-                if group.errorMode == .propagate { throw ProcessFailure(reason: "\(id): \(error)") }
+                try failed(statement, group, error)
             }
         }
+    }
+
+    private func failed(
+        _ statement: Statement, _ group: Group, _ failure: OTTLFailure
+    ) throws(ProcessFailure) {
+        errors.add()
+        statement.faults?.tell(failure)
+        if group.errorMode == .propagate { throw ProcessFailure(reason: "\(id): \(failure)") }
+    }
+}
+
+// MARK: Metrics that become others
+
+extension TransformProcessor {
+    private func reshape(
+        _ group: Group, _ batch: inout RecordBatch, _ state: inout EvaluationState
+    ) throws(ProcessFailure) {
+        let reshaper = reshapers.take()
+        defer { reshapers.give(reshaper) }
+        let before = batch.liveCount
+        var request = ByteColumn()
+        OTLPWriter.write(batch, into: &request)
+        do {
+            try reshaper.run(request.text, batch.keys, &state) { reshaper, state in
+                try run(group, on: reshaper, &state)
+            }
+            batch.transcoded.removeAll()
+            batch.transcoded.append(reshaper.output.text)
+            _ = try OTLPReader.read(batch.transcoded.text, signal: .metrics, keys: batch.keys, into: &batch)
+        } catch let failure as ProcessFailure {
+            throw failure
+        } catch {
+            let words = (error as? DecodeFailure)?.message ?? "\(error)"
+            throw ProcessFailure(reason: "\(id): metrics could not be changed: \(words)")
+        }
+        batch.markEdited()
+        if batch.liveCount > before { added?.add(batch.liveCount - before) }
+    }
+
+    /// The statements of a group on the one metric of a reshaper.
+    private func run(_ group: Group, on reshaper: MetricReshaper, _ state: inout EvaluationState) throws {
+        guard group.context == .datapoint else {
+            try run(group, on: reshaper, point: nil, done: [], &state)
+            return
+        }
+        var done = Set<Int>()
+        var point = 0
+        // No editor for data points takes some away.
+        while point < reshaper.batch.points.count {
+            done = try run(group, on: reshaper, point: point, done: done, &state)
+            point += 1
+        }
+    }
+
+    /// Returns the statements that were done on the metric as a whole, `done` included.
+    @discardableResult
+    private func run(
+        _ group: Group, on reshaper: MetricReshaper, point: Int?, done: Set<Int>, _ state: inout EvaluationState
+    ) throws -> Set<Int> {
+        var done = done
+        // The metric is the first of its batch whatever it becomes.
+        let place = point.map { Place(point: $0, reshaper.batch) } ?? Place(metric: 0, reshaper.batch)
+        state.beginRecord()
+        if !group.conditions.isEmpty,
+            try group.conditions.firstMatch(reshaper.batch, at: place, &state) == nil
+        {
+            return done
+        }
+        for (index, statement) in group.statements.enumerated() {
+            do {
+                guard try statement.statement.run(&reshaper.batch, at: place, &state) else { continue }
+                guard statement.statement.isReshaping else { continue }
+                _ = try reshaper.reshape(
+                    statement.statement, point: point, isFirst: !done.contains(index), &state)
+                done.insert(index)
+            } catch let failure as OTTLFailure {
+                try failed(statement, group, failure)
+            }
+        }
+        return done
     }
 }
