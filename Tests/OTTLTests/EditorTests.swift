@@ -54,6 +54,13 @@ import Testing
                 "name == \"n\" and unit == \"s\" and description == \"all\" and type == METRIC_DATA_TYPE_SUM",
             in: .metric),
         Row("set(attributes[\"x\"], value_int)", then: "attributes[\"x\"] == 42", in: .datapoint),
+        Row(
+            "set(value_int, value_int * 2)", then: "value_int == 84 and attributes[\"code\"] == \"200\"", in: .datapoint
+        ),
+        Row("set(value_double, 1.5)", then: "value_double == 1.5", in: .datapoint),
+        Row("set(time_unix_nano, 8)", then: "time_unix_nano == 8 and start_time_unix_nano == 3", in: .datapoint),
+        Row("set(start_time, time)", then: "start_time_unix_nano == time_unix_nano", in: .datapoint),
+        Row("set(flags, 1)", then: "flags == FLAG_NO_RECORDED_VALUE and value_int == 42", in: .datapoint),
         Row("set(attributes[\"env\"], \"prod\")", then: "attributes[\"env\"] == \"prod\"", in: .resource),
     ]
 

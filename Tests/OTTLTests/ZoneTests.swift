@@ -1,7 +1,7 @@
 import OTTL
 import Testing
 
-/// `Time` with a location: clocks of the system's database, checked against the moments that `date` of the system shows.
+/// `Time` with a location: clocks of the system's database, checked against the moments that date(1) shows.
 @Suite struct ZoneTests {
     static let moments: [(zone: String, local: String, unix: Int64)] = [
         ("America/New_York", "2023-05-26 12:34:56", 1_685_118_896),

@@ -148,7 +148,7 @@ extension Compiler {
         case .mergeMaps: words = (2, ["insert", "update", "upsert"])
         case .replaceAllPatterns: words = (1, ["key", "value"])
         case .convertCase: words = (1, ["lower", "upper", "snake", "camel"])
-        case .setSemconvSpanName: words = (0, ["1.37.0", "1.38.0", "1.39.0", "1.40.0"])
+        case .setSemconvSpanName: words = (0, (37...43).map { "1.\($0).0" })
         case .sort: words = (1, ["asc", "desc"])
         case .convertGaugeToSum, .convertSummaryCount, .convertSummarySum: words = (0, ["cumulative", "delta"])
         case .aggregateOnAttributes, .aggregateOnAttributeValue:

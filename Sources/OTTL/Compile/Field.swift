@@ -18,9 +18,7 @@ enum Field: UInt8 {
         switch self {
         case .resourceDropped, .resourceSchemaURL, .scopeDropped, .scopeSchemaURL, .spanKindName, .spanKindSymbol,
             .spanDropped, .spanDroppedEvents, .spanDroppedLinks, .spanFlags, .eventDropped, .eventIndex, .logDropped,
-            .metricType, .metricTemporality, .metricIsMonotonic, .pointStart, .pointStartNanos, .pointTime,
-            .pointTimeNanos, .pointInt, .pointDouble, .pointCount, .pointSum, .pointFlags, .pointScale,
-            .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds:
+            .metricType, .metricTemporality, .metricIsMonotonic:
             false
         default: true
         }

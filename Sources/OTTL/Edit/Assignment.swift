@@ -117,6 +117,10 @@ extension Program {
             assign(field, id: try identifier(value, 16, &batch, &state), &batch, place)
         case .spanID, .spanIDText, .parentID, .parentIDText, .logSpanID, .logSpanIDText:
             assign(field, id: try identifier(value, 8, &batch, &state), &batch, place)
+        case .pointStart, .pointStartNanos, .pointTime, .pointTimeNanos, .pointInt, .pointDouble, .pointCount,
+            .pointSum,
+            .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds:
+            try assign(point: field, value, &batch, place, &state)
         default: try assign(field, time: value, &batch, place)
         }
     }

@@ -24,7 +24,7 @@ extension Program {
     }
 }
 
-/// Names of spans by the semantic conventions for HTTP, RPC, databases and messaging (v1.37 to v1.40), read from
+/// Names of spans by the semantic conventions for HTTP, RPC, databases and messaging (v1.37 to v1.43), read from
 /// current and older attributes. What none of them covers, GenAI among it, keeps its name.
 private struct SemconvSpanName {
     let set: SetIndex

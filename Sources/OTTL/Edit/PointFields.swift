@@ -1,0 +1,89 @@
+import OTLP
+import Telemetry
+
+extension Program {
+    /// Gives a field of a data point a value. The point's message is written anew; its attributes are those of its set.
+    func assign(
+        point field: Field, _ value: Value, _ batch: inout RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        let index = Int(place.part)
+        let kind = batch.metrics[Int(batch.points[index].metric)].kind
+        guard var point = try? MetricPoint(batch.text(batch.points[index].raw), kind) else {
+            throw EvaluationFailure(.notSettable)
+        }
+        switch field {
+        case .pointStart, .pointStartNanos: point.start = try Program.nanoseconds(field, value)
+        case .pointTime, .pointTimeNanos: point.time = try Program.nanoseconds(field, value)
+        case .pointFlags:
+            guard case .int(let flags) = value, let small = UInt32(exactly: flags) else {
+                throw EvaluationFailure(.notSettable)
+            }
+            point.flags = UInt64(small)
+        default:
+            guard try point.set(field, value, kind) else { throw EvaluationFailure(.notSettable) }
+        }
+        let mark = state.scratch.count
+        point.append(kind, to: &state.scratch)
+        batch.setContent(batch.addText(try state.take(from: mark)), ofPoint: index)
+        batch.points[index].time = point.time
+    }
+
+    private static func nanoseconds(_ field: Field, _ value: Value) throws(EvaluationFailure) -> UInt64 {
+        switch (field, value) {
+        case (.pointStart, .time(let time)) where time >= 0, (.pointTime, .time(let time)) where time >= 0,
+            (.pointStartNanos, .int(let time)) where time >= 0, (.pointTimeNanos, .int(let time)) where time >= 0:
+            return UInt64(time)
+        default: throw EvaluationFailure(.notSettable)
+        }
+    }
+}
+
+extension MetricPoint {
+    /// False when points of this kind have no such field, or the value is not of its type.
+    fileprivate mutating func set(_ field: Field, _ value: Value, _ kind: MetricKind) throws(EvaluationFailure) -> Bool
+    {
+        switch (kind, field, value) {
+        case (.gauge, .pointDouble, .double(let number)), (.sum, .pointDouble, .double(let number)):
+            (int, double) = (nil, number)
+        case (.gauge, .pointInt, .int(let number)), (.sum, .pointInt, .int(let number)): (int, double) = (number, nil)
+        case (.histogram, .pointCount, .int(let number)), (.exponentialHistogram, .pointCount, .int(let number)),
+            (.summary, .pointCount, .int(let number)):
+            guard number >= 0 else { return false }
+            count = UInt64(number)
+        case (.histogram, .pointSum, .double(let number)), (.exponentialHistogram, .pointSum, .double(let number)),
+            (.summary, .pointSum, .double(let number)):
+            sum = number
+        case (.histogram, .pointMin, .double(let number)), (.exponentialHistogram, .pointMin, .double(let number)):
+            min = number
+        case (.histogram, .pointMax, .double(let number)), (.exponentialHistogram, .pointMax, .double(let number)):
+            max = number
+        case (.exponentialHistogram, .pointScale, .int(let number)):
+            guard Int32(exactly: number) != nil else { return false }
+            scale = number
+        case (.exponentialHistogram, .pointZeroCount, .int(let number)):
+            guard number >= 0 else { return false }
+            zeros = UInt64(number)
+        case (.histogram, .pointBuckets, .list(let content)):
+            var reader = ListReader(content)
+            var new: [UInt64] = []
+            while let item = reader.next() {
+                guard case .int(let number) = item, number >= 0 else { return false }
+                new.append(UInt64(number))
+            }
+            counts = new
+        case (.histogram, .pointBounds, .list(let content)):
+            var reader = ListReader(content)
+            var new: [Double] = []
+            while let item = reader.next() {
+                switch item {
+                case .double(let number): new.append(number)
+                case .int(let number): new.append(Double(number))
+                default: return false
+                }
+            }
+            bounds = new
+        default: return false
+        }
+        return true
+    }
+}
