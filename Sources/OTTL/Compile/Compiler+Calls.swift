@@ -150,6 +150,7 @@ extension Compiler {
         case .convertCase: words = (1, ["lower", "upper", "snake", "camel"])
         case .setSemconvSpanName: words = (0, (37...43).map { "1.\($0).0" })
         case .sort: words = (1, ["asc", "desc"])
+        case .parseCLF: words = (1, ["clf", "combined"])
         case .convertGaugeToSum, .convertSummaryCount, .convertSummarySum: words = (0, ["cumulative", "delta"])
         case .aggregateOnAttributes, .aggregateOnAttributeValue:
             words = (0, MetricAggregation.allCases.map(\.rawValue))

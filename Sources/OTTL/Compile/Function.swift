@@ -71,6 +71,7 @@ enum Function: UInt8 {
     // Numbers and kinds.
     case len, int, double, bool, string, parseInt, log, index
     // Values.
+    case parseCLF, parseCEF, parseLEEF, parseELF
     case parseXML, parseSimplifiedXML, parseSeverity, parseJSON, parseKeyValue, parseCSV, coalesce, keys, values, sort,
         sliceToMap, toKeyValueString
     // Hashes and ids.
@@ -197,6 +198,10 @@ enum Function: UInt8 {
     private static let collections: [Signature] = [
         Signature("ParseJSON", .parseJSON, "target"), Signature("ParseXML", .parseXML, "target"),
         Signature("ParseSimplifiedXML", .parseSimplifiedXML, "target"),
+        Signature("ParseCLF", .parseCLF, "target", "format?", contexts: [.log]),
+        Signature("ParseCEF", .parseCEF, "target", contexts: [.log]),
+        Signature("ParseLEEF", .parseLEEF, "target", contexts: [.log]),
+        Signature("ParseELF", .parseELF, "target", contexts: [.log]),
         Signature("ParseSeverity", .parseSeverity, "target", "severity_mapping"),
         Signature("ParseKeyValue", .parseKeyValue, "target", "delimiter?", "pair_delimiter?"),
         Signature("ParseCSV", .parseCSV, "target", "headers", "delimiter?", "header_delimiter?", "mode?"),

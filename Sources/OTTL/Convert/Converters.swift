@@ -105,6 +105,7 @@ extension Program {
         case .format: return try formatted(call, batch, place, &state)
         case .url, .isInCIDR, .communityID: return try network(call, batch, place, &state)
         case .parseXML, .parseSimplifiedXML: return try xml(call, batch, place, &state)
+        case .parseCLF, .parseCEF, .parseLEEF, .parseELF: return try logFormat(call, batch, place, &state)
         case .parseSeverity: return try severity(call, batch, place, &state)
         case .now: return .time(state.effects.now())
         case .concat, .split, .substring, .toLowerCase, .toUpperCase, .toSnakeCase, .toCamelCase, .convertCase, .trim,
