@@ -38,6 +38,25 @@ import Testing
     }
 
     @Test(arguments: [
+        ("2023-05-26 12:34:56 EDT", "America/New_York", 1_685_118_896),
+        // A name that is not of the season means what it says.
+        ("2023-05-26 12:34:56 EST", "America/New_York", 1_685_122_496),
+        ("2023-12-26 12:34:56 EST", "America/New_York", 1_703_612_096),
+        // One that the location does not know says nothing.
+        ("2023-05-26 12:34:56 HST", "", 1_685_104_496), ("2023-05-26 12:34:56 HST", "Asia/Tokyo", 1_685_104_496),
+        ("2023-05-26 12:34:56 GMT+2", "", 1_685_097_296), ("2023-05-26 12:34:56 HST", "Pacific/Honolulu", 1_685_140_496),
+    ])
+    func `abbreviations are those of the location`(text: String, zone: String, unix: Int64) throws {
+        let call = "UnixSeconds(Time(\"\(text)\", \"%Y-%m-%d %H:%M:%S %Z\", \"\(zone)\"))"
+        #expect(try Lab.holds("\(call) == \(unix)", .span, on: Sample.span))
+    }
+
+    @Test func `an offset goes before an abbreviation`() throws {
+        let call = "Time(\"2012-11-01T22:08:41+0000 EST\", \"%Y-%m-%dT%H:%M:%S%z %Z\", \"America/New_York\")"
+        #expect(try Lab.holds("UnixSeconds(\(call)) == 1351807721", .span, on: Sample.span))
+    }
+
+    @Test(arguments: [
         ("Time(\"2023\", \"%Y\", \"America/New_Yrok\") == nil", "character 20: there is no time zone America/New_Yrok"),
         ("Time(\"2023\", \"%Y\", \"../../etc/passwd\") == nil", "character 20: there is no time zone"),
         ("Time(\"2023\", \"%Y\", \"/etc/localtime\") == nil", "character 20: there is no time zone"),

@@ -134,6 +134,8 @@ struct TimeParser {
     private var isAfternoon: Bool?
     /// Seconds east of UTC, when the text says so.
     private var offset: Int64?
+    /// An abbreviation in the text, such as EST.
+    private var zoneName: String?
     /// Of texts that do not.
     private let zone: ZoneRules
 
@@ -161,7 +163,8 @@ struct TimeParser {
         let (check, overflow) = (days * 86_400).multipliedReportingOverflow(by: 1_000_000_000)
         if overflow || CalendarTime(nanoseconds: check).month != month { return nil }
         let local = days * 86_400 + hour * 3_600 + minute * 60 + second
-        let seconds = offset.map { local - $0 } ?? zone.unixSeconds(ofLocal: local)
+        let ahead = offset ?? zoneName.map { zone.offset(named: $0, atLocal: local) ?? TimeParser.offset(named: $0) }
+        let seconds = ahead.map { local - $0 } ?? zone.unixSeconds(ofLocal: local)
         let (scaled, tooLarge) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, carry) = scaled.addingReportingOverflow(nanosecond)
         return tooLarge || carry ? nil : sum
@@ -202,7 +205,7 @@ struct TimeParser {
         case "f": return fraction(6)
         case "s": return fraction(9)
         case "z", "i", "j", "k", "w": return readZone()
-        case "Z": return name(["UTC", "GMT", "Z"]) { parser, _ in parser.offset = 0 }
+        case "Z": return abbreviation()
         case "n": return literal("\n")
         case "t": return literal("\t")
         case "%": return literal("%")
@@ -243,6 +246,24 @@ struct TimeParser {
             return true
         }
         return false
+    }
+
+    /// Three to five capitals, or GMT and hours, which Go takes for the name of a zone.
+    private mutating func abbreviation() -> Bool {
+        var name = text.prefix(5).prefix { ("A"..."Z").contains($0) }
+        if name == "GMT", let sign = text.dropFirst(3).first, sign == "+" || sign == "-" {
+            name = text.prefix(4 + text.dropFirst(4).prefix(2).prefix { ("0"..."9").contains($0) }.count)
+        }
+        guard name.count >= 3 || name == "Z" else { return false }
+        zoneName = String(name)
+        text = text.dropFirst(name.count)
+        return true
+    }
+
+    /// Abbreviations that the location does not know say nothing, as in Go, but for `GMT+2`.
+    private static func offset(named name: String) -> Int64 {
+        guard name.hasPrefix("GMT"), let hours = Int64(name.dropFirst(3)) else { return 0 }
+        return hours * 3_600
     }
 
     /// `Z`, `+02`, `+0200`, `+02:00`, with seconds.

@@ -17,6 +17,8 @@ struct ZoneRules: Sendable {
     }
 
     private var changes: [Change] = []
+    /// What clocks have shown, by the names that go with it: EST, EDT.
+    private var names: [(name: String, offset: Int64)] = []
     /// Ahead of UTC before the first change.
     private var first: Int64 = 0
     /// After the last change.
@@ -72,6 +74,12 @@ struct ZoneRules: Sendable {
         return low == 0 ? first : changes[low - 1].offset
     }
 
+    /// Seconds ahead of UTC when clocks show a time under a name, nil when the zone has no such name.
+    func offset(named name: String, atLocal local: Int64) -> Int64? {
+        let found = names.filter { $0.name == name }
+        return (found.first { offset(at: local - $0.offset) == $0.offset } ?? found.first)?.offset
+    }
+
     // MARK: Files
 
     private static func read(_ path: String) -> [UInt8]? {
@@ -97,6 +105,10 @@ struct ZoneRules: Sendable {
         }
         guard block.types > 0 else { return nil }
         first = block.offset(bytes, 0)
+        for type in 0..<block.types {
+            guard let name = block.name(bytes, type) else { return nil }
+            names.append((name, block.offset(bytes, type)))
+        }
         for (one, other) in zip(changes, changes.dropFirst()) where one.time >= other.time { return nil }
         let footer = bytes[block.end...].drop { $0 == 0x0A }.prefix { $0 != 0x0A }
         rule = ZoneRule(String(decoding: footer, as: UTF8.self))
@@ -111,6 +123,7 @@ struct ZoneRules: Sendable {
         var typesStart: Int
         var end: Int
         private var kinds: Int
+        private var texts: Range<Int>
 
         init?(_ bytes: [UInt8], at head: Int, width: Int) {
             guard head >= 0, bytes.count - head >= 44, bytes[head..<head + 4].elementsEqual("TZif".utf8) else {
@@ -124,11 +137,19 @@ struct ZoneRules: Sendable {
             (times, types) = (counts[3], counts[4])
             typesStart = start + times * width
             kinds = typesStart + times
+            texts = kinds + types * 6..<kinds + types * 6 + counts[5]
             end = kinds + types * 6 + counts[5] + counts[2] * (width + 4) + counts[1] + counts[0]
             guard end <= bytes.count else { return nil }
         }
 
         func offset(_ bytes: [UInt8], _ type: Int) -> Int64 { Block.number(bytes, kinds + 6 * type, 4) }
+
+        /// The abbreviation of a type, which ends with a zero byte.
+        func name(_ bytes: [UInt8], _ type: Int) -> String? {
+            let start = texts.lowerBound + Int(bytes[kinds + 6 * type + 5])
+            guard start < texts.upperBound else { return nil }
+            return String(decoding: bytes[start..<texts.upperBound].prefix { $0 != 0 }, as: UTF8.self)
+        }
 
         /// A signed number, most significant byte first.
         static func number(_ bytes: [UInt8], _ at: Int, _ width: Int) -> Int64 {
