@@ -92,7 +92,8 @@ extension MetricPoint {
                 if distribution == .uniform {
                     share = count / parts + (UInt64(place - first) < count % parts ? 1 : 0)
                 } else {
-                    share = place == last ? left : random() % (left / UInt64(last - place) + 1)
+                    let most = place == last ? left : left / UInt64(last - place + 1) * 2
+                    share = place == last ? left : random() % (most == 0 ? left &+ 1 : most)
                 }
                 counts[place] &+= share
                 left -= share

@@ -322,6 +322,20 @@ import Testing
         #expect(counts.count == 5 && counts.reduce(0, +) == 13, "\(counts)")
     }
 
+    @Test func `counts at the end of their range go around and harm nothing`() throws {
+        let metric = Self.exponential.replacing(
+            "[\"4\",\"6\"]", with: "[\"18446744073709551615\",\"18446744073709551615\"]"
+        )
+        .replacing("\"scale\":0", with: "\"scale\":-2147483648")
+        for distribution in ["upper", "midpoint", "uniform", "random"] {
+            let call = "convert_exponential_histogram_to_histogram(\"\(distribution)\", [0.0, 3.0, 5.0, 7.0])"
+            #expect(try run([call, "merge_histogram_buckets(2, \"limit_buckets\")"], on: [metric]).count == 1)
+            let even = metric.replacing("-2147483648", with: "0")
+            #expect(try run([call, "aggregate_on_attributes(\"sum\", [])"], on: [even]).count == 1)
+        }
+        #expect(try run(["extract_percentile_metric(99.9)"], on: [metric], mode: "silent").count >= 1)
+    }
+
     // MARK: Faults
 
     @Test(arguments: [
