@@ -132,6 +132,24 @@ import Testing
             ).isEmpty)
     }
 
+    @Test func `two that listen on one address`() {
+        let receivers = """
+            {otlp: {protocols: {http: {endpoint: "localhost:4318"}}}, \
+            otlp/b: {protocols: {grpc: {endpoint: "0.0.0.0:4318"}}}}
+            """
+        let service = "{pipelines: {traces: {receivers: [otlp, otlp/b], exporters: [nop]}}}"
+        let same = only(load(receivers: receivers, service: service, trial: .none))
+        #expect(
+            same
+                == "1:108 receivers.otlp/b.protocols.grpc.endpoint: receiver otlp/b and receiver otlp listen on the "
+                + "same address, port 4318; give each its own endpoint")
+        let health = only(
+            load(
+                extensions: "{health_check: {endpoint: \"127.0.0.1:8888\"}}",
+                service: "{extensions: [health_check], " + traces("").dropFirst(), trial: .none))
+        #expect(health.hasPrefix("4:39 extensions.health_check.endpoint: extension health_check and"), "\(health)")
+    }
+
     @Test func `nothing is made on disk`() throws {
         let folder = try Folder()
         let root = folder.url.path

@@ -70,35 +70,8 @@ package struct GatewayPlan: Sendable {
         for pipeline in pipelines {
             for case .memoryLimiter(let limit) in pipeline.steps.map(\.role) { memoryLimits.append(limit) }
         }
-        checkReceivers(configuration, &problems)
-    }
-
-    /// Faults of receivers that show only beside the rest of the file.
-    private func checkReceivers(_ configuration: GatewayConfiguration, _ problems: inout ConfigProblems) {
-        var seen: [(endpoint: ListenEndpoint, id: String)] = []
-        for (id, options) in receivers where !problems.hasErrors {
-            for endpoint in options.endpoints where endpoint.port != 0 {
-                if let other = seen.first(where: { $0.endpoint == endpoint }) {
-                    problems.error(
-                        "receivers \(other.id) and \(id) listen on the same address",
-                        fix: "give each its own endpoint", at: .nowhere, path: "receivers")
-                }
-                seen.append((endpoint, id))
-            }
-        }
-        for (id, options) in receivers {
-            for name in Set(options.authenticators).sorted() where !authenticators.contains(where: { $0.id == name }) {
-                let isDefined = configuration.components(of: .extension).contains { $0.id.description == name }
-                problems.error(
-                    "auth.authenticator of receiver \(id) names \"\(name)\", which is no running "
-                        + "authentication extension",
-                    fix: isDefined
-                        ? "add \(name) to service.extensions; it must be a bearertokenauth, basicauth with htpasswd or "
-                            + "api_key"
-                        : "add it under extensions and service.extensions",
-                    at: .nowhere, path: "receivers.\(id)")
-            }
-        }
+        checkListeners(configuration, &problems)
+        checkAuthenticators(configuration, &problems)
     }
 }
 
