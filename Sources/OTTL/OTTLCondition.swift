@@ -20,6 +20,9 @@ package struct OTTLCondition: Sendable {
         (program, root) = compiled
     }
 
+    /// Its patterns that are searched with a limit.
+    var slowPatterns: [String] { program.slowPatterns }
+
     /// Whether the condition holds for the record at `place`. `state.beginRecord()` comes before a record's first
     /// evaluation.
     package func isTrue(
@@ -58,6 +61,9 @@ package struct OTTLStatement: Sendable {
         (program, editor) = compiled
         isRoute = program.nodes[Int(editor)].function == .route
     }
+
+    /// Its patterns that are searched with a limit.
+    var slowPatterns: [String] { program.slowPatterns }
 
     /// Whether the `where` clause holds, or there is none.
     package func applies(

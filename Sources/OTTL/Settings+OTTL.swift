@@ -1,4 +1,5 @@
 package import Configuration
+import Patterns
 import Telemetry
 
 extension Settings {
@@ -6,7 +7,7 @@ extension Settings {
     package mutating func check(condition text: String, _ context: OTTLContext, at key: String) {
         var keys = KeyTable.Builder()
         do throws(OTTLProblem) {
-            _ = try OTTLCondition(text, context: context, keys: &keys)
+            warn(of: try OTTLCondition(text, context: context, keys: &keys).slowPatterns, at: key)
         } catch {
             problem("condition \(text): \(error)", at: key, on: text)
         }
@@ -16,9 +17,19 @@ extension Settings {
     package mutating func check(statement text: String, _ context: OTTLContext, at key: String) {
         var keys = KeyTable.Builder()
         do throws(OTTLProblem) {
-            _ = try OTTLStatement(text, context: context, keys: &keys)
+            warn(of: try OTTLStatement(text, context: context, keys: &keys).slowPatterns, at: key)
         } catch {
             problem("statement \(text): \(error)", at: key, on: text)
+        }
+    }
+
+    private mutating func warn(of patterns: [String], at key: String) {
+        for pattern in patterns {
+            warning(
+                "\(pattern) needs backtracking: a search is given up after \(PatternMatcher.matchLimit) steps, and the "
+                    + "condition or statement fails on that record",
+                fix: "write it without looking around and without references to groups, as the Collector needs it",
+                at: key)
         }
     }
 }

@@ -85,6 +85,8 @@ final class Program: @unchecked Sendable {
         arguments.deallocate()
     }
 
+    var slowPatterns: [String] { patterns.filter(\.needsBacktracking).map(\.text) }
+
     /// Calculates what depends on literals alone, once. Runs while compiling.
     func fold() {
         var state = EvaluationState()

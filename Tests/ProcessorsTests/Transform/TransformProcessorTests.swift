@@ -36,6 +36,12 @@ import Testing
         #expect(json.contains("\"name\":\"x\"") && json.contains("\"name\":\"two\"") && !json.contains("\"one\""))
     }
 
+    @Test func `a pattern that needs backtracking is warned of`() {
+        let yaml = "trace_statements: ['set(span.name, \"x\") where IsMatch(span.name, \"(?=a)ab\")']"
+        let (_, headlines) = RuleBench.options(TransformOptions.self, yaml)
+        #expect(headlines.count == 1 && headlines[0].contains("(?=a)ab needs backtracking"), "\(headlines)")
+    }
+
     @Test func `statements about resources run once for each`() throws {
         let json = try run("trace_statements: ['set(resource.attributes[\"env\"], \"prod\")']", span)
         #expect(json.contains("prod") && !json.contains("dev"))
