@@ -9,6 +9,8 @@ struct MadeValue: BitwiseCopyable {
     var isOutput = false
     /// A message list without parts: yields to every other source.
     var isWeak = false
+    /// The bytes are part of the batch, and `bits` is their reference.
+    var isStored = false
 
     static func string(_ text: Text) -> MadeValue { MadeValue(kind: .string, text: text) }
     static func int(_ value: Int64) -> MadeValue { MadeValue(kind: .int, bits: UInt64(bitPattern: value)) }
@@ -66,6 +68,8 @@ struct Draft: BitwiseCopyable {
 
     /// Whether conditions and later sources see a value.
     var isFilled: Bool { state.isFilled }
+    /// Whether a rule, or the engine, gave the value.
+    var isMade: Bool { state == .mapped || state == .weakMapped }
     /// Whether the span has or gets any value, weak ones included.
     var exists: Bool { state != .absent && state != .withdrawn }
 }
@@ -133,6 +137,9 @@ struct SpanFacts: BitwiseCopyable {
     var active: UInt64 = 0
     /// Index of the dialect whose rules run.
     var dialect = 0
+    /// The kind that the dialect `kindDialect` sees in the record.
+    var kind: Text?
+    var kindDialect = -1
     /// Dialects whose rules have run.
     var passed: UInt64 = 0
     /// Rule that runs, or the engine's own step.

@@ -123,27 +123,27 @@ extension Normalizer {
         var isChanged = false
         // Targets in the tables' order, so that the received order of attributes does not show.
         sortTouched()
-        keepReplaced(batch)
-        // The side buffer moves when it grows, so texts that lie in it are copied out before it does.
+        keepReplaced(&batch)
+        // The side buffer moves when it grows, so texts that lie in it become references before it does.
         for position in touched.indices {
             let index = Int(touched[position])
-            drafts[index].value = settled(drafts[index].value, batch)
+            if drafts[index].isMade { drafts[index].value.refer(in: &batch) }
         }
-        for index in added.indices { added[index].value = settled(added[index].value, batch) }
+        for index in added.indices { added[index].value.refer(in: &batch) }
         if batch.isInEdits(pendingStatusMessage) {
             pendingStatusMessage = reader.tree.arena.copy(pendingStatusMessage)
         }
         for position in touched.indices {
             let index = Int(touched[position])
-            guard drafts[index].state == .mapped || drafts[index].state == .weakMapped else { continue }
-            drafts[index].value = stored(drafts[index].value, &batch)
+            guard drafts[index].isMade else { continue }
+            drafts[index].value.store(in: &batch, from: output)
             if write(index, &batch) {
                 isChanged = true
-                noteWritten(index, batch)
+                noteWritten(index, &batch)
             }
         }
         if applyProfile(&batch) { isChanged = true }
-        for index in added.indices { added[index].value = stored(added[index].value, &batch) }
+        for index in added.indices { added[index].value.store(in: &batch, from: output) }
         if addKeys(&batch) { isChanged = true }
         if options.explains { explain(&batch) }
         if writeStatus(&batch) { isChanged = true }
@@ -153,29 +153,30 @@ extension Normalizer {
 
     /// A received value that was taken away, or that another source's value takes the place of, is kept under a name of
     /// ours. The latter not when the operator wants it overwritten.
-    private mutating func keepReplaced(_ batch: borrowing RecordBatch) {
+    private mutating func keepReplaced(_ batch: inout RecordBatch) {
         for position in touched.indices {
-            let draft = drafts[Int(touched[position])]
-            let isReplaced = draft.state == .mapped || draft.state == .weakMapped
-            guard draft.origin >= 0, draft.state == .withdrawn || isReplaced && !options.overwrite else { continue }
-            let received = source(at: Int(draft.origin), batch)
-            if isReplaced {
-                guard !isOwn(draft.rule), !isWeakList(Int(touched[position]), received),
-                    !isEqual(received, draft.value)
-                else { continue }
-            }
-            guard !isEmpty(received) else { continue }
-            let known = tables.layout.known
-            if touched[position] == known.operation.value, known.kind.exists, let kind = word(known.kind, batch),
-                ASCII.equalsFolded(kind, text(received))
-            {
-                continue
-            }
-            let name = tables.layout.nameTexts[Int(tables.layout.targetNames[Int(touched[position])].value)]
-            add(
-                tables.layout.originalPrefix, name,
-                MadeValue(kind: received.kind, bits: received.bits, text: received.text))
+            let index = Int(touched[position])
+            guard drafts[index].origin >= 0 else { continue }
+            let isMade = drafts[index].isMade
+            if drafts[index].state == .withdrawn || isMade && !options.overwrite { keepReceived(index, isMade, batch) }
         }
+    }
+
+    private mutating func keepReceived(_ index: Int, _ isReplaced: Bool, _ batch: borrowing RecordBatch) {
+        let draft = drafts[index]
+        let received = source(at: Int(draft.origin), batch)
+        if isReplaced, isOwn(draft.rule) || isWeakList(index, received) || isEqual(received, draft.value) { return }
+        guard !isEmpty(received) else { return }
+        let known = tables.layout.known
+        if index == Int(known.operation.value), known.kind.exists, let kind = word(known.kind, batch),
+            ASCII.equalsFolded(kind, text(received))
+        {
+            return
+        }
+        let name = tables.layout.nameTexts[Int(tables.layout.targetNames[index].value)]
+        add(
+            tables.layout.originalPrefix, name,
+            MadeValue(kind: received.kind, bits: received.bits, text: received.text))
     }
 
     /// Whether a value was made from the attribute whose place it takes.
@@ -199,13 +200,6 @@ extension Normalizer {
         }
     }
 
-    private mutating func settled(_ value: MadeValue, _ batch: borrowing RecordBatch) -> MadeValue {
-        guard !value.isOutput, !value.text.isEmpty, batch.isInEdits(value.text) else { return value }
-        var copy = value
-        copy.text = reader.tree.arena.copy(value.text)
-        return copy
-    }
-
     /// Puts the touched targets in the tables' order, each of them once as before, by a bit for each target.
     private mutating func sortTouched() {
         order.removeAll()
@@ -224,18 +218,6 @@ extension Normalizer {
         }
     }
 
-    /// Moves a made value's bytes into the batch; afterwards `bits` is their reference.
-    private mutating func stored(_ value: MadeValue, _ batch: inout RecordBatch) -> MadeValue {
-        switch value.kind {
-        case .string, .array, .map, .bytes:
-            let text =
-                value.isOutput
-                ? Text(UnsafeRawBufferPointer(rebasing: output.bytes[value.outputRange])) : value.text
-            return MadeValue(kind: value.kind, bits: AttributeRecord.pack(batch.addText(text)))
-        default: return value
-        }
-    }
-
     mutating func attributeValue(_ value: MadeValue) -> AttributeValue {
         AttributeRecord(
             key: .empty, keyID: .unknown, kind: value.kind, payload: value.bits, raw: .empty, flags: []
@@ -243,42 +225,45 @@ extension Normalizer {
     }
 
     /// What is new may call for a dialect that was not active, or stand for indexed keys.
-    private mutating func noteWritten(_ index: Int, _ batch: borrowing RecordBatch) {
+    private mutating func noteWritten(_ index: Int, _ batch: inout RecordBatch) {
         if options.explains { explained.append(Int32(index)) }
         guard !isUnsettled else { return }
         let name = tables.layout.targetNames[index]
         // With `overwrite` what was given is given again to whoever comes last.
-        isUnsettled = options.overwrite || isAskedFor(name) || wakes(name, drafts[index].value, batch)
+        let known = tables.layout.nameFacts[Int(name.value)]
+        isUnsettled =
+            options.overwrite || isAskedFor(name, known) || wakes(name, known, drafts[index].value, &batch)
     }
 
     private mutating func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
-        let draft = drafts[index]
-        // A former name holds the value in this profile.
-        if draft.origin < 0,
-            tables.layout.aliases.contains(where: { $0.target.value == index && options.profile <= $0.last })
-        {
-            return false
-        }
-        let made = profiled(draft.value, TargetID(value: Int16(index)))
-        let value = attributeValue(made)
-        if draft.origin >= 0 {
-            let place = batch.range(of: facts.set).lowerBound + Int(draft.origin)
-            if isSame(batch.attributes[place], made, batch) { return false }
-            batch.setValue(value, at: place, in: facts.set)
+        let origin = Int(drafts[index].origin)
+        if origin < 0, options.profile != .genAIDev, hasFormerName(index) { return false }
+        let made = profiled(drafts[index].value, TargetID(value: Int16(index)))
+        if origin >= 0 {
+            let place = batch.range(of: facts.set).lowerBound + origin
+            if isSame(batch.attributes[place], made, &batch) { return false }
+            batch.setValue(attributeValue(made), at: place, in: facts.set)
             return true
         }
-        let name = tables.layout.targetNames[index]
-        let key = binding.keyOfName[Int(name.value)]
-        if key != .unknown {
-            batch.append(key, value, to: facts.set)
-        } else {
-            let reference = batch.addText(tables.layout.nameTexts[Int(name.value)])
-            batch.append(key: reference, value, to: facts.set)
-        }
+        let name = Int(tables.layout.targetNames[index].value)
+        let key = binding.keyOfName[name]
+        let reference = key != .unknown ? batch.keys.reference(of: key) : batch.addText(tables.layout.nameTexts[name])
+        batch.append(
+            AttributeRecord(
+                key: reference, keyID: key, kind: made.kind, payload: made.bits, raw: .empty, flags: .replaced),
+            to: facts.set)
         return true
     }
 
-    mutating func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
+    /// Whether a former name holds the target's value in this profile.
+    private mutating func hasFormerName(_ target: Int) -> Bool {
+        for alias in tables.layout.aliases where Int(alias.target.value) == target {
+            if options.profile <= alias.last { return true }
+        }
+        return false
+    }
+
+    mutating func isSame(_ record: AttributeRecord, _ value: MadeValue, _ batch: inout RecordBatch) -> Bool {
         guard record.kind == value.kind else { return false }
         switch record.kind {
         case .string, .array, .map, .bytes:
@@ -294,7 +279,7 @@ extension Normalizer {
             let item = added[index]
             let key = key(of: item)
             if let place = batch.find(name: key, in: facts.set) {
-                guard options.overwrite, !isSame(batch.attributes[place], item.value, batch) else { continue }
+                guard options.overwrite, !isSame(batch.attributes[place], item.value, &batch) else { continue }
                 batch.setValue(attributeValue(item.value), at: place, in: facts.set)
             } else {
                 let reference = batch.addText(key)
@@ -305,7 +290,7 @@ extension Normalizer {
         return isChanged
     }
 
-    private func key(of item: AddedAttribute) -> Text {
+    private mutating func key(of item: AddedAttribute) -> Text {
         Text(UnsafeRawBufferPointer(rebasing: output.bytes[item.key.range]))
     }
 
@@ -319,7 +304,7 @@ extension Normalizer {
     }
 
     /// Whether a name is a former one that this profile writes.
-    private func isFormerName(_ name: Int) -> Bool {
+    private mutating func isFormerName(_ name: Int) -> Bool {
         guard options.profile != .genAIDev || options.emitsAliases else { return false }
         return tables.layout.aliases.contains {
             Int($0.name.value) == name && (options.emitsAliases || options.profile <= $0.last)
@@ -345,7 +330,6 @@ extension Normalizer {
     private mutating func removeSpent(_ batch: inout RecordBatch) -> Bool {
         let start = batch.range(of: facts.set).lowerBound
         var isSpent = options.removeOriginals
-        if !isSpent { for local in consumed.indices { consumed[local] = false } }
         for local in consumed.indices where isSpent && consumed[local] {
             let name = Int(binding.names[Int(batch.attributes[start + local].keyID.value)])
             guard name != 0 else { continue }
@@ -356,12 +340,12 @@ extension Normalizer {
             if consumed[local], tables.layout.nameAsked[name] { isUnsettled = true }
         }
         for position in touched.indices {
-            let draft = drafts[Int(touched[position])]
-            if draft.state == .withdrawn, draft.origin >= 0 {
-                consumed[Int(draft.origin)] = true
-                isUnsettled = true
-                isSpent = true
-            }
+            let index = Int(touched[position])
+            guard drafts[index].state == .withdrawn, drafts[index].origin >= 0 else { continue }
+            if !isSpent { for local in consumed.indices { consumed[local] = false } }
+            consumed[Int(drafts[index].origin)] = true
+            isUnsettled = true
+            isSpent = true
         }
         guard isSpent else { return false }
         var isChanged = false

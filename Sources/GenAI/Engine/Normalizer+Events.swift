@@ -64,7 +64,7 @@ extension Normalizer {
         return .none
     }
 
-    private func value(named name: Text, _ set: SetIndex, _ batch: borrowing RecordBatch) -> SourceValue {
+    private mutating func value(named name: Text, _ set: SetIndex, _ batch: borrowing RecordBatch) -> SourceValue {
         guard let index = batch.find(name: name, in: set) else { return .none }
         return value(of: batch.attributes[index], batch)
     }
@@ -163,7 +163,7 @@ extension Normalizer {
         _ = offerMessages(target, nil, batch)
     }
 
-    private func choiceContent(_ event: Int, _ batch: borrowing RecordBatch) -> SourceValue {
+    private mutating func choiceContent(_ event: Int, _ batch: borrowing RecordBatch) -> SourceValue {
         let set = batch.events[event].set
         let message = value(named: Text("message"), set, batch)
         if message.exists { return message }

@@ -122,14 +122,13 @@ extension Normalizer {
         var byWord: Text?
         var byOperation: Text?
         for index in cases.range {
-            let option = tables.layout.subRules[index]
-            if let raw, byWord == nil, ASCII.equalsFolded(option.label, raw) {
-                byWord = option.label
-                if let operation, option.operation == operation { return run(of: option.label, in: cases) }
+            let label = tables.layout.subRules[index].label
+            let own = tables.layout.subRules[index].operation
+            if let raw, byWord == nil, ASCII.equalsFolded(label, raw) {
+                byWord = label
+                if let operation, own == operation { return run(of: label, in: cases) }
             }
-            if let operation, byOperation == nil, !option.operation.isEmpty, option.operation == operation {
-                byOperation = option.label
-            }
+            if let operation, byOperation == nil, !own.isEmpty, own == operation { byOperation = label }
         }
         if let label = byOperation ?? byWord { return run(of: label, in: cases) }
         for index in cases.range where tables.layout.subRules[index].label == "other" {

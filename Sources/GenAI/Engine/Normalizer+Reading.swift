@@ -18,26 +18,26 @@ extension Normalizer {
         return slot >> 32 == UInt64(stamp) && name != .none ? Int(slot & 0xFFFF_FFFF) : nil
     }
 
-    func string(of name: NameID, _ batch: borrowing RecordBatch) -> Text? {
+    mutating func string(of name: NameID, _ batch: borrowing RecordBatch) -> Text? {
         guard let local = place(of: name) else { return nil }
         let record = batch.attributes[facts.start + local]
         return record.kind == .string ? batch.text(record.text) : nil
     }
 
     /// How many keys of the span fall under an asked pattern.
-    func count(of pattern: UInt16) -> Int {
+    mutating func count(of pattern: UInt16) -> Int {
         var count = 0
         for index in matched.indices where matched[index] >> 32 == UInt64(pattern) { count += 1 }
         return count
     }
 
-    func source(at local: Int, _ batch: borrowing RecordBatch) -> SourceValue {
+    mutating func source(at local: Int, _ batch: borrowing RecordBatch) -> SourceValue {
         var value = self.value(of: batch.attributes[facts.start + local], batch)
         value.attribute = Int32(local)
         return value
     }
 
-    func value(of record: AttributeRecord, _ batch: borrowing RecordBatch) -> SourceValue {
+    mutating func value(of record: AttributeRecord, _ batch: borrowing RecordBatch) -> SourceValue {
         switch record.kind {
         case .empty, .other: .none
         case .string, .array, .map, .bytes: SourceValue(kind: record.kind, text: batch.text(record.text))
@@ -133,14 +133,20 @@ extension Normalizer {
     mutating func isEmpty(_ source: SourceValue) -> Bool {
         switch source.kind {
         case .empty: return true
-        case .string:
-            return source.text.isEmpty || source.text == "[]" || source.text == "null" || source.text == "\"\""
+        case .string: return isBlank(source.text)
         case .other:
             let node = reader.tree[source.ref]
             return node.kind == .null || node.kind == .string && node.text.isEmpty
         case .array: return source.text.isEmpty
         case .bool, .int, .double, .map, .bytes: return false
         }
+    }
+
+    /// Whether a text says nothing.
+    @inline(__always)
+    mutating func isBlank(_ text: Text) -> Bool {
+        // The longest of them has four bytes.
+        text.count <= 4 && (text.isEmpty || text == "[]" || text == "null" || text == "\"\"")
     }
 
     // MARK: Targets
@@ -173,14 +179,16 @@ extension Normalizer {
     }
 
     /// Notes that a decision looked for a target's value and found none.
-    func markMissed(_ target: TargetID) { missedNames.mark(tables.layout.targetNames[Int(target.value)], stamp) }
+    mutating func markMissed(_ target: TargetID) {
+        missedNames.mark(tables.layout.targetNames[Int(target.value)], stamp)
+    }
 
     /// The text value that a target has or gets.
     mutating func word(_ target: TargetID, _ batch: borrowing RecordBatch) -> Text? {
-        let draft = draft(target, batch)
-        switch draft.state {
-        case .current: return string(of: tables.layout.targetNames[Int(target.value)], batch)
-        case .mapped where draft.value.kind == .string: return bytes(draft.value)
+        let index = Int(target.value)
+        switch state(target, batch) {
+        case .current: return string(of: tables.layout.targetNames[index], batch)
+        case .mapped where drafts[index].value.kind == .string: return bytes(drafts[index].value)
         default:
             markMissed(target)
             return nil
@@ -194,12 +202,12 @@ extension Normalizer {
 
     /// The integer that a target has or gets.
     mutating func integer(_ target: TargetID, _ batch: borrowing RecordBatch) -> Int64? {
-        let draft = draft(target, batch)
-        switch draft.state {
+        let index = Int(target.value)
+        switch state(target, batch) {
         case .current:
-            let record = batch.attributes[facts.start + Int(draft.origin)]
-            return record.kind == .int ? Int64(bitPattern: record.payload) : nil
-        case .mapped where draft.value.kind == .int: return Int64(bitPattern: draft.value.bits)
+            let place = facts.start + Int(drafts[index].origin)
+            return batch.attributes[place].kind == .int ? Int64(bitPattern: batch.attributes[place].payload) : nil
+        case .mapped where drafts[index].value.kind == .int: return Int64(bitPattern: drafts[index].value.bits)
         default: return nil
         }
     }

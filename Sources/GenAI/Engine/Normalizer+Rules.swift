@@ -4,10 +4,19 @@ extension Normalizer {
     /// Runs one rule.
     @inline(__always)
     mutating func apply(_ index: Int, _ batch: borrowing RecordBatch) {
+        let head = tables.layout.heads[index]
+        if head.name != .none {
+            guard let local = place(of: head.name) else { return }
+            if head.move != .none, move(index, head, from: local, batch) { return }
+            return apply(index, source(at: local, batch), batch)
+        }
+        applyOther(index, batch)
+    }
+
+    /// Runs a rule that reads something else than one attribute.
+    private mutating func applyOther(_ index: Int, _ batch: borrowing RecordBatch) {
         switch tables.layout.rules[index].source {
-        case .attribute(let name):
-            guard let local = place(of: name) else { return }
-            apply(index, source(at: local, batch), batch)
+        case .attribute: return
         case .pattern(let pattern, let suffix): applyPattern(index, pattern, suffix, batch)
         case .event(let name): applyEvents(index, name, batch)
         case .spanName(let name): if facts.name == name { apply(index, .text(facts.name), batch) }
@@ -21,17 +30,19 @@ extension Normalizer {
 
     /// Runs a rule on a value.
     mutating func apply(_ index: Int, _ source: SourceValue, _ batch: borrowing RecordBatch) {
-        let rule = tables.layout.rules[index]
+        let head = tables.layout.heads[index]
         facts.rule = Int32(index)
-        if rule.target.exists, !mayFill(rule.claim, state(rule.target, batch)) {
-            noteConflict(rule, source, batch)
-            return applySecond(rule, source, batch)
-        }
-        guard holds(rule.conditions, rule.target, source, batch) else {
-            // Once its target has a value, the second rule on this source runs.
-            if rule.also >= 0, rule.target.exists { markMissed(rule.target) }
+        if head.target.exists, !mayFill(head.claim, state(head.target, batch)) {
+            if head.countsConflicts { noteConflict(tables.layout.rules[index], source, batch) }
+            if head.hasSecond { applySecond(tables.layout.rules[index], source, batch) }
             return
         }
+        if head.hasConditions, !holds(tables.layout.rules[index].conditions, head.target, source, batch) {
+            // Once its target has a value, the second rule on this source runs.
+            if head.hasSecond, head.target.exists { markMissed(head.target) }
+            return
+        }
+        let rule = tables.layout.rules[index]
         // A generic input or output asks again once it knows its target.
         let isSilent = isGeneric(rule) ? !source.exists : isEmpty(source, for: rule.target)
         if !isSilent {
@@ -58,7 +69,8 @@ extension Normalizer {
     }
 
     /// Whether a rule may give this target a value at all.
-    func mayFill(_ claim: Claim, _ state: Draft.State) -> Bool {
+    @inline(__always)
+    mutating func mayFill(_ claim: Claim, _ state: Draft.State) -> Bool {
         if claim.isRepair || claim.conflict == .preferSource { return true }
         switch state {
         case .absent, .weakCurrent, .weakMapped, .withdrawn: return true
@@ -82,14 +94,9 @@ extension Normalizer {
         if value.isWeak {
             // A weak list never replaces anything, not even another weak one.
             guard state == .absent || state == .withdrawn else { return false }
-            drafts[index].state = .weakMapped
-        } else {
-            drafts[index].state = .mapped
         }
-        drafts[index].value = value
-        drafts[index].rule = facts.rule
-        if target == tables.layout.known.outputMessages { facts.isFinished = false }
-        if missedNames.isMarked(tables.layout.targetNames[index], stamp) { isUnsettled = true }
+        fill(target, value)
+        if value.isWeak { drafts[index].state = .weakMapped }
         return true
     }
 
@@ -303,6 +310,13 @@ extension Normalizer {
 
     /// Raw word that names the span's kind in the dialect at hand, without JSON quotes.
     mutating func kind(_ batch: borrowing RecordBatch) -> Text? {
+        if facts.kindDialect == facts.dialect { return facts.kind }
+        facts.kind = readKind(batch)
+        facts.kindDialect = facts.dialect
+        return facts.kind
+    }
+
+    private mutating func readKind(_ batch: borrowing RecordBatch) -> Text? {
         for index in tables.layout.dialects[facts.dialect].kinds.range {
             guard let local = place(of: tables.layout.nameLists[index]) else { continue }
             let word = unquoted(text(source(at: local, batch)))

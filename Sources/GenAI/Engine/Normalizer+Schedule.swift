@@ -26,37 +26,42 @@ extension Normalizer {
     mutating func runRules(_ dialect: Int, _ batch: borrowing RecordBatch) {
         let rules = tables.layout.dialects[dialect].rules
         facts.dialect = dialect
-        var index = nextDue(from: rules.lowerBound, below: rules.upperBound)
-        while index < rules.upperBound {
-            apply(index, batch)
-            index = nextDue(from: index + 1, below: rules.upperBound)
+        if !rules.isEmpty {
+            for word in rules.lowerBound >> 6...(rules.upperBound - 1) >> 6 {
+                var bits = due[word]
+                if word == rules.lowerBound >> 6 { bits &= ~0 << UInt64(rules.lowerBound & 63) }
+                while bits != 0 {
+                    let index = word << 6 + bits.trailingZeroBitCount
+                    if index >= rules.upperBound { break }
+                    bits &= bits &- 1
+                    apply(index, batch)
+                }
+            }
         }
         facts.passed |= 1 << UInt64(dialect)
     }
 
+    /// Whether another pass would run a rule on what was written under a name that was not there.
     @inline(__always)
-    private mutating func nextDue(from: Int, below end: Int) -> Int {
-        guard from < end else { return end }
-        var word = from >> 6
-        var bits = due[word] & (~0 << UInt64(from & 63))
-        while bits == 0 {
-            word += 1
-            if word << 6 >= end { return end }
-            bits = due[word]
-        }
-        return min(end, word << 6 + bits.trailingZeroBitCount)
+    mutating func isAskedFor(_ name: NameID, _ known: NameFacts) -> Bool {
+        if slots[Int(name.value)] >> 32 == UInt64(stamp) { return false }
+        if known.readers & facts.passed != 0, hasAsker(among: known.rules) { return true }
+        return !known.patterns.isEmpty && hasAsker(under: known.patterns, known)
     }
 
-    /// Whether another pass would run a rule on what was written under a name that was not there.
-    mutating func isAskedFor(_ name: NameID) -> Bool {
-        if slots[Int(name.value)] >> 32 == UInt64(stamp) { return false }
-        for index in tables.layout.schedule.byName[Int(name.value)].range {
+    private mutating func hasAsker(among rules: PoolRange) -> Bool {
+        for index in rules.range {
             let rule = Int(tables.layout.schedule.pool[index])
             if hasPassed(rule), couldAct(rule) { return true }
         }
-        for index in tables.layout.namePatterns[Int(name.value)].range {
+        return false
+    }
+
+    private mutating func hasAsker(under patterns: PoolRange, _ known: NameFacts) -> Bool {
+        for index in patterns.range {
             let pattern = Int(tables.layout.patternPool[index])
             if missedPatterns.isMarked(NameID(value: UInt16(pattern)), stamp) { return true }
+            if known.readers & facts.passed == 0 { continue }
             for index in tables.layout.schedule.byPattern[pattern].range
             where hasPassed(Int(tables.layout.schedule.pool[index])) {
                 return true
@@ -82,10 +87,19 @@ extension Normalizer {
     }
 
     /// Whether a value under a name that was not there reveals a dialect that this pass did not run.
-    mutating func wakes(_ name: NameID, _ value: MadeValue, _ batch: borrowing RecordBatch) -> Bool {
-        let detects = tables.layout.nameDetects[Int(name.value)]
-        if detects & enabled & ~facts.active != 0 { return true }
-        if detects & Tables.valueCheckBit != 0, value.kind == .string {
+    @inline(__always)
+    mutating func wakes(
+        _ name: NameID, _ known: NameFacts, _ value: MadeValue, _ batch: inout RecordBatch
+    ) -> Bool {
+        if known.detects & enabled & ~facts.active != 0 { return true }
+        guard known.detects & Tables.valueCheckBit != 0 || known.isSign else { return false }
+        return wakesByValue(name, known, value, &batch)
+    }
+
+    private mutating func wakesByValue(
+        _ name: NameID, _ known: NameFacts, _ value: MadeValue, _ batch: inout RecordBatch
+    ) -> Bool {
+        if known.detects & Tables.valueCheckBit != 0, value.kind == .string {
             for (sign, dialect) in tables.layout.valueChecks where isAsleep(dialect) {
                 switch sign {
                 case .attributeEquals(name, let word): if batch.text(value.reference) == word { return true }
@@ -94,7 +108,7 @@ extension Normalizer {
                 }
             }
         }
-        guard tables.layout.nameSigns[Int(name.value)] else { return false }
+        guard known.isSign else { return false }
         for check in tables.layout.allOfChecks where isAsleep(check.dialect) && isPart(name, of: check.signs) {
             return true
         }

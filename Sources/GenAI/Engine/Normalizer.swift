@@ -24,6 +24,8 @@ package struct Normalizer: ~Copyable {
     /// Parsed document per attribute: 0 not tried, -1 none, else index + 1.
     var parsed = Column<Int32>()
     var consumed = Column<Bool>()
+    /// Targets whose names the record has.
+    var held = Column<TargetID>()
     /// Targets that were touched, in order.
     var touched = Column<Int16>()
     /// Working memory for putting them in order.
@@ -209,6 +211,13 @@ package struct Normalizer: ~Copyable {
 
     /// One pass over the record that was begun. True when anything changed.
     mutating func rewrite(_ mask: UInt64, _ batch: inout RecordBatch) -> Bool {
+        // In one call, because a batch that is held for writing is copied for each one that only reads it.
+        decide(mask, batch)
+        return commit(&batch)
+    }
+
+    /// Runs all rules that the record calls for.
+    private mutating func decide(_ mask: UInt64, _ batch: borrowing RecordBatch) {
         collect(batch)
         facts.active = mask & enabled
         if mask & Tables.valueCheckBit != 0 || facts.isLog { facts.active |= valueMask(batch) & enabled }
@@ -226,7 +235,6 @@ package struct Normalizer: ~Copyable {
             }
             settle(batch)
         }
-        return commit(&batch)
     }
 
     private mutating func begin(_ span: Int, _ batch: borrowing RecordBatch) {
@@ -263,6 +271,7 @@ package struct Normalizer: ~Copyable {
         matched.removeAll()
         parsed.removeAll()
         consumed.removeAll()
+        held.removeAll()
         touched.removeAll()
         output.removeAll()
         assembled.removeAll()
@@ -280,28 +289,29 @@ package struct Normalizer: ~Copyable {
     /// Notes where each name and each indexed key stands, and calls for the rules that ask for them.
     mutating func collect(_ batch: borrowing RecordBatch) {
         scheduleStanding()
+        let names = binding.names
+        let meanings = tables.layout.nameFacts
+        let place = UInt64(stamp) << 32
         for local in 0..<facts.count {
             parsed.append(0)
             consumed.append(false)
-            let attribute = batch.attributes[facts.start + local]
-            let name = Int(binding.names[Int(attribute.keyID.value)])
-            if name != 0 {
-                slots[name] = UInt64(stamp) << 32 | UInt64(local)
-                schedule(tables.layout.schedule.byName[name])
-                for index in tables.layout.namePatterns[name].range {
-                    match(tables.layout.patternPool[index], local)
-                }
-            } else {
-                collectForeign(batch.text(attribute.key), local)
+            let name = Int(names[Int(batch.attributes[facts.start + local].keyID.value)])
+            guard name != 0 else {
+                collectForeign(batch.text(batch.attributes[facts.start + local].key), local)
+                continue
             }
+            let known = meanings[name]
+            slots[name] = place | UInt64(local)
+            if !known.rules.isEmpty { schedule(known.rules) }
+            if !known.patterns.isEmpty { matchAll(known.patterns, local) }
+            if known.target.exists { held.append(known.target) }
         }
-        // Values that are there under a current name are looked at even when no rule asks.
-        for local in 0..<facts.count {
-            let name = Int(binding.names[Int(batch.attributes[facts.start + local].keyID.value)])
-            guard name != 0 else { continue }
-            let target = tables.layout.nameTargets[name]
-            if target.exists { _ = state(target, batch) }
-        }
+        // Values that are there under a current name are looked at even when no rule asks; now that all are known.
+        for index in held.indices { _ = state(held[index], batch) }
+    }
+
+    private mutating func matchAll(_ patterns: PoolRange, _ local: Int) {
+        for index in patterns.range { match(tables.layout.patternPool[index], local) }
     }
 
     private mutating func collectForeign(_ key: Text, _ local: Int) {

@@ -80,15 +80,9 @@ extension Tables {
 }
 
 extension Normalizer {
-    /// Counts a value that lost against another one. Equal values and whole documents are no conflict.
+    /// Counts a value that lost against another one. Equal values are no conflict.
     mutating func noteConflict(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) {
-        switch rule.transform {
-        case .copy, .string, .int, .double, .bool, .map, .lowercase: break
-        default: return
-        }
-        guard !rule.isRepair, !isEmpty(source, for: rule.target),
-            !tables.layout.targetTypes[Int(rule.target.value)].isDocument
-        else { return }
+        guard !isEmpty(source, for: rule.target) else { return }
         guard holds(rule.conditions, .none, source, batch) else { return }
         let start = output.count
         if case .value(let value) = outcome(rule.transform, rule.target, source, rule.drop, rule.names, batch),

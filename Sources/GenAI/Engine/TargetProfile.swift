@@ -49,13 +49,14 @@ struct TargetAlias: BitwiseCopyable {
 
 extension Normalizer {
     /// Whether the profile has another type for a target: `gen_ai.request.top_k` was a double up to 1.41.
-    func hasFormerType(_ target: TargetID) -> Bool {
+    mutating func hasFormerType(_ target: TargetID) -> Bool {
         target == tables.layout.known.topK && target.exists && options.profile < .genAIDev
     }
 
     /// A value in the type that the profile has for its target.
-    func profiled(_ value: MadeValue, _ target: TargetID) -> MadeValue {
-        guard value.kind == .int, hasFormerType(target) else { return value }
+    @inline(__always)
+    mutating func profiled(_ value: MadeValue, _ target: TargetID) -> MadeValue {
+        guard options.profile != .genAIDev, value.kind == .int, hasFormerType(target) else { return value }
         return .double(Double(Int64(bitPattern: value.bits)))
     }
 
@@ -69,7 +70,7 @@ extension Normalizer {
             let key = tables.layout.nameTexts[Int(alias.name.value)]
             if let place = batch.find(name: key, in: facts.set) {
                 // In an older profile this is the attribute itself; as an alias it may be another emitter's own word.
-                guard isFormer, !isSame(batch.attributes[place], value, batch) else { continue }
+                guard isFormer, !isSame(batch.attributes[place], value, &batch) else { continue }
                 batch.setValue(attributeValue(value), at: place, in: facts.set)
             } else {
                 let reference = batch.addText(key)
@@ -81,7 +82,7 @@ extension Normalizer {
     }
 
     /// The value of a target as it will stand, with its bytes in the batch; nil when there is none.
-    private func written(_ alias: TargetAlias, _ batch: inout RecordBatch) -> MadeValue? {
+    private mutating func written(_ alias: TargetAlias, _ batch: inout RecordBatch) -> MadeValue? {
         let draft = drafts[Int(alias.target.value)]
         guard draft.stamp == stamp, draft.isFilled else { return nil }
         var value = draft.value

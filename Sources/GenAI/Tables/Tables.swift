@@ -60,6 +60,19 @@ struct TableDraft {
     var roles: ValueMap?
 }
 
+extension TableDraft {
+    /// Dialects with rules that read a name, itself or under a pattern.
+    func readers(ofName name: Int, _ schedule: RuleSchedule) -> UInt64 {
+        var runs = [schedule.byName[name]]
+        for index in namePatterns[name].range { runs.append(schedule.byPattern[Int(patternPool[index])]) }
+        var mask: UInt64 = 0
+        for run in runs {
+            for index in run.range { mask |= 1 << UInt64(ruleDialects[Int(schedule.pool[index])]) }
+        }
+        return mask
+    }
+}
+
 /// A dialect that needs several signs at once; its signs are a run of the pool.
 struct AllOfCheck: BitwiseCopyable {
     var dialect: Int
@@ -71,14 +84,12 @@ struct AllOfCheck: BitwiseCopyable {
 // Unchecked because of the raw pointers: nothing changes after init, and `Tables` owns the memory.
 final class TableLayout: @unchecked Sendable {
     let nameTexts: Frozen<Text>
+    let nameFacts: Frozen<NameFacts>
     let nameDetects: Frozen<UInt64>
     let nameExact: Frozen<UInt64>
-    let namePatterns: Frozen<PoolRange>
     let nameStays: Frozen<Bool>
     let nameAsked: Frozen<Bool>
     let nameTargets: Frozen<TargetID>
-    /// Names that are one of several signs of a dialect.
-    let nameSigns: Frozen<Bool>
     let patternPool: Frozen<UInt16>
     let targetNames: Frozen<NameID>
     let targetTypes: Frozen<TargetType>
@@ -88,6 +99,8 @@ final class TableLayout: @unchecked Sendable {
     let dialects: Frozen<Dialect>
     let order: Frozen<Int>
     let rules: Frozen<Rule>
+    /// By rule.
+    let heads: Frozen<RuleHead>
     let ruleDialects: Frozen<UInt8>
     let schedule: RuleSchedule
     let aliases: Frozen<TargetAlias>
@@ -117,12 +130,10 @@ final class TableLayout: @unchecked Sendable {
         nameTexts = pool.freeze(draft.nameTexts)
         nameDetects = pool.freeze(draft.nameDetects)
         nameExact = pool.freeze(draft.nameExact)
-        namePatterns = pool.freeze(draft.namePatterns)
         nameStays = pool.freeze(draft.names.indices.map { draft.nameStays.contains(UInt16($0)) })
         nameAsked = pool.freeze(draft.names.indices.map { draft.nameAsked.contains(UInt16($0)) })
         nameTargets = pool.freeze(draft.nameTargets)
         let signs = draft.signs.compactMap(\.attribute)
-        nameSigns = pool.freeze(draft.names.indices.map { signs.contains(NameID(value: UInt16($0))) })
         patternPool = pool.freeze(draft.patternPool)
         targetNames = pool.freeze(draft.targetNames)
         targetTypes = pool.freeze(draft.targetTypes)
@@ -132,8 +143,18 @@ final class TableLayout: @unchecked Sendable {
         dialects = pool.freeze(draft.dialects)
         order = pool.freeze(draft.order)
         rules = pool.freeze(draft.rules)
+        heads = pool.freeze(draft.rules.map { RuleHead($0, draft.targetTypes) })
         ruleDialects = pool.freeze(draft.ruleDialects)
-        schedule = RuleSchedule(draft)
+        let schedule = RuleSchedule(draft)
+        self.schedule = schedule
+        nameFacts = pool.freeze(
+            draft.names.indices.map { index in
+                NameFacts(
+                    rules: schedule.byName[index], patterns: draft.namePatterns[index],
+                    detects: draft.nameDetects[index], readers: draft.readers(ofName: index, schedule),
+                    target: draft.nameTargets[index],
+                    isSign: signs.contains(NameID(value: UInt16(index))))
+            })
         aliases = pool.freeze(draft.aliases)
         originalPrefix = draft.originalPrefix
         subRules = pool.freeze(draft.subRules)
