@@ -149,6 +149,8 @@ struct SpanFacts: BitwiseCopyable {
     var hasBareInput = false
     /// Every output message that was made has a finish reason.
     var isFinished = false
+    /// The output messages were made by our writer, so the reasons they have are in the schema's words.
+    var isWritten = false
 }
 
 /// Options of the engine. Defaults are those of the processor.

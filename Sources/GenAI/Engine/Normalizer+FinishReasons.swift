@@ -15,6 +15,8 @@ extension Normalizer {
         guard known.outputMessages.exists, known.finishReasons.exists else { return }
         let draft = draft(known.outputMessages, batch)
         let list: JSONRef
+        let reasons = finishReasons(batch)
+        if facts.isWritten, draft.state == .mapped, reader.tree.count(reasons) == 0 { return }
         switch draft.state {
         case .current: list = document(source(at: Int(draft.origin), batch))
         case .mapped where !facts.isFinished:
@@ -22,7 +24,6 @@ extension Normalizer {
             list = reader.tree.parseContainer(text)
         default: return
         }
-        let reasons = finishReasons(batch)
         guard reader.tree.isArray(list), isUnfinished(list, reasons) else { return }
         let start = output.count
         writeFinished(list, reasons)

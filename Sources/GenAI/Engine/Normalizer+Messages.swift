@@ -38,7 +38,10 @@ extension Normalizer {
         var value = MadeValue.output(.string, from: start, to: output.count)
         value.isWeak = !reader.list.hasParts
         guard offer(target, value, rule?.claim, batch) else { return false }
-        if isOutput { facts.isFinished = isFinished(from: first) }
+        if isOutput {
+            facts.isFinished = isFinished(from: first)
+            facts.isWritten = true
+        }
         if system.exists { offerSystem(system, batch) }
         return !value.isWeak
     }

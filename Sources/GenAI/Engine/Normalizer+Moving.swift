@@ -37,7 +37,10 @@ extension Normalizer {
         drafts[index].state = .mapped
         drafts[index].value = value
         drafts[index].rule = facts.rule
-        if target == tables.layout.known.outputMessages { facts.isFinished = false }
+        if target == tables.layout.known.outputMessages {
+            facts.isFinished = false
+            facts.isWritten = false
+        }
         if missedNames.isMarked(tables.layout.targetNames[index], stamp) { isUnsettled = true }
     }
 
