@@ -120,6 +120,7 @@ import Testing
         for row in try coverage() {
             lines.append("| \(row.dialect) | " + row.cells.map(\.1).joined(separator: " | ") + " |")
         }
+        lines += results
         lines += try recordings() + rules() + frameworks()
         lines += [
             "", "## What six other normalizers read", "",
@@ -132,6 +133,21 @@ import Testing
         lines.append(try String(contentsOf: GoldenFile.folder.appendingPathComponent("others.md"), encoding: .utf8))
         return lines.joined(separator: "\n")
     }
+
+    /// The form of what tools answer.
+    private static let results = [
+        "", "## What tools answer", "",
+        "`gen_ai.tool.call.result` is an object, as the conventions want it, whichever dialect it comes from: JSON in "
+            + "a text is parsed, a tool message or another envelope is taken off (its call id and its error go to "
+            + "`gen_ai.tool.call.id` and `error.type`), and what is no object in the end, a text, a number or a list, "
+            + "becomes `{\"result\": value}`. A value that came under the current name is left as it is, unless its "
+            + "dialect is known to write an envelope or a Python literal there (OpenLLMetry, Strands, Semantic "
+            + "Kernel).",
+        "",
+        "The `response` of a `tool_call_response` part may be anything, so it is what the model was given: one block "
+            + "of text is its text, one of JSON its value, the Vercel AI SDK's `{type, value}` the value; several "
+            + "blocks stay a list. A text stays a text, even where it holds JSON.",
+    ]
 
     /// How many of the conventions' rules are honoured, and the others with the reason.
     private static func rules() throws -> [String] {

@@ -146,7 +146,7 @@ extension Normalizer {
     ) -> Bool {
         var ref = literal(source)
         if !ref.exists, source.kind == .other { ref = source.ref }
-        guard ref.exists else { return offer(target, wrapped("result", source), rule?.claim, batch) }
+        guard ref.exists else { return offer(target, wrapped("result", withoutQuotes(source)), rule?.claim, batch) }
         let envelope = unwrapResult(ref)
         let result = envelope.result
         let value = reader.tree.isObject(result) ? json(result) : wrapped("result", .node(result))
@@ -158,6 +158,14 @@ extension Normalizer {
         }
         if envelope.isError { _ = offer(known.errorType, .string(Text("tool_error")), nil, batch) }
         return accepted
+    }
+
+    /// A text that is one JSON string stands for that string.
+    private mutating func withoutQuotes(_ source: SourceValue) -> SourceValue {
+        guard source.kind == .string, source.text.count >= 2, source.text[0] == UInt8(ascii: "\"") else {
+            return source
+        }
+        return .text(unquoted(source.text))
     }
 
     private mutating func unwrapResult(_ start: JSONRef) -> ToolEnvelope {

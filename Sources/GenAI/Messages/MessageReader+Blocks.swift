@@ -171,7 +171,7 @@ extension MessageReader {
         if tree.isObject(id) { id = tree.member(id, "id") }
         var body = either(ref, "response", "result")
         if !body.exists { body = either(ref, "output", "content") }
-        var part = MessagePart(.toolResponse, body: .value(body))
+        var part = MessagePart(.toolResponse, body: .value(toolContent(body)))
         part.id = .value(id)
         part.name = .value(either(ref, "name", "toolName"))
         list.parts.append(part)

@@ -239,13 +239,26 @@ extension MessageReader {
         return wrappedBlock(first) == .toolResponse
     }
 
-    /// Text blocks of a tool result become their text when there is only one.
-    private mutating func toolContent(_ content: JSONRef) -> JSONRef {
+    /// What a tool answered, out of the blocks that a provider or an SDK puts around it: the one form in which all
+    /// dialects' responses arrive. Several blocks stay a list.
+    mutating func toolContent(_ content: JSONRef) -> JSONRef {
+        if let value = typedOutput(content) { return value }
         guard tree.isArray(content), tree.count(content) == 1 else { return content }
         let block = tree.first(content)
-        guard tree.isObject(block), tree.isString(tree.member(block, "text")), tree.count(block) <= 3 else {
-            return content
-        }
+        guard tree.isObject(block) else { return content }
+        // Bedrock's block is named by its only member.
+        let json = tree.member(block, "json")
+        if json.exists, tree.count(block) == 1 { return json }
+        guard tree.isString(tree.member(block, "text")), tree.count(block) <= 3 else { return content }
         return tree.member(block, "text")
+    }
+
+    /// `{type, value}` of the Vercel AI SDK.
+    private mutating func typedOutput(_ content: JSONRef) -> JSONRef? {
+        let value = tree.member(content, "value")
+        let type = tree.member(content, "type")
+        guard tree.isObject(content), tree.count(content) == 2, value.exists, tree.isString(type) else { return nil }
+        let word = tree.string(type)
+        return word == "text" || word == "json" || word == "error-text" || word == "error-json" ? value : nil
     }
 }
