@@ -47,7 +47,7 @@ package struct NormalizeReport {
     private struct Record {
         var name: String
         var scope: String
-        var attributes: [(key: String, value: String)]
+        var attributes: [(key: String, value: String, kind: ValueKind)]
     }
 
     private static func records(_ batch: borrowing RecordBatch) -> [Record] {
@@ -66,10 +66,11 @@ package struct NormalizeReport {
     private static func record(
         _ name: String, _ scope: UInt32, _ set: SetIndex, _ batch: borrowing RecordBatch
     ) -> Record {
-        var attributes: [(key: String, value: String)] = []
+        var attributes: [(key: String, value: String, kind: ValueKind)] = []
         for index in batch.range(of: set) {
             let attribute = batch.attributes[index]
-            attributes.append((batch.text(attribute.key).string, AttributeText.describe(attribute, batch)))
+            attributes.append(
+                (batch.text(attribute.key).string, AttributeText.describe(attribute, batch), attribute.kind))
         }
         return Record(name: name, scope: batch.text(batch.scopes[Int(scope)].name).string, attributes: attributes)
     }
@@ -83,15 +84,20 @@ package struct NormalizeReport {
             if parts.count == 2 { rules[parts[0]] = parts[1] }
         }
         var lines: [String] = []
-        for (key, value) in new.attributes where key != explainKey {
+        for (key, value, kind) in new.attributes where key != explainKey {
             let rule = rules[key].map { "   [\($0)]" } ?? ""
-            guard let before = old.attributes.last(where: { $0.key == key })?.value else {
+            guard let before = old.attributes.last(where: { $0.key == key }) else {
                 lines.append("  + \(key) = \(cut(value))\(rule)")
                 continue
             }
-            if before != value { lines.append("  ~ \(key) = \(cut(before)) -> \(cut(value))\(rule)") }
+            if before.kind != kind {
+                // A number in a text and the number look the same.
+                lines.append("  ~ \(key) = \(cut(before.value)) (\(before.kind)) -> \(cut(value)) (\(kind))\(rule)")
+            } else if before.value != value {
+                lines.append("  ~ \(key) = \(cut(before.value)) -> \(cut(value))\(rule)")
+            }
         }
-        for (key, value) in old.attributes where !new.attributes.contains(where: { $0.key == key }) {
+        for (key, value, _) in old.attributes where !new.attributes.contains(where: { $0.key == key }) {
             lines.append("  - \(key) = \(cut(value))")
         }
         guard !lines.isEmpty else { return [] }
