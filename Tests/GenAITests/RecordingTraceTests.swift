@@ -27,6 +27,13 @@ import Testing
 
     /// Rule and span's name of what is found in a file once it is normalized.
     private static func found(_ file: String) throws -> [(rule: String, span: String)] {
+        try findings(file, FindingsOptions()).map { ($0.rule, $0.span) }
+    }
+
+    /// What is found in a file once it is normalized.
+    private static func findings(
+        _ file: String, _ options: FindingsOptions
+    ) throws -> [(rule: String, span: String, evidence: String)] {
         let tables = try Tables.shared.get()
         var builder = KeyTable.Builder()
         tables.intern(&builder)
@@ -35,9 +42,9 @@ import Testing
         var normalizer = Normalizer(tables, NormalizerOptions())
         var batch = RecordBatch(keys: keys)
         var groups = TraceGroups()
-        var analyzer = TraceAnalyzer(options: FindingsOptions())
+        var analyzer = TraceAnalyzer(options: options)
         var memory = FindingsMemory()
-        var found: [(rule: String, span: String)] = []
+        var found: [(rule: String, span: String, evidence: String)] = []
         try RecordingTests.request("traces/" + file).bytes.withUnsafeBytes { raw in
             _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
             normalizer.normalize(&batch, binding: KeyBinding(keys, tables))
@@ -46,7 +53,7 @@ import Testing
                 analyzer.analyze(batch, spans: groups.spans[range], keys: FindingKeys(keys), memory: &memory)
                 for finding in analyzer.findings {
                     let name = batch.text(batch.spans[Int(finding.span)].name).string
-                    found.append((finding.rule.rawValue, name))
+                    found.append((finding.rule.rawValue, name, finding.evidence))
                 }
             }
         }
@@ -62,6 +69,14 @@ import Testing
             return
         }
         #expect(found.contains { $0.rule == line.rule && (line.span == "-" || $0.span == line.span) }, "\(found)")
+    }
+
+    /// The run's own span repeats the sums of the calls under it, and OpenLLMetry's exporter calls both `chat`.
+    @Test func `tokens that an outer span repeats count once`() throws {
+        var options = FindingsOptions()
+        options.maxTokens = 1
+        let found = try Self.findings("w01_openllmetry_js_vercel_usage.json", options)
+        #expect(found.first { $0.rule == "budget.tokens" }?.evidence.contains("tokens=39 ") == true, "\(found)")
     }
 
     @Test func `the table of traces is read whole`() { #expect(Self.lines.count >= 17) }
