@@ -54,8 +54,14 @@ static const unsigned char google_adk[] = {
 static const unsigned char haystack[] = {
 #embed "tables/haystack.yaml"
 };
+static const unsigned char honeyhive[] = {
+#embed "tables/honeyhive.yaml"
+};
 static const unsigned char laminar[] = {
 #embed "tables/laminar.yaml"
+};
+static const unsigned char langchain4j[] = {
+#embed "tables/langchain4j.yaml"
 };
 static const unsigned char langchain_azure[] = {
 #embed "tables/langchain_azure.yaml"
@@ -135,6 +141,9 @@ static const unsigned char targets[] = {
 static const unsigned char traceloop_entities[] = {
 #embed "tables/traceloop_entities.yaml"
 };
+static const unsigned char trulens[] = {
+#embed "tables/trulens.yaml"
+};
 static const unsigned char value_maps[] = {
 #embed "tables/value-maps.yaml"
 };
@@ -171,7 +180,9 @@ static const struct sluice_genai_table tables[] = {
     TABLE("genkit", genkit),
     TABLE("google_adk", google_adk),
     TABLE("haystack", haystack),
+    TABLE("honeyhive", honeyhive),
     TABLE("laminar", laminar),
+    TABLE("langchain4j", langchain4j),
     TABLE("langchain_azure", langchain_azure),
     TABLE("langfuse", langfuse),
     TABLE("langsmith", langsmith),
@@ -198,6 +209,7 @@ static const struct sluice_genai_table tables[] = {
     TABLE("strands", strands),
     TABLE("targets", targets),
     TABLE("traceloop_entities", traceloop_entities),
+    TABLE("trulens", trulens),
     TABLE("value-maps", value_maps),
     TABLE("vercel_ai", vercel_ai),
     TABLE("vercel_ai_legacy", vercel_ai_legacy),

@@ -29,6 +29,7 @@ import Testing
         Case(
             scope: "opentelemetry.instrumentation.mcp", result: "mcp.result",
             others: [("mcp.method.name", "tools/call")]),
+        Case(scope: "honeyhive.tracer", result: "honeyhive_outputs.result", others: [("honeyhive_event_type", "tool")]),
     ]
 
     /// What the tool's attribute holds, and the object that it becomes.

@@ -20,7 +20,11 @@ extension Normalizer {
         case .pattern(let pattern, let suffix): applyPattern(index, pattern, suffix, batch)
         case .event(let name): applyEvents(index, name, batch)
         case .spanName(let name): if facts.name == name { apply(index, .text(facts.name), batch) }
-        case .spanNamePrefix(let name): if facts.name.hasPrefix(name) { apply(index, .text(facts.name), batch) }
+        case .spanNamePrefix(let prefix):
+            guard facts.name.hasPrefix(prefix) else { return }
+            var text = facts.name
+            if case .rest = tables.layout.rules[index].transform { text = text[prefix.count..<text.count] }
+            apply(index, .text(text), batch)
         case .scopePrefix(let name):
             if ScopeName.hasPrefix(facts.scope, name) { apply(index, .text(facts.scope), batch) }
         // What a span is says nothing of a record about a part of it.

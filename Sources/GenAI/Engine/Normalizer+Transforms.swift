@@ -56,7 +56,7 @@ extension Normalizer {
             guard let flag = bool(source) else { return .nothing }
             if case .no = drop, !flag { return .nothing }
             return .value(.bool(flag))
-        case .copy, .string, .json:
+        case .copy, .string, .json, .rest:
             if case .word(let word) = drop, text(source) == word { return .nothing }
             return value(cast(source, to: type))
         default: return .nothing

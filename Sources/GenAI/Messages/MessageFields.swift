@@ -38,6 +38,8 @@ struct MessageFields {
     var additional = JSONRef.none
     /// Text of an answer in OpenRouter's traces.
     var completion = JSONRef.none
+    /// Content of a LlamaIndex message.
+    var blocks = JSONRef.none
     /// Result of a CrewAI task or crew.
     var raw = JSONRef.none
 
@@ -49,6 +51,7 @@ struct MessageFields {
             if node.kind != .null { take(node.key, child) }
             child = tree.next(child)
         }
+        if !content.exists, role.exists { content = blocks }
     }
 
     private mutating func take(_ key: Text, _ ref: JSONRef) {
@@ -107,6 +110,7 @@ struct MessageFields {
         if key == "system" { system = ref }
         if key == "prompt" { prompt = ref }
         if key == "source" { source = ref }
+        if key == "blocks" { blocks = ref }
     }
 
     private mutating func takeSeven(_ key: Text, _ ref: JSONRef) {

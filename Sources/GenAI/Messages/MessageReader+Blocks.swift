@@ -62,14 +62,14 @@ extension MessageReader {
     /// One content block.
     mutating func block(_ ref: JSONRef, _ depth: Int) {
         guard tree.isObject(ref) else { return content(ref, depth) }
-        let type = tree.member(ref, "type")
+        let type = either(ref, "type", "block_type")
         guard tree.isString(type) else {
             untyped(ref, depth)
             return
         }
         switch BlockType(tree.string(type)) {
         case .text:
-            let body = either(ref, "content", "text")
+            let body = plainText(either(ref, "content", "text"))
             // A text of nothing says nothing: an answer without parts stays visible as such.
             if tree.isString(body), tree[body].text.isEmpty { return }
             list.parts.append(MessagePart(.text, body: .value(body)))
@@ -155,11 +155,17 @@ extension MessageReader {
         if !name.exists { name = tree.member(holder, "tool_name") }
         var arguments = either(holder, "arguments", "args")
         if !arguments.exists { arguments = tree.member(holder, "input") }
-        if !arguments.exists { arguments = tree.member(holder, "parameters") }
+        if !arguments.exists { arguments = either(holder, "parameters", "tool_kwargs") }
         part.id = .value(id)
         part.name = .value(name)
         part.body = tree.kind(arguments) == .null ? .none : .value(arguments)
         list.parts.append(part)
+    }
+
+    /// The text of an Assistants message, which is an object with its annotations.
+    func plainText(_ ref: JSONRef) -> JSONRef {
+        let value = tree.member(ref, "value")
+        return tree.isString(value) ? value : ref
     }
 
     /// A tool result in any spelling.

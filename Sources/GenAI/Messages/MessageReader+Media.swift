@@ -49,7 +49,7 @@ extension MessageReader {
 
     private mutating func addWrapped(_ ref: JSONRef, _ type: BlockType, isThought: Bool) {
         switch type {
-        case .text: list.parts.append(MessagePart(isThought ? .reasoning : .text, body: .value(ref)))
+        case .text: list.parts.append(MessagePart(isThought ? .reasoning : .text, body: .value(plainText(ref))))
         case .reasoning:
             let inner = tree.member(ref, "reasoningText")
             addReasoning(inner.exists ? inner : ref)

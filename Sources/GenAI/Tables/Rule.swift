@@ -71,6 +71,8 @@ enum Transform: BitwiseCopyable {
     case drop, dropPlaceholder
     case scale(Double)
     case isoMinusStart, epochMillisecondsMinusStart, eventMinusStart
+    /// What stands behind the prefix that the rule asks of the span's name.
+    case rest
     case spanName, scopeProvider, urlHost, firstWord, arrayLength, sumInt
     case statusMessage, levelToStatus
     case renamePrefix(Text)
