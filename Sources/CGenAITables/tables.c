@@ -129,6 +129,9 @@ static const unsigned char renames[] = {
 static const unsigned char semantic_kernel[] = {
 #embed "tables/semantic_kernel.yaml"
 };
+static const unsigned char sentry[] = {
+#embed "tables/sentry.yaml"
+};
 static const unsigned char spring_ai[] = {
 #embed "tables/spring_ai.yaml"
 };
@@ -205,6 +208,7 @@ static const struct sluice_genai_table tables[] = {
     TABLE("pydantic_ai", pydantic_ai),
     TABLE("renames", renames),
     TABLE("semantic_kernel", semantic_kernel),
+    TABLE("sentry", sentry),
     TABLE("spring_ai", spring_ai),
     TABLE("strands", strands),
     TABLE("targets", targets),

@@ -128,11 +128,11 @@ import Testing
         }
     }
 
-    /// The longest run of letters and digits of a value, but for the member that wraps a list: what must survive any
-    /// change of shape.
+    /// The longest run of letters and digits of a value, but for the member that wraps a list and for Python's word for
+    /// null: what must survive any change of shape.
     private static func words(of value: String) -> String {
         let words: [Substring] = value.lowercased().split(whereSeparator: { !($0.isLetter || $0.isNumber) })
-        return words.filter { $0 != "messages" }.max { $0.count < $1.count }.map(String.init) ?? ""
+        return words.filter { $0 != "messages" && $0 != "none" }.max { $0.count < $1.count }.map(String.init) ?? ""
     }
 
     private static func isNothing(_ value: String) -> Bool {

@@ -99,6 +99,7 @@ extension Normalizer {
         var value = source
         if !rule.texts.isEmpty { value = unwrap(rule.texts, source) }
         if rule.isTyped { value = unwrapTyped(value) }
+        if rule.isEncoded { value = withoutQuotes(value) }
         for index in cases.range {
             let option = tables.layout.subRules[index]
             guard option.target.exists else { return false }

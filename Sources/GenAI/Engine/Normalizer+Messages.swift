@@ -233,6 +233,16 @@ extension Normalizer {
                 part.body = .plain(text)
             }
             assembled.append(part)
+        case .texts:
+            let list = document(source)
+            guard reader.tree.isArray(list) else { return assemble(.text, source, batch) }
+            var child = reader.tree.first(list)
+            while child.exists {
+                if reader.tree.isString(child), !reader.tree[child].text.isEmpty {
+                    assembled.append(MessagePart(.text, body: .value(child)))
+                }
+                child = reader.tree.next(child)
+            }
         case .calls, .files:
             let ref = document(source)
             guard ref.exists else { return }

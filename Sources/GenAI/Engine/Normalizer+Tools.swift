@@ -161,7 +161,7 @@ extension Normalizer {
     }
 
     /// A text that is one JSON string stands for that string.
-    private mutating func withoutQuotes(_ source: SourceValue) -> SourceValue {
+    mutating func withoutQuotes(_ source: SourceValue) -> SourceValue {
         guard source.kind == .string, source.text.count >= 2, source.text[0] == UInt8(ascii: "\"") else {
             return source
         }

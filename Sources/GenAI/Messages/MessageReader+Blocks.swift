@@ -88,7 +88,11 @@ extension MessageReader {
         case .video: addMedia(ref, .video)
         case .document: addMedia(ref, modality(of: ref))
         case .binary: addMedia(ref, modality(of: ref))
-        case .unknown: list.parts.append(MessagePart(.generic, body: .value(ref)))
+        case .unknown:
+            // Items of a response among calls: the message is part of the same answer.
+            let inner = tree.member(ref, "content")
+            if tree.string(type) == "message", tree.isArray(inner) { return content(inner, depth + 1) }
+            list.parts.append(MessagePart(.generic, body: .value(ref)))
         }
     }
 

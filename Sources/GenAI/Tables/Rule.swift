@@ -57,7 +57,7 @@ enum RuleSource: BitwiseCopyable {
 enum MapMatch: UInt8, BitwiseCopyable { case whole, prefix, suffix, firstWord, json }
 
 /// Kinds of pieces that make up the one output message of a span.
-enum AssembledPiece: UInt8, BitwiseCopyable { case text, reasoning, calls, files }
+enum AssembledPiece: UInt8, BitwiseCopyable { case text, texts, reasoning, calls, files }
 
 /// What a rule does with its value.
 enum Transform: BitwiseCopyable {
@@ -164,6 +164,8 @@ struct Rule: BitwiseCopyable {
     var isRepair = false
     /// Values come wrapped as `{type, value}`.
     var isTyped = false
+    /// Values are JSON throughout: texts stand in quotes.
+    var isEncoded = false
     var drop = DropValue.none
     var subRules = PoolRange.empty
     /// Names of more attributes that the transform needs: summands, payloads, lifted attributes.

@@ -131,6 +131,7 @@ extension TableCompiler {
                 rule.conflict = conflict
             case "keep_source": rule.keepsSource = value.isTrue
             case "typed_wrapper": rule.isTyped = value.isTrue
+            case "decode": rule.isEncoded = try value.word() == "json"
             case "drop_if": rule.drop = try dropValue(value)
             case "fields": rule.subRules = try subRules(value)
             case "by_kind": rule.subRules = try kinds(value, dialect)

@@ -53,6 +53,7 @@ extension TableCompiler {
         case "reasoning": .reasoning
         case "vercel_files": .files
         case "text": .text
+        case "texts": .texts
         default: .calls
         }
     }
