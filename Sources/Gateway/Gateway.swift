@@ -41,6 +41,9 @@ package final class Gateway: Sendable {
     let tap: TapHub
     let group: MultiThreadedEventLoopGroup
     let budget: AdmissionBudget
+    /// How memory is shared out; nil without a memory_limiter.
+    let shares: MemoryShares?
+    private let resident = ResidentMemory()
     private let parts = Mutex(Parts())
     private let startTime = SystemFacts.monotonicSeconds
 
@@ -54,8 +57,8 @@ package final class Gateway: Sendable {
         SharedTypes.prepare()
         group = MultiThreadedEventLoopGroup(numberOfThreads: SystemFacts.usableCores(of: System.coreCount))
         tap = TapHub(plan.telemetry.tap)
-        let limits = plan.memoryLimits.map { $0.softLimit(ofTotal: SystemFacts.memoryTotal) }
-        budget = AdmissionBudget(limitBytes: limits.min() ?? Gateway.defaultBudget)
+        shares = plan.memoryShares(resident: resident.bytes ?? 0)
+        budget = AdmissionBudget(limitBytes: shares?.requests ?? Gateway.defaultBudget)
     }
 
     /// Ports that the receivers listen on, in the order of the file; for tests and the start message.
@@ -97,9 +100,11 @@ package final class Gateway: Sendable {
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
         try await startAdmin()
-        if !plan.memoryLimits.isEmpty { watchMemory() }
+        if let shares { watchMemory(shares) }
         var ports: [Int] = []
-        let pool = WorkspacePool()
+        let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
+        let kept = WorkspacePool.keptBytesMax
+        let pool = WorkspacePool(keptBytes: shares?.workspace(kept, loops: loops) ?? kept)
         let authenticators = try makeAuthenticators()
         for (id, options) in plan.receivers {
             func intake(_ transport: String) -> ReceiverIntake {
@@ -120,16 +125,19 @@ package final class Gateway: Sendable {
         return ports
     }
 
-    /// Lets a memory_limiter refuse by what the gateway really holds: requests, traces that are not complete or wait
-    /// for their session, and journals in memory.
-    private func watchMemory() {
-        let task = Task { [weak self] in
-            while !Task.isCancelled {
-                guard let self else { return }
-                budget.setOther(heldBytes)
-                do { try await WorkerEffects.system().sleep(.milliseconds(100)) } catch { return }
-            }
+    /// Lets a memory_limiter refuse by what the gateway really holds: all that is resident, and of that requests,
+    /// traces that are not complete or wait for their session, and journals in memory.
+    private func watchMemory(_ shares: MemoryShares) {
+        if let limit = plan.softLimit, limit < shares.soft {
+            log.warning(
+                """
+                memory_limiter allows \(limit >> 20) MiB before requests are refused, and the gateway takes \
+                \(shares.baseline >> 20) MiB by itself: it works with \(shares.soft >> 20) MiB; raise the limit
+                """)
         }
+        let interval = plan.memoryLimits.map(\.checkInterval).filter { $0 > .zero }.min() ?? .zero
+        let watch = MemoryWatch(shares, interval: interval, budget: budget, resident: resident)
+        let task = Task { [weak self] in await watch.run { [weak self] in self?.heldBytes } }
         parts.withLock { $0.watch = task }
         metrics.gauge("sluice_memory_held_bytes", "Bytes that count towards memory_limiter's limit.") { [weak self] in
             Double(self.map { $0.budget.used + $0.heldBytes } ?? 0)
@@ -259,7 +267,9 @@ package final class Gateway: Sendable {
     private func registerProcessMetrics() {
         let start = startTime
         metrics.gauge("otelcol_process_uptime", "Seconds since the start.") { SystemFacts.monotonicSeconds - start }
-        metrics.gauge("otelcol_process_memory_rss", "Resident memory in bytes.") { SystemFacts.residentBytes }
+        metrics.gauge("otelcol_process_memory_rss", "Resident memory in bytes.") { [resident] in
+            Double(resident.bytes ?? 0)
+        }
         metrics.gauge("otelcol_process_cpu_seconds", "CPU seconds, user and system.") {
             SystemFacts.processorSeconds
         }

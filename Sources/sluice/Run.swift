@@ -37,7 +37,7 @@ struct Run: AsyncParsableCommand {
         let loaded = try options.load(dataDirectory: dataDirectory, trial: .all)
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
-        SystemFacts.tuneAllocator()
+        SystemFacts.tuneAllocator(softLimit: loaded.plan.softLimit)
         SystemFacts.raiseFileLimit()
         let signals = Signals([SIGTERM, SIGINT, SIGHUP])
         let log = Logger.gateway(loaded.plan.telemetry)

@@ -132,7 +132,7 @@ import Testing
         let sink = try FaultySink()
         defer { sink.stop() }
         sink.behave(.status(503))
-        let limit = "memory_limiter: {check_interval: 1s, limit_mib: 4, spike_limit_mib: 2}"
+        let limit = "memory_limiter: {check_interval: 1s, limit_mib: 80, spike_limit_mib: 8}"
         let gateway = try gateway(
             sink, queue: ", storage: memory, queue_size: 100000", pipeline: ", processors: [memory_limiter]",
             processors: limit)

@@ -39,6 +39,17 @@ import Testing
         #expect(!report(["memory_limiter", "attributes"]).contains("not the first"))
     }
 
+    @Test func `a memory_limiter below what the gateway takes by itself`() {
+        func report(_ options: String) -> String {
+            load(
+                "traces: {receivers: [otlp], processors: [memory_limiter], exporters: [file]}",
+                processors: "{memory_limiter: {\(options)}}")
+        }
+        #expect(report("limit_mib: 50").contains("refuses requests from 40 MiB on"))
+        #expect(report("limit_mib: 120, spike_limit_mib: 60").contains("refuses requests from 60 MiB on"))
+        #expect(!report("limit_mib: 90").contains("refuses requests from"))
+    }
+
     @Test func `redaction before normalization, in one pipeline or in one before it`() {
         #expect(report(["redaction", "gen_ai_normalizer"]).contains("after the redaction in processor redaction"))
         #expect(!report(["gen_ai_normalizer", "redaction"]).contains("after the redaction"))

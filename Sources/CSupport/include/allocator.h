@@ -4,3 +4,6 @@
 /// takes them again, which costs a page fault per 4 KiB of every body. To be called before the first threads start.
 /// At most `trim_bytes` per arena stay unused; `arenas` bounds how many arenas threads share.
 void sluice_tune_allocator(unsigned arenas, unsigned trim_bytes);
+
+/// Gives all unused memory back to the system. Takes milliseconds and holds up other threads that allocate.
+void sluice_trim_memory(void);

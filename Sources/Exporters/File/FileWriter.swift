@@ -47,6 +47,11 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private var wasOpened = false
     private var identity: FileIdentity?
     private var buffer = ByteColumn()
+    /// Bytes behind `size` that are written and not synced.
+    private var unsynced = 0
+
+    /// Rendered bytes from which on they are written before the rest of a group is rendered.
+    private static var bufferBytes: Int { 4 << 20 }
 
     init(
         place: FilePlace, form: consuming Form, effects: FileEffects,
@@ -159,8 +164,9 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             for (index, batch) in batches.enumerated() {
                 let start = buffer.count
                 render(batch, index, &refused)
-                if let rotation = options.rotation, isRegular, size + start > 0, refused[index] == nil,
-                    size + buffer.count > rotation.maxMegabytes << 20 || (start == 0 && isOver(rotation))
+                let end = size + unsynced
+                if let rotation = options.rotation, isRegular, end + start > 0, refused[index] == nil,
+                    end + buffer.count > rotation.maxMegabytes << 20 || (unsynced + start == 0 && isOver(rotation))
                 {
                     try flush(start)
                     settled = index
@@ -168,10 +174,14 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
                     buffer.removeAll()
                     render(batch, index, &refused)
                 }
+                if isRegular, buffer.count >= Self.bufferBytes {
+                    try write(buffer.count)
+                    buffer.removeAll()
+                }
             }
             try flush(buffer.count)
             buffer.removeAll()
-            buffer.shrink(to: 4 << 20)
+            buffer.shrink(to: Self.bufferBytes)
             return (batches.count, refused, nil)
         } catch {
             giveUp()
@@ -188,14 +198,14 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
 
     private mutating func render(_ batch: ExportBatch, _ index: Int, _ refused: inout [Int: String]) {
         let start = buffer.count
-        if size + start == 0 { form.appendHead(to: &buffer) }
+        if size + unsynced + start == 0 { form.appendHead(to: &buffer) }
         guard let reason = form.append(batch, to: &buffer) else { return }
         refused[index] = reason
         buffer.truncate(to: start)
     }
 
-    /// Writes the first `count` bytes of the buffer and syncs.
-    private mutating func flush(_ count: Int) throws(FileFailure) {
+    /// Writes the first `count` bytes of the buffer.
+    private mutating func write(_ count: Int) throws(FileFailure) {
         var at = 0
         while at < count {
             let result = effects.write(descriptor, UnsafeRawBufferPointer(rebasing: buffer.bytes[at..<count]))
@@ -205,12 +215,19 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             }
             at += result.count
         }
+        if isRegular { unsynced += count }
+    }
+
+    /// Writes the first `count` bytes of the buffer and syncs all that is written.
+    private mutating func flush(_ count: Int) throws(FileFailure) {
+        try write(count)
         guard isRegular else { return }
         if options.durability == .syncData {
             let error = effects.sync(descriptor)
             guard error == 0 else { throw FileFailure("cannot sync", options.path, error) }
         }
-        size += count
+        size += unsynced
+        unsynced = 0
         lastWrite = effects.wallClock()
     }
 
@@ -218,6 +235,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     /// be trusted any more.
     private mutating func giveUp() {
         buffer.removeAll()
+        unsynced = 0
         if descriptor >= 0, isRegular { ftruncate(descriptor, off_t(size)) }
         close()
     }

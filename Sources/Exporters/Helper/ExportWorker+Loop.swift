@@ -16,7 +16,7 @@ extension ExportWorker {
                 while nextReady < ready.count {
                     let batch = ready[nextReady]
                     let size = batch.batch.byteCount
-                    let isFull = inFlight == concurrency || bytesInFlight + size > Self.bytesInFlightMax
+                    let isFull = inFlight == concurrency || bytesInFlight + size > setup.bytesInFlightMax
                     if inFlight > 0 && isFull {
                         bytesInFlight -= await group.next() ?? 0
                         inFlight -= 1

@@ -13,6 +13,8 @@ package struct ExportWorkerSetup: Sendable {
     package var isDurable: Bool
     /// Largest delivery in bytes; larger frames are split where they can be.
     package var batchBytesMax: Int
+    /// Most bytes of deliveries that run at once, unless one alone has more.
+    package var bytesInFlightMax = ExportWorker.bytesInFlightMax
     /// Headers, in lowercase, that its batches are parted by and carry.
     package var metadataKeys: [String] = []
     /// Cuts strings of a request until it has about so many bytes; nil when it cannot be cut. Without it a record that
@@ -55,8 +57,8 @@ package final class ExportWorker: Sendable {
     /// How long frames gather for a batch that is open before they are read.
     static let gatherTime = Duration.milliseconds(2)
     static let bytesPerRead = 2 << 20
-    /// Most bytes of deliveries that run at once, unless one alone has more.
-    static let bytesInFlightMax = 128 << 20
+    /// Bytes of deliveries that run at once where there is no limit of memory.
+    package static let bytesInFlightMax = 128 << 20
     /// Most frames that may be read and unacknowledged, so that one batch that keeps failing while others pass it
     /// cannot make the list of what is settled behind it grow for ever.
     static let openFramesMax = 65_536

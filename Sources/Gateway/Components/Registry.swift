@@ -95,7 +95,8 @@ package enum Registry {
             ["batch"], "Groups records into larger deliveries, at each exporter.", Processors.BatchOptions.self
         ) { .batch($0) },
         .entry(
-            ["memory_limiter"], "Limits the bytes of requests in memory.", MemoryLimiterOptions.self
+            ["memory_limiter"], "Limits the memory of the process; refuses the rest with 503.",
+            MemoryLimiterOptions.self
         ) { .memoryLimiter($0) },
     ]
 

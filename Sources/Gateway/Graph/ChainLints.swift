@@ -8,10 +8,27 @@ struct ChainLints {
     let ownChains: [ComponentID: [ComponentID]]
 
     func run(_ problems: inout ConfigProblems) {
+        checkLimits(&problems)
         for pipeline in configuration.pipelines {
             checkLimiter(pipeline, &problems)
             checkNormalizer(pipeline, &problems)
             checkSinks(pipeline, &problems)
+        }
+    }
+
+    /// A limit below what the gateway takes by itself.
+    private func checkLimits(_ problems: inout ConfigProblems) {
+        let used = configuration.pipelines.flatMap(\.processors).map(\.id)
+        for component in configuration.components(of: .processor) where used.contains(component.id) {
+            guard case .memoryLimiter(let options)? = processors[component.id] else { continue }
+            let soft = options.softLimit(ofTotal: SystemFacts.memoryTotal)
+            guard soft < MemoryShares.leastSoft else { continue }
+            let least = MemoryShares.leastSoft >> 20
+            problems.warning(
+                "\(component.id) refuses requests from \(soft >> 20) MiB on, and the gateway takes about "
+                    + "\((MemoryShares.leastSoft - MemoryShares.usefulBytes) >> 20) MiB without any",
+                fix: "set limit_mib to \(least * 5 / 4) or more, so that \(least) MiB are left without those for bursts",
+                at: component.place, path: "processors.\(component.id)")
         }
     }
 

@@ -76,6 +76,21 @@ package struct GatewayPlan: Sendable {
 }
 
 extension GatewayPlan {
+    /// Bytes in memory from which on requests are refused; nil without a memory_limiter.
+    package var softLimit: Int? {
+        memoryLimits.map { $0.softLimit(ofTotal: SystemFacts.memoryTotal) }.min()
+    }
+
+    /// How its memory is shared out; nil without a memory_limiter.
+    /// - Parameter resident: bytes of the process before anything of the plan is made.
+    func memoryShares(resident: Int) -> MemoryShares? {
+        let journals = pipelines.reduce(0) { $0 + ($1.wait == nil ? 1 : 2) }
+        let workers = pipelines.reduce(0) { $0 + $1.exporters.count + $1.connectors.count }
+        return softLimit.map {
+            MemoryShares(softLimit: $0, resident: resident, journals: journals, workers: workers)
+        }
+    }
+
     /// Cycles were refused before; the bound ends the loop on one all the same.
     private mutating func setDepths() {
         for _ in pipelines {

@@ -145,15 +145,15 @@ struct GraphBuilder {
     private func journalOpener(
         _ pipeline: GatewayPlan.PipelinePlan
     ) -> @Sendable (_ folder: String) throws -> any FrameLog {
-        let (storage, id, log) = (pipeline.storage, pipeline.id, gateway.log)
+        let (storage, id, log, shares) = (pipeline.storage, pipeline.id, gateway.log, gateway.shares)
         return { folder in
             guard let storage else { return MemoryJournal() }
-            return try GraphBuilder.openJournal(storage, folder: folder, pipeline: id, log: log)
+            return try GraphBuilder.openJournal(storage, shares, folder: folder, pipeline: id, log: log)
         }
     }
 
     private static func openJournal(
-        _ storage: FileStorageOptions, folder: String, pipeline id: String, log: Logger
+        _ storage: FileStorageOptions, _ shares: MemoryShares?, folder: String, pipeline id: String, log: Logger
     ) throws -> any FrameLog {
         if storage.createsDirectory, let failure = SystemFacts.makeDirectory(storage.directory) {
             throw GatewayStartFailure(
@@ -163,6 +163,10 @@ struct GraphBuilder {
         options.segmentBytes = storage.segmentBytes
         options.maxBytes = storage.maxBytes
         options.catchUpBytesPerSecond = storage.catchUpBytesPerSecond
+        if let shares {
+            options.tailBytes = shares.tail(options.tailBytes)
+            options.queueBytes = shares.queue(options.queueBytes)
+        }
         do {
             return try DiskJournal(
                 directory: storage.directory + "/" + folder, options: options,
@@ -281,6 +285,10 @@ struct GraphBuilder {
         }
         if options.tooLarge == .truncate {
             setup.shorten = { RequestShortener.shorten($0, signal: $1, to: $2) }
+        }
+        if let shares = gateway.shares {
+            setup.bytesInFlightMax = shares.deliveries(setup.bytesInFlightMax)
+            setup.batchBytesMax = shares.delivery(setup.batchBytesMax)
         }
         if let bytesMax = lane.bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         setup.metadataKeys = lane.metadataKeys

@@ -10,9 +10,6 @@ final class Workspace {
     /// Sessions that the last run of a chain released.
     var released: [String] = []
 
-    /// A workspace that grew beyond this is not kept.
-    static let keptBytesMax = 32 << 20
-
     var footprint: Int { batch.footprint + transcoded.capacity + output.capacity }
 }
 
@@ -23,7 +20,13 @@ final class WorkspacePool: Sendable {
         var workspaces: [Workspace] = []
     }
 
+    /// A workspace that grew beyond this is not kept.
+    static let keptBytesMax = 32 << 20
+
     private let idle = Mutex(Idle())
+    private let keptBytes: Int
+
+    init(keptBytes: Int = WorkspacePool.keptBytesMax) { self.keptBytes = keptBytes }
 
     func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
         let workspace = take()
@@ -39,7 +42,7 @@ final class WorkspacePool: Sendable {
     }
 
     private func give(_ workspace: Workspace) {
-        guard workspace.footprint <= Workspace.keptBytesMax else { return }
+        guard workspace.footprint <= keptBytes else { return }
         let transfer = UnsafeTransfer(workspace: workspace)
         idle.withLock { idle in
             if idle.workspaces.count < 64 { idle.workspaces.append(transfer.workspace) }

@@ -37,13 +37,16 @@ package enum SystemFacts {
         _ = setrlimit(openFiles, &limit)
     }
 
-    /// Unused memory that an arena of the allocator may keep.
-    private static let unusedMax: UInt32 = 64 << 20
+    /// Unused memory that an arena of the allocator may keep, and how many arenas share a memory_limiter's limit.
+    private static let unusedMax = 64 << 20
+    private static let arenaShare = 64 << 20
 
-    /// Makes the allocator keep memory for the next request. Before the first threads.
-    package static func tuneAllocator() {
-        let cores = usableCores(of: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-        sluice_tune_allocator(UInt32(clamping: max(2, cores)), unusedMax)
+    /// Makes the allocator keep memory for the next request; less of it under a memory_limiter. Before the first
+    /// threads.
+    package static func tuneAllocator(softLimit: Int?) {
+        let limit = softLimit ?? .max
+        let cores = min(usableCores(of: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))), limit / arenaShare)
+        sluice_tune_allocator(UInt32(clamping: max(2, cores)), UInt32(clamping: min(unusedMax, limit / 16)))
     }
 
     /// Processors of `total` that this process may run on: fewer when it is pinned to some, as by taskset or systemd.
@@ -85,13 +88,6 @@ package enum SystemFacts {
     static func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-    }
-
-    /// Resident memory in bytes.
-    static var residentBytes: Double {
-        guard let bytes = try? read("/proc/self/statm") else { return 0 }
-        let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
-        return fields.count > 1 ? (Double(fields[1]) ?? 0) * Double(sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 
     /// CPU seconds of the process, user and system.

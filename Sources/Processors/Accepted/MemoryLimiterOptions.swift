@@ -1,25 +1,27 @@
 package import Configuration
 
-/// Options of the Collector's `memory_limiter`. As a step it does nothing: the gateway counts bytes before it reads a
-/// body, and takes its budget from here.
+/// Options of the Collector's `memory_limiter`. As a step it does nothing: the limit is one of the whole process, which
+/// refuses requests before it reads their bodies, and takes its limit from here.
 package struct MemoryLimiterOptions: ComponentOptions {
+    package var checkInterval: Duration
     package var limitMiB: Int
     package var spikeLimitMiB: Int
     package var limitPercentage: Int
     package var spikeLimitPercentage: Int
 
     package init(_ settings: inout Settings) {
-        _ = settings.duration(
+        checkInterval = settings.duration(
             "check_interval", default: .zero, in: .zero ... .seconds(86_400),
-            "Interval of the Collector's checks; here every request is checked.")
+            "Longest time between two looks at the memory of the process. Without it, or when it is longer, there is "
+                + "one every 100 ms, and every 20 ms while more than half is used.")
         limitMiB = settings.int(
             "limit_mib", default: 0, in: 0...(1 << 30), unit: "MiB",
-            "Hard limit of memory; 0 leaves it to the percentage.")
+            "Limit of the memory that the process has resident; 0 leaves it to the percentage.")
         spikeLimitMiB = settings.int(
             "spike_limit_mib", default: 0, in: 0...(1 << 30), unit: "MiB",
-            "Part of the limit kept free for bursts; 0 is a fifth of the limit.")
+            "Part of the limit kept free for bursts: requests are refused beyond the rest. 0 is a fifth of the limit.")
         limitPercentage = settings.int(
-            "limit_percentage", default: 0, in: 0...100, unit: "%", "Hard limit as a share of the memory there is.")
+            "limit_percentage", default: 0, in: 0...100, unit: "%", "The limit as a share of the memory there is.")
         spikeLimitPercentage = settings.int(
             "spike_limit_percentage", default: 0, in: 0...100, unit: "%",
             "Share kept free for bursts; 0 is a fifth of the limit.")

@@ -138,6 +138,20 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `stays within its memory when many senders come with large bodies at once`() async throws {
+        let capMiB = 256
+        let bench = try FaultBench(processors: ["memory_limiter: {limit_mib: \(capMiB), check_interval: 1s}"])
+        try await bench.gateway.start()
+        let clients = bench.load(40, padding: 400_000, pause: 5_000)
+        try await bench.wait("load") { clients.statuses[200] ?? 0 > 150 }
+        await clients.stop()
+        try await bench.expectNothingLost(restart: false)
+        let peak = try peakMiB(bench.gateway.pid)
+        #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
+        print("large bodies: \(clients.statuses), peak \(peak) MiB of \(capMiB)")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     /// The highest resident size that a process has had.
     private func peakMiB(_ pid: pid_t) throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)

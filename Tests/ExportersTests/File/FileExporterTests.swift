@@ -179,6 +179,64 @@ import Testing
         }
     }
 
+    /// How each line begins; the lines are too long to search.
+    private func heads(of content: String) -> [String] {
+        var content = content
+        return content.withUTF8 { bytes in
+            var heads: [String] = []
+            var rest = bytes[...]
+            while let base = UnsafeBufferPointer(rebasing: rest).baseAddress, let end = memchr(base, 10, rest.count) {
+                let length = UnsafeRawPointer(end) - UnsafeRawPointer(base)
+                heads.append(String(decoding: rest.prefix(min(length, 300)), as: UTF8.self))
+                rest = rest.dropFirst(length + 1)
+            }
+            return heads
+        }
+    }
+
+    @Test(arguments: ["", "rotation: {max_megabytes: 7}\n"])
+    func `writes a large group in pieces and syncs it once, and takes all back when one fails`(more: String) throws {
+        let group = (0..<5).map { batch("\($0)" + String(repeating: "x", count: 3_000_000)) }
+        var failing = 0
+        while true {
+            let path = directory.file("g\(failing).json")
+            let calls = Mutex<(all: Int, syncs: Int, largest: Int)>((0, 0, 0))
+            let fails: @Sendable () -> Bool = { [failing] in
+                calls.withLock {
+                    $0.all += 1
+                    return $0.all - 1 == failing
+                }
+            }
+            var effects = FileEffects.system
+            effects.write = { descriptor, bytes in
+                calls.withLock { $0.largest = max($0.largest, bytes.count) }
+                return fails() ? (-1, ENOSPC) : FileEffects.system.write(descriptor, bytes)
+            }
+            effects.sync = { descriptor in
+                calls.withLock { $0.syncs += 1 }
+                return fails() ? EIO : FileEffects.system.sync(descriptor)
+            }
+            let files = OpenFiles(options(FileOptions.self, "path: \(path)\n\(more)").options, effects: effects) {
+                _, _ in
+            }
+            let first = files.append(group)
+            let rest = zip(group, first).filter { $0.1 != .delivered }.map(\.0)
+            if !rest.isEmpty { #expect(files.append(rest).allSatisfy { $0 == .delivered }) }
+            files.close()
+            let names = directory.names.filter { $0.hasPrefix("g\(failing)") }
+            let written = names.flatMap { heads(of: directory.contents($0)) }
+            let numbers = group.indices.map { number in written.count { $0.contains("\"\(number)xxx") } }
+            #expect(numbers == [1, 1, 1, 1, 1], "call \(failing)")
+            let (all, syncs, largest) = calls.withLock { $0 }
+            #expect(largest < 8 << 20)
+            guard all > failing else {
+                #expect(rest.isEmpty && syncs == (more.isEmpty ? 1 : 3))
+                return
+            }
+            failing += 1
+        }
+    }
+
     @Test func `shares syncs between deliveries that come together`() async throws {
         let syncs = Mutex(0)
         var effects = FileEffects.system

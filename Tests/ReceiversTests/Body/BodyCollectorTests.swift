@@ -106,14 +106,19 @@ private struct Unexpected: Error {}
         #expect(first.grow(by: .max) == .neverFits)
     }
 
-    @Test func `a lowered limit refuses until enough is given back`() {
+    @Test func `less room refuses until enough is given back`() {
         let budget = AdmissionBudget(limitBytes: 100)
         let ticket = AdmissionTicket(budget: budget)
         #expect(ticket.grow(by: 90) == .granted)
-        budget.setLimit(50)
+        budget.setRoom(50)
         #expect(AdmissionTicket(budget: budget).grow(by: 10) == .refused)
         ticket.release()
         #expect(AdmissionTicket(budget: budget).grow(by: 50) == .granted)
+        // It is passing, so what would fit at other times may be tried again; and never more than the limit.
+        budget.setRoom(0)
+        #expect(AdmissionTicket(budget: budget).grow(by: 1) == .refused)
+        budget.setRoom(1_000)
+        #expect(AdmissionTicket(budget: budget).grow(by: 101) == .neverFits)
     }
 
     @Test func `a ticket that is dropped gives back its bytes`() {

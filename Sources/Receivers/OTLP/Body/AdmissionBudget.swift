@@ -14,43 +14,38 @@ package final class AdmissionBudget: Sendable {
         case neverFits
     }
 
-    private let limitBytes: Atomic<Int>
+    /// The most bytes that may be reserved at once.
+    package let limit: Int
     private let usedBytes = Atomic<Int>(0)
     private let releasedBytes = Atomic<UInt64>(0)
-    private let otherBytes = Atomic<Int>(0)
+    private let roomBytes: Atomic<Int>
     /// How fast bytes are released, for advice to those that are refused.
     let drainRate = DrainRate()
 
     /// A budget of `limitBytes`; less than one byte counts as one.
     package init(limitBytes: Int) {
-        self.limitBytes = Atomic(max(limitBytes, 1))
+        limit = max(limitBytes, 1)
+        roomBytes = Atomic(max(limitBytes, 1))
     }
-
-    /// The most bytes that may be reserved at once.
-    package var limit: Int { limitBytes.load(ordering: .relaxed) }
 
     /// Bytes that are reserved now.
     package var used: Int { usedBytes.load(ordering: .relaxed) }
 
-    /// Bytes that the gateway holds beside requests, such as traces that are not complete; less is left for requests.
-    package var other: Int { otherBytes.load(ordering: .relaxed) }
+    /// Bytes that may be reserved at once as things stand: the limit, or less while the gateway holds much else.
+    package var room: Int { min(limit, roomBytes.load(ordering: .relaxed)) }
 
-    /// Says how many bytes are held beside requests.
-    package func setOther(_ bytes: Int) { otherBytes.store(max(bytes, 0), ordering: .relaxed) }
-
-    /// Changes the limit; what is already reserved stays reserved.
-    package func setLimit(_ bytes: Int) { limitBytes.store(max(bytes, 1), ordering: .relaxed) }
+    /// Says for how many bytes there is room at present; what is already reserved stays reserved.
+    package func setRoom(_ bytes: Int) { roomBytes.store(max(bytes, 0), ordering: .relaxed) }
 
     /// Reserves `bytes` for a request that already holds `held` bytes.
     func reserve(_ bytes: Int, held: Int) -> Verdict {
         guard bytes > 0 else { return .granted }
-        let limit = limit
         let (total, overflows) = held.addingReportingOverflow(bytes)
         guard !overflows, total <= limit else { return .neverFits }
-        let room = limit - other
+        let room = room
         var current = usedBytes.load(ordering: .relaxed)
         while true {
-            // `current` may exceed a limit that was lowered meanwhile, so the difference may be negative.
+            // `current` may exceed a room that became smaller meanwhile, so the difference may be negative.
             guard bytes <= room - current else { return .refused }
             let attempt = usedBytes.weakCompareExchange(
                 expected: current, desired: current + bytes, ordering: .relaxed)

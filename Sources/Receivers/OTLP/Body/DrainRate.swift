@@ -37,7 +37,7 @@ final class DrainRate: Sendable {
             return state.rate
         }
         guard let rate else { return Self.secondsRange.lowerBound }
-        let excess = Double(budget.used) + Double(wanted) - Double(budget.limit)
+        let excess = Double(budget.used) + Double(wanted) - Double(budget.room)
         guard excess > 0 else { return Self.secondsRange.lowerBound }
         // Nothing was released for a whole window: the pipeline stands still.
         guard rate > 0 else { return Self.secondsRange.upperBound / 2 }
