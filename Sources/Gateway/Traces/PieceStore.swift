@@ -30,7 +30,9 @@ struct PieceStore {
         var openPieces: Int
 
         /// Estimated bytes of memory.
-        var cost: Int {
+        var cost: Int { Frame.cost(metadata) }
+
+        static func cost(_ metadata: RequestMetadata) -> Int {
             metadata.fields.reduce(PieceStore.frameCost) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         }
     }
@@ -62,6 +64,14 @@ struct PieceStore {
     private(set) var sharedCost = 0
 
     // MARK: Adding
+
+    /// Most bytes of memory that a request takes here: less when heads are known.
+    static func cost(of index: borrowing TraceIndex, _ metadata: RequestMetadata) -> Int {
+        var cost = Frame.cost(metadata) + index.runs.count * pieceCost
+        for number in 0..<index.resourceCount { cost += headCost + index.resource(number).count }
+        for number in 0..<index.scopeCount { cost += headCost + index.scope(number).count }
+        return cost
+    }
 
     /// Begins a frame of which `count` pieces are to be added; at least one.
     mutating func addFrame(

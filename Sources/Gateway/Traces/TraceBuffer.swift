@@ -161,7 +161,8 @@ struct TraceBuffer {
         numbers[entry.key] == entry.number && traces[entry.number].timer == entry.deadline
     }
 
-    private func isOverfull(_ others: Int) -> Bool { count > wait.maxTraces || cost + others > costLimit }
+    /// Whether traces have to go before they are complete.
+    func isOverfull(_ others: Int) -> Bool { count > wait.maxTraces || cost + others > costLimit }
 
     private func reason(of open: Open, now: Duration) -> Reason {
         if isFull(open) { return .size }

@@ -4,8 +4,9 @@ import Pipeline
 import Telemetry
 
 extension TraceStage {
-    /// Reads what is there into the buffer. Returns whether the journal had nothing.
-    func fill(_ work: inout TraceStageWork, isDraining: Bool) async -> Bool {
+    /// Reads what is there into the buffer, and passes traces on before it would get too full. Returns whether the
+    /// journal had nothing; nil when cancelled.
+    func fill(_ work: inout TraceStageWork, _ keys: KeyTable, isDraining: Bool) async -> Bool? {
         let before = setup.effects.now()
         var timeout = isDraining ? Duration.milliseconds(10) : Self.pollInterval
         if let deadline = work.buffer.deadline { timeout = min(timeout, max(deadline - before, .zero)) }
@@ -17,7 +18,13 @@ extension TraceStage {
         let frames = await input.next(maxFrames: Self.framesPerRead, maxBytes: Self.bytesPerRead, timeout: timeout)
         for loss in input.takeLosses() { metrics.lost(loss.items, loss.reason) }
         let now = setup.effects.now()
-        for frame in frames { take(frame, now: now, &work) }
+        for frame in frames {
+            let isReadable = index(frame, &work)
+            if isReadable, work.buffer.isOverfull(work.orphans + work.growth(of: frame)) {
+                guard await passComplete(now: now, growth: work.growth(of: frame), &work, keys) else { return nil }
+            }
+            take(frame, isReadable: isReadable, now: now, &work)
+        }
         if frames.isEmpty, now - before < timeout / 2 {
             // A closed journal answers at once; without a pause this loop would spin.
             try? await setup.effects.sleep(timeout)
@@ -25,13 +32,30 @@ extension TraceStage {
         return frames.isEmpty
     }
 
-    private func take(_ stored: StoredFrame, now: Duration, _ work: inout TraceStageWork) {
-        work.readTo = max(work.readTo, stored.end)
-        let isReadable = stored.frame.bytes.withUnsafeBytes { bytes in
+    /// Passes on what is complete, and what has to go so that there is room for `growth` bytes. What leaves may leave
+    /// frames behind that were counted as its own, so it looks again until nothing has to go. False when cancelled.
+    func passComplete(
+        now: Duration, growth: Int = 0, _ work: inout TraceStageWork, _ keys: KeyTable
+    ) async -> Bool {
+        while true {
+            let complete = work.takeComplete(now: now, growth: growth)
+            if complete.isEmpty { return true }
+            guard await pass(complete, &work, keys) else { return false }
+        }
+    }
+
+    /// Finds the spans of a frame. False for one without any.
+    private func index(_ stored: StoredFrame, _ work: inout TraceStageWork) -> Bool {
+        stored.frame.bytes.withUnsafeBytes { bytes in
             do throws(DecodeFailure) { try work.index.read(Text(bytes)) } catch { return false }
             joinCopies(Text(bytes), &work)
             return !work.index.runs.isEmpty
         }
+    }
+
+    /// Takes an indexed frame.
+    private func take(_ stored: StoredFrame, isReadable: Bool, now: Duration, _ work: inout TraceStageWork) {
+        work.readTo = max(work.readTo, stored.end)
         let items = Int(stored.frame.header.itemCount)
         let ticket = work.tracker.register(stored.range, parts: isReadable ? work.index.runs.count : 1)
         guard isReadable else {

@@ -90,11 +90,10 @@ final class TraceStage: Sendable {
         var work = TraceStageWork(setup, output: output.position)
         while !Task.isCancelled {
             let isDraining = state.withLock { $0.isDraining }
-            let isEmpty = await fill(&work, isDraining: isDraining)
+            guard let isEmpty = await fill(&work, keys, isDraining: isDraining) else { return }
             let now = setup.effects.now()
-            let complete = work.takeComplete(now: now)
             let expired = work.held.takeExpired(now: now)
-            guard await pass(complete, &work, keys) else { return }
+            guard await passComplete(now: now, &work, keys) else { return }
             if isDraining && isEmpty {
                 // On disk the open traces wait for their other spans until after the restart.
                 if !setup.isDurable {
@@ -156,8 +155,16 @@ struct TraceStageWork: ~Copyable {
     /// Memory for frames and heads that neither open traces nor those on their way brought.
     var orphans: Int { buffer.orphans(in: store, leaving: leaving) }
 
-    mutating func takeComplete(now: Duration) -> [TraceBuffer.Complete] {
-        leave(buffer.takeComplete(now: now, others: orphans))
+    /// Takes out what is complete, and as much more as makes room for `growth` bytes of memory.
+    mutating func takeComplete(now: Duration, growth: Int) -> [TraceBuffer.Complete] {
+        leave(buffer.takeComplete(now: now, others: orphans + growth))
+    }
+
+    /// Most bytes of memory that the runs of the indexed request will take in the buffer.
+    func growth(of stored: StoredFrame) -> Int {
+        PieceStore.cost(of: index, stored.frame.header.metadata)
+            + index.runs.count * TraceBuffer.traceCost
+            + (buffer.countsBytes ? index.runs.reduce(0) { $0 + $1.bytes.count } : 0)
     }
 
     mutating func takeAll() -> [TraceBuffer.Complete] { leave(buffer.takeAll()) }

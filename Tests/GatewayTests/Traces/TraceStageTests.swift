@@ -52,9 +52,13 @@ private final class BatchProbe: Processor {
 
     /// A frame with spans given as trace digit, name and whether it is a root.
     private func frame(_ spans: [(trace: Character, name: String, root: Bool)]) throws -> Frame {
+        try frame(ofTraces: spans.map { (String(repeating: $0.trace, count: 32), $0.name, $0.root) })
+    }
+
+    private func frame(ofTraces spans: [(trace: String, name: String, root: Bool)]) throws -> Frame {
         let texts = spans.enumerated().map { index, span in
             """
-            {"traceId":"\(String(repeating: span.trace, count: 32))","spanId":"000000000000001\(index)",\
+            {"traceId":"\(span.trace)","spanId":"\(String(UInt64(1) << 63 | UInt64(index), radix: 16))",\
             \(span.root ? "" : "\"parentSpanId\":\"0000000000000099\",")"name":"\(span.name)"}
             """
         }
@@ -73,6 +77,25 @@ private final class BatchProbe: Processor {
 
     private func spans(of frames: [StoredFrame]) -> Int {
         frames.reduce(0) { $0 + Int($1.frame.header.itemCount) }
+    }
+
+    @Test func `never has more memory than it may, whatever frames bring and leave behind`() async throws {
+        let wait = TraceWait(idle: .seconds(3_600), maxBytes: 64 << 10)
+        let bench = try Bench(wait: wait, isDurable: true)
+        var work = TraceStageWork(bench.stage.setup, output: nil)
+        for round in 0..<40 {
+            // Each frame has a span of traces that stay for long, and many of traces that the next ones push out.
+            let spans = (0..<100).map { number -> (trace: String, name: String, root: Bool) in
+                let digits = String(number < 3 ? number + 1 : 1_000 + round * 100 + number)
+                return (String(repeating: "0", count: 32 - digits.count) + digits, "s", false)
+            }
+            await put(try frame(ofTraces: spans), into: bench.input)
+            #expect(await bench.stage.fill(&work, .empty, isDraining: false) == false)
+            #expect(work.buffer.cost + work.orphans <= wait.maxBytes)
+            #expect(await bench.stage.passComplete(now: bench.stage.setup.effects.now(), &work, .empty))
+            #expect(work.buffer.cost + work.orphans <= wait.maxBytes)
+        }
+        #expect(work.buffer.count > 50 && bench.probe.sizes.withLock { $0.count } > 1_000)
     }
 
     @Test func `runs the chain once on each whole trace, however it came`() async throws {
