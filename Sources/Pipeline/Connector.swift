@@ -26,6 +26,18 @@ package struct ConnectorDelivery: Sendable, Equatable {
     }
 }
 
+/// A record that a connector hands to nobody.
+package struct DroppedRecord: Sendable, Equatable {
+    /// As on the wire; empty when there is none.
+    package var traceID: [UInt8]
+    package var spanID: [UInt8]
+
+    package init(traceID: [UInt8] = [], spanID: [UInt8] = []) {
+        self.traceID = traceID
+        self.spanID = spanID
+    }
+}
+
 /// Joins pipelines: an exporter of one and a receiver of others. It only says what goes where; the gateway runs the
 /// chains of the outputs, stores the results in their journals and acknowledges the input when all of them are stored.
 package protocol Connector: Sendable {
@@ -69,6 +81,9 @@ package struct ConnectorBuild: Sendable {
     package let now: @Sendable () -> UInt64
     /// Folder for what the connector keeps over a restart; nil keeps nothing.
     package let dataDirectory: String?
+    /// Notes `count` records that are handed to nobody, and by which rule. Of many only the first
+    /// `ProcessContext.dropRulesMax` need to be told one by one.
+    package var dropped: @Sendable (_ records: [DroppedRecord], _ count: Int, _ rule: String) -> Void = { _, _, _ in }
     /// Writes one line to the gateway's log.
     package let log: @Sendable (_ level: LogLevel, _ message: String) -> Void
 

@@ -7,14 +7,16 @@ import Testing
 
 @Suite struct RoutingConnectorTests {
     private func connector(
-        _ yaml: String, _ signal: Signal = .traces, metrics: SelfMetrics = SelfMetrics()
+        _ yaml: String, _ signal: Signal = .traces, metrics: SelfMetrics = SelfMetrics(),
+        dropped: @escaping @Sendable ([DroppedRecord], Int, String) -> Void = { _, _, _ in }
     ) throws -> RoutingConnector {
         let (options, problems) = read(RoutingOptions.self, yaml)
         try #require(problems == [], "\(problems)")
         let name = signal.description
         let outputs = ["a", "b", "other"].map { ConnectorOutput(pipeline: "\(name)/\($0)", signal: signal) }
-        let build = ConnectorBuild(
+        var build = ConnectorBuild(
             metrics: metrics, id: "routing", input: "\(name)/in", inputSignal: signal, outputs: outputs, now: { 0 })
+        build.dropped = dropped
         return try RoutingConnector(options: options, build: build)
     }
 
@@ -142,8 +144,31 @@ import Testing
         let metrics = SelfMetrics()
         let connector = try self.connector(
             "table: [{context: span, condition: 'name == \"x\"', pipelines: [traces/a]}]", metrics: metrics)
-        #expect(try names(try connector.connect(batch(spans))) == [0: ["x"]])
-        #expect(metrics.series.first { $0.name == "sluice_routing_unmatched_spans" }?.read() == 2)
+        // The same batch comes again when its deliveries could not be stored, and counts once.
+        for _ in 0..<3 { #expect(try names(try connector.connect(batch(spans))) == [0: ["x"]]) }
+        let unmatched = { metrics.series.first { $0.name == "sluice_routing_unmatched_spans" }?.read() }
+        #expect(unmatched() == 0)
+        connector.stored()
+        #expect(unmatched() == 2)
+        connector.stored()
+        #expect(unmatched() == 2)
+    }
+
+    @Test func `what nothing matches is told by its ids, the first of many`() throws {
+        let told = Mutex<[(records: [DroppedRecord], count: Int, rule: String)]>([])
+        let connector = try self.connector(
+            "table: [{context: span, condition: 'name == \"x\"', pipelines: [traces/a]}]"
+        ) { records, count, rule in told.withLock { $0.append((records, count, rule)) } }
+        _ = try connector.connect(batch([span("x", 1), span("y", 2)]))
+        connector.stored()
+        _ = try connector.connect(batch((0..<100).map { span("y", $0 + 1) }))
+        connector.stored()
+        _ = try connector.connect(batch([span("x", 1)]))
+        connector.stored()
+        let all = told.withLock { $0 }
+        #expect(all.map(\.count) == [1, 100] && all.map(\.rule) == ["unmatched", "unmatched"])
+        #expect(all[0].records.map(\.traceID.count) == [16] && all[0].records.map(\.spanID.count) == [8])
+        #expect(all[1].records.count == ProcessContext.dropRulesMax)
     }
 
     @Test func `a failing condition sends to the default pipelines or drops the batch`() throws {

@@ -106,6 +106,17 @@ import Testing
         #expect(DropLedger.decode(Array("no".utf8)) == nil)
     }
 
+    @Test func `names what a connector handed to nobody, and counts what it does not name`() {
+        let ledger = DropLedger()
+        let book = DropLedger.Book(ledger: ledger, pipeline: "traces/in")
+        let records = [DroppedRecord(traceID: [0x01, 0xAB], spanID: [0xFF]), DroppedRecord()]
+        book.note(records, count: 10, by: "routing", rule: "unmatched")
+        let entries = ledger.entries
+        #expect(entries.map(\.count) == [1, 9] && entries.map(\.spanID) == ["ff", ""])
+        #expect(entries[0].traceID == "01ab" && entries.allSatisfy { $0.rule == "unmatched" })
+        #expect(entries.allSatisfy { $0.pipeline == "traces/in" && $0.processor == "routing" })
+    }
+
     /// Takes out the spans whose name begins with a letter, under a rule of its own each.
     private struct Dropper: Processor {
         let letter: Character

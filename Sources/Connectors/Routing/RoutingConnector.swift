@@ -17,6 +17,9 @@ package final class RoutingConnector: Connector {
     private final class Memory: @unchecked Sendable {
         var batch = RecordBatch()
         var output = ByteColumn()
+        /// Of the last batch.
+        var unmatched = 0
+        var dropped: [DroppedRecord] = []
     }
 
     private let table: RoutingTable
@@ -27,6 +30,7 @@ package final class RoutingConnector: Connector {
     private let headers: [String]
     private let errors: Counter
     private let unmatched: Counter
+    private let noteDrops: @Sendable ([DroppedRecord], Int, String) -> Void
     private let pool = EvaluationPool()
     private let memory = Mutex(Memory())
 
@@ -39,6 +43,7 @@ package final class RoutingConnector: Connector {
         headers = options.contextKeys
         id = build.id
         outputs = build.outputs.count
+        noteDrops = build.dropped
         errors = build.metrics.counter(
             "sluice_ottl_errors_total", "Records on which a condition or statement failed.", build.labels)
         unmatched = build.metrics.counter(
@@ -60,6 +65,16 @@ package final class RoutingConnector: Connector {
         return try result.get()
     }
 
+    package func stored() {
+        let (count, records) = memory.withLock { memory in
+            defer { (memory.unmatched, memory.dropped) = (0, []) }
+            return (memory.unmatched, memory.dropped)
+        }
+        guard count > 0 else { return }
+        unmatched.add(count)
+        noteDrops(records, count, "unmatched")
+    }
+
     private func route(_ batch: ExportBatch, _ memory: Memory) throws(ProcessFailure) -> [ConnectorDelivery] {
         let evaluation = pool.take()
         defer { pool.give(evaluation) }
@@ -69,7 +84,7 @@ package final class RoutingConnector: Connector {
         }
         let (assigned, failures) = try table.assign(&memory.batch, &evaluation.state)
         errors.add(failures)
-        unmatched.add(assigned.count { $0 == 0 })
+        noteUnmatched(assigned, memory)
         var deliveries: [ConnectorDelivery] = []
         for output in 0..<outputs {
             let bit: RoutingTable.Outputs = 1 << RoutingTable.Outputs(output)
@@ -86,5 +101,27 @@ package final class RoutingConnector: Connector {
                 ConnectorDelivery(output: output, itemCount: written, bytes: [UInt8](memory.output.bytes)))
         }
         return deliveries
+    }
+
+    /// Remembers what no route takes, until the rest is stored.
+    private func noteUnmatched(_ assigned: [RoutingTable.Outputs], _ memory: Memory) {
+        (memory.unmatched, memory.dropped) = (0, [])
+        for (index, outputs) in assigned.enumerated() where outputs == 0 {
+            memory.unmatched += 1
+            if memory.unmatched <= ProcessContext.dropRulesMax { memory.dropped.append(memory.batch.dropped(index)) }
+        }
+    }
+}
+
+extension RecordBatch {
+    /// Which span or log record it is; nothing is known of a data point.
+    fileprivate func dropped(_ index: Int) -> DroppedRecord {
+        let ids: (trace: TextRef, span: TextRef)
+        switch signal {
+        case .traces: ids = (spans[index].traceID, spans[index].spanID)
+        case .logs: ids = (logs[index].traceID, logs[index].spanID)
+        case .metrics: return DroppedRecord()
+        }
+        return DroppedRecord(traceID: Array(text(ids.trace).bytes), spanID: Array(text(ids.span).bytes))
     }
 }

@@ -4,7 +4,7 @@ import Pipeline
 import Synchronization
 import Telemetry
 
-/// One record that a processor took out, or several of which only the number is known.
+/// One record that a processor took out or a connector handed to nobody, or several of which only the number is known.
 package struct DropEntry: Codable, Sendable, Equatable {
     /// Unix time in seconds.
     package var time: Double
@@ -102,6 +102,22 @@ extension DropLedger.Book {
         guard left > 0 else { return }
         entry.rule = context.dropRule
         (entry.traceID, entry.spanID, entry.count) = ("", "", left)
+        ledger.add(entry)
+    }
+
+    /// Notes `count` records that a connector handed to nobody; `records` are the first of them.
+    func note(_ records: [DroppedRecord], count: Int, by connector: String, rule: String) {
+        var entry = DropEntry(
+            time: Double(SystemFacts.unixNanoseconds) / 1e9, pipeline: pipeline, processor: connector, rule: rule,
+            traceID: "", spanID: "", count: 1)
+        let known = records.prefix(count).filter { !$0.traceID.isEmpty || !$0.spanID.isEmpty }
+        for record in known {
+            entry.traceID = record.traceID.withUnsafeBytes { DropLedger.hexadecimal(Text($0)) }
+            entry.spanID = record.spanID.withUnsafeBytes { DropLedger.hexadecimal(Text($0)) }
+            ledger.add(entry)
+        }
+        guard count > known.count else { return }
+        (entry.traceID, entry.spanID, entry.count) = ("", "", count - known.count)
         ledger.add(entry)
     }
 

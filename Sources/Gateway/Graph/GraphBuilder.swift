@@ -247,10 +247,12 @@ struct GraphBuilder {
         _ journal: any FrameLog
     ) throws {
         let log = gateway.log
-        let build = ConnectorBuild(
+        var build = ConnectorBuild(
             metrics: gateway.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
             outputs: outputs, now: { SystemFacts.unixNanoseconds }, dataDirectory: gateway.dataDirectory,
             log: { log.line($0, $1) })
+        let book = DropLedger.Book(ledger: gateway.drops, pipeline: pipeline.id)
+        build.dropped = { book.note($0, count: $1, by: id, rule: $2) }
         let exporter: ConnectorExporter
         do {
             exporter = ConnectorExporter(connector: try plan.make(build), id: id, outputs: outputs)
