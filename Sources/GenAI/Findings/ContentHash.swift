@@ -49,7 +49,7 @@ package struct ContentHash {
 
 extension JSONTree {
     /// A hash that is equal for values that mean the same: member order, number spelling and escapes do not count.
-    mutating func canonicalHash(_ ref: JSONRef) -> UInt64 { hash(ref, skipsVolatile: false) }
+    package mutating func canonicalHash(_ ref: JSONRef) -> UInt64 { hash(ref, skipsVolatile: false) }
 
     /// The same for results: what every call gives anew, such as times and request ids, is no progress.
     mutating func progressHash(_ ref: JSONRef) -> UInt64 { hash(ref, skipsVolatile: true) }

@@ -1,3 +1,4 @@
+import GenAI
 import OTTL
 import Telemetry
 
@@ -90,20 +91,17 @@ struct AgentTest: Sendable {
         span.statusCode == 2 || batch.find(errorType, in: span.set) != nil
     }
 
-    /// Equal calls are those of one tool with the same arguments, byte for byte.
+    /// Equal calls are those of one tool with the same arguments; JSON in another spelling is the same.
     private func loops(_ batch: borrowing RecordBatch, _ repeats: Int) -> Bool {
         var counts: [UInt64: Int] = [:]
+        var tree = JSONTree()
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
             let span = batch.spans[index]
             guard isTool(batch, span, []), let name = batch.string(toolName, in: span.set) else { continue }
             var hash = Hasher()
             hash.combine(bytes: name.bytes)
             if let found = batch.find(toolArguments, in: span.set) {
-                let attribute = batch.attributes[found]
-                switch attribute.kind {
-                case .string, .array, .map, .bytes: hash.combine(bytes: batch.text(attribute.text).bytes)
-                default: hash.combine(attribute.payload)
-                }
+                AgentTest.combine(batch.attributes[found], batch, &tree, into: &hash)
             }
             let key = UInt64(bitPattern: Int64(hash.finalize()))
             let count = (counts[key] ?? 0) + 1
@@ -111,6 +109,25 @@ struct AgentTest: Sendable {
             counts[key] = count
         }
         return false
+    }
+
+    /// Adds arguments as findings compare them: by what they mean when they can be read as JSON, else by their bytes.
+    private static func combine(
+        _ attribute: AttributeRecord, _ batch: borrowing RecordBatch, _ tree: inout JSONTree, into hash: inout Hasher
+    ) {
+        tree.reset()
+        switch attribute.value {
+        case .string(let reference):
+            let text = batch.text(reference)
+            if case .value(let root) = tree.parse(text) { return hash.combine(tree.canonicalHash(root)) }
+            hash.combine(bytes: text.bytes)
+        case .array(let reference), .map(let reference):
+            let root = tree.read(batch.text(reference), isMap: attribute.kind == .map)
+            if root.exists { return hash.combine(tree.canonicalHash(root)) }
+            hash.combine(bytes: batch.text(reference).bytes)
+        case .bytes: hash.combine(bytes: batch.text(attribute.text).bytes)
+        default: hash.combine(attribute.payload)
+        }
     }
 
     // MARK: Model calls

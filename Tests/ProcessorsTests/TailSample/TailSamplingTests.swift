@@ -200,6 +200,28 @@ import Testing
         #expect(try !Sampler(policy).keeps([call(1, "x"), call(2, "y"), call(3, "x"), call(4, "z")]))
     }
 
+    @Test func `arguments that are the same JSON are the same, however they are written`() throws {
+        func call(_ number: Int, _ value: String) -> String {
+            RuleBench.span(
+                "a\(number)02030405060708",
+                attributes: [("gen_ai.tool.name", Self.string("find")), ("gen_ai.tool.call.arguments", value)])
+        }
+        func text(_ json: String) -> String { Self.string(json.replacing("\"", with: "\\\"")) }
+        let policy = "{name: p, type: loop, loop: {repeats: 3}}"
+        let one = text(#"{"city":"Rome","days":3}"#)
+        let other = text(#"{ "days": 3.0, "city": "Rome" }"#)
+        let map =
+            #"{"kvlistValue":{"values":[{"key":"days","value":{"intValue":"3"}},"#
+            + #"{"key":"city","value":{"stringValue":"Rome"}}]}}"#
+        #expect(try Sampler(policy).keeps([call(1, one), call(2, other), call(3, map)]))
+        let longer = text(#"{"city":"Rome","days":4}"#)
+        #expect(try !Sampler(policy).keeps([call(1, one), call(2, other), call(3, longer)]))
+        // What is no JSON counts by its bytes.
+        let cut = text(#"{"city":"Rome","da"#)
+        #expect(try Sampler(policy).keeps([call(1, cut), call(2, cut), call(3, cut)]))
+        #expect(try !Sampler(policy).keeps([call(1, cut), call(2, cut), call(3, text(#"{"city":"Rome","d"#))]))
+    }
+
     @Test func `the verdict does not depend on the order of spans`() throws {
         var spans: [String] = []
         for index in 1...9 {
