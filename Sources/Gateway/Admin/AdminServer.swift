@@ -80,7 +80,7 @@ final class AdminServer: Sendable {
             .serverChannelInitializer(AcceptGate.install)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard DescriptorRoom.hasRoom else { return channel.close(promise: nil) }
+                    guard DescriptorRoom.hasRoom(for: channel) else { return channel.close(promise: nil) }
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(
                         withPipeliningAssistance: true, withErrorHandling: true)
                     try channel.pipeline.syncOperations.addHandlers([

@@ -37,11 +37,11 @@ final class ConnectionRegistry: Sendable {
 
     var count: Int { state.withLock { $0.channels.count } }
 
-    /// Registers a new connection until it closes, unless it must be closed at once.
+    /// Registers a new connection until it closes, unless it must be closed at once. On its event loop.
     func admit(_ channel: any Channel) -> Admission {
         let id = ObjectIdentifier(channel)
         let address = limits.perAddress > 0 ? channel.remoteAddress?.ipAddress : nil
-        let room = DescriptorRoom.admission
+        let room = DescriptorRoom.admission(channel)
         let admission = state.withLock { state -> Admission in
             guard !state.isClosing else { return .close }
             let all = Self.judge(state.channels.count, limits.total, turnedAwayMax: Self.turnedAwayMax)

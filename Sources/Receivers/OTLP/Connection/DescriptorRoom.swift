@@ -1,4 +1,5 @@
 import Glibc
+package import NIOCore
 
 /// Tells when the process is about to run out of descriptors.
 package enum DescriptorRoom {
@@ -8,14 +9,22 @@ package enum DescriptorRoom {
     /// Whether a listener may take one more descriptor, be it only to close it: leaves half of those that are kept.
     static var letsAccept: Bool { lowestFree().map { limit - $0 > kept / 2 } ?? false }
 
-    /// Whether there is room for a connection that is served.
-    package static var hasRoom: Bool { admission == .serve }
+    /// Whether there is room to serve a connection. On its event loop.
+    package static func hasRoom(for channel: any Channel) -> Bool { admission(channel) == .serve }
 
-    /// What becomes of a connection that was just accepted.
-    static var admission: ConnectionRegistry.Admission {
-        guard let next = lowestFree() else { return .close }
-        // A new descriptor has the lowest number that is free, so about as many are open.
-        return admission(left: limit - next)
+    /// What becomes of a connection that was just accepted. On its event loop.
+    ///
+    /// Its own descriptor tells: it had the lowest number that was free, so about as many were open. One that has none,
+    /// as in a test, needs no room.
+    static func admission(_ channel: any Channel) -> ConnectionRegistry.Admission {
+        do {
+            let operations = channel.pipeline.syncOperations
+            let number = try operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { Int($0) }
+            return number.map { admission(left: limit - $0 - 1) } ?? .serve
+        } catch {
+            // Closed already.
+            return .close
+        }
     }
 
     /// As it is when the first connection comes: the process raises its limit before that, and not again.
