@@ -59,6 +59,28 @@ import Testing
         #expect(split.contains("after the redaction in pipeline traces/in"))
     }
 
+    @Test func `a policy for agents without normalization before it`() {
+        func report(_ chain: String, _ policy: String) -> String {
+            load(
+                "traces: {receivers: [otlp], processors: [\(chain)], exporters: [file]}",
+                processors: "{gen_ai_normalizer: {}, tail_sampling: {policies: [\(policy)]}}")
+        }
+        let final = "{name: n, type: no_final_answer}"
+        let words = "sees only spans that use the GenAI conventions"
+        #expect(report("tail_sampling", final).contains("policy no_final_answer of tail_sampling \(words)"))
+        #expect(report("tail_sampling, gen_ai_normalizer", final).contains(words))
+        #expect(!report("gen_ai_normalizer, tail_sampling", final).contains(words))
+        #expect(!report("tail_sampling", "{name: a, type: always_sample}").contains(words))
+        let inner =
+            "{name: a, type: and, and: {and_sub_policy: [{name: l, type: loop}, {name: m, type: always_sample}]}}"
+        #expect(report("tail_sampling", inner).contains("policy loop of tail_sampling"))
+        let split = load(
+            "traces/in: {receivers: [otlp], processors: [gen_ai_normalizer], exporters: [forward]}, "
+                + "traces/out: {receivers: [forward], processors: [tail_sampling], exporters: [file]}",
+            processors: "{gen_ai_normalizer: {}, tail_sampling: {policies: [\(final)]}}")
+        #expect(!split.contains(words))
+    }
+
     @Test func `a sink that gets what another gets redacted`() {
         let open = load(
             "traces/a: {receivers: [otlp], processors: [redaction], exporters: [file]}, "

@@ -94,6 +94,25 @@ private let root = URL(filePath: #filePath).deletingLastPathComponent().deleting
         #expect(loaded.plan.pipelines.first?.storage?.directory == "/tmp/x")
     }
 
+    @Test func `warns of a file_storage that no exporter names`() {
+        func report(_ exporter: String) -> String {
+            load(
+                """
+                receivers: {otlp: {protocols: {http: {}}}}
+                exporters: {debug: {\(exporter)}}
+                extensions: {file_storage/x: {directory: /tmp/x}}
+                service:
+                  extensions: [file_storage/x]
+                  pipelines: {traces: {receivers: [otlp], exporters: [debug]}}
+                """
+            ).problems.report()
+        }
+        let words = "extension file_storage/x keeps nothing: no exporter's sending_queue.storage names it"
+        #expect(report("").contains(words))
+        #expect(report("").contains("write `sending_queue: {storage: file_storage/x}`"))
+        #expect(!report("sending_queue: {storage: file_storage/x}").contains("keeps nothing"))
+    }
+
     @Test func `refuses a storage that is no extension of the file`() {
         let loaded = load(
             """

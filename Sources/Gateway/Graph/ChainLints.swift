@@ -1,4 +1,5 @@
 import Configuration
+import Processors
 
 /// Warnings of chains that work and most likely do not do what is meant.
 struct ChainLints {
@@ -12,6 +13,7 @@ struct ChainLints {
         for pipeline in configuration.pipelines {
             checkLimiter(pipeline, &problems)
             checkNormalizer(pipeline, &problems)
+            checkPolicies(pipeline, &problems)
             checkSinks(pipeline, &problems)
         }
     }
@@ -27,7 +29,7 @@ struct ChainLints {
             problems.warning(
                 "\(component.id) refuses requests from \(soft >> 20) MiB on, and the gateway takes about "
                     + "\((MemoryShares.leastSoft - MemoryShares.usefulBytes) >> 20) MiB without any",
-                fix: "set limit_mib to \(least * 5 / 4) or more, so that \(least) MiB are left without those for bursts",
+                fix: "set limit_mib to \(least * 5 / 4) or more: \(least) MiB are left without those for bursts",
                 at: component.place, path: "processors.\(component.id)")
         }
     }
@@ -57,6 +59,33 @@ struct ChainLints {
             "\(pipeline.processors[normalizer].id) comes after the redaction in \(place)",
             fix: "normalize first, then redact: keys that redaction allows or blocks are those of the conventions",
             at: pipeline.processors[normalizer].place, path: pipeline.path)
+    }
+
+    /// Policies for agents look at names of the conventions, which other dialects have only after normalization.
+    private func checkPolicies(_ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems) {
+        let feeders = feeders(of: pipeline).flatMap(\.processors)
+        for (index, reference) in pipeline.processors.enumerated() where reference.id.type == "tail_sampling" {
+            let earlier = feeders + pipeline.processors[..<index]
+            guard !earlier.contains(where: { $0.id.type == "gen_ai_normalizer" }),
+                let body = configuration.component(.processor, reference.id)?.body,
+                let policy = conventionPolicy(in: body)
+            else { continue }
+            problems.warning(
+                "policy \(policy.type.rawValue) of \(reference.id) sees only spans that use the GenAI conventions",
+                fix: "name gen_ai_normalizer before it in \(pipeline.id), unless all senders write gen_ai.* attributes",
+                at: policy.place, path: "processors.\(reference.id)")
+        }
+    }
+
+    /// The first such policy, also within others.
+    private func conventionPolicy(in node: ConfigNode) -> (type: PolicyType, place: ConfigPlace)? {
+        if let type = node["type"], let text = type.scalar?.text, let policy = PolicyType(rawValue: text),
+            policy.readsConventions
+        {
+            return (policy, type.place)
+        }
+        let children = node.list ?? node.map?.map(\.value) ?? []
+        return children.lazy.compactMap(conventionPolicy).first
     }
 
     /// One sink gets masked content, another the same content as it came.

@@ -47,6 +47,7 @@ package struct GatewayPlan: Sendable {
         reader.readComponents(&problems)
         reader.joinAuthenticators(&problems)
         reader.joinFallbacks(&problems)
+        reader.checkStorages(&problems)
         for reference in configuration.extensions {
             switch reader.extensions[reference.id] {
             case .healthCheck(let options)?: healthChecks.append(options)

@@ -27,6 +27,14 @@ package enum PolicyType: String, CaseIterable, Sendable {
     case finishReason = "finish_reason"
     case noFinalAnswer = "no_final_answer"
     case finding
+
+    /// Whether it looks at attributes that spans of other dialects have under these names only after normalization.
+    package var readsConventions: Bool {
+        switch self {
+        case .toolError, .toolEmptyResult, .loop, .costAbove, .tokensAbove, .finishReason, .noFinalAnswer: true
+        default: false
+        }
+    }
 }
 
 /// What a policy looks for.
