@@ -230,10 +230,7 @@ struct BoundedTail: Sendable {
             frame.appended = appended - rest
             frames.append(frame)
         }
-        while bytes > bytesMax, first < frames.count {
-            bytes -= frames[first].next.offset - frames[first].place.offset
-            first += 1
-        }
+        while bytes > bytesMax, first < frames.count { dropFirst() }
         cut()
     }
 
@@ -251,14 +248,19 @@ struct BoundedTail: Sendable {
 
     /// Lets go of the frames before `place`.
     mutating func drop(before place: Place) {
-        while first < frames.count, frames[first].place < place {
-            bytes -= frames[first].next.offset - frames[first].place.offset
-            // The memory goes now, the entry later.
-            frames[first].stored.frame.bytes = []
-            first += 1
-        }
+        while first < frames.count, frames[first].place < place { dropFirst() }
         cut()
     }
+
+    private mutating func dropFirst() {
+        bytes -= frames[first].next.offset - frames[first].place.offset
+        // The memory goes now, the entry later.
+        frames[first].stored.frame.bytes = []
+        first += 1
+    }
+
+    /// Bytes of requests that it keeps in memory.
+    var payloadBytes: Int { frames.reduce(0) { $0 + $1.stored.frame.bytes.count } }
 
     /// Where the oldest frame that is held lies.
     var start: Place? { first < frames.count ? frames[first].place : nil }
