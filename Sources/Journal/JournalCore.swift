@@ -62,11 +62,12 @@ final class JournalCore: Sendable {
         let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
         segmentBytes = max(least, min(options.segmentBytes, cap))
         var index = state.index
-        index.nearBytes = options.paceBytes
+        let pace = min(options.paceBytes, options.tailBytes / 2)
+        index.nearBytes = pace
         shared = Mutex(
             Shared(
                 index: index,
-                pacing: AppendPacing(limit: options.paceBytes, longestWait: UInt64(options.paceWait.nanoseconds))))
+                pacing: AppendPacing(limit: pace, longestWait: UInt64(options.paceWait.nanoseconds))))
         spares = Mutex(SpareSegments(state.leftovers))
         cursorFiles = Mutex(CursorFiles(files: files, directory: directory, journal: state.journal))
     }

@@ -21,7 +21,7 @@ package struct DiskJournalOptions: Sendable {
     /// Bytes of the newest frames kept in memory for cursors that keep up.
     package var tailBytes = 32 << 20
     /// Bytes of those that a cursor that keeps up has not read, above which answers to appends wait until it has, or
-    /// for `paceWait`.
+    /// for `paceWait`; half of `tailBytes` when that is less.
     package var paceBytes = 8 << 20
     package var paceWait = Duration.milliseconds(50)
     /// Bytes a second that are read of a backlog, beyond what comes in, while appends come in; 0 for no limit.

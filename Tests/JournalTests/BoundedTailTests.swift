@@ -20,14 +20,14 @@ import Testing
     @Test func `keeps no more bytes than it may, however few and large the frames are`() {
         var tail = BoundedTail(bytesMax: 300)
         for number in 0..<200 {
-            tail.append(frames(number..<number + 1, bytes: 100))
+            tail.append(frames(number..<number + 1, bytes: 100), endingAt: 0)
             #expect(tail.payloadBytes == min(number + 1, 3) * 100)
         }
-        tail.append(frames(200..<220, bytes: 100))
+        tail.append(frames(200..<220, bytes: 100), endingAt: 0)
         #expect(tail.payloadBytes == 300 && tail.start?.frame == 217)
         tail.drop(before: Place(segment: 1, offset: 21_900, frame: 219))
         #expect(tail.payloadBytes == 100)
-        tail.append(frames(220..<221, bytes: 1_000))
+        tail.append(frames(220..<221, bytes: 1_000), endingAt: 0)
         #expect(tail.payloadBytes == 0 && tail.start == nil)
     }
 }
