@@ -99,7 +99,7 @@ struct CollectorRows: ClickHouseRows, ~Copyable {
     private mutating func appendLog(_ log: LogRecord, of batch: borrowing RecordBatch) {
         let scope = batch.scopes[Int(log.scope)]
         let resource = batch.resources[Int(scope.resource)]
-        append(time: log.time == 0 ? log.observedTime : log.time)
+        append(time: log.knownTime)
         append(hex: batch.text(log.traceID))
         append(hex: batch.text(log.spanID))
         output.append(UInt8(truncatingIfNeeded: log.flags))

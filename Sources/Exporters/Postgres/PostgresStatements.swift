@@ -34,7 +34,8 @@ struct PostgresStatements: Sendable {
     static let recordsPerStep = 1_000
 
     /// Deletes some of the oldest records of a table with all that belongs to them, and tells how many. Of a
-    /// partitioned table only those of the default partition: the others are dropped as a whole.
+    /// partitioned table only those of the default partition: the others are dropped as a whole. What has no time, and
+    /// so stands at the begin of 1970, has no age.
     static func delete(_ name: SQLTableName, olderThan age: Duration, isPartitioned: Bool) -> String {
         let place = name.rawValue + (isPartitioned ? "_default" : "")
         let time = SQLTable.named(name).timeColumn
@@ -42,7 +43,8 @@ struct PostgresStatements: Sendable {
         let limit = "now() - interval '\(age.components.seconds) seconds'"
         let old =
             "SELECT ctid\(name == .spans ? ", trace_id, span_id" : "") FROM \(place) WHERE \(time) < \(limit) "
-            + "AND \(seen) < \(limit) ORDER BY \(time) LIMIT \(recordsPerStep) FOR UPDATE SKIP LOCKED"
+            + "AND \(seen) > to_timestamp(0) AND \(seen) < \(limit) ORDER BY \(time) LIMIT \(recordsPerStep) "
+            + "FOR UPDATE SKIP LOCKED"
         var parts = ["old AS MATERIALIZED (\(old))"]
         if name == .spans {
             for child in [SQLTableName.spanEvents, .spanLinks, .findings] {

@@ -89,9 +89,7 @@ package final class S3Exporter: Exporter {
                 switch batch.signal {
                 case .traces: for index in records.spans.indices { add(records.spans[index].start) }
                 case .logs:
-                    for index in records.logs.indices {
-                        add(records.logs[index].time != 0 ? records.logs[index].time : records.logs[index].observedTime)
-                    }
+                    for index in records.logs.indices { add(records.logs[index].knownTime) }
                 case .metrics: for index in records.points.indices { add(records.points[index].time) }
                 }
             }

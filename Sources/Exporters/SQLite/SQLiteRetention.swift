@@ -83,9 +83,10 @@ struct SQLiteRetention {
         _ name: SQLTableName, before cutoff: Int64?, count: Int = recordsPerStep, _ database: Database
     ) throws -> Int {
         let table = SQLTable.named(name)
-        // A log record may have only the time at which it was observed.
+        // What has no time has no age. Log records of earlier releases may have only the time at which they were
+        // observed.
         let time = name == .logs ? "max(time, observed_time)" : table.timeColumn
-        let limit = cutoff.map { "WHERE \(table.timeColumn) < \($0) AND \(time) < \($0) " } ?? ""
+        let limit = cutoff.map { "WHERE \(table.timeColumn) < \($0) AND \(time) > 0 AND \(time) < \($0) " } ?? ""
         let oldest = "SELECT rowid FROM \(name.rawValue) \(limit)ORDER BY \(table.timeColumn) LIMIT \(count)"
         if name == .spans {
             for child in [SQLTableName.spanEvents, .spanLinks, .findings] {

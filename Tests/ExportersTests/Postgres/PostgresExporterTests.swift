@@ -224,7 +224,7 @@ import Testing
         fresh.end = fresh.start
         fresh.events = [("e", [])]
         #expect(await exporter.export(traces([tool, fresh] + (20...90).map { span($0) })) == .delivered)
-        let logs = ExportBatch(signal: .logs, itemCount: 1, bytes: TestRequest.logs(["old"]))
+        let logs = ExportBatch(signal: .logs, itemCount: 1, bytes: TestRequest.logs(["old"], time: 5_000))
         #expect(await exporter.export(logs) == .delivered)
         try await exporter.start()
         try await wait("SELECT count(*) FROM spans", "1")
@@ -234,6 +234,25 @@ import Testing
         }
         #expect(left == ["1", "1", "0", "0", "0"])
         await exporter.shutdown()
+    }
+
+    @Test(arguments: ["", ", partition: day"])
+    func `what has no time has no age, and what was only observed is as old as that`(_ more: String) async throws {
+        let exporter = exporter(more + ", retention: {max_age: 1h, interval: 20ms}")
+        var timeless = span(2)
+        timeless.start = 0
+        let batches = [traces([timeless, span(3)])] + TestRequest.timeless(observed: 1_000_000_000)
+        for batch in batches { #expect(await exporter.export(batch) == .delivered) }
+        try await exporter.start()
+        try await wait("SELECT count(*) FROM spans", "1")
+        try await wait("SELECT count(*) FROM logs", "1")
+        #expect(try value("SELECT body FROM logs") == "timeless")
+        #expect(try value("SELECT count(*) FROM metric_points") == "1")
+        await exporter.shutdown()
+        let keeping = self.exporter(more)
+        #expect(await keeping.export(TestRequest.timeless(observed: 1_700_000_000_000_000_000)[0]) == .delivered)
+        #expect(try value("SELECT max(time) AT TIME ZONE 'UTC' FROM logs") == "2023-11-14 22:13:20")
+        await keeping.shutdown()
     }
 
     @Test func `keeps a partition per day, and drops the days that are over`() async throws {

@@ -55,6 +55,24 @@ import Testing
         await exporter.shutdown()
     }
 
+    @Test func `what has no time has no age, and what was only observed is as old as that`() async throws {
+        let exporter = try await start("{max_age: 100s, interval: 20ms}", now: 1_000)
+        await write([span(1, 1, at: 0), span(2, 1, at: 800)], exporter)
+        for batch in TestRequest.timeless(observed: 800 * second) {
+            #expect(await exporter.export(batch) == .delivered)
+        }
+        try await wait { try value("SELECT count(*) FROM spans") == 1 }
+        try await wait { try value("SELECT count(*) FROM logs") == 1 }
+        for table in ["spans", "span_events", "span_links", "findings", "logs", "metric_points"] {
+            #expect(try value("SELECT count(*) FROM \(table)") == 1, "\(table)")
+        }
+        await exporter.shutdown()
+        let keeping = try await start("{}")
+        #expect(await keeping.export(TestRequest.timeless(observed: 950 * second)[0]) == .delivered)
+        #expect(try value("SELECT max(time) / 1000000000 FROM logs") == 950)
+        await keeping.shutdown()
+    }
+
     @Test func `keeps the newest within the size and gives the room back`() async throws {
         let exporter = try await start("{max_size: 4MiB, interval: 20ms}")
         for trace in UInt8(1)...20 {

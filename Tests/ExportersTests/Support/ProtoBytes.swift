@@ -1,3 +1,4 @@
+import Pipeline
 import Telemetry
 
 /// Builds protobuf messages by hand, independent of the product's writers.
@@ -99,11 +100,11 @@ enum TestRequest {
         }
     }
 
-    static func logs(_ bodies: [String], service: String = "agent") -> [UInt8] {
+    static func logs(_ bodies: [String], service: String = "agent", time: UInt64 = 5) -> [UInt8] {
         request(service) { scope in
             for body in bodies {
                 scope.message(2) { log in
-                    log.fixed64(1, 5)
+                    log.fixed64(1, time)
                     log.number(2, 9)
                     log.text(3, "INFO")
                     log.data(5, TestValue.text(body).bytes)
@@ -148,6 +149,27 @@ enum TestRequest {
                 }
             }
         }
+    }
+
+    /// A log record with only the time at which it was observed, one without any, and a point without any.
+    static func timeless(observed: UInt64) -> [ExportBatch] {
+        let logs = request("agent") { scope in
+            scope.message(2) { log in
+                log.data(5, TestValue.text("observed").bytes)
+                log.fixed64(11, observed)
+            }
+            scope.message(2) { $0.data(5, TestValue.text("timeless").bytes) }
+        }
+        let points = request("agent") { scope in
+            scope.message(2) { metric in
+                metric.text(1, "timeless")
+                metric.message(5) { $0.message(1) { $0.fixed64(6, 42) } }
+            }
+        }
+        return [
+            ExportBatch(signal: .logs, itemCount: 2, bytes: logs),
+            ExportBatch(signal: .metrics, itemCount: 1, bytes: points),
+        ]
     }
 
     /// One request around records that `records` writes.

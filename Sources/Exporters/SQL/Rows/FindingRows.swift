@@ -52,7 +52,7 @@ struct FindingRows: Sendable {
         }
         for shift in stride(from: 0, to: 64, by: 8) { hash = (hash ^ (log.time >> shift & 0xFF)) &* 0x100_0000_01B3 }
         append(
-            traceID: log.traceID, spanID: log.spanID, position: Int64(1 << 32 | hash >> 33), time: log.time,
+            traceID: log.traceID, spanID: log.spanID, position: Int64(1 << 32 | hash >> 33), time: log.knownTime,
             own: log.set, owner: log.set, &scratch)
     }
 

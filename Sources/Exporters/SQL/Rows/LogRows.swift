@@ -20,7 +20,7 @@ struct LogRows: Sendable {
             scratch.row.bytes(scratch.scope.block.0, scratch.scope.block.1)
             scratch.row.integer(scratch.scope.position)
             scratch.scope.position += 1
-            scratch.row.time(log.time)
+            scratch.row.time(log.knownTime)
             scratch.row.time(log.observedTime)
             scratch.row.integer(Int64(log.severityNumber))
             scratch.row.textOrNull(scratch.records.text(log.severityText))
@@ -42,4 +42,10 @@ struct LogRows: Sendable {
             }
         }
     }
+}
+
+extension LogRecord {
+    /// When it happened, or else was observed, as OTLP asks of those who store it (logs data model, "Timestamp"); 0
+    /// when nobody knows.
+    var knownTime: UInt64 { time == 0 ? observedTime : time }
 }
