@@ -1,7 +1,8 @@
 import Telemetry
 
 /// Rows in the form of PostgreSQL's binary COPY (manual, COPY, "Binary Format"): per row the number of fields as int16,
-/// then per field its length as int32, -1 for NULL, and its bytes; integers big-endian.
+/// then per field its length as int32, -1 for NULL, and its bytes; integers big-endian. Behind a table's columns stands
+/// the record that the row belongs to (`PostgresStatements.recordColumn`).
 struct CopyRows: RowReceiver, ~Copyable {
     /// Where a row lies.
     struct Row: BitwiseCopyable {
@@ -43,7 +44,7 @@ struct CopyRows: RowReceiver, ~Copyable {
     mutating func receive(_ table: SQLTableName, _ row: borrowing RowBuffer) {
         if table.beginsRecord { records += 1 }
         let start = bytes.count
-        append(UInt16(truncatingIfNeeded: row.cells.count))
+        append(UInt16(truncatingIfNeeded: row.cells.count + 1))
         for index in row.cells.indices {
             let cell = row.cells[index]
             switch cell.kind {
@@ -59,10 +60,13 @@ struct CopyRows: RowReceiver, ~Copyable {
             case .json: append(json: row.text(cell))
             }
         }
+        let record = Int32(truncatingIfNeeded: records - 1)
+        append(UInt32(4))
+        append(record)
         if let place = Self.timePlaces[table.index] { note(row.cells[place].integer) }
         rows.append(
             Row(
-                start: start, end: bytes.count, record: Int32(truncatingIfNeeded: records - 1),
+                start: start, end: bytes.count, record: record,
                 table: UInt8(truncatingIfNeeded: table.index)))
     }
 
@@ -110,6 +114,19 @@ struct CopyRows: RowReceiver, ~Copyable {
 }
 
 extension CopyRows {
+    /// Places of the rows of some records: rows stand in the order of their records.
+    func rows(of records: Range<Int>) -> Range<Int> {
+        func place(_ record: Int) -> Int {
+            var (low, high) = (0, rows.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if Int(rows[middle].record) < record { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+        return place(records.lowerBound)..<place(records.upperBound)
+    }
+
     /// The length that stands in front of a field.
     func int32(at offset: Int) -> Int32 {
         var value: UInt32 = 0

@@ -14,7 +14,7 @@ struct PostgresStatements: Sendable {
             "BEGIN; SET LOCAL search_path = \"\(schema)\"; SET LOCAL statement_timeout = "
             + "\(timeout == .zero ? 0 : max(1, timeout.wholeMilliseconds * 9 / 10))"
         copies = SQLTable.all.map { table in
-            "COPY \(Self.staging(table)) (\(Self.names(table))) FROM STDIN (FORMAT binary)"
+            "COPY \(Self.staging(table)) (\(Self.names(table)), \(Self.recordColumn)) FROM STDIN (FORMAT binary)"
         }
         insertStaged = SQLTable.all.map { table in
             let names = Self.names(table)
@@ -59,9 +59,30 @@ struct PostgresStatements: Sendable {
 
     /// Rows come here first: COPY itself cannot leave out those that are there.
     func createStaging(_ table: SQLTable) -> String {
-        let columns = table.columns.map { "\($0.name) \(SQLDialect.postgres.type($0.type))" }
+        let columns =
+            table.columns.map { "\($0.name) \(SQLDialect.postgres.type($0.type))" } + ["\(Self.recordColumn) integer"]
         return
             "CREATE TEMPORARY TABLE \(Self.staging(table)) (\(columns.joined(separator: ", "))) ON COMMIT DELETE ROWS"
+    }
+
+    /// Of a row that waits for its insert: the record of the transaction that it belongs to.
+    static let recordColumn = "sluice_record"
+
+    /// Rows that wait are inserted by record. The index ends with the transaction that has made it.
+    static func createStagedIndex(_ table: SQLTable) -> String {
+        "CREATE INDEX sluice_new_\(table.name.rawValue)_record ON \(staging(table)) (\(recordColumn))"
+    }
+
+    static func dropStagedIndex(_ table: SQLTable) -> String {
+        "DROP INDEX pg_temp.sluice_new_\(table.name.rawValue)_record"
+    }
+
+    /// Inserts the rows of some records that wait.
+    func insertStaged(_ table: SQLTable, _ records: Range<Int>) -> String {
+        let names = Self.names(table)
+        return "INSERT INTO \(table.name.rawValue) (\(names)) SELECT \(names) FROM \(Self.staging(table)) "
+            + "WHERE \(Self.recordColumn) >= \(records.lowerBound) AND \(Self.recordColumn) < \(records.upperBound) "
+            + "ON CONFLICT DO NOTHING"
     }
 
     private static func staging(_ table: SQLTable) -> String { "pg_temp.sluice_new_\(table.name.rawValue)" }

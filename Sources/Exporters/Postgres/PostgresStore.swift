@@ -10,14 +10,14 @@ struct PostgresStore: ~Copyable {
     /// Encoded rows of one transaction; more batches wait for the next.
     private static let bytesMax = 32 << 20
 
-    private let options: PostgresOptions
+    let options: PostgresOptions
     private let requests = RequestRows()
     private var connection: PostgresConnection?
     private var blockKey = BlockKey.fixed
     private var scratch = RowScratch()
-    private var encoded = CopyRows()
-    private let statements: PostgresStatements
-    private var book = CommitBook()
+    var encoded = CopyRows()
+    let statements: PostgresStatements
+    var book = CommitBook()
     /// Whether the user may read and write what is remembered of journals.
     private var remembersCommits = false
     /// Days whose partitions were made, or cannot be.
@@ -103,7 +103,7 @@ struct PostgresStore: ~Copyable {
     }
 
     /// Runs transactions on the open connection. One that fails is rolled back; a connection that fails is closed.
-    private mutating func withConnection<Result>(
+    mutating func withConnection<Result>(
         _ body: (inout PostgresStore, borrowing PostgresConnection) throws(PostgresFailure) -> Result
     ) throws(PostgresFailure) -> Result {
         // Taken out meanwhile: a value without copies cannot be borrowed from an optional.
@@ -172,7 +172,7 @@ struct PostgresStore: ~Copyable {
     // MARK: A group
 
     /// One batch of a group: its records among those of the group.
-    private struct Member {
+    struct Member {
         var records: Range<Int>
         var journaled: JournaledRecords?
         var isIndivisible = false
@@ -198,9 +198,7 @@ struct PostgresStore: ~Copyable {
         if failure != nil { book.close() }
         return members.map { member in
             if let outcome = member.outcome { return outcome }
-            if let failure, !member.records.isEmpty, member.records.upperBound > failure.record {
-                return .retry(reason: failure.failure.message, after: nil)
-            }
+            if let failure, !member.records.isEmpty { return .retry(reason: failure.message, after: nil) }
             return member.refused.isEmpty ? .delivered : .refused(records: member.refused, message: member.reason)
         }
     }
@@ -236,94 +234,70 @@ struct PostgresStore: ~Copyable {
         }
     }
 
-    /// What a transaction of some records commits of each journal.
-    private static func commits(_ records: Range<Int>, _ members: [Member]) -> CommitRows {
+    /// What a transaction of all records but those that were refused commits of each journal.
+    static func commits(_ members: [Member]) -> CommitRows {
         var commits = CommitRows()
         for member in members {
-            let part = member.records.clamped(to: records)
-            guard let journaled = member.journaled, !part.isEmpty else { continue }
-            let start = member.records.lowerBound
-            let stored = part.lowerBound - start..<part.upperBound - start
-            commits.add(journaled, journaled.committed(stored, of: member.records.count))
+            guard let journaled = member.journaled, !member.records.isEmpty else { continue }
+            commits.add(journaled, journaled.committed(of: member.records.count, refused: member.refused))
         }
         return commits
     }
 
-    /// Stores all encoded records. What the database refuses for good is found by halving and left out, noted in its
-    /// member. Any other failure ends the attempt: records from the returned place on are not stored.
-    private mutating func store(_ members: inout [Member]) -> (record: Int, failure: PostgresFailure)? {
+    /// Stores all encoded records in one transaction, or none. What the database refuses for good is left out, noted in
+    /// its member.
+    private mutating func store(_ members: inout [Member]) -> PostgresFailure? {
         guard encoded.records > 0 else { return nil }
-        var open = [0..<encoded.records]
-        while let records = open.popLast() {
-            do throws(PostgresFailure) {
-                try transact(records, Self.commits(records, members))
-            } catch {
-                guard error.kind == .refusedRow else { return (records.lowerBound, error) }
-                if let middle = Self.cut(records, members) {
-                    open.append(middle..<records.upperBound)
-                    open.append(records.lowerBound..<middle)
-                } else if let index = members.firstIndex(where: { $0.records.contains(records.lowerBound) }) {
-                    let start = members[index].records.lowerBound
-                    members[index].refused += records.map { $0 - start }
-                    members[index].reason = error.message
-                }
-            }
+        do throws(PostgresFailure) {
+            try transact(Self.commits(members))
+            return nil
+        } catch {
+            guard error.kind == .refusedRow else { return error }
         }
-        return nil
+        do throws(PostgresFailure) {
+            try storeApart(&members)
+            return nil
+        } catch { return error }
     }
 
-    /// Where records that were refused together are parted, nil when they end as they are.
-    private static func cut(_ records: Range<Int>, _ members: [Member]) -> Int? {
-        guard records.count > 1 else { return nil }
-        let middle = records.lowerBound + records.count / 2
-        let whole = members.first { member in
-            member.isIndivisible && member.records.lowerBound < middle && middle < member.records.upperBound
-        }
-        guard let whole else { return middle }
-        if whole.records.lowerBound > records.lowerBound { return whole.records.lowerBound }
-        return whole.records.upperBound < records.upperBound ? whole.records.upperBound : nil
-    }
-
-    private mutating func transact(_ records: Range<Int>, _ commits: CommitRows) throws(PostgresFailure) {
+    private mutating func transact(_ commits: CommitRows) throws(PostgresFailure) {
         try withConnection { (store, connection) throws(PostgresFailure) in
             if store.options.partition == .day { try store.makePartitions(connection) }
-            try store.run(connection, records, commits)
+            try connection.execute(store.statements.begin)
+            let rows = store.encoded.rows.indices
+            for table in store.tables(of: rows) {
+                switch store.options.method {
+                case .copy:
+                    try store.copy(connection, table, rows)
+                    try connection.execute(store.statements.insertStaged[table.name.index])
+                case .insert: try store.insert(connection, table, rows)
+                }
+            }
+            try PostgresCommits.write(commits, &store.book, connection)
+            try connection.execute("COMMIT")
         }
     }
 
-    private mutating func run(
-        _ connection: borrowing PostgresConnection, _ records: Range<Int>, _ commits: CommitRows
-    ) throws(PostgresFailure) {
-        try connection.execute(statements.begin)
+    /// The tables that some rows belong to.
+    func tables(of rows: Range<Int>) -> [SQLTable] {
         var present: [Bool] = SQLTable.all.map { _ in false }
-        for index in encoded.rows.indices where records.contains(Int(encoded.rows[index].record)) {
-            present[Int(encoded.rows[index].table)] = true
-        }
-        for table in SQLTable.all where present[table.name.index] {
-            switch options.method {
-            case .copy:
-                try copy(connection, table, records)
-                try connection.execute(statements.insertStaged[table.name.index])
-            case .insert: try insert(connection, table, records)
-            }
-        }
-        try PostgresCommits.write(commits, &book, connection)
-        try connection.execute("COMMIT")
+        for index in rows { present[Int(encoded.rows[index].table)] = true }
+        return SQLTable.all.filter { present[$0.name.index] }
     }
 
     /// Largest piece that is handed to libpq at once.
     private static let pieceMax = 256 << 10
 
-    private func copy(
-        _ connection: borrowing PostgresConnection, _ table: SQLTable, _ records: Range<Int>
+    func copy(
+        _ connection: borrowing PostgresConnection, _ table: SQLTable, _ rows: Range<Int>
     ) throws(PostgresFailure) {
         let wanted = UInt8(table.name.index)
         try connection.copy(statements.copies[table.name.index]) { (put) throws(PostgresFailure) in
             try Self.put(CopyRows.header, put)
             var piece = 0..<0
-            for index in encoded.rows.indices {
+            for index in rows {
                 let row = encoded.rows[index]
-                guard row.table == wanted, records.contains(Int(row.record)) else { continue }
+                guard row.table == wanted else { continue }
                 // Rows that lie side by side go out together.
                 if row.start == piece.upperBound, row.end - piece.lowerBound <= Self.pieceMax {
                     piece = piece.lowerBound..<row.end
@@ -347,13 +321,13 @@ struct PostgresStore: ~Copyable {
         if let failure { throw failure }
     }
 
-    private func insert(
-        _ connection: borrowing PostgresConnection, _ table: SQLTable, _ records: Range<Int>
+    func insert(
+        _ connection: borrowing PostgresConnection, _ table: SQLTable, _ rows: Range<Int>
     ) throws(PostgresFailure) {
         let formats = table.columns.map { _ in Int32(1) }
-        for index in encoded.rows.indices {
+        for index in rows {
             let row = encoded.rows[index]
-            guard row.table == UInt8(table.name.index), records.contains(Int(row.record)) else { continue }
+            guard row.table == UInt8(table.name.index) else { continue }
             var values: [UnsafePointer<CChar>?] = []
             var lengths: [Int32] = []
             var at = row.start + 2

@@ -135,6 +135,38 @@ import Testing
         #expect(try value("SELECT count(*) FROM spans") == "39")
     }
 
+    @Test(arguments: ["copy", "insert"])
+    func `finds many refused records in one transaction, whatever refuses them`(_ method: String) async throws {
+        let exporter = exporter(", insert_method: \(method)")
+        #expect(await exporter.export(traces([span(1)])) == .delivered)
+        try rows("ALTER TABLE spans ADD CONSTRAINT picky CHECK (name <> 'bad')")
+        try rows("ALTER TABLE span_events ADD CONSTRAINT eventful CHECK (name <> 'bad')")
+        try rows(
+            "CREATE FUNCTION complain() RETURNS trigger AS $$ BEGIN IF new.name = 'late' THEN RAISE 'late'; END IF; "
+                + "RETURN NULL; END $$ LANGUAGE plpgsql")
+        try rows(
+            "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON spans DEFERRABLE INITIALLY DEFERRED "
+                + "FOR EACH ROW EXECUTE FUNCTION complain()")
+        let spans = (2...201).map { id -> TestSpan in
+            var span = span(UInt8(id), id == 99 ? "late" : id % 20 == 0 ? "bad" : "good")
+            if id % 50 == 7 { span.events = [("good", []), ("bad", [])] }
+            return span
+        }
+        let outcome = await exporter.export(traces(spans))
+        guard case .refused(let records, _) = outcome else {
+            Issue.record("not refused alone: \(outcome)")
+            return
+        }
+        let wanted = (2...201).filter { $0 % 20 == 0 || $0 % 50 == 7 || $0 == 99 }.map { $0 - 2 }
+        #expect(records.sorted() == wanted)
+        #expect(try value("SELECT count(*) FROM spans") == "\(201 - wanted.count)")
+        #expect(try value("SELECT count(*) FROM span_events") == "0")
+        // Nothing of it is left where rows wait for their insert.
+        #expect(await exporter.export(traces([span(220, "bad")])) != .delivered)
+        #expect(await exporter.export(traces([span(221)])) == .delivered)
+        #expect(try value("SELECT count(*) FROM spans") == "\(202 - wanted.count)")
+    }
+
     private func wait(_ sql: String, _ wanted: String) async throws {
         for _ in 0..<200 {
             if try value(sql) == wanted { return }
