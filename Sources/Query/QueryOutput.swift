@@ -54,6 +54,8 @@ package enum QueryOutput {
         switch (kind, value) {
         case (.time, .integer(let nanoseconds)): return ShownText.time(nanoseconds: nanoseconds)
         case (.milliseconds, .real(let milliseconds)): return ShownText.decimal(milliseconds, 3)
+        // What rounds to nothing is not nothing.
+        case (.cost, .real(let cost)) where cost.magnitude >= 1e-6: return ShownText.decimal(cost, 6)
         case (_, .null): return ""
         default: return ShownText.safe(value.words ?? "", limit: max)
         }

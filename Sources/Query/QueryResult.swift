@@ -25,17 +25,16 @@ package enum QueryValue: Sendable, Equatable {
         switch self {
         case .null: nil
         case .integer(let number): String(number)
-        case .real(let number): Self.short(number)
+        case .real(let number): Self.exact(number)
         case .text(let text), .json(let text): text
         case .bytes(let count): "<\(count) bytes>"
         }
     }
 
-    /// At most six decimals, since averages and costs are rarely read further.
-    private static func short(_ number: Double) -> String {
-        guard number.isFinite, number.magnitude < 1e15 else { return "\(number)" }
-        let scaled = (number * 1e6).rounded() / 1e6
-        return scaled == scaled.rounded() ? String(Int64(scaled)) : "\(scaled)"
+    /// The shortest text that reads back as the same number; whole numbers without a point.
+    private static func exact(_ number: Double) -> String {
+        let isWhole = number == number.rounded() && number.magnitude < 1e15
+        return isWhole && !(number == 0 && number.sign == .minus) ? String(Int64(number)) : "\(number)"
     }
 }
 
@@ -46,6 +45,20 @@ package enum QueryColumnKind: Sendable, Equatable {
     case time
     /// Milliseconds.
     case milliseconds
+    /// Sums of prices, which are rarely read further than to six decimals.
+    case cost
+}
+
+extension QueryColumnKind {
+    init(ofColumn name: String) {
+        switch name {
+        case "time", "last_seen": self = .time
+        case "cost_usd": self = .cost
+        case _ where name.hasSuffix("_time"): self = .time
+        case _ where name.hasSuffix("_ms"): self = .milliseconds
+        default: self = .plain
+        }
+    }
 }
 
 /// Rows with their columns.
@@ -66,9 +79,8 @@ package struct QueryResult: Sendable, Equatable {
     ) throws
         -> QueryResult
     {
-        let columns = statement.columnNames.map { name -> Column in
-            let isTime = name == "time" || name.hasSuffix("_time") || name == "last_seen"
-            return Column(name: name, kind: isTime ? .time : name.hasSuffix("_ms") ? .milliseconds : .plain)
+        let columns = statement.columnNames.map { name in
+            Column(name: name, kind: QueryColumnKind(ofColumn: name))
         }
         var result = QueryResult(columns: columns, rows: [])
         let cursor = try Row.fetchCursor(statement, arguments: StatementArguments(arguments))

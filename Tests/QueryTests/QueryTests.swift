@@ -342,6 +342,19 @@ extension String {
         }
     }
 
+    @Test func `shows numbers as they are, and rounds only sums of prices`() throws {
+        let database = try TestDatabase()
+        let numbers =
+            "SELECT 0.0000004 AS a, 0.1 + 0.2 AS cost_usd, 4e-7 AS cost_usd, 123456789.123456789 AS b, 2.0 AS c, "
+            + "-0.0 AS d, 1e300 AS e"
+        let csv = try QueryOutput.render(database.questions().sql(numbers), as: .csv)
+        let fields = csv.split(separator: "\r\n").last.map { $0.split(separator: ",").map(String.init) }
+        #expect(fields == ["4e-07", "0.30000000000000004", "4e-07", "123456789.12345679", "2", "-0.0", "1e+300"])
+        let table = try QueryOutput.render(database.questions().sql(numbers), as: .table)
+        let cells = table.split(separator: "\n").last.map { $0.split(separator: " ").map(String.init) }
+        #expect(cells == ["4e-07", "0.3", "4e-07", "123456789.12345679", "2", "-0.0", "1e+300"])
+    }
+
     @Test func `reads only, and says what is wrong with a database`() throws {
         let database = try TestDatabase()
         for statement in ["DELETE FROM spans", "CREATE TABLE x (y)", "nonsense"] {
