@@ -14,38 +14,55 @@ struct QueryCommand: ParsableCommand {
     struct Sessions: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Sessions (conversations), the latest first.")
         @OptionGroup var options: QueryOptions
-        func run() throws { try options.list { questions throws(QueryFailure) in try questions.sessions() } }
+        @OptionGroup var filters: QueryFilterOptions
+        func run() throws {
+            try options.list(filters.filter()) { questions throws(QueryFailure) in try questions.sessions() }
+        }
     }
 
     struct Traces: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Traces, the latest first.")
         @OptionGroup var options: QueryOptions
-        func run() throws { try options.list { questions throws(QueryFailure) in try questions.traces() } }
+        @OptionGroup var filters: QueryFilterOptions
+        func run() throws {
+            try options.list(filters.filter()) { questions throws(QueryFailure) in try questions.traces() }
+        }
     }
 
     struct Tools: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Tool calls, the latest first.")
         @OptionGroup var options: QueryOptions
+        @OptionGroup var filters: QueryFilterOptions
         @Flag(help: "Only calls that failed, or that a finding of tier tag or alert is about.") var failed = false
         func run() throws {
-            try options.list { questions throws(QueryFailure) in try questions.tools(onlyFailed: failed) }
+            try options.list(filters.filter()) { questions throws(QueryFailure) in
+                try questions.tools(onlyFailed: failed)
+            }
         }
     }
 
     struct Statement: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "sql", abstract: "Runs one SELECT.")
         @OptionGroup var options: QueryOptions
+        @OptionGroup var limit: QueryLimit
         @Argument(help: "The statement; see `sluice sql schema` for tables and views.") var statement: String
-        func run() throws { try options.list { questions throws(QueryFailure) in try questions.sql(statement) } }
+
+        func run() throws {
+            var filter = QueryFilter()
+            filter.limit = limit.rows
+            try options.list(filter) { questions throws(QueryFailure) in try questions.sql(statement) }
+        }
     }
 }
 
 struct Findings: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Findings of agent failures, the latest first.")
     @OptionGroup var options: QueryOptions
+    @OptionGroup var filters: QueryFilterOptions
     @Option(help: "Only findings of this name.") var pattern: String?
     func run() throws {
         try options.list(
+            filters.filter(),
             { questions throws(QueryFailure) in try questions.findings(pattern: pattern) },
             draw: { result in
                 var list = FindingsList(style: options.style)
@@ -80,30 +97,20 @@ struct Trace: ParsableCommand {
     }
 }
 
-/// What all questions take.
+/// What all questions take. What narrows some stands apart, so that the others refuse it instead of passing it over.
 struct QueryOptions: ParsableArguments {
     @Option(help: "Database file. Default: that of the configuration's first sqlite exporter.") var db: String?
     @OptionGroup var configuration: ConfigurationOptions
     @Option(help: "Folder of the databases for which the configuration names no other place.")
     var dataDirectory = LoadedConfiguration.dataDirectory
-    @Option(help: "Only what is not older, such as 30m, 24h or 7d.") var since: String?
-    @Option(help: "Only this service.name.") var service: String?
-    @Option(help: "Only this agent.") var agent: String?
-    @Option(help: "Only calls of this tool.") var tool: String?
-    @Option(help: "Only this model, requested or answering; of tool calls those of traces that used it.")
-    var model: String?
-    @Option(help: "Only this user.") var user: String?
-    @Option(name: .customLong("where"), help: "Only spans with this attribute: key=value. Repeatable.")
-    var conditions: [String] = []
-    @Option(help: "Most rows; 0 for all.") var limit = 50
     @Option(help: "table, json or csv.") var format = QueryFormat.table
     @Flag(help: "Long texts whole.") var full = false
 
     /// `draw` is the form for people, where it is no table.
     func list(
-        _ ask: (Questions) throws(QueryFailure) -> QueryResult, draw: ((QueryResult) -> String)? = nil
+        _ filter: QueryFilter, _ ask: (Questions) throws(QueryFailure) -> QueryResult,
+        draw: ((QueryResult) -> String)? = nil
     ) throws {
-        let filter = try filter()
         try answer { () throws(QueryFailure) in
             let database = try database()
             let result = try ask(Questions(database, filter))
@@ -143,8 +150,29 @@ struct QueryOptions: ParsableArguments {
     private func database() throws(QueryFailure) -> QueryDatabase {
         try QueryDatabase.open(db, of: configuration, dataDirectory: dataDirectory)
     }
+}
 
-    private func filter() throws(ValidationError) -> QueryFilter {
+/// How much of a list is shown.
+struct QueryLimit: ParsableArguments {
+    @Option(help: "Most rows; 0 for all.") var limit = 50
+
+    var rows: Int { max(0, limit) }
+}
+
+/// What narrows a list of records.
+struct QueryFilterOptions: ParsableArguments {
+    @Option(help: "Only what is not older, such as 30m, 24h or 7d.") var since: String?
+    @Option(help: "Only this service.name.") var service: String?
+    @Option(help: "Only this agent.") var agent: String?
+    @Option(help: "Only calls of this tool.") var tool: String?
+    @Option(help: "Only this model, requested or answering; of tool calls those of traces that used it.")
+    var model: String?
+    @Option(help: "Only this user.") var user: String?
+    @Option(name: .customLong("where"), help: "Only spans with this attribute: key=value. Repeatable.")
+    var conditions: [String] = []
+    @OptionGroup var limit: QueryLimit
+
+    func filter() throws(ValidationError) -> QueryFilter {
         var filter = QueryFilter()
         if let since {
             guard let age = Self.age(since) else {
@@ -160,7 +188,7 @@ struct QueryOptions: ParsableArguments {
             filter.attributes.append(
                 (String(condition[..<equals]), String(condition[condition.index(after: equals)...])))
         }
-        filter.limit = max(0, limit)
+        filter.limit = limit.rows
         return filter
     }
 

@@ -37,6 +37,19 @@ import Testing
     }
 
     @Test(arguments: [
+        ["query", "sql", "SELECT 1", "--since", "1s"], ["trace", "abcd", "--tool", "t"],
+        ["session", "s", "--limit", "3"],
+        ["query", "sql", "SELECT 1", "--user", "u"],
+    ]) func `a filter that the question does not know is refused, with those that it knows`(
+        arguments: [String]
+    ) throws {
+        let (status, text) = try run(arguments)
+        let filter = arguments[arguments.count - 2]
+        #expect(status == 64 && text.contains("Unknown option '\(filter)'"), "\(text)")
+        #expect(text.contains("Usage:") && text.contains("[--format <format>]"), "\(text)")
+    }
+
+    @Test(arguments: [
         ["tap", "--endpoint", nobody], ["drops", "--endpoint", nobody], ["demo", "--endpoint", nobody],
     ])
     func `without a gateway the command that starts one is told`(arguments: [String]) throws {
