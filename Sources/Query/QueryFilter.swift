@@ -14,6 +14,8 @@ package struct QueryFilter: Sendable {
     package var attributes: [(key: String, value: String)] = []
     /// Most rows, 0 for all.
     package var limit = 50
+    /// The column whose index is walked when several are asked for; nil leaves it to the database's planner.
+    var lead: Column?
 
     package init() {}
 
@@ -32,12 +34,12 @@ package struct QueryFilter: Sendable {
     }
 
     /// Conditions on a span under the alias `s`, without the time.
-    var spanCondition: Condition { condition() }
+    var spanCondition: Condition { condition { lead == nil || lead == $0 } }
 
     /// Conditions on spans that are walked by time, of which a span meets at most one: a model's name stands in one of
     /// two columns, each with an index of its own.
     var walkConditions: [Condition] {
-        guard let model else { return [spanCondition] }
+        guard let model, lead == nil || lead == .model else { return [spanCondition] }
         var others = self
         others.model = nil
         return ["s.request_model = ?", "s.response_model = ? AND s.response_model IS NOT s.request_model"].map { sql in
@@ -49,20 +51,21 @@ package struct QueryFilter: Sendable {
 
     /// For failed tool calls: those of one tool are few and have an index of their own, which the database's planner
     /// would not prefer to that of a user, an agent or a service without being told.
-    var failedToolCondition: Condition { condition(sparing: tool == nil ? "" : "+") }
+    var failedToolCondition: Condition { tool == nil ? spanCondition : condition { $0 == .tool } }
 
     /// For spans that something else leads to: no column's index is of use.
-    var followingCondition: Condition { condition(sparing: "+", tool: "+") }
+    var followingCondition: Condition { condition { _ in false } }
 
-    /// `mark` in front of a column keeps the planner from its index.
-    private func condition(sparing mark: String = "", tool toolMark: String = "") -> Condition {
+    /// A plus in front of a column keeps the planner from its index.
+    private func condition(mayLead: (Column) -> Bool) -> Condition {
+        func mark(_ column: Column) -> String { mayLead(column) ? "" : "+" }
         var condition = Condition()
-        if let service { condition.add("\(mark)s.service_name = ?", service) }
-        if let agent { condition.add("\(mark)s.agent_name = ?", agent) }
+        if let service { condition.add("\(mark(.service))s.service_name = ?", service) }
+        if let agent { condition.add("\(mark(.agent))s.agent_name = ?", agent) }
         // Calls alone, since they have an index by tool.
-        if let tool { condition.add("s.operation = 'execute_tool' AND \(toolMark)s.tool_name = ?", tool) }
+        if let tool { condition.add("s.operation = 'execute_tool' AND \(mark(.tool))s.tool_name = ?", tool) }
         if let model { condition.add("+s.request_model = ? OR +s.response_model = ?", model, model) }
-        if let user { condition.add("\(mark)s.user_id = ?", user) }
+        if let user { condition.add("\(mark(.user))s.user_id = ?", user) }
         for (key, value) in attributes { Self.add(key, value, to: &condition) }
         return condition
     }

@@ -82,11 +82,18 @@ package struct Questions: Sendable {
         )
     }
 
+    /// The same questions, which walk the index of the rarest value asked for.
+    func led(_ database: Database) throws -> Questions {
+        var led = self
+        led.filter = try filter.led(database)
+        return led
+    }
+
     /// Finds the newest groups of traces, then sums up each. `name` is the query for the group of a trace, nil when the
     /// trace is the group.
     private func groups(name: String?, select: String) throws(QueryFailure) -> QueryResult {
         try database.read { database in
-            let (sql, arguments) = walk
+            let (sql, arguments) = try led(database).walk
             let cursor = try String.fetchCursor(
                 database.makeStatement(sql: sql), arguments: StatementArguments(arguments))
             let naming = try name.map { try database.makeStatement(sql: $0) }
@@ -126,7 +133,7 @@ package struct Questions: Sendable {
                     database, sql: Self.modelSpans, arguments: [model, model, Self.rareSpansMax])
                 isRare = (seen ?? 0) < Self.rareSpansMax
             }
-            let question = toolQuestion(onlyFailed: onlyFailed, isRareModel: isRare)
+            let question = try ledToolQuestion(database, onlyFailed: onlyFailed, isRareModel: isRare)
             return try QueryResult.fetch(
                 database.makeStatement(sql: question.sql), arguments: question.arguments, limit: filter.limit)
         }
@@ -150,6 +157,17 @@ package struct Questions: Sendable {
         EXISTS (SELECT 1 FROM spans AS m WHERE m.trace_id = s.trace_id
             AND (+m.request_model = ? OR +m.response_model = ?))
         """
+
+    /// A call names no model, so the index of models is none that it could be found in.
+    private func ledToolQuestion(
+        _ database: Database, onlyFailed: Bool, isRareModel: Bool
+    ) throws -> (sql: String, arguments: [any DatabaseValueConvertible]) {
+        var questions = self
+        questions.filter.model = nil
+        questions = try questions.led(database)
+        questions.filter.model = filter.model
+        return questions.toolQuestion(onlyFailed: onlyFailed, isRareModel: isRareModel)
+    }
 
     func toolQuestion(
         onlyFailed: Bool, isRareModel: Bool = false

@@ -139,6 +139,39 @@ extension String {
         #expect(try spans { $0.attributes = [("n", "5' OR '1'='1")] } == [])
     }
 
+    @Test func `walks the index of the rarest value when several are asked for`() throws {
+        let database = try TestDatabase { database in
+            for number in 0..<Int64(2 * QueryFilter.probedSpans + 100) {
+                let isRare = number == 7
+                try database.span(
+                    "a\(number % 10)", String(100_000 + number), at: number,
+                    [
+                        "service_name": "s", "agent_name": "a", "request_model": "m",
+                        "user_id": isRare ? "rare" : "often", "tool_name": number % 2 == 0 ? "t" : "other",
+                        "operation": "execute_tool",
+                    ])
+            }
+        }
+        func steps(_ change: (inout QueryFilter) -> Void) throws -> [String] {
+            let questions = try database.questions(change)
+            return try database.plan(of: DatabaseQueue(path: database.path).read { try questions.led($0).walk })
+        }
+        let byUser = ["SEARCH s USING INDEX spans_by_user (user_id=? AND start_time>?)"]
+        #expect(try steps { ($0.service, $0.user) = ("s", "rare") } == byUser)
+        #expect(try steps { ($0.agent, $0.user) = ("a", "rare") } == byUser)
+        #expect(try steps { ($0.user, $0.model) = ("rare", "m") } == byUser)
+        let byService = ["SEARCH s USING INDEX spans_by_service (service_name=? AND start_time>?)"]
+        #expect(try steps { ($0.service, $0.user) = ("none", "often") } == byService)
+        let byTool = ["SEARCH s USING INDEX tool_calls_by_tool (tool_name=? AND start_time>?)"]
+        #expect(try steps { ($0.tool, $0.user, $0.service) = ("t", "often", "s") } == byTool)
+        let byModel = try steps { ($0.model, $0.user) = ("none", "often") }
+        #expect(byModel.contains { $0.contains("spans_by_request_model") })
+        #expect(try names(database.questions { ($0.service, $0.user) = ("s", "rare") }.traces(), "trace").count == 1)
+        #expect(try names(database.questions { ($0.model, $0.user) = ("m", "rare") }.traces(), "trace").count == 1)
+        let calls = try database.questions { ($0.agent, $0.user, $0.model) = ("a", "rare", "m") }
+        #expect(try names(calls.tools(onlyFailed: false), "span") == ["100007".padding(16)])
+    }
+
     @Test func `finds failed calls of one tool in an index of their own, whoever else is asked for`() throws {
         let failed = ["operation": "execute_tool", "tool_name": "search", "error_type": "timeout", "agent_name": "a"]
         let database = try TestDatabase { database in
