@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import Exporters
 import Gateway
 
@@ -11,8 +12,8 @@ struct Queue: AsyncParsableCommand {
             """)
     @OptionGroup var options: ConfigurationOptions
 
-    @Option(help: "Base URL of the metrics listener of a running gateway.")
-    var endpoint = "http://127.0.0.1:8888"
+    @Option(help: "Base URL of the metrics listener of a running gateway. Default: that of the configuration.")
+    var endpoint: String?
 
     @Option(help: "Folder of the journals for which the configuration names no other place.")
     var dataDirectory = LoadedConfiguration.dataDirectory
@@ -21,6 +22,8 @@ struct Queue: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
+        let plan = try endpoint == nil ? options.load(dataDirectory: dataDirectory).plan : nil
+        let endpoint = endpoint ?? Queue.endpoint(of: plan)
         let all: [ExportWorkerStatus]
         switch await PayloadSender.get(endpoint + "/queues") {
         case .success(let body):
@@ -30,7 +33,7 @@ struct Queue: AsyncParsableCommand {
             all = decoded
         case .failure(let failure):
             do {
-                all = try await IdleQueues.read(options.load(dataDirectory: dataDirectory).plan)
+                all = try await IdleQueues.read(plan ?? options.load(dataDirectory: dataDirectory).plan)
             } catch let code as ExitCode { throw code } catch {
                 throw Exit.failed("no answer from a gateway (\(failure)), and no look at its journals: \(error)")
             }
@@ -38,6 +41,20 @@ struct Queue: AsyncParsableCommand {
         if json { return print(ExportWorkerStatus.encode(all), terminator: "") }
         if all.isEmpty { return print("no exporter has a queue here") }
         for status in all { print(Queue.describe(status)) }
+    }
+
+    /// The configuration's first metrics listener, asked on this machine.
+    private static func endpoint(of plan: GatewayPlan?) -> String {
+        guard let address = plan?.telemetry.metricsAddresses.first(where: { $0.port != 0 }) else {
+            return "http://127.0.0.1:8888"
+        }
+        let host =
+            switch address.host {
+            case "", "0.0.0.0", "localhost": "127.0.0.1"
+            case "::": "[::1]"
+            case let name: name.contains(":") ? "[\(name)]" : name
+            }
+        return "http://\(host):\(address.port)"
     }
 
     private static func describe(_ status: ExportWorkerStatus) -> String {

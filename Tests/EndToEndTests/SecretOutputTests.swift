@@ -119,6 +119,8 @@ import Testing
         for command in [["queue"] + common + endpoint, ["where", trace] + common + endpoint] {
             outputs.append((command[0], try gateway.command(command).text))
         }
+        let asked = try gateway.command(["queue"] + common).text
+        #expect(asked.contains("you sent"), "the configuration tells where to ask: \(asked)")
         // From now on it refuses for good, and its words go into dead letters.
         sink.behave(.quote(401, Self.mark))
         for _ in 0..<400 where !gateway.logText.contains("HTTP 401") { try await Task.sleep(for: .milliseconds(25)) }
