@@ -56,9 +56,12 @@ struct PostgresFailure: Error, Equatable {
         return .passing
     }
 
+    /// What helps when tables or columns are missing, unless they are being made.
+    static let schemaAdvice = "; run `sluice sql migrate`, or set create_schema: true"
+
     private static func advice(_ code: String) -> String {
         switch code {
-        case "42P01", "42703", "3F000": "; run `sluice sql migrate`, or set create_schema: true"
+        case "42P01", "42703", "3F000": schemaAdvice
         case "42501": "; grant the user INSERT and SELECT on the tables, CREATE on the schema"
         case "25006": "; this server is read-only, name the primary too in host"
         case "53100": "; free space on the server's disk"

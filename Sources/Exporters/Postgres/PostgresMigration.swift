@@ -26,7 +26,7 @@ enum PostgresMigration {
                             + "run `sluice sql migrate`, or set create_schema: true")
                 }
                 let statements = SQLSchema.statements(.postgres, after: found, isPartitioned: isPartitioned)
-                for statement in statements { try connection.execute(statement) }
+                for statement in statements { try make(statement, connection, schema: schema) }
             }
             let kind = try connection.rows("SELECT relkind FROM pg_class WHERE oid = 'spans'::regclass").first
             guard isPartitioned == (kind == "p") else {
@@ -43,6 +43,19 @@ enum PostgresMigration {
         } catch {
             try? connection.execute("ROLLBACK")
             throw error
+        }
+    }
+
+    /// A step that misses what an earlier one makes has met a table of another program.
+    private static func make(
+        _ statement: String, _ connection: borrowing PostgresConnection, schema: String
+    ) throws(PostgresFailure) {
+        do throws(PostgresFailure) { try connection.execute(statement) } catch {
+            var failure = error
+            failure.message.replace(
+                PostgresFailure.schemaAdvice,
+                with: "; a table in schema \"\(schema)\" is not Sluice's but has the name of one: name another schema")
+            throw failure
         }
     }
 }

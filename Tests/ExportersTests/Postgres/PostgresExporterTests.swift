@@ -214,6 +214,15 @@ import Testing
         await exporter.shutdown()
     }
 
+    @Test func `tells that a table of the same name is another's`() async throws {
+        try rows("CREATE TABLE spans (id int)")
+        let exporter = exporter()
+        #expect(isRetry(await exporter.export(traces([span(1)])), "name another schema"))
+        await #expect {
+            _ = try await exporter.migrate()
+        } throws: { "\($0)".contains("name another schema") && !"\($0)".contains("sql migrate") }
+    }
+
     @Test func `waits for a server that is not there`() async throws {
         let read = options(
             PostgresOptions.self, "{parameters: {host: 127.0.0.1, port: \"1\", dbname: x}, password: hidden}")
