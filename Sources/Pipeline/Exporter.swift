@@ -41,6 +41,8 @@ package struct ExportBatch: Sendable {
     /// Whether a destination that refuses one of its records is to store none of them: processors have changed it, so
     /// that nobody can tell which record of the journal that one was.
     package var isIndivisible = false
+    /// For records that a database has refused before: where each of them stood then. Empty for all others.
+    package var rowPlaces: [RowPlace] = []
 
     package init(
         signal: Signal, itemCount: Int, bytes: [UInt8], tenant: String = "",
@@ -86,14 +88,27 @@ extension [[UInt8]] {
     }
 }
 
+/// By what a database knows a record that has no id of its own: the hash of the block that it came in, and its place
+/// there.
+package struct RowPlace: Sendable, Equatable {
+    /// 128 bits, in the order in which the database has their bytes.
+    package var block: [UInt8]
+    package var position: Int64
+
+    package init(block: [UInt8], position: Int64) {
+        self.block = block
+        self.position = position
+    }
+}
+
 /// How a delivery ended. The exporter decides, the helper acts.
 package enum ExportOutcome: Sendable, Equatable {
     case delivered
     /// The backend took the batch but for `rejected` records; they are not sent again.
     case partial(rejected: Int, message: String)
     /// The destination took the batch but for the records at these places in it, which it will never take; each is
-    /// kept as a dead letter of its own.
-    case refused(records: [Int], message: String)
+    /// kept as a dead letter of its own. `places` tells by record where those without an id would have stood.
+    case refused(records: [Int], message: String, places: [Int: RowPlace] = [:])
     /// The destination will never take some record of the batch, has stored none of it, and nobody can tell which one
     /// it was: the helper sends parts, whole requests while there are several, and keeps what is refused alone.
     case refusedTogether(message: String)

@@ -76,7 +76,7 @@ struct TestAlerts: AsyncParsableCommand {
         case .delivered, .partial, .committed:
             print("\(target.id): took the alert (\(notice.state.rawValue))")
             return true
-        case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason),
+        case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason, _),
             .refusedTogether(let reason):
             Terminal.error("\(target.id): did not take the alert (\(notice.state.rawValue)): \(reason)")
             return false

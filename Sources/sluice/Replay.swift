@@ -139,7 +139,7 @@ struct Replay: AsyncParsableCommand {
                 input.bytes, to: "\(url)/v1/\(input.signal)", signal: input.signal, isJSON: false)
             switch outcome {
             case .delivered, .partial, .committed: sent += input.recordCount
-            case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason),
+            case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason, _),
                 .refusedTogether(let reason):
                 Terminal.error("\(url): \(reason)")
                 throw Exit.rejected

@@ -32,7 +32,7 @@ struct Send: AsyncParsableCommand {
                 bytes, to: "\(endpoint)/v1/\(signal)", signal: signal, isJSON: name.hasSuffix(".json"))
             switch outcome {
             case .delivered, .committed: print("\(file): accepted")
-            case .refused(let records, let message):
+            case .refused(let records, let message, _):
                 Terminal.error("\(file): \(records.count) records refused: \(message)")
                 failures += 1
             case .partial(let rejected, let message):

@@ -41,6 +41,8 @@ package struct DeadLetter: Sendable, Equatable {
     package var metadata: RequestMetadata
     /// The protobuf bytes of one Export request.
     package var bytes: [UInt8]
+    /// See `ExportBatch.rowPlaces`.
+    package var rowPlaces: [RowPlace] = []
 
     package init(
         exporter: String, pipeline: String, cause: Cause, message: String, signal: Signal, itemCount: Int,
@@ -76,6 +78,8 @@ enum DeadLetterFormat {
     static let firstLine = "SLUICE DEAD LETTER 1"
     /// Longest second line; a message is much shorter.
     static let headMax = 64 << 10
+    /// Most records whose places the second line has room for; others are known by their bytes.
+    static let placesMax = 500
 
     /// The second line.
     struct Head: Codable, Equatable {
@@ -89,6 +93,8 @@ enum DeadLetterFormat {
         var tenant: String
         /// Names and values in turn; letters of earlier releases have none.
         var metadata: [String]?
+        /// Per record the place in its block, a colon and the block's hash in hexadecimal digits.
+        var rows: [String]?
     }
 
     static func encode(_ letter: DeadLetter) -> [UInt8] {
@@ -96,7 +102,9 @@ enum DeadLetterFormat {
             bytes: letter.bytes.count, cause: letter.cause, exporter: letter.exporter, items: letter.itemCount,
             message: letter.message, pipeline: letter.pipeline, signal: letter.signal.description,
             tenant: letter.tenant,
-            metadata: letter.metadata.fields.isEmpty ? nil : letter.metadata.fields.flatMap { [$0.name, $0.value] })
+            metadata: letter.metadata.fields.isEmpty ? nil : letter.metadata.fields.flatMap { [$0.name, $0.value] },
+            rows: letter.rowPlaces.isEmpty || letter.rowPlaces.count > placesMax
+                ? nil : letter.rowPlaces.map(\.text))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let line = (try? encoder.encode(head)) ?? Data()
@@ -118,10 +126,28 @@ enum DeadLetterFormat {
     /// The letter, nil when the file is no letter or its request is not whole.
     static func decode(_ bytes: [UInt8]) -> DeadLetter? {
         guard let (head, signal, start) = head(bytes[...]), bytes.count - start == head.bytes else { return nil }
-        return DeadLetter(
+        var letter = DeadLetter(
             exporter: head.exporter, pipeline: head.pipeline, cause: head.cause, message: head.message,
             signal: signal, itemCount: head.items, tenant: head.tenant, metadata: head.requestMetadata,
             bytes: Array(bytes[start...]))
+        let places = (head.rows ?? []).compactMap(RowPlace.init)
+        if places.count == head.items { letter.rowPlaces = places }
+        return letter
+    }
+}
+
+extension RowPlace {
+    fileprivate var text: String {
+        let digits = Array("0123456789abcdef")
+        return "\(position):" + String(block.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
+    fileprivate init?(_ text: String) {
+        let parts = text.split(separator: ":")
+        guard parts.count == 2, let position = Int64(parts[0]) else { return nil }
+        let digits = parts[1].compactMap(\.hexDigitValue)
+        guard digits.count == 32, parts[1].count == 32 else { return nil }
+        self.init(block: (0..<16).map { UInt8(digits[2 * $0] << 4 | digits[2 * $0 + 1]) }, position: position)
     }
 }
 

@@ -7,7 +7,7 @@ extension ExportWorker {
     private enum Ending {
         case delivered(ExportBatch)
         case partial(ExportBatch, rejected: Int, message: String)
-        case refused(ExportBatch, records: [Int], message: String)
+        case refused(ExportBatch, records: [Int], message: String, places: [Int: RowPlace])
         case lost(ExportBatch, DeadLetter.Cause, message: String)
         /// Not sent, for this reason.
         case dropped(ExportBatch, reason: String)
@@ -22,7 +22,7 @@ extension ExportWorker {
             switch self {
             case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
-            case .refused(_, _, let message), .lost(_, _, let message): message
+            case .refused(_, _, let message, _), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
             }
         }
@@ -32,7 +32,8 @@ extension ExportWorker {
             switch self {
             case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
-            case .refused(_, let records, let message): .refused(whole, records: records, message: message)
+            case .refused(_, let records, let message, let places):
+                .refused(whole, records: records, message: message, places: places)
             case .lost(_, let cause, let message): .lost(whole, cause, message: message)
             case .dropped(_, let reason): .dropped(whole, reason: reason)
             }
@@ -144,9 +145,9 @@ extension ExportWorker {
             case .partial(let rejected, let message):
                 succeeded()
                 return .partial(batch, rejected: min(max(rejected, 0), batch.itemCount), message: message)
-            case .refused(let records, let message):
+            case .refused(let records, let message, let places):
                 succeeded()
-                return .refused(batch, records: records, message: message)
+                return .refused(batch, records: records, message: message, places: places)
             case .committed(let parts):
                 succeeded()
                 let (count, rest) = FrameSplit.without(parts, batch)
@@ -190,8 +191,8 @@ extension ExportWorker {
             if rejected > 0 || !message.isEmpty {
                 complain("\(rejected) \(batch.signal.itemName) refused: \(message)")
             }
-        case .refused(let batch, let records, let message):
-            let letters = FrameSplit.records(Set(records), of: batch)
+        case .refused(let batch, let records, let message, let places):
+            let letters = FrameSplit.records(Set(records), of: batch, places: places)
             account.delivered(batch.itemCount - letters.reduce(0) { $0 + $1.itemCount }, batch.signal)
             for letter in letters
             where await !account(for: .lost(letter, .rejected, message: message), of: delivery) {
@@ -217,10 +218,11 @@ extension ExportWorker {
         _ batch: ExportBatch, _ cause: DeadLetter.Cause, _ message: String, _ delivery: Delivery
     ) async -> Bool? {
         guard let box = setup.deadLetters else { return false }
-        let letter = DeadLetter(
+        var letter = DeadLetter(
             exporter: setup.exporterID, pipeline: setup.pipelineID, cause: cause, message: message,
             signal: batch.signal, itemCount: batch.itemCount, tenant: batch.tenant, metadata: batch.metadata,
             bytes: batch.bytes)
+        letter.rowPlaces = batch.rowPlaces
         while case .failure(let failure) = await box.keep(letter) {
             if failure.isFinal || reasonToDrop(delivery) != nil {
                 complain("a dead letter is not kept: \(failure)")

@@ -115,17 +115,26 @@ enum FrameSplit {
 
     /// The records at these places, each as a request of its own; as one request where a metric has several points,
     /// and the whole batch when it cannot be read.
-    static func records(_ places: Set<Int>, of batch: ExportBatch) -> [ExportBatch] {
-        guard batch.itemCount > 1 else { return [batch] }
-        let places = places.filter((0..<batch.itemCount).contains).sorted()
+    /// Each carries where its records stood in the database, if that is known.
+    static func records(
+        _ records: Set<Int>, of batch: ExportBatch, places known: [Int: RowPlace] = [:]
+    ) -> [ExportBatch] {
+        let places = records.filter((0..<batch.itemCount).contains).sorted()
+        func noted(_ part: ExportBatch, _ places: [Int]) -> ExportBatch {
+            var part = part
+            let stood = places.compactMap { known[$0] }
+            part.rowPlaces = stood.count == part.itemCount ? stood : []
+            return part
+        }
+        guard batch.itemCount > 1 else { return [noted(batch, places)] }
         let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
         let pieces = split(whole, signal: batch.signal, maxItems: 1)
         if pieces.count == batch.itemCount {
-            return places.map { batch.with(itemCount: 1, bytes: pieces[$0].bytes) }
+            return places.map { noted(batch.with(itemCount: 1, bytes: pieces[$0].bytes), [$0]) }
         }
         let ranges = JournaledRecords.joined(places.map { $0..<$0 + 1 })
         guard let kept = OTLPSplitter.keep(ranges, of: whole.bytes, signal: batch.signal) else { return [batch] }
-        return [batch.with(itemCount: places.count, bytes: kept)]
+        return [noted(batch.with(itemCount: places.count, bytes: kept), places)]
     }
 
     private static func split(_ piece: Piece, signal: Signal, maxItems: Int) -> [Piece] {

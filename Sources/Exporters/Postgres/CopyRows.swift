@@ -1,3 +1,4 @@
+import Pipeline
 import Telemetry
 
 /// Rows in the form of PostgreSQL's binary COPY (manual, COPY, "Binary Format"): per row the number of fields as int16,
@@ -125,6 +126,18 @@ extension CopyRows {
             return low
         }
         return place(records.lowerBound)..<place(records.upperBound)
+    }
+
+    /// What a record is known by that has no id: its row begins with the block's hash and the place in it.
+    func place(of record: Int) -> RowPlace? {
+        guard let index = rows(of: record..<record + 1).first else { return nil }
+        let row = rows[index]
+        guard [SQLTableName.logs.index, SQLTableName.metricPoints.index].contains(Int(row.table)) else { return nil }
+        let start = row.start + 6
+        let position = start + 16 + 4
+        return RowPlace(
+            block: (0..<16).map { bytes[start + $0] },
+            position: (0..<8).reduce(0) { $0 << 8 | Int64(bytes[position + $1]) })
     }
 
     /// The length that stands in front of a field.

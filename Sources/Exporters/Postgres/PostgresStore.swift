@@ -199,7 +199,10 @@ struct PostgresStore: ~Copyable {
         return members.map { member in
             if let outcome = member.outcome { return outcome }
             if let failure, !member.records.isEmpty { return .retry(reason: failure.message, after: nil) }
-            return member.refused.isEmpty ? .delivered : .refused(records: member.refused, message: member.reason)
+            guard !member.refused.isEmpty else { return .delivered }
+            var places: [Int: RowPlace] = [:]
+            for record in member.refused { places[record] = encoded.place(of: member.records.lowerBound + record) }
+            return .refused(records: member.refused, message: member.reason, places: places)
         }
     }
 

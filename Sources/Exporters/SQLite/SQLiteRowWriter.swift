@@ -16,6 +16,8 @@ struct SQLiteRowWriter: RowReceiver {
     private(set) var records = 0
     /// Records of the batch, from zero, of which the database refused a row: it takes back that statement alone.
     private(set) var refused: [Int] = []
+    /// Where refused records without an id would have stood.
+    private var places: [Int: RowPlace] = [:]
     /// Why it refused the last one.
     private var reason = ""
 
@@ -33,10 +35,13 @@ struct SQLiteRowWriter: RowReceiver {
     mutating func beginBatch() {
         records = 0
         refused.removeAll()
+        places.removeAll()
     }
 
     /// What became of the batch, once all its rows were received and if the transaction commits.
-    var outcome: ExportOutcome { refused.isEmpty ? .delivered : .refused(records: refused, message: reason) }
+    var outcome: ExportOutcome {
+        refused.isEmpty ? .delivered : .refused(records: refused, message: reason, places: places)
+    }
 
     /// Records with an id of their own are found again and replaced; blocks of logs and points are never different.
     private static func insert(into table: SQLTable) -> String {
@@ -58,6 +63,10 @@ struct SQLiteRowWriter: RowReceiver {
             // An error that has ended the transaction is one of all its rows.
             guard Self.isAboutData(error), sqlite3_get_autocommit(connection) == 0 else { throw error }
             refused.append(records - 1)
+            if table == .logs || table == .metricPoints {
+                places[records - 1] = RowPlace(
+                    block: Array(row.text(row.cells[0]).bytes), position: row.cells[1].integer)
+            }
             reason = SQLiteStore.words(error)
         }
     }

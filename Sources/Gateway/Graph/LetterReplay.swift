@@ -21,14 +21,15 @@ package final class LetterReplay: Sendable {
         case .success(let found): exporter = found
         case .failure(let failure): return failure.description
         }
-        let batch = ExportBatch(
+        var batch = ExportBatch(
             signal: letter.signal, itemCount: letter.itemCount, bytes: letter.bytes, tenant: letter.tenant,
             metadata: letter.metadata)
+        batch.rowPlaces = letter.rowPlaces
         switch await exporter.export(batch) {
         case .delivered, .committed: return nil
         case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
         case .refusedTogether(let message): return "refused: \(message)"
-        case .refused(let records, let message): return "\(records.count) refused: \(message)"
+        case .refused(let records, let message, _): return "\(records.count) refused: \(message)"
         case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason
         }
     }

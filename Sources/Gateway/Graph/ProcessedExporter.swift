@@ -48,11 +48,12 @@ final class ProcessedExporter: Exporter {
         case .frame(let frame, let removed):
             var processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
             processed.journaled = batch.journaled
+            if processed.itemCount == batch.itemCount { processed.rowPlaces = batch.rowPlaces }
             processed.isIndivisible = frame.bytes != input
             processed.journaled?.isVerbatim = !processed.isIndivisible
             let outcome = await exporter.export(processed)
             switch outcome {
-            case .refused(_, let message) where processed.isIndivisible:
+            case .refused(_, let message, _) where processed.isIndivisible:
                 // Places in what was sent are not those in what the journal holds.
                 return .refusedTogether(message: message)
             case .delivered, .partial, .refused:

@@ -63,7 +63,7 @@ import Testing
         defer { server.stop() }
         let exporter = try await exporter(server.url, ", compress: none")
         let spans = (1...9).map { TestSpan(id: $0, name: $0 == 4 ? "bad" : "good") }
-        guard case .refused([3], let message) = await exporter.export(traces(spans)) else {
+        guard case .refused([3], let message, _) = await exporter.export(traces(spans)) else {
             Issue.record("not refused alone")
             return
         }

@@ -47,6 +47,21 @@ import Testing
         }
     }
 
+    @Test func `remembers where its records stood, as far as there is room`() {
+        var letter = DeadLetter(
+            exporter: "postgres", pipeline: "logs", cause: .rejected, message: "no", signal: .logs, itemCount: 2,
+            tenant: "", bytes: [1, 2])
+        letter.rowPlaces = [
+            RowPlace(block: Array(0xF0...0xFF), position: 7), RowPlace(block: Array(0...15), position: .max),
+        ]
+        #expect(DeadLetterFormat.decode(DeadLetterFormat.encode(letter)) == letter)
+        let place = letter.rowPlaces[0]
+        letter.itemCount = 5_000
+        letter.rowPlaces = Array(repeating: place, count: 5_000)
+        let read = DeadLetterFormat.decode(DeadLetterFormat.encode(letter))
+        #expect(read?.bytes == [1, 2] && read?.rowPlaces == [])
+    }
+
     @Test func `keeps letters in order, for the owner alone, over a restart`() async throws {
         for number in 1...3 { _ = await box(time: 50).keep(letter(number)) }
         let entries = folder.list()

@@ -111,7 +111,7 @@ import Testing
         try rows("ALTER TABLE spans ADD CONSTRAINT picky CHECK (name NOT LIKE 'bad%' AND length(name) < 1000)")
         let batch = traces((1...40).map { span(UInt8($0), [7, 8, 33].contains($0) ? "bad \($0)" : "good") })
         let outcome = await exporter.export(batch)
-        guard case .refused(let records, let message) = outcome else {
+        guard case .refused(let records, let message, _) = outcome else {
             Issue.record("not refused alone: \(outcome)")
             return
         }
@@ -128,7 +128,7 @@ import Testing
         async let three = exporter.export(third)
         let outcomes = await (one, two, three)
         #expect(outcomes.0 == .delivered)
-        guard case .refused([0], _) = outcomes.1, case .permanent = outcomes.2 else {
+        guard case .refused([0], _, _) = outcomes.1, case .permanent = outcomes.2 else {
             Issue.record("\(outcomes)")
             return
         }
@@ -153,7 +153,7 @@ import Testing
             return span
         }
         let outcome = await exporter.export(traces(spans))
-        guard case .refused(let records, _) = outcome else {
+        guard case .refused(let records, _, _) = outcome else {
             Issue.record("not refused alone: \(outcome)")
             return
         }
@@ -165,6 +165,30 @@ import Testing
         #expect(await exporter.export(traces([span(220, "bad")])) != .delivered)
         #expect(await exporter.export(traces([span(221)])) == .delivered)
         #expect(try value("SELECT count(*) FROM spans") == "\(202 - wanted.count)")
+    }
+
+    @Test func `refused log records and points come back as the rows that they would have been`() async throws {
+        let exporter = exporter()
+        #expect(await exporter.export(traces([span(1)])) == .delivered)
+        try rows("ALTER TABLE logs ADD CONSTRAINT picky CHECK (body <> 'bad')")
+        try rows("ALTER TABLE metric_points ADD CONSTRAINT picky CHECK (name <> 'tokens')")
+        let logs = ExportBatch(
+            signal: .logs, itemCount: 5, bytes: TestRequest.logs(["same", "bad", "same", "bad", "bad"]))
+        let points = ExportBatch(signal: .metrics, itemCount: 3, bytes: TestRequest.metrics())
+        var letters: [ExportBatch] = []
+        for batch in [logs, points] {
+            guard case .refused(let records, _, let places) = await exporter.export(batch) else {
+                Issue.record("not refused")
+                return
+            }
+            letters += FrameSplit.records(Set(records), of: batch, places: places)
+        }
+        try rows("ALTER TABLE logs DROP CONSTRAINT picky")
+        try rows("ALTER TABLE metric_points DROP CONSTRAINT picky")
+        for letter in letters + letters + [logs, points] { #expect(await exporter.export(letter) == .delivered) }
+        #expect(try value("SELECT count(*) FROM logs") == "5")
+        #expect(try value("SELECT sum(position) FROM logs WHERE body = 'bad'") == "8")
+        #expect(try rows("SELECT count(*), count(DISTINCT block) FROM metric_points") == [["3", "1"]])
     }
 
     private func wait(_ sql: String, _ wanted: String) async throws {

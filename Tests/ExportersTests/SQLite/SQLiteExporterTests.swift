@@ -305,6 +305,30 @@ import Testing
         #expect(try value("SELECT count(*) FROM spans") == 2)
     }
 
+    @Test func `a refused log record comes back as the row that it would have been`() async throws {
+        let exporter = try await start()
+        try await DatabaseQueue(path: path).write {
+            try $0.execute(
+                sql: "CREATE TRIGGER full BEFORE INSERT ON logs WHEN new.body = 'bad' "
+                    + "BEGIN SELECT raise(ABORT, 'no'); END")
+        }
+        let batch = ExportBatch(
+            signal: .logs, itemCount: 5, bytes: TestRequest.logs(["same", "bad", "same", "bad", "bad"]))
+        guard case .refused(let records, _, let places) = await exporter.export(batch) else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(records == [1, 3, 4])
+        try await DatabaseQueue(path: path).write { try $0.execute(sql: "DROP TRIGGER full") }
+        let letters = FrameSplit.records(Set(records), of: batch, places: places)
+        #expect(letters.count == 3 && Set(letters.map(\.bytes)).count == 1, "equal byte for byte")
+        // Each may come twice, and so may the sender's own request.
+        for letter in letters + letters + [batch] { #expect(await exporter.export(letter) == .delivered) }
+        #expect(try value("SELECT count(*) FROM logs") == 5)
+        #expect(try value("SELECT count(DISTINCT block) FROM logs") == 1)
+        #expect(try value("SELECT sum(position) FROM logs WHERE body = 'bad'") == 8)
+    }
+
     @Test func `leaves out alone the row that the database refuses`() async throws {
         let exporter = try await start()
         #expect(await exporter.export(traces([tool])) == .delivered)

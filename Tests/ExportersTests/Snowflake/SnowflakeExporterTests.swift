@@ -147,7 +147,7 @@ import Testing
         // A database of the user's own making: a column that takes no row of one name.
         #expect(await ask(exporter, "CREATE TABLE spans (\(Self.pickyColumns))") == "")
         let spans = (1...9).map { TestSpan(id: $0, name: $0 == 4 ? "bad" : "good") }
-        guard case .refused([3], let message) = await exporter.export(traces(spans)) else {
+        guard case .refused([3], let message, _) = await exporter.export(traces(spans)) else {
             Issue.record("not refused alone")
             return
         }

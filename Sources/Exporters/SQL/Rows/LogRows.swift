@@ -17,9 +17,7 @@ struct LogRows: Sendable {
             let log = scratch.records.logs[index]
             scratch.scope.move(to: Int(log.scope), of: scratch.records, serviceKey: serviceKey, block: index)
             scratch.row.begin()
-            scratch.row.bytes(scratch.scope.block.0, scratch.scope.block.1)
-            scratch.row.integer(scratch.scope.position)
-            scratch.scope.position += 1
+            scratch.scope.appendPlace(to: &scratch.row)
             scratch.row.time(log.knownTime)
             scratch.row.time(log.observedTime)
             scratch.row.integer(Int64(log.severityNumber))

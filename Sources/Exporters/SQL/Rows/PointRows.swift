@@ -23,9 +23,7 @@ struct PointRows: Sendable {
     private func append(_ point: PointRecord, of metric: MetricRecord, _ scratch: inout RowScratch) {
         let facts = PointFacts(scratch.records.text(point.raw), kind: metric.kind)
         scratch.row.begin()
-        scratch.row.bytes(scratch.scope.block.0, scratch.scope.block.1)
-        scratch.row.integer(scratch.scope.position)
-        scratch.scope.position += 1
+        scratch.scope.appendPlace(to: &scratch.row)
         scratch.row.text(scratch.records.text(metric.name))
         scratch.row.text(Self.type(metric.kind))
         scratch.row.textOrNull(scratch.records.text(metric.unit))

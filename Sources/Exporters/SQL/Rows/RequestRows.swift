@@ -49,7 +49,7 @@ struct RequestRows: Sendable {
                 _ = try OTLPReader.read(Text(bytes), signal: batch.signal, keys: keys, into: &scratch.records)
                 scratch.scope.reset(
                     tenant: Text(UnsafeRawBufferPointer(tenant)), blockKey: blockKey,
-                    cuts: batch.journaled?.cuts ?? [:])
+                    cuts: batch.journaled?.cuts ?? [:], places: batch.rowPlaces)
                 switch batch.signal {
                 case .traces: try spans.write(&scratch, to: &receiver)
                 case .logs: try logs.write(&scratch, to: &receiver)

@@ -1,4 +1,5 @@
 import OTLP
+import Pipeline
 import Telemetry
 
 /// What all records below one scope have in common.
@@ -7,9 +8,12 @@ struct ScopeCells: ~Copyable {
     private(set) var scopeName = Text.empty
     private(set) var tenant = Text.empty
     /// Hash of the whole resource block, for records without an id of their own.
-    private(set) var block: (UInt64, UInt64) = (0, 0)
+    private var block: (UInt64, UInt64) = (0, 0)
     /// Place of the next record in its block.
-    var position: Int64 = 0
+    private var position: Int64 = 0
+    /// Where the records have stood before, see `ExportBatch.rowPlaces`, and which of them is next.
+    private var places: [RowPlace] = []
+    private var nextPlace = 0
     private var resourceJSON = ByteColumn()
     private var scopeJSON = ByteColumn()
     private var resourceIndex = -1
@@ -22,12 +26,28 @@ struct ScopeCells: ~Copyable {
     var scope: Text { scopeJSON.text }
 
     /// Begins another request. `tenant` must stay where it is until the next one.
-    mutating func reset(tenant: Text, blockKey: BlockKey, cuts: [Int: UInt64]) {
+    mutating func reset(tenant: Text, blockKey: BlockKey, cuts: [Int: UInt64], places: [RowPlace]) {
+        self.places = places
+        nextPlace = 0
         self.tenant = tenant
         self.blockKey = blockKey
         self.cuts = cuts
         resourceIndex = -1
         scopeIndex = -1
+    }
+
+    /// What the next record that has no id is known by.
+    mutating func appendPlace(to row: inout RowBuffer) {
+        if nextPlace < places.count {
+            let (first, second) = places[nextPlace].words
+            row.bytes(first, second)
+            row.integer(places[nextPlace].position)
+            nextPlace += 1
+            return
+        }
+        row.bytes(block.0, block.1)
+        row.integer(position)
+        position += 1
     }
 
     /// Goes to another scope; does nothing when it is the same as before. `block` is the place of the record in the
@@ -66,6 +86,16 @@ struct ScopeCells: ~Copyable {
             ValueJSON.appendObject(record.set, of: batch, to: &scopeJSON)
         }
         scopeJSON.append(UInt8(ascii: "}"))
+    }
+}
+
+extension RowPlace {
+    /// The block's two words, little-endian.
+    var words: (UInt64, UInt64) {
+        func word(_ at: Int) -> UInt64 {
+            (0..<8).reduce(0) { $0 | UInt64(at + $1 < block.count ? block[at + $1] : 0) << UInt64(8 * $1) }
+        }
+        return (word(0), word(8))
     }
 }
 
