@@ -20,7 +20,9 @@ enum ClickHouseAnswer: Equatable {
                 return
             }
             let hint = seconds > 0 ? Duration.seconds(min(seconds, 86_400)) : nil
-            let words = "HTTP \(status): \(Self.shown(text))\(Self.advice(code, status))"
+            var advice = Self.advice(code, status)
+            if advice.isEmpty, Self.isTooOld(text) { advice = Self.oldAdvice }
+            let words = "HTTP \(status): \(Self.shown(text))\(advice)"
             self = code.map(Self.refusals.contains) == true ? .refused(words) : .retry(words, after: hint)
         }
     }
@@ -44,6 +46,11 @@ enum ClickHouseAnswer: Equatable {
         }
         return EscapedText.make(line, limit: 200)
     }
+
+    /// Servers wrote exceptions in this form up to 21.10, so no statement of theirs needs to be asked for the version.
+    private static func isTooOld(_ text: String) -> Bool { text.contains("e.displayText() = ") }
+
+    private static let oldAdvice = "; this server is too old: ClickHouse 22.3 or later is needed"
 
     private static func advice(_ code: Int?, _ status: Int) -> String {
         switch code {

@@ -103,6 +103,15 @@ import Testing
         #expect(ClickHouseAnswer.code(in: late) == 241)
     }
 
+    @Test func `a server that is too old is told as such`() {
+        func words(_ text: String) -> String {
+            "\(ClickHouseAnswer(.answered(status: 500, body: Array(text.utf8), contentType: "", retryAfterSeconds: 0)))"
+        }
+        let old = words("Code: 43, e.displayText() = DB::Exception: Cannot reinterpret, e.what() = DB::Exception")
+        #expect(old.contains("ClickHouse 22.3 or later"))
+        #expect(!words("Code: 43. DB::Exception: Cannot reinterpret").contains("22.3"))
+    }
+
     @Test(.enabled(if: ClickHouseServer.isExpected))
     func `a real engine stores every signal once`() async throws {
         let server = try ClickHouseServer()
