@@ -299,7 +299,7 @@ extension ExportWorker {
         let suppressed = state.withLock { state in
             state.isFailing = true
             state.lastError = (reason, now)
-            return state.failures.allow(at: now)
+            return state.failures.allow(at: now, cause: reason)
         }
         guard let suppressed else { return }
         let more = suppressed > 0 ? " (\(suppressed) more failures since the last line)" : ""

@@ -1,19 +1,27 @@
-/// Decides which of many equal complaints are written to the log: the first, then one per interval with the number
-/// of those left out. A pure state machine: times are durations since any fixed origin.
+/// Decides which of many complaints are written to the log: the first, then one per interval with the number of those
+/// left out, and another cause a second after the last line. A pure state machine: times are durations since any fixed
+/// origin.
 package struct LogLimiter: Sendable {
     private let interval: Duration
     private var nextTime: Duration?
     private var suppressed = 0
+    private var lastTime: Duration?
+    private var lastCause = ""
+    private static let causePause = Duration.seconds(1)
 
     package init(interval: Duration = .seconds(10)) { self.interval = interval }
 
-    /// Nil to stay silent, otherwise how many complaints were left out since the last one.
-    package mutating func allow(at now: Duration) -> Int? {
-        if let nextTime, now < nextTime {
+    /// Nil to stay silent, otherwise how many complaints were left out since the last one. Causes that differ only in
+    /// numbers are one.
+    package mutating func allow(at now: Duration, cause: String = "") -> Int? {
+        let cause = String(cause.prefix(200).filter { !$0.isNumber })
+        let isNews = cause != lastCause && lastTime.map { now >= $0 + Self.causePause } ?? true
+        if let nextTime, now < nextTime, !isNews {
             suppressed += 1
             return nil
         }
         nextTime = now + interval
+        (lastTime, lastCause) = (now, cause)
         defer { suppressed = 0 }
         return suppressed
     }

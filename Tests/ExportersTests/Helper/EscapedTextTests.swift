@@ -23,4 +23,15 @@ import Testing
         #expect(limiter.allow(at: .seconds(11)) == 2)
         #expect(limiter.allow(at: .seconds(21)) == 0)
     }
+
+    @Test func `tells another cause soon, but no more than one a second`() {
+        var limiter = LogLimiter(interval: .seconds(10))
+        #expect(limiter.allow(at: .seconds(1), cause: "refused, attempt 1") == 0)
+        #expect(limiter.allow(at: .milliseconds(1_500), cause: "password") == nil)
+        #expect(limiter.allow(at: .seconds(2), cause: "refused, attempt 2") == nil)
+        #expect(limiter.allow(at: .seconds(3), cause: "password") == 2)
+        #expect(limiter.allow(at: .milliseconds(3_500), cause: "refused, attempt 3") == nil)
+        #expect(limiter.allow(at: .seconds(12), cause: "password") == nil)
+        #expect(limiter.allow(at: .seconds(13), cause: "password") == 2)
+    }
 }
