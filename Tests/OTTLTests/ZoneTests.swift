@@ -74,4 +74,24 @@ import Testing
         let call = "Time(\"May 26 2023\", \"%b %d %Y\", \"\", \"en\")"
         #expect(try Lab.holds("UnixSeconds(\(call)) == 1685059200", .span, on: Sample.span))
     }
+
+    /// Go takes a fraction of any length behind seconds, or none, whatever the layout asks for.
+    @Test(arguments: [
+        ("12:34:56.123456789Z", "%H:%M:%S.%fZ", 123_456_789), ("12:34:56.123456789Z", "%T.%LZ", 123_456_789),
+        ("12:34:56.123456Z", "%H:%M:%S.%LZ", 123_456_000), ("12:34:56,5Z", "%H:%M:%S,%sZ", 500_000_000),
+        ("12:34:56Z", "%H:%M:%S.%LZ", 0), ("12:34:56.789", "%H:%M:%S", 789_000_000),
+        ("12:34:56.1234567891 PM", "%H:%M:%S %p", 123_456_789), ("12:34:56.25", "15:04:05", 250_000_000),
+        ("12:34:56.25", "15:04:05.000000", 250_000_000),
+    ])
+    func `fractions of seconds are read as Go does`(text: String, format: String, nanoseconds: Int) throws {
+        let call = "UnixNano(Time(\"\(text)\", \"\(format)\"))"
+        #expect(try Lab.holds("\(call) == \(45_296_000_000_000 + nanoseconds)", .span, on: Sample.span))
+    }
+
+    @Test(arguments: [("12:34:56.", "%H:%M:%S"), ("12:34:56.Z", "%H:%M:%S.%LZ"), ("12:34.5", "%H:%M")])
+    func `a fraction stands behind seconds and has digits`(text: String, format: String) {
+        #expect(throws: (any Error).self) {
+            try Lab.holds("Time(\"\(text)\", \"\(format)\") != nil", .span, on: Sample.span)
+        }
+    }
 }

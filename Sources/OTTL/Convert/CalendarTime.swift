@@ -173,7 +173,10 @@ struct TimeParser {
     private mutating func read(_ format: String) -> Bool {
         var rest = Substring(format)
         while let character = rest.popFirst() {
-            if character == "%", let directive = rest.popFirst() {
+            if TimeParser.isMark(character), TimeParser.beginsFraction(rest) {
+                rest.removeFirst(2)
+                readFraction()
+            } else if character == "%", let directive = rest.popFirst() {
                 guard read(directive) else { return false }
             } else {
                 guard text.first == character else { return false }
@@ -200,7 +203,10 @@ struct TimeParser {
         case "H", "I", "l": return number(2, into: \.hour)
         case "p", "P": return name(["am", "pm"]) { $0.isAfternoon = $1 == 1 }
         case "M": return number(2, into: \.minute)
-        case "S": return number(2, into: \.second)
+        case "S":
+            guard number(2, into: \.second) else { return false }
+            readFraction()
+            return true
         case "L": return fraction(3)
         case "f": return fraction(6)
         case "s": return fraction(9)
@@ -226,6 +232,28 @@ struct TimeParser {
         text = text.dropFirst(digits.count)
         self[keyPath: field] = value
         return true
+    }
+
+    /// Whether a directive says something; other letters are a mistake.
+    static func knows(_ directive: Character) -> Bool {
+        "YymoqbhBaAdegHIlpPMSLfszijkwZnt%".contains(directive) || CalendarTime.expansion(directive) != nil
+    }
+
+    private static func isMark(_ character: Character) -> Bool { character == "." || character == "," }
+
+    private static func beginsFraction(_ format: Substring) -> Bool {
+        ["%L", "%f", "%s"].contains { format.hasPrefix($0) }
+    }
+
+    /// A point or comma and the fraction behind it, when they are there: behind seconds Go takes a fraction of any
+    /// length, or none, whatever the layout asks for. Digits beyond nanoseconds do not count.
+    private mutating func readFraction() {
+        guard let mark = text.first, TimeParser.isMark(mark) else { return }
+        let behind = text.dropFirst()
+        guard let first = behind.first, ("0"..."9").contains(first) else { return }
+        text = behind
+        _ = fraction(9)
+        text = text.drop { ("0"..."9").contains($0) }
     }
 
     /// Up to `digitsMax` digits of a fraction of a second.
