@@ -121,6 +121,10 @@ import Testing
         ("log.body == \"a\"", "character 1: log cannot be read here"),
         ("resource == 1", "character 1: resource is no value"),
         ("severity_number == 1", "character 1: span has no field severity_number"),
+        ("Time(name, \"%Y-%Q\") == nil", "format has %Q, which is no directive of times"),
+        ("ParseCSV(name, \"a;b\", \"::\") == nil", "delimiter is one character, not \"::\""),
+        ("ParseCSV(name, \"a\", \",\", \"\") == nil", "header_delimiter is one character, not \"\""),
+        ("ParseCSV(name, \"a\", mode=\"loose\") == nil", "mode is one of strict, lazyQuotes, ignoreQuotes"),
         ("attributes[1] == 1", "attributes are found by strings"), ("name[\"a\"] == 1", "name has no members"),
         ("set(name, \"a\")", "set is an editor"), ("name == \"a\" name", "expected and, or, or the end"),
         ("ä == 1", "character 1: unexpected character \"ä\""), ("\"ä\" == é", "character 8: unexpected character"),
@@ -136,8 +140,24 @@ import Testing
         ("set(name, \"a\") were kind == 1", "expected where or the end"),
         ("merge_maps(attributes, {}, \"upsrt\")", "strategy is one of insert, update, upsert"),
         ("replace_pattern(name, \"a\", \"b\", Len)", "Len cannot change a replacement"),
+        ("truncate_all(attributes, -1)", "limit is -1, which nothing can be cut to"),
+        ("truncate_all(attributes, 2, true, \"...\")", "truncation_marker has 3 bytes, more than the limit of 2"),
+        ("limit(attributes, -5, [])", "limit is -5"),
     ]) func `a statement that cannot be used says where and why`(_ source: String, _ words: String) {
         let problem = Lab.problem(source, .span, isStatement: true)
         #expect(problem.contains(words), "\(problem)")
+    }
+
+    @Test(arguments: ["extract_sum_metric(\"yes\")", "extract_count_metric(1)", "extract_sum_metric(nil)"])
+    func `whether a sum is monotonic is true or false`(_ source: String) {
+        let problem = Lab.problem(source, .metric, isStatement: true)
+        #expect(problem.contains("is_monotonic is true or false"), "\(problem)")
+        #expect(Lab.problem("extract_sum_metric(true)", .metric, isStatement: true) == "no problem")
+    }
+
+    /// What runs on values of a record, or with limits that can be kept, is not refused.
+    @Test(arguments: ["truncate_all(attributes, 0)", "limit(attributes, 0, [])", "truncate_all(attributes, Len(name))"])
+    func `constants that work are taken`(_ source: String) {
+        #expect(Lab.problem(source, .span, isStatement: true) == "no problem")
     }
 }

@@ -188,8 +188,8 @@ import Testing
         "set(name, 5)", "set(attributes[\"a\"], Now())", "set(kind, \"a\")", "set(span_id, 0x01)",
         "delete_key(attributes[\"text\"], \"a\")",
         "merge_maps(attributes, attributes[\"text\"], \"insert\")", "set(attributes[\"text\"][\"a\"], 1)",
-        "limit(attributes, -1, [])",
-        "truncate_all(attributes, 1, truncation_marker=\"...\")", "delete_index(attributes[\"tags\"], 5)",
+        "limit(attributes, 1 - 2, [])",
+        "truncate_all(attributes, 2 - 1, truncation_marker=\"...\")", "delete_index(attributes[\"tags\"], 5)",
         "set(attributes[\"tags\"][7], 1)", "append(attributes[\"map\"], 1)",
     ]) func `fails without changing anything`(_ statement: String) throws {
         var failure: OTTLFailure?

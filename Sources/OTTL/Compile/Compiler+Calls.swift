@@ -44,6 +44,7 @@ extension Compiler {
             throw SyntaxFault(call.offset, "\(parameter.name) is missing: \(signature.shown)")
         }
         try check(call, signature, children)
+        try checkConstants(call, signature, children)
         var node = run(.call, children, count: children.count, at: call.offset)
         node.function = signature.function
         node.isPure = signature.isPure && !Function.editors.contains { $0.function == signature.function }
@@ -155,6 +156,7 @@ extension Compiler {
         case .aggregateOnAttributes, .aggregateOnAttributeValue:
             words = (0, MetricAggregation.allCases.map(\.rawValue))
         case .convertExponentialHistogram: words = (0, BucketDistribution.allCases.map(\.rawValue))
+        case .parseCSV: words = (4, ["strict", "lazyQuotes", "ignoreQuotes"])
         case .mergeHistogramBuckets: words = (1, ["remove_explicit_bound", "limit_buckets"])
         case .extractPatterns:
             if case .int(let index) = nodes[Int(children[1])].value,
