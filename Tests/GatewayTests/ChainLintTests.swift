@@ -110,6 +110,20 @@ import Testing
         #expect(!batch("min_size: 8192").contains("no count of items"))
     }
 
+    @Test func `a batch counts in the unit of its queue unless it names one, and sizes in bytes have units`() {
+        func queue(_ text: String) -> String {
+            report([], exporters: "{file: {path: /tmp/x, sending_queue: {\(text)}}}")
+        }
+        #expect(queue("sizer: bytes, batch: {min_size: 8192}").contains("min_size is 8192 bytes"))
+        #expect(queue("sizer: bytes, batch: {}").contains("min_size is 8192 bytes"))
+        #expect(!queue("sizer: bytes, batch: {min_size: 4MiB}").contains("min_size"))
+        #expect(!queue("sizer: bytes, batch: {sizer: items, min_size: 8192}").contains("bytes, which"))
+        #expect(!queue("sizer: requests, batch: {min_size: 8192}").contains("bytes, which"))
+        #expect(queue("sizer: bytes, queue_size: 1000").contains("queue_size is 1000 bytes"))
+        #expect(!queue("sizer: bytes, queue_size: 1GiB").contains("bytes, which"))
+        #expect(!queue("queue_size: 1000").contains("bytes, which"))
+    }
+
     @Test func `rules that are never asked`() {
         let routes = """
             {routing: {default_pipelines: [traces/b], table: [{context: span, condition: 'true', pipelines: [traces/b]},

@@ -104,6 +104,11 @@ package struct SendingQueueOptions: ComponentOptions {
             ? settings.bytes("queue_size", default: 256 << 20, in: 1...Int.max, sentence)
             : settings.int("queue_size", default: 1_000, in: 1...Int.max, unit: "in units of sizer", sentence)
         capacity = isCapped ? size : nil
+        if sizer == .bytes, settings.isPresent("queue_size"), size < BatchOptions.smallBytes {
+            settings.warning(
+                "queue_size is \(size) bytes, which is a few records: with `sizer: bytes` it is no count of requests",
+                fix: "write a size with its unit, such as `queue_size: 256MiB`", at: "queue_size")
+        }
         overflow = settings.choice(
             "overflow", default: OverflowChoice.block,
             "At queue_size: block answers senders 503 with Retry-After; drop_oldest gives up what waits longest; "
@@ -125,7 +130,7 @@ package struct SendingQueueOptions: ComponentOptions {
             "True lets senders wait up to 10s for room before they get their 503; with overflow: block.")
         batch = settings.optionalGroup(
             "batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults."
-        ) { BatchOptions(&$0) }
+        ) { [sizer] in BatchOptions(&$0, defaultSizer: sizer == .bytes ? .bytes : .items) }
     }
 
     /// Deliveries that may run at once.
@@ -152,13 +157,17 @@ package struct BatchOptions: ComponentOptions, Equatable {
     /// Headers, in lowercase, by which batches are parted.
     package var metadataKeys: [String] = []
 
-    package init(_ settings: inout Settings) {
+    package init(_ settings: inout Settings) { self.init(&settings, defaultSizer: .items) }
+
+    /// Reads the options of a queue, whose unit the batches take over unless they name their own.
+    init(_ settings: inout Settings, defaultSizer: Sizer) {
         flushTimeout = settings.duration(
             "flush_timeout", default: .milliseconds(200), in: .milliseconds(1) ... .seconds(3_600),
             "Longest time that a request waits for company.")
         sizer = settings.choice(
-            "sizer", default: Sizer.items, "What min_size and max_size count; with bytes they take units, such as 4MiB."
-        )
+            "sizer", default: defaultSizer,
+            "What min_size and max_size count; with bytes they take units, such as 4MiB. Left out, it is bytes if the "
+                + "queue's sizer is bytes.")
         let isBytes = sizer == .bytes
         func size(_ key: String, _ value: Int, _ sentence: String, _ settings: inout Settings) -> Int {
             isBytes
@@ -179,7 +188,7 @@ package struct BatchOptions: ComponentOptions, Equatable {
             settings.warning(
                 "min_size is \(minSize) bytes, which is a few records: with `sizer: bytes` it is no count of items",
                 fix: "write a size with its unit, such as `min_size: 4MiB`",
-                at: settings.isPresent("min_size") ? "min_size" : "sizer")
+                at: ["min_size", "sizer"].first(where: settings.isPresent))
         }
         if maxSize > 0 && maxSize < minSize {
             settings.problem("max_size must be 0 or at least min_size (\(minSize))", at: "max_size")
@@ -198,7 +207,7 @@ package struct BatchOptions: ComponentOptions, Equatable {
     }
 
     /// Below it a minimum was most likely meant as a number of records.
-    private static let smallBytes = 64 << 10
+    fileprivate static let smallBytes = 64 << 10
 
     /// For the `batch` processor's settings, which become the exporters' batching, and for tests.
     package init(
