@@ -23,6 +23,9 @@ package struct OTTLCondition: Sendable {
     /// Its patterns that are searched with a limit.
     var slowPatterns: [String] { program.slowPatterns }
 
+    /// Whether it asks nothing of the record and holds.
+    var isAlwaysTrue: Bool { program.isAlwaysTrue(root) }
+
     /// Whether the condition holds for the record at `place`. `state.beginRecord()` comes before a record's first
     /// evaluation.
     package func isTrue(

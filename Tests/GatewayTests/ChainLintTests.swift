@@ -59,6 +59,37 @@ import Testing
         #expect(split.contains("after the redaction in pipeline traces/in"))
     }
 
+    @Test func `redaction before normalization in an exporter's own chain`() {
+        func own(_ process: String, behind chain: String = "") -> String {
+            load(
+                "traces: {receivers: [otlp], processors: [\(chain)], exporters: [file]}",
+                exporters: "{file: {path: /tmp/x, process: [\(process)]}}")
+        }
+        let words = "gen_ai_normalizer in `process:` of file comes after the redaction in processor redaction"
+        #expect(own("redaction, gen_ai_normalizer").contains(words))
+        #expect(own("gen_ai_normalizer", behind: "redaction").contains(words))
+        #expect(!own("gen_ai_normalizer, redaction").contains(words))
+        #expect(!own("redaction, gen_ai_normalizer", behind: "gen_ai_normalizer").contains(words))
+    }
+
+    @Test func `a redaction that only counts does not redact`() {
+        let processors = """
+            {gen_ai_normalizer: {}, redaction: {allow_all_keys: true, detectors: all},
+             redaction/dry: {allow_all_keys: true, detectors: all, dry_run: true}}
+            """
+        func load(_ chain: String) -> String {
+            self.load(
+                "traces/a: {receivers: [otlp], processors: [\(chain)], exporters: [file]}, "
+                    + "traces/b: {receivers: [otlp], processors: [redaction], exporters: [debug]}",
+                processors: processors)
+        }
+        let words = "exporter file gets content that no redaction has seen, while debug gets it redacted"
+        #expect(load("redaction/dry").contains(words))
+        #expect(!load("redaction").contains(words))
+        #expect(!load("redaction/dry, gen_ai_normalizer, redaction").contains("after the redaction"))
+        #expect(load("redaction, gen_ai_normalizer").contains("after the redaction"))
+    }
+
     @Test func `a policy for agents without normalization before it`() {
         func report(_ chain: String, _ policy: String) -> String {
             load(
@@ -122,6 +153,50 @@ import Testing
         #expect(queue("sizer: bytes, queue_size: 1000").contains("queue_size is 1000 bytes"))
         #expect(!queue("sizer: bytes, queue_size: 1GiB").contains("bytes, which"))
         #expect(!queue("queue_size: 1000").contains("bytes, which"))
+    }
+
+    @Test func `conditions of a filter that do nothing`() {
+        func filter(_ text: String) -> String {
+            load(
+                "traces: {receivers: [otlp], processors: [filter], exporters: [file]}",
+                processors: "{filter: {traces: {span: [\(text)]}}}")
+        }
+        let all = filter("'1 == 1', 'name == \"a\"'")
+        #expect(all.contains("traces.span[1] is never asked: traces.span[0] is always true"))
+        let twice = filter("'name == \"a\"', 'span.name==\"a\"'")
+        #expect(twice.contains("traces.span[1] drops nothing: traces.span[0] is the same condition"))
+        let different = filter("'name == \"a\"', 'name == \"b\"', 'resource.attributes[\"name\"] == \"a\"'")
+        #expect(!different.contains("drops nothing") && !different.contains("never asked"))
+        let inner = load(
+            "traces: {receivers: [otlp], processors: [filter], exporters: [file]}",
+            processors: "{filter: {traces: {resource: ['attributes[\"a\"] == 1'], span: ['attributes[\"a\"] == 1']}}}")
+        #expect(!inner.contains("drops nothing"))
+    }
+
+    @Test func `routes that are the same in another spelling`() {
+        func routes(_ first: String, _ second: String) -> String {
+            LoadedConfiguration.load([
+                .text(
+                    name: "c.yaml",
+                    """
+                    receivers: {otlp: {protocols: {http: {}}}}
+                    connectors: {routing: {default_pipelines: [traces/b], table: [{\(first), pipelines: [traces/b]},
+                     {\(second), pipelines: [traces/b]}]}}
+                    exporters: {debug: {}}
+                    service: {pipelines: {traces/a: {receivers: [otlp], exporters: [routing]},
+                     traces/b: {receivers: [routing], exporters: [debug]}}}
+                    """)
+            ]).problems.report()
+        }
+        let plain = "condition: 'attributes[\"a\"] == \"b\"'"
+        let words = "route 2 is never asked: route 1 has the same condition"
+        #expect(routes(plain, "condition: ' attributes[\"a\"]==\"b\"'").contains(words))
+        #expect(routes(plain, "condition: 'resource.attributes[\"a\"] == \"b\"'").contains(words))
+        #expect(routes(plain, "statement: 'route() where attributes[\"a\"] == \"b\"'").contains(words))
+        #expect(!routes(plain, "condition: 'attributes[\"a\"] == \"b \"'").contains("never asked"))
+        #expect(!routes(plain, "context: span, condition: 'attributes[\"a\"] == \"b\"'").contains("never asked"))
+        #expect(routes("context: span, condition: 'true == true'", plain).contains("route 1 takes everything"))
+        #expect(routes("statement: 'route()'", plain).contains("route 1 takes everything"))
     }
 
     @Test func `rules that are never asked`() {

@@ -74,6 +74,18 @@ package struct RouteOption: Sendable {
         return keys
     }
 
+    /// What it asks for in a spelling that equal routes share; nil for what cannot be read.
+    fileprivate var canonical: String? {
+        statement.isEmpty
+            ? ConditionText.canonical(condition, context.language)
+            : ConditionText.canonical(statement: statement, context.language)
+    }
+
+    /// Whether nothing is left for the routes behind it.
+    fileprivate var takesAll: Bool {
+        statement.isEmpty ? ConditionText.isAlwaysTrue(condition, context.language) : canonical == "true"
+    }
+
     private func check(_ settings: inout Settings) {
         if context == .request {
             if !statement.isEmpty { settings.problem("the request context takes a condition", at: "statement") }
@@ -114,13 +126,15 @@ package struct RoutingOptions: ComponentOptions {
 
     /// Routes behind one that takes everything, and routes that ask what one before them has moved away.
     private func warnOfUnreachable(_ settings: inout Settings) {
+        let asked = table.map(\.canonical)
+        var told: Set<Int> = []
         for (index, route) in table.enumerated() where route.action == .move {
-            let isAll = route.condition.filter { !$0.isWhitespace } == "true"
+            let isAll = route.takesAll
             for (offset, other) in table[(index + 1)...].enumerated() {
                 let isSame =
-                    other.context == route.context && other.condition == route.condition
-                    && other.statement == route.statement
-                guard isAll || isSame else { continue }
+                    other.context == route.context && other.match == route.match && asked[index] != nil
+                    && asked[index + 1 + offset] == asked[index]
+                guard isAll || isSame, told.insert(index + 1 + offset).inserted else { continue }
                 settings.warning(
                     "route \(index + offset + 2) is never asked: route \(index + 1) "
                         + (isAll ? "takes everything" : "has the same condition"),

@@ -16,6 +16,7 @@ struct ChainLints {
             checkPolicies(pipeline, &problems)
             checkSinks(pipeline, &problems)
         }
+        for exporter in configuration.components(of: .exporter) { checkOwnChain(exporter.id, &problems) }
     }
 
     /// A limit below what the gateway takes by itself.
@@ -61,6 +62,25 @@ struct ChainLints {
             at: pipeline.processors[normalizer].place, path: pipeline.path)
     }
 
+    /// The same for the chain of one exporter, behind all pipelines that lead to it.
+    private func checkOwnChain(_ exporter: ComponentID, _ problems: inout ConfigProblems) {
+        guard let chain = ownChains[exporter],
+            let normalizer = chain.firstIndex(where: { $0.type == "gen_ai_normalizer" })
+        else { return }
+        let own = chain[..<normalizer].first(where: masks)
+        for pipeline in configuration.pipelines {
+            guard let sink = pipeline.exporters.first(where: { $0.id == exporter }) else { continue }
+            let earlier = ([pipeline] + feeders(of: pipeline)).flatMap(\.processors)
+            if earlier.contains(where: { $0.id.type == "gen_ai_normalizer" }) { continue }
+            guard let redaction = earlier.first(where: isRedaction)?.id ?? own else { continue }
+            problems.warning(
+                "\(chain[normalizer]) in `process:` of \(exporter) comes after the redaction in processor \(redaction)",
+                fix: "normalize first, then redact: keys that redaction allows or blocks are those of the conventions",
+                at: sink.place, path: "exporters.\(exporter).process")
+            return
+        }
+    }
+
     /// Policies for agents look at names of the conventions, which other dialects have only after normalization.
     private func checkPolicies(_ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems) {
         let feeders = feeders(of: pipeline).flatMap(\.processors)
@@ -101,7 +121,8 @@ struct ChainLints {
         for sink in sinks(of: pipeline) where !isRedactedAlone(sink.id) && sink.id.type != "nop" {
             problems.warning(
                 "exporter \(sink.id) gets content that no redaction has seen, while \(masked.id) gets it redacted",
-                fix: "name a redaction in \(pipeline.id) or in `process:` of \(sink.id), unless that is meant",
+                fix: "name a redaction without dry_run in \(pipeline.id) or in `process:` of \(sink.id), unless that "
+                    + "is meant",
                 at: sink.place, path: pipeline.path)
         }
     }
@@ -110,10 +131,17 @@ struct ChainLints {
         pipeline.exporters.filter { configuration.component(.exporter, $0.id) != nil }
     }
 
-    private func isRedaction(_ reference: GatewayConfiguration.Reference) -> Bool { reference.id.type == "redaction" }
+    private func isRedaction(_ reference: GatewayConfiguration.Reference) -> Bool { masks(reference.id) }
+
+    /// Whether a processor is a redaction that changes anything: one with `dry_run` only counts.
+    private func masks(_ processor: ComponentID) -> Bool {
+        guard processor.type == "redaction" else { return false }
+        let isDry = configuration.component(.processor, processor)?.body["dry_run"]?.scalar?.text.lowercased() == "true"
+        return !isDry
+    }
 
     private func isRedactedAlone(_ exporter: ComponentID) -> Bool {
-        ownChains[exporter]?.contains { $0.type == "redaction" } ?? false
+        ownChains[exporter]?.contains(where: masks) ?? false
     }
 
     private func isRedacted(_ pipeline: GatewayConfiguration.Pipeline) -> Bool {

@@ -118,6 +118,21 @@ final class Program: @unchecked Sendable {
         }
     }
 
+    /// Whether a test is of literals alone and holds.
+    func isAlwaysTrue(_ root: Int32) -> Bool {
+        guard isFixed(root) else { return false }
+        var state = EvaluationState()
+        do throws(EvaluationFailure) {
+            return try isTrue(root, RecordBatch(), Place(resource: 0), &state)
+        } catch { return false }
+    }
+
+    private func isFixed(_ index: Int32) -> Bool {
+        let node = nodes[Int(index)]
+        if node.operation == .literal { return true }
+        return node.operation.isTest && isFixed(node.first) && (node.second < 0 || isFixed(node.second))
+    }
+
     private func keep(_ value: Value) -> Value {
         switch value {
         case .string(let text): .string(memory.copy(text))

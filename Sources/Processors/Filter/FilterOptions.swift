@@ -40,8 +40,35 @@ package struct FilterOptions: ComponentOptions {
             "reparent", default: false,
             "Gives children of a dropped span its nearest kept ancestor as parent, and a link to the dropped span.")
         for key in ["profiles", "profile_conditions"] { settings.accepted(key, "there are no profiles here") }
+        warnOfUnused(&settings)
         if conditions.isEmpty, !FilterOptions.keys.contains(where: settings.isPresent) {
             settings.warning("has no condition and drops nothing", fix: "write e.g. traces: {span: ['name == \"x\"']}")
+        }
+    }
+
+    /// Conditions behind one that drops everything, and such as stand twice.
+    private func warnOfUnused(_ settings: inout Settings) {
+        var all: [String: String] = [:]
+        var seen: [String: String] = [:]
+        for option in conditions {
+            // The list that it stands in, and the option at the top that the list is in.
+            let list = option.label.prefix { $0 != "[" }
+            let key = String(list.prefix { $0 != "." })
+            let place = "\(list) \(option.context.rawValue)"
+            if let earlier = all[place] {
+                settings.warning(
+                    "\(option.label) is never asked: \(earlier) is always true and drops everything",
+                    fix: "remove one of them", at: key)
+                continue
+            }
+            if ConditionText.isAlwaysTrue(option.text, option.context) { all[place] = option.label }
+            guard let text = ConditionText.canonical(option.text, option.context) else { continue }
+            if let earlier = seen["\(place) \(text)"] {
+                settings.warning(
+                    "\(option.label) drops nothing: \(earlier) is the same condition", fix: "remove it", at: key)
+            } else {
+                seen["\(place) \(text)"] = option.label
+            }
         }
     }
 
