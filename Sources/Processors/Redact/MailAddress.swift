@@ -7,21 +7,42 @@ extension DetectorScan {
     func email(_ bytes: ByteCursor, _ at: Int, _ domain: Int) -> Match? {
         guard let start = startOfName(bytes, at) else { return nil }
         guard let end = endOfDomain(bytes, domain) else { return nil }
-        if isRepository(bytes, start, at, end) { return nil }
+        if isRepository(bytes, start, at, end) || isScaledImage(bytes, domain, end) { return nil }
         return Match(start, end, Detector.email.tag)
     }
 
-    /// git@host:path and ssh://user@host/path say where a repository is, and who logs in there: not to whom one writes.
+    /// git@host:path and ssh://user@host/path say where something is, and who logs in there: not to whom one writes.
     private func isRepository(_ bytes: ByteCursor, _ start: Int, _ at: Int, _ end: Int) -> Bool {
         let isGit = at &- start == 3 && bytes.has("git", at: start)
         if isGit, bytes[end] == 0x3A { return true }
-        // The two slashes, which JSON may escape.
+        // The two slashes, which JSON may escape, and JSON within JSON again.
         var colon = start &- 1
         for _ in 0..<2 {
             guard bytes[colon] == 0x2F else { return false }
-            colon &-= bytes[colon &- 1] == 0x5C ? 2 : 1
+            colon &-= 1
+            var escapes = 0
+            while escapes < 32, bytes[colon] == 0x5C {
+                colon &-= 1
+                escapes &+= 1
+            }
         }
-        return bytes[colon] == 0x3A && (isGit || bytes.hasFolded("ssh", at: colon &- 3))
+        guard bytes[colon] == 0x3A else { return false }
+        return isGit || bytes.hasFolded("ssh", at: colon &- 3) || bytes.hasFolded("sftp", at: colon &- 4)
+            || bytes.hasFolded("rsync", at: colon &- 5)
+    }
+
+    private static let imageTypes: [StaticString] = ["png", "jpg", "jpeg", "gif", "webp", "svg", "avif", "heic", "bmp"]
+
+    /// icon@2x.png and icon@1.5x.webp are files for screens of that density; no such top-level domain exists.
+    private func isScaledImage(_ bytes: ByteCursor, _ domain: Int, _ end: Int) -> Bool {
+        guard bytes.isDigit(domain) else { return false }
+        var index = domain &+ 1
+        if bytes[index] == 0x2E, bytes.isDigit(index &+ 1) { index &+= 2 }
+        guard bytes[index] | 0x20 == 0x78, !bytes.isAlphanumeric(index &+ 1) else { return false }
+        return DetectorScan.imageTypes.contains { type in
+            let dot = end &- type.utf8CodeUnitCount &- 1
+            return dot > index &- 1 && bytes[dot] == 0x2E && bytes.hasFolded(type, at: dot &+ 1)
+        }
     }
 
     // MARK: The name
