@@ -15,7 +15,8 @@ struct AgentTest: Sendable {
     }
 
     private let rule: Rule
-    private let operation, toolName, toolResult, toolArguments, errorType, reasons, findingName, findingLabel: KeyID
+    private let operation, toolName, toolResult, toolArguments, errorType, reasons, outputMessages, findingName,
+        findingLabel: KeyID
 
     /// `rule` is one of the agent policies.
     init(_ rule: PolicyRule, _ keys: inout KeyTable.Builder) {
@@ -38,6 +39,7 @@ struct AgentTest: Sendable {
         toolArguments = keys.intern("gen_ai.tool.call.arguments")
         errorType = keys.intern("error.type")
         reasons = keys.intern("gen_ai.response.finish_reasons")
+        outputMessages = keys.intern("gen_ai.output.messages")
         findingName = keys.intern("gen_ai.evaluation.name")
         findingLabel = keys.intern("gen_ai.evaluation.score.label")
     }
@@ -159,7 +161,7 @@ struct AgentTest: Sendable {
     }
 
     private func isFinished(_ batch: borrowing RecordBatch, _ span: SpanRecord, by values: [[UInt8]]) -> Bool {
-        guard let index = batch.find(reasons, in: span.set) else { return false }
+        guard let index = batch.find(reasons, in: span.set) else { return endsMessage(batch, span, by: values) }
         switch batch.attributes[index].value {
         case .string(let reference):
             let text = batch.text(reference)
@@ -171,6 +173,30 @@ struct AgentTest: Sendable {
             }
         default: return false
         }
+    }
+
+    /// The same for a span that says why it ended in its output messages alone: the first reason there counts.
+    private func endsMessage(_ batch: borrowing RecordBatch, _ span: SpanRecord, by values: [[UInt8]]) -> Bool {
+        guard let index = batch.find(outputMessages, in: span.set) else { return false }
+        var tree = JSONTree()
+        let list: JSONRef
+        switch batch.attributes[index].value {
+        case .string(let reference):
+            guard case .value(let root) = tree.parse(batch.text(reference)) else { return false }
+            list = root
+        case .array(let reference): list = tree.read(batch.text(reference), isMap: false)
+        default: return false
+        }
+        var message = tree.first(list)
+        while message.exists {
+            let reason = tree.member(message, "finish_reason")
+            if tree.isString(reason) {
+                let text = tree.string(reason)
+                return values.contains { text.bytes.elementsEqual($0) }
+            }
+            message = tree.next(message)
+        }
+        return false
     }
 
     private static let openEnds = ["tool_calls", "tool_call", "function_call", "length", "content_filter", "error"]

@@ -46,6 +46,12 @@ import Testing
     }
 
     private static func string(_ text: String) -> String { "{\"stringValue\":\"\(text)\"}" }
+    /// Output messages as an attribute that is a list.
+    private static func messages(reason: String) -> String {
+        let member = "{\"key\":\"finish_reason\",\"value\":\(string(reason))}"
+        return "{\"arrayValue\":{\"values\":[{\"kvlistValue\":{\"values\":[\(member)]}}]}}"
+    }
+
     private static func int(_ number: Int) -> String { "{\"intValue\":\"\(number)\"}" }
 
     struct Row: CustomTestStringConvertible, Sendable {
@@ -160,9 +166,25 @@ import Testing
             keeps: [
                 one(
                     "c", ("gen_ai.operation.name", string("chat")),
-                    ("gen_ai.response.finish_reasons", string("tool_calls")))
+                    ("gen_ai.response.finish_reasons", string("tool_calls"))),
+                one(
+                    "m", ("gen_ai.operation.name", string("chat")),
+                    ("gen_ai.output.messages", string(#"[{\"role\":\"assistant\",\"finish_reason\":\"length\"}]"#))),
+                one(
+                    "n", ("gen_ai.operation.name", string("chat")),
+                    ("gen_ai.output.messages", messages(reason: "tool_call"))),
             ],
             drops: [
+                one(
+                    "m", ("gen_ai.operation.name", string("chat")),
+                    ("gen_ai.output.messages", string(#"[{\"role\":\"assistant\",\"finish_reason\":\"stop\"}]"#))),
+                one(
+                    "n", ("gen_ai.operation.name", string("chat")),
+                    ("gen_ai.output.messages", messages(reason: "stop"))),
+                one(
+                    "o", ("gen_ai.operation.name", string("chat")),
+                    ("gen_ai.response.finish_reasons", string("stop")),
+                    ("gen_ai.output.messages", messages(reason: "length"))),
                 one(),
                 one("c", ("gen_ai.operation.name", string("chat")), ("gen_ai.response.finish_reasons", string("stop"))),
             ]),
