@@ -31,6 +31,10 @@ struct MemoryShares: Equatable, Sendable {
         self.workers = max(workers, 1)
     }
 
+    /// Resident bytes that a request may lead to while it is the only one: what the limit keeps for bursts, a fifth of
+    /// it where nothing else is configured, is there for it.
+    var lone: Int { soft + soft / 4 }
+
     /// Bytes beside the baseline.
     var room: Int { soft - baseline }
 

@@ -30,8 +30,9 @@ final class MemoryWatch: Sendable {
         while !Task.isCancelled {
             guard let held = held() else { return }
             let verdict = gate.look(
-                resident: resident.bytes, reserved: budget.used, held: held, now: effects.now())
-            budget.setRoom(verdict.room)
+                resident: resident.bytes, reserved: budget.used, held: held, isStarved: budget.takeStarved(),
+                now: effects.now())
+            budget.setRoom(verdict.room, alone: verdict.alone)
             if verdict.givesBack { giveBack() }
             let pause = interval > .zero ? min(interval, verdict.pause) : verdict.pause
             do { try await effects.sleep(pause) } catch { return }

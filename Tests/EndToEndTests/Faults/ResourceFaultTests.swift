@@ -152,6 +152,31 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `serves one sender of large bodies each time, however little its memory leaves`() async throws {
+        let capMiB = 100
+        let bench = try FaultBench(processors: ["memory_limiter: {limit_mib: \(capMiB), check_interval: 1s}"])
+        try await bench.gateway.start()
+        var statuses: [[Int]] = []
+        for _ in 0..<8 {
+            let first = bench.ledger.reserve()
+            let body = NumberedSpans.request(first, padding: 1_250_000)
+            var tries: [Int] = []
+            try await bench.wait("a large body") {
+                if !tries.isEmpty { try await Task.sleep(for: .seconds(1)) }
+                tries.append(LoopbackConnection(port: bench.gateway.port)?.post(body) ?? 0)
+                return tries.last == 200
+            }
+            bench.ledger.accepted(first)
+            statuses.append(tries)
+        }
+        // Refused twice at most: then memory was given back, and nothing else is in flight.
+        #expect(statuses.allSatisfy { $0.count <= 3 && $0.last == 200 }, "\(statuses)")
+        try await bench.expectNothingLost(restart: false)
+        let peak = try peakMiB(bench.gateway.pid)
+        #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     /// The highest resident size that a process has had.
     private func peakMiB(_ pid: pid_t) throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)

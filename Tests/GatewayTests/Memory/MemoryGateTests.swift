@@ -9,10 +9,11 @@ import Testing
     private let shares = MemoryShares(softLimit: 200 << 20, resident: 40 << 20, journals: 1, workers: 1)
 
     private func look(
-        _ gate: inout MemoryGate, _ resident: Int?, reserved: Int = 0, held: Int = 0, at milliseconds: Int = 0
+        _ gate: inout MemoryGate, _ resident: Int?, reserved: Int = 0, held: Int = 0, isStarved: Bool = false,
+        at milliseconds: Int = 0
     ) -> MemoryGate.Verdict {
         gate.look(
-            resident: resident.map { $0 << 20 }, reserved: reserved << 20, held: held << 20,
+            resident: resident.map { $0 << 20 }, reserved: reserved << 20, held: held << 20, isStarved: isStarved,
             now: .milliseconds(milliseconds))
     }
 
@@ -60,6 +61,51 @@ import Testing
         #expect(look(&gate, 201, at: 2_250).givesBack)
         #expect(!look(&gate, 230, at: 2_400).givesBack)
         #expect(look(&gate, 230, at: 2_500).givesBack)
+    }
+
+    @Test func `a request that is alone may use what is kept for bursts`() {
+        var gate = MemoryGate(shares)
+        // 50 MiB more than the others may lead to, and never more than what requests may have at most.
+        #expect(look(&gate, 190).room == (10 << 20) / 3 * 2)
+        #expect(look(&gate, 190).alone == 30 << 20)
+        #expect(look(&gate, 220).alone == 15 << 20)
+        #expect(look(&gate, 250).alone == 0)
+        #expect(look(&gate, 50).alone == shares.requests)
+        #expect(look(&gate, 190, held: 134).alone == 10 << 20)
+        for resident in stride(from: 40, through: 300, by: 10) {
+            let verdict = look(&gate, resident, reserved: 7, at: 100_000)
+            #expect(verdict.alone >= verdict.room)
+        }
+    }
+
+    @Test func `a refusal while little is reserved gives memory back at once`() {
+        var gate = MemoryGate(shares)
+        #expect(!look(&gate, 120, at: 0).givesBack)
+        let verdict = look(&gate, 120, isStarved: true, at: 100)
+        #expect(verdict.givesBack && verdict.pause == MemoryGate.tense)
+        // However many are refused, walking through the memory is not all that is done.
+        #expect(!look(&gate, 120, isStarved: true, at: 200).givesBack)
+        #expect(look(&gate, 120, isStarved: true, at: 300).givesBack)
+        #expect(!look(&gate, 120, at: 900).givesBack)
+    }
+
+    @Test func `what fits when there is nothing else is let in when giving memory back did not help`() {
+        var gate = MemoryGate(shares)
+        #expect(look(&gate, 260, isStarved: true, at: 0).alone == 0)
+        #expect(look(&gate, 260, isStarved: true, at: 400).alone == 0)
+        let verdict = look(&gate, 260, isStarved: true, at: 1_000)
+        #expect(verdict.alone == shares.requests && verdict.room == 0)
+        // A sender that waits as long as it was told still finds it so, and what is held counts as ever.
+        #expect(look(&gate, 260, at: 6_000).alone == shares.requests)
+        #expect(look(&gate, 260, held: 154, at: 6_100).alone == 0)
+        // It stays so until the one that is let in is through, and then memory is given back first.
+        #expect(look(&gate, 290, reserved: 20, at: 6_200).alone == shares.requests)
+        #expect(look(&gate, 290, at: 6_300).alone == 0)
+        #expect(look(&gate, 290, isStarved: true, at: 6_400).alone == 0)
+        #expect(look(&gate, 290, isStarved: true, at: 7_000).alone == shares.requests)
+        // Much later it is another matter.
+        #expect(look(&gate, 260, at: 17_100).alone == 0)
+        #expect(look(&gate, 260, isStarved: true, at: 17_200).alone == 0)
     }
 
     @Test func `a limit below what the gateway needs leaves enough to work with`() {

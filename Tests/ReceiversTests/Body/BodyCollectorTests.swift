@@ -121,6 +121,50 @@ private struct Unexpected: Error {}
         #expect(AdmissionTicket(budget: budget).grow(by: 101) == .neverFits)
     }
 
+    @Test func `a request that is alone gets what others would not`() {
+        let budget = AdmissionBudget(limitBytes: 100)
+        budget.setRoom(10, alone: 60)
+        let first = AdmissionTicket(budget: budget)
+        let second = AdmissionTicket(budget: budget)
+        #expect(first.grow(by: 61) == .refused)
+        // It stays alone while it grows, and nobody comes beside it.
+        #expect(first.grow(by: 40) == .granted)
+        #expect(first.grow(by: 20) == .granted)
+        #expect(second.grow(by: 1) == .refused)
+        first.release()
+        #expect(second.grow(by: 5) == .granted)
+        #expect(first.grow(by: 6) == .refused)
+        #expect(first.grow(by: 5) == .granted)
+        // Never more than the limit, and never less than there is room for anyway.
+        first.release()
+        second.release()
+        budget.setRoom(50, alone: 1_000)
+        #expect(first.grow(by: 101) == .neverFits)
+        #expect(first.grow(by: 100) == .granted)
+        first.release()
+        budget.setRoom(50, alone: -1)
+        #expect(first.grow(by: 50) == .granted)
+    }
+
+    @Test func `tells when a request was refused though others hold little`() {
+        let budget = AdmissionBudget(limitBytes: 100)
+        let first = AdmissionTicket(budget: budget)
+        let second = AdmissionTicket(budget: budget)
+        budget.setRoom(30)
+        #expect(first.grow(by: 20) == .granted)
+        #expect(!budget.takeStarved())
+        #expect(first.grow(by: 30) == .refused)
+        #expect(budget.takeStarved() && !budget.takeStarved())
+        #expect(second.grow(by: 20) == .refused)
+        #expect(budget.takeStarved())
+        // Here others have most of it; and what never fits says nothing about memory.
+        budget.setRoom(90)
+        #expect(first.grow(by: 60) == .granted)
+        #expect(second.grow(by: 20) == .refused)
+        #expect(second.grow(by: 101) == .neverFits)
+        #expect(!budget.takeStarved())
+    }
+
     @Test func `a ticket that is dropped gives back its bytes`() {
         let budget = AdmissionBudget(limitBytes: 100)
         do {

@@ -26,6 +26,17 @@ import Testing
         #expect(rate.seconds(wanted: 1000, budget: budget, now: start + .seconds(10)) == 60)
     }
 
+    @Test func `who is refused while nothing else is in flight comes back soon`() {
+        let budget = AdmissionBudget(limitBytes: 1000)
+        budget.setRoom(0)
+        let rate = DrainRate()
+        _ = rate.seconds(wanted: 900, budget: budget, now: start)
+        for second in [2, 4, 60, 600] {
+            #expect(rate.seconds(wanted: 900, budget: budget, now: start + .seconds(Int64(second))) == 5)
+        }
+        #expect(rate.seconds(wanted: .max, budget: budget, now: start + .seconds(700)) == 30)
+    }
+
     @Test func `what would fit by now may come at once`() {
         let budget = AdmissionBudget(limitBytes: 1000)
         let rate = DrainRate()

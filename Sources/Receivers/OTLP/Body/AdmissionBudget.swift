@@ -19,6 +19,8 @@ package final class AdmissionBudget: Sendable {
     private let usedBytes = Atomic<Int>(0)
     private let releasedBytes = Atomic<UInt64>(0)
     private let roomBytes: Atomic<Int>
+    private let aloneBytes = Atomic<Int>(0)
+    private let isStarved = Atomic(false)
     /// How fast bytes are released, for advice to those that are refused.
     let drainRate = DrainRate()
 
@@ -35,7 +37,15 @@ package final class AdmissionBudget: Sendable {
     package var room: Int { min(limit, roomBytes.load(ordering: .relaxed)) }
 
     /// Says for how many bytes there is room at present; what is already reserved stays reserved.
-    package func setRoom(_ bytes: Int) { roomBytes.store(max(bytes, 0), ordering: .relaxed) }
+    /// - Parameter alone: bytes that a request may reserve while no other holds any, when that is more.
+    package func setRoom(_ bytes: Int, alone: Int = 0) {
+        roomBytes.store(max(bytes, 0), ordering: .relaxed)
+        aloneBytes.store(min(max(alone, 0), limit), ordering: .relaxed)
+    }
+
+    /// Whether, since this was asked last, a request was refused while others reserved little: it was not they that
+    /// took the memory it needs.
+    package func takeStarved() -> Bool { isStarved.exchange(false, ordering: .relaxed) }
 
     /// Reserves `bytes` for a request that already holds `held` bytes.
     func reserve(_ bytes: Int, held: Int) -> Verdict {
@@ -45,8 +55,13 @@ package final class AdmissionBudget: Sendable {
         let room = room
         var current = usedBytes.load(ordering: .relaxed)
         while true {
+            let others = current - held
+            let most = others <= 0 ? max(room, aloneBytes.load(ordering: .relaxed)) : room
             // `current` may exceed a room that became smaller meanwhile, so the difference may be negative.
-            guard bytes <= room - current else { return .refused }
+            guard bytes <= most - current else {
+                if others <= limit / 4 { isStarved.store(true, ordering: .relaxed) }
+                return .refused
+            }
             let attempt = usedBytes.weakCompareExchange(
                 expected: current, desired: current + bytes, ordering: .relaxed)
             if attempt.exchanged { return .granted }

@@ -6,6 +6,8 @@ import Synchronization
 final class DrainRate: Sendable {
     /// Shortest and longest advice, in seconds.
     static let secondsRange = 1...60
+    /// Longest advice when it is not other requests that are in the way, but memory that is about to be given back.
+    static let starvedSeconds = 5
     /// Rates are measured over at least this time.
     static let window: TimeAmount = .seconds(1)
 
@@ -20,6 +22,13 @@ final class DrainRate: Sendable {
 
     /// Seconds for Retry-After when `wanted` bytes did not fit into the budget.
     func seconds(wanted: Int, budget: AdmissionBudget, now: NIODeadline) -> Int {
+        let (total, overflows) = budget.used.addingReportingOverflow(wanted)
+        let isStarved = !overflows && total <= budget.limit
+        let seconds = drainSeconds(wanted: wanted, budget: budget, now: now)
+        return isStarved ? min(seconds, Self.starvedSeconds) : seconds
+    }
+
+    private func drainSeconds(wanted: Int, budget: AdmissionBudget, now: NIODeadline) -> Int {
         let released = budget.releasedTotal
         let rate = state.withLock { state -> Double? in
             guard let start = state.windowStart else {
