@@ -205,7 +205,7 @@ def measure_drain(bench):
     sink_port = free_port()
     exporter = (
         f"  to: {{endpoint: 'http://127.0.0.1:{sink_port}', compression: none, retry_on_failure: {{max_interval: 1s, "
-        f"initial_interval: 200ms}}, sending_queue: {{queue_size: 64GiB, sizer: bytes}}}}")
+        f"initial_interval: 200ms}}, sending_queue: {{storage: file_storage, queue_size: 64GiB, sizer: bytes}}}}")
     gateway = Gateway(bench, "durable", exporter)
     sink = bench.start([bench.peer, "sink", str(sink_port)], bench.peer_cores)
     bench.await_port(sink_port, sink)
