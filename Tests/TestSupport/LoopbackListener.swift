@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A listener on a free port of the loopback interface that serves each connection on a thread of its own.
 package final class LoopbackListener: Sendable {
@@ -8,6 +9,10 @@ package final class LoopbackListener: Sendable {
 
     package let port: Int
     private let descriptor: Int32
+    private let isOpen = OpenFlag()
+
+    /// Held while the number is closed or shut down: it may be another's right behind that.
+    private final class OpenFlag: Sendable { let value = Mutex(true) }
 
     /// `serve` gets the descriptor of a connection, which is closed behind it.
     package init(serve: @escaping @Sendable (Int32) -> Void) throws {
@@ -27,8 +32,14 @@ package final class LoopbackListener: Sendable {
             throw Failure(description: "no free port on the loopback interface")
         }
         port = Int(UInt16(bigEndian: address.sin_port))
+        let isOpen = isOpen
         Thread.detachNewThread {
-            defer { close(listener) }
+            defer {
+                isOpen.value.withLock { isOpen in
+                    close(listener)
+                    isOpen = false
+                }
+            }
             while true {
                 let connection = accept(listener, nil, nil)
                 guard connection >= 0 else { return }
@@ -42,5 +53,5 @@ package final class LoopbackListener: Sendable {
 
     /// Wakes the accepting thread, which closes the listener: closed here, its number could be another's by the time
     /// that thread accepts again.
-    package func stop() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    package func stop() { isOpen.value.withLock { if $0 { shutdown(descriptor, Int32(SHUT_RDWR)) } } }
 }

@@ -65,9 +65,12 @@ final class FaultySink: Sendable {
     func behave(_ behaviour: Behaviour) { state.withLock { $0.behaviour = behaviour } }
 
     func stop() {
-        state.withLock { $0.isStopped = true }
-        // Wakes the accepting thread, which closes the listener: its number must not be another's while it accepts.
-        shutdown(listener, Int32(SHUT_RDWR))
+        // Wakes the accepting thread, which closes the listener: its number must not be another's while it accepts, and
+        // may be another's afterwards, so a second call does nothing.
+        state.withLock { state in
+            if !state.isStopped { shutdown(listener, Int32(SHUT_RDWR)) }
+            state.isStopped = true
+        }
     }
 
     /// Waits until all of `numbers` are here; gives those that are not after the time is over.
