@@ -10,16 +10,8 @@ package struct AttributesProcessor: Processor {
     /// Fails when `include` or `exclude` names what the pipeline's signal does not have.
     package init(options: AttributesOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         program = ActionProgram(options.actions, &build.keys)
-        if let match = options.include {
-            include = try RecordMatch(match, at: "include", &build)
-        } else {
-            include = nil
-        }
-        if let match = options.exclude {
-            exclude = try RecordMatch(match, at: "exclude", &build)
-        } else {
-            exclude = nil
-        }
+        include = try RecordMatch(options.include, at: "include", &build)
+        exclude = try RecordMatch(options.exclude, at: "exclude", &build)
     }
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {

@@ -39,8 +39,10 @@ struct RecordMatch: Sendable {
     private let matchesUndefinedSeverity: Bool
     private let serviceName: KeyID
 
-    /// Fails for conditions that the pipeline's signal does not have. `option` is `include` or `exclude`.
-    init(_ options: MatchOptions, at option: String, _ build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
+    /// Nil when the file has no such option. Fails for conditions that the pipeline's signal does not have. `option` is
+    /// `include` or `exclude`.
+    init?(_ options: MatchOptions?, at option: String, _ build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
+        guard let options else { return nil }
         if let unfit = RecordMatch.unfit(options, build.signal).first {
             throw ProcessorBuildFailure(
                 "\(unfit.name) cannot be matched in \(build.signal), and \(build.pipeline) names it",

@@ -20,16 +20,8 @@ package struct SpanProcessor: Processor {
     /// Fails when `include` or `exclude` names what spans do not have.
     package init(options: SpanOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         self.options = options
-        if let match = options.include {
-            include = try RecordMatch(match, at: "include", &build)
-        } else {
-            include = nil
-        }
-        if let match = options.exclude {
-            exclude = try RecordMatch(match, at: "exclude", &build)
-        } else {
-            exclude = nil
-        }
+        include = try RecordMatch(options.include, at: "include", &build)
+        exclude = try RecordMatch(options.exclude, at: "exclude", &build)
         var sources: [KeyID] = []
         for key in options.fromAttributes { sources.append(build.keys.intern(key)) }
         self.sources = sources
