@@ -3,10 +3,8 @@
 /// origin.
 package struct LogLimiter: Sendable {
     private let interval: Duration
-    private var nextTime: Duration?
+    private var last: (time: Duration, cause: String)?
     private var suppressed = 0
-    private var lastTime: Duration?
-    private var lastCause = ""
     private static let causePause = Duration.seconds(1)
 
     package init(interval: Duration = .seconds(10)) { self.interval = interval }
@@ -15,13 +13,11 @@ package struct LogLimiter: Sendable {
     /// numbers are one.
     package mutating func allow(at now: Duration, cause: String = "") -> Int? {
         let cause = String(cause.prefix(200).filter { !$0.isNumber })
-        let isNews = cause != lastCause && lastTime.map { now >= $0 + Self.causePause } ?? true
-        if let nextTime, now < nextTime, !isNews {
+        if let last, now < last.time + (cause == last.cause ? interval : min(interval, Self.causePause)) {
             suppressed += 1
             return nil
         }
-        nextTime = now + interval
-        (lastTime, lastCause) = (now, cause)
+        last = (now, cause)
         defer { suppressed = 0 }
         return suppressed
     }
