@@ -29,6 +29,8 @@
                 reply(call.body.first == 0 ? .invalid(message: "zero") : .accepted)
             }
 
+            func flush() {}
+
             func take() -> [Call] {
                 calls.withLock { calls in
                     defer { calls = [] }
@@ -68,7 +70,8 @@
 
         private static func exchange(_ pieces: [ArraySlice<UInt8>]) -> [Recorder.Call] {
             connect(pieces) { channel, now in
-                try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), now)
+                try ConnectionSetup.configureHTTP1(
+                    channel.pipeline.syncOperations, shared, LoopResources(of: channel.eventLoop), now)
             }
             return recorder.take()
         }

@@ -1,6 +1,7 @@
 #if DEBUG || FUZZ
 
     import NIOCore
+    import NIOEmbedded
     @testable import Receivers
 
     /// Bodies in every coding. The first byte chooses the coding, the rest is the body.
@@ -16,7 +17,7 @@
             let body = UnsafeRawBufferPointer(rebasing: input[1...])
             let budget = AdmissionBudget(limitBytes: 64 << 20)
             let ticket = AdmissionTicket(budget: budget)
-            let resources = LoopResources()
+            let resources = LoopResources(of: EmbeddedEventLoop())
             // Twice with the same decoder: nothing of the first body may show in the second.
             let once = inflate(body, coding, ticket, resources)
             if ticket.held > heldMax { return "\(ticket.held) bytes are reserved" }

@@ -39,8 +39,16 @@ package final class DiskJournal: FrameLog {
     deinit { close() }
 
     package func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
-        core.append(frame, completion: completion)
+        core.append(frame, moreFollows: false, completion: completion)
     }
+
+    package func append(
+        _ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void
+    ) {
+        core.append(frame, moreFollows: moreFollows, completion: completion)
+    }
+
+    package func flush() { core.flush() }
 
     package func cursor(named name: String) throws -> any FrameCursor {
         DiskCursor(core: core, name: name, handle: try core.openCursor(name))

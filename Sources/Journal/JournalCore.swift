@@ -76,7 +76,7 @@ final class JournalCore: Sendable {
 
     // MARK: Appending
 
-    func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
+    func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void) {
         let tenantBytes = frame.header.tenant.utf8.count
         if let reason = Self.reasonNeverToTake(frame, tenantBytes: tenantBytes) {
             return completion(.refused(reason: reason, retryAfter: .seconds(60), isFinal: true))
@@ -84,21 +84,21 @@ final class JournalCore: Sendable {
         let metadata = RecordMetadata.encode(frame.header.metadata)
         let size = JournalFormat.recordBytes(
             tenant: tenantBytes, metadata: metadata.count, payload: frame.bytes.count)
-        let refusal = shared.withLock { shared -> AppendResult? in
-            if shared.isClosing { return .refused(reason: "the journal is closed", retryAfter: .seconds(1)) }
-            // A sequence counts items; a frame without any has no place in it and nothing to deliver.
-            if frame.header.itemCount == 0 { return .stored(Sequence(shared.index.nextSequence)) }
-            if shared.pendingBytes > 0, shared.pendingBytes + size > options.queueBytes {
-                return .refused(reason: "too much waits for the disk", retryAfter: .seconds(1))
-            }
-            if let refusal = Self.refusalByCap(size, &shared, options) { return refusal }
-            shared.pending.append(
-                PendingAppend(frame: frame, metadata: metadata, recordBytes: size, completion: completion))
-            shared.pendingBytes += size
-            return nil
+        let append = PendingAppend(frame: frame, metadata: metadata, recordBytes: size, completion: completion)
+        let (immediate, mayWait) = shared.withLock { shared in
+            let immediate = shared.add(append, options)
+            return (immediate, moreFollows && shared.pendingBytes < Self.gatheredMax)
         }
-        writerEvent.set()
-        if let refusal { completion(refusal) }
+        if !mayWait { writerEvent.set() }
+        if let immediate { completion(immediate) }
+    }
+
+    /// With so many bytes there is work enough for the writer, whatever follows.
+    private static let gatheredMax = 1 << 20
+
+    /// Starts the writer on what was appended when more was to follow.
+    func flush() {
+        if shared.withLock({ !$0.pending.isEmpty }) { writerEvent.set() }
     }
 
     /// What no journal can hold, whatever its options.
@@ -111,23 +111,6 @@ final class JournalCore: Sendable {
         let tenantMax = JournalFormat.tenantBytesMax
         guard tenantBytes > tenantMax else { return nil }
         return "the tenant's name has \(tenantBytes) bytes, and a journal takes \(tenantMax); give it a shorter one"
-    }
-
-    private static func refusalByCap(
-        _ size: Int, _ shared: inout Shared, _ options: DiskJournalOptions
-    ) -> AppendResult? {
-        guard options.maxBytes > 0 else { return nil }
-        if size > options.maxBytes {
-            let reason =
-                "\(size) bytes at once are more than the journal may hold (max_size of its storage, "
-                + "\(options.maxBytes) bytes); send smaller batches or raise max_size"
-            return .refused(reason: reason, retryAfter: .seconds(60), isFinal: true)
-        }
-        guard options.overflow == .block, shared.index.bytes + shared.pendingBytes + size > options.maxBytes else {
-            return nil
-        }
-        shared.wantsRoom = true
-        return .refused(reason: "the journal is full: exporters are behind", retryAfter: .seconds(1))
     }
 
     // MARK: Cursors
@@ -245,5 +228,36 @@ final class JournalCore: Sendable {
     func release() {
         cursorFiles.withLock { $0.close() }
         lock.close()
+    }
+}
+
+extension JournalCore.Shared {
+    /// Queues an append for the writer. Gives the answer of one that is not queued.
+    fileprivate mutating func add(_ append: PendingAppend, _ options: DiskJournalOptions) -> AppendResult? {
+        if isClosing { return .refused(reason: "the journal is closed", retryAfter: .seconds(1)) }
+        // A sequence counts items; a frame without any has no place in it and nothing to deliver.
+        if append.frame.header.itemCount == 0 { return .stored(Sequence(index.nextSequence)) }
+        if pendingBytes > 0, pendingBytes + append.recordBytes > options.queueBytes {
+            return .refused(reason: "too much waits for the disk", retryAfter: .seconds(1))
+        }
+        if let refusal = refusalByCap(append.recordBytes, options) { return refusal }
+        pending.append(append)
+        pendingBytes += append.recordBytes
+        return nil
+    }
+
+    private mutating func refusalByCap(_ size: Int, _ options: DiskJournalOptions) -> AppendResult? {
+        guard options.maxBytes > 0 else { return nil }
+        if size > options.maxBytes {
+            let reason =
+                "\(size) bytes at once are more than the journal may hold (max_size of its storage, "
+                + "\(options.maxBytes) bytes); send smaller batches or raise max_size"
+            return .refused(reason: reason, retryAfter: .seconds(60), isFinal: true)
+        }
+        guard options.overflow == .block, index.bytes + pendingBytes + size > options.maxBytes else {
+            return nil
+        }
+        wantsRoom = true
+        return .refused(reason: "the journal is full: exporters are behind", retryAfter: .seconds(1))
     }
 }

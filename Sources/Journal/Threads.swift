@@ -1,58 +1,40 @@
+import CSupport
 import Glibc
 import Synchronization
 
 /// A flag that one thread waits for and any thread sets. Setting it twice before the wait counts once.
 ///
-/// Sendable by hand: the two pthread objects live at fixed addresses for the life of the event, and the flags are
-/// only touched while the mutex is held.
+/// Sendable by hand: the semaphore lies at a fixed address for the life of the event, and its calls are for any thread.
+/// One, and not a condition: a thread that is woken by a condition takes its mutex as if others waited for it, which is
+/// a system call more for each wait.
 final class Event: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var isSet = false
-    private var isAwaited = false
+    private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+    private let isSet = Atomic(false)
 
-    init() {
-        pthread_mutex_init(mutex, nil)
-        var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        // Waits must not jump with the wall clock.
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(condition, &attributes)
-        pthread_condattr_destroy(&attributes)
-    }
+    init() { sem_init(semaphore, 0, 0) }
 
     deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
+        sem_destroy(semaphore)
+        semaphore.deallocate()
     }
 
     func set() {
-        pthread_mutex_lock(mutex)
-        let mustSignal = isAwaited && !isSet
-        isSet = true
-        pthread_mutex_unlock(mutex)
-        // Outside, or the woken thread would wait again, for the mutex.
-        if mustSignal { pthread_cond_signal(condition) }
+        if !isSet.exchange(true, ordering: .acquiringAndReleasing) { sem_post(semaphore) }
     }
 
     /// Waits for the flag, or until `deadline` (monotonic nanoseconds), and clears it.
     func wait(until deadline: UInt64? = nil) {
-        pthread_mutex_lock(mutex)
-        isAwaited = true
-        defer {
-            isAwaited = false
-            isSet = false
-            pthread_mutex_unlock(mutex)
-        }
         if let deadline {
             var time = timespec(
                 tv_sec: Int(clamping: deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
-            while !isSet, pthread_cond_timedwait(condition, mutex, &time) == 0 {}
+            while !sluice_semaphore_wait(semaphore, &time) {
+                if monotonicNanoseconds() >= deadline { return }
+            }
         } else {
-            while !isSet { pthread_cond_wait(condition, mutex) }
+            while sem_wait(semaphore) != 0 {}
         }
+        // What was done before a `set` that comes from here on is seen by the next wait, before it by this one.
+        isSet.store(false, ordering: .sequentiallyConsistent)
     }
 }
 
@@ -75,8 +57,18 @@ extension Duration {
 /// A thread of its own for calls that block on the disk, which the cooperative pool must not do.
 struct DiskThread {
     private final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+        private let name: String
+        private let body: @Sendable () -> Void
+
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+
+        func run() {
+            sluice_name_thread(name)
+            body()
+        }
     }
 
     private let thread: pthread_t
@@ -85,7 +77,7 @@ struct DiskThread {
     init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         var thread = pthread_t()
         // The new thread takes over the reference that is made here.
-        let raw = Unmanaged.passRetained(Body(body)).toOpaque()
+        let raw = Unmanaged.passRetained(Body(name, body)).toOpaque()
         let code = pthread_create(
             &thread, nil,
             { raw in

@@ -12,6 +12,13 @@ package protocol FrameLog: Sendable {
     /// this journal makes it; it must not block. Never traps and never blocks the caller for the disk.
     func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void)
 
+    /// The same. With `moreFollows` the caller appends more at once and then calls `flush`, and the journal may wait
+    /// for that before it does anything.
+    func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void)
+
+    /// Nothing more follows for now.
+    func flush()
+
     /// The cursor of one exporter, created at the oldest kept frame when the name is new. One reader per name.
     func cursor(named name: String) throws -> any FrameCursor
 
@@ -23,6 +30,14 @@ package protocol FrameLog: Sendable {
 
     /// Stops intake, syncs what was appended, closes. Safe to call twice.
     func close()
+}
+
+extension FrameLog {
+    package func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void) {
+        append(frame, completion: completion)
+    }
+
+    package func flush() {}
 }
 
 /// What a journal or a cursor still holds.

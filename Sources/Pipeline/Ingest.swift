@@ -47,11 +47,15 @@ package enum IngestReply: Sendable, Equatable {
 }
 
 /// Where receivers hand their requests: decode, processor chain, journal.
-package protocol Ingest: Sendable {
+package protocol Ingest: AnyObject, Sendable {
     /// Signals that at least one pipeline takes; a receiver answers 404 for the others.
     func accepts(_ signal: Signal) -> Bool
 
     /// Runs to completion on the calling thread as far as the journal append. `reply` runs exactly once, possibly
-    /// later and on another thread, and must not block.
+    /// later and on another thread, and must not block. To be followed by `flush`, once for all requests of one turn
+    /// of an event loop.
     func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void)
+
+    /// Begins to store what was ingested, if that has not begun.
+    func flush()
 }

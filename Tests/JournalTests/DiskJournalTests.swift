@@ -213,6 +213,25 @@ import Testing
         #expect(disk.calls.count { $0.name == "fdatasync" } == before + 2)
     }
 
+    @Test func `appends of which more follows are written together by the flush, or when they are many`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk, options: DiskJournalOptions())
+        await journal.storeAll(0..<1)
+        let before = disk.calls.count { $0.name == "fdatasync" }
+        let results = Results()
+        for number in 1..<6 { journal.append(frame(number), moreFollows: true) { results.add($0) } }
+        #expect(results.all.isEmpty)
+        journal.flush()
+        // More than a megabyte needs no flush, and its answer comes behind the others.
+        let large = await withCheckedContinuation { continuation in
+            journal.append(frame(6, bytes: 2 << 20), moreFollows: true) { continuation.resume(returning: $0) }
+        }
+        #expect(!large.isRefused)
+        #expect(results.all.count == 5)
+        #expect(disk.calls.count { $0.name == "fdatasync" } <= before + 2)
+        journal.close()
+    }
+
     @Test func `refuses names that can not be a file and keeps strange ones apart`() async throws {
         let disk = FakeDisk()
         let journal = try openFake(disk)

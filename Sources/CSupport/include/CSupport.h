@@ -6,6 +6,7 @@
 #include "bytes.h"
 #include "numbers.h"
 #include "scan.h"
+#include "threads.h"
 #include "triggers.h"
 #include "utf8.h"
 #if __has_include("crc32c.h")

@@ -1,4 +1,5 @@
 import CCurl
+import CSupport
 import Glibc
 import Synchronization
 
@@ -65,6 +66,7 @@ package final class CurlEngine: Sendable {
             &thread, nil,
             { context in
                 guard let context else { return nil }
+                sluice_name_thread("exporters")
                 Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue().loop()
                 return nil
             }, box.toOpaque())

@@ -90,10 +90,16 @@ enum ChainResult {
 
 extension PipelineIntake {
     /// Appends the frame of a request that lost `filtered` records on its way, and counts how it ended. `completion`
-    /// runs exactly once, on an unspecified thread, and must not block.
-    func append(_ frame: Frame, filtered: Int, completion: @escaping @Sendable (AppendResult) -> Void) {
+    /// runs exactly once, on an unspecified thread, and must not block. With `moreFollows` the caller flushes the
+    /// journal soon.
+    func append(
+        _ frame: Frame, filtered: Int, moreFollows: Bool = false,
+        completion: @escaping @Sendable (AppendResult) -> Void
+    ) {
         let admission = admission()
-        guard let full = admission.full else { return store(frame, filtered, admission.skipping, completion) }
+        guard let full = admission.full else {
+            return store(frame, filtered, admission.skipping, moreFollows: moreFollows, completion)
+        }
         let refusal = AppendResult.refused(
             reason: "the queue of exporter \(full.exporterID) is full (sending_queue.queue_size)",
             retryAfter: .seconds(1))
@@ -106,7 +112,9 @@ extension PipelineIntake {
             for _ in 0..<PipelineIntake.waitsMax {
                 try? await WorkerEffects.system().sleep(PipelineIntake.waitInterval)
                 let admission = self.admission()
-                if admission.full == nil { return store(frame, filtered, admission.skipping, completion) }
+                if admission.full == nil {
+                    return store(frame, filtered, admission.skipping, moreFollows: false, completion)
+                }
             }
             metrics.refused.add(Int(frame.header.itemCount) + filtered)
             completion(refusal)
@@ -131,11 +139,11 @@ extension PipelineIntake {
     }
 
     private func store(
-        _ frame: Frame, _ filtered: Int, _ skipping: [ExportWorker],
+        _ frame: Frame, _ filtered: Int, _ skipping: [ExportWorker], moreFollows: Bool,
         _ completion: @escaping @Sendable (AppendResult) -> Void
     ) {
         let items = Int(frame.header.itemCount)
-        journal.append(frame) { [self] result in
+        journal.append(frame, moreFollows: moreFollows) { [self] result in
             switch result {
             case .stored(let sequence):
                 for worker in skipping { worker.skip(StoredFrame(sequence: sequence, frame: frame)) }

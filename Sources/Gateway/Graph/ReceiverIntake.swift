@@ -34,6 +34,10 @@ final class ReceiverIntake: Ingest {
 
     func accepts(_ signal: Signal) -> Bool { pipelines.contains { $0.signal == signal } }
 
+    func flush() {
+        for pipeline in pipelines { pipeline.journal.flush() }
+    }
+
     func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
         let appends: Appends? = pool.withWorkspace { workspace in
             prepare(request, workspace, reply)

@@ -72,7 +72,7 @@ package final class OTLPReceiver: Sendable {
         let metrics = ReceiverMetrics(context.metrics, id: id)
         var resources: [ObjectIdentifier: NIOLoopBoundBox<LoopResources>] = [:]
         for loop in context.group.makeIterator() {
-            resources[ObjectIdentifier(loop)] = .makeBoxSendingValue(LoopResources(), eventLoop: loop)
+            resources[ObjectIdentifier(loop)] = .makeBoxSendingValue(LoopResources(of: loop), eventLoop: loop)
         }
         let loops = resources
         http = options.http.map { Self.httpListener($0, context, metrics, loops, id) }

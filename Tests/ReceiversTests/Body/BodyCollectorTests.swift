@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import Receivers
@@ -79,7 +80,7 @@ import Testing
     }
 
     @Test func `a buffer of the loop is used again and large ones are not kept`() {
-        let resources = LoopResources()
+        let resources = LoopResources(of: EmbeddedEventLoop())
         let first = resources.takeBuffer(capacity: 1000)
         let address = first.withVeryUnsafeBytes { Int(bitPattern: $0.baseAddress) }
         resources.give(consume first)

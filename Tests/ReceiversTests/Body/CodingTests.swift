@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import Receivers
@@ -8,7 +9,8 @@ import Testing
     private let budget = AdmissionBudget(limitBytes: 1 << 30)
 
     private func inflate(
-        _ bytes: [UInt8], _ coding: ContentCoding, sizeMax: Int = 64 << 20, resources: LoopResources = LoopResources()
+        _ bytes: [UInt8], _ coding: ContentCoding, sizeMax: Int = 64 << 20,
+        resources: LoopResources = LoopResources(of: EmbeddedEventLoop())
     ) -> Result<[UInt8], BodyFault> {
         let ticket = AdmissionTicket(budget: budget)
         return bytes.withUnsafeBytes { input in
@@ -65,7 +67,7 @@ import Testing
     {
         let plain = Array("the same words again and again, the same words. ".utf8)
         let bytes = Self.compress(plain, coding)
-        let resources = LoopResources()
+        let resources = LoopResources(of: EmbeddedEventLoop())
         for length in 0..<bytes.count {
             switch inflate(Array(bytes[..<length]), coding, resources: resources) {
             // The framed form may end behind any chunk.

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import Receivers
@@ -9,7 +10,7 @@ import Testing
     private func inflate(
         _ bytes: [UInt8], _ coding: ContentCoding = .gzip, sizeMax: Int = 64 << 20, budget: AdmissionBudget? = nil
     ) -> Result<[UInt8], BodyFault> {
-        let resources = LoopResources()
+        let resources = LoopResources(of: EmbeddedEventLoop())
         let ticket = AdmissionTicket(budget: budget ?? self.budget)
         return bytes.withUnsafeBytes { input in
             do throws(BodyFault) {

@@ -44,7 +44,7 @@ import Testing
             intake: RequestIntake(
                 ingest: ingest, bodySizeMax: 100_000, metrics: ReceiverMetrics(metrics, id: "otlp")),
             budget: budget, log: quietLogger())
-        try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(), loop.now)
+        try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(of: loop), loop.now)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return Rig(channel: channel, loop: loop, budget: budget, metrics: metrics)
     }
@@ -101,6 +101,62 @@ import Testing
         #expect(ingest.calls == [FakeIngest.Call(signal: .traces, encoding: .json, body: Array("hello".utf8))])
         #expect(try rig.written().hasPrefix("HTTP/1.1 200 OK\r\n"))
         #expect(rig.budget.used == 0)
+    }
+
+    @Test func `the requests of one turn of the loop are flushed once, when it ends`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        let request = head + "Content-Length: 1\r\n\r\na"
+        try rig.send(request + request + request)
+        #expect(ingest.calls.count == 3)
+        #expect(ingest.flushes == 0)
+        rig.loop.run()
+        #expect(ingest.flushes == 1)
+        try rig.send(request)
+        rig.loop.run()
+        #expect(ingest.flushes == 2)
+    }
+
+    @Test func `a head that began while the request before it waited has its deadline`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        try rig.send(head + "Content-Length: 1\r\n\r\na")
+        try rig.send("POST /v1/tra")
+        ingest.release(.accepted)
+        rig.loop.run()
+        #expect(try rig.written().hasPrefix("HTTP/1.1 200 OK"))
+        rig.loop.advanceTime(by: .seconds(61))
+        #expect(try rig.written().hasPrefix("HTTP/1.1 408"))
+    }
+
+    private final class ReadCounter: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+        var reads = 0
+
+        func read(context: ChannelHandlerContext) {
+            reads += 1
+            context.read()
+        }
+    }
+
+    @Test func `one read stays open while a request waits, and what it brings waits too`() throws {
+        let ingest = FakeIngest(.hold)
+        let rig = try rig(ingest)
+        let counter = ReadCounter()
+        try rig.channel.pipeline.syncOperations.addHandler(counter, position: .first)
+        let request = head + "Content-Length: 1\r\n\r\na"
+        try rig.send(request)
+        #expect(counter.reads == 1)
+        try rig.send(request)
+        #expect(counter.reads == 1)
+        #expect(ingest.calls.count == 1)
+        ingest.release(.accepted)
+        rig.loop.run()
+        #expect(ingest.calls.count == 2)
+        #expect(try rig.written().hasPrefix("HTTP/1.1 200 OK"))
+        ingest.release(.accepted)
+        rig.loop.run()
+        #expect(counter.reads == 2)
     }
 
     @Test func `a slow head is answered with 408`() throws {

@@ -25,6 +25,7 @@ final class FakeIngest: Ingest {
         var calls: [Call] = []
         var metadata: [RequestMetadata] = []
         var held: [@Sendable (IngestReply) -> Void] = []
+        var flushes = 0
     }
 
     private let behaviour: Behaviour
@@ -38,6 +39,7 @@ final class FakeIngest: Ingest {
 
     var calls: [Call] { state.withLock { $0.calls } }
     var metadata: [RequestMetadata] { state.withLock { $0.metadata } }
+    var flushes: Int { state.withLock { $0.flushes } }
 
     func accepts(_ signal: Signal) -> Bool { signals.contains(signal) }
 
@@ -55,6 +57,8 @@ final class FakeIngest: Ingest {
         case .hold: break
         }
     }
+
+    func flush() { state.withLock { $0.flushes += 1 } }
 
     /// Replies to all requests that are held now.
     func release(_ answer: IngestReply) {

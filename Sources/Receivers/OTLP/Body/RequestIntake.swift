@@ -35,11 +35,15 @@ struct RequestIntake: Sendable {
     ) throws(Fault) {
         metrics.wireBytes.add(body.count)
         guard request.coding != .identity else {
-            return try body.withBytes { (bytes, whole) throws(Fault) in try handOn(bytes, whole, request, reply) }
+            return try body.withBytes { (bytes, whole) throws(Fault) in
+                try handOn(bytes, whole, request, resources, reply)
+            }
         }
         let plain = try inflated(body, request.coding, ticket, resources)
         defer { resources.give(plain) }
-        try ReceivedBody.read(plain).withBytes { (bytes, _) throws(Fault) in try handOn(bytes, nil, request, reply) }
+        try ReceivedBody.read(plain).withBytes { (bytes, _) throws(Fault) in
+            try handOn(bytes, nil, request, resources, reply)
+        }
     }
 
     private func inflated(
@@ -56,7 +60,7 @@ struct RequestIntake: Sendable {
     }
 
     private func handOn(
-        _ bytes: UnsafeRawBufferPointer, _ whole: [UInt8]?, _ request: Request,
+        _ bytes: UnsafeRawBufferPointer, _ whole: [UInt8]?, _ request: Request, _ resources: LoopResources,
         _ reply: @escaping @Sendable (IngestReply) -> Void
     ) throws(Fault) {
         let other = WrongSignal.found(in: bytes, sentAs: request.signal, encoding: request.encoding)
@@ -67,5 +71,6 @@ struct RequestIntake: Sendable {
                 signal: request.signal, encoding: request.encoding, body: bytes, whole: whole, tenant: request.tenant,
                 metadata: request.metadata),
             reply: reply)
+        resources.flushAfterTurn(ingest)
     }
 }

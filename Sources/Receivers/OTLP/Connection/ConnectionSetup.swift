@@ -31,7 +31,7 @@ struct ConnectionSetup: Sendable {
         let pipeline = channel.pipeline.syncOperations
         let now = channel.eventLoop.now
         if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current(now: now))) }
-        let resources = resources[ObjectIdentifier(channel.eventLoop)]?.value ?? LoopResources()
+        let resources = resources[ObjectIdentifier(channel.eventLoop)]?.value ?? LoopResources(of: channel.eventLoop)
         try pipeline.addHandler(
             ProtocolChooser(timeout: startTimeout) { choice, context in
                 switch (choice, service) {

@@ -19,7 +19,8 @@ extension OTLPConnection {
         phase = .idle
         collector = nil
         ticket.release()
-        if let context { clock.enter(.idle, now: context.eventLoop.now) }
+        if let context { clock.enter(hasBegunNext ? .head : .idle, now: context.eventLoop.now) }
+        hasBegunNext = false
     }
 
     /// Answers a request that is not handed on or was not taken.

@@ -67,6 +67,8 @@ final class OTLPConnection: ChannelInboundHandler {
     private var tick: Scheduled<Void>?
     /// Whether the present read brought a whole part of a request.
     private var readBroughtPart = false
+    /// The head of the next request has begun to come while the present one waits.
+    var hasBegunNext = false
 
     init(shared: ReceiverShared, resources: LoopResources, now: NIODeadline) {
         self.shared = shared
@@ -127,8 +129,9 @@ final class OTLPConnection: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         // Bytes came but no head: the request has begun, so its head has a deadline from now on.
-        if !readBroughtPart, phase == .idle, clock.phase == .idle, queue.isEmpty {
-            clock.enter(.head, now: context.eventLoop.now)
+        if !readBroughtPart, queue.isEmpty {
+            if phase == .idle, clock.phase == .idle { clock.enter(.head, now: context.eventLoop.now) }
+            hasBegunNext = phase == .waiting
         }
         readBroughtPart = false
         readIfWanted()
@@ -191,8 +194,10 @@ final class OTLPConnection: ChannelInboundHandler {
         readIfWanted()
     }
 
+    /// One read stays open while a request waits for its reply: taking it back and asking again costs two system calls
+    /// a request, and the end of the client is seen at once. What it brings ends the reading until the reply.
     private func readIfWanted() {
-        guard let context, phase == .lingering || (!isBlocked && queue.isEmpty) else { return }
+        guard let context, phase == .lingering || (queue.isEmpty && context.channel.isWritable) else { return }
         context.read()
     }
 
