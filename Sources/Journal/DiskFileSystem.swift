@@ -128,6 +128,17 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
         if fdatasync(descriptor) != 0 { throw lastError("fdatasync", path) }
     }
 
+    func isAt(_ path: String) throws(SystemError) -> Bool {
+        var own = stat()
+        var found = stat()
+        if fstat(descriptor, &own) != 0 { throw lastError("fstat", self.path) }
+        if lstat(path, &found) != 0 {
+            if errno == ENOENT || errno == ENOTDIR { return false }
+            throw lastError("lstat", path)
+        }
+        return own.st_dev == found.st_dev && own.st_ino == found.st_ino
+    }
+
     func tryLock() throws(SystemError) -> Bool {
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
         if errno == EWOULDBLOCK { return false }

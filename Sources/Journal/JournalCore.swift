@@ -145,16 +145,20 @@ final class JournalCore: Sendable {
     }
 
     func retainCursors(_ names: Set<String>) {
-        let (gone, wakeups) = shared.withLock { shared in
-            let gone = shared.index.cursors.keys.filter { !names.contains($0) }
-            let wakeups = gone.compactMap { name -> Wakeup? in
+        let gone = shared.withLock { shared in
+            shared.index.cursors.keys.filter { !names.contains($0) }.sorted().map { name in
                 var cursor = shared.index.cursors.removeValue(forKey: name)
-                return cursor?.takeWakeup()
+                let backlog = cursor.map { shared.index.backlog(of: $0).items } ?? 0
+                return (name: name, backlog: backlog, wakeup: cursor?.takeWakeup())
             }
-            return (gone, wakeups)
         }
-        for wakeup in wakeups { wakeup.fire(true) }
-        for name in gone {
+        for (name, backlog, wakeup) in gone {
+            wakeup?.fire(true)
+            if backlog > 0 {
+                note(
+                    .warning,
+                    "\(name) reads this journal no longer, and gives up \(backlog) records that it had not delivered")
+            }
             do throws(SystemError) {
                 try cursorFiles.withLock { files throws(SystemError) in try files.remove(name) }
             } catch {

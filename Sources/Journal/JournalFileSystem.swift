@@ -65,6 +65,8 @@ package protocol JournalFile: AnyObject, Sendable {
     func truncate(_ bytes: Int) throws(SystemError)
     /// fdatasync. After an error the state of what was written is unknown for good: close, never call again.
     func sync() throws(SystemError)
+    /// True when `path` leads to this file: not when it, or a folder above it, was removed or moved away.
+    func isAt(_ path: String) throws(SystemError) -> Bool
     /// Takes the exclusive lock of the file, false when another open file has it.
     func tryLock() throws(SystemError) -> Bool
     /// Closes; safe to call twice. Also done when the last reference goes.

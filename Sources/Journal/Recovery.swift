@@ -207,8 +207,8 @@ struct Recovery {
         if found.header == nil { note(.warning, "\(path(name)): damaged header, records recovered") }
         if scan.isTorn {
             note(
-                .info,
-                "\(path(name)): cut what follows byte \(scan.validEnd), as a crash leaves it; "
+                scan.tornItems > 0 ? .warning : .info,
+                "\(path(name)): cut what follows byte \(scan.validEnd), as a crash leaves it\(scan.tornText); "
                     + "unless the file was damaged otherwise, nothing in it was acknowledged")
         }
         do {
@@ -325,8 +325,13 @@ private struct ScannedSegment {
     var isDamaged = false
     /// Something other than zeros lies behind the last record.
     var isTorn = false
+    /// Items of records behind `validEnd` whose header can be read.
+    var tornItems: UInt64 = 0
 
     init(limit: UInt64) { self.limit = limit }
+
+    /// For the message of the cut.
+    var tornText: String { tornItems > 0 ? ", with \(tornItems) records whose request can't be read" : "" }
 
     mutating func run(
         _ file: any JournalFile, size: Int, seed: UInt32, scanner: SegmentScanner
@@ -334,6 +339,7 @@ private struct ScannedSegment {
         var at = JournalFormat.dataOffset
         var damage: ClosedRange<Int>?
         while at < size {
+            let validBefore = validEnd
             let chunk = try scanner.scan(file, from: at, to: size, seed: seed) { header, _, offset in
                 guard header.sequence < limit, let end = header.end, header.sequence >= self.end else { return true }
                 firstSequence = firstSequence ?? header.sequence
@@ -345,6 +351,8 @@ private struct ScannedSegment {
             if let new = chunk.damage {
                 damage = (damage?.lowerBound ?? new.lowerBound)...new.upperBound
             }
+            if validEnd != validBefore { tornItems = 0 }
+            for record in chunk.damaged where record.offset >= validEnd { tornItems += UInt64(record.items) }
             if let seal = chunk.seal {
                 // Its cut did not reach the disk; it still says how much there was.
                 end = max(end, min(seal.header.sequence, limit))

@@ -9,6 +9,8 @@ final class SegmentScanner {
         var next: Int
         /// Offsets of the first and last place where something other than a whole record was stepped over.
         var damage: ClosedRange<Int>?
+        /// Items by the headers of damaged records, whose bodies are not what was written.
+        var damaged: [(offset: Int, items: UInt32)] = []
         /// A seal ends the segment here.
         var seal: (offset: Int, header: RecordHeader)?
 
@@ -62,6 +64,7 @@ final class SegmentScanner {
                 }
             case .damagedBody(let header):
                 chunk.addDamage(at: start + at)
+                chunk.damaged.append((start + at, header.items))
                 at += header.recordBytes
             case .incomplete(let header) where start + at + header.recordBytes <= limit && at > 0:
                 guard header.recordBytes <= buffer.count else {

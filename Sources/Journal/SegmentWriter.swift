@@ -15,6 +15,7 @@ struct SegmentWriter {
     private let takeSpare: () -> String?
 
     private var file: (any JournalFile)?
+    private var path = ""
     private var nextNumber: UInt64
     private(set) var number: UInt64 = 0
     /// Seed of the checksums of the open segment's records.
@@ -72,6 +73,7 @@ struct SegmentWriter {
             throw error
         }
         file = made
+        self.path = path
         number = nextNumber
         seed = header.seed
         nextNumber &+= 1
@@ -114,7 +116,8 @@ struct SegmentWriter {
         capacity = got >= least ? got : size
     }
 
-    /// Writes and syncs `appends`, the first at `sequence`; all are durable when this returns. They must have room.
+    /// Writes and syncs `appends`, the first at `sequence`; all are durable, and in the journal's directory, when this
+    /// returns. They must have room.
     mutating func write(
         _ appends: ArraySlice<PendingAppend>, from sequence: UInt64
     ) throws(SystemError) -> [PlacedFrame] {
@@ -134,6 +137,10 @@ struct SegmentWriter {
         }
         try buffer.flush(to: file)
         try file.sync()
+        // Synced, but to be found by nobody after this process: that is not stored.
+        guard try file.isAt(path) else {
+            throw SystemError(call: "write to a removed file", path: path, code: ENOENT)
+        }
         offset = place.offset
         frames = place.frame
         return placed

@@ -157,6 +157,64 @@ import Testing
         journal.close()
     }
 
+    @Test(arguments: [true, false])
+    func `what is written to a removed segment is refused, and the next goes into a new one`(
+        isMoved: Bool
+    ) async throws {
+        let scratch = try ScratchDirectory()
+        let directory = scratch.path + "/journal"
+        let journal = try DiskJournal(directory: directory, options: smallOptions())
+        await journal.storeAll(0..<3)
+        if isMoved {
+            #expect(rename(directory, scratch.path + "/away") == 0)
+        } else {
+            for name in try DiskFileSystem().names(in: directory) where name.hasSuffix(".segment") {
+                #expect(unlink(directory + "/" + name) == 0)
+            }
+        }
+        #expect(await journal.store(frame(3)).isRefused)
+        #expect(journal.problem != nil)
+        if isMoved {
+            #expect(await journal.store(frame(3)).isRefused)
+            #expect(rename(scratch.path + "/away", directory) == 0)
+        }
+        #expect(await !journal.store(frame(3)).isRefused)
+        #expect(journal.problem == nil)
+        journal.close()
+        let reopened = try DiskJournal(directory: directory, options: smallOptions())
+        let cursor = try reopened.cursor(named: "a")
+        #expect(await cursor.drainNumbers() == (isMoved ? [0, 1, 2, 3] : [3]))
+        reopened.close()
+    }
+
+    @Test func `a journal that nobody has open is found, one in use is not`() async throws {
+        let scratch = try ScratchDirectory()
+        let (old, new) = (scratch.path + "/old", scratch.path + "/new")
+        let first = try DiskJournal(directory: old, options: smallOptions())
+        _ = try first.cursor(named: "a")
+        await first.storeAll(0..<3)
+        let second = try DiskJournal(directory: new, options: smallOptions())
+        await second.storeAll(0..<3)
+        #expect(DiskJournal.unread(in: scratch.path).isEmpty)
+        first.close()
+        #expect(DiskJournal.unread(in: scratch.path) == ["old"])
+        let again = try DiskJournal(directory: old, options: smallOptions())
+        #expect(DiskJournal.unread(in: scratch.path).isEmpty)
+        again.close()
+        second.close()
+    }
+
+    @Test func `a cursor that is not retained is told with what it had left`() async throws {
+        let log = Notices()
+        let journal = try openFake(FakeDisk(), log: log)
+        _ = try journal.cursor(named: "kept")
+        _ = try journal.cursor(named: "old")
+        await journal.storeAll(0..<4)
+        journal.retainCursors(named: ["kept"])
+        #expect(log.has("old reads this journal no longer, and gives up 12 records"))
+        journal.close()
+    }
+
     @Test func `a cursor that cannot be saved is told once, and tried again in peace`() async throws {
         let disk = FakeDisk()
         let log = Notices()

@@ -275,6 +275,11 @@ private final class FakeFile: JournalFile {
         }
     }
 
+    func isAt(_ path: String) throws(SystemError) -> Bool {
+        _ = try disk.check("lstat", path)
+        return disk.state.withLock { $0.current[path] == inode }
+    }
+
     func tryLock() throws(SystemError) -> Bool {
         let taken = disk.state.withLock { state in
             defer { state.inodes[inode].isLocked = true }

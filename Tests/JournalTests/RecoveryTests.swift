@@ -44,6 +44,15 @@ import Testing
         }
     }
 
+    @Test func `says how many records were in what it cuts at the end`() async throws {
+        var contents = try await killed(4)
+        let size = JournalFormat.recordBytes(tenant: 4, payload: 100)
+        contents[Self.segment]?[JournalFormat.dataOffset + 3 * size + 80] ^= 0x41
+        let log = Notices()
+        try openFake(FakeDisk(contents), log: log).close()
+        #expect(log.has("with 3 records whose request can't be read"))
+    }
+
     @Test(arguments: [false, true]) func `loses at most one record to a flipped byte, and counts it`(
         isSealed: Bool
     ) async throws {

@@ -163,6 +163,7 @@ final class CountingFile: JournalFile {
     func allocate(_ bytes: Int) throws(SystemError) { try file.allocate(bytes) }
     func truncate(_ bytes: Int) throws(SystemError) { try file.truncate(bytes) }
     func sync() throws(SystemError) { try file.sync() }
+    func isAt(_ path: String) throws(SystemError) -> Bool { try file.isAt(path) }
     func tryLock() throws(SystemError) -> Bool { try file.tryLock() }
     func close() { file.close() }
 }

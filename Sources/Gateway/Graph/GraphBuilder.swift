@@ -47,7 +47,22 @@ struct GraphBuilder {
         graph.keys = keys.build()
         for connector in graph.connectors { try connector.link(graph) }
         for exporter in graph.processed { exporter.link(graph.keys) }
+        tellOfUnread()
         return graph
+    }
+
+    /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there.
+    private func tellOfUnread() {
+        for directory in Set(gateway.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
+            for folder in DiskJournal.unread(in: directory) {
+                gateway.log.warning(
+                    """
+                    \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it \
+                    had not delivered waits there until the pipeline has its old name again. Remove the folder if it \
+                    is not needed
+                    """)
+            }
+        }
     }
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
