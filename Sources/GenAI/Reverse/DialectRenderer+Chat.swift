@@ -17,7 +17,8 @@ extension DialectRenderer {
             put("langfuse.observation.input", string(names.query, batch))
             put("langfuse.observation.output", string(names.documents, batch))
         } else {
-            chatMessages("langfuse.observation.input", "langfuse.observation.output", wraps: false, batch)
+            chatMessages(
+                operation, "langfuse.observation.input", "langfuse.observation.output", wraps: false, batch)
         }
     }
 
@@ -96,7 +97,7 @@ extension DialectRenderer {
             put("gen_ai.prompt", string(names.query, batch))
             put("gen_ai.completion", string(names.documents, batch))
         } else {
-            chatMessages("gen_ai.prompt", "gen_ai.completion", wraps: true, batch)
+            chatMessages(operation, "gen_ai.prompt", "gen_ai.completion", wraps: true, batch)
         }
     }
 
@@ -113,21 +114,30 @@ extension DialectRenderer {
 
     // MARK: Messages in the form of OpenAI's chat interface
 
+    /// Whether those who read the rendered names take them for messages on spans of this operation. Where they do not,
+    /// the current attributes stay.
+    private func hasConversation(_ operation: Text) -> Bool {
+        if operation == "chat" || operation == "generate_content" || operation == "text_completion" { return true }
+        if operation == "invoke_agent" { return true }
+        return dialect == .langsmith ? operation == "invoke_workflow" : operation == "create_agent"
+    }
+
     /// Input and output as JSON. `wraps` puts the list under `messages`.
     private mutating func chatMessages(
-        _ inputName: StaticString, _ outputName: StaticString, wraps: Bool, _ batch: borrowing RecordBatch
+        _ operation: Text, _ inputName: StaticString, _ outputName: StaticString, wraps: Bool,
+        _ batch: borrowing RecordBatch
     ) {
+        let mayGo = hasConversation(operation)
         let instructions = document(names.instructions, batch)
         let input = document(names.input, batch)
-        let hasInput = tree.isArray(input) && tree.count(input) > 0
-        if hasInput || tree.isArray(instructions) && tree.count(instructions) > 0 {
+        if tree.isArray(input), tree.count(input) > 0 {
             let key = key(inputName)
             let start = out.count
             if wraps { out.append("{\"messages\":") }
-            let isExact = chat(hasInput ? input : .none, instructions)
+            let isExact = chat(input, instructions)
             if wraps { out.append(UInt8(ascii: "}")) }
             put(key, from: start)
-            if isExact, hasInput, !instructions.exists { spend(names.input) }
+            if isExact, !instructions.exists, mayGo { spend(names.input) }
         }
         let output = document(names.output, batch)
         guard tree.isArray(output), tree.count(output) > 0 else { return }
@@ -137,7 +147,7 @@ extension DialectRenderer {
         let isExact = chat(output, .none)
         if wraps { out.append(UInt8(ascii: "}")) }
         put(key, from: start)
-        if isExact { spend(names.output) }
+        if isExact, mayGo { spend(names.output) }
     }
 
     private mutating func chat(_ list: JSONRef, _ instructions: JSONRef) -> Bool {

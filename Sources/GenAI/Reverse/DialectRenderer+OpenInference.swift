@@ -13,11 +13,17 @@ extension DialectRenderer {
         let model = string(names.responseModel, batch) ?? string(names.requestModel, batch)
         if operation == "embeddings" { put("embedding.model_name", model) } else { put("llm.model_name", model) }
         put("llm.request.model_name", string(names.requestModel, batch))
-        put("llm.provider", string(names.provider, batch))
+        if DialectRenderer.isInference(operation) { put("llm.provider", string(names.provider, batch)) }
         openInferenceTokens(batch)
         parameters("llm.invocation_parameters", batch)
         openInferenceMessages(batch)
         openInferenceTools(batch)
+    }
+
+    /// Whether a span is one call of a model; of other spans the provider is as often a framework.
+    private static func isInference(_ operation: Text) -> Bool {
+        operation == "chat" || operation == "generate_content" || operation == "text_completion"
+            || operation == "embeddings"
     }
 
     private static func spanKind(_ operation: Text, _ kind: Text) -> Text {
@@ -67,6 +73,7 @@ extension DialectRenderer {
 
     private mutating func openInferenceRetrieval(_ batch: borrowing RecordBatch) {
         put("input.value", string(names.query, batch))
+        if hasKeys("retrieval.documents.", batch) { return }
         var document = tree.first(document(names.documents, batch))
         var index = 0
         while document.exists, hasRoom {
@@ -87,6 +94,7 @@ extension DialectRenderer {
     }
 
     private mutating func openInferenceTools(_ batch: borrowing RecordBatch) {
+        if hasKeys("llm.tools.", batch) { return }
         var tool = tree.first(document(names.tools, batch))
         var index = 0
         while tool.exists, hasRoom {
@@ -118,23 +126,33 @@ extension DialectRenderer {
     // MARK: Messages
 
     private mutating func openInferenceMessages(_ batch: borrowing RecordBatch) {
-        var index = 0
-        let instructions = tree.first(document(names.instructions, batch))
-        var isExact = !instructions.exists
-        if instructions.exists {
-            put(key("llm.input_messages.", 0, ".message.role"), Text("system"))
-            put(key("llm.input_messages.", 0, ".message.content"), value: tree.member(instructions, "content"))
-            index = 1
-        }
-        let input = document(names.input, batch)
-        if tree.isArray(input), tree.count(input) > 0 {
-            isExact = flat("llm.input_messages.", input, from: index) && isExact
-            if isExact { spend(names.input) }
-        }
+        // Own words and ours would be read as one list.
+        if !hasKeys("llm.input_messages.", batch) { openInferenceInput(batch) }
+        if hasKeys("llm.output_messages.", batch) { return }
         let output = document(names.output, batch)
         if tree.isArray(output), tree.count(output) > 0, flat("llm.output_messages.", output, from: 0) {
             spend(names.output)
         }
+    }
+
+    private mutating func openInferenceInput(_ batch: borrowing RecordBatch) {
+        let input = document(names.input, batch)
+        guard tree.isArray(input), tree.count(input) > 0 else { return }
+        let instructions = tree.first(document(names.instructions, batch))
+        if instructions.exists {
+            put(key("llm.input_messages.", 0, ".message.role"), Text("system"))
+            put(key("llm.input_messages.", 0, ".message.content"), value: tree.member(instructions, "content"))
+        }
+        let isExact = flat("llm.input_messages.", input, from: instructions.exists ? 1 : 0)
+        if isExact, !instructions.exists { spend(names.input) }
+    }
+
+    /// Whether the span has attributes under a prefix.
+    private func hasKeys(_ prefix: StaticString, _ batch: borrowing RecordBatch) -> Bool {
+        for index in batch.range(of: set) where batch.text(batch.attributes[index].key).hasPrefix(prefix) {
+            return true
+        }
+        return false
     }
 
     /// Writes a message list as indexed attributes. True when they say all that the list says.

@@ -24,7 +24,10 @@ package struct DialectRenderer: ~Copyable {
     var spent = Column<Int32>()
     var set = SetIndex(0)
 
-    /// Most attributes that one span gets.
+    /// Attributes that the span has.
+    private var received = 0
+
+    /// Most attributes up to which a span gets more.
     static let attributesMax = 2_000
 
     struct MadeAttribute: BitwiseCopyable {
@@ -46,7 +49,7 @@ package struct DialectRenderer: ~Copyable {
         guard dialect != .genAI, batch.signal == .traces else { return false }
         var isChanged = false
         for span in batch.spans.indices where !batch.isRemoved(span: span) {
-            begin(batch.spans[span].set)
+            begin(batch.spans[span].set, batch)
             let operation = string(names.operation, batch) ?? .empty
             let kind = string(names.kind, batch) ?? .empty
             guard !operation.isEmpty || !kind.isEmpty else { continue }
@@ -62,8 +65,9 @@ package struct DialectRenderer: ~Copyable {
         return isChanged
     }
 
-    private mutating func begin(_ set: SetIndex) {
+    private mutating func begin(_ set: SetIndex, _ batch: borrowing RecordBatch) {
         self.set = set
+        received = batch.range(of: set).count
         tree.reset()
         out.removeAll()
         made.removeAll()
@@ -177,7 +181,7 @@ package struct DialectRenderer: ~Copyable {
         put(key, from: start)
     }
 
-    var hasRoom: Bool { made.count < DialectRenderer.attributesMax }
+    var hasRoom: Bool { received + made.count < DialectRenderer.attributesMax }
 
     mutating func spend(_ key: KeyID) { spent.append(Int32(key.value)) }
 }
