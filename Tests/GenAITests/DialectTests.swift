@@ -124,7 +124,7 @@ import Testing
         #expect(result["gen_ai.conversation.id"] == "s-2")
         #expect(result["user.id"] == "u-2")
         #expect(result["gen_ai.request.stream"] == nil, "false says nothing")
-        #expect(result["gen_ai.response.finish_reasons"] == #"["tool_calls"]"#)
+        #expect(result["gen_ai.response.finish_reasons"] == #"["tool_call"]"#)
         #expect(
             result["gen_ai.input.messages"]
                 == #"[{"role":"user","parts":[{"type":"text","content":"hi"}]},{"role":"tool","#

@@ -132,7 +132,8 @@ import Testing
     /// null: what must survive any change of shape.
     private static func words(of value: String) -> String {
         let words: [Substring] = value.lowercased().split(whereSeparator: { !($0.isLetter || $0.isNumber) })
-        return words.filter { $0 != "messages" && $0 != "none" }.max { $0.count < $1.count }.map(String.init) ?? ""
+        return words.filter { $0 != "messages" && $0 != "input" && $0 != "none" }.max { $0.count < $1.count }.map(
+            String.init) ?? ""
     }
 
     private static func isNothing(_ value: String) -> Bool {

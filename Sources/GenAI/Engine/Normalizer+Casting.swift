@@ -112,7 +112,7 @@ extension Normalizer {
         if reader.tree.isArray(list) {
             var child = reader.tree.first(list)
             while child.exists {
-                let text = reader.tree.string(child)
+                let text = reader.tree.string(named(child))
                 if !text.isEmpty, reader.tree.kind(child) != .null { appendElement(text, map, strip) }
                 child = reader.tree.next(child)
             }
@@ -129,6 +129,15 @@ extension Normalizer {
         return output.count > start ? .output(.array, from: start, to: output.count) : nil
     }
 
+    /// What names an element of a list: SGLang's reasons are objects with a type and what matched.
+    private func named(_ element: JSONRef) -> JSONRef {
+        let type = reader.tree.member(element, "type")
+        guard reader.tree.isString(type) else { return element }
+        let isReason =
+            reader.tree.member(element, "matched").exists || reader.tree.member(element, "length").exists
+        return reader.tree.count(element) == (isReason ? 2 : 1) ? type : element
+    }
+
     private func trimmed(_ text: Text) -> Text {
         var start = 0
         var end = text.count
@@ -137,7 +146,7 @@ extension Normalizer {
         return text[start..<end]
     }
 
-    private mutating func appendElement(_ word: Text, _ map: Int?, _ strip: Text) {
+    mutating func appendElement(_ word: Text, _ map: Int?, _ strip: Text) {
         var text = word
         if !strip.isEmpty, text.hasPrefix(strip) { text = text[strip.count..<text.count] }
         if let map, let mapped = tables.layout.maps[map].lookup(text).text { text = mapped }

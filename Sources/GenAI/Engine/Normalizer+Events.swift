@@ -7,13 +7,14 @@ extension Normalizer {
         var found: [Int] = []
         for event in facts.events.range where batch.text(batch.events[event].name) == name { found.append(event) }
         guard !found.isEmpty else { return }
+        facts.rule = Int32(index)
         if rule.target.exists, !isList(rule), !mayFill(rule.claim, state(rule.target, batch)) { return }
         guard holds(rule.conditions, rule.target, .text(facts.name), batch) else { return }
         switch rule.transform {
         case .eventMessage: eventMessages(rule, batch)
         case .eventChoice(let tool): eventChoices(found, tool, batch)
         case .eventTool: eventTool(rule, found, batch)
-        case .eventStrings: eventStrings(rule, found, batch)
+        case .eventStrings(let map): eventStrings(rule, map, found, batch)
         case .eventDocuments: eventDocuments(rule, found, batch)
         case .eventAppend: eventAppend(rule, found, batch)
         case .liftEvent: for event in found { lift(rule, event, batch) }
@@ -219,12 +220,14 @@ extension Normalizer {
         }
     }
 
-    private mutating func eventStrings(_ rule: Rule, _ found: [Int], _ batch: borrowing RecordBatch) {
+    private mutating func eventStrings(
+        _ rule: Rule, _ map: Int16, _ found: [Int], _ batch: borrowing RecordBatch
+    ) {
         let events = ordered(found, batch)
         let start = output.count
         for event in events {
             let text = text(payload(rule, event, batch))
-            if !text.isEmpty { appendElement(text) }
+            if !text.isEmpty { appendElement(text, map >= 0 ? Int(map) : nil, .empty) }
         }
         guard output.count > start else { return }
         _ = offer(rule.target, .output(.array, from: start, to: output.count), rule.claim, batch)

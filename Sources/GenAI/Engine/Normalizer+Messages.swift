@@ -182,10 +182,13 @@ extension Normalizer {
         let start = output.count
         for index in first..<reader.list.messages.count {
             let text = reader.text(reader.list.messages[index].finish)
-            if !text.isEmpty { appendElement(text) }
+            if !text.isEmpty { appendElement(finishWord(text)) }
         }
         if output.count > start { pendingFinish = .output(.array, from: start, to: output.count) }
     }
+
+    /// The schema's word for a provider's, or that itself.
+    private func finishWord(_ word: Text) -> Text { tables.layout.finishReasons?.lookup(word).text ?? word }
 
     /// The same from a list that has the schema's form already.
     mutating func collectFinish(_ list: JSONRef) {
@@ -195,7 +198,7 @@ extension Normalizer {
         while message.exists {
             let finish = reader.tree.member(message, "finish_reason")
             if reader.tree.isString(finish), !reader.tree[finish].text.isEmpty {
-                appendElement(reader.tree.string(finish))
+                appendElement(finishWord(reader.tree.string(finish)))
             }
             message = reader.tree.next(message)
         }

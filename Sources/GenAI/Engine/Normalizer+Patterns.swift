@@ -5,6 +5,7 @@ extension Normalizer {
     mutating func applyPattern(_ index: Int, _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch) {
         let rule = tables.layout.rules[index]
         guard count(of: pattern) > 0 else { return }
+        facts.rule = Int32(index)
         if rule.target.exists, !mayFill(rule.claim, state(rule.target, batch)) { return }
         guard holds(rule.conditions, rule.target, .text(facts.name), batch) else { return }
         let done: Bool
@@ -14,7 +15,7 @@ extension Normalizer {
         case .flatTools: done = flatTools(rule, pattern, batch)
         case .flatDocuments: done = flatDocuments(rule, pattern, batch)
         case .flatArguments: done = flatArguments(rule, pattern, suffix, batch)
-        case .collectStrings: done = collectStrings(rule, pattern, suffix, batch)
+        case .collectStrings(let map): done = collectStrings(rule, map, pattern, suffix, batch)
         case .renamePrefix(let prefix): return renamePrefix(prefix, pattern, batch)
         default: return applyEach(index, rule, pattern, suffix, batch)
         }
@@ -102,13 +103,13 @@ extension Normalizer {
     }
 
     private mutating func collectStrings(
-        _ rule: Rule, _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch
+        _ rule: Rule, _ map: Int16, _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch
     ) -> Bool {
         let found = sorted(pattern, suffix, batch)
         let texts = found.map { text(source(at: $0.local, batch)) }.filter { !$0.isEmpty }
         guard !texts.isEmpty else { return false }
         let start = output.count
-        for text in texts { appendElement(text) }
+        for text in texts { appendElement(text, map >= 0 ? Int(map) : nil, .empty) }
         return offer(rule.target, .output(.array, from: start, to: output.count), rule.claim, batch)
     }
 
@@ -146,7 +147,7 @@ extension Normalizer {
         return .plain(text)
     }
 
-    /// Tools as `<i>.tool.json_schema|name|description` or `<i>.name|description|parameters`.
+    /// Tools as `<i>.tool.json_schema|name|description` or `<i>.name|description|parameters|arguments`.
     private mutating func flatTools(_ rule: Rule, _ pattern: UInt16, _ batch: borrowing RecordBatch) -> Bool {
         let found = sorted(pattern, .empty, batch)
         let start = output.count
@@ -177,7 +178,9 @@ extension Normalizer {
                 ToolDefinitions.write(ref, &reader.tree, into: &output, count: &count)
                 if count > before { return }
                 schema = ref
-            } else if field.field.hasSuffix(Text("parameters")) || field.field.hasSuffix(Text("input_schema")) {
+            } else if field.field.hasSuffix(Text("parameters")) || field.field.hasSuffix(Text("input_schema"))
+                || field.field.hasSuffix(Text("arguments"))
+            {
                 schema = document(source)
             } else if field.field.hasSuffix(Text("name")) {
                 name = text(source)

@@ -12,7 +12,9 @@ extension Normalizer {
         case .constant(let text): return constant(text, type)
         case .constantIfTrue(let text): return bool(source) == true ? constant(text, type) : .nothing
         case .dropPlaceholder: return isPlaceholder(text(source)) ? .withdraw : value(cast(source, to: type))
-        case .lowercase: return .value(lowercased(unquoted(text(source))))
+        case .lowercase:
+            let word = unquoted(text(source))
+            return word.isEmpty ? .nothing : .value(lowercased(word))
         case .strings(let map, let splits, let strip):
             return value(strings(source, map: map >= 0 ? Int(map) : nil, splits: splits, strip: strip))
         case .mapEach: return value(strings(source, map: nil, splits: false, strip: .empty))
@@ -22,7 +24,11 @@ extension Normalizer {
         case .jsonPath(let path):
             let ref = reader.tree.at(literal(source), path: path)
             return ref.exists ? value(cast(.node(ref), to: type)) : .nothing
-        case .scale(let factor): return value(double(source).map { $0 >= 0 ? .double($0 * factor) : nil } ?? nil)
+        case .scale(let factor):
+            // A thousandth is no number of this kind, a thousand is.
+            return value(
+                double(source).map { $0 >= 0 ? .double(factor < 1 ? $0 / (1 / factor).rounded() : $0 * factor) : nil }
+                    ?? nil)
         case .isoMinusStart: return value(sinceStart(ISOTime.nanoseconds(unquoted(text(source)))))
         case .epochMillisecondsMinusStart:
             return value(
@@ -39,7 +45,8 @@ extension Normalizer {
         case .providerOfModel: return value(providerOfModel(text(source)))
         case .lastOfStream: return value(lastOfStream(document(source)))
         case .toolArguments: return .value(toolArguments(source))
-        case .flatMessages, .flatText, .flatTools, .flatDocuments, .flatArguments, .collectStrings: return .nothing
+        case .flatMessages, .flatText, .flatTools, .flatDocuments, .flatArguments, .collectStrings, .eventStrings:
+            return .nothing
         case .textMessage(let role): return value(textMessage(source, role))
         case .documents: return value(documents(source))
         case .toolDefinitions, .toolSchema: return value(toolDefinitions(source))

@@ -276,7 +276,9 @@ extension MessageReader {
         let block = tree.isArray(ref) ? tree.first(ref) : ref
         guard tree.isObject(block) else { return false }
         let type = tree.member(block, "type")
-        return tree.isString(type) && BlockType(tree.string(type)) != .unknown
+        if type.exists { return tree.isString(type) && BlockType(tree.string(type)) != .unknown }
+        // Bedrock's blocks are named by their only member.
+        return tree.isArray(ref) && tree.count(block) == 1 && wrappedBlock(block) != nil
     }
 
     /// A part whose body is an address.

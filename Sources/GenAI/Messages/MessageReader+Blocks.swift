@@ -17,7 +17,7 @@ enum BlockType: UInt8 {
             return .toolCall
         }
         if type == "tool_call_response" || type == "tool_result" || type == "tool-result"
-            || type == "function_call_output"
+            || type == "function_call_output" || type == "toolresult"
         {
             return .toolResponse
         }
@@ -100,6 +100,7 @@ extension MessageReader {
     private mutating func untyped(_ ref: JSONRef, _ depth: Int) {
         if wrapped(ref, depth) { return }
         if tree.isString(tree.member(ref, "name")), tree.member(ref, "arguments").exists { return addCall(ref) }
+        if isFunctionCall(ref) { return addCall(ref) }
         if tree.isString(tree.member(ref, "call_id")), tree.member(ref, "content").exists { return addResponse(ref) }
         list.parts.append(MessagePart(.generic, body: .value(ref)))
     }

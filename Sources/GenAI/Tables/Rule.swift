@@ -65,7 +65,7 @@ enum Transform: BitwiseCopyable {
     case map(UInt16, MapMatch)
     case strings(map: Int16, splits: Bool, strip: Text)
     case mapEach(UInt16)
-    case collectStrings
+    case collectStrings(map: Int16)
     case constant(Text)
     case constantIfTrue(Text)
     case drop, dropPlaceholder
@@ -91,7 +91,8 @@ enum Transform: BitwiseCopyable {
     case documents, toolDefinitions, toolSchema, system
     case eventMessage(Role)
     case eventChoice(toolTarget: TargetID)
-    case eventTool, eventAppend, eventDocuments, eventField, eventStrings, liftEvent
+    case eventTool, eventAppend, eventDocuments, eventField, liftEvent
+    case eventStrings(map: Int16)
 }
 
 extension Transform {

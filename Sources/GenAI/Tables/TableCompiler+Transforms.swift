@@ -13,6 +13,8 @@ extension TableCompiler {
         case "enum_first_word": return .map(try map(argument, place), .firstWord)
         case "json_enum": return .map(try map(argument, place), .json)
         case "string_array": return .strings(map: try values(of: place), splits: false, strip: .empty)
+        case "collect_string_array": return .collectStrings(map: try values(of: place))
+        case "event_strings": return .eventStrings(map: try values(of: place))
         case "csv_array":
             let strip = text(try place.member("strip")?.word() ?? "")
             return .strings(map: try values(of: place), splits: true, strip: strip)
@@ -71,7 +73,7 @@ extension TableCompiler {
     static func plain() -> [String: Transform] {
         [
             "copy": .copy, "string": .string, "int": .int, "double": .double, "bool": .bool, "lowercase": .lowercase,
-            "collect_string_array": .collectStrings, "drop": .drop, "drop_placeholder": .dropPlaceholder,
+            "drop": .drop, "drop_placeholder": .dropPlaceholder,
             "iso_time_minus_start": .isoMinusStart, "epoch_ms_minus_start": .epochMillisecondsMinusStart,
             "event_time_minus_start": .eventMinusStart, "span_name": .spanName, "rest": .rest,
             "scope_provider": .scopeProvider, "url_host": .urlHost, "first_word": .firstWord,
@@ -86,7 +88,7 @@ extension TableCompiler {
             "tool_definitions": .toolDefinitions,
             "tool_schema": .toolSchema, "system": .system, "event_tool": .eventTool,
             "event_json_append": .eventAppend, "event_documents": .eventDocuments, "event_field": .eventField,
-            "event_strings": .eventStrings, "lift_event_attributes": .liftEvent,
+            "lift_event_attributes": .liftEvent,
         ]
     }
 }
