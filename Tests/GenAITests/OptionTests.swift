@@ -100,6 +100,41 @@ import Testing
         tables.intern(&builder)
         #expect(tables.names.contains("acme.ai.kind"))
         #expect(!tables.names.contains("sluice.genai.kind"))
+        #expect(tables.names.contains("acme.ai.tags"))
+        #expect(!tables.names.contains("sluice.tags"))
+    }
+
+    @Test func `indexed names, events and former names are explained by their own rules`() throws {
+        let bench = try Bench(
+            options {
+                $0.explains = true
+                $0.profile = .semconv136
+            })
+        let span = TestSpan(
+            attributes: [
+                ("openinference.span.kind", "LLM"), ("llm.provider", "openai"), ("llm.model_name", "m"),
+                ("llm.input_messages.0.message.role", "user"), ("llm.input_messages.0.message.content", "hi"),
+            ], events: [TestEvent(name: "gen_ai.choice", attributes: [("finish_reason", "stop")])])
+        let text = try #require(try bench.attributes(span)["sluice.genai.explain"])
+        #expect(text.contains(#""gen_ai.system=openinference:"#))
+        #expect(text.contains(#""gen_ai.response.finish_reasons=otel_genai_events:"#))
+        var labels: [String: String] = [:]
+        for item in text.split(separator: "\"") where item.contains("=") {
+            let pair = item.split(separator: "=").map(String.init)
+            labels[pair[0]] = pair[1]
+        }
+        #expect(labels["gen_ai.input.messages"]?.hasPrefix("openinference:") == true)
+        #expect(labels["gen_ai.input.messages"] != labels["gen_ai.request.model"])
+    }
+
+    @Test func `a call by MCP is named by its method`() throws {
+        let bench = try Bench(options { $0.rewritesSpanNames = true })
+        let span = TestSpan(
+            name: "call", attributes: [("mcp.method.name", "tools/call"), ("mcp.tool.name", "search")])
+        var name = ""
+        let once = try bench.run(span.request) { name = $0.text($0.spans[0].name).string }
+        #expect(name == "tools/call search")
+        #expect(try bench.run(once) == once)
     }
 
     @Test func `conflicts and failures are counted by rule`() throws {

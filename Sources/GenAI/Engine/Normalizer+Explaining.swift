@@ -9,9 +9,17 @@ extension Normalizer {
         let start = output.count
         var line = ByteColumn()
         for index in explained.indices {
-            let target = Int(explained[index])
+            var target = Int(explained[index])
+            var name = NameID.none
+            if target < 0 {
+                let alias = tables.layout.aliases[-1 - target]
+                target = Int(alias.target.value)
+                name = alias.name
+            } else {
+                name = tables.layout.targetNames[target]
+            }
             line.removeAll()
-            line.append(tables.layout.nameTexts[Int(tables.layout.targetNames[target].value)])
+            line.append(tables.layout.nameTexts[Int(name.value)])
             line.append(UInt8(ascii: "="))
             line.append(label(of: drafts[target].rule))
             appendElement(line.text)
@@ -34,7 +42,9 @@ extension Normalizer {
             subject = string(name, set, batch) ?? .empty
         }
         let start = output.count
-        output.append(operation)
+        // Calls by MCP are named by the method.
+        let method = operation == "execute_tool" ? string("mcp.method.name", set, batch) ?? .empty : .empty
+        output.append(method.isEmpty ? operation : method)
         if !subject.isEmpty {
             output.append(UInt8(ascii: " "))
             output.append(subject)

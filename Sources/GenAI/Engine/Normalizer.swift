@@ -45,7 +45,7 @@ package struct Normalizer: ~Copyable {
     let missedPatterns: NameMarks
     /// A value came to a target after a decision had found none: the span is looked at once more.
     var isUnsettled = false
-    /// Targets that this pass changed, when somebody wants to know.
+    /// Targets that this pass changed, when somebody wants to know; below zero former names of targets.
     var explained = Column<Int32>()
     /// Tool spans of the batch whose arguments lack the parameter's name.
     var bareTools = Column<Int32>()

@@ -64,7 +64,7 @@ extension Normalizer {
     mutating func applyProfile(_ batch: inout RecordBatch) -> Bool {
         guard options.profile != .genAIDev || options.emitsAliases else { return false }
         var isChanged = false
-        for alias in tables.layout.aliases {
+        for (index, alias) in tables.layout.aliases.enumerated() {
             let isFormer = options.profile <= alias.last
             guard isFormer || options.emitsAliases, let value = written(alias, &batch) else { continue }
             let key = tables.layout.nameTexts[Int(alias.name.value)]
@@ -77,6 +77,7 @@ extension Normalizer {
                 batch.append(key: reference, attributeValue(value), to: facts.set)
             }
             isChanged = true
+            if options.explains { explained.append(Int32(-1 - index)) }
         }
         return isChanged
     }

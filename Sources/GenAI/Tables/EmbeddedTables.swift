@@ -23,11 +23,16 @@ extension Tables {
     /// Beginning of our own attribute names unless the operator wants another.
     package static let usualPrefix = "sluice.genai."
 
+    /// Our one name that is not about GenAI alone.
+    private static let tags = "sluice.tags"
+
     /// Compiles the embedded tables. Costs some tens of milliseconds: do it once. `prefix` stands in place of
-    /// `sluice.genai.` in all names.
+    /// `sluice.genai.` in all names, and before `tags`.
     package static func embedded(prefix: String = usualPrefix) throws(TableProblem) -> Tables {
         guard prefix != usualPrefix else { return try compile(embeddedFiles()) }
-        let files = embeddedFiles().map { ($0.name, $0.text.replacing(usualPrefix, with: prefix)) }
+        let files = embeddedFiles().map {
+            ($0.name, $0.text.replacing(usualPrefix, with: prefix).replacing(tags, with: prefix + "tags"))
+        }
         return try compile(files, prefix: prefix)
     }
 
