@@ -1,83 +1,98 @@
-/// Prices of one model. Money is in picodollars per token: a dollar per million tokens is a million of them, so that
+/// Prices of one model. Money is in picodollars: a dollar per million tokens is a million of them for a token, so that
 /// the cheapest cached token still has a whole price.
 package struct ModelPrice: Sendable, Equatable {
-    /// Prices that hold together; nil where the model has none of its own.
+    /// Prices by unit; nil where the model has none of its own.
     package struct Rates: Sendable, Equatable {
-        package var input: Int64?
-        package var output: Int64?
-        package var cacheRead: Int64?
-        package var cacheWrite: Int64?
-        /// Of writes that are kept for an hour; the others are kept for minutes.
-        package var cacheWriteHour: Int64?
-        package var reasoning: Int64?
-        package var audioInput: Int64?
-        package var audioOutput: Int64?
+        private var prices = [UnitPrice?](repeating: nil, count: PricedUnit.allCases.count)
 
         package init() {}
+
+        package subscript(unit: PricedUnit) -> UnitPrice? {
+            get { prices[Int(unit.rawValue)] }
+            set { prices[Int(unit.rawValue)] = newValue }
+        }
+
+        package var isEmpty: Bool { prices.allSatisfy { $0 == nil } }
 
         /// These rates, with another's where these have none.
         func filled(from other: Rates) -> Rates {
             var made = self
-            made.input = input ?? other.input
-            made.output = output ?? other.output
-            made.cacheRead = cacheRead ?? other.cacheRead
-            made.cacheWrite = cacheWrite ?? other.cacheWrite
-            made.cacheWriteHour = cacheWriteHour ?? other.cacheWriteHour
-            made.reasoning = reasoning ?? other.reasoning
-            made.audioInput = audioInput ?? other.audioInput
-            made.audioOutput = audioOutput ?? other.audioOutput
+            for index in prices.indices where prices[index] == nil { made.prices[index] = other.prices[index] }
             return made
         }
     }
 
-    /// How the provider was asked to serve the request.
-    package enum Service: String, Sendable, CaseIterable { case batch, priority, flex }
+    /// Prices for requests that were served in another way than usual: in a batch, with priority, later.
+    struct Variant: Sendable, Equatable {
+        /// The service tier's word, or `batch`.
+        var service: String
+        var time = PriceTime()
+        var rates: Rates
+    }
 
     package var base = Rates()
-    /// Rates for requests whose whole input is longer than a number of tokens, shortest first.
-    package var tiers: [(above: Int64, rates: Rates)] = []
-    package var services: [Service: Rates] = [:]
-    /// Prices of the same model at other times, the later ones first in rank.
-    package var timed: [(time: PriceTime, price: ModelPrice)] = []
+    /// The first that holds gives a unit its price.
+    var variants: [Variant] = []
+    /// Prices at other times, the later ones first in rank.
+    var timed: [TimedRates] = []
+    /// Units of the file that nothing on a span counts; such prices are not in the cost.
+    package var unread: [String] = []
+
+    struct TimedRates: Sendable, Equatable {
+        var time: PriceTime
+        var rates: Rates
+    }
 
     package init() {}
-
-    package static func == (left: ModelPrice, right: ModelPrice) -> Bool {
-        left.base == right.base && left.timed.count == right.timed.count && left.services == right.services
-            && left.tiers.count == right.tiers.count
-            && zip(left.tiers, right.tiers).allSatisfy { $0.above == $1.above && $0.rates == $1.rates }
-    }
-
-    /// The price at a moment, given in nanoseconds since 1970.
-    package func at(_ nanoseconds: UInt64) -> ModelPrice {
-        timed.last { $0.time.holds(nanoseconds) }?.price ?? self
-    }
 
     /// Whether any price is known.
-    package var isUsable: Bool { base.input != nil || base.output != nil }
+    package var isUsable: Bool { !base.isEmpty || timed.contains { !$0.rates.isEmpty } }
+
+    /// The rates at a moment, given in nanoseconds since 1970, for a service tier; empty for the usual one.
+    package func rates(at nanoseconds: UInt64, service: String = "") -> Rates {
+        let standard = timed.last { $0.time.holds(nanoseconds) }?.rates ?? base
+        guard !service.isEmpty else { return standard }
+        var special = Rates()
+        for variant in variants where variant.service == service && variant.time.holds(nanoseconds) {
+            special = special.filled(from: variant.rates)
+        }
+        return special.filled(from: standard)
+    }
 }
 
-/// Token counts of one call, as the conventions have them: input holds the cached and audio tokens, output the
-/// reasoning and audio tokens.
+/// Token counts of one call, as the conventions have them: input holds the cached, text, image and audio tokens, output
+/// the reasoning, text, image and audio tokens.
 package struct TokenUsage: Sendable, Equatable {
-    package var input: Int64 = 0
-    package var output: Int64 = 0
-    package var cacheRead: Int64 = 0
-    package var cacheWrite: Int64 = 0
-    /// The part of `cacheWrite` that is kept for an hour.
-    package var cacheWriteHour: Int64 = 0
-    package var reasoning: Int64 = 0
-    package var audioInput: Int64 = 0
-    package var audioOutput: Int64 = 0
+    private var counts = [Int64](repeating: 0, count: PricedUnit.allCases.count)
 
-    package init() {}
+    package init() { self[.request] = 1 }
+
+    package subscript(unit: PricedUnit) -> Int64 {
+        get { counts[Int(unit.rawValue)] }
+        set { counts[Int(unit.rawValue)] = newValue }
+    }
+
+    /// Counts beyond this are no counts.
+    private static let tokensMax: Int64 = 1_000_000_000_000
+
+    var isPossible: Bool { counts.allSatisfy { (0...TokenUsage.tokensMax).contains($0) } }
+
+    /// With the writes to the cache parted by how long they are kept. Some say only the part of an hour.
+    var parted: TokenUsage {
+        var made = self
+        made[.cacheWrite] = max(self[.cacheWrite], self[.cacheWriteHour])
+        made[.cacheWriteMinutes] = made[.cacheWrite] - self[.cacheWriteHour]
+        return made
+    }
 }
 
 /// What a call cost, in nanodollars.
 package struct CallCost: Sendable, Equatable {
     package var input: Int64
     package var output: Int64
-    package var total: Int64 { input + output }
+    /// What the call itself costs, beside its tokens.
+    package var call: Int64 = 0
+    package var total: Int64 { input + output + call }
 
     /// Dollars, as they stand on the wire.
     package static func dollars(_ nanodollars: Int64) -> Double { Double(nanodollars) / 1e9 }
@@ -85,43 +100,39 @@ package struct CallCost: Sendable, Equatable {
 
 extension ModelPrice {
     /// The cost of a call; nil when a count is negative, larger than any model takes, or a needed price is unknown.
-    package func cost(_ usage: TokenUsage, service: Service? = nil) -> CallCost? {
-        for count in [
-            usage.input, usage.output, usage.cacheRead, usage.cacheWrite, usage.cacheWriteHour, usage.reasoning,
-            usage.audioInput, usage.audioOutput,
-        ] where count < 0 || count > ModelPrice.tokensMax { return nil }
-        let rates = rates(input: usage.input, service: service)
-        if usage.input > 0, rates.input == nil { return nil }
-        if usage.output > 0, rates.output == nil { return nil }
-        let priceIn = rates.input ?? 0
-        let priceOut = rates.output ?? 0
-        // Some say only the part.
-        let written = max(usage.cacheWrite, usage.cacheWriteHour)
-        let priceWrite = rates.cacheWrite ?? priceIn
-        let plainIn = max(0, usage.input - usage.cacheRead - written - usage.audioInput)
-        let plainOut = max(0, usage.output - usage.reasoning - usage.audioOutput)
-        let input = ModelPrice.sum([
-            (plainIn, priceIn), (usage.cacheRead, rates.cacheRead ?? priceIn),
-            (written - usage.cacheWriteHour, priceWrite),
-            (usage.cacheWriteHour, rates.cacheWriteHour ?? priceWrite),
-            (usage.audioInput, rates.audioInput ?? priceIn),
-        ])
-        let output = ModelPrice.sum([
-            (plainOut, priceOut), (usage.reasoning, rates.reasoning ?? priceOut),
-            (usage.audioOutput, rates.audioOutput ?? priceOut),
-        ])
-        guard let input, let output else { return nil }
-        return CallCost(input: input, output: output)
+    package func cost(_ usage: TokenUsage, service: String = "", at nanoseconds: UInt64 = 0) -> CallCost? {
+        guard usage.isPossible else { return nil }
+        let rates = rates(at: nanoseconds, service: service)
+        guard !rates.isEmpty else { return nil }
+        let usage = usage.parted
+        let parts = ModelPrice.parts(of: usage, rates)
+        // A price for the call alone is the whole price.
+        let isByCall = PricedUnit.allCases.allSatisfy { $0 == .request || rates[$0] == nil }
+        for (whole, isSide) in [(PricedUnit.input, \PricedUnit.isInput), (.output, \.isOutput)] {
+            let covered = parts.reduce(0) { $1.unit[keyPath: isSide] ? $0 + $1.count : $0 }
+            if !isByCall, covered < usage[whole] { return nil }
+        }
+        func sum(_ isMeant: (PricedUnit) -> Bool) -> Int64? {
+            ModelPrice.sum(
+                parts.filter { isMeant($0.unit) }.map {
+                    ($0.count, rates[$0.unit]?.price(input: usage[.input]) ?? 0)
+                })
+        }
+        guard let input = sum(\.isInput), let output = sum(\.isOutput), let call = sum({ $0 == .request }) else {
+            return nil
+        }
+        let cost = CallCost(input: input, output: output, call: call)
+        return cost.input < 1 << 60 && cost.output < 1 << 60 ? cost : nil
     }
 
-    /// Counts beyond this are no counts.
-    private static let tokensMax: Int64 = 1_000_000_000_000
-
-    private func rates(input: Int64, service: Service?) -> Rates {
-        var rates = base
-        if let tier = tiers.last(where: { input > $0.above }) { rates = tier.rates.filled(from: rates) }
-        if let service, let special = services[service] { rates = special.filled(from: rates) }
-        return rates
+    /// The count of every unit that has a price, without what narrower units with a price count.
+    private static func parts(of usage: TokenUsage, _ rates: Rates) -> [(unit: PricedUnit, count: Int64)] {
+        var parts: [(unit: PricedUnit, count: Int64)] = []
+        for unit in PricedUnit.inward where rates[unit] != nil {
+            let inner = parts.reduce(0) { $1.unit.lies(within: unit) ? $0 + $1.count : $0 }
+            parts.append((unit, max(0, usage[unit] - inner)))
+        }
+        return parts
     }
 
     /// Nanodollars, rounded half up once at the end; nil when it does not fit.

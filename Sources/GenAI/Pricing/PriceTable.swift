@@ -15,33 +15,43 @@ package struct PriceTable: Sendable {
     private var clauses: [(provider: String, clause: MatchClause, price: ModelPrice)] = []
     /// Clauses that cannot be judged: of a kind that is not known, or a regular expression that does not compile.
     package private(set) var skippedClauses = 0
+    /// Prices for circumstances that spans do not tell, such as a route.
+    package internal(set) var skippedVariants = 0
+    /// Units that nothing on a span counts, with the names that have a price in them.
+    package private(set) var unreadUnits: [String: Int] = [:]
 
     package init() {}
 
     /// How many names have a price.
     package var count: Int { prices.count }
 
+    /// Whether any name has a price that a span's counts can be multiplied with.
+    var isUsable: Bool { prices.values.contains { $0.isUsable } }
+
     package mutating func set(_ price: ModelPrice, provider: String, model: String) {
-        guard price.isUsable, !model.isEmpty else { return }
+        guard price.isUsable || !price.unread.isEmpty, !model.isEmpty else { return }
         let name = model.lowercased()
+        for unit in price.unread { unreadUnits[unit, default: 0] += 1 }
         if !provider.isEmpty { prices["\(provider)/\(name)"] = price }
-        // A name alone belongs to the first provider that lists it.
-        if prices[name] == nil { prices[name] = price }
+        // A name alone belongs to the first provider that lists it with a price that can be told.
+        if !(prices[name]?.isUsable ?? false) { prices[name] = price }
     }
 
     mutating func add(_ clause: MatchClause, provider: String, _ price: ModelPrice) {
         if case .unknown = clause {
             skippedClauses += 1
-        } else if price.isUsable {
+        } else if price.isUsable || !price.unread.isEmpty {
             clauses.append((provider, clause, price))
         }
     }
 
     /// Takes another table's prices where this one has none.
     package mutating func merge(_ other: PriceTable) {
-        prices.merge(other.prices) { mine, _ in mine }
+        prices.merge(other.prices) { mine, theirs in mine.isUsable ? mine : theirs }
         clauses += other.clauses
         skippedClauses += other.skippedClauses
+        skippedVariants += other.skippedVariants
+        unreadUnits.merge(other.unreadUnits, uniquingKeysWith: +)
     }
 
     /// The price for what a span says: the model that answered before the one that was asked for, each with the

@@ -37,12 +37,17 @@ package struct CostProcessor: Processor {
     private let reported: Counter
     private let unpriceable: Counter
     private let unknown: UnknownModels
+    private let unread: UnreadUnits
 
     /// Reads the price files; fails when one is missing, too large or of neither shape.
     package init(options: CostOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         var prices = PriceTable()
         for (index, file) in options.files.enumerated() {
-            do throws(PriceFileProblem) { prices.merge(try CostProcessor.read(file)) } catch {
+            do throws(PriceFileProblem) {
+                let table = try CostProcessor.read(file)
+                CostProcessor.tell(table, of: file, build)
+                prices.merge(table)
+            } catch {
                 throw ProcessorBuildFailure("\(file) \(error)", at: "price_files[\(index)]")
             }
         }
@@ -60,6 +65,25 @@ package struct CostProcessor: Processor {
         reported = counter("reported")
         unpriceable = counter("not_priceable")
         unknown = UnknownModels(metrics, labels)
+        unread = UnreadUnits(metrics, labels)
+    }
+
+    /// What of a file is not read is told once.
+    private static func tell(_ table: PriceTable, of file: String, _ build: borrowing ProcessorBuild) {
+        if !table.unreadUnits.isEmpty {
+            let units = table.unreadUnits.sorted { ($0.value, $1.key) > ($1.value, $0.key) }
+            let words = units.prefix(12).map { "\($0.key) (\($0.value))" }.joined(separator: ", ")
+            build.log(
+                .warn,
+                "\(build.id): prices of \(file) in units that spans do not count are not in the cost: \(words)"
+                    + (units.count > 12 ? " and \(units.count - 12) more" : ""))
+        }
+        if table.skippedVariants + table.skippedClauses > 0 {
+            build.log(
+                .warn,
+                "\(build.id): \(file) has \(table.skippedVariants) prices for circumstances that spans do not tell and "
+                    + "\(table.skippedClauses) names that cannot be matched; they are not used")
+        }
     }
 
     private static func read(_ path: String) throws(PriceFileProblem) -> PriceTable {
@@ -123,8 +147,9 @@ package struct CostProcessor: Processor {
         guard let model = find(name) else {
             return unknown.note(name.response.isEmpty ? name.request : name.response)
         }
-        let tier = batch.string(keys.serviceTier, in: set).flatMap { ModelPrice.Service(rawValue: $0.string) }
-        guard let cost = model.at(time).cost(usage, service: tier) else { return unpriceable.add() }
+        let tier = batch.string(keys.serviceTier, in: set)?.string.lowercased() ?? ""
+        unread.note(model)
+        guard let cost = model.cost(usage, service: tier, at: time) else { return unpriceable.add() }
         computed.add()
         batch.upsert(keys.cost, .double(CallCost.dollars(cost.total)), in: set)
         batch.upsert(keys.inputCost, .double(CallCost.dollars(cost.input)), in: set)
@@ -163,7 +188,7 @@ private final class PriceCache: Sendable {
 /// Attributes that the cost needs and gives.
 private struct CostKeys: Sendable {
     let operation, provider, requestModel, responseModel, serviceTier, cost, inputCost, outputCost, source: KeyID
-    private let counts: [(key: KeyID, path: any WritableKeyPath<TokenUsage, Int64> & Sendable)]
+    private let counts: [(key: KeyID, unit: PricedUnit)]
 
     init(_ keys: inout KeyTable.Builder) {
         operation = keys.intern("gen_ai.operation.name")
@@ -175,15 +200,20 @@ private struct CostKeys: Sendable {
         inputCost = keys.intern("gen_ai.usage.input_cost")
         outputCost = keys.intern("gen_ai.usage.output_cost")
         source = keys.intern("sluice.genai.cost.source")
-        var counts: [(key: KeyID, path: any WritableKeyPath<TokenUsage, Int64> & Sendable)] = []
-        for (name, path) in [
-            ("gen_ai.usage.input_tokens", \TokenUsage.input), ("gen_ai.usage.output_tokens", \.output),
-            ("gen_ai.usage.cache_read.input_tokens", \.cacheRead),
-            ("gen_ai.usage.cache_write.input_tokens", \.cacheWrite),
-            ("sluice.genai.usage.cache_write_1h.input_tokens", \.cacheWriteHour),
-            ("gen_ai.usage.reasoning.output_tokens", \.reasoning),
-            ("gen_ai.usage.audio.input_tokens", \.audioInput), ("gen_ai.usage.audio.output_tokens", \.audioOutput),
-        ] as [(String, any WritableKeyPath<TokenUsage, Int64> & Sendable)] { counts.append((keys.intern(name), path)) }
+        var counts: [(key: KeyID, unit: PricedUnit)] = []
+        for (name, unit) in [
+            ("gen_ai.usage.input_tokens", .input), ("gen_ai.usage.output_tokens", .output),
+            ("gen_ai.usage.cache_read.input_tokens", .cacheRead),
+            ("gen_ai.usage.cache_write.input_tokens", .cacheWrite),
+            ("sluice.genai.usage.cache_write_1h.input_tokens", .cacheWriteHour),
+            ("gen_ai.usage.reasoning.output_tokens", .reasoning),
+            ("gen_ai.usage.text.input_tokens", .textInput), ("gen_ai.usage.text.output_tokens", .textOutput),
+            ("gen_ai.usage.text.cache_read.input_tokens", .textCacheRead),
+            ("gen_ai.usage.image.input_tokens", .imageInput), ("gen_ai.usage.image.output_tokens", .imageOutput),
+            ("gen_ai.usage.image.cache_read.input_tokens", .imageCacheRead),
+            ("gen_ai.usage.audio.input_tokens", .audioInput), ("gen_ai.usage.audio.output_tokens", .audioOutput),
+            ("gen_ai.usage.audio.cache_read.input_tokens", .audioCacheRead),
+        ] as [(String, PricedUnit)] { counts.append((keys.intern(name), unit)) }
         self.counts = counts
     }
 
@@ -201,7 +231,7 @@ private struct CostKeys: Sendable {
             else {
                 continue
             }
-            usage[keyPath: count.path] = value
+            usage[count.unit] = value
             if number < 2 { hasCount = true }
         }
         return hasCount ? usage : nil
@@ -234,5 +264,37 @@ private final class UnknownModels: Sendable {
         metrics.counter(
             "sluice_gen_ai_cost_unknown_models_total", "Model calls without a price, by model.",
             [("model", model)] + labels)
+    }
+}
+
+/// Counts calls of models that have a price in a unit that nothing on a span counts, by unit up to a bound.
+private final class UnreadUnits: Sendable {
+    private static let unitsMax = 64
+    private let metrics: SelfMetrics
+    private let labels: [(name: String, value: String)]
+    private let known = Mutex<[String: Counter]>([:])
+
+    init(_ metrics: SelfMetrics, _ labels: [(name: String, value: String)]) {
+        self.metrics = metrics
+        self.labels = labels
+    }
+
+    func note(_ model: ModelPrice) {
+        guard !model.unread.isEmpty else { return }
+        known.withLock { known in
+            for unit in model.unread {
+                let label = known[unit] != nil || known.count < UnreadUnits.unitsMax ? unit : "other"
+                let counter = known[label] ?? register(label)
+                known[label] = counter
+                counter.add()
+            }
+        }
+    }
+
+    private func register(_ unit: String) -> Counter {
+        metrics.counter(
+            "sluice_gen_ai_cost_unread_units_total",
+            "Calls of models that have a price in a unit that spans do not count; it is not in the cost.",
+            [("unit", unit)] + labels)
     }
 }

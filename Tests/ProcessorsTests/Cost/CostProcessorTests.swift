@@ -48,6 +48,19 @@ import Testing
         #expect(count(metrics, "sluice_gen_ai_cost_spans_total", "computed") == 1)
     }
 
+    @Test func `a price in a unit that spans do not count is told with every call`() throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("prices-\(UUID()).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let prices = """
+            [{"id": "openai", "models": [{"id": "gpt-4.1-mini-2025-04-14", "match": {"equals": "x"},
+              "prices": {"input_mtok": 1, "output_mtok": 2, "requests_kcount": 5, "web_searches_kcount": 10}}]}]
+            """
+        try prices.write(to: file, atomically: true, encoding: .utf8)
+        let (values, metrics) = try run(call, "{price_files: ['\(file.path)'], built_in_prices: false}")
+        #expect(values["gen_ai.usage.cost"] == "0.0062d")
+        #expect(count(metrics, "sluice_gen_ai_cost_unread_units_total", "web_searches_kcount") == 1)
+    }
+
     @Test func `a model is found by a regular expression of the file`() throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("prices-\(UUID()).json")
         defer { try? FileManager.default.removeItem(at: file) }
