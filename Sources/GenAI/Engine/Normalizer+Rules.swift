@@ -336,7 +336,10 @@ extension Normalizer {
         if kind.exists, drafts[Int(kind.value)].stamp == stamp, drafts[Int(kind.value)].exists { return true }
         if kind.exists { markMissed(kind) }
         for (dialect, name) in tables.layout.kindNames where facts.active >> UInt64(dialect) & 1 == 1 {
-            if place(of: name) != nil { return true }
+            guard place(of: name) != nil else { continue }
+            // Once the originals are gone, nothing may call for the dialect that understands the word.
+            if options.removeOriginals { isUnsettled = true }
+            return true
         }
         return false
     }

@@ -60,13 +60,15 @@ extension Normalizer {
         return content
     }
 
-    /// `{tool_name, arguments}`, as MCP instrumentations record a request.
-    private func namedCall(_ ref: JSONRef) -> JSONRef? {
-        guard reader.tree.count(ref) == 2, reader.tree.isString(reader.tree.member(ref, "tool_name")) else {
-            return nil
-        }
+    /// `{tool_name, arguments}`, as MCP instrumentations record a request, and `{name, arguments}` of the model's call.
+    private mutating func namedCall(_ ref: JSONRef) -> JSONRef? {
+        let name = reader.either(ref, "tool_name", "name")
+        guard reader.tree.count(ref) == 2, reader.tree.isString(name) else { return nil }
         let arguments = reader.tree.member(ref, "arguments")
-        return reader.tree.isObject(arguments) ? arguments : nil
+        if reader.tree.isObject(arguments) { return arguments }
+        guard reader.tree.isString(arguments) else { return nil }
+        let inner = reader.document(reader.tree.string(arguments))
+        return reader.tree.isObject(inner) ? inner : nil
     }
 
     /// `[{name, type, value}]`, Bedrock's form of named parameters.
@@ -239,6 +241,7 @@ extension Normalizer {
             if reader.tree.kind(isError) == .yes { envelope.isError = true }
             return reader.tree.kind(raw) == .null ? reader.tree.member(ref, "blocks") : raw
         }
+        if let response = functionResponse(ref, &envelope) { return response }
         let content = reader.tree.member(ref, "content")
         guard reader.tree.isArray(content) else { return nil }
         let flag = reader.tree.member(ref, "isError")
@@ -253,6 +256,17 @@ extension Normalizer {
         if reader.tree.isString(id) { envelope.callID = id }
         if reader.tree.isString(status), reader.tree.string(status) == "error" { envelope.isError = true }
         return content
+    }
+
+    /// Gemini's `{id, name, response}`.
+    private mutating func functionResponse(_ ref: JSONRef, _ envelope: inout ToolEnvelope) -> JSONRef? {
+        let response = reader.tree.member(ref, "response")
+        let id = reader.tree.member(ref, "id")
+        guard reader.tree.isObject(response), reader.tree.isString(reader.tree.member(ref, "name")),
+            reader.tree.count(ref) == (id.exists ? 3 : 2)
+        else { return nil }
+        if reader.tree.isString(id) { envelope.callID = id }
+        return response
     }
 
     private func isToolWord(_ word: Text) -> Bool { word == "tool" || word == "ToolMessage" || word == "function" }

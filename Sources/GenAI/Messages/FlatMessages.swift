@@ -6,7 +6,7 @@ package struct FlatMessages: ~Copyable {
     enum Field: UInt8, BitwiseCopyable {
         case role, name, content, reasoning, refusal, toolCallID, functionName, functionArguments, finish
         // Fields of an entry of `contents`.
-        case partType, partText, partID, partSignature, partURL, partMime, partTranscript, partData
+        case partType, partText, partID, partSignature, partURL, partMime, partTranscript, partData, partCallID
         // Fields of an entry of `tool_calls`, and of a call inside `contents`.
         case callID, callName, callArguments
         case ignored
@@ -58,7 +58,8 @@ package struct FlatMessages: ~Copyable {
 
     private static func messageField(_ name: Text) -> Field? {
         if name == "role" { return .role }
-        if name == "content" { return .content }
+        // Some write a prompt under the name of its role.
+        if name == "content" || name == "user" { return .content }
         if name == "name" { return .name }
         if name == "tool_call_id" { return .toolCallID }
         if name == "finish_reason" { return .finish }
@@ -81,6 +82,7 @@ package struct FlatMessages: ~Copyable {
 
     private static func contentField(_ path: inout PathCursor) -> (Field, Modality)? {
         if path.remaining.hasPrefix("tool_call.") { return callField(&path).map { ($0, .image) } }
+        if path.remaining == "message.tool_call_id" { return (.partCallID, .image) }
         guard path.skip("message_content") else { return nil }
         let name = path.remaining
         if name == "type" { return (.partType, .image) }
@@ -88,7 +90,7 @@ package struct FlatMessages: ~Copyable {
         if name == "id" { return (.partID, .image) }
         if name == "data" || name == "encrypted_content" { return (.partData, .image) }
         if name == "signature" { return (.partSignature, .image) }
-        if name == "image.image.url" { return (.partURL, .image) }
+        if name == "image.image.url" || name == "image" { return (.partURL, .image) }
         if name == "audio.audio.url" { return (.partURL, .audio) }
         if name == "video.video.url" { return (.partURL, .video) }
         if name == "audio.audio.mime_type" { return (.partMime, .audio) }
@@ -137,7 +139,7 @@ package struct FlatMessages: ~Copyable {
         if hasCalls, role == .tool { role = .assistant }
         if !hasCalls, role == .tool || fields.toolCallID.exists {
             var part = MessagePart(.toolResponse, body: fields.content)
-            part.id = fields.toolCallID
+            part.id = fields.toolCallID.exists ? fields.toolCallID : callID(index..<range.upperBound)
             if hasContents { part.body = firstText(index..<range.upperBound) }
             reader.list.parts.append(part)
         } else {
@@ -151,6 +153,11 @@ package struct FlatMessages: ~Copyable {
             items(index..<range.upperBound, &reader, from: start)
         }
         reader.list.close(role: role, otherRole: word, name: fields.name, finish: fields.finish, from: start)
+    }
+
+    private func callID(_ range: Range<Int>) -> Fragment {
+        for index in range where entries[index].field == .partCallID { return entries[index].value }
+        return .none
     }
 
     private func firstText(_ range: Range<Int>) -> Fragment {

@@ -42,6 +42,8 @@ struct MessageFields {
     var blocks = JSONRef.none
     /// Result of a CrewAI task or crew.
     var raw = JSONRef.none
+    /// What smolagents and AutoGen are asked for.
+    var task = JSONRef.none
 
     init(_ object: JSONRef, _ tree: borrowing JSONTree) {
         var child = tree.first(object)
@@ -73,7 +75,9 @@ struct MessageFields {
         case 8: takeEight(key, ref)
         case 9: if key == "arguments" { arguments = ref }
         case 10: takeTen(key, ref)
-        case 11: if key == "generations" { list = ref }
+        case 11:
+            if key == "generations" { list = ref }
+            if key == "new_message" { message = ref }
         case 12:
             if key == "tool_call_id" { toolCallID = ref }
             if key == "finishReason" { finish = ref }
@@ -82,6 +86,7 @@ struct MessageFields {
         case 13:
             if key == "function_call" { functionCall = ref }
             if key == "finish_reason" { finish = ref }
+        case 14: if key == "generated_text" { completion = ref }
         case 17:
             if key == "reasoning_content" { reasoning = ref }
             if key == "additional_kwargs" { additional = ref }
@@ -101,6 +106,7 @@ struct MessageFields {
         if key == "data" { data = ref }
         if key == "meta" { meta = ref }
         if key == "args" { arguments = ref }
+        if key == "task" { task = ref }
     }
 
     private mutating func takeSix(_ key: Text, _ ref: JSONRef) {

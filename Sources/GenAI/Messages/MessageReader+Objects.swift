@@ -171,8 +171,9 @@ extension MessageReader {
             value(ref, depth + 1)
             return true
         }
-        guard fields.prompt.exists else { return false }
-        value(fields.prompt, depth + 1)
+        let asked = fields.prompt.exists ? fields.prompt : tree.isString(fields.task) ? fields.task : .none
+        guard asked.exists else { return false }
+        value(asked, depth + 1)
         return true
     }
 
