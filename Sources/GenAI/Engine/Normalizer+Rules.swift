@@ -169,7 +169,8 @@ extension Normalizer {
     /// Whether the target holds a word that the rule's map would replace.
     private mutating func isRawAlias(_ rule: Rule, _ batch: borrowing RecordBatch) -> Bool {
         let draft = draft(rule.target, batch)
-        guard draft.isFilled else { return true }
+        // What a dialect took away is not given back.
+        guard draft.isFilled else { return draft.state != .withdrawn }
         guard case .map(let map, _) = rule.transform, let word = word(rule.target, batch) else { return false }
         return !tables.layout.maps[Int(map)].isCurrent(word)
     }

@@ -39,8 +39,8 @@ extension Normalizer {
                 ref = positional(args, kwargs)
             } else if args.exists, reader.tree.isString(type), reader.tree.string(type) == "tool_call" {
                 ref = args
-            } else if reader.tree.count(ref) == 1, reader.tree.isObject(input) {
-                ref = input
+            } else if reader.tree.count(ref) == 1, let only = soleInput(input) {
+                ref = only
             } else if let named = namedCall(ref) {
                 ref = named
             } else {
@@ -58,6 +58,14 @@ extension Normalizer {
         let content = reader.tree.member(message, "content")
         guard content.exists, reader.tree.isString(role), isToolWord(reader.tree.string(role)) else { return nil }
         return content
+    }
+
+    /// The object under the only member `input`; LangChain for JavaScript has it in a text.
+    private mutating func soleInput(_ input: JSONRef) -> JSONRef? {
+        if reader.tree.isObject(input) { return input }
+        guard reader.tree.isString(input) else { return nil }
+        let inner = reader.document(reader.tree.string(input))
+        return reader.tree.isObject(inner) ? inner : nil
     }
 
     /// `{tool_name, arguments}`, as MCP instrumentations record a request, and `{name, arguments}` of the model's call.
