@@ -287,12 +287,32 @@ extension Normalizer {
     }
 
     private mutating func contains(_ text: Text, _ words: PoolRange) -> Bool {
+        guard let first = words.range.first, tables.layout.textLists[first].count > 0 else { return false }
+        // Most lists begin with the same sign, so that one walk finds any of them.
+        let sign = tables.layout.textLists[first][0]
+        for index in words.range
+        where tables.layout.textLists[index].count == 0 || tables.layout.textLists[index][0] != sign {
+            return containsEach(text, words)
+        }
+        var from = 0
+        while let hit = text.firstIndex(of: sign, from: from) {
+            for index in words.range where begins(text, at: hit, tables.layout.textLists[index]) { return true }
+            from = hit + 1
+        }
+        return false
+    }
+
+    private func begins(_ text: Text, at place: Int, _ word: Text) -> Bool {
+        place + word.count <= text.count && text[place..<place + word.count] == word
+    }
+
+    private mutating func containsEach(_ text: Text, _ words: PoolRange) -> Bool {
         for index in words.range {
             let word = tables.layout.textLists[index]
             guard word.count > 0 else { continue }
             var from = 0
             while let hit = text.firstIndex(of: word[0], from: from), hit + word.count <= text.count {
-                if text[hit..<hit + word.count] == word { return true }
+                if begins(text, at: hit, word) { return true }
                 from = hit + 1
             }
         }
