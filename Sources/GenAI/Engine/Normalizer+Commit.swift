@@ -165,7 +165,11 @@ extension Normalizer {
     private mutating func keepReceived(_ index: Int, _ isReplaced: Bool, _ batch: borrowing RecordBatch) {
         let draft = drafts[index]
         let received = source(at: Int(draft.origin), batch)
-        if isReplaced, isOwn(draft.rule) || isWeakList(index, received) || isEqual(received, draft.value) { return }
+        if isReplaced {
+            if isOwn(draft.rule), isCarried(Int(draft.origin), index) { return }
+            if isWeakList(index, received) && isCarried(Int(draft.origin), index) { return }
+            if isEqual(received, draft.value) { return }
+        }
         guard !isEmpty(received) else { return }
         let known = tables.layout.known
         if index == Int(known.operation.value), known.kind.exists, let kind = word(known.kind, batch),
@@ -185,6 +189,12 @@ extension Normalizer {
         case EngineStep.recast, EngineStep.repair, EngineStep.inclusiveTokens: true
         default: rule >= 0 && tables.layout.rules[Int(rule)].isRepair
         }
+    }
+
+    /// Whether all that a document under a current name said is in what takes its place. Other values are one value.
+    private mutating func isCarried(_ local: Int, _ target: Int) -> Bool {
+        guard tables.layout.targetTypes[target].isDocument, parsed[local] > 0 else { return true }
+        return reader.tree.isCarried(JSONRef(parsed[local] - 1))
     }
 
     private mutating func isWeakList(_ target: Int, _ received: SourceValue) -> Bool {

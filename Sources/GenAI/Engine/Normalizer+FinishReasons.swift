@@ -18,7 +18,10 @@ extension Normalizer {
         let reasons = finishReasons(batch)
         if facts.isWritten, draft.state == .mapped, reader.tree.count(reasons) == 0 { return }
         switch draft.state {
-        case .current: list = document(source(at: Int(draft.origin), batch))
+        case .current:
+            list = document(source(at: Int(draft.origin), batch))
+            // Written again with all its members.
+            reader.tree.use(list)
         case .mapped where !facts.isFinished:
             let text = reader.tree.arena.copy(bytes(draft.value))
             list = reader.tree.parseContainer(text)

@@ -120,6 +120,13 @@ extension Normalizer {
             guard !isFinished(child), holds(last, all: child) else { return nil }
             child = reader.tree.next(child)
         }
+        child = reader.tree.first(list)
+        while child.index != last.index {
+            reader.tree.use(reader.tree.member(child, "role"))
+            reader.tree.use(reader.tree.member(child, "parts"))
+            child = reader.tree.next(child)
+        }
+        reader.tree.use(last)
         let start = output.count
         output.append(UInt8(ascii: "["))
         reader.tree.write(last, into: &output)

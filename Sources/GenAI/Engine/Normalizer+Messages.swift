@@ -153,7 +153,7 @@ extension Normalizer {
         var message = reader.list.messages[index]
         message.finish = .none
         message.name = .none
-        MessageWriter.write(message, reader.list, &reader.tree, nil, into: &output)
+        MessageWriter.write(message, reader.list, &reader.tree, nil, isBare: true, into: &output)
         let hash = Normalizer.hash(UnsafeRawBufferPointer(rebasing: output.bytes[start...]))
         output.truncate(to: start)
         return hash
@@ -214,6 +214,7 @@ extension Normalizer {
             reader.read(document, as: role)
         } else {
             reader.addText(.plain(text), role: role)
+            reader.tree.use(source.ref)
         }
         guard reader.list.hasParts else { return nil }
         let start = output.count
@@ -256,17 +257,19 @@ extension Normalizer {
     }
 
     private mutating func addCalls(_ ref: JSONRef) {
-        guard reader.tree.isArray(ref) else { return reader.addCall(ref) }
+        guard reader.tree.isArray(ref) else { return addCall(ref) }
         var child = reader.tree.first(ref)
         while child.exists {
-            if reader.tree.isObject(child) {
-                reader.addCall(child)
-            } else if reader.tree.isString(child) {
-                let inner = reader.tree.parseContainer(reader.tree.string(child))
-                if inner.exists { reader.addCall(inner) }
-            }
+            let call = reader.tree.isString(child) ? reader.tree.container(in: child) : child
+            if reader.tree.isObject(call) { addCall(call) }
             child = reader.tree.next(child)
         }
+    }
+
+    private mutating func addCall(_ ref: JSONRef) {
+        let before = reader.list.parts.count
+        reader.addCall(ref)
+        reader.list.hold(ref, since: before)
     }
 
     /// Offers what a dialect's rules have assembled.
@@ -290,6 +293,7 @@ extension Normalizer {
             reader.content(parts.exists ? parts : ref, 1)
         } else {
             let text = unquotedWhole(text(source))
+            reader.tree.use(source.ref)
             if !text.isEmpty { reader.list.parts.append(MessagePart(.text, body: .plain(text))) }
         }
         guard reader.list.hasParts else { return nil }
@@ -314,6 +318,7 @@ extension Normalizer {
             ToolDefinitions.write(ref, &reader.tree, into: &output, count: &count)
         } else {
             ToolDefinitions.names(text(source), into: &output, count: &count)
+            reader.tree.use(source.ref)
         }
         return close(start, count)
     }

@@ -132,7 +132,7 @@ extension Normalizer {
         for item in found {
             writer.name(item.name, &output)
             let value = argument(item.local, batch)
-            MessageWriter.value(value, reader.tree, into: &output)
+            MessageWriter.value(value, &reader.tree, into: &output)
         }
         output.append(UInt8(ascii: "}"))
         return offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)

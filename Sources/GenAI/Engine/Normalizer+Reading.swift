@@ -75,8 +75,7 @@ extension Normalizer {
         case .string: return parse(source.text, attribute: source.attribute)
         case .array, .map: return reader.tree.read(source.text, isMap: source.kind == .map)
         case .other:
-            guard reader.tree.isString(source.ref) else { return source.ref }
-            return reader.tree.parseContainer(reader.tree.string(source.ref))
+            return reader.tree.isString(source.ref) ? reader.tree.container(in: source.ref) : source.ref
         case .empty, .bool, .int, .double, .bytes: return .none
         }
     }
@@ -91,9 +90,7 @@ extension Normalizer {
         guard isQuoted || first == UInt8(ascii: "{") || first == UInt8(ascii: "[") else { return .none }
         switch reader.tree.parse(text) {
         case .value(let ref):
-            guard isQuoted else { return ref }
-            let inner = reader.tree.string(ref)
-            return reader.tree.parseContainer(inner)
+            return isQuoted ? reader.tree.container(in: ref) : ref
         case .failure(let failure):
             if failure != .invalid {
                 unreadable += 1

@@ -10,6 +10,7 @@ extension Normalizer {
             return wrapped("input", source)
         }
         ref = unwrapArguments(ref)
+        reader.tree.use(ref)
         if isParameterList(ref) { return parameterList(ref) }
         return reader.tree.isObject(ref) ? json(ref) : wrapped("input", .node(ref))
     }
@@ -19,7 +20,7 @@ extension Normalizer {
         // Envelopes come one inside the other; going to the end makes a second run find nothing to do.
         for _ in 0..<8 {
             if reader.tree.isString(ref) {
-                let inner = reader.document(reader.tree.string(ref))
+                let inner = reader.tree.document(in: ref)
                 guard inner.exists else { return ref }
                 ref = inner
                 continue
@@ -161,10 +162,11 @@ extension Normalizer {
         let result = envelope.result
         let value = reader.tree.isObject(result) ? json(result) : wrapped("result", .node(result))
         let accepted = offer(target, value, rule?.claim, batch)
+        if accepted { reader.tree.use(result) }
         let known = tables.layout.known
         if reader.tree.isString(envelope.callID) {
             let id = reader.tree.string(envelope.callID)
-            if !id.isEmpty { _ = offer(known.toolCallID, .string(id), nil, batch) }
+            if !id.isEmpty, offer(known.toolCallID, .string(id), nil, batch) { reader.tree.use(envelope.callID) }
         }
         if envelope.isError { _ = offer(known.errorType, .string(Text("tool_error")), nil, batch) }
         return accepted
@@ -183,7 +185,7 @@ extension Normalizer {
         for _ in 0..<8 {
             let ref = envelope.result
             if reader.tree.isString(ref) {
-                let inner = reader.document(reader.tree.string(ref))
+                let inner = reader.tree.document(in: ref)
                 guard inner.exists else { return envelope }
                 envelope.result = inner
             } else if reader.tree.isArray(ref) {

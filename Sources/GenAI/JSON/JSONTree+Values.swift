@@ -171,6 +171,16 @@ extension JSONTree {
         }
     }
 
+    /// Appends a value as JSON without spaces between its tokens, whatever its source has.
+    func writePlain(_ ref: JSONRef, into out: inout ByteColumn) {
+        guard ref.exists else { return out.append("null") }
+        let node = self[ref]
+        switch node.kind {
+        case .array, .object: writeContainer(node, isPlain: true, into: &out)
+        default: write(ref, into: &out)
+        }
+    }
+
     /// Appends a string with its quotes.
     func writeString(_ node: JSONNode, into out: inout ByteColumn) {
         out.append(UInt8(ascii: "\""))
@@ -179,7 +189,7 @@ extension JSONTree {
     }
 
     // Recursion is bounded by the depth limit of the readers.
-    private func writeContainer(_ node: JSONNode, into out: inout ByteColumn) {
+    private func writeContainer(_ node: JSONNode, isPlain: Bool = false, into out: inout ByteColumn) {
         let isObject = node.kind == .object
         out.append(isObject ? UInt8(ascii: "{") : UInt8(ascii: "["))
         var child = JSONRef(node.first)
@@ -192,7 +202,7 @@ extension JSONTree {
                 JSONText.escape(self[child].key, into: &out)
                 out.append("\":")
             }
-            write(child, into: &out)
+            if isPlain { writePlain(child, into: &out) } else { write(child, into: &out) }
             child = next(child)
         }
         out.append(isObject ? UInt8(ascii: "}") : UInt8(ascii: "]"))

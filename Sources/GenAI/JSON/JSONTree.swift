@@ -11,6 +11,8 @@ package struct JSONNode: BitwiseCopyable {
     /// Strings: the text still holds backslash escapes. Containers: the text is a JSON slice that may be copied as it
     /// is.
     package var isRaw: Bool
+    /// The value, with all that is in it, has a place in what is written.
+    var isUsed = false
     /// Name of the member, decoded; empty outside objects.
     package var key = Text.empty
     /// String content without quotes, number as written, or the slice of a raw container.
@@ -19,6 +21,8 @@ package struct JSONNode: BitwiseCopyable {
     package var first: Int32 = -1
     package var next: Int32 = -1
     package var count: Int32 = 0
+    /// Strings: root of the document that the text holds, once it was read; -1 for none.
+    var inner: Int32 = -1
 
     package init(_ kind: JSONKind, _ text: Text = .empty, isRaw: Bool = false) {
         self.kind = kind
@@ -59,6 +63,8 @@ package struct JSONTree: ~Copyable {
     package var arena = Arena()
     package var limits: JSONLimits
     var stack = Column<Int32>()
+    /// Members that `writeLeftovers` is about to write.
+    var leftovers = Column<JSONRef>()
 
     package init(limits: JSONLimits = JSONLimits()) { self.limits = limits }
 

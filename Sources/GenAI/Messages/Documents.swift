@@ -18,12 +18,12 @@ package enum Documents {
                 child = tree.next(child)
             }
         case .string:
-            let text = tree.string(ref)
-            let inner = tree.parseContainer(text)
+            let inner = tree.container(in: ref)
             if inner.exists { return write(inner, &tree, into: &out, count: &count, depth: depth + 1) }
             begin(&out, &count)
             out.append("\"content\":")
             tree.write(ref, into: &out)
+            tree.use(ref)
             out.append(UInt8(ascii: "}"))
         case .object:
             for list: StaticString in ["documents", "results", "ranking"] {
@@ -62,20 +62,20 @@ package enum Documents {
         begin(&out, &count)
         let open = out.count
         writer.string(
-            "id", first(holder, metadata, tree, ["id", "document_id", "doc_id", "_id", "node_id", "document.id"]), tree,
-            &out)
+            "id", first(holder, metadata, tree, ["id", "document_id", "doc_id", "_id", "node_id", "document.id"]),
+            &tree, &out)
         var score = outer
         if !score.exists {
             score = first(
                 ref, metadata, tree, ["score", "similarity", "relevance_score", "relevanceScore", "document.score"])
         }
-        writer.value("score", tree.kind(score) == .number ? score : .none, tree, &out)
+        writer.value("score", tree.kind(score) == .number ? score : .none, &tree, &out)
         var content = first(holder, .none, tree, ["content", "page_content", "text", "document.content"])
         if !content.exists, tree.isString(tree.member(ref, "document")) { content = tree.member(ref, "document") }
-        writer.value("content", content, tree, &out)
-        writer.value("metadata", metadata.exists ? metadata : tree.member(holder, "document.metadata"), tree, &out)
-        writer.value("chunk_id", tree.member(holder, "chunk_id"), tree, &out)
-        writer.value("url", tree.member(holder, "url"), tree, &out)
+        writer.value("content", content, &tree, &out)
+        writer.value("metadata", metadata.exists ? metadata : tree.member(holder, "document.metadata"), &tree, &out)
+        writer.value("chunk_id", tree.member(holder, "chunk_id"), &tree, &out)
+        writer.value("url", tree.member(holder, "url"), &tree, &out)
         guard out.count > open else {
             // Not a document at all.
             out.truncate(to: start)
@@ -120,19 +120,21 @@ struct FieldWriter {
         out.append("\":")
     }
 
-    mutating func value(_ name: StaticString, _ ref: JSONRef, _ tree: borrowing JSONTree, _ out: inout ByteColumn) {
+    mutating func value(_ name: StaticString, _ ref: JSONRef, _ tree: inout JSONTree, _ out: inout ByteColumn) {
         guard ref.exists, tree.kind(ref) != .null else { return }
         self.name(name, &out)
         tree.write(ref, into: &out)
+        tree.use(ref)
     }
 
     /// A member that has to be a string: numbers get quotes.
-    mutating func string(_ name: StaticString, _ ref: JSONRef, _ tree: borrowing JSONTree, _ out: inout ByteColumn) {
+    mutating func string(_ name: StaticString, _ ref: JSONRef, _ tree: inout JSONTree, _ out: inout ByteColumn) {
         guard ref.exists else { return }
-        guard tree.kind(ref) == .number else { return value(name, ref, tree, &out) }
+        guard tree.kind(ref) == .number else { return value(name, ref, &tree, &out) }
         self.name(name, &out)
         out.append(UInt8(ascii: "\""))
         tree.write(ref, into: &out)
+        tree.use(ref)
         out.append(UInt8(ascii: "\""))
     }
 }

@@ -43,6 +43,10 @@ package struct MessagePart: BitwiseCopyable {
     package var name = Fragment.none
     package var body = Fragment.none
     package var mime = Fragment.none
+    /// Object that the part was read from, and a second one that says more of it: what the schema has no member for
+    /// is kept from them.
+    var origin = JSONRef.none
+    var outer = JSONRef.none
 
     package init(_ kind: PartKind, body: Fragment = .none) {
         self.kind = kind
@@ -63,6 +67,9 @@ package struct Message: BitwiseCopyable {
     package var name = Fragment.none
     package var finish = Fragment.none
     package var parts: IndexRange
+    /// Object that the message was read from, and the one around it: see `MessagePart.origin`.
+    var origin = JSONRef.none
+    var outer = JSONRef.none
 }
 
 /// Messages of one attribute, in order. Parts of one message are neighbours.
@@ -81,9 +88,10 @@ package struct MessageList: ~Copyable {
     package var hasParts: Bool { parts.count > 0 }
 
     /// Ends a message whose parts were appended since `start`. A message that holds nothing but tool responses gets the
-    /// role tool; a mixed one is split in order.
+    /// role tool; a mixed one is split in order, and the last of them gets what stands once.
     package mutating func close(
-        role: Role, otherRole: Text = .empty, name: Fragment = .none, finish: Fragment = .none, from start: Int
+        role: Role, otherRole: Text = .empty, name: Fragment = .none, finish: Fragment = .none, from start: Int,
+        origin: JSONRef = .none
     ) {
         var begin = start
         var index = start
@@ -96,6 +104,28 @@ package struct MessageList: ~Copyable {
             index += 1
         }
         add(role, otherRole, name, finish, begin, parts.count)
+        messages[messages.count - 1].origin = origin
+    }
+
+    /// Notes the object around what was read last, when that became one message since `before`.
+    mutating func surround(by ref: JSONRef, since before: Int) {
+        guard messages.count == before + 1, !messages[before].outer.exists else { return }
+        if messages[before].origin.exists {
+            messages[before].outer = ref
+        } else {
+            messages[before].origin = ref
+        }
+    }
+
+    /// Notes the block that the last part was read from, when it is one since `before`.
+    mutating func hold(_ ref: JSONRef, since before: Int) {
+        guard parts.count > before else { return }
+        let last = parts.count - 1
+        if !parts[last].origin.exists {
+            parts[last].origin = ref
+        } else if !parts[last].origin.isSame(as: ref), !parts[last].outer.exists {
+            parts[last].outer = ref
+        }
     }
 
     private mutating func add(

@@ -54,7 +54,9 @@ extension MessageReader {
                 child = tree.next(child)
             }
         case .object: block(ref, depth + 1)
-        case .number, .yes, .no: list.parts.append(MessagePart(.text, body: .plain(tree.string(ref))))
+        case .number, .yes, .no:
+            list.parts.append(MessagePart(.text, body: .plain(tree.string(ref))))
+            tree.use(ref)
         case .null: return
         }
     }
@@ -63,11 +65,19 @@ extension MessageReader {
     mutating func block(_ ref: JSONRef, _ depth: Int) {
         guard tree.isObject(ref) else { return content(ref, depth) }
         let type = either(ref, "type", "block_type")
-        guard tree.isString(type) else {
+        let before = list.parts.count
+        if tree.isString(type) {
+            typedBlock(ref, type, depth)
+        } else {
             untyped(ref, depth)
-            return
         }
-        switch BlockType(tree.string(type)) {
+        list.hold(ref, since: before)
+    }
+
+    private mutating func typedBlock(_ ref: JSONRef, _ type: JSONRef, _ depth: Int) {
+        let kind = BlockType(tree.string(type))
+        if kind != .unknown { tree.use(type) }
+        switch kind {
         case .text:
             let body = plainText(either(ref, "content", "text"))
             // A text of nothing says nothing: an answer without parts stays visible as such.
@@ -91,7 +101,12 @@ extension MessageReader {
         case .unknown:
             // Items of a response among calls: the message is part of the same answer.
             let inner = tree.member(ref, "content")
-            if tree.string(type) == "message", tree.isArray(inner) { return content(inner, depth + 1) }
+            if tree.string(type) == "message", tree.isArray(inner) {
+                tree.use(type)
+                let role = tree.member(ref, "role")
+                if tree.isString(role), messageRole(tree.string(role)) == .assistant { tree.use(role) }
+                return content(inner, depth + 1)
+            }
             list.parts.append(MessagePart(.generic, body: .value(ref)))
         }
     }
@@ -112,15 +127,19 @@ extension MessageReader {
     }
 
     mutating func addReasoning(_ ref: JSONRef) {
-        var body = ref
-        if tree.isObject(ref) {
-            body = either(ref, "content", "thinking")
-            if !body.exists { body = either(ref, "text", "data") }
-            if !body.exists {
-                let summary = tree.first(tree.member(ref, "summary"))
-                body = tree.isObject(summary) ? tree.member(summary, "text") : summary
-            }
+        guard tree.isObject(ref) else { return addThought(ref) }
+        var body = either(ref, "content", "thinking")
+        if !body.exists { body = either(ref, "text", "data") }
+        if body.exists { return addThought(body) }
+        var summary = tree.first(tree.member(ref, "summary"))
+        while summary.exists {
+            tree.use(summary, "type")
+            addThought(tree.isObject(summary) ? tree.member(summary, "text") : summary)
+            summary = tree.next(summary)
         }
+    }
+
+    private mutating func addThought(_ body: JSONRef) {
         guard body.exists, tree.kind(body) != .null, !(tree.isString(body) && tree[body].text.isEmpty) else { return }
         list.parts.append(MessagePart(.reasoning, body: .value(body)))
     }
@@ -131,25 +150,72 @@ extension MessageReader {
         let end = list.parts.count
         var child = tree.first(ref)
         while child.exists {
-            if !isKnown(child, start, end) { addCall(child) }
+            if let known = known(child, start, end) {
+                useTwin(child, of: known)
+            } else {
+                let before = list.parts.count
+                addCall(child)
+                list.hold(child, since: before)
+            }
             child = tree.next(child)
         }
     }
 
-    private mutating func isKnown(_ call: JSONRef, _ start: Int, _ end: Int) -> Bool {
+    /// Calls that say in the provider's spelling what was read already.
+    mutating func useKnown(_ ref: JSONRef, _ start: Int) {
+        guard tree.isArray(ref) else { return }
+        var child = tree.first(ref)
+        while child.exists {
+            if let known = known(child, start, list.parts.count) { useTwin(child, of: known) }
+            child = tree.next(child)
+        }
+    }
+
+    /// The part since `start` that has a call's id.
+    private mutating func known(_ call: JSONRef, _ start: Int, _ end: Int) -> Int? {
         let id = tree.member(call, "id")
-        guard tree.isString(id) else { return false }
+        guard tree.isString(id) else { return nil }
         let text = tree.string(id)
         for index in start..<end where list.parts[index].kind == .toolCall {
             let known = list.parts[index].id
-            if known.form == .value, tree.isString(known.ref), tree.string(known.ref) == text { return true }
+            if known.form == .value, tree.isString(known.ref), tree.string(known.ref) == text { return index }
         }
-        return false
+        return nil
+    }
+
+    /// A call that was read already: what it says otherwise is kept on the part.
+    private mutating func useTwin(_ ref: JSONRef, of index: Int) {
+        let start = list.parts.count
+        addCall(ref)
+        let twin = list.parts[start]
+        list.parts.truncate(to: start)
+        let part = list.parts[index]
+        tree.use(twin.id.ref)
+        if text(twin.name) == text(part.name) { tree.use(twin.name.ref) }
+        if isSame(twin.body, part.body) { tree.use(twin.body.ref) }
+        if !part.outer.exists { list.parts[index].outer = ref }
+    }
+
+    /// Whether two calls have the same arguments, each as a document or in a text.
+    private mutating func isSame(_ left: Fragment, _ right: Fragment) -> Bool {
+        guard left.form == .value, right.form == .value else { return left.form == right.form }
+        var one = ByteColumn()
+        var other = ByteColumn()
+        written(left.ref, &one)
+        written(right.ref, &other)
+        return one.text == other.text
+    }
+
+    /// A document without its spaces between tokens, as far as numbers and texts are spelled alike.
+    private mutating func written(_ ref: JSONRef, _ out: inout ByteColumn) {
+        let inner = tree.container(in: ref)
+        tree.writePlain(inner.exists ? inner : ref, into: &out)
     }
 
     /// A tool call in any spelling; `function` may hold name and arguments.
     mutating func addCall(_ ref: JSONRef) {
         var part = MessagePart(.toolCall)
+        useCallWord(tree.member(ref, "type"))
         let function = tree.member(ref, "function")
         let holder = tree.isObject(function) ? function : ref
         var id = either(ref, "id", "call_id")
@@ -165,6 +231,10 @@ extension MessageReader {
         part.name = .value(name)
         part.body = tree.kind(arguments) == .null ? .none : .value(arguments)
         list.parts.append(part)
+    }
+
+    private mutating func useCallWord(_ type: JSONRef) {
+        if tree.isString(type), BlockType(tree.string(type)) == .toolCall { tree.use(type) }
     }
 
     /// The text of an Assistants message, which is an object with its annotations.

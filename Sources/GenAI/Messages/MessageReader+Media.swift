@@ -36,6 +36,7 @@ extension MessageReader {
     mutating func wrapped(_ ref: JSONRef, _ depth: Int) -> Bool {
         var found = false
         let isThought = tree.kind(tree.member(ref, "thought")) == .yes
+        if isThought { tree.use(ref, "thought") }
         var child = tree.first(ref)
         while child.exists {
             if let type = MessageReader.wrapped(tree[child].key), tree.kind(child) != .null {
@@ -121,6 +122,7 @@ extension MessageReader {
             return addPart(.uri, url, holder, modality)
         }
         var part = MessagePart(.blob, body: .plain(text[comma + 1..<text.count]))
+        tree.use(url)
         part.modality = modality
         let mime = text[5..<comma]
         let end = mime.firstIndex(of: UInt8(ascii: ";")) ?? mime.count

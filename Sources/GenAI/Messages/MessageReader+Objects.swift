@@ -5,7 +5,7 @@ extension MessageReader {
     mutating func object(_ ref: JSONRef, _ depth: Int) {
         let fields = MessageFields(ref, tree)
         if fields.kwargs.exists, tree.isObject(fields.kwargs), tree.isArray(fields.id) {
-            return constructor(fields, depth)
+            return constructor(ref, fields, depth)
         }
         if tree.isString(fields.role) { return message(ref, fields, role: tree.string(fields.role), depth) }
         if isFunctionCall(ref) { return call(ref, fields) }
@@ -15,7 +15,7 @@ extension MessageReader {
         if tree.isString(fields.raw), tree.member(ref, "json_dict").exists || tree.member(ref, "pydantic").exists {
             return addText(.value(fields.raw), role: defaultRole)
         }
-        if wrapper(fields, depth) { return }
+        if wrapper(ref, fields, depth) { return }
         if tree.isString(fields.source), fields.content.exists { return authored(ref, fields, depth) }
         if fields.parts.exists || fields.content.exists || fields.toolCalls.exists || fields.reasoning.exists
             || tree.isString(fields.completion)
@@ -23,7 +23,7 @@ extension MessageReader {
             return message(ref, fields, role: .empty, depth)
         }
         if isCall(fields) { return call(ref, fields) }
-        if fields.text.exists { return textLike(fields.text, fields, depth) }
+        if fields.text.exists { return textLike(ref, fields, depth) }
         if inputOutput(fields, depth) { return }
         if wrappedBlock(ref) != nil {
             let start = list.parts.count
@@ -69,11 +69,12 @@ extension MessageReader {
     private mutating func addJSON(_ ref: JSONRef) {
         var out = ByteColumn()
         tree.write(ref, into: &out)
+        tree.use(ref)
         addText(.plain(tree.arena.copy(out.text)), role: defaultRole)
     }
 
     /// Members that hold messages one level down.
-    private mutating func wrapper(_ fields: MessageFields, _ depth: Int) -> Bool {
+    private mutating func wrapper(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) -> Bool {
         if fields.lastMessage.exists, defaultRole == .assistant {
             value(fields.lastMessage, depth + 1)
             return true
@@ -84,14 +85,14 @@ extension MessageReader {
             return true
         }
         if fields.message.exists {
-            return choice(fields, depth)
+            return choice(ref, fields, depth)
         }
         if tree.isObject(fields.update) {
             value(fields.update, depth + 1)
             return true
         }
         if tree.isObject(fields.content), !fields.toolCalls.exists {
-            return choice(fields, depth)
+            return choice(ref, fields, depth)
         }
         if tree.isObject(fields.data), !fields.type.exists {
             value(fields.data, depth + 1)
@@ -102,10 +103,12 @@ extension MessageReader {
 
     /// `{index, message, finish_reason}`, `{text, message, generation_info}`, `{content: {role, parts},
     /// finish_reason}`.
-    private mutating func choice(_ fields: MessageFields, _ depth: Int) -> Bool {
+    private mutating func choice(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) -> Bool {
         let before = list.messages.count
         let inner = fields.message.exists ? fields.message : fields.content
         value(inner, depth + 1)
+        list.surround(by: ref, since: before)
+        useRepeated(fields, before, tree.member(ref, "index"))
         if list.messages.count > before, fields.finish.exists {
             let last = list.messages.count - 1
             if !list.messages[last].finish.exists { list.messages[last].finish = .value(fields.finish) }
@@ -113,8 +116,18 @@ extension MessageReader {
         return true
     }
 
+    /// A choice's place in the list is where it stands, and its text is often its message's once more.
+    private mutating func useRepeated(_ fields: MessageFields, _ before: Int, _ index: JSONRef) {
+        guard list.messages.count == before + 1 else { return }
+        if tree.kind(index) == .number, Number.integer(tree.string(index)) == Int64(before) { tree.use(index) }
+        let parts = list.messages[before].parts.range
+        guard fields.message.exists, tree.isString(fields.text), !parts.isEmpty else { return }
+        let part = list.parts[parts.lowerBound]
+        if part.kind == .text, text(part.body) == tree.string(fields.text) { tree.use(fields.text) }
+    }
+
     /// A LangChain dump: `{lc, type: "constructor", id: [..., "HumanMessage"], kwargs: {...}}`.
-    private mutating func constructor(_ fields: MessageFields, _ depth: Int) {
+    private mutating func constructor(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) {
         let className = tree.string(tree.element(fields.id, tree.count(fields.id) - 1))
         let inner = MessageFields(fields.kwargs, tree)
         let role: Text
@@ -125,7 +138,12 @@ extension MessageReader {
         } else {
             return value(fields.kwargs, depth + 1)
         }
+        let before = list.messages.count
         message(fields.kwargs, inner, role: role, depth)
+        tree.use(ref, "lc")
+        tree.use(fields.type)
+        tree.use(fields.id)
+        list.surround(by: ref, since: before)
     }
 
     /// Objects whose type says what they are. False when the type says nothing.
@@ -133,7 +151,10 @@ extension MessageReader {
         let type = tree.string(fields.type)
         if messageRole(type) != nil {
             if tree.isObject(fields.data) {
+                let before = list.messages.count
                 message(fields.data, MessageFields(fields.data, tree), role: type, depth)
+                tree.use(fields.type)
+                list.surround(by: ref, since: before)
             } else {
                 message(ref, fields, role: type, depth)
             }
@@ -155,7 +176,9 @@ extension MessageReader {
     private mutating func event(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) -> Bool {
         let name = tree.string(fields.eventName)
         if name == "gen_ai.choice" {
-            return fields.message.exists ? choice(fields, depth) : false
+            guard fields.message.exists else { return false }
+            tree.use(fields.eventName)
+            return choice(ref, fields, depth)
         }
         guard name.hasPrefix("gen_ai."), name.hasSuffix(Text(".message")) else { return false }
         message(ref, fields, role: name[7..<name.count - 8], depth)
@@ -179,8 +202,8 @@ extension MessageReader {
 
     private mutating func textLike(_ ref: JSONRef, _ fields: MessageFields, _ depth: Int) {
         let start = list.parts.count
-        content(ref, depth + 1)
-        list.close(role: defaultRole, finish: .value(fields.finish), from: start)
+        content(fields.text, depth + 1)
+        list.close(role: defaultRole, finish: .value(fields.finish), from: start, origin: ref)
     }
 
     /// A bare call: OpenAI's `{name, arguments}` or `{id, function: {...}}`.
@@ -199,12 +222,20 @@ extension MessageReader {
         let role = word.isEmpty ? defaultRole : messageRole(word) ?? .other
         if role == .tool, isDefinition(fields.content) { return definitions.append(fields.content) }
         let start = list.parts.count
+        tree.use(fields.role)
+        if tree.isString(fields.eventName), tree.string(fields.eventName).hasPrefix("gen_ai.") {
+            tree.use(fields.eventName)
+        }
+        if tree.isString(fields.type), messageRole(tree.string(fields.type)) != nil || isMessageWord(fields.type) {
+            tree.use(fields.type)
+        }
         if fields.reasoning.exists { addReasoning(fields.reasoning) }
         let callID = fields.toolCallID.exists ? fields.toolCallID : role == .tool ? fields.id : .none
         let isSemconv = fields.parts.exists
         if role == .tool && !isSemconv && !holdsResponses(fields.content) {
             var part = MessagePart(.toolResponse, body: .value(toolContent(fields.content)))
             part.id = .value(callID)
+            part.name = .value(fields.name)
             list.parts.append(part)
         } else {
             content(isSemconv ? fields.parts : fields.content, depth + 1)
@@ -215,13 +246,17 @@ extension MessageReader {
         if fields.refusal.exists { list.parts.append(MessagePart(.refusal, body: .value(fields.refusal))) }
         addCalls(fields.toolCalls, start)
         addCalls(fields.invalidToolCalls, start)
-        if tree.count(fields.toolCalls) == 0 { addCalls(tree.member(fields.additional, "tool_calls"), start) }
+        let raw = tree.member(fields.additional, "tool_calls")
+        if tree.count(fields.toolCalls) == 0 { addCalls(raw, start) } else { useKnown(raw, start) }
         if fields.functionCall.exists, tree.isObject(fields.functionCall) { addCall(fields.functionCall) }
         let finish = fields.finish.exists ? fields.finish : tree.member(fields.meta, "finish_reason")
         list.close(
             role: role, otherRole: word, name: role == .tool ? .none : .value(fields.name), finish: .value(finish),
-            from: start)
+            from: start, origin: ref)
     }
+
+    /// The type of what is nothing but a message.
+    private mutating func isMessageWord(_ type: JSONRef) -> Bool { tree.string(type) == "message" }
 
     /// Whether what stands in a tool message is what the model may call: Langfuse's callback puts the tools of a call
     /// behind its messages.
@@ -251,6 +286,7 @@ extension MessageReader {
         let json = tree.member(block, "json")
         if json.exists, tree.count(block) == 1 { return json }
         guard tree.isString(tree.member(block, "text")), tree.count(block) <= 3 else { return content }
+        tree.use(block, "type")
         return tree.member(block, "text")
     }
 
@@ -260,6 +296,8 @@ extension MessageReader {
         let type = tree.member(content, "type")
         guard tree.isObject(content), tree.count(content) == 2, value.exists, tree.isString(type) else { return nil }
         let word = tree.string(type)
+        // That it is an error is said by the type alone, so it stays.
+        if word == "text" || word == "json" { tree.use(type) }
         return word == "text" || word == "json" || word == "error-text" || word == "error-json" ? value : nil
     }
 }

@@ -45,15 +45,18 @@ package struct MessageReader: ~Copyable {
         definitions.removeAll()
         system = .none
         defaultRole = role
-        plain(text, .plain(text))
+        let inner = document(text)
+        if inner.exists { return value(inner, 1) }
+        if !JSONCursor.isBlank(text) { addText(.plain(text), role: role) }
     }
 
     /// Text that may hold a document.
-    private mutating func plain(_ text: Text, _ fragment: Fragment, _ depth: Int = 0) {
-        let inner = document(text)
+    private mutating func plain(_ ref: JSONRef, _ depth: Int) {
+        let inner = tree.document(in: ref)
         if inner.exists { return value(inner, depth + 1) }
+        let text = tree.string(ref)
         guard !JSONCursor.isBlank(text) else { return }
-        addText(fragment, role: defaultRole)
+        addText(.value(ref), role: defaultRole)
     }
 
     /// The container that a text stands for, in JSON or as a Python literal.
@@ -71,10 +74,12 @@ package struct MessageReader: ~Copyable {
     mutating func value(_ ref: JSONRef, _ depth: Int) {
         guard depth < MessageReader.depth, let kind = tree.kind(ref) else { return }
         switch kind {
-        case .string: plain(tree.string(ref), .value(ref), depth)
+        case .string: plain(ref, depth)
         case .array: array(ref, depth)
         case .object: object(ref, depth)
-        case .number, .yes, .no: addText(.plain(tree.string(ref)), role: defaultRole)
+        case .number, .yes, .no:
+            addText(.plain(tree.string(ref)), role: defaultRole)
+            tree.use(ref)
         case .null: return
         }
     }
@@ -85,6 +90,7 @@ package struct MessageReader: ~Copyable {
         if tree.count(ref) == 2, let role = pairRole(ref) {
             let start = list.parts.count
             content(tree.next(first), depth + 1)
+            tree.use(first)
             return list.close(role: role, from: start)
         }
         if isFunctionCall(first) {

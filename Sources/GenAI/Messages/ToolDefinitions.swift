@@ -13,10 +13,10 @@ package enum ToolDefinitions {
                 child = tree.next(child)
             }
         case .string:
-            let text = tree.string(ref)
-            let inner = tree.parseContainer(text)
+            let inner = tree.container(in: ref)
             if inner.exists { return write(inner, &tree, into: &out, count: &count) }
-            names(text, into: &out, count: &count)
+            names(tree.string(ref), into: &out, count: &count)
+            tree.use(ref)
         case .object: object(ref, &tree, into: &out, count: &count)
         default: return
         }
@@ -53,23 +53,50 @@ package enum ToolDefinitions {
         for wrapper: StaticString in ["function", "toolSpec", "data"] {
             let inner = tree.member(ref, wrapper)
             if tree.isObject(inner), tree.isString(tree.member(inner, "name")) {
-                return definition(inner, &tree, into: &out, count: &count)
+                return definition(inner, of: ref, &tree, into: &out, count: &count)
             }
         }
-        if tree.isString(tree.member(ref, "name")) { return definition(ref, &tree, into: &out, count: &count) }
+        if tree.isString(tree.member(ref, "name")) { return definition(ref, of: ref, &tree, into: &out, count: &count) }
     }
 
+    /// One definition; `outer` is the object around it, or itself. What else they say is kept beside it.
     private static func definition(
-        _ ref: JSONRef, _ tree: inout JSONTree, into out: inout ByteColumn, count: inout Int
+        _ ref: JSONRef, of outer: JSONRef, _ tree: inout JSONTree, into out: inout ByteColumn, count: inout Int
     ) {
         begin(into: &out, &count)
-        JSONText.escape(tree.string(tree.member(ref, "name")), into: &out)
+        let name = tree.member(ref, "name")
+        JSONText.escape(tree.string(name), into: &out)
+        tree.use(name)
         out.append(UInt8(ascii: "\""))
         let description = tree.member(ref, "description")
-        if tree.isString(description) {
+        let isDescribed = tree.isString(description)
+        if isDescribed {
             out.append(",\"description\":")
             tree.write(description, into: &out)
+            tree.use(description)
         }
+        let schema = schema(ref, &tree)
+        let hasSchema = schema.exists
+        if hasSchema {
+            out.append(",\"parameters\":")
+            tree.write(schema, into: &out)
+            tree.use(schema)
+        }
+        useType(outer, &tree)
+        useType(ref, &tree)
+        tree.writeLeftovers(of: outer, into: &out) { key in
+            key == "type" || key == "name" || isDescribed && key == "description" || hasSchema && key == "parameters"
+        }
+        out.append(UInt8(ascii: "}"))
+    }
+
+    private static func useType(_ ref: JSONRef, _ tree: inout JSONTree) {
+        let type = tree.member(ref, "type")
+        if tree.isString(type), tree.string(type) == "function" { tree.use(type) }
+    }
+
+    /// The schema of the parameters under any of its names.
+    private static func schema(_ ref: JSONRef, _ tree: inout JSONTree) -> JSONRef {
         var schema = JSONRef.none
         for name: StaticString in [
             "parameters", "input_schema", "inputSchema", "parameters_json_schema", "args_schema",
@@ -78,14 +105,7 @@ package enum ToolDefinitions {
         }
         let json = tree.member(schema, "json")
         if tree.isObject(json) { schema = json }
-        if tree.isString(schema) {
-            let text = tree.string(schema)
-            schema = tree.parseContainer(text)
-        }
-        if tree.isObject(schema) {
-            out.append(",\"parameters\":")
-            tree.write(schema, into: &out)
-        }
-        out.append(UInt8(ascii: "}"))
+        if tree.isString(schema) { schema = tree.container(in: schema) }
+        return tree.isObject(schema) ? schema : .none
     }
 }
