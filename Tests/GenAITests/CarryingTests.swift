@@ -63,7 +63,8 @@ import Testing
             output,
             #"[{"role":"assistant","content":"c","tool_calls":[{"id":"1","type":"function","index":0,"#
                 + #""function":{"name":"f","arguments":"{\"a\":1}","note":"n"}}],"#
-                + #""additional_kwargs":{"tool_calls":[{"id":"1","function":{"name":"f","arguments":"{\"a\": 1}"}}]}}]"#,
+                + #""additional_kwargs":{"tool_calls":[{"id":"1","function":"#
+                + #"{"name":"f","arguments":"{\"a\": 1}"}}]}}]"#,
             #"[{"role":"assistant","parts":[{"type":"text","content":"c"},{"type":"tool_call","id":"1","name":"f","#
                 + #""arguments":{"a":1},"index":0,"note":"n"}]}]"#
         ),

@@ -144,6 +144,11 @@ struct SpanFacts: BitwiseCopyable {
     var passed: UInt64 = 0
     /// Rule that runs, or the engine's own step.
     var rule = EngineStep.none
+    /// Attribute that the rule reads, -1 for anything else.
+    var local: Int32 = -1
+    /// Whether the dialect whose rules run has its originals removed, and values that were there overwritten.
+    var removes = false
+    var overwrites = false
     var isLog = false
     /// The arguments of the tool call were one bare value without the parameter's name.
     var hasBareInput = false
@@ -151,6 +156,14 @@ struct SpanFacts: BitwiseCopyable {
     var isFinished = false
     /// The output messages were made by our writer, so the reasons they have are in the schema's words.
     var isWritten = false
+}
+
+/// What one dialect has of its own; nil is what all of them have.
+package struct SourceOptions: Sendable {
+    package var removeOriginals: Bool?
+    package var overwrite: Bool?
+
+    package init() {}
 }
 
 /// Options of the engine. Defaults are those of the processor.
@@ -171,6 +184,8 @@ package struct NormalizerOptions: Sendable {
     package var limits = JSONLimits()
     /// Names of the dialects that run; nil for all.
     package var sources: [String]?
+    /// Dialects with settings of their own, by name.
+    package var sourceOptions: [String: SourceOptions] = [:]
     /// Attribute names to copy, in order.
     package var customMappings: [(from: String, to: String)] = []
 

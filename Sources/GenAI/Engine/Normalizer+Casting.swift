@@ -112,8 +112,12 @@ extension Normalizer {
         if reader.tree.isArray(list) {
             var child = reader.tree.first(list)
             while child.exists {
-                let text = reader.tree.string(named(child))
-                if !text.isEmpty, reader.tree.kind(child) != .null { appendElement(text, map, strip) }
+                let named = named(child)
+                let text = reader.tree.string(named)
+                if !text.isEmpty, reader.tree.kind(child) != .null {
+                    appendElement(text, map, strip)
+                    reader.tree.use(named)
+                }
                 child = reader.tree.next(child)
             }
         } else {

@@ -5,6 +5,9 @@ extension Normalizer {
     mutating func settle(_ batch: borrowing RecordBatch) {
         let known = tables.layout.known
         facts.rule = EngineStep.repair
+        facts.local = -1
+        facts.removes = false
+        facts.overwrites = options.overwrite
         if known.inputMessages.exists { repairMessages(known.inputMessages, batch) }
         if known.outputMessages.exists { repairMessages(known.outputMessages, batch) }
         if known.instructions.exists { repairList(known.instructions, batch) }
@@ -92,26 +95,6 @@ extension Normalizer {
         _ = offer(known.tokensAmbiguous, .bool(true), nil, batch)
     }
 
-    /// Copies what the operator listed, before any dialect.
-    mutating func mapCustom(_ batch: borrowing RecordBatch) {
-        facts.rule = EngineStep.custom
-        for (from, to) in custom {
-            guard let index = batch.find(name: from, in: facts.set) else { continue }
-            let local = index - facts.start
-            let source = source(at: local, batch)
-            guard source.exists else { continue }
-            let key = batch.keys.id(of: to)
-            let name = key == .unknown ? 0 : Int(binding.names[Int(key.value)])
-            let target = name == 0 ? TargetID.none : tables.layout.nameTargets[name]
-            if target.exists, let value = cast(source, to: tables.layout.targetTypes[Int(target.value)]) {
-                if offer(target, value, nil, batch) { consumed[local] = true }
-            } else {
-                add(to, .empty, MadeValue(kind: source.kind, bits: source.bits, text: source.text))
-                consumed[local] = true
-            }
-        }
-    }
-
     // MARK: Writing to the batch
 
     // What is called for each target is mutating even where it changes nothing: a borrowed `self` is copied, and it has
@@ -158,8 +141,15 @@ extension Normalizer {
             let index = Int(touched[position])
             guard drafts[index].origin >= 0 else { continue }
             let isMade = drafts[index].isMade
-            if drafts[index].state == .withdrawn || isMade && !options.overwrite { keepReceived(index, isMade, batch) }
+            if drafts[index].state == .withdrawn || isMade && !overwrites(drafts[index].rule) {
+                keepReceived(index, isMade, batch)
+            }
         }
+    }
+
+    /// Whether the operator wants what was there replaced by what a rule, or the engine, gives.
+    private mutating func overwrites(_ rule: Int32) -> Bool {
+        rule >= 0 ? isOverwriting(Int(rule)) : options.overwrite
     }
 
     private mutating func keepReceived(_ index: Int, _ isReplaced: Bool, _ batch: borrowing RecordBatch) {
@@ -242,7 +232,7 @@ extension Normalizer {
         // With `overwrite` what was given is given again to whoever comes last.
         let known = tables.layout.nameFacts[Int(name.value)]
         isUnsettled =
-            options.overwrite || isAskedFor(name, known) || wakes(name, known, drafts[index].value, &batch)
+            overwriting != 0 || isAskedFor(name, known) || wakes(name, known, drafts[index].value, &batch)
     }
 
     private mutating func write(_ index: Int, _ batch: inout RecordBatch) -> Bool {
@@ -289,7 +279,7 @@ extension Normalizer {
             let item = added[index]
             let key = key(of: item)
             if let place = batch.find(name: key, in: facts.set) {
-                guard options.overwrite, !isSame(batch.attributes[place], item.value, &batch) else { continue }
+                guard item.overwrites, !isSame(batch.attributes[place], item.value, &batch) else { continue }
                 batch.setValue(attributeValue(item.value), at: place, in: facts.set)
             } else {
                 let reference = batch.addText(key)
@@ -313,14 +303,6 @@ extension Normalizer {
         for index in added.indices { added[index] = items[index] }
     }
 
-    /// Whether a name is a former one that this profile writes.
-    private mutating func isFormerName(_ name: Int) -> Bool {
-        guard options.profile != .genAIDev || options.emitsAliases else { return false }
-        return tables.layout.aliases.contains {
-            Int($0.name.value) == name && (options.emitsAliases || options.profile <= $0.last)
-        }
-    }
-
     private mutating func writeStatus(_ batch: inout RecordBatch) -> Bool {
         guard !facts.isLog else { return false }
         var isChanged = false
@@ -331,36 +313,6 @@ extension Normalizer {
         }
         if !pendingStatusMessage.isEmpty, batch.spans[facts.span].statusMessage.isEmpty {
             batch.setStatusMessage(batch.addText(pendingStatusMessage), ofSpan: facts.span)
-            isChanged = true
-        }
-        return isChanged
-    }
-
-    /// Takes out withdrawn values, and with `remove_originals` the sources that rules have used up. Current names stay.
-    private mutating func removeSpent(_ batch: inout RecordBatch) -> Bool {
-        let start = batch.range(of: facts.set).lowerBound
-        var isSpent = options.removeOriginals
-        for local in consumed.indices where isSpent && consumed[local] {
-            let name = Int(binding.names[Int(batch.attributes[start + local].keyID.value)])
-            guard name != 0 else { continue }
-            let stays =
-                tables.layout.nameTargets[name].exists || tables.layout.nameStays[name]
-                || isFormerName(name)
-            if stays { consumed[local] = false }
-            if consumed[local], tables.layout.nameAsked[name] { isUnsettled = true }
-        }
-        for position in touched.indices {
-            let index = Int(touched[position])
-            guard drafts[index].state == .withdrawn, drafts[index].origin >= 0 else { continue }
-            if !isSpent { for local in consumed.indices { consumed[local] = false } }
-            consumed[Int(drafts[index].origin)] = true
-            isUnsettled = true
-            isSpent = true
-        }
-        guard isSpent else { return false }
-        var isChanged = false
-        for local in consumed.indices.reversed() where consumed[local] {
-            batch.remove(at: start + local, from: facts.set)
             isChanged = true
         }
         return isChanged

@@ -40,7 +40,7 @@ extension Normalizer {
             if case .eventField = rule.transform {
                 guard let value = cast(source, to: .string) else { continue }
                 if offer(rule.target, value, rule.claim, batch) { return }
-            } else if run(rule, source, batch) {
+            } else if run(rule, source, batch), !rule.transform.takesFields {
                 return
             }
         }

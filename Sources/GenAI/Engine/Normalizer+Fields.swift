@@ -1,32 +1,32 @@
 import Telemetry
 
 extension Normalizer {
-    /// Takes the listed fields of a document. True when every member that is there was used, so the source may go.
+    /// Takes the listed fields of a document. True when one of them was used.
     mutating func fields(
         _ list: PoolRange, document root: JSONRef, _ rule: Rule, _ batch: borrowing RecordBatch
     ) -> Bool {
         guard root.exists else { return false }
-        var used = 0
+        var isUsed = false
         for index in list.range {
             let field = tables.layout.subRules[index]
             let ref = reader.tree.at(root, path: field.label)
             guard ref.exists, reader.tree.kind(ref) != .null else { continue }
-            if give(field, .node(ref), root, batch) { used += 1 }
+            if give(field, .node(ref), root, batch) { isUsed = true }
         }
-        return used > 0 && used == reader.tree.count(root)
+        return isUsed
     }
 
-    /// Spreads an object of call parameters. True when nothing is left in it.
+    /// Spreads an object of call parameters. True when one of them was used.
     mutating func parameters(_ map: Int, _ root: JSONRef, _ batch: borrowing RecordBatch) -> Bool {
         guard reader.tree.isObject(root) else { return false }
-        var used = 0
+        var isUsed = false
         for index in tables.layout.parameterMaps[map].range {
             let field = tables.layout.subRules[index]
             let ref = reader.tree.at(root, path: field.label)
             guard ref.exists, reader.tree.kind(ref) != .null else { continue }
-            if give(field, .node(ref), root, batch) { used += 1 }
+            if give(field, .node(ref), root, batch) { isUsed = true }
         }
-        return used > 0 && used == reader.tree.count(root)
+        return isUsed
     }
 
     /// Gives one field to its target.
@@ -35,10 +35,13 @@ extension Normalizer {
     ) -> Bool {
         guard field.target.exists, !isEmpty(source, for: field.target) else { return false }
         let draft = draft(field.target, batch)
-        if draft.isFilled, !(options.overwrite && draft.state == .current) { return false }
+        if draft.isFilled, !(facts.overwrites && draft.state == .current) { return false }
         guard holds(field.conditions, field.target, source, batch) else { return false }
         switch field.transform {
-        case .messages, .history, .conversation: return messages(nil, field.target, source, batch)
+        case .messages, .history, .conversation:
+            guard messages(nil, field.target, source, batch) else { return false }
+            place(source, .parts)
+            return true
         case .toolResult: return toolResult(field.target, source, nil, batch)
         case .urlHost: return urlHost(field.target, source, nil, batch)
         case .sumInt:
@@ -49,7 +52,12 @@ extension Normalizer {
             else {
                 return false
             }
-            return offer(field.target, value, nil, batch)
+            guard offer(field.target, value, nil, batch) else {
+                pin()
+                return false
+            }
+            place(source, field.transform.carrying)
+            return true
         }
     }
 
@@ -75,6 +83,7 @@ extension Normalizer {
             let key = reader.tree[child].key
             if !key.isEmpty, let value = cast(.node(child), to: .string) {
                 add(prefix, key, value)
+                reader.tree.use(child)
                 count += 1
             }
             child = reader.tree.next(child)
@@ -87,7 +96,9 @@ extension Normalizer {
         output.append(prefix)
         output.append(suffix)
         added.append(
-            AddedAttribute(key: PoolRange(start: UInt32(start), count: UInt32(output.count - start)), value: value))
+            AddedAttribute(
+                key: PoolRange(start: UInt32(start), count: UInt32(output.count - start)), value: value,
+                overwrites: facts.overwrites))
     }
 
     // MARK: Generic input and output
@@ -104,7 +115,7 @@ extension Normalizer {
             let option = tables.layout.subRules[index]
             guard option.target.exists else { return false }
             let draft = draft(option.target, batch)
-            if draft.isFilled, !(options.overwrite && draft.state == .current) { continue }
+            if draft.isFilled, !(facts.overwrites && draft.state == .current) { continue }
             guard holds(option.conditions, option.target, value, batch) else { continue }
             var part = value
             if !option.paths.isEmpty { part = first(option.paths, value) }
@@ -172,7 +183,10 @@ extension Normalizer {
     private mutating func unwrapTyped(_ source: SourceValue) -> SourceValue {
         let root = document(source)
         let value = reader.tree.member(root, "value")
-        return value.exists && reader.tree.member(root, "type").exists ? .node(value) : source
+        let type = reader.tree.member(root, "type")
+        guard value.exists, type.exists else { return source }
+        reader.tree.use(type)
+        return .node(value)
     }
 
     /// The first path that leads somewhere; a text that is no document stands for itself.

@@ -13,7 +13,7 @@ extension Normalizer {
     /// Adds the events of a span. True when it got some.
     mutating func writeMessageEvents(_ span: Int, _ batch: inout RecordBatch) -> Bool {
         // With `overwrite` the next run would put what it reads back in the place of what says more.
-        guard !options.overwrite, !hasMessageEvents(span, batch) else { return false }
+        guard overwriting == 0, !hasMessageEvents(span, batch) else { return false }
         reader.reset()
         output.removeAll()
         eventCount = 0

@@ -18,7 +18,8 @@ extension Normalizer {
         } else {
             // What was cut or is beyond the bounds is not a message list, and half a list would be a lie.
             if isUnreadable(source) { return false }
-            reader.read(text: text(source), as: role)
+            let literal = literal(source)
+            if literal.exists { reader.read(literal, as: role) } else { reader.read(plain: text(source), as: role) }
         }
         return offerMessages(target, rule, batch)
     }
@@ -37,7 +38,10 @@ extension Normalizer {
             reader.list, &reader.tree, finishReasons: tables.layout.finishReasons, from: first, into: &output)
         var value = MadeValue.output(.string, from: start, to: output.count)
         value.isWeak = !reader.list.hasParts
-        guard offer(target, value, rule?.claim, batch) else { return false }
+        guard offer(target, value, rule?.claim, batch) else {
+            pin()
+            return false
+        }
         if isOutput {
             facts.isFinished = isFinished(from: first)
             facts.isWritten = true
@@ -63,12 +67,16 @@ extension Normalizer {
             if offer(known.outputMessages, value, nil, batch) {
                 facts.isFinished = isFinished(from: answer)
                 isUsed = !value.isWeak
+            } else {
+                pin()
             }
         }
-        if first > 0, offer(known.instructions, writtenParts(of: 0..<first), nil, batch) { isUsed = true }
+        if first > 0 {
+            if offer(known.instructions, writtenParts(of: 0..<first), nil, batch) { isUsed = true } else { pin() }
+        }
         if first < answer {
             let value = written(first..<answer)
-            if offer(rule.target, value, rule.claim, batch), !value.isWeak { isUsed = true }
+            if !offer(rule.target, value, rule.claim, batch) { pin() } else if !value.isWeak { isUsed = true }
         }
         return isUsed
     }
@@ -94,7 +102,7 @@ extension Normalizer {
     /// Tools that stood among the messages.
     private mutating func offerDefinitions(_ batch: borrowing RecordBatch) {
         let target = tables.layout.known.toolDefinitions
-        guard target.exists, !draft(target, batch).isFilled else { return }
+        guard target.exists, !draft(target, batch).isFilled else { return pin() }
         let start = output.count
         var count = 0
         output.append(UInt8(ascii: "["))
@@ -108,7 +116,7 @@ extension Normalizer {
     private mutating func offerSystem(_ system: Fragment, _ batch: borrowing RecordBatch) {
         let target = tables.layout.known.instructions
         guard target.exists, !draft(target, batch).isFilled, let value = self.system(.node(system.ref)) else { return }
-        _ = offer(target, value, nil, batch)
+        if !offer(target, value, nil, batch) { pin() }
     }
 
     /// Outputs of agents, graphs and other non-inference spans often hold the whole conversation.
@@ -141,7 +149,12 @@ extension Normalizer {
         guard fingerprints.count > 0 else { return 0 }
         var index = reader.list.messages.count
         while index > 0 {
-            if isKnown(fingerprint(index - 1)) { return index < reader.list.messages.count ? index : 0 }
+            if isKnown(fingerprint(index - 1)) {
+                guard index < reader.list.messages.count else { return 0 }
+                // What the input does not have is nowhere then.
+                for earlier in 0..<index - 1 where !isKnown(fingerprint(earlier)) { pin() }
+                return index
+            }
             index -= 1
         }
         return 0
@@ -231,6 +244,7 @@ extension Normalizer {
             let text = text(source)
             if text.isEmpty {
                 guard let json = jsonText(source) else { return }
+                reader.tree.use(document(source))
                 let made = bytes(json)
                 part.body = .plain(reader.tree.arena.copy(made))
             } else {
@@ -280,7 +294,11 @@ extension Normalizer {
         for index in assembled.indices { reader.list.parts.append(assembled[index]) }
         reader.list.close(role: .assistant, from: 0)
         assembled.removeAll()
-        _ = offerMessages(tables.layout.known.outputMessages, nil, batch)
+        facts.local = -1
+        if !offerMessages(tables.layout.known.outputMessages, nil, batch) {
+            for index in assembledFrom.indices { pin(assembledFrom[index]) }
+        }
+        assembledFrom.removeAll()
     }
 
     // MARK: Instructions, tools, documents

@@ -26,7 +26,7 @@ extension Normalizer {
             guard holds(tables.layout.rules[index].conditions, head.target, source, batch) else { return true }
         }
         fill(head.target, value)
-        if head.usesUp { consumed[local] = true }
+        if head.usesUp, facts.removes, spending[local] == .unspent { spending[local] = .spent }
         return true
     }
 
@@ -34,6 +34,7 @@ extension Normalizer {
     @inline(__always)
     mutating func fill(_ target: TargetID, _ value: MadeValue) {
         let index = Int(target.value)
+        if drafts[index].isMade { replace(index, value) }
         drafts[index].state = .mapped
         drafts[index].value = value
         drafts[index].rule = facts.rule

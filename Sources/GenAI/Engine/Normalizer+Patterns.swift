@@ -9,6 +9,10 @@ extension Normalizer {
         if rule.target.exists, !mayFill(rule.claim, state(rule.target, batch)) { return }
         guard holds(rule.conditions, rule.target, .text(facts.name), batch) else { return }
         let done: Bool
+        facts.rule = Int32(index)
+        facts.local = -1
+        placing.removeAll()
+        flat.removeAll()
         switch rule.transform {
         case .flatMessages: done = flatMessages(rule, pattern, batch)
         case .flatText(let role): done = flatTexts(rule, pattern, suffix, role, batch)
@@ -19,10 +23,10 @@ extension Normalizer {
         case .renamePrefix(let prefix): return renamePrefix(prefix, pattern, batch)
         default: return applyEach(index, rule, pattern, suffix, batch)
         }
-        guard done, !rule.keepsSource else { return }
-        for match in matched.indices where matched[match] >> 32 == UInt64(pattern) {
-            let local = Int(matched[match] & 0xFFFF_FFFF)
-            if ends(local, suffix, batch) { consumed[local] = true }
+        guard done, !rule.keepsSource, facts.removes else { return }
+        for index in placing.indices { spendParts(placing[index]) }
+        for index in 0..<flat.count {
+            if let placed = flat.placed(index) { spendParts(placed.local, inner: placed.inner) }
         }
     }
 
@@ -63,11 +67,12 @@ extension Normalizer {
     }
 
     private mutating func flatMessages(_ rule: Rule, _ pattern: UInt16, _ batch: borrowing RecordBatch) -> Bool {
-        flat.removeAll()
         for match in matched.indices where matched[match] >> 32 == UInt64(pattern) {
             let local = Int(matched[match] & 0xFFFF_FFFF)
             let value = fragment(local, batch)
-            if !flat.add(rest(local, pattern, batch), value, maxIndex: options.maxIndex) { unreadable += 1 }
+            if !flat.add(rest(local, pattern, batch), value, of: Int32(local), maxIndex: options.maxIndex) {
+                unreadable += 1
+            }
         }
         guard !flat.isEmpty else { return false }
         flat.build(&reader, as: defaultRole(of: rule.target))
@@ -97,7 +102,9 @@ extension Normalizer {
         reader.system = .none
         for item in found {
             let text = text(source(at: item.local, batch))
-            if !text.isEmpty { reader.addText(.plain(text), role: role) }
+            if text.isEmpty { continue }
+            reader.addText(.plain(text), role: role)
+            placing.append(Int32(item.local))
         }
         return offerMessages(rule.target, rule, batch)
     }
@@ -106,10 +113,14 @@ extension Normalizer {
         _ rule: Rule, _ map: Int16, _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch
     ) -> Bool {
         let found = sorted(pattern, suffix, batch)
-        let texts = found.map { text(source(at: $0.local, batch)) }.filter { !$0.isEmpty }
-        guard !texts.isEmpty else { return false }
         let start = output.count
-        for text in texts { appendElement(text, map >= 0 ? Int(map) : nil, .empty) }
+        for item in found {
+            let text = text(source(at: item.local, batch))
+            if text.isEmpty { continue }
+            appendElement(text, map >= 0 ? Int(map) : nil, .empty)
+            placing.append(Int32(item.local))
+        }
+        guard output.count > start else { return false }
         return offer(rule.target, .output(.array, from: start, to: output.count), rule.claim, batch)
     }
 
@@ -133,6 +144,7 @@ extension Normalizer {
             writer.name(item.name, &output)
             let value = argument(item.local, batch)
             MessageWriter.value(value, &reader.tree, into: &output)
+            placing.append(Int32(item.local))
         }
         output.append(UInt8(ascii: "}"))
         return offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)
@@ -170,13 +182,17 @@ extension Normalizer {
         var name = Text.empty
         var description = Text.empty
         var schema = JSONRef.none
+        let before = placing.count
         for field in fields {
             let source = source(at: field.local, batch)
             if field.field.hasSuffix(Text("json_schema")) {
                 let ref = document(source)
-                let before = count
+                let written = count
                 ToolDefinitions.write(ref, &reader.tree, into: &output, count: &count)
-                if count > before { return }
+                if count > written {
+                    placing.truncate(to: before)
+                    return placing.append(Int32(field.local))
+                }
                 schema = ref
             } else if field.field.hasSuffix(Text("parameters")) || field.field.hasSuffix(Text("input_schema"))
                 || field.field.hasSuffix(Text("arguments"))
@@ -186,9 +202,12 @@ extension Normalizer {
                 name = text(source)
             } else if field.field.hasSuffix(Text("description")) {
                 description = text(source)
+            } else {
+                continue
             }
+            placing.append(Int32(field.local))
         }
-        guard !name.isEmpty else { return }
+        guard !name.isEmpty else { return placing.truncate(to: before) }
         if count > 0 { output.append(UInt8(ascii: ",")) }
         count += 1
         output.append("{\"type\":\"function\",\"name\":\"")
@@ -202,6 +221,7 @@ extension Normalizer {
         if reader.tree.isObject(schema) {
             output.append(",\"parameters\":")
             reader.tree.write(schema, into: &output)
+            reader.tree.use(schema)
         }
         output.append(UInt8(ascii: "}"))
     }
@@ -237,11 +257,13 @@ extension Normalizer {
                 })
             else { continue }
             let source = source(at: field.local, batch)
+            placing.append(Int32(field.local))
             writer.name(name, &output)
             if Text(name) == "score", let score = double(source) {
                 Number.append(score, into: &output)
             } else if Text(name) == "metadata", document(source).exists {
                 reader.tree.write(document(source), into: &output)
+                reader.tree.use(document(source))
             } else {
                 output.append(UInt8(ascii: "\""))
                 JSONText.escape(text(source), into: &output)
@@ -262,7 +284,7 @@ extension Normalizer {
             let rest = rest(local, pattern, batch)
             guard !rest.isEmpty, source.exists else { continue }
             add(prefix, rest, MadeValue(kind: source.kind, bits: source.bits, text: source.text))
-            consumed[local] = true
+            spend(source, .whole)
         }
     }
 }

@@ -106,8 +106,15 @@ extension Normalizer {
     mutating func literal(_ source: SourceValue) -> JSONRef {
         let ref = document(source)
         if ref.exists || source.kind == .array || source.kind == .map { return ref }
-        if source.kind == .other, !reader.tree.isString(source.ref) { return ref }
-        return reader.tree.parsePython(text(source))
+        if source.kind == .other {
+            return reader.tree.isString(source.ref) ? reader.tree.document(in: source.ref) : ref
+        }
+        for index in literals.indices where source.attribute >= 0 && literals[index].local == source.attribute {
+            return literals[index].ref
+        }
+        let literal = reader.tree.parsePython(text(source))
+        if literal.exists, source.attribute >= 0 { literals.append((source.attribute, literal)) }
+        return literal
     }
 
     /// Whether an SDK cut this attribute, or it is beyond the bounds.

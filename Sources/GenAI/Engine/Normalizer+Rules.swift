@@ -36,6 +36,7 @@ extension Normalizer {
     mutating func apply(_ index: Int, _ source: SourceValue, _ batch: borrowing RecordBatch) {
         let head = tables.layout.heads[index]
         facts.rule = Int32(index)
+        facts.local = source.attribute
         if head.target.exists, !mayFill(head.claim, state(head.target, batch)) {
             if head.countsConflicts { noteConflict(tables.layout.rules[index], source, batch) }
             if head.hasSecond { applySecond(tables.layout.rules[index], source, batch) }
@@ -51,7 +52,7 @@ extension Normalizer {
         let isSilent = isGeneric(rule) ? !source.exists : isEmpty(source, for: rule.target)
         if !isSilent {
             if run(rule, source, batch) {
-                if !rule.keepsSource, !rule.isRepair, rule.transform.carriesAll { consume(source) }
+                if !rule.keepsSource, !rule.isRepair { spend(source, rule.transform.carrying) }
             } else {
                 noteFailure(rule, source, batch)
             }
@@ -68,17 +69,13 @@ extension Normalizer {
         if rule.also >= 0 { apply(Int(rule.also), source, batch) }
     }
 
-    mutating func consume(_ source: SourceValue) {
-        if source.attribute >= 0 { consumed[Int(source.attribute)] = true }
-    }
-
     /// Whether a rule may give this target a value at all.
     @inline(__always)
     mutating func mayFill(_ claim: Claim, _ state: Draft.State) -> Bool {
         if claim.isRepair || claim.conflict == .preferSource { return true }
         switch state {
         case .absent, .weakCurrent, .weakMapped, .withdrawn: return true
-        case .current: return options.overwrite || claim.conflict == .preferMapped
+        case .current: return facts.overwrites || claim.conflict == .preferMapped
         case .mapped: return claim.conflict == .preferMapped
         }
     }
@@ -92,7 +89,7 @@ extension Normalizer {
         if let claim {
             guard mayFill(claim, state) else { return false }
         } else {
-            guard !state.isFilled || options.overwrite && state == .current else { return false }
+            guard !state.isFilled || facts.overwrites && state == .current else { return false }
         }
         if value.kind == .int, !isPlausible(target, Int64(bitPattern: value.bits)) { return false }
         if value.isWeak {
@@ -141,6 +138,7 @@ extension Normalizer {
         case .toolResult: return toolResult(rule.target, source, rule, batch)
         case .assemble(let piece):
             assemble(piece, source, batch)
+            if source.attribute >= 0 { assembledFrom.append(source.attribute) }
             return true
         case .statusMessage:
             pendingStatusMessage = text(source)
@@ -162,7 +160,9 @@ extension Normalizer {
             return false
         case .value(let value):
             if rule.conflict == .preferMapped, !isRawAlias(rule, batch) { return false }
-            return offer(rule.target, value, rule.claim, batch)
+            if offer(rule.target, value, rule.claim, batch) { return true }
+            pin()
+            return false
         }
     }
 
@@ -236,7 +236,7 @@ extension Normalizer {
     }
 
     private mutating func anyPresent(_ names: PoolRange, _ target: TargetID, _ batch: borrowing RecordBatch) -> Bool {
-        let own = target.exists && !options.overwrite ? tables.layout.targetNames[Int(target.value)] : .none
+        let own = target.exists && !facts.overwrites ? tables.layout.targetNames[Int(target.value)] : .none
         for index in names.range {
             let name = tables.layout.nameLists[index]
             // A rule that asks for its own target has nothing more to do once it has given it, and others give way.

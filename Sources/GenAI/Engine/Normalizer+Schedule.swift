@@ -26,6 +26,8 @@ extension Normalizer {
     mutating func runRules(_ dialect: Int, _ batch: borrowing RecordBatch) {
         let rules = tables.layout.dialects[dialect].rules
         facts.dialect = dialect
+        facts.removes = removing >> UInt64(dialect) & 1 == 1
+        facts.overwrites = overwriting >> UInt64(dialect) & 1 == 1
         if !rules.isEmpty {
             for word in rules.lowerBound >> 6...(rules.upperBound - 1) >> 6 {
                 var bits = due[word]
@@ -82,8 +84,13 @@ extension Normalizer {
             return true
         }
         let draft = drafts[Int(target.value)]
-        guard draft.stamp == stamp, draft.isFilled, !options.overwrite else { return true }
+        guard draft.stamp == stamp, draft.isFilled, !isOverwriting(index) else { return true }
         return tables.layout.rules[index].conflict != .keepTarget
+    }
+
+    /// Whether a rule's dialect lets its values replace those that were there.
+    mutating func isOverwriting(_ rule: Int) -> Bool {
+        overwriting >> UInt64(tables.layout.ruleDialects[rule]) & 1 == 1
     }
 
     /// Whether a value under a name that was not there reveals a dialect that this pass did not run.

@@ -23,6 +23,7 @@ extension Normalizer {
             return text.isEmpty || text == "null" ? .nothing : .value(.string(text))
         case .jsonPath(let path):
             let ref = reader.tree.at(literal(source), path: path)
+            reader.tree.use(ref)
             return ref.exists ? value(cast(.node(ref), to: type)) : .nothing
         case .scale(let factor):
             // A thousandth is no number of this kind, a thousand is.

@@ -8,7 +8,10 @@ package struct Normalizer: ~Copyable {
     package let tables: Tables
     package let options: NormalizerOptions
     let enabled: UInt64
-    let custom: [(from: Text, to: Text)]
+    /// Dialects whose originals are removed, and those whose values replace what is there.
+    let removing: UInt64
+    let overwriting: UInt64
+    let custom: [CustomMapping]
     /// Owns the texts of `custom`.
     private let customPool = TextPool()
     var binding: KeyBinding
@@ -23,7 +26,16 @@ package struct Normalizer: ~Copyable {
     var matched = Column<UInt64>()
     /// Parsed document per attribute: 0 not tried, -1 none, else index + 1.
     var parsed = Column<Int32>()
-    var consumed = Column<Bool>()
+    /// What becomes of each attribute with `remove_originals`.
+    var spending = Column<Spending>()
+    /// Documents of attributes of which rules used members.
+    var readings = Column<Reading>()
+    /// Python literals that were read, by attribute.
+    var literals = Column<(local: Int32, ref: JSONRef)>()
+    /// Attributes of which a rule over indexed keys made something.
+    var placing = Column<Int32>()
+    /// Attributes of which the message in the making was assembled.
+    var assembledFrom = Column<Int32>()
     /// Targets whose names the record has.
     var held = Column<TargetID>()
     /// Targets that were touched, in order.
@@ -71,6 +83,8 @@ package struct Normalizer: ~Copyable {
         /// The key in the output buffer.
         var key: PoolRange
         var value: MadeValue
+        /// Whether it takes the place of an attribute of that name.
+        var overwrites: Bool
     }
 
     package init(_ tables: Tables, _ options: NormalizerOptions) {
@@ -86,13 +100,27 @@ package struct Normalizer: ~Copyable {
             mask |= 1 << UInt64(index)
         }
         enabled = mask
+        removing = Normalizer.mask(tables, options.removeOriginals, options.sourceOptions, \.removeOriginals)
+        overwriting = Normalizer.mask(tables, options.overwrite, options.sourceOptions, \.overwrite)
         missedNames = NameMarks(count: tables.names.count)
         missedPatterns = NameMarks(count: tables.layout.patterns.count)
         tally = RuleTally(rules: tables.layout.rules.count)
         let pool = customPool
-        custom = options.customMappings.map { (pool.text($0.from), pool.text($0.to)) }
+        custom = options.customMappings.map { CustomMapping($0, tables, options, pool) }
         for _ in tables.names { slots.append(0) }
         for _ in tables.layout.targetNames { drafts.append(Draft()) }
+    }
+
+    /// The dialects for which a switch is on: its own setting, else that of all.
+    static func mask(
+        _ tables: Tables, _ all: Bool, _ own: [String: SourceOptions], _ flag: KeyPath<SourceOptions, Bool?>
+    ) -> UInt64 {
+        var mask: UInt64 = 0
+        for (index, dialect) in tables.layout.dialects.enumerated()
+        where own[dialect.name.string]?[keyPath: flag] ?? all {
+            mask |= 1 << UInt64(index)
+        }
+        return mask
     }
 
     /// Normalizes every live span, log record or data point of the batch.
@@ -256,6 +284,7 @@ package struct Normalizer: ~Copyable {
     /// Forgets the last record.
     mutating func restart() {
         facts = SpanFacts()
+        facts.overwrites = options.overwrite
         isUnsettled = false
         stamp &+= 1
         if stamp == 0 {
@@ -270,7 +299,10 @@ package struct Normalizer: ~Copyable {
         flat.removeAll()
         matched.removeAll()
         parsed.removeAll()
-        consumed.removeAll()
+        spending.removeAll()
+        readings.removeAll()
+        literals.removeAll()
+        assembledFrom.removeAll()
         held.removeAll()
         touched.removeAll()
         output.removeAll()
@@ -294,7 +326,7 @@ package struct Normalizer: ~Copyable {
         let place = UInt64(stamp) << 32
         for local in 0..<facts.count {
             parsed.append(0)
-            consumed.append(false)
+            spending.append(.unspent)
             let name = Int(names[Int(batch.attributes[facts.start + local].keyID.value)])
             guard name != 0 else {
                 collectForeign(batch.text(batch.attributes[facts.start + local].key), local)

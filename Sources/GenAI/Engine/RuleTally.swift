@@ -14,6 +14,8 @@ package struct RuleTally: ~Copyable {
         case malformed
         /// An index beyond `max_index`.
         case index
+        /// With `remove_originals`: members of its source have no place, so the source stays.
+        case partlyPlaced
 
         /// The word on the metric.
         package var word: String {
@@ -25,6 +27,7 @@ package struct RuleTally: ~Copyable {
             case .tooDeep: "too_deep"
             case .malformed: "malformed"
             case .index: "index"
+            case .partlyPlaced: "partly_placed"
             }
         }
 

@@ -32,6 +32,9 @@ extension JSONTree {
         return inner
     }
 
+    /// Whether a string was read as a document.
+    func holdsDocument(_ ref: JSONRef) -> Bool { self[ref].inner >= 0 }
+
     // Recursion is bounded by the depth limit of the readers, and strings in strings by the length of the text.
 
     /// Whether every value that says something has its place: null, empty texts and empty containers say nothing.

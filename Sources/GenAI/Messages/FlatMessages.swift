@@ -10,6 +10,19 @@ package struct FlatMessages: ~Copyable {
         // Fields of an entry of `tool_calls`, and of a call inside `contents`.
         case callID, callName, callArguments
         case ignored
+
+        /// Whether it is a part of the one call that a message may have beside its list.
+        var isCall: Bool { self == .functionName || self == .functionArguments }
+
+        /// Whether a part of a kind has the field beside its body.
+        func isForm(of kind: PartKind) -> Bool {
+            switch self {
+            case .partType: true
+            case .partMime: kind == .uri
+            case .callID, .callName: kind == .toolCall
+            default: false
+            }
+        }
     }
 
     struct Entry: BitwiseCopyable {
@@ -18,6 +31,11 @@ package struct FlatMessages: ~Copyable {
         var field: Field
         var modality: Modality
         var value: Fragment
+        /// The attribute that it came from.
+        var local: Int32
+        /// Whether a message has it, and the document that its text holds.
+        var isPlaced = false
+        var inner = JSONRef.none
         var message: UInt32 { UInt32(truncatingIfNeeded: order >> 36) }
         var list: UInt8 { UInt8(truncatingIfNeeded: order >> 32) & 0xF }
         var item: UInt32 { UInt32(truncatingIfNeeded: order >> 8) & 0xFF_FFFF }
@@ -31,9 +49,17 @@ package struct FlatMessages: ~Copyable {
 
     package mutating func removeAll() { entries.removeAll() }
 
+    /// How many attributes it has.
+    var count: Int { entries.count }
+
+    /// An attribute that a message has, with the document that was read of its text; nil when none has it.
+    func placed(_ index: Int) -> (local: Int32, inner: JSONRef)? {
+        entries[index].isPlaced ? (entries[index].local, entries[index].inner) : nil
+    }
+
     /// Takes one attribute; `rest` is its key behind the prefix and its dot. False when the key does not fit the
     /// grammar or an index is above `maxIndex`: such an attribute stays where it is.
-    package mutating func add(_ rest: Text, _ value: Fragment, maxIndex: Int) -> Bool {
+    package mutating func add(_ rest: Text, _ value: Fragment, of local: Int32 = -1, maxIndex: Int) -> Bool {
         var path = PathCursor(rest)
         guard let message = path.index(upTo: min(maxIndex, 0xFFF_FFFF)) else { return false }
         _ = path.skip("message")
@@ -52,7 +78,7 @@ package struct FlatMessages: ~Copyable {
         }
         guard let found else { return false }
         order |= UInt64(found.field.rawValue)
-        entries.append(Entry(order: order, field: found.field, modality: found.modality, value: value))
+        entries.append(Entry(order: order, field: found.field, modality: found.modality, value: value, local: local))
         return true
     }
 
@@ -118,7 +144,7 @@ package struct FlatMessages: ~Copyable {
         buffer.sort { $0.order < $1.order }
     }
 
-    private func message(_ range: Range<Int>, _ reader: inout MessageReader, _ defaultRole: Role) {
+    private mutating func message(_ range: Range<Int>, _ reader: inout MessageReader, _ defaultRole: Role) {
         var fields = Fields()
         for index in range where entries[index].list == 0 { fields.take(entries[index]) }
         var role = defaultRole
@@ -142,8 +168,14 @@ package struct FlatMessages: ~Copyable {
             part.id = fields.toolCallID.exists ? fields.toolCallID : callID(index..<range.upperBound)
             if hasContents { part.body = firstText(index..<range.upperBound) }
             reader.list.parts.append(part)
+            place(range) { $0 != .refusal && ($0 != .content || !hasContents) && !$0.isCall }
         } else {
-            if !hasContents, fields.content.exists { reader.addContent(fields.content) }
+            var inner = JSONRef.none
+            if !hasContents, fields.content.exists { inner = reader.addContent(fields.content) }
+            let hasFunction = fields.functionName.exists
+            place(range, inner: inner) {
+                $0 != .toolCallID && ($0 != .content || !hasContents) && (!$0.isCall || hasFunction)
+            }
             if fields.refusal.exists { reader.list.parts.append(MessagePart(.refusal, body: fields.refusal)) }
             if fields.functionName.exists {
                 var part = MessagePart(.toolCall, body: fields.functionArguments)
@@ -155,18 +187,28 @@ package struct FlatMessages: ~Copyable {
         reader.list.close(role: role, otherRole: word, name: fields.name, finish: fields.finish, from: start)
     }
 
-    private func callID(_ range: Range<Int>) -> Fragment {
-        for index in range where entries[index].field == .partCallID { return entries[index].value }
-        return .none
+    /// Notes which of a message's own fields it has; `inner` is the document in its content.
+    private mutating func place(_ range: Range<Int>, inner: JSONRef = .none, _ isPlaced: (Field) -> Bool) {
+        for index in range where entries[index].list == 0 && isPlaced(entries[index].field) {
+            entries[index].isPlaced = true
+            if entries[index].field == .content { entries[index].inner = inner }
+        }
     }
 
-    private func firstText(_ range: Range<Int>) -> Fragment {
-        for index in range where entries[index].field == .partText { return entries[index].value }
+    private mutating func callID(_ range: Range<Int>) -> Fragment { value(of: .partCallID, range) }
+
+    private mutating func firstText(_ range: Range<Int>) -> Fragment { value(of: .partText, range) }
+
+    private mutating func value(of field: Field, _ range: Range<Int>) -> Fragment {
+        for index in range where entries[index].field == field {
+            entries[index].isPlaced = true
+            return entries[index].value
+        }
         return .none
     }
 
     /// Entries of `contents` and `tool_calls`, which are sorted behind the message's own fields.
-    private func items(_ range: Range<Int>, _ reader: inout MessageReader, from first: Int) {
+    private mutating func items(_ range: Range<Int>, _ reader: inout MessageReader, from first: Int) {
         var start = range.lowerBound
         while start < range.upperBound {
             var end = start + 1
@@ -181,10 +223,11 @@ package struct FlatMessages: ~Copyable {
     }
 
     /// `first` is the message's first part: a call that stands in `contents` and in `tool_calls` is one call.
-    private func item(_ range: Range<Int>, _ reader: inout MessageReader, from first: Int) {
+    private mutating func item(_ range: Range<Int>, _ reader: inout MessageReader, from first: Int) {
         var part = MessagePart(.text)
         var isCall = false
         var hasBody = false
+        var body = -1
         for index in range {
             let entry = entries[index]
             switch entry.field {
@@ -196,12 +239,17 @@ package struct FlatMessages: ~Copyable {
                 isCall = true
             case .callArguments:
                 part.body = entry.value
+                body = index
                 isCall = true
             case .partText, .partTranscript, .partData:
-                if !hasBody { part.body = entry.value }
+                if !hasBody {
+                    part.body = entry.value
+                    body = index
+                }
                 hasBody = true
             case .partURL:
                 part.body = entry.value
+                body = index
                 part.kind = .uri
                 part.modality = entry.modality
                 hasBody = true
@@ -215,6 +263,9 @@ package struct FlatMessages: ~Copyable {
             if reader.hasCall(part.id, from: first) { return }
         } else if !hasBody || part.kind == .text && reader.text(part.body).isEmpty {
             return
+        }
+        for index in range where index == body || entries[index].field.isForm(of: part.kind) {
+            entries[index].isPlaced = true
         }
         if part.kind == .uri { return reader.addURL(part) }
         reader.list.parts.append(part)
@@ -270,13 +321,21 @@ extension MessageReader {
     }
 
     /// Content that may be a JSON list of blocks in a string.
-    mutating func addContent(_ fragment: Fragment) {
+    /// Gives that list.
+    mutating func addContent(_ fragment: Fragment) -> JSONRef {
         let text = text(fragment)
-        if fragment.form == .value, !tree.isString(fragment.ref) { return content(fragment.ref, 1) }
-        if text.isEmpty { return }
+        if fragment.form == .value, !tree.isString(fragment.ref) {
+            content(fragment.ref, 1)
+            return fragment.ref
+        }
+        if text.isEmpty { return .none }
         let inner = text.hasPrefix("[{") || text.hasPrefix("{\"") ? tree.parseContainer(text) : .none
-        if inner.exists, isBlockList(inner) { return content(inner, 1) }
+        if inner.exists, isBlockList(inner) {
+            content(inner, 1)
+            return inner
+        }
         list.parts.append(MessagePart(.text, body: fragment))
+        return .none
     }
 
     private mutating func isBlockList(_ ref: JSONRef) -> Bool {

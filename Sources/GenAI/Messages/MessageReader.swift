@@ -39,14 +39,12 @@ package struct MessageReader: ~Copyable {
         value(ref, 0)
     }
 
-    /// Replaces the list by the messages of an attribute's text: JSON, Python literal or plain text.
-    package mutating func read(text: Text, as role: Role) {
+    /// Replaces the list by one message of a text that is no document.
+    package mutating func read(plain text: Text, as role: Role) {
         list.removeAll()
         definitions.removeAll()
         system = .none
         defaultRole = role
-        let inner = document(text)
-        if inner.exists { return value(inner, 1) }
         if !JSONCursor.isBlank(text) { addText(.plain(text), role: role) }
     }
 

@@ -95,12 +95,38 @@ enum Transform: BitwiseCopyable {
     case eventStrings(map: Int16)
 }
 
+/// How much of its source a transform puts into its target, which decides whether `remove_originals` may take the
+/// source away.
+enum Carrying: BitwiseCopyable {
+    /// All of it: the value moves, or its word is translated, or the span says the same (`drop`).
+    case whole
+    /// What it uses of a document. The rest is looked at when all rules are done; a value that is no document is used
+    /// as a whole.
+    case parts
+    /// A part of the value, or something that was made of it.
+    case little
+}
+
 extension Transform {
-    /// Whether the target says all that the source said, so that `remove_originals` may take the source away.
-    var carriesAll: Bool {
+    var carrying: Carrying {
         switch self {
-        case .constant, .constantIfTrue, .firstWord, .arrayLength, .urlHost, .jsonPath, .jsonTools, .sumInt: false
-        default: true
+        case .copy, .string, .int, .double, .bool, .lowercase, .dropPlaceholder, .scale, .isoMinusStart,
+            .epochMillisecondsMinusStart, .rest, .json, .jsonString, .modelWithoutProvider, .drop:
+            return .whole
+        case .map(_, let match): return match == .whole || match == .json ? .whole : .little
+        case .strings, .mapEach, .jsonTools, .jsonFields, .jsonPath, .parameters, .toolArguments, .toolResult,
+            .toolParameters, .ioValue, .messages, .history, .conversation, .textMessage, .assemble, .documents,
+            .toolDefinitions, .toolSchema, .system, .objectToTemplate:
+            return .parts
+        default: return .little
+        }
+    }
+
+    /// Whether the transform takes members of a document one by one.
+    var takesFields: Bool {
+        switch self {
+        case .jsonFields, .parameters: true
+        default: false
         }
     }
 }

@@ -22,7 +22,7 @@ struct RuleHead: BitwiseCopyable {
         target = rule.target
         claim = rule.claim
         hasConditions = !rule.conditions.isEmpty
-        usesUp = !rule.keepsSource && !rule.isRepair && rule.transform.carriesAll
+        usesUp = !rule.keepsSource && !rule.isRepair && rule.transform.carrying == .whole
         hasSecond = rule.also >= 0
         countsConflicts = RuleHead.countsConflicts(rule, types)
         move = RuleHead.move(rule, types)

@@ -25,7 +25,8 @@ package struct NormalizeOptions: ComponentOptions {
         engine.excluded = excluded
         engine.removeOriginals = settings.bool(
             "remove_originals", default: given.removesOriginals ?? false,
-            "Removes an attribute whose whole content was carried into current ones.")
+            "Removes an attribute whose whole content was carried into current ones. A document of which something "
+                + "has no place stays, counted with the reason partly_placed.")
         engine.overwrite = settings.bool(
             "overwrite", default: given.overwrites ?? false,
             "Lets a dialect's value replace a valid value that the span already has under the current name.")

@@ -1,0 +1,141 @@
+import Telemetry
+import Testing
+
+@testable import GenAI
+
+/// `remove_originals` takes away what has a place as a whole, and nothing else.
+@Suite struct RemovalTests {
+    private static var removing: NormalizerOptions {
+        var options = NormalizerOptions()
+        options.removeOriginals = true
+        return options
+    }
+
+    private typealias Case = (name: String, scope: String, mark: (String, TestValue), value: String)
+
+    /// What is left of a value, after a check that another run changes nothing and that the default keeps it.
+    private func left(_ item: Case) throws -> String? {
+        let span = TestSpan(scope: item.scope, attributes: [item.mark, (item.name, .string(item.value))])
+        #expect(try normalized(span)[item.name] == item.value)
+        let bench = try Bench(Self.removing)
+        var found: [String: String] = [:]
+        let once = try bench.run(span.request) { found = Bench.attributes(of: 0, $0) }
+        #expect(try bench.run(once) == once)
+        return found[item.name]
+    }
+
+    private static let partly: [Case] = [
+        (
+            "llm.invocation_parameters", "openinference.x", ("openinference.span.kind", "LLM"),
+            #"{"temperature":1,"logit_bias":{"5":"x"}}"#
+        ),
+        (
+            "langfuse.observation.model.parameters", "langfuse-sdk", ("langfuse.observation.type", "generation"),
+            #"{"temperature":1,"zzz":"x"}"#
+        ),
+        (
+            "langfuse.observation.usage_details", "langfuse-sdk", ("langfuse.observation.type", "generation"),
+            #"{"input":1,"output":2,"zzz_units":9}"#
+        ),
+        (
+            "mlflow.spanInputs", "mlflow", ("mlflow.spanType", #""CHAT_MODEL""#),
+            #"{"model":"m","messages":[{"role":"user","content":"c"}],"response_format":{"x":"y"}}"#
+        ),
+        (
+            "mlflow.spanOutputs", "mlflow", ("mlflow.spanType", #""CHAT_MODEL""#),
+            #"{"id":"x","choices":[{"message":{"role":"assistant","content":"c"}}],"usage":{"prompt_tokens":4242}}"#
+        ),
+        (
+            "input.value", "openinference.x", ("openinference.span.kind", "LLM"),
+            #"{"messages":[{"role":"user","content":"c"}],"zzz":"x"}"#
+        ),
+        (
+            "output.value", "openinference.x", ("openinference.span.kind", "TOOL"),
+            #"{"output":{"content":"ok","tool_call_id":"1","type":"tool","artifact":{"z":"x"}}}"#
+        ),
+        (
+            "traceloop.entity.input", "opentelemetry.instrumentation.langchain", ("traceloop.span.kind", "tool"),
+            #"{"inputs":{"a":1},"metadata":{"k":"x"},"tags":["y"]}"#
+        ),
+        (
+            "gcp.vertex.agent.llm_request", "gcp.vertex.agent", ("gen_ai.system", "gcp.vertex.agent"),
+            #"{"model":"g","config":{"temperature":0.1,"safety_settings":"x"},"contents":[]}"#
+        ),
+        (
+            "ai.response.providerMetadata", "ai", ("ai.operationId", "ai.generateText.doGenerate"),
+            #"{"openai":{"responseId":"x","logprobs":[1]}}"#
+        ),
+    ]
+
+    @Test(arguments: 0..<10) func `a document of which a member has no place stays`(_ index: Int) throws {
+        let item = Self.partly[index]
+        #expect(try left(item) == item.value)
+    }
+
+    private static let wholly: [Case] = [
+        (
+            "llm.invocation_parameters", "openinference.x", ("openinference.span.kind", "LLM"),
+            #"{"temperature":1,"max_tokens":5,"stop":null}"#
+        ),
+        (
+            "input.value", "openinference.x", ("openinference.span.kind", "LLM"),
+            #"{"messages":[{"role":"user","content":[{"type":"text","text":"c","citations":["u"]}],"zzz":"x"}]}"#
+        ),
+        (
+            "ai.prompt.messages", "ai", ("ai.operationId", "ai.generateText.doGenerate"),
+            #"[{"role":"user","content":[{"type":"text","text":"c","providerOptions":{"z":"x"}}]}]"#
+        ),
+        ("tool.name", "openinference.x", ("openinference.span.kind", "TOOL"), "lookup"),
+        ("llm.model_name", "openinference.x", ("openinference.span.kind", "LLM"), "gpt-4.1"),
+    ]
+
+    @Test(arguments: 0..<5) func `what has a place as a whole goes`(_ index: Int) throws {
+        #expect(try left(Self.wholly[index]) == nil)
+    }
+
+    @Test func `of indexed keys those that no message has stay`() throws {
+        let span = TestSpan(
+            scope: "openinference.x",
+            attributes: [
+                ("openinference.span.kind", "LLM"), ("llm.input_messages.0.message.role", "user"),
+                ("llm.input_messages.0.message.content", "c"), ("llm.input_messages.0.message.zzz", "x"),
+                ("llm.output_messages.0.message.role", "assistant"),
+                ("llm.output_messages.0.message.contents.0.message_content.type", "reasoning"),
+                ("llm.output_messages.0.message.contents.0.message_content.text", "t"),
+                ("llm.output_messages.0.message.contents.0.message_content.signature", "s"),
+                ("llm.tools.0.tool.json_schema", #"{"name":"f","strict":true}"#), ("llm.tools.0.tool.zzz", "x"),
+            ])
+        let found = try normalized(span, Self.removing)
+        let names = found.keys.filter { $0.hasPrefix("llm.") }.sorted()
+        #expect(
+            names == [
+                "llm.input_messages.0.message.zzz",
+                "llm.output_messages.0.message.contents.0.message_content.signature", "llm.tools.0.tool.zzz",
+            ])
+        #expect(found["gen_ai.tool.definitions"] == #"[{"type":"function","name":"f","strict":true}]"#)
+    }
+
+    @Test func `a document that stays is counted by its rule`() throws {
+        let bench = try Bench(Self.removing)
+        let item = Self.partly[0]
+        let span = TestSpan(scope: item.scope, attributes: [item.mark, (item.name, .string(item.value))])
+        _ = try bench.run(span.request)
+        var reasons: [String] = []
+        bench.normalizer.tally.eachOutcome { rule, reason, count in
+            reasons.append("\(bench.tables.ruleName(rule).dialect) \(reason.word) \(count)")
+        }
+        #expect(reasons == ["openinference partly_placed 1"])
+    }
+
+    @Test func `a value that lost against another one stays`() throws {
+        let span = TestSpan(
+            scope: "openinference.x",
+            attributes: [
+                ("openinference.span.kind", "AGENT"), ("agent.name", "a"), ("graph.node.id", "b"),
+                ("gen_ai.agent.name", "current"),
+            ])
+        let found = try normalized(span, Self.removing)
+        #expect(found["gen_ai.agent.name"] == "current")
+        #expect(found["agent.name"] == "a")
+    }
+}
