@@ -125,6 +125,10 @@ final class Bench {
             _ = builder.intern(from)
             _ = builder.intern(to)
         }
+        for mapping in options.sourceMappings {
+            _ = builder.intern(mapping.from)
+            _ = builder.intern(mapping.to)
+        }
         keys = builder.build()
         binding = KeyBinding(keys, tables)
         normalizer = Normalizer(tables, options)

@@ -166,6 +166,23 @@ package struct SourceOptions: Sendable {
     package init() {}
 }
 
+/// An attribute name to copy where a dialect is recognized.
+package struct SourceMapping: Sendable {
+    package var from: String
+    package var to: String
+    /// Name of the source whose settings count for it.
+    package var source: String
+    /// Dialects of which one must be recognized; none for everywhere.
+    package var dialects: [String]
+
+    package init(from: String, to: String, source: String, dialects: [String]) {
+        self.from = from
+        self.to = to
+        self.source = source
+        self.dialects = dialects
+    }
+}
+
 /// Options of the engine. Defaults are those of the processor.
 package struct NormalizerOptions: Sendable {
     package var removeOriginals = false
@@ -188,6 +205,8 @@ package struct NormalizerOptions: Sendable {
     package var sourceOptions: [String: SourceOptions] = [:]
     /// Attribute names to copy, in order.
     package var customMappings: [(from: String, to: String)] = []
+    /// The same for single dialects, after those for all.
+    package var sourceMappings: [SourceMapping] = []
 
     package init() {}
 }

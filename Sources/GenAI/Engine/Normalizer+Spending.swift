@@ -72,7 +72,7 @@ extension Normalizer {
     /// Another value takes the place of one that a rule gave: the attribute that it came from stays.
     mutating func replace(_ target: Int, _ value: MadeValue) {
         let old = drafts[target].value
-        guard removing != 0, drafts[target].rule >= 0, drafts[target].rule != facts.rule else { return }
+        guard removesAny, drafts[target].rule >= 0, drafts[target].rule != facts.rule else { return }
         if old.kind == value.kind, old.kind == .string ? bytes(old) == bytes(value) : old.bits == value.bits { return }
         let rule = Int(drafts[target].rule)
         if case .pattern(let pattern, _) = tables.layout.rules[rule].source {
@@ -88,7 +88,7 @@ extension Normalizer {
 
     /// Takes out withdrawn values, and the sources that rules have used up. Current names stay.
     mutating func removeSpent(_ batch: inout RecordBatch) -> Bool {
-        var isSpent = removing != 0 && chooseSpent(batch)
+        var isSpent = removesAny && chooseSpent(batch)
         for position in touched.indices {
             let index = Int(touched[position])
             guard drafts[index].state == .withdrawn, drafts[index].origin >= 0 else { continue }

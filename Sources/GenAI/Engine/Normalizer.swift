@@ -11,6 +11,8 @@ package struct Normalizer: ~Copyable {
     /// Dialects whose originals are removed, and those whose values replace what is there.
     let removing: UInt64
     let overwriting: UInt64
+    /// Whether an original may have to go.
+    let removesAny: Bool
     let custom: [CustomMapping]
     /// Owns the texts of `custom`.
     private let customPool = TextPool()
@@ -106,7 +108,8 @@ package struct Normalizer: ~Copyable {
         missedPatterns = NameMarks(count: tables.layout.patterns.count)
         tally = RuleTally(rules: tables.layout.rules.count)
         let pool = customPool
-        custom = options.customMappings.map { CustomMapping($0, tables, options, pool) }
+        custom = CustomMapping.all(tables, options, pool)
+        removesAny = removing & enabled != 0 || custom.contains { $0.removes }
         for _ in tables.names { slots.append(0) }
         for _ in tables.layout.targetNames { drafts.append(Draft()) }
     }

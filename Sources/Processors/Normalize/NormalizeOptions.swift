@@ -21,19 +21,21 @@ package struct NormalizeOptions: ComponentOptions {
                 settings.problem("\"\(name)\" is no GenAI dialect; \(fix)", at: key)
             }
         }
-        engine.sources = given.isGiven ? NormalizeOptions.expand(sources) : nil
+        engine.sources = given.isGiven ? sources.flatMap(NormalizeSources.parts) : nil
         engine.excluded = excluded
         engine.removeOriginals = settings.bool(
-            "remove_originals", default: given.removesOriginals ?? false,
+            "remove_originals", default: false,
             "Removes an attribute whose whole content was carried into current ones. A document of which something "
                 + "has no place stays, counted with the reason partly_placed.")
         engine.overwrite = settings.bool(
-            "overwrite", default: given.overwrites ?? false,
+            "overwrite", default: false,
             "Lets a dialect's value replace a valid value that the span already has under the current name.")
         engine.customMappings =
             settings.stringMap(
                 "custom_mappings", "More attributes to copy, old name: new name; they run before the dialects."
-            ).map { ($0.key, $0.value) } + given.customMappings
+            ).map { ($0.key, $0.value) }
+        engine.sourceMappings = given.mappings
+        engine.sourceOptions = given.options
         engine.profile = settings.choice(
             "target_profile", default: TargetProfile.genAIDev,
             "Version of the conventions whose names are written. Names that a version does not have and that had no "
@@ -86,13 +88,5 @@ package struct NormalizeOptions: ComponentOptions {
                 default: false
                 }
             }
-    }
-
-    /// The names used before: they are part of every choice of dialects that wrote them.
-    private static func expand(_ sources: [String]) -> [String] {
-        var all = sources
-        // The Collector's `openllmetry` means both generations.
-        if sources.contains("openllmetry") { all += ["openllmetry_legacy", "traceloop_entities"] }
-        return all
     }
 }

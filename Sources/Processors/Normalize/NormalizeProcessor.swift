@@ -38,6 +38,10 @@ package struct NormalizeProcessor: Processor {
             _ = build.keys.intern(from)
             _ = build.keys.intern(to)
         }
+        for mapping in options.engine.sourceMappings {
+            _ = build.keys.intern(mapping.from)
+            _ = build.keys.intern(mapping.to)
+        }
         pool = NormalizerPool(tables, options.engine)
         outcomes = RuleCounters(tables, build)
         quality = options.reportsQuality && build.signal == .traces ? QualityReport(&build) : nil

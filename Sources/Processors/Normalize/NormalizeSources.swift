@@ -1,12 +1,13 @@
 import Configuration
+import GenAI
 
 /// `sources` in its forms: names, or the Collector's entries with options of their own, as a list with `name` or as a
 /// mapping by name.
 struct NormalizeSources {
     var names: [String] = []
-    var removesOriginals: Bool?
-    var overwrites: Bool?
-    var customMappings: [(String, String)] = []
+    /// Settings of single dialects, by name; `custom` stands for the mappings that belong to none.
+    var options: [String: SourceOptions] = [:]
+    var mappings: [SourceMapping] = []
     /// Whether anything is named, if only `custom`, which stands for no dialect.
     var isGiven = false
 
@@ -16,7 +17,7 @@ struct NormalizeSources {
         let value = settings.value(
             "sources",
             "Dialects that are rewritten: a list of names, or the Collector's mapping of names to remove_originals, "
-                + "overwrite and custom_mappings; all of them when it is empty.")
+                + "overwrite and custom_mappings, which count for that dialect alone; all of them when it is empty.")
         switch value {
         case nil, .null: return
         case .string(let name): names = [name]
@@ -47,10 +48,12 @@ struct NormalizeSources {
         guard case .map(let members) = options else { return }
         for (key, value) in members where key != "name" {
             switch (key, value) {
-            case ("remove_originals", .bool(let flag)): take(flag, into: \.removesOriginals, key, &settings)
-            case ("overwrite", .bool(let flag)): take(flag, into: \.overwrites, key, &settings)
+            case ("remove_originals", .bool(let flag)):
+                for part in Self.parts(of: name) { self.options[part, default: SourceOptions()].removeOriginals = flag }
+            case ("overwrite", .bool(let flag)):
+                for part in Self.parts(of: name) { self.options[part, default: SourceOptions()].overwrite = flag }
             case ("custom_mappings", .map(let pairs)):
-                for case (let old, .string(let new)) in pairs { customMappings.append((old, new)) }
+                for (old, value) in pairs { map(old, value, of: name, &settings) }
             default:
                 let hint = Self.keys.contains(key) ? "has the wrong type" : "is no option of a source"
                 settings.problem(
@@ -59,13 +62,16 @@ struct NormalizeSources {
         }
     }
 
-    /// The normalizer has one setting for all dialects.
-    private mutating func take(
-        _ flag: Bool, into field: WritableKeyPath<NormalizeSources, Bool?>, _ key: String, _ settings: inout Settings
-    ) {
-        if let other = self[keyPath: field], other != flag {
-            settings.problem("\(key) must be the same for all sources here: use two processors", at: "sources")
+    private mutating func map(_ old: String, _ value: ConfigValue, of name: String, _ settings: inout Settings) {
+        guard case .string(let new) = value else {
+            return settings.problem("custom_mappings of \(name): \(old) has no name to go to", at: "sources")
         }
-        self[keyPath: field] = flag
+        let dialects = name == "custom" ? [] : Self.parts(of: name)
+        mappings.append(SourceMapping(from: old, to: new, source: name, dialects: dialects))
+    }
+
+    /// The dialects that a name stands for: the Collector's `openllmetry` means both generations.
+    static func parts(of name: String) -> [String] {
+        name == "openllmetry" ? ["openllmetry", "openllmetry_legacy", "traceloop_entities"] : [name]
     }
 }
