@@ -133,3 +133,37 @@ import Testing
                 == #"[{"role":"user","parts":[{"type":"text","content":"c","citations":["u"]}]}]"#)
     }
 }
+
+/// What an SDK cut, and what is beyond the bounds, is no document: in its own place it stays as it is.
+@Suite struct UnreadableTests {
+    private static let tool = #"{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}"#
+    private static let tools = "[" + Array(repeating: tool, count: 20).joined(separator: ",") + "]"
+
+    @Test(arguments: ["semantic_kernel.functions", "test"], ["gen_ai.tool.definitions", "gen_ai.tool.call.arguments"])
+    func `a cut or too large document stays byte for byte`(_ scope: String, _ name: String) throws {
+        for value in [String(Self.tools.dropLast(7)), Self.tools, "[{'type': 'function', 'name'"] {
+            var options = NormalizerOptions()
+            options.limits.bytes = 1 << 10
+            let bench = try Bench(options)
+            let span = TestSpan(
+                scope: scope, attributes: [("gen_ai.operation.name", "chat"), (name, .string(value))])
+            var found: [String: String] = [:]
+            let once = try bench.run(span.request) { found = Bench.attributes(of: 0, $0) }
+            if name == "gen_ai.tool.definitions" || value.count > 1 << 10 { #expect(found[name] == value) }
+            if name == "gen_ai.tool.definitions", value.count > 1 << 10 { #expect(bench.normalizer.unreadable > 0) }
+            #expect(try bench.run(once) == once)
+        }
+    }
+
+    @Test func `what is beyond the bounds is no argument of a tool`() throws {
+        var options = NormalizerOptions()
+        options.limits.depth = 4
+        let deep = #"{"a":{"b":{"c":{"d":{"e":1}}}}}"#
+        let found = try normalized(
+            TestSpan(attributes: [
+                ("openinference.span.kind", "TOOL"), ("tool.name", "t"), ("input.value", .string(deep)),
+            ]), options)
+        #expect(found["input.value"] == deep)
+        #expect(found["gen_ai.tool.call.arguments"] == nil)
+    }
+}

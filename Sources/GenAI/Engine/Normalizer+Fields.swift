@@ -42,11 +42,14 @@ extension Normalizer {
             guard messages(nil, field.target, source, batch) else { return false }
             place(source, .parts)
             return true
-        case .toolResult: return toolResult(field.target, source, nil, batch)
         case .urlHost: return urlHost(field.target, source, nil, batch)
         case .sumInt:
             guard let value = sum(source, field.paths, root) else { return false }
             return offer(field.target, value, nil, batch)
+        case .toolArguments, .toolResult:
+            if isLeftAlone(source, inPlace: false) { return false }
+            if case .toolResult = field.transform { return toolResult(field.target, source, nil, batch) }
+            fallthrough
         default:
             guard case .value(let value) = outcome(field.transform, field.target, source, field.drop, .empty, batch)
             else {

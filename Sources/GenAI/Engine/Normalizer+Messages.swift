@@ -220,6 +220,7 @@ extension Normalizer {
 
     mutating func textMessage(_ source: SourceValue, _ role: Role) -> MadeValue? {
         let document = document(source)
+        if !document.exists, isUnreadable(source) { return nil }
         let text = document.exists ? Text.empty : text(source)
         guard document.exists || !JSONCursor.isBlank(text) else { return nil }
         reader.list.removeAll()
@@ -310,6 +311,7 @@ extension Normalizer {
             let parts = reader.tree.member(ref, "parts")
             reader.content(parts.exists ? parts : ref, 1)
         } else {
+            if isUnreadable(source) { return nil }
             let text = unquotedWhole(text(source))
             reader.tree.use(source.ref)
             if !text.isEmpty { reader.list.parts.append(MessagePart(.text, body: .plain(text))) }
@@ -334,7 +336,7 @@ extension Normalizer {
         output.append(UInt8(ascii: "["))
         if ref.exists {
             ToolDefinitions.write(ref, &reader.tree, into: &output, count: &count)
-        } else {
+        } else if !isUnreadable(source) {
             ToolDefinitions.names(text(source), into: &output, count: &count)
             reader.tree.use(source.ref)
         }

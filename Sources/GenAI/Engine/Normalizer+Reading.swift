@@ -124,6 +124,15 @@ extension Normalizer {
         return false
     }
 
+    /// Whether a text that should be a document is to be left alone: what is beyond the bounds, and in its own place
+    /// also what an SDK cut. Elsewhere a cut text is better than none.
+    mutating func isLeftAlone(_ source: SourceValue, inPlace: Bool) -> Bool {
+        guard source.attribute >= 0, !document(source).exists, isUnreadable(source) else { return false }
+        if inPlace { return true }
+        for index in truncated.indices where truncated[index] == source.attribute { return false }
+        return true
+    }
+
     /// Whether a value says nothing to a target. A tool may well answer with an empty list.
     mutating func isEmpty(_ source: SourceValue, for target: TargetID) -> Bool {
         if target.exists, source.kind == .string, !source.text.isEmpty {

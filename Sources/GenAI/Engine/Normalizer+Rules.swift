@@ -134,8 +134,10 @@ extension Normalizer {
             if !rule.subRules.isEmpty { _ = fields(rule.subRules, document: document(source), rule, batch) }
             return done
         case .conversation: return conversation(rule, source, batch)
+        case .toolArguments, .toolResult:
+            if isLeftAlone(source, inPlace: rule.isRepair) { return false }
+            if case .toolResult = rule.transform { return toolResult(rule.target, source, rule, batch) }
         case .toolParameters: return toolParameters(rule, source, batch)
-        case .toolResult: return toolResult(rule.target, source, rule, batch)
         case .assemble(let piece):
             assemble(piece, source, batch)
             if source.attribute >= 0 { assembledFrom.append(source.attribute) }
