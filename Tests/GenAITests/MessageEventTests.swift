@@ -113,20 +113,6 @@ import Testing
         #expect(found.map(\.name) == ["gen_ai.user.message"])
     }
 
-    @Test func `a system message without instructions gives no event that reads as instructions`() throws {
-        let bench = try makeBench()
-        let messages = ["system", "user"].map {
-            #"{"role":"\#($0)","parts":[{"type":"text","content":"Hi"}]}"#
-        }
-        let span = TestSpan(attributes: [
-            ("gen_ai.operation.name", "chat"),
-            ("gen_ai.input.messages", .string("[" + messages.joined(separator: ",") + "]")),
-        ])
-        let once = try events(bench, span.request)
-        #expect(once.events.map(\.name) == ["gen_ai.user.message"])
-        #expect(try events(bench, once.bytes).bytes == once.bytes)
-    }
-
     @Test func `ten thousand messages give a bounded number of events`() throws {
         let one = #"{"role":"user","parts":[{"type":"text","content":"x"}]}"#
         let many = "[" + Array(repeating: one, count: 10_000).joined(separator: ",") + "]"
@@ -134,5 +120,19 @@ import Testing
             ("gen_ai.operation.name", "chat"), ("gen_ai.input.messages", .string(many)),
         ])
         #expect(try events(try makeBench(), span.request).events.count == 256)
+    }
+
+    @Test func `a system message among the others has its event and is read back as nothing new`() throws {
+        let input =
+            #"[{"role":"system","parts":[{"type":"text","content":"Be kind."}]},"#
+            + #"{"role":"user","parts":[{"type":"text","content":"Hi"}]}]"#
+        let bench = try makeBench()
+        let span = TestSpan(attributes: [("gen_ai.operation.name", "chat"), ("gen_ai.input.messages", .string(input))])
+        let (found, once) = try events(bench, span.request)
+        #expect(found.map(\.name) == ["gen_ai.system.message", "gen_ai.user.message"])
+        #expect(found.first?.attributes["content"] == "Be kind.")
+        #expect(try events(bench, once).bytes == once)
+        // With the options of before, and with those of today.
+        #expect(try Bench().run(once) == once)
     }
 }

@@ -82,6 +82,7 @@ extension Normalizer {
     private mutating func eventMessages(_ rule: Rule, _ batch: borrowing RecordBatch) {
         guard rule.target.exists, mayFill(rule.claim, state(rule.target, batch)) else { return }
         let isSystem = rule.target == tables.layout.known.instructions
+        if isSystem, hasSystemMessage(batch) { return }
         reader.list.removeAll()
         reader.system = .none
         for event in facts.events.range {
@@ -99,6 +100,20 @@ extension Normalizer {
         let start = output.count
         MessageWriter.writeParts(reader.list, &reader.tree, into: &output)
         _ = offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)
+    }
+
+    /// Whether the received input messages hold the system's text already, so that its event says nothing more.
+    private mutating func hasSystemMessage(_ batch: borrowing RecordBatch) -> Bool {
+        let target = tables.layout.known.inputMessages
+        guard target.exists, state(target, batch) == .current else { return false }
+        let list = document(source(at: Int(drafts[Int(target.value)].origin), batch))
+        var message = reader.tree.first(list)
+        while message.exists {
+            let role = reader.tree.string(reader.tree.member(message, "role"))
+            if role == "system" || role == "developer" { return true }
+            message = reader.tree.next(message)
+        }
+        return false
     }
 
     /// One message event: content, tool calls and the call id stand in its attributes or in one JSON payload.

@@ -19,13 +19,12 @@ extension Normalizer {
         eventCount = 0
         let known = tables.layout.known
         let instructions = document(of: known.instructions, span, batch)
-        let hasInstructions = MessageShape.isParts(instructions, reader.tree)
-        if hasInstructions { systemEvents(instructions, span, &batch) }
+        if MessageShape.isParts(instructions, reader.tree) { systemEvents(instructions, span, &batch) }
         let input = document(of: known.inputMessages, span, batch)
         if MessageShape.of(input, reader.tree) == .full {
             var message = reader.tree.first(input)
             while message.exists {
-                inputEvent(message, hasInstructions, span, &batch)
+                inputEvent(message, span, &batch)
                 message = reader.tree.next(message)
             }
         }
@@ -66,18 +65,13 @@ extension Normalizer {
         }
     }
 
-    /// One message of the input. A system message among them has an event only beside system instructions, or the event
-    /// would be read back as such.
-    private mutating func inputEvent(
-        _ message: JSONRef, _ hasInstructions: Bool, _ span: Int, _ batch: inout RecordBatch
-    ) {
+    /// One message of the input.
+    private mutating func inputEvent(_ message: JSONRef, _ span: Int, _ batch: inout RecordBatch) {
         let role = reader.tree.string(reader.tree.member(message, "role"))
         let parts = reader.tree.member(message, "parts")
         let name: StaticString
         switch role {
-        case _ where role == "system" || role == "developer":
-            guard hasInstructions else { return }
-            name = "gen_ai.system.message"
+        case _ where role == "system" || role == "developer": name = "gen_ai.system.message"
         case _ where role == "assistant": name = "gen_ai.assistant.message"
         case _ where role == "tool": return toolEvents(parts, span, &batch)
         default: name = "gen_ai.user.message"
