@@ -215,4 +215,30 @@ import Testing
         let bench = try Bench()
         #expect(try bench.run(bytes, .logs) == bytes)
     }
+
+    @Test func `a provider in the conventions' words stays unless overwriting is asked for`() throws {
+        let span = TestSpan(attributes: [
+            ("openinference.span.kind", "LLM"), ("llm.provider", "openai"), ("gen_ai.provider.name", "azure.ai.openai"),
+        ])
+        let kept = try normalized(span)
+        #expect(kept["gen_ai.provider.name"] == "azure.ai.openai")
+        #expect(kept["sluice.genai.original.gen_ai.provider.name"] == nil)
+        #expect(try normalized(span, options { $0.overwrite = true })["gen_ai.provider.name"] == "openai")
+    }
+
+    @Test(arguments: [
+        ("OpenAI", "openai"), ("vertex_ai", "gcp.vertex_ai"), ("xai", "x_ai"), ("Bedrock", "aws.bedrock"),
+        ("azure.ai.openai", "azure.ai.openai"), ("my-gateway", "my-gateway"),
+    ])
+    func `a provider under its current name gets the conventions' word`(_ word: String, _ wanted: String) throws {
+        let span = TestSpan(attributes: [
+            ("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", .string(word)),
+        ])
+        let bench = try Bench()
+        var found: [String: String] = [:]
+        let once = try bench.run(span.request) { found = Bench.attributes(of: 0, $0) }
+        #expect(found["gen_ai.provider.name"] == wanted)
+        #expect(found["sluice.genai.original.gen_ai.provider.name"] == nil)
+        #expect(try bench.run(once) == once)
+    }
 }

@@ -17,6 +17,7 @@ extension Normalizer {
             _ = offer(known.finishReasons, pendingFinish, nil, batch)
         }
         finishMessages(batch)
+        translateProvider(batch)
         includeCachedTokens(batch)
         if truncated.count > 0 { listTruncated(batch) }
     }
@@ -64,6 +65,17 @@ extension Normalizer {
         guard !isEmpty(source), !isUnreadable(source) else { return }
         let value = target == tables.layout.known.instructions ? system(source) : toolDefinitions(source)
         if let value { _ = offer(target, value, nil, batch) }
+    }
+
+    /// A provider under the current name in a word that the tables know for one of the conventions' names.
+    private mutating func translateProvider(_ batch: borrowing RecordBatch) {
+        let target = tables.layout.known.provider
+        guard target.exists, state(target, batch) == .current, let map = tables.layout.providerNames,
+            let word = word(target, batch), let current = map.lookup(word).text, !(current == word),
+            !map.isCurrent(word)
+        else { return }
+        facts.rule = EngineStep.repair
+        fill(target, .string(current))
     }
 
     /// Input tokens contain the cached ones. A count that is smaller than its own parts is surely without them.

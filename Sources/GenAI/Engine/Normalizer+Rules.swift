@@ -162,6 +162,10 @@ extension Normalizer {
             return false
         case .value(let value):
             if rule.conflict == .preferMapped, !isRawAlias(rule, batch) { return false }
+            if rule.conflict == .preferSource, holdsProvider(rule.target, batch) {
+                noteConflict(rule, source, batch)
+                return false
+            }
             if offer(rule.target, value, rule.claim, batch) { return true }
             pin()
             return false
@@ -175,6 +179,14 @@ extension Normalizer {
         guard draft.isFilled else { return draft.state != .withdrawn }
         guard case .map(let map, _) = rule.transform, let word = word(rule.target, batch) else { return false }
         return !tables.layout.maps[Int(map)].isCurrent(word)
+    }
+
+    /// Whether the span came with one of the conventions' provider names, which outranks every dialect's.
+    private mutating func holdsProvider(_ target: TargetID, _ batch: borrowing RecordBatch) -> Bool {
+        guard target == tables.layout.known.provider, !facts.overwrites, state(target, batch) == .current,
+            let word = word(target, batch)
+        else { return false }
+        return tables.layout.providerNames?.isCurrent(word) ?? false
     }
 
     // MARK: Conditions

@@ -24,7 +24,9 @@ package enum ToolDefinitions {
 
     /// A comma list of names. What is left of a document is none.
     package static func names(_ text: Text, into out: inout ByteColumn, count: inout Int) {
-        for index in 0..<text.count where text[index] == UInt8(ascii: "{") || text[index] == UInt8(ascii: "[") { return }
+        for index in 0..<text.count where text[index] == UInt8(ascii: "{") || text[index] == UInt8(ascii: "[") {
+            return
+        }
         var start = 0
         while start < text.count {
             var end = text.firstIndex(of: UInt8(ascii: ","), from: start) ?? text.count
