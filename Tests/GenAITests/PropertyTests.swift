@@ -1,3 +1,4 @@
+import Glibc
 import OTLP
 import Telemetry
 import Testing
@@ -142,13 +143,60 @@ import Testing
 
     // MARK: Bounds
 
-    @Test(.timeLimit(.minutes(1))) func `a million attributes are read in linear time`() throws {
-        var span = TestSpan(attributes: [("openinference.span.kind", "LLM")])
-        for index in 0..<1_000_000 { span.attributes.append(("llm.input_messages.\(index).message.content", "x")) }
-        let bench = try Bench()
-        let result = try bench.attributes(span)
-        #expect(result.count >= 1_000_001)
-        #expect(result["gen_ai.input.messages"]?.hasPrefix(#"[{"role":"user""#) == true)
+    /// A family of keys, so many that work for each of them on all of them would show.
+    struct Family: CustomTestStringConvertible {
+        var name: String
+        var mark: (String, TestValue)
+        var key: @Sendable (Int) -> String
+        var testDescription: String { name }
+    }
+
+    static let families = [
+        Family(name: "messages", mark: ("openinference.span.kind", "LLM")) {
+            "llm.input_messages.\($0).message.content"
+        },
+        Family(name: "calls of one message", mark: ("openinference.span.kind", "LLM")) {
+            "llm.output_messages.0.message.tool_calls.\($0).tool_call.id"
+        },
+        Family(name: "renamed prefix", mark: ("traceloop.workflow.name", "w")) {
+            "traceloop.association.properties.k\($0)"
+        },
+        Family(name: "half of them removed", mark: ("openinference.span.kind", "LLM")) {
+            $0 % 2 == 0 ? "llm.input_messages.\($0 / 2).message.content" : "other.\($0)"
+        },
+    ]
+
+    private static func threadSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    /// Processor time of this thread that normalizing takes, in seconds, so that other work does not count.
+    private func seconds(_ family: Family, count: Int) throws -> Double {
+        var options = NormalizerOptions()
+        options.removeOriginals = true
+        let bench = try Bench(options)
+        var bytes: [UInt8] = Wire.field(9, Wire.pair(family.mark.0, family.mark.1))
+        for index in 0..<count { bytes += Wire.field(9, Wire.pair(family.key(index), .string("v\(index)"))) }
+        let span =
+            Wire.field(1, [UInt8](repeating: 1, count: 16)) + Wire.field(2, [UInt8](repeating: 2, count: 8)) + bytes
+        let request = Wire.field(1, Wire.field(2, Wire.field(2, span)))
+        return try request.withUnsafeBytes { raw in
+            _ = try OTLPReader.read(Text(raw), signal: .traces, keys: bench.keys, into: &bench.batch)
+            let start = Self.threadSeconds()
+            bench.normalizer.normalize(&bench.batch, binding: bench.binding)
+            #expect(bench.batch.attributes.count > 0)
+            return Self.threadSeconds() - start
+        }
+    }
+
+    /// Eight times as many cost eight times as much, and a sort's factor; squared it would be sixty-four.
+    @Test(.timeLimit(.minutes(1)), arguments: families)
+    func `work grows with the number of attributes, not with its square`(_ family: Family) throws {
+        let few = try seconds(family, count: 5_000)
+        let many = try seconds(family, count: 40_000)
+        #expect(many < 24 * few, "\(few) s, then \(many) s")
     }
 
     @Test(.timeLimit(.minutes(1))) func `long histories on both sides are compared in bounded time`() throws {

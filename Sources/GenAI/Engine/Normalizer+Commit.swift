@@ -284,37 +284,6 @@ extension Normalizer {
         }
     }
 
-    private mutating func addKeys(_ batch: inout RecordBatch) -> Bool {
-        var isChanged = false
-        sortAdded()
-        for index in added.indices {
-            let item = added[index]
-            let key = key(of: item)
-            if let place = batch.find(name: key, in: facts.set) {
-                guard item.overwrites, !isSame(batch.attributes[place], item.value, &batch) else { continue }
-                batch.setValue(attributeValue(item.value), at: place, in: facts.set)
-            } else {
-                let reference = batch.addText(key)
-                batch.append(key: reference, attributeValue(item.value), to: facts.set)
-            }
-            isChanged = true
-        }
-        return isChanged
-    }
-
-    private mutating func key(of item: AddedAttribute) -> Text {
-        Text(UnsafeRawBufferPointer(rebasing: output.bytes[item.key.range]))
-    }
-
-    /// By name, so that the received order does not show.
-    private mutating func sortAdded() {
-        guard added.count > 1 else { return }
-        var items: [AddedAttribute] = []
-        for index in added.indices { items.append(added[index]) }
-        items.sort { key(of: $0).isOrdered(before: key(of: $1)) }
-        for index in added.indices { added[index] = items[index] }
-    }
-
     private mutating func writeStatus(_ batch: inout RecordBatch) -> Bool {
         guard !facts.isLog else { return false }
         var isChanged = false

@@ -25,10 +25,9 @@ extension Normalizer {
     }
 
     /// How many keys of the span fall under an asked pattern.
-    mutating func count(of pattern: UInt16) -> Int {
-        var count = 0
-        for index in matched.indices where matched[index] >> 32 == UInt64(pattern) { count += 1 }
-        return count
+    func count(of pattern: UInt16) -> Int {
+        let known = matchCounts[Int(pattern)]
+        return known >> 32 == UInt64(stamp) ? Int(known & 0xFFFF_FFFF) : 0
     }
 
     mutating func source(at local: Int, _ batch: borrowing RecordBatch) -> SourceValue {

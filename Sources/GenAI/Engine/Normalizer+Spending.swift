@@ -96,14 +96,23 @@ extension Normalizer {
             isUnsettled = true
             isSpent = true
         }
-        guard isSpent else { return false }
-        let start = batch.range(of: facts.set).lowerBound
-        var isChanged = false
-        for local in spending.indices.reversed() where spending[local] == .spent {
-            batch.remove(at: start + local, from: facts.set)
-            isChanged = true
+        return isSpent && dropSpent(&batch)
+    }
+
+    /// Moves what stays forward and cuts the rest off, in one walk whatever goes.
+    private mutating func dropSpent(_ batch: inout RecordBatch) -> Bool {
+        let range = batch.range(of: facts.set)
+        var place = range.lowerBound
+        for index in range {
+            let local = index - range.lowerBound
+            // What was added stands behind what came.
+            if local < spending.count, spending[local] == .spent { continue }
+            if place < index { batch.attributes[place] = batch.attributes[index] }
+            place += 1
         }
-        return isChanged
+        guard place < range.upperBound else { return false }
+        for index in (place..<range.upperBound).reversed() { batch.remove(at: index, from: facts.set) }
+        return true
     }
 
     private mutating func chooseSpent(_ batch: borrowing RecordBatch) -> Bool {

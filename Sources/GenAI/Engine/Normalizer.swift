@@ -26,6 +26,8 @@ package struct Normalizer: ~Copyable {
     var due = Column<UInt64>()
     /// Asked pattern and place of each key that falls under one.
     var matched = Column<UInt64>()
+    /// By pattern: stamp in the high half, how many keys fall under it in the low half.
+    var matchCounts = Column<UInt64>()
     /// Parsed document per attribute: 0 not tried, -1 none, else index + 1.
     var parsed = Column<Int32>()
     /// What becomes of each attribute with `remove_originals`.
@@ -111,6 +113,7 @@ package struct Normalizer: ~Copyable {
         custom = CustomMapping.all(tables, options, pool)
         removesAny = removing & enabled != 0 || custom.contains { $0.removes }
         for _ in tables.names { slots.append(0) }
+        for _ in tables.layout.patterns.indices { matchCounts.append(0) }
         for _ in tables.layout.targetNames { drafts.append(Draft()) }
     }
 
@@ -293,6 +296,7 @@ package struct Normalizer: ~Copyable {
         if stamp == 0 {
             // After 2^32 spans: old stamps could look new.
             for index in slots.indices { slots[index] = 0 }
+            for index in matchCounts.indices { matchCounts[index] = 0 }
             for index in drafts.indices { drafts[index].stamp = 0 }
             missedNames.clear()
             missedPatterns.clear()
@@ -359,6 +363,8 @@ package struct Normalizer: ~Copyable {
 
     private mutating func match(_ pattern: UInt16, _ local: Int) {
         matched.append(UInt64(pattern) << 32 | UInt64(local))
+        let known = matchCounts[Int(pattern)]
+        matchCounts[Int(pattern)] = known >> 32 == UInt64(stamp) ? known &+ 1 : UInt64(stamp) << 32 | 1
         schedule(tables.layout.schedule.byPattern[Int(pattern)])
     }
 

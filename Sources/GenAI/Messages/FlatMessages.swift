@@ -305,7 +305,8 @@ extension MessageReader {
     mutating func hasCall(_ id: Fragment, from first: Int) -> Bool {
         guard id.exists else { return false }
         let wanted = text(id)
-        for index in first..<list.parts.count where list.parts[index].kind == .toolCall {
+        for index in first..<min(list.parts.count, first + MessageReader.twinsMax)
+        where list.parts[index].kind == .toolCall {
             if text(list.parts[index].id) == wanted { return !wanted.isEmpty }
         }
         return false

@@ -176,7 +176,7 @@ extension MessageReader {
         let id = tree.member(call, "id")
         guard tree.isString(id) else { return nil }
         let text = tree.string(id)
-        for index in start..<end where list.parts[index].kind == .toolCall {
+        for index in start..<min(end, start + MessageReader.twinsMax) where list.parts[index].kind == .toolCall {
             let known = list.parts[index].id
             if known.form == .value, tree.isString(known.ref), tree.string(known.ref) == text { return index }
         }

@@ -16,6 +16,8 @@ package struct MessageReader: ~Copyable {
     let roles: ValueMap?
     /// Messages and blocks deep; the tree's own limit holds for everything else.
     private static let depth = 32
+    /// Parts of a message that a call is compared with: it may stand there in a second spelling.
+    static let twinsMax = 512
 
     package init(limits: JSONLimits, roles: ValueMap?) {
         tree = JSONTree(limits: limits)
