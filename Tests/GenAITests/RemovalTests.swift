@@ -138,4 +138,25 @@ import Testing
         #expect(found["gen_ai.agent.name"] == "current")
         #expect(found["agent.name"] == "a")
     }
+
+    @Test func `a history is cut the same when its input is there under the current name alone`() throws {
+        // The input goes as a whole; the output stays for the id of a message that it repeats.
+        let ask = #"{"role":"user","content":"Hi","id":"m1"}"#
+        let span = TestSpan(
+            scope: "openinference.x",
+            attributes: [
+                ("openinference.span.kind", "AGENT"),
+                ("input.value", #"{"messages":[{"role":"user","content":"Hi"}]}"#),
+                ("output.value", .string(#"{"messages":["# + ask + #",{"role":"assistant","content":"Hello"}]}"#)),
+            ])
+        var options = Self.removing
+        options.overwrite = true
+        let bench = try Bench(options)
+        var found: [String: String] = [:]
+        let once = try bench.run(span.request) { found = Bench.attributes(of: 0, $0) }
+        #expect(
+            found["gen_ai.output.messages"] == #"[{"role":"assistant","parts":[{"type":"text","content":"Hello"}]}]"#)
+        #expect(found["input.value"] == nil && found["output.value"] != nil)
+        #expect(try bench.run(once) == once)
+    }
 }

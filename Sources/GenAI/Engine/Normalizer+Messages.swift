@@ -31,7 +31,7 @@ extension Normalizer {
         let system = reader.system
         let isOutput = target == tables.layout.known.outputMessages
         if target == tables.layout.known.inputMessages { remember() }
-        let first = isOutput && isHistoryTarget(batch) ? answerStart() : 0
+        let first = isOutput && isHistoryTarget(batch) ? answerStart(batch) : 0
         collectFinish(first, isOutput)
         let start = output.count
         MessageWriter.write(
@@ -126,12 +126,27 @@ extension Normalizer {
     }
 
     /// Notes what the input messages say, so that an output that repeats them can be cut.
-    private mutating func remember() {
+    private mutating func remember(from first: Int = 0) {
         fingerprints.removeAll()
-        for index in reader.list.messages.indices { fingerprints.append(fingerprint(index)) }
+        for index in first..<reader.list.messages.count { fingerprints.append(fingerprint(index)) }
         // Sorted, so that two long histories are not compared message by message.
         var sorted = UnsafeMutableBufferPointer(start: fingerprints.base, count: fingerprints.count)
         sorted.sort()
+    }
+
+    /// The same of input messages that came under their current name, behind the list at hand.
+    private mutating func rememberReceived(_ batch: borrowing RecordBatch) {
+        let target = tables.layout.known.inputMessages
+        guard target.exists, state(target, batch) == .current else { return }
+        let list = document(source(at: Int(drafts[Int(target.value)].origin), batch))
+        let messages = reader.list.messages.count
+        let parts = reader.list.parts.count
+        let system = reader.system
+        reader.value(list, 0)
+        reader.system = system
+        remember(from: messages)
+        reader.list.messages.truncate(to: messages)
+        reader.list.parts.truncate(to: parts)
     }
 
     private func isKnown(_ print: UInt64) -> Bool {
@@ -145,7 +160,10 @@ extension Normalizer {
     }
 
     /// First message of the reader's list behind the last one that the input has as well.
-    private mutating func answerStart() -> Int {
+    private mutating func answerStart(_ batch: borrowing RecordBatch) -> Int {
+        // A list of one message is an answer.
+        guard reader.list.messages.count > 1 else { return 0 }
+        if fingerprints.count == 0 { rememberReceived(batch) }
         guard fingerprints.count > 0 else { return 0 }
         var index = reader.list.messages.count
         while index > 0 {
