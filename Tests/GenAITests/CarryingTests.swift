@@ -83,6 +83,12 @@ import Testing
             #"[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true,"#
                 + #""cache_control":{"type":"ephemeral"}}]"#
         ),
+        // What says that it is an image, and is none.
+        (
+            input, #"[{"role":"user","content":[{"type":"image","zzz":1},{"type":"text","text":"c","name":"n"}]}]"#,
+            #"[{"role":"user","parts":[{"type":"unknown","content":{"type":"image","zzz":1}},"#
+                + #"{"type":"text","content":"c","name":"n"}]}]"#
+        ),
         (
             "gen_ai.system_instructions", #"[{"type":"text","text":"c","cache_control":{"type":"ephemeral"}}]"#,
             #"[{"type":"text","content":"c","cache_control":{"type":"ephemeral"}}]"#

@@ -94,7 +94,7 @@ enum MessageShape {
     }
 
     /// Known parts need the member that the schema names; unknown types are allowed.
-    private static func isPart(_ ref: JSONRef, _ type: Text, _ tree: borrowing JSONTree) -> Bool {
+    static func isPart(_ ref: JSONRef, _ type: Text, _ tree: borrowing JSONTree) -> Bool {
         if type == "text" || type == "reasoning" { return tree.member(ref, "content").exists }
         if type == "tool_call" {
             return tree.member(ref, "name").exists && !isEncoded(tree.member(ref, "arguments"), tree)

@@ -209,9 +209,11 @@ package enum MessageWriter {
         value(part.body, &tree, into: &out)
     }
 
-    /// An object with a type goes through as it is; anything else is wrapped.
+    /// An object with a type of its own goes through as it is; anything else is wrapped, also what has one of the
+    /// schema's types without the members for it.
     private static func generic(_ part: MessagePart, _ tree: inout JSONTree, into out: inout ByteColumn) {
-        if part.body.form == .value, tree.isString(tree.member(part.body.ref, "type")) {
+        let type = part.body.form == .value ? tree.member(part.body.ref, "type") : .none
+        if tree.isString(type), MessageShape.isPart(part.body.ref, tree[type].text, tree) {
             tree.use(part.body.ref)
             tree.write(part.body.ref, into: &out)
             return
