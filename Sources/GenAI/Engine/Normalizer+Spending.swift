@@ -20,6 +20,11 @@ struct Reading: BitwiseCopyable {
 /// `remove_originals` takes an attribute away when all that it says has a place: it moved as a whole, or every member
 /// of its document was used. Otherwise it stays.
 extension Normalizer {
+    /// Makes room for a note on each attribute, which only a record of which something may go needs.
+    mutating func startSpending() {
+        while spending.count < facts.count { spending.append(.unspent) }
+    }
+
     /// Notes that a rule used an attribute's value, and how much of it.
     mutating func spend(_ source: SourceValue, _ carrying: Carrying) {
         guard facts.removes, source.attribute >= 0 else { return }
@@ -66,7 +71,7 @@ extension Normalizer {
     mutating func pin() { pin(facts.local) }
 
     mutating func pin(_ local: Int32) {
-        if local >= 0 { spending[Int(local)] = .pinned }
+        if local >= 0, removesAny { spending[Int(local)] = .pinned }
     }
 
     /// Another value takes the place of one that a rule gave: the attribute that it came from stays.
@@ -92,6 +97,7 @@ extension Normalizer {
         for position in touched.indices {
             let index = Int(touched[position])
             guard drafts[index].state == .withdrawn, drafts[index].origin >= 0 else { continue }
+            startSpending()
             spending[Int(drafts[index].origin)] = .spent
             isUnsettled = true
             isSpent = true

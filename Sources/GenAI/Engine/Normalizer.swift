@@ -333,7 +333,6 @@ package struct Normalizer: ~Copyable {
         let place = UInt64(stamp) << 32
         for local in 0..<facts.count {
             parsed.append(0)
-            spending.append(.unspent)
             let name = Int(names[Int(batch.attributes[facts.start + local].keyID.value)])
             guard name != 0 else {
                 collectForeign(batch.text(batch.attributes[facts.start + local].key), local)
@@ -345,6 +344,7 @@ package struct Normalizer: ~Copyable {
             if !known.patterns.isEmpty { matchAll(known.patterns, local) }
             if known.target.exists { held.append(known.target) }
         }
+        if removesAny { startSpending() }
         // Values that are there under a current name are looked at even when no rule asks; now that all are known.
         for index in held.indices { _ = state(held[index], batch) }
     }
