@@ -107,6 +107,8 @@ import Testing
         (input, #"{"messages":[{"role":"user","content":"c"}],"zzz":"keep"}"#),
         // A second value under a name that the part has.
         (output, #"[{"type":"function_call","id":"fc","call_id":"c1","name":"f","arguments":"{}"}]"#),
+        // A reason of something else than the message.
+        (output, #"[{"role":"assistant","content":["c",{"type":"text","text":"","finish_reason":"zzz"}]}]"#),
         // Among parts, but none.
         ("gen_ai.tool.definitions", #"[{"type":"function","function":{"name":"f"}},{"type":"web_search"}]"#),
     ])

@@ -38,20 +38,19 @@ package enum MessageWriter {
         }
         out.append("\",\"parts\":")
         parts(message.parts, list, &tree, isBare: isBare, into: &out)
-        let hasFinish = finish(message.finish, &tree, finishReasons, into: &out)
+        finish(message.finish, &tree, finishReasons, into: &out)
         member("name", message.name, &tree, into: &out)
         if !isBare {
-            leftovers(of: message, hasFinish: hasFinish, &tree, into: &out)
+            leftovers(of: message, &tree, into: &out)
         }
         out.append(UInt8(ascii: "}"))
     }
 
-    private static func leftovers(
-        of message: Message, hasFinish: Bool, _ tree: inout JSONTree, into out: inout ByteColumn
-    ) {
+    private static func leftovers(of message: Message, _ tree: inout JSONTree, into out: inout ByteColumn) {
         let hasName = message.name.exists
         func isTaken(_ key: Text) -> Bool {
-            key == "role" || key == "parts" || hasName && key == "name" || hasFinish && key == "finish_reason"
+            // A reason that is none of this message would be read as one.
+            key == "role" || key == "parts" || key == "finish_reason" || hasName && key == "name"
         }
         if message.origin.exists { tree.writeLeftovers(of: message.origin, into: &out, isWritten: isTaken) }
         if message.outer.exists {
@@ -61,15 +60,14 @@ package enum MessageWriter {
 
     private static func finish(
         _ finish: Fragment, _ tree: inout JSONTree, _ finishReasons: ValueMap?, into out: inout ByteColumn
-    ) -> Bool {
-        guard finish.exists else { return false }
+    ) {
+        guard finish.exists else { return }
         let text = finish.form == .plain ? finish.text : tree.string(finish.ref)
-        guard !text.isEmpty else { return false }
+        guard !text.isEmpty else { return }
         tree.use(finish.ref)
         out.append(",\"finish_reason\":\"")
         JSONText.escape(finishReasons?.lookup(text).text ?? text, into: &out)
         out.append("\"")
-        return true
     }
 
     private static func parts(
