@@ -34,7 +34,7 @@ extension Normalizer {
     @inline(__always)
     mutating func fill(_ target: TargetID, _ value: MadeValue) {
         let index = Int(target.value)
-        if drafts[index].isMade { replace(index, value) }
+        if removesAny, drafts[index].isMade { replace(index, value) }
         drafts[index].state = .mapped
         drafts[index].value = value
         drafts[index].rule = facts.rule

@@ -77,7 +77,7 @@ extension Normalizer {
     /// Another value takes the place of one that a rule gave: the attribute that it came from stays.
     mutating func replace(_ target: Int, _ value: MadeValue) {
         let old = drafts[target].value
-        guard removesAny, drafts[target].rule >= 0, drafts[target].rule != facts.rule else { return }
+        guard drafts[target].rule >= 0, drafts[target].rule != facts.rule else { return }
         if old.kind == value.kind, old.kind == .string ? bytes(old) == bytes(value) : old.bits == value.bits { return }
         let rule = Int(drafts[target].rule)
         if case .pattern(let pattern, _) = tables.layout.rules[rule].source {
