@@ -112,11 +112,11 @@ extension Normalizer {
         if reader.tree.isArray(list) {
             var child = reader.tree.first(list)
             while child.exists {
-                let named = named(child)
-                let text = reader.tree.string(named)
+                let word = named(child)
+                let text = reader.tree.string(word)
                 if !text.isEmpty, reader.tree.kind(child) != .null {
                     appendElement(text, map, strip)
-                    reader.tree.use(named)
+                    reader.tree.use(word)
                 }
                 child = reader.tree.next(child)
             }
