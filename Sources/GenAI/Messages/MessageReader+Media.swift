@@ -63,11 +63,13 @@ extension MessageReader {
     }
 
     /// The modality that a part names, or that its mime type tells.
-    func modality(of ref: JSONRef) -> Modality {
+    mutating func modality(of ref: JSONRef) -> Modality {
         let named = tree.member(ref, "modality")
         let mime = tree.isString(named) ? named : mimeType(ref)
         guard tree.isString(mime) else { return .document }
         let text = tree[mime].text
+        // Written again from what it says, so it is no member that is left.
+        if text == "image" || text == "audio" || text == "video" || text == "document" { tree.use(named) }
         if text.hasPrefix("image") { return .image }
         if text.hasPrefix("audio") { return .audio }
         if text.hasPrefix("video") { return .video }
