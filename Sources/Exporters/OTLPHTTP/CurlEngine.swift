@@ -67,6 +67,7 @@ package final class CurlEngine: Sendable {
             { context in
                 guard let context else { return nil }
                 sluice_name_thread("exporters")
+                sluice_take_long_turns()
                 Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue().loop()
                 return nil
             }, box.toOpaque())
