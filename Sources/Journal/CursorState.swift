@@ -26,6 +26,8 @@ struct CursorState: Sendable {
     /// The part of `settled` that an earlier life or handle has left: it is not handed out, and not part of the
     /// backlog.
     private(set) var restored = SettledRanges()
+    /// What of `settled` is in the cursor's file and synced.
+    private var savedSettled = SettledRanges()
     /// Counts the changes of `settled`, and which of them are in the cursor's file, synced or not.
     private(set) var settledCount = 0
     private var savedCount = 0
@@ -60,6 +62,7 @@ struct CursorState: Sendable {
     init(position: UInt64, place: Place, settled: SettledRanges = SettledRanges()) {
         self.settled = settled
         restored = settled
+        savedSettled = settled
         acknowledged = position
         saved = position
         written = position
@@ -84,9 +87,21 @@ struct CursorState: Sendable {
 
     mutating func didSave(_ picture: CursorPicture) {
         saved = max(saved, picture.position)
-        savedCount = max(savedCount, picture.settledCount)
+        if picture.settledCount >= savedCount {
+            savedCount = picture.settledCount
+            savedSettled = picture.settled
+        }
         didWrite(picture)
     }
+
+    /// Whether all of a segment is done for good behind the saved position or before it, and nobody is reading it.
+    func isDone(with segment: SegmentInfo) -> Bool {
+        if segment.end <= saved { return true }
+        return savedSettled.covers(segment.base..<segment.end) && !(isFetching && fetchPlace.segment == segment.number)
+    }
+
+    /// Whether something is done for good behind the saved position.
+    var hasSavedSettled: Bool { !savedSettled.isEmpty }
 
     /// A new handle reads again from the acknowledged position; the old one gets nothing more.
     mutating func renew() -> Int {
@@ -150,7 +165,12 @@ struct CursorState: Sendable {
                 skip(to: segment.base, reason: LossReason.missingSegment)
                 fetchPlace = .start(of: segment.number)
             }
-            if fetchPlace.offset < segment.dataEnd { return true }
+            if segment.isRemoved {
+                fetched = max(fetched, segment.end)
+                countedTo = max(countedTo, segment.end)
+            } else if fetchPlace.offset < segment.dataEnd {
+                return true
+            }
             skip(to: segment.end, reason: LossReason.corruptRecord)
             guard index + 1 < segments.count else { return false }
             skip(to: segments[index + 1].base, reason: LossReason.missingSegment)
@@ -163,7 +183,8 @@ struct CursorState: Sendable {
         guard sequence > fetched else { return }
         let from = max(fetched, countedTo)
         if sequence > from {
-            let lost = sequence - from - restored.items(in: from..<sequence)
+            let done = max(restored.items(in: from..<sequence), settled.items(in: from..<sequence))
+            let lost = sequence - from - done
             if lost > 0 { losses[reason, default: 0] += lost }
         }
         countedTo = max(countedTo, sequence)

@@ -124,6 +124,15 @@ private struct DiskCursor: FrameCursor {
 
     func settle(_ frame: Range<Sequence>) { core.settle(name, frame) }
 
+    func skip(_ frame: StoredFrame) -> SkipOutcome {
+        core.settle(name, frame.range)
+        let header = frame.frame.header
+        let bytes = JournalFormat.recordBytes(
+            tenant: header.tenant.utf8.count, metadata: RecordMetadata.encode(header.metadata).count,
+            payload: frame.frame.bytes.count)
+        return .passing(HeldAmount(frames: 1, items: Int(header.itemCount), bytes: bytes))
+    }
+
     func takeLosses() -> [(reason: String, items: Int)] {
         core.shared.withLock { $0.index.cursors[name]?.takeLosses() ?? [] }
     }

@@ -30,6 +30,9 @@ struct SegmentInfo: Equatable, Sendable {
     var seed: UInt32
     /// A reader met damage: the file is kept aside instead of removed.
     var isDamaged = false
+    /// All cursors are done with it, one of them while something older is open. The file is gone; what is known stays,
+    /// so that the backlog of that cursor counts what it was told. Neighbours become one.
+    var isRemoved = false
 
     var bytes: Int { dataEnd - JournalFormat.dataOffset }
 }
@@ -128,8 +131,10 @@ struct JournalIndex: Sendable {
     mutating func dropOldest() -> Bool {
         guard let segment = segments.first, segments.count > 1 || !isWriting else { return false }
         segments.removeFirst()
-        bytes -= segment.bytes
-        dropped.append(segment)
+        if !segment.isRemoved {
+            bytes -= segment.bytes
+            dropped.append(segment)
+        }
         let after = segments.first.map { Place.start(of: $0.number) } ?? .start(of: segment.number &+ 1)
         for name in cursors.keys { cursors[name]?.lose(segment, goingOnAt: after) }
         return true
@@ -165,8 +170,32 @@ struct JournalIndex: Sendable {
         guard let passed = cursors.values.map(\.saved).min() else { return [] }
         let finished = segments.prefix { $0.end <= passed && !(isWriting && $0.number == segments.last?.number) }
         segments.removeFirst(finished.count)
-        bytes -= finished.reduce(0) { $0 + $1.bytes }
-        return Array(finished)
+        let gone = finished.filter { !$0.isRemoved } + takeSettled()
+        bytes -= gone.reduce(0) { $0 + $1.bytes }
+        return gone
+    }
+
+    /// Takes out what every cursor is durably done with while one of them has something older open.
+    private mutating func takeSettled() -> [SegmentInfo] {
+        guard cursors.values.contains(where: \.hasSavedSettled) else { return [] }
+        var gone: [SegmentInfo] = []
+        var kept: [SegmentInfo] = []
+        for var segment in segments {
+            let isCurrent = isWriting && segment.number == segments.last?.number
+            if !segment.isRemoved, !isCurrent, cursors.values.allSatisfy({ $0.isDone(with: segment) }) {
+                gone.append(segment)
+                segment.isRemoved = true
+            }
+            if segment.isRemoved, let last = kept.last, last.isRemoved, last.end == segment.base {
+                segment.base = last.base
+                segment.frames += last.frames
+                segment.dataEnd += last.bytes
+                kept.removeLast()
+            }
+            kept.append(segment)
+        }
+        if !gone.isEmpty { segments = kept }
+        return gone
     }
 
     /// Takes the list of segments that the overflow policy removed.
@@ -182,23 +211,26 @@ struct JournalIndex: Sendable {
     // MARK: Amounts
 
     /// What lies at or behind a place and sequence.
-    func amount(from place: Place, sequence: UInt64) -> HeldAmount {
+    func amount(from place: Place, sequence: UInt64, without done: SettledRanges = SettledRanges()) -> HeldAmount {
         var amount = HeldAmount(items: Int(clamping: nextSequence - min(sequence, nextSequence)))
         guard amount.items > 0 else { return HeldAmount() }
+        amount.items = max(0, amount.items - Int(clamping: done.items))
         for segment in segments where segment.number >= place.segment && segment.end > sequence {
             let isSame = segment.number == place.segment
-            amount.frames += max(0, segment.frames - (isSame ? place.frame : 0))
-            amount.bytes += max(0, isSame ? segment.dataEnd - place.offset : segment.bytes)
+            let range = max(segment.base, sequence)..<segment.end
+            let open = done.isEmpty ? 1 : 1 - Double(done.items(in: range)) / Double(range.count)
+            let frames = max(0, segment.frames - (isSame ? place.frame : 0))
+            let bytes = max(0, isSame ? segment.dataEnd - place.offset : segment.bytes)
+            amount.frames += open == 1 ? frames : Int((Double(frames) * open).rounded(.up))
+            amount.bytes += open == 1 ? bytes : Int((Double(bytes) * open).rounded(.up))
         }
         return amount
     }
 
-    /// What a cursor has not acknowledged, without what an earlier life was done with; frames and bytes are counted
-    /// with that.
+    /// What a cursor has not acknowledged, without what an earlier life was done with. How many frames and bytes that
+    /// was is not known: the items of a segment count alike.
     func backlog(of cursor: CursorState) -> HeldAmount {
-        var amount = amount(from: cursor.acknowledgedPlace, sequence: cursor.acknowledged)
-        amount.items = max(0, amount.items - Int(clamping: cursor.restored.items))
-        return amount
+        amount(from: cursor.acknowledgedPlace, sequence: cursor.acknowledged, without: cursor.restored)
     }
 
     /// What the slowest cursor has not acknowledged; everything while there is no cursor.

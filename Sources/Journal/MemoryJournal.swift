@@ -110,6 +110,10 @@ private struct MemoryCursor: FrameCursor {
         store.state.withLock { $0.acknowledge(name, before: sequence.value) }
     }
 
+    func skip(_ frame: StoredFrame) -> SkipOutcome {
+        store.state.withLock { $0.skip(name, frame.sequence.value) } ? .gone : .late
+    }
+
     func read(_ parts: [FramePart]) async -> PartReading {
         let frames = store.state.withLock { state in parts.map { state.bytes(of: $0.place) } }
         var reading = PartReading(bytes: [], missing: [])
@@ -145,21 +149,68 @@ private struct MemoryState: Sendable {
         var unread = 0
         /// When it last took frames, monotonic nanoseconds.
         var lastMove: UInt64?
+        /// What it passes over behind `acknowledged`: runs in order and apart.
+        var skipped: [Range<UInt64>] = []
+
+        /// Most runs; frames come one after the other, so a long outage is one run.
+        static let skippedMax = 4_096
+
+        func hasSkipped(_ sequence: UInt64) -> Bool {
+            let index = firstSkipped(endingAfter: sequence)
+            return index < skipped.count && skipped[index].lowerBound <= sequence
+        }
+
+        /// False when there is no room.
+        mutating func addSkipped(_ run: Range<UInt64>) -> Bool {
+            let index = firstSkipped(endingAfter: run.lowerBound)
+            let joinsNext = index < skipped.count && skipped[index].lowerBound == run.upperBound
+            if index > 0, skipped[index - 1].upperBound == run.lowerBound {
+                skipped[index - 1] = skipped[index - 1].lowerBound..<(joinsNext ? skipped[index] : run).upperBound
+                if joinsNext { skipped.remove(at: index) }
+            } else if joinsNext {
+                skipped[index] = run.lowerBound..<skipped[index].upperBound
+            } else {
+                guard skipped.count < Self.skippedMax else { return false }
+                skipped.insert(run, at: index)
+            }
+            return true
+        }
+
+        mutating func dropSkipped(before sequence: UInt64) {
+            let index = firstSkipped(endingAfter: sequence)
+            if index > 0 { skipped.removeFirst(index) }
+        }
+
+        private func firstSkipped(endingAfter sequence: UInt64) -> Int {
+            var (low, high) = (0, skipped.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if skipped[middle].upperBound <= sequence { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
     }
 
     private let options: MemoryJournal.Options
     /// What is asked of a frame most of the time. Looking at the frame itself counts three references each time.
     private struct Place: Sendable {
+        var start: UInt64
         var end: UInt64
         var bytes: Int
         var items: Int
+        /// Cursors that are not done with it.
+        var owed: Int
+        var isHeld = true
+        var amount: HeldAmount { HeldAmount(frames: 1, items: items, bytes: bytes) }
     }
 
-    /// Held frames from `first` on; those before it are gone and cut off in bulk.
+    /// Frames from `first` on; those before it are gone and cut off in bulk. Nil is what is gone between others.
     private var frames: [StoredFrame?] = []
     /// In step with `frames`.
     private var places: [Place] = []
     private var first = 0
+    /// How many from `first` on are gone.
+    private var holes = 0
     private var amount = HeldAmount()
     private var end: UInt64 = 0
     private var cursors: [String: Cursor] = [:]
@@ -174,7 +225,7 @@ private struct MemoryState: Sendable {
 
     var held: HeldAmount { amount }
 
-    private var oldest: UInt64 { first < frames.count ? frames[first]?.sequence.value ?? end : end }
+    private var oldest: UInt64 { first < places.count ? places[first].start : end }
 
     // MARK: Appending
 
@@ -240,11 +291,11 @@ private struct MemoryState: Sendable {
         var stored = StoredFrame(sequence: Sequence(end), frame: frame)
         stored.place = FramePlace(file: 0, offset: end)
         frames.append(stored)
-        places.append(Place(end: next, bytes: frame.bytes.count, items: items))
+        places.append(
+            Place(start: end, end: next, bytes: frame.bytes.count, items: items, owed: cursors.count))
         amount += HeldAmount(frame)
         for index in cursors.values.indices {
-            cursors.values[index].backlog.frames += 1
-            cursors.values[index].backlog.bytes += frame.bytes.count
+            cursors.values[index].backlog += HeldAmount(frame)
             cursors.values[index].unread += frame.bytes.count
         }
         end = next
@@ -252,26 +303,51 @@ private struct MemoryState: Sendable {
     }
 
     private mutating func dropOldest() {
-        guard first < frames.count, let frame = frames[first] else { return }
+        guard first < places.count else { return }
+        let place = places[first]
         for name in cursors.keys {
-            guard var cursor = cursors[name], cursor.acknowledged < frame.end.value else { continue }
-            cursor.backlog.frames -= 1
-            cursor.backlog.bytes -= frame.frame.bytes.count
-            if cursor.read < frame.end.value {
-                cursor.unread -= frame.frame.bytes.count
-                cursor.lost += Int(clamping: frame.end.value - max(cursor.read, frame.sequence.value))
-                cursor.read = frame.end.value
+            guard var cursor = cursors[name], cursor.acknowledged < place.end else { continue }
+            if !cursor.hasSkipped(place.start) {
+                cursor.backlog -= place.amount
+                if cursor.read < place.end {
+                    cursor.unread -= place.bytes
+                    cursor.lost += Int(clamping: place.end - max(cursor.read, place.start))
+                }
             }
-            cursor.acknowledged = frame.end.value
+            cursor.read = max(cursor.read, place.end)
+            cursor.acknowledged = place.end
+            cursor.dropSkipped(before: place.end)
             cursors[name] = cursor
         }
-        removeFirst()
+        release(first)
+        cut()
     }
 
-    private mutating func removeFirst() {
-        amount -= HeldAmount(frames: 1, items: places[first].items, bytes: places[first].bytes)
-        frames[first] = nil
-        first += 1
+    /// A cursor is done with a frame that it has not skipped; the frame goes when it was the last one.
+    private mutating func settle(_ index: Int, for cursor: inout Cursor) {
+        let place = places[index]
+        cursor.backlog -= place.amount
+        // Done with unread, as after a restart of the reader.
+        if place.end > cursor.read { cursor.unread -= place.bytes }
+        places[index].owed -= 1
+        if place.owed == 1 { release(index) }
+    }
+
+    /// The bytes go now, the entry with the next cut.
+    private mutating func release(_ index: Int) {
+        amount -= places[index].amount
+        frames[index] = nil
+        places[index].isHeld = false
+        holes += 1
+    }
+
+    /// Cuts off what is gone in bulk, so that the cost for each frame is constant: at the front, and between others
+    /// when it is most of what is there.
+    private mutating func cut() {
+        while first < places.count, !places[first].isHeld {
+            first += 1
+            holes -= 1
+        }
         if first == frames.count {
             frames.removeAll(keepingCapacity: true)
             places.removeAll(keepingCapacity: true)
@@ -281,12 +357,12 @@ private struct MemoryState: Sendable {
             places.removeSubrange(..<first)
             first = 0
         }
-    }
-
-    /// Lets go of what every cursor has acknowledged. Nothing goes before a cursor exists.
-    private mutating func removeFinished() {
-        guard let done = cursors.values.lazy.map(\.acknowledged).min() else { return }
-        while first < frames.count, places[first].end <= done { removeFirst() }
+        guard holes > 256, holes * 2 > frames.count - first else { return }
+        let kept = (first..<frames.count).filter { places[$0].isHeld }
+        frames = kept.map { frames[$0] }
+        places = kept.map { places[$0] }
+        first = 0
+        holes = 0
     }
 
     private mutating func takeWakeups() -> [Wakeup] {
@@ -301,12 +377,13 @@ private struct MemoryState: Sendable {
 
     mutating func open(_ name: String) -> (handle: Int, older: Wakeup?)? {
         if isClosed { return nil }
+        let isNew = cursors[name] == nil
         var cursor = cursors[name] ?? Cursor(acknowledged: oldest, read: oldest)
         let older = cursor.wakeup
         cursor.wakeup = nil
         cursor.handle += 1
         cursor.read = cursor.acknowledged
-        cursor.backlog = countBacklog(after: cursor.acknowledged)
+        if isNew { cursor.backlog = oweAll() }
         cursor.unread = cursor.backlog.bytes
         cursor.lastMove = nil
         cursors[name] = cursor
@@ -315,11 +392,12 @@ private struct MemoryState: Sendable {
 
     mutating func retain(_ names: Set<String>) -> [Wakeup] {
         var wakeups: [Wakeup] = []
-        for (name, cursor) in cursors where !names.contains(name) {
+        for (name, var cursor) in cursors where !names.contains(name) {
             if let wakeup = cursor.wakeup { wakeups.append(wakeup) }
             cursors[name] = nil
+            acknowledge(&cursor, before: end, isLast: cursors.isEmpty)
         }
-        removeFinished()
+        cut()
         return wakeups
     }
 
@@ -331,17 +409,20 @@ private struct MemoryState: Sendable {
         var taken: [StoredFrame] = []
         var bytes = 0
         var index = firstIndex(endingAfter: cursor.read)
-        while index < frames.count, let frame = frames[index] {
-            bytes += places[index].bytes
-            if !taken.isEmpty, taken.count >= maxFrames || bytes > maxBytes { break }
-            taken.append(frame)
+        while index < frames.count {
+            let place = places[index]
+            if let frame = frames[index], cursor.skipped.isEmpty || !cursor.hasSkipped(place.start) {
+                bytes += place.bytes
+                if !taken.isEmpty, taken.count >= maxFrames || bytes > maxBytes { break }
+                taken.append(frame)
+            }
+            cursor.read = place.end
             index += 1
         }
-        guard let last = taken.last else {
+        guard !taken.isEmpty else {
             defer { cursor.wakeup = wakeup }
             return .wait(.forAppend, older: cursor.wakeup)
         }
-        cursor.read = last.end.value
         cursor.unread -= taken.reduce(0) { $0 + $1.frame.bytes.count }
         cursor.lastMove = now
         return .frames(taken)
@@ -365,20 +446,38 @@ private struct MemoryState: Sendable {
     }
 
     mutating func acknowledge(_ name: String, before sequence: UInt64) {
-        guard var cursor = cursors[name] else { return }
+        guard var cursor = cursors.removeValue(forKey: name) else { return }
+        acknowledge(&cursor, before: sequence)
+        cursors[name] = cursor
+        cut()
+    }
+
+    /// With `isLast` frames stay: nothing goes while there is no cursor.
+    private mutating func acknowledge(_ cursor: inout Cursor, before sequence: UInt64, isLast: Bool = false) {
         let acknowledged = max(cursor.acknowledged, min(sequence, end))
         var index = firstIndex(endingAfter: cursor.acknowledged)
         while index < places.count, places[index].end <= acknowledged {
-            cursor.backlog.frames -= 1
-            cursor.backlog.bytes -= places[index].bytes
-            // Acknowledged unread, as after a restart of the reader.
-            if places[index].end > cursor.read { cursor.unread -= places[index].bytes }
+            if places[index].isHeld, cursor.skipped.isEmpty || !cursor.hasSkipped(places[index].start) {
+                if isLast { places[index].owed -= 1 } else { settle(index, for: &cursor) }
+            }
             index += 1
         }
         cursor.acknowledged = acknowledged
         cursor.read = max(cursor.read, acknowledged)
+        cursor.dropSkipped(before: acknowledged)
+    }
+
+    /// The reader of a cursor passes over the frame at `sequence`. False when it has read it, or there is no room.
+    mutating func skip(_ name: String, _ sequence: UInt64) -> Bool {
+        guard var cursor = cursors[name], !isClosed, sequence >= cursor.read else { return false }
+        let index = firstIndex(endingAfter: sequence)
+        guard index < places.count, places[index].start == sequence, places[index].isHeld,
+            !cursor.hasSkipped(sequence), cursor.addSkipped(sequence..<places[index].end)
+        else { return false }
+        settle(index, for: &cursor)
         cursors[name] = cursor
-        removeFinished()
+        cut()
+        return true
     }
 
     mutating func takeLosses(_ name: String) -> [(reason: String, items: Int)] {
@@ -388,18 +487,15 @@ private struct MemoryState: Sendable {
     }
 
     func backlog(_ name: String) -> HeldAmount {
-        guard let cursor = cursors[name] else { return HeldAmount() }
-        var backlog = cursor.backlog
-        backlog.items = Int(clamping: end - cursor.acknowledged)
-        return backlog
+        cursors[name]?.backlog ?? HeldAmount()
     }
 
-    /// Frames that others have acknowledged and this one has not are all still held.
-    private func countBacklog(after acknowledged: UInt64) -> HeldAmount {
+    /// A new cursor has everything before it that is held.
+    private mutating func oweAll() -> HeldAmount {
         var backlog = HeldAmount()
-        for place in places[firstIndex(endingAfter: acknowledged)...] {
-            backlog.frames += 1
-            backlog.bytes += place.bytes
+        for index in places.indices[first...] where places[index].isHeld {
+            places[index].owed += 1
+            backlog += places[index].amount
         }
         return backlog
     }

@@ -22,7 +22,13 @@ struct SettledRanges: Equatable, Sendable {
 
     /// How many of the items in `range` are done.
     func items(in range: Range<UInt64>) -> UInt64 {
-        ranges.reduce(0) { $0 + UInt64($1.clamped(to: range).count) }
+        var items: UInt64 = 0
+        var index = firstIndex(endingAtOrAfter: range.lowerBound)
+        while index < ranges.count, ranges[index].lowerBound < range.upperBound {
+            items += UInt64(ranges[index].clamped(to: range).count)
+            index += 1
+        }
+        return items
     }
 
     /// Whether all of `range` is done.

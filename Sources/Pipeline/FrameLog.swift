@@ -40,6 +40,16 @@ extension FrameLog {
     package func flush() {}
 }
 
+/// What a cursor has made of a frame that its reader passes over.
+package enum SkipOutcome: Sendable, Equatable {
+    /// It will not be read, and is no part of the backlog.
+    case gone
+    /// It may be read, and `backlog` counts this for it until what lies before is acknowledged.
+    case passing(HeldAmount)
+    /// It was read already, or there is no room to remember it: it is to be delivered.
+    case late
+}
+
 /// What a journal or a cursor still holds.
 package struct HeldAmount: Sendable, Equatable {
     package var frames: Int
@@ -88,6 +98,10 @@ package protocol FrameCursor: Sendable {
     /// journal on disk keeps it, as far as there is room, so that the frame does not come again after a crash.
     func settle(_ frame: Range<Sequence>)
 
+    /// This reader passes over a frame that was stored just now: it is done, as with `settle`, and what only such
+    /// frames take up can go before the older ones do. Called before the frame is read, or it is too late.
+    func skip(_ frame: StoredFrame) -> SkipOutcome
+
     /// Items that recovery or an overflow policy removed unread, by reason, since the last call.
     func takeLosses() -> [(reason: String, items: Int)]
 
@@ -113,6 +127,11 @@ extension FrameLog {
 extension FrameCursor {
     /// For journals that do not outlive the process.
     package func settle(_ frame: Range<Sequence>) {}
+
+    package func skip(_ frame: StoredFrame) -> SkipOutcome {
+        settle(frame.range)
+        return .passing(HeldAmount(frame.frame))
+    }
 
     package var durable: Sequence { Sequence(0) }
 

@@ -30,6 +30,7 @@ package struct AcknowledgementTracker: Sendable {
         var frame: Range<Sequence>
         var openParts: Int
         var settledItems: Int
+        var bytes: Int
         var newest: UInt64
     }
 
@@ -37,8 +38,12 @@ package struct AcknowledgementTracker: Sendable {
     /// Number of the first entry; tickets count from the tracker's creation.
     private var firstNumber = 0
     private var settledPrefix = 0
-    /// Items that are delivered or dropped but still unacknowledged because an earlier frame is open.
-    package private(set) var settledItems = 0
+    /// What is delivered or dropped but still unacknowledged because an earlier frame is open; frames and bytes count
+    /// when all of a frame is.
+    package private(set) var settled = HeldAmount()
+
+    /// Items of `settled`.
+    package var settledItems: Int { settled.items }
 
     package init() {}
 
@@ -49,9 +54,11 @@ package struct AcknowledgementTracker: Sendable {
     package var oldestTime: UInt64? { settledPrefix < entries.count ? entries[settledPrefix].newest : nil }
 
     /// Registers the next frame with the number of parts it will be delivered in, at least one, and the time of its
-    /// newest record.
-    package mutating func register(_ frame: Range<Sequence>, parts: Int, newest: UInt64 = 0) -> Ticket {
-        entries.append(Entry(frame: frame, openParts: max(parts, 1), settledItems: 0, newest: newest))
+    /// newest record; `bytes` is what `settled` counts for it.
+    package mutating func register(
+        _ frame: Range<Sequence>, parts: Int, newest: UInt64 = 0, bytes: Int = 0
+    ) -> Ticket {
+        entries.append(Entry(frame: frame, openParts: max(parts, 1), settledItems: 0, bytes: bytes, newest: newest))
         return Ticket(number: firstNumber + entries.count - 1, frame: frame)
     }
 
@@ -61,12 +68,14 @@ package struct AcknowledgementTracker: Sendable {
         guard entries.indices.contains(index), entries[index].openParts > 0 else { return .none }
         entries[index].openParts -= 1
         entries[index].settledItems += items
-        settledItems += items
+        settled.items += items
         let isWhole = entries[index].openParts == 0
+        if isWhole { settled += HeldAmount(frames: 1, bytes: entries[index].bytes) }
         var moved: Sequence?
         while settledPrefix < entries.count, entries[settledPrefix].openParts == 0 {
-            settledItems -= entries[settledPrefix].settledItems
-            moved = entries[settledPrefix].frame.upperBound
+            let entry = entries[settledPrefix]
+            settled -= HeldAmount(frames: 1, items: entry.settledItems, bytes: entry.bytes)
+            moved = entry.frame.upperBound
             settledPrefix += 1
         }
         // Cutting the settled front only now and then keeps the cost per frame constant.

@@ -31,12 +31,38 @@ extension ExportWorker {
     }
 
     /// Told after a frame was stored that this exporter shall pass over.
-    package func skip(_ frame: StoredFrame) { state.withLock { _ = $0.skipped.add(frame) } }
+    package func skip(_ frame: StoredFrame) {
+        let isSkipped = state.withLock { state in
+            guard state.skipped.takes(frame) else { return false }
+            switch cursor.skip(frame) {
+            case .late: return false
+            case .gone: break
+            case .passing(let amount): state.skipped.add(frame, amount)
+            }
+            // Under the lock: it comes before the acknowledgement.
+            setup.lost(frame.end, Self.overflowReason)
+            return true
+        }
+        if isSkipped { account.dropped(Int(frame.frame.header.itemCount), reason: Self.overflowReason) }
+    }
 
-    /// The backlog without what will be passed over, in units of the sizer, has reached the cap.
+    private static let overflowReason = "overflow_newest"
+
+    /// What is neither delivered nor dropped yet. Frames and bytes of a request that is sent in parts count until all
+    /// of them are settled.
+    var openBacklog: HeldAmount {
+        state.withLock { state in
+            var open = cursor.backlog
+            open -= state.tracker.settled
+            open -= state.skipped.amount
+            return HeldAmount(frames: max(0, open.frames), items: max(0, open.items), bytes: max(0, open.bytes))
+        }
+    }
+
+    /// What is open has reached the cap.
     var isFull: Bool {
         guard let capacity = setup.options.queue.capacity else { return false }
-        return measure(cursor.backlog, without: state.withLock { $0.skipped.amount }) >= capacity
+        return setup.options.queue.sizer.measure(openBacklog) >= capacity
     }
 
     /// The backlog without what is given up or settled already is above the cap.

@@ -94,19 +94,21 @@ extension ExportWorker {
         let header = stored.frame.header
         let isSkipped = state.withLock { state in
             guard state.skipped.take(stored) else { return false }
-            setup.lost(stored.end, "overflow_newest")
-            let ticket = state.tracker.register(stored.range, parts: 1, newest: header.maxTime)
+            let ticket = state.tracker.register(
+                stored.range, parts: 1, newest: header.maxTime, bytes: stored.frame.bytes.count)
             // Settled under the lock, for `heldItems`.
             var settled = SettledParts()
             settled.add(state.tracker.settle(ticket, items: Int(header.itemCount)))
             settled.tell(cursor)
             return true
         }
-        if isSkipped { return account.dropped(Int(header.itemCount), reason: "overflow_newest") }
+        // It was counted when it was skipped.
+        if isSkipped { return }
         let pieces = FrameSplit.pieces(
             of: stored.frame, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         let ticket = state.withLock {
-            $0.tracker.register(stored.range, parts: pieces.count, newest: header.maxTime)
+            $0.tracker.register(
+                stored.range, parts: pieces.count, newest: header.maxTime, bytes: stored.frame.bytes.count)
         }
         let metadata = header.metadata.kept(setup.metadataKeys)
         let places = commitLane == nil ? nil : FrameSplit.places(of: pieces, in: stored)

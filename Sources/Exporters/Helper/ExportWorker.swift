@@ -115,7 +115,7 @@ package final class ExportWorker: Sendable {
         (drainRequests, drainRequest) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         let sizer = setup.options.queue.sizer
         metrics.gauge("otelcol_exporter_queue_size", "Backlog in units of sending_queue.sizer.", labels) {
-            Double(sizer.measure(cursor.backlog))
+            [weak self] in Double(self.map { sizer.measure($0.openBacklog) } ?? 0)
         }
         if let capacity = setup.options.queue.capacity {
             metrics.gauge("otelcol_exporter_queue_capacity", "sending_queue.queue_size.", labels) { Double(capacity) }
@@ -126,10 +126,7 @@ package final class ExportWorker: Sendable {
     }
 
     /// Records that are neither delivered nor dropped yet.
-    package var heldItems: Int {
-        let settled = state.withLock { $0.tracker.settledItems }
-        return max(0, cursor.backlog.items - settled)
-    }
+    package var heldItems: Int { openBacklog.items }
 
     /// Delivers until the task is cancelled or a drain is over. Call once.
     package func run() async {

@@ -47,10 +47,9 @@ package struct ExportWorkerStatus: Sendable, Codable, Equatable {
 extension ExportWorker {
     /// The state now. `now` is Unix time in nanoseconds.
     package func status(now: UInt64) -> ExportWorkerStatus {
-        var backlog = cursor.backlog
+        let backlog = openBacklog
         let time = setup.effects.now()
         return state.withLock { state in
-            backlog.items = max(0, backlog.items - state.tracker.settledItems)
             var status = ExportWorkerStatus(
                 exporter: setup.exporterID, pipeline: setup.pipelineID, backlog: backlog,
                 oldestTime: state.tracker.oldestTime, now: now)

@@ -1,7 +1,8 @@
 import Pipeline
 
-/// The frames that one exporter passes over because they came while its queue was full: runs of sequences with what
-/// they hold. In memory only, so after a restart they are delivered after all. A value without effects.
+/// The frames that one exporter will read and pass over, because they came while its queue was full: runs of sequences
+/// with what the backlog counts for them. The journal has them as settled, so that they do not come after a restart. A
+/// value without effects.
 struct SkippedFrames {
     /// Most runs; frames come one after the other, so a long outage is one run.
     static let runsMax = 4_096
@@ -19,12 +20,12 @@ struct SkippedFrames {
     /// Where the last frame that came by ends.
     private var passed: UInt64 = 0
 
-    /// Marks a frame to be passed over. False when it came by already, or there are too many runs: then it is
-    /// delivered.
-    mutating func add(_ frame: StoredFrame) -> Bool {
+    /// Whether a frame has not come by yet and there is room for it: otherwise it is delivered.
+    func takes(_ frame: StoredFrame) -> Bool { frame.end.value > passed && runs.count < Self.runsMax }
+
+    /// Marks a frame to be passed over, for which the backlog counts `held`. Call when `takes` says so.
+    mutating func add(_ frame: StoredFrame, _ held: HeldAmount) {
         let (start, end) = (frame.sequence.value, frame.end.value)
-        guard end > passed else { return false }
-        let held = HeldAmount(frame.frame)
         // Journals answer nearly in order, so the place is at or near the back.
         var index = runs.count
         while index > 0, runs[index - 1].start > start { index -= 1 }
@@ -35,11 +36,9 @@ struct SkippedFrames {
             runs[index].start = start
             runs[index].amount += held
         } else {
-            guard runs.count < Self.runsMax else { return false }
             runs.insert(Run(start: start, end: end, amount: held), at: index)
         }
         amount += held
-        return true
     }
 
     /// Whether a frame that was read is to be passed over. Frames come in order; what lies before is forgotten.
@@ -52,7 +51,10 @@ struct SkippedFrames {
         guard let first = runs.first, first.start <= frame.sequence.value, frame.end.value <= first.end else {
             return false
         }
-        let held = HeldAmount(frame.frame)
+        // What the journal counts for one frame of a run is not kept: the last one takes the rest.
+        let isLast = frame.end.value == first.end
+        var held = isLast ? first.amount : HeldAmount(frame.frame)
+        held.bytes = min(held.bytes, first.amount.bytes)
         runs[0].amount -= held
         amount -= held
         return true
