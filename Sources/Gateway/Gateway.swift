@@ -270,6 +270,9 @@ package final class Gateway: Sendable {
         metrics.gauge("otelcol_process_memory_rss", "Resident memory in bytes.") { [resident] in
             Double(resident.bytes ?? 0)
         }
+        metrics.gauge("sluice_log_lost_lines", "Lines of the log since the start that nobody was there to read.") {
+            Double(LogWriter.standardError.lostLines)
+        }
         metrics.gauge("otelcol_process_cpu_seconds", "CPU seconds, user and system.") {
             SystemFacts.processorSeconds
         }

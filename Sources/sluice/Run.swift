@@ -45,6 +45,7 @@ struct Run: AsyncParsableCommand {
         do {
             _ = try await gateway.start()
         } catch {
+            LogWriter.standardError.flush(atMost: Self.logTime)
             Terminal.error("sluice: \(error)")
             throw Exit.start
         }
@@ -56,12 +57,17 @@ struct Run: AsyncParsableCommand {
             await signals.first()
             guard !Task.isCancelled else { return }
             log.warning("second signal: ending now; the journal keeps what is not delivered")
+            LogWriter.standardError.flush(atMost: Self.logTime)
             Glibc._exit(0)
         }
         await gateway.shutdown(deadline: .seconds(max(0, shutdownTimeout)))
         impatient.cancel()
         log.info("ended")
+        LogWriter.standardError.flush(atMost: Self.logTime)
     }
+
+    /// How long the end of the process waits for whoever reads the log.
+    private static let logTime = Duration.seconds(1)
 }
 
 /// Waits for signals of the process.

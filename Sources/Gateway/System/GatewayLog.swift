@@ -4,17 +4,21 @@ package import Logging
 package import Pipeline
 
 /// The gateway's log: one line per record on standard error, as text or as JSON. Control characters of values are
-/// escaped, so that telemetry cannot forge lines or move a terminal's cursor.
+/// escaped, so that telemetry cannot forge lines or move a terminal's cursor. Logging never blocks, see `LogWriter`.
 package struct GatewayLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var logLevel: Logger.Level
     package var isJSON: Bool
+    private let writer: LogWriter
     private let now: @Sendable () -> String
 
-    package init(level: Logger.Level, isJSON: Bool, now: @escaping @Sendable () -> String = GatewayLogHandler.timestamp)
-    {
+    package init(
+        level: Logger.Level, isJSON: Bool, writer: LogWriter = .standardError,
+        now: @escaping @Sendable () -> String = GatewayLogHandler.timestamp
+    ) {
         logLevel = level
         self.isJSON = isJSON
+        self.writer = writer
         self.now = now
     }
 
@@ -28,6 +32,17 @@ package struct GatewayLogHandler: LogHandler {
     }
 
     private func write(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) {
+        let (isJSON, now) = (isJSON, now)
+        writer.write(Self.line(level, message, metadata, isJSON: isJSON, now: now)) { lost in
+            Self.line(
+                .warning, "\(lost) lines of the log were lost: nobody read it", [:], isJSON: isJSON, now: now)
+        }
+    }
+
+    /// One line with its end.
+    private static func line(
+        _ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata, isJSON: Bool, now: () -> String
+    ) -> [UInt8] {
         let fields = metadata.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
         var line: String
         if isJSON {
@@ -41,8 +56,7 @@ package struct GatewayLogHandler: LogHandler {
             for (key, value) in fields { line += "\t\(key)=\(GatewayLogHandler.escape(value))" }
             line += "\n"
         }
-        // One write per line keeps lines whole; a closed or full pipe must not stop the gateway.
-        line.withUTF8 { _ = Glibc.write(2, $0.baseAddress, $0.count) }
+        return Array(line.utf8)
     }
 
     private static func quote(_ text: String) -> String { "\"\(escape(text, quotes: true))\"" }

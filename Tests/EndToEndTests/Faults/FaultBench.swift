@@ -17,7 +17,7 @@ final class FaultBench: Sendable {
     /// `exporter` holds further options of the exporter, `storage` those of its journal, one `key: value` a line.
     init(
         exporter: [String] = [], storage: [String] = ["segment_size: 1MiB"], processors: [String] = [],
-        pipeline: [String] = []
+        pipeline: [String] = [], logLevel: String = "info"
     ) throws {
         sink = try FaultySink()
         let names = processors.compactMap { $0.split(separator: ":").first }.joined(separator: ", ")
@@ -39,6 +39,7 @@ final class FaultBench: Sendable {
             service:
               extensions: [health_check, file_storage]
               telemetry:
+                logs: {level: \(logLevel)}
                 metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
               pipelines:
                 traces: {receivers: [otlp], processors: [\(names)], exporters: [otlp_http]\
