@@ -35,11 +35,10 @@ struct GRPCAnswer {
         code = exchange.fields[Self.statusField].flatMap { Int($0) }
     }
 
-    /// The words for an answer that refuses the credentials; nil for any other.
-    var unauthorized: String? {
-        if code == Self.unauthenticated { return "UNAUTHENTICATED" }
-        if code == nil, case .answered(401, _, _, _) = exchange.result { return "HTTP 401" }
-        return nil
+    /// Whether it refuses the credentials.
+    var isUnauthorized: Bool {
+        if code == nil, case .answered(401, _, _, _) = exchange.result { return true }
+        return code == Self.unauthenticated
     }
 
     /// How the delivery ended.

@@ -73,7 +73,7 @@ package final class OTLPGRPCExporter: Exporter {
         for shift in [24, 16, 8, 0] as [UInt32] { prefix.append(UInt8(truncatingIfNeeded: length >> shift)) }
         switch await destination.exchange(
             [prefix] + message, with: index, origin: batch.origin,
-            unauthorized: { GRPCAnswer($0).unauthorized })
+            unauthorized: { GRPCAnswer($0).isUnauthorized })
         {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange): return GRPCAnswer(exchange).outcome(signal: batch.signal)

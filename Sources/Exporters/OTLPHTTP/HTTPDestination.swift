@@ -100,21 +100,36 @@ final class HTTPDestination: Sendable {
         await exchange(pieces, with: index, url: url).map(\.result)
     }
 
-    private static func unauthorized(_ exchange: HTTPExchange) -> String? {
-        if case .answered(401, _, _, _) = exchange.result { "HTTP 401" } else { nil }
+    private static func unauthorized(_ exchange: HTTPExchange) -> Bool {
+        if case .answered(401, _, _, _) = exchange.result { true } else { false }
     }
 
-    /// The same, with the fields that the plan keeps. `unauthorized` names an answer that refuses the credentials.
+    /// The same, with the fields that the plan keeps. `unauthorized` tells an answer that refuses the credentials: then
+    /// an access token is exchanged, and the body sent once more.
     func exchange(
         _ pieces: [[UInt8]], with index: Int, url: String? = nil, origin: RequestOrigin = RequestOrigin(),
-        unauthorized: (HTTPExchange) -> String? = HTTPDestination.unauthorized
+        unauthorized: (HTTPExchange) -> Bool = HTTPDestination.unauthorized
     ) async -> Result<HTTPExchange, Failure> {
-        if let tokens {
+        guard let tokens else { return await send(pieces, with: index, url: url, origin) }
+        var isSecond = false
+        while true {
+            let token: String
             switch await tokens.current() {
-            case .success(let token): use(token)
+            case .success(let text): token = text
             case .failure(let failure): return .failure(Failure(reason: failure.reason))
             }
+            use(token)
+            let result = await send(pieces, with: index, url: url, origin)
+            guard !isSecond, case .success(let exchange) = result, unauthorized(exchange), tokens.reject(token) else {
+                return result
+            }
+            isSecond = true
         }
+    }
+
+    private func send(
+        _ pieces: [[UInt8]], with index: Int, url: String?, _ origin: RequestOrigin
+    ) async -> Result<HTTPExchange, Failure> {
         guard var target = target(index) else { return .failure(Failure(reason: "the exporter is not started")) }
         do throws(ExporterStartFailure) {
             if let signature {
@@ -125,11 +140,7 @@ final class HTTPDestination: Sendable {
         } catch {
             return .failure(Failure(reason: error.description))
         }
-        let exchange = await engine.exchange(pieces, with: target, url: url)
-        if let tokens, let answer = unauthorized(exchange), tokens.reject() {
-            return .failure(Failure(reason: "\(answer): the access token is not taken any more; fetching another"))
-        }
-        return .success(exchange)
+        return .success(await engine.exchange(pieces, with: target, url: url))
     }
 
     /// Puts a new access token into the targets.

@@ -8,8 +8,8 @@ import Synchronization
 final class OAuth2Tokens: Sendable {
     /// A token that its issuer gives no end is fetched again after this time.
     static let lifeWithoutEnd = Duration.seconds(3_600)
-    /// A token that was refused this soon after it came is not the reason.
-    static let freshTime = Duration.seconds(10)
+    /// Shortest time between two tokens that are thrown away because the destination refused them.
+    static let rejectionInterval = Duration.seconds(10)
     /// Shortest time between two attempts after one that failed.
     static let pause = Duration.seconds(1)
 
@@ -19,7 +19,6 @@ final class OAuth2Tokens: Sendable {
 
     private struct Token {
         var text: String
-        var fetched: Duration
         var end: Duration
     }
 
@@ -27,6 +26,8 @@ final class OAuth2Tokens: Sendable {
         var token: Token?
         var fetch: Task<Result<String, Failure>, Never>?
         var failure: (reason: String, time: Duration)?
+        /// When a token was thrown away last.
+        var rejected: Duration?
     }
 
     private let options: OAuth2Options
@@ -62,11 +63,14 @@ final class OAuth2Tokens: Sendable {
         }
     }
 
-    /// The destination took the token for bad. True when a new one may help.
-    func reject() -> Bool {
+    /// The destination took `text` for bad: it is thrown away. True when another one may help; not when another was
+    /// thrown away a moment ago, so that a destination that takes none costs few requests for tokens.
+    func reject(_ text: String) -> Bool {
         let time = now()
         return state.withLock { state in
-            guard let token = state.token, time - token.fetched >= Self.freshTime else { return false }
+            guard state.token?.text == text else { return true }
+            if let rejected = state.rejected, time - rejected < Self.rejectionInterval { return false }
+            state.rejected = time
             state.token = nil
             return true
         }
@@ -92,7 +96,7 @@ final class OAuth2Tokens: Sendable {
             case .success(let answer):
                 let life = answer.expires_in.map { Duration.seconds(min(max($0, 1), 1e9)) } ?? Self.lifeWithoutEnd
                 let end = time + max(life - options.expiryBuffer, life / 2)
-                state.token = Token(text: answer.access_token, fetched: time, end: end)
+                state.token = Token(text: answer.access_token, end: end)
                 state.failure = nil
                 return .success(answer.access_token)
             case .failure(let failure):

@@ -86,28 +86,44 @@ import Testing
         await exporter.shutdown()
     }
 
-    @Test func `fetches another token when the old one is not taken any more`() async throws {
+    @Test(arguments: ["", "retry_on: [401, 503]\n"])
+    func `fetches another token for a request whose token is not taken any more`(more: String) async throws {
         let server = server()
         defer { server.stop() }
-        let revoked = Mutex(false)
+        let revoked = Mutex<Set<String>>([])
         let strict = ScriptedServer { _, request in
-            let isOld = request.headers["authorization"] == "Bearer token1"
-            return .answer(isOld && revoked.withLock { $0 } ? 401 : 200)
+            let token = request.headers["authorization"] ?? ""
+            return .answer(revoked.withLock { $0.contains(token) } ? 401 : 200)
         }
         defer { strict.stop() }
-        let exporter = try await exporter(strict, oauth(server))
+        let exporter = try await exporter(strict, more + oauth(server))
         #expect(await exporter.export(batch) == .delivered)
-        revoked.withLock { $0 = true }
-        clock.advance(.seconds(60))
-        guard case .retry(let reason, _) = await exporter.export(batch) else {
-            Issue.record("a revoked token is no reason to give the batch up")
-            return
+        // However young it is.
+        revoked.withLock { $0 = ["Bearer token1"] }
+        await withTaskGroup(of: ExportOutcome.self) { group in
+            for _ in 0..<8 { group.addTask { await exporter.export(batch) } }
+            for await outcome in group { #expect(outcome == .delivered) }
         }
-        #expect(reason.contains("401"))
-        #expect(await exporter.export(batch) == .delivered)
-        // One that was fetched a moment ago is not the reason.
-        revoked.withLock { $0 = false }
-        #expect(tokens(server).count == 2)
+        #expect(tokens(server).count == 2, "one for all")
+        await exporter.shutdown()
+    }
+
+    @Test(arguments: [false, true])
+    func `a destination that takes no token costs one now and then`(isRetried: Bool) async throws {
+        let server = server { _ in 401 }
+        defer { server.stop() }
+        let exporter = try await exporter(server, (isRetried ? "retry_on: [401]\n" : "") + oauth(server))
+        for _ in 0..<5 {
+            switch await exporter.export(batch) {
+            case .permanent(let reason): #expect(!isRetried && reason.contains("401"))
+            case .retry(let reason, _): #expect(isRetried && reason.contains("401"))
+            default: Issue.record("delivered?")
+            }
+        }
+        #expect(tokens(server).count == 2 && posts(server).count == 6)
+        clock.advance(.seconds(10))
+        _ = await exporter.export(batch)
+        #expect(tokens(server).count == 3 && posts(server).count == 8)
         await exporter.shutdown()
     }
 
