@@ -39,6 +39,11 @@ final class RunningGateway: @unchecked Sendable {
             .replacingOccurrences(of: "FOLDER", with: folder.path)
     }
 
+    /// Changes what the next start reads.
+    func replace(_ text: String, with other: String) {
+        configuration = configuration.replacingOccurrences(of: text, with: other)
+    }
+
     deinit {
         process?.signal(SIGKILL)
         try? FileManager.default.removeItem(at: folder)

@@ -42,6 +42,9 @@ package final class CurlTarget: Sendable {
     /// Longest time to connect, TLS included; the request's own timeout may be shorter.
     static let connectTimeout = Duration.seconds(10)
 
+    /// How long an address is used for further connections.
+    private static let addressSeconds = 1
+
     /// Bytes that libcurl takes of a body at a time.
     static let uploadBufferSize = 512 << 10
 
@@ -112,6 +115,9 @@ package final class CurlTarget: Sendable {
         // Bodies go to the socket by this much at a time; the default of 64 KiB is sixteen rounds for a usual batch.
         setter.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.uploadBufferSize, "upload buffer")
         setter.set(CURLOPT_MAXLIFETIME_CONN, options.maxConnectionAge.wholeSeconds, "max_connection_age")
+        // A name is looked up for each new connection, but for those that are opened at once; by default libcurl uses
+        // an address for a minute, whatever the connections' age.
+        setter.set(CURLOPT_DNS_CACHE_TIMEOUT, Self.addressSeconds, "DNS cache")
         setter.set(CURLOPT_USERAGENT, options.userAgent, "user agent")
         setter.set(CURLOPT_TIMEOUT_MS, options.timeout.wholeMilliseconds, "timeout")
         let connect = options.timeout == .zero ? Self.connectTimeout : min(options.timeout, Self.connectTimeout)

@@ -26,6 +26,26 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test(.enabled(if: SmallDisk.isPossible, "needs the right to mount"))
+    func `looks a name up again for a new connection`() async throws {
+        let bench = try FaultBench()
+        let hosts = bench.gateway.folder.appending(path: "hosts")
+        try "127.0.0.2 backend.test\n".write(to: hosts, atomically: false, encoding: .utf8)
+        bench.gateway.wrapper = [
+            "unshare", "-m", "sh", "-c", "mount --bind \(hosts.path) /etc/hosts && exec \"$@\"", "sh",
+        ]
+        bench.gateway.replace("http://127.0.0.1:\(bench.sink.port)", with: "http://backend.test:\(bench.sink.port)")
+        try await bench.gateway.start()
+        let first = bench.ledger.reserve()
+        #expect(LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(first)) == 200)
+        bench.ledger.accepted(first)
+        try await bench.wait("a failed attempt") { bench.gateway.logText.contains("will try again") }
+        // In place: the mount shows the file, not its name.
+        try "127.0.0.1 backend.test\n".write(to: hosts, atomically: false, encoding: .utf8)
+        try await bench.wait("the other address") { bench.sink.received.count == bench.ledger.all.count }
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test(.enabled(if: SmallDisk.isPossible, "needs the right to mount a tmpfs"))
     func `starts on a full disk, delivers, and fills its database when there is room again`() async throws {
         let bench = try FaultBench()
