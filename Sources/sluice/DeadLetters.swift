@@ -101,6 +101,13 @@ struct ReplayLetters: AsyncParsableCommand {
     var ids: [String] = []
 
     func run() async throws {
+        guard let lock = ReplayLock(dataDirectory: selection.dataDirectory) else {
+            throw Exit.failed(
+                "another `sluice dlq replay` is sending the letters of \(selection.dataDirectory): wait until it has "
+                    + "ended"
+            )
+        }
+        defer { withExtendedLifetime(lock) {} }
         let letters = try selection.letters(ids: ids, all: all)
         let loaded = try options.load(dataDirectory: selection.dataDirectory)
         let replay = LetterReplay(plan: loaded.plan, dataDirectory: selection.dataDirectory)

@@ -13,6 +13,8 @@ package final class DeadLetterBox: Sendable {
         var isStarted = false
         var letters: [(id: String, time: UInt64, bytes: Int)] = []
         var bytes = 0
+        /// `DeadLetterFolder.changeTime` before the folder was read.
+        var changeTime: [Int] = []
     }
 
     private let folder: DeadLetterFolder
@@ -36,10 +38,10 @@ package final class DeadLetterBox: Sendable {
         removed = metrics.counter(
             "sluice_dead_letters_removed_total", "Letters removed for their age or to make room.", labels)
         metrics.gauge("sluice_dead_letters", "Letters kept: batches that failed for good.", labels) { [weak self] in
-            Double(self?.kept.withLock { $0.letters.count } ?? 0)
+            Double(self?.look().count ?? 0)
         }
         metrics.gauge("sluice_dead_letters_bytes", "Bytes of the letters kept.", labels) { [weak self] in
-            Double(self?.kept.withLock { $0.bytes } ?? 0)
+            Double(self?.look().bytes ?? 0)
         }
     }
 
@@ -67,13 +69,30 @@ package final class DeadLetterBox: Sendable {
         }
     }
 
+    /// What is kept now, without what commands have removed.
+    private func look() -> (count: Int, bytes: Int) {
+        kept.withLock { kept in
+            if kept.isStarted { refresh(&kept) }
+            return (kept.letters.count, kept.bytes)
+        }
+    }
+
+    /// Reads the folder when its entries have changed.
+    private func refresh(_ kept: inout Kept) {
+        let time = folder.changeTime
+        guard time != kept.changeTime else { return }
+        // What else happens in the same tick of the file system's clock would not show.
+        let isRecent = Int(clamping: Self.systemTime() / 1_000_000_000) - (time.first ?? 0) < 2
+        kept.changeTime = isRecent ? [] : time
+        kept.letters = folder.sizes()
+        kept.bytes = kept.letters.reduce(0) { $0 + $1.bytes }
+    }
+
     // MARK: On the queue
 
     private func prepare() {
-        let found = folder.sizes()
         kept.withLock { kept in
-            kept.letters = found
-            kept.bytes = found.reduce(0) { $0 + $1.bytes }
+            refresh(&kept)
             kept.isStarted = true
         }
         removeOld(room: 0)
@@ -90,6 +109,8 @@ package final class DeadLetterBox: Sendable {
         let time = now()
         return folder.write(letter, time: time).map { written in
             kept.withLock { kept in
+                // Somebody who looked in between has found it already.
+                if kept.letters.contains(where: { $0.id == written.id }) { return }
                 kept.letters.append((written.id, time, written.bytes))
                 kept.bytes += written.bytes
             }
@@ -101,6 +122,7 @@ package final class DeadLetterBox: Sendable {
     private func removeOld(room: Int) {
         let time = now()
         let gone = kept.withLock { kept -> [String] in
+            if kept.bytes + room > maxBytes || kept.letters.count >= Self.lettersMax { refresh(&kept) }
             var count = 0
             for letter in kept.letters {
                 let isOld = time > letter.time && time - letter.time > maxAge

@@ -52,6 +52,13 @@ package struct DeadLetterFolder: Sendable {
         names(in: root(dataDirectory)).map { DeadLetterFolder(path: root(dataDirectory) + "/" + $0) }
     }
 
+    /// When a letter came or went last; empty when there is no folder.
+    var changeTime: [Int] {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return [] }
+        return [Int(status.st_mtim.tv_sec), Int(status.st_mtim.tv_nsec)]
+    }
+
     /// Makes a letter durable. `time` is Unix nanoseconds and becomes its name.
     func write(_ letter: DeadLetter, time: UInt64) -> Result<(id: String, bytes: Int), DeadLetterFailure> {
         let bytes = DeadLetterFormat.encode(letter)

@@ -98,6 +98,30 @@ import Testing
         #expect(folder.list().isEmpty)
     }
 
+    @Test func `its figures follow what commands remove`() async throws {
+        let metrics = SelfMetrics()
+        let box = box("{max_size: 1MiB}", metrics: metrics)
+        for number in 1...3 { _ = await box.keep(letter(number, bytes: 300_000)) }
+        func figure(_ name: String) -> Double? { metrics.series.first { $0.name == name }?.read() }
+        #expect(figure("sluice_dead_letters") == 3)
+        for entry in folder.list().prefix(2) { folder.remove(entry.id) }
+        #expect(figure("sluice_dead_letters") == 1)
+        #expect(figure("sluice_dead_letters_bytes") == Double(folder.sizes().reduce(0) { $0 + $1.bytes }))
+        // And their room can be had again.
+        for number in 4...5 { _ = await box.keep(letter(number, bytes: 300_000)) }
+        #expect(folder.list().map(\.itemCount).sorted() == [3, 4, 5])
+    }
+
+    @Test func `only one command at a time sends letters again`() async throws {
+        #expect(ReplayLock(dataDirectory: directory.path) != nil, "there is no folder yet")
+        _ = await box().keep(letter(1))
+        var first = ReplayLock(dataDirectory: directory.path)
+        #expect(first != nil)
+        #expect(ReplayLock(dataDirectory: directory.path) == nil)
+        first = nil
+        #expect(ReplayLock(dataDirectory: directory.path) != nil)
+    }
+
     @Test func `is not misled by leftovers, foreign files and hostile ids`() async throws {
         _ = await box().keep(letter(1))
         let entry = try #require(folder.list().first)
