@@ -155,6 +155,44 @@ import Testing
         #expect(!queue("queue_size: 1000").contains("bytes, which"))
     }
 
+    @Test func `choices of a queue that nothing comes of`() {
+        func queue(_ text: String, more: String = "") -> String {
+            report([], exporters: "{file: {path: /tmp/x, sending_queue: {\(text)}\(more)}}")
+        }
+        for overflow in ["drop_oldest", "drop_newest"] {
+            #expect(queue("overflow: \(overflow)").contains("overflow: \(overflow) has no effect without a cap"))
+            #expect(!queue("overflow: \(overflow), queue_size: 10").contains("no effect"))
+            #expect(!queue("overflow: \(overflow), storage: memory").contains("no effect"))
+            #expect(
+                queue("overflow: \(overflow), queue_size: 10, block_on_overflow: true").contains(
+                    "block_on_overflow has no effect with overflow: \(overflow)"))
+        }
+        #expect(queue("block_on_overflow: true").contains("block_on_overflow has no effect without a cap"))
+        #expect(!queue("block_on_overflow: true, queue_size: 10").contains("no effect"))
+        #expect(
+            queue("sizer: items, queue_size: 100, batch: {min_size: 200}").contains(
+                "min_size: min_size must be at most queue_size (100)"))
+        #expect(!queue("sizer: items, queue_size: 100, batch: {min_size: 100}").contains("queue_size (100)"))
+        #expect(!queue("sizer: requests, queue_size: 100, batch: {min_size: 200}").contains("queue_size (100)"))
+        let retry = queue("queue_size: 1", more: ", retry_on_failure: {initial_interval: 60s}")
+        #expect(retry.contains("c.yaml:4:") && retry.contains("initial_interval is above max_interval"))
+    }
+
+    @Test func `memory of one exporter beside another's disk`() {
+        func both(_ first: String, _ second: String) -> String {
+            load(
+                "traces: {receivers: [otlp], exporters: [file, debug]}",
+                exporters: "{file: {path: /tmp/x\(first)}, debug: {\(second)}}")
+        }
+        let memory = "sending_queue: {storage: memory}"
+        let report = both(", " + memory, "")
+        #expect(report.contains("c.yaml:4:"), "\(report)")
+        #expect(report.contains("storage: memory of exporter file has no effect in pipeline traces"), "\(report)")
+        #expect(report.contains("and debug keeps it on disk"))
+        #expect(!both(", " + memory, memory).contains("no effect"))
+        #expect(!both("", "").contains("no effect"))
+    }
+
     @Test func `conditions of a filter that do nothing`() {
         func filter(_ text: String) -> String {
             load(

@@ -55,8 +55,7 @@ package struct HTTPOptions: ComponentOptions {
         requestBodyMax = settings.bytes(
             "max_request_body_size", default: 16 << 20, in: 1_024...(1 << 30),
             "Largest request before compression; larger batches are halved.")
-        proxyURL = settings.string(
-            "proxy_url", default: "", "URL of a HTTP proxy; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.")
+        proxyURL = OTLPHTTPOptions.readProxy(&settings)
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
         OTLPHTTPOptions.check(headers, credentials, &settings)
         if HTTPHeaderCheck.holdsControl(contentType) { settings.problem("holds a line break", at: "content_type") }

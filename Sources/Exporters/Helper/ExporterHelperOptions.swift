@@ -128,9 +128,38 @@ package struct SendingQueueOptions: ComponentOptions {
         blocksOnOverflow = settings.bool(
             "block_on_overflow", default: false,
             "True lets senders wait up to 10s for room before they get their 503; with overflow: block.")
+        Self.check(overflow, waits: blocksOnOverflow, isCapped: isCapped, &settings)
         batch = settings.optionalGroup(
             "batch", "Groups small requests into larger deliveries; `batch: {}` for the defaults."
-        ) { [sizer] in BatchOptions(&$0, defaultSizer: sizer == .bytes ? .bytes : .items) }
+        ) { [sizer, capacity] in
+            let batch = BatchOptions(&$0, defaultSizer: sizer == .bytes ? .bytes : .items)
+            // As in the Collector: a queue of that size never has a batch.
+            if let capacity, batch.sizer.rawValue == sizer.rawValue, batch.minSize > capacity, $0.isPresent("min_size")
+            {
+                $0.problem("min_size must be at most queue_size (\(capacity))", at: "min_size")
+            }
+            return batch
+        }
+    }
+
+    /// Warns of choices that nothing comes of.
+    private static func check(
+        _ overflow: OverflowChoice, waits: Bool, isCapped: Bool, _ settings: inout Settings
+    ) {
+        if overflow != .block, !isCapped {
+            settings.warning(
+                "overflow: \(overflow.rawValue) has no effect without a cap: all is kept until the journal is full, "
+                    + "and then senders are refused",
+                fix: "set queue_size", at: "overflow")
+        }
+        if waits, overflow != .block {
+            settings.warning(
+                "block_on_overflow has no effect with overflow: \(overflow.rawValue), which refuses no sender",
+                fix: "remove one of them", at: "block_on_overflow")
+        } else if waits, !isCapped {
+            settings.warning(
+                "block_on_overflow has no effect without a cap", fix: "set queue_size", at: "block_on_overflow")
+        }
     }
 
     /// Deliveries that may run at once.
@@ -245,6 +274,12 @@ package struct RetryOptions: ComponentOptions, Equatable {
         maxInterval = settings.duration(
             "max_interval", default: .seconds(30), in: .milliseconds(1) ... .seconds(86_400),
             "Longest pause before randomization.")
+        if initialInterval > maxInterval, isEnabled {
+            settings.warning(
+                "initial_interval is above max_interval: only the first pause is so long",
+                fix: "write a max_interval of at least initial_interval",
+                at: settings.isPresent("max_interval") ? "max_interval" : "initial_interval")
+        }
         maxElapsedTime = settings.optionalDuration(
             "max_elapsed_time", in: .zero ... .seconds(31_536_000),
             "A batch that keeps failing is dropped and counted after this time; 0 means never. "

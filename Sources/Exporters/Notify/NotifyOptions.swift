@@ -33,8 +33,7 @@ package struct NotifyOptions: ComponentOptions {
             found.append(service)
         }
         sendsResolved = settings.bool("send_resolved", default: true, "Also tells when an alert is over.")
-        proxyURL = settings.string(
-            "proxy_url", default: "", "URL of a HTTP proxy; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.")
+        proxyURL = OTLPHTTPOptions.readProxy(&settings)
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
         service = found.first
         if found.count != 1 && !settings.isDescribing {

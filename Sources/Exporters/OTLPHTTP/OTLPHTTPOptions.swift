@@ -63,6 +63,11 @@ package struct OTLPHTTPOptions: ComponentOptions {
             settings.problem("the preset \(preset.name) takes no \(encoding.rawValue)", at: "encoding")
         }
         (compression, compressionLevel) = Self.readCompression(preset?.compression ?? .gzip, &settings)
+        if let preset, let known = preset.compressions, !known.contains(compression) {
+            settings.problem(
+                "the preset \(preset.name) takes no \(compression.rawValue): use one of "
+                    + known.map(\.rawValue).joined(separator: ", "), at: "compression")
+        }
         headers = settings.secretMap("headers", "Headers of every request, such as authorization; never printed.")
         Self.dropOwnType(&headers, encoding, &settings)
         let auth = HTTPAuthOptions(&settings, takesExtension: true)
@@ -96,8 +101,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
         if speaksHTTP2, let plain = urls.first(where: { !$0.url.lowercased().hasPrefix("https://") }) {
             settings.problem("HTTP/2 is spoken over TLS only, and \(plain.url) is not https", at: "http_version")
         }
-        proxyURL = settings.string(
-            "proxy_url", default: "", "URL of a HTTP proxy; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.")
+        proxyURL = Self.readProxy(&settings)
         tls = settings.group("tls", "How a https endpoint is checked.") { HTTPTLSOptions(&$0) }
         Self.acceptOthers(&settings)
         if !settings.isDescribing && preset == nil && urls.isEmpty
@@ -212,6 +216,20 @@ package struct OTLPHTTPOptions: ComponentOptions {
         } catch {
             settings.problem(error.message, at: key)
         }
+    }
+
+    /// `proxy_url`.
+    static func readProxy(_ settings: inout Settings) -> String {
+        let url = settings.string(
+            "proxy_url", default: "",
+            "URL of a proxy: http, https, socks5 or socks5h; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.")
+        if let end = url.firstRange(of: "://")?.lowerBound,
+            !["http", "https", "socks5", "socks5h"].contains(url[..<end].lowercased())
+        {
+            settings.problem(
+                "\(url[..<end]):// is no proxy: write http://, https://, socks5:// or socks5h://", at: "proxy_url")
+        }
+        return url
     }
 
     /// `compression` and its parameters, of those that are `allowed`.

@@ -223,6 +223,7 @@ struct PlanReader {
     ) -> FileStorageOptions? {
         let all = storageNames(pipeline)
         if !all.isEmpty && all.allSatisfy({ $0 == "memory" }) { return nil }
+        warnOfUnusedMemory(plan, &problems)
         let names = plan.exporters.map { $0.plan.helper.queue.storage }
         var chosen: (name: String, options: FileStorageOptions)?
         for (index, name) in names.enumerated() {

@@ -156,6 +156,20 @@ import Testing
         #expect(AISpanFilter.filter([0xFF, 0xFF])?.kept == nil)
     }
 
+    @Test func `refuses what a vendor or a proxy does not take`() {
+        func problems(_ text: String) -> String {
+            options(OTLPHTTPOptions.self, text).problems.map { "\($0)" }.joined()
+        }
+        let langfuse = "{preset: langfuse, api_key: \"a:b\", compression: "
+        #expect(problems(langfuse + "zstd}").contains("the preset langfuse takes no zstd: use one of gzip, none"))
+        #expect(problems(langfuse + "none}").isEmpty && problems(langfuse + "gzip}").isEmpty)
+        func proxy(_ url: String) -> String {
+            problems("{endpoint: \"https://a.test\", proxy_url: \"\(url)\"}")
+        }
+        #expect(proxy("ftp://p:1").contains("ftp:// is no proxy: write http://, https://, socks5:// or socks5h://"))
+        for url in ["http://p:1", "HTTPS://p:1", "socks5h://p:1", "p:1", ""] { #expect(proxy(url).isEmpty, "\(url)") }
+    }
+
     @Test func `sends only AI spans and nothing when there are none`() async throws {
         let server = ScriptedServer { _, _ in .answer(200) }
         defer { server.stop() }

@@ -25,7 +25,8 @@ extension VendorPreset {
         VendorPreset(
             "langfuse", "Langfuse", .base("https://{region}.langfuse.com/api/public/otel"), region: "cloud",
             signals: [.traces], authorization: .basic(user: "public key", password: "secret key"),
-            fixed: [("x-langfuse-ingestion-version", "4")], dialect: "langfuse", aiOnly: true,
+            fixed: [("x-langfuse-ingestion-version", "4")], compressions: [.gzip, .none], dialect: "langfuse",
+            aiOnly: true,
             note:
                 "regions us.cloud, jp.cloud, hipaa.cloud; self-hosted: endpoint https://host/api/public/otel; one bad "
                 + "span id refuses the whole batch", source: "the product's source, 2026-08"),

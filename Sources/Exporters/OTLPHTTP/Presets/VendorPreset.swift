@@ -40,6 +40,8 @@ package struct VendorPreset: Sendable {
     /// Headers with one right value.
     package var fixedHeaders: [(name: String, value: String)]
     package var compression: OTLPHTTPOptions.Compression
+    /// Compressions that the endpoint takes; nil when no limit is known.
+    package var compressions: [OTLPHTTPOptions.Compression]?
     /// Largest request before compression, in bytes; nil when none is known.
     package var requestBodyMax: Int?
     /// Encodings that the endpoint takes; the first is the default.
@@ -61,7 +63,8 @@ package struct VendorPreset: Sendable {
         _ name: String, _ product: String, _ address: Address?, region: String? = nil,
         signals: [Signal] = Signal.allCases, authorization: Authorization,
         required: [(name: String, sentence: String)] = [], fixed: [(name: String, value: String)] = [],
-        compression: OTLPHTTPOptions.Compression = .gzip, requestBodyMax: Int? = nil,
+        compression: OTLPHTTPOptions.Compression = .gzip, compressions: [OTLPHTTPOptions.Compression]? = nil,
+        requestBodyMax: Int? = nil,
         encodings: [OTLPHTTPOptions.Encoding] = [.proto, .json], retryOn: [Int]? = nil,
         maxAge: Duration? = nil, dialect: String = "gen_ai", aiOnly: Bool = false, note: String = "", source: String
     ) {
@@ -74,6 +77,7 @@ package struct VendorPreset: Sendable {
         requiredHeaders = required
         fixedHeaders = fixed
         self.compression = compression
+        self.compressions = compressions
         self.requestBodyMax = requestBodyMax
         self.encodings = encodings
         self.retryOn = retryOn
