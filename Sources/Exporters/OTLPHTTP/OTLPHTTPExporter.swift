@@ -1,5 +1,6 @@
 import OTLP
 package import Pipeline
+import Synchronization
 package import Telemetry
 
 /// Sends batches to an OTLP/HTTP receiver.
@@ -10,6 +11,8 @@ package final class OTLPHTTPExporter: Exporter {
     private let destination: HTTPDestination
     private let leftOut: Counter
     private let rendering: DialectRendering?
+    private let leftOutSpans = Mutex(LeftOutSpans())
+    private let now: @Sendable () -> Duration
 
     /// `version` goes into the User-Agent header; tests may bring their own engine and clock.
     package init(
@@ -17,6 +20,7 @@ package final class OTLPHTTPExporter: Exporter {
         effects: WorkerEffects = .system()
     ) {
         self.options = options
+        now = effects.now
         leftOut = build.metrics.counter(
             "sluice_exporter_ai_only_left_out_spans",
             "Spans that ai_only left out of a request, again with each attempt; they count as sent.",
@@ -59,7 +63,9 @@ package final class OTLPHTTPExporter: Exporter {
             return .permanent(reason: "no endpoint for \(batch.signal): set endpoint or \(batch.signal)_endpoint")
         }
         var batch = batch
-        if options.aiOnly, batch.signal == .traces, let filtered = AISpanFilter.filter(batch.bytes) {
+        if options.aiOnly, batch.signal == .traces,
+            let filtered = leftOutSpans.withLock({ AISpanFilter.filter(batch.bytes, &$0, now: now()) })
+        {
             leftOut.add(filtered.leftOut)
             if filtered.kept == 0 { return .delivered }
             batch.bytes = filtered.bytes

@@ -51,7 +51,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
         if let maxAge = preset?.maxAge, helper.queue.maxAge == nil { helper.queue.maxAge = maxAge }
         aiOnly = settings.bool(
             "ai_only", default: vendor.preset?.aiOnly ?? false,
-            "Sends only spans of AI instrumentations; their children hang under the nearest ancestor that is sent.")
+            "Sends only spans of AI instrumentations; their children hang under the nearest ancestor that is sent. "
+                + "What is left out is remembered for some minutes, up to 100000 spans; a span that is sent before its "
+                + "parent has come keeps its parent's id.")
         dialect = settings.choice(
             "dialect", default: vendor.preset.flatMap { ExportDialect(rawValue: $0.dialect) } ?? .genAI,
             "Names in which GenAI spans are sent: the conventions' own, or those that the backend shows best. Needs "

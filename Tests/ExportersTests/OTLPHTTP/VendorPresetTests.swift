@@ -139,7 +139,7 @@ import Testing
             span(1, nil, ai: false), span(2, 1, ai: true), span(3, 2, ai: false), span(4, 3, ai: false),
             span(5, 4, ai: true), span(6, 9, ai: false), span(7, 6, ai: true), span(8, 2, ai: false),
         ])
-        let result = try #require(AISpanFilter.filter(request))
+        let result = try #require(filter(request))
         #expect(result.kept == 3 && result.leftOut == 5)
         let shape = try tree(result.bytes)
         #expect(shape.count == 3)
@@ -149,11 +149,51 @@ import Testing
     }
 
     @Test func `sends a request as it is when all of it is AI, and survives a circle`() {
-        #expect(AISpanFilter.filter(TestRequest.traces([span(1, nil, ai: true), span(2, 1, ai: true)])) == nil)
+        #expect(filter(TestRequest.traces([span(1, nil, ai: true), span(2, 1, ai: true)])) == nil)
         let circle = TestRequest.traces([span(1, 2, ai: false), span(2, 1, ai: false), span(3, 1, ai: true)])
-        #expect(AISpanFilter.filter(circle)?.kept == 1)
-        #expect(AISpanFilter.filter(TestRequest.traces([span(1, nil, ai: false)]))?.bytes == [])
-        #expect(AISpanFilter.filter([0xFF, 0xFF])?.kept == nil)
+        #expect(filter(circle)?.kept == 1)
+        #expect(filter(TestRequest.traces([span(1, nil, ai: false)]))?.bytes == [])
+        #expect(filter([0xFF, 0xFF])?.kept == nil)
+    }
+
+    private func filter(_ request: [UInt8]) -> AISpanFilter.Result? {
+        var memory = LeftOutSpans()
+        return AISpanFilter.filter(request, &memory, now: .zero)
+    }
+
+    @Test func `hangs spans under ancestors of earlier requests, for a while`() throws {
+        var memory = LeftOutSpans()
+        func send(_ spans: [TestSpan], at seconds: Int = 0) throws -> [UInt8: UInt8?] {
+            let request = TestRequest.traces(spans)
+            let result = AISpanFilter.filter(request, &memory, now: .seconds(seconds))
+            return try tree(result?.bytes ?? request)
+        }
+        // 1 http > 2 agent > 3 http > 4 db > 5 llm, one a request; 6 is under 7, which comes later.
+        #expect(try send([span(1, nil, ai: false)]).isEmpty)
+        #expect(try send([span(2, 1, ai: true)]) == ([2: nil] as [UInt8: UInt8?]))
+        #expect(try send([span(3, 2, ai: false)]).isEmpty)
+        #expect(try send([span(6, 7, ai: true), span(4, 3, ai: false)]) == [6: 7])
+        #expect(try send([span(7, 1, ai: false)]).isEmpty)
+        #expect(try send([span(5, 4, ai: true)], at: 299) == [5: 2])
+        #expect(try send([span(5, 4, ai: true)], at: 599) == [5: 2], "again with the next attempt")
+        #expect(try send([span(5, 4, ai: true)], at: 900) == [5: 4], "forgotten")
+    }
+
+    @Test func `remembers so many spans and no more, and follows no circle for ever`() throws {
+        var memory = LeftOutSpans()
+        let trace = [UInt8](repeating: 7, count: 16)
+        func id(_ number: Int) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }
+        for number in 1...4 * LeftOutSpans.generationMax {
+            memory.add(trace: trace, span: id(number), parent: id(number + 1), now: .zero)
+        }
+        #expect(memory.count <= 2 * LeftOutSpans.generationMax)
+        #expect(memory.parent(trace: trace, span: id(4 * LeftOutSpans.generationMax)) != nil)
+        #expect(memory.parent(trace: trace, span: id(1)) == nil)
+        var circle = LeftOutSpans()
+        _ = AISpanFilter.filter(TestRequest.traces([span(1, 2, ai: false)]), &circle, now: .zero)
+        _ = AISpanFilter.filter(TestRequest.traces([span(2, 1, ai: false)]), &circle, now: .zero)
+        let last = AISpanFilter.filter(TestRequest.traces([span(3, 1, ai: true)]), &circle, now: .zero)
+        #expect(try tree(last?.bytes ?? []) == ([3: nil] as [UInt8: UInt8?]))
     }
 
     @Test func `refuses what a vendor or a proxy does not take`() {

@@ -18,13 +18,24 @@ enum AISpanFilter {
         var leftOut: Int
     }
 
-    /// Nil when every span stays, so that the request can go as it is.
-    static func filter(_ request: [UInt8]) -> Result? {
+    /// Nil when every span stays as it is, so that the request can go as it is. `memory` knows what earlier requests
+    /// have lost.
+    static func filter(_ request: [UInt8], _ memory: inout LeftOutSpans, now: Duration) -> Result? {
+        memory.forget(now)
+        var tree = Tree(earlier: memory)
+        let result = filter(request, &tree)
+        let leftOut = tree.leftOut
+        // Two hold the memory's tables until here, and then a change does not copy them.
+        tree = Tree(earlier: LeftOutSpans())
+        for (key, parent) in leftOut { memory.add(trace: key.trace, span: key.span, parent: parent, now: now) }
+        return result
+    }
+
+    private static func filter(_ request: [UInt8], _ tree: inout Tree) -> Result? {
         request.withUnsafeBytes { raw in
             let text = Text(raw)
-            var tree = Tree()
             forEachSpan(text) { tree.add($0) }
-            guard !tree.leftOut.isEmpty else { return nil }
+            guard !tree.leftOut.isEmpty || tree.hangsUnderEarlier else { return nil }
             var output: [UInt8] = []
             output.reserveCapacity(raw.count)
             var kept = 0
@@ -51,20 +62,31 @@ enum AISpanFilter {
         /// Spans that go, with the id of their parent.
         var leftOut: [SpanKey: [UInt8]] = [:]
         var leftOutCount = 0
+        /// Those of earlier requests.
+        let earlier: LeftOutSpans
+        /// Whether a span that stays has one of these as its parent.
+        var hangsUnderEarlier = false
+
+        init(earlier: LeftOutSpans) { self.earlier = earlier }
 
         mutating func add(_ span: Text) {
             let head = SpanHead(span)
-            guard !head.isAI else { return }
+            guard !head.isAI else {
+                if earlier.parent(trace: head.trace, span: head.parent) != nil { hangsUnderEarlier = true }
+                return
+            }
             leftOut[SpanKey(trace: head.trace, span: head.id)] = head.parent
             leftOutCount += 1
         }
 
-        /// The nearest ancestor that stays or is not in the request; empty for none.
+        /// The nearest ancestor that stays or of which nothing is known; empty for none.
         func parent(of head: SpanHead) -> [UInt8] {
             var parent = head.parent
-            // A hostile request may hold a circle; no way up is longer than the number of spans that go.
-            for _ in 0...leftOut.count {
-                guard let next = leftOut[SpanKey(trace: head.trace, span: parent)] else { return parent }
+            // A hostile request may hold a circle; no way up is longer than the number of spans that go, and those of
+            // earlier requests are followed so far.
+            for _ in 0...leftOut.count + LeftOutSpans.stepsMax {
+                let known = leftOut[SpanKey(trace: head.trace, span: parent)]
+                guard let next = known ?? earlier.parent(trace: head.trace, span: parent) else { return parent }
                 parent = next
             }
             return []
