@@ -34,11 +34,15 @@ struct Run: AsyncParsableCommand {
     var shutdownTimeout = 10
 
     func run() async throws {
+        SystemFacts.raiseFileLimit()
+        if let problem = SystemFacts.fileLimitProblem {
+            Terminal.error("sluice: \(problem)")
+            throw Exit.start
+        }
         let loaded = try options.load(dataDirectory: dataDirectory, trial: .all)
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator(softLimit: loaded.plan.softLimit)
-        SystemFacts.raiseFileLimit()
         let signals = Signals([SIGTERM, SIGINT, SIGHUP])
         let log = Logger.gateway(loaded.plan.telemetry)
         let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)

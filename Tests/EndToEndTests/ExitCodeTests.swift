@@ -57,6 +57,14 @@ import Testing
         #expect(status == 1 && text.contains(Self.nobody) && text.contains("sluice run"), "\(text)")
     }
 
+    @Test func `too few open files are said so before anything starts`() throws {
+        let outcome = try ChildProcess.runBlocking(
+            "prlimit",
+            ["--nofile=16:16", RunningGateway.binary.path, "run", "--data-directory", "/tmp/sluice-no-files"])
+        #expect(outcome.status == 3)
+        #expect(outcome.errors.contains("this process may have 16 open files, and needs at least"), "\(outcome.errors)")
+    }
+
     @Test(arguments: ["replay", "normalize"]) func `a file that is not there is said so`(command: String) throws {
         let (_, text) = try run([command, "/nope.json"])
         #expect(text.contains("/nope.json cannot be read: No such file or directory"), "\(text)")

@@ -37,6 +37,22 @@ package enum SystemFacts {
         _ = setrlimit(openFiles, &limit)
     }
 
+    /// Why the gateway cannot start with as few open files as the system allows; nil when there are enough. Event loops
+    /// end the process when they get none.
+    package static var fileLimitProblem: String? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        let loops = usableCores(of: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let needed = filesWithoutLoops + filesOfLoop * loops
+        guard limit.rlim_cur < needed else { return nil }
+        return "this process may have \(limit.rlim_cur) open files, and needs at least \(needed) and one for each "
+            + "connection: raise the limit (`ulimit -n`, LimitNOFILE of systemd)"
+    }
+
+    /// Files that a gateway has open before anybody connects, beside those of its event loops, and those of one loop.
+    private static let filesWithoutLoops = 18
+    private static let filesOfLoop = 3
+
     /// Unused memory that an arena of the allocator may keep, and how many arenas share a memory_limiter's limit.
     private static let unusedMax = 64 << 20
     private static let arenaShare = 64 << 20
