@@ -214,6 +214,7 @@ package final class Gateway: Sendable {
             let metrics = metrics
             try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] request in
                 if request.path == "/queues" { return self?.queues }
+                if request.path == "/outcomes" { return self?.outcomes }
                 if request.path == "/drops" { return self?.drops.answer }
                 if request.path == "/tap" { return self?.tap.answer(request) }
                 guard request.path == "/metrics" else { return nil }
@@ -246,6 +247,11 @@ package final class Gateway: Sendable {
                 + parts.exporters.compactMap { ($0 as? FallbackExporter)?.status(now: now) }
         }
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
+    }
+
+    private var outcomes: AdminAnswer {
+        let all = parts.withLock { parts in parts.workers.map { $0.worker.outcomes } }
+        return AdminAnswer(status: .ok, contentType: "application/json", body: ExporterOutcomes.encode(all))
     }
 
     private var health: AdminAnswer {

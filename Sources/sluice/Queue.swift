@@ -44,7 +44,7 @@ struct Queue: AsyncParsableCommand {
     }
 
     /// The configuration's first metrics listener, asked on this machine.
-    private static func endpoint(of plan: GatewayPlan?) -> String {
+    static func endpoint(of plan: GatewayPlan?) -> String {
         guard let address = plan?.telemetry.metricsAddresses.first(where: { $0.port != 0 }) else {
             return "http://127.0.0.1:8888"
         }

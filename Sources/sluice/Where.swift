@@ -8,7 +8,9 @@ struct Where: AsyncParsableCommand {
         abstract: "Tells what each exporter has done with a trace.",
         discussion: """
             Looks through the journals and dead letters of the configuration, beside a running gateway too. A journal \
-            keeps a request until all exporters are done with it, and some time longer.
+            keeps a request until all exporters are done with it, and some time longer. Whether that was delivered or \
+            dropped, and why, the running gateway remembers of its latest requests: \(RecentOutcomes.runsMax) runs of \
+            requests that ended alike for each exporter.
             """)
     @OptionGroup var options: ConfigurationOptions
 
@@ -18,8 +20,12 @@ struct Where: AsyncParsableCommand {
     @Option(help: "Folder of the journals and dead letters for which the configuration names no other place.")
     var dataDirectory = LoadedConfiguration.dataDirectory
 
-    @Option(help: "Base URL of the metrics listener of a running gateway, which tells why something waits.")
-    var endpoint = "http://127.0.0.1:8888"
+    @Option(
+        help: """
+            Base URL of the metrics listener of a running gateway, which tells why. Default: that of the configuration.
+            """
+    )
+    var endpoint: String?
 
     @Flag(help: "Prints JSON.")
     var json = false
@@ -28,27 +34,35 @@ struct Where: AsyncParsableCommand {
         guard let id = Whereabouts.traceID(trace) else {
             throw ValidationError("a trace's id has 32 hexadecimal digits")
         }
-        let answer: Whereabouts.Answer
+        var answer: Whereabouts.Answer
+        let endpoint: String
         do {
-            answer = try Whereabouts.find(
-                id, options.load(dataDirectory: dataDirectory).plan, dataDirectory: dataDirectory)
+            let plan = try options.load(dataDirectory: dataDirectory).plan
+            endpoint = self.endpoint ?? Queue.endpoint(of: plan)
+            answer = try Whereabouts.find(id, plan, dataDirectory: dataDirectory)
         } catch let error as ExitCode {
             throw error
         } catch {
             throw Exit.failed("\(error)")
         }
-        if answer.isEmpty { try Terminal.requireDataDirectory(dataDirectory) }
+        if answer.isEmpty, answer.inMemory.isEmpty { try Terminal.requireDataDirectory(dataDirectory) }
+        if answer.fates.contains(where: { $0.done > 0 }),
+            case .success(let body) = await PayloadSender.get(endpoint + "/outcomes"),
+            let outcomes = ExporterOutcomes.decode(body)
+        {
+            answer.tell(outcomes)
+        }
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             print(String(decoding: try encoder.encode(answer), as: UTF8.self))
         } else {
-            await show(answer)
+            await show(answer, endpoint)
         }
         if answer.isEmpty { throw Exit.failure }
     }
 
-    private func show(_ answer: Whereabouts.Answer) async {
+    private func show(_ answer: Whereabouts.Answer, _ endpoint: String) async {
         var queues: [ExportWorkerStatus] = []
         if answer.fates.contains(where: { $0.waiting > 0 }),
             case .success(let body) = await PayloadSender.get(endpoint + "/queues")
@@ -65,20 +79,32 @@ struct Where: AsyncParsableCommand {
             print("\(letter.exporter) of \(letter.pipeline): \(letter.cause): \(letter.message)")
             print("    sluice dlq show \(letter.id)")
         }
-        if answer.isEmpty {
+        if answer.fates.contains(where: { $0.forgotten > 0 }) {
+            print(
+                "what is told as \"delivered or dropped\", the gateway at \(endpoint) does not remember, "
+                    + "or none answers"
+            )
+        }
+        let hasJournals = answer.inMemory.isEmpty || !answer.fates.isEmpty
+        if answer.isEmpty, hasJournals {
             print(
                 "no journal and no dead letter holds this trace: it never came, a processor left it out, or every "
                     + "exporter is done with it for some time")
+        }
+        for pipeline in answer.inMemory {
+            print("pipeline \(pipeline) keeps its queues in memory: what waits there, or left, is not known")
         }
     }
 
     private static func line(_ fate: Whereabouts.Fate, letters: Int) -> String {
         var parts: [String] = []
-        let delivered = max(0, fate.done - letters)
-        if delivered > 0 {
-            parts.append("\(delivered) \(delivered == 1 ? "request" : "requests") delivered or dropped")
+        func add(_ count: Int, _ text: String) {
+            if count > 0 { parts.append("\(count) \(count == 1 ? "request" : "requests") \(text)") }
         }
-        if letters > 0 { parts.append("\(letters) refused for good") }
+        for (text, count) in fate.outcomes.sorted(by: { $0.key < $1.key }) { add(count, text) }
+        let refused = min(letters, fate.forgotten)
+        add(fate.forgotten - refused, "delivered or dropped")
+        if refused > 0 { parts.append("\(refused) refused for good") }
         if fate.waiting > 0 { parts.append("\(fate.waiting) waiting") }
         var text = "\(fate.exporter) of \(fate.pipeline): \(parts.joined(separator: ", "))"
         if let newest = fate.newest { text += "; newest record \(GatewayLogHandler.timestamp(seconds: newest))" }

@@ -39,6 +39,7 @@ extension ExportWorker {
             case .gone: break
             case .passing(let amount): state.skipped.add(frame, amount)
             }
+            if setup.journal != nil { state.outcomes.add(frame.range, "dropped: \(Self.overflowReason)") }
             // Under the lock: it comes before the acknowledgement.
             setup.lost(frame.end, Self.overflowReason)
             return true

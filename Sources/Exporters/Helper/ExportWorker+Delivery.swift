@@ -27,6 +27,21 @@ extension ExportWorker {
             }
         }
 
+        /// What `sluice where` tells of it.
+        func told(keepsLetters: Bool) -> String {
+            switch self {
+            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
+            case .partial(_, let rejected, let message):
+                rejected > 0
+                    ? "delivered but for \(rejected) records that the destination refused: \(message)" : "delivered"
+            case .refused(_, let records, let message, _):
+                "delivered but for \(records.count) refused for good: \(message)"
+            case .lost(_, let cause, let message):
+                "refused for good\(keepsLetters ? "" : " and not kept") (\(cause.rawValue)): \(message)"
+            case .dropped(_, let reason): "dropped: \(reason)"
+            }
+        }
+
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
@@ -94,7 +109,17 @@ extension ExportWorker {
         if let reason = endings.lazy.compactMap(\.loss).first {
             for part in prepared.parts { setup.lost(part.ticket.end, reason) }
         }
-        settle(delivery)
+        settle(delivery, outcome(endings))
+    }
+
+    /// All the ways in which parts of a delivery have ended.
+    private func outcome(_ endings: [Ending]) -> String {
+        var texts: [String] = []
+        for ending in endings {
+            let text = ending.told(keepsLetters: setup.deadLetters != nil)
+            if texts.count < 3, !texts.contains(text) { texts.append(text) }
+        }
+        return texts.isEmpty ? "delivered" : texts.joined(separator: "; ")
     }
 
     /// What to send instead of something too large: its halves, or the one record cut; nothing when it can be neither.
@@ -188,8 +213,10 @@ extension ExportWorker {
             account.delivered(batch.itemCount - rejected, batch.signal)
             account.lost(rejected, batch.signal, reason: "partial_success")
             // A message without a count is a warning of the backend.
-            if rejected > 0 || !message.isEmpty {
+            if rejected > 0 {
                 complain("\(rejected) \(batch.signal.itemName) refused: \(message)")
+            } else if !message.isEmpty {
+                complain("\(batch.itemCount) \(batch.signal.itemName) taken, with a warning: \(message)")
             }
         case .refused(let batch, let records, let message, let places):
             let letters = FrameSplit.records(Set(records), of: batch, places: places)
@@ -275,9 +302,12 @@ extension ExportWorker {
 
     // MARK: Settling, complaints
 
-    private func settle(_ delivery: Delivery) {
+    private func settle(_ delivery: Delivery, _ outcome: String) {
         // The acknowledgement stays under the lock: `heldItems` must not see one of its two sources without the other.
         state.withLock { state in
+            if setup.journal != nil {
+                for part in delivery.prepared.parts { state.outcomes.add(part.ticket.frame, outcome) }
+            }
             var settled = SettledParts()
             for part in delivery.prepared.parts { settled.add(state.tracker.settle(part.ticket, items: part.items)) }
             settled.tell(cursor)

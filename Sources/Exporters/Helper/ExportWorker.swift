@@ -86,6 +86,7 @@ package final class ExportWorker: Sendable {
         var isFailing = false
         var skipped = SkippedFrames()
         var shedding = Shedding()
+        var outcomes = RecentOutcomes()
         /// Until when nobody sends, because the destination asked for it.
         var holdEnd: Duration?
         /// Ends of the pauses before the next attempts, by number.

@@ -1,4 +1,4 @@
-import Exporters
+package import Exporters
 import Journal
 import Pipeline
 
@@ -14,6 +14,24 @@ package enum Whereabouts {
         package var waiting: Int
         /// Unix seconds of the newest record in these requests; nil when it is not known.
         package var newest: Int?
+        /// What became of requests that are done, and of how many, as far as the running gateway remembers it.
+        package var outcomes: [String: Int] = [:]
+        /// Where the requests that are done stand in the journal.
+        var places: [Range<UInt64>] = []
+
+        private enum CodingKeys: CodingKey { case pipeline, exporter, done, waiting, newest, outcomes }
+
+        /// Adds what a running gateway remembers.
+        mutating func tell(_ runs: [RecentOutcomes.Run]) {
+            for place in places {
+                var texts: [String] = []
+                for run in runs where run.touches(place) && !texts.contains(run.text) { texts.append(run.text) }
+                if !texts.isEmpty { outcomes[texts.joined(separator: "; "), default: 0] += 1 }
+            }
+        }
+
+        /// Requests that are done in a way that nobody remembers.
+        package var forgotten: Int { max(0, done - outcomes.values.reduce(0, +)) }
     }
 
     /// A dead letter that holds the trace.
@@ -28,6 +46,17 @@ package enum Whereabouts {
     package struct Answer: Sendable, Codable, Equatable {
         package var fates: [Fate] = []
         package var letters: [Letter] = []
+        /// Pipelines whose queues are in memory, which nobody can look into.
+        package var inMemory: [String] = []
+
+        /// Adds what a running gateway remembers of the requests that are done.
+        package mutating func tell(_ all: [ExporterOutcomes]) {
+            for index in fates.indices {
+                let fate = fates[index]
+                let known = all.first { $0.exporter == fate.exporter && $0.pipeline == fate.pipeline }
+                fates[index].tell(known?.runs ?? [])
+            }
+        }
 
         package var isEmpty: Bool { fates.isEmpty && letters.isEmpty }
     }
@@ -50,7 +79,10 @@ package enum Whereabouts {
     package static func find(_ trace: [UInt8], _ plan: GatewayPlan, dataDirectory: String) throws -> Answer {
         var answer = Answer()
         for pipeline in plan.pipelines {
-            guard let storage = pipeline.storage else { continue }
+            guard let storage = pipeline.storage else {
+                answer.inMemory.append(pipeline.id)
+                continue
+            }
             let folder = GraphBuilder.folderName(pipeline.id)
             var places = [(folder, pipeline.id), (folder + "~traces", pipeline.id + " (gathering)")]
             for (id, exporter) in pipeline.exporters where exporter.fallback != nil {
@@ -77,11 +109,12 @@ package enum Whereabouts {
     private static func add(_ found: JournalSearch.Found, _ title: String, to answer: inout Answer) {
         guard let newest = found.hits.map(\.maxTime).max() else { return }
         for exporter in found.cursors.keys.sorted() {
-            let done = found.hits.count { found.isDone($0, by: exporter) }
+            let done = found.hits.filter { found.isDone($0, by: exporter) }
             answer.fates.append(
                 Fate(
-                    pipeline: title, exporter: exporter, done: done, waiting: found.hits.count - done,
-                    newest: newest > 0 ? Int(newest / 1_000_000_000) : nil))
+                    pipeline: title, exporter: exporter, done: done.count, waiting: found.hits.count - done.count,
+                    newest: newest > 0 ? Int(newest / 1_000_000_000) : nil,
+                    places: done.map { $0.sequence.value..<$0.end.value }))
         }
     }
 }

@@ -32,7 +32,9 @@ import Testing
         #expect(connection.post(NumberedSpans.request(11)) == 200)
         try await bench.gateway.waitUntilDelivered()
         let done = try ask(bench, trace)
-        #expect(done.text.contains("1 request delivered or dropped, 1 refused for good"), "\(done.text)")
+        #expect(
+            done.text.contains("1 request delivered, 1 request refused for good (rejected): HTTP 400"), "\(done.text)")
+        #expect(!done.text.contains("delivered or dropped"), "\(done.text)")
         #expect(done.text.contains("rejected: HTTP 400") && done.text.contains("sluice dlq show "), "\(done.text)")
         #expect(try ask(bench, String(repeating: "b7", count: 16)).status == 1)
         #expect(try ask(bench, "xyz").status == 64)
@@ -42,6 +44,45 @@ import Testing
         #expect(
             after.text.contains("rejected: HTTP 400") && after.text.contains("sluice dlq show "),
             "\(after.text)\n\(done.text)")
+        if after.text.contains("delivered or dropped") { #expect(after.text.contains("or none answers")) }
+    }
+
+    @Test func `tells what was dropped, expired, refused in part, and refused without a letter`() async throws {
+        for (options, posts, text) in [
+            (["max_age: 1s"], 1, "1 request dropped: expired"),
+            (["queue_size: 1", "overflow: drop_newest"], 2, "1 request dropped: overflow_newest, 1 waiting"),
+        ] {
+            let bench = try FaultBench(exporter: options)
+            bench.sink.behave(.status(503))
+            try await bench.gateway.start()
+            guard let connection = LoopbackConnection(port: bench.gateway.port) else {
+                throw RunningGateway.Fault(text: "no connection")
+            }
+            for number in 0..<posts { #expect(connection.post(NumberedSpans.request(UInt64(number) * 10)) == 200) }
+            try await bench.wait("the fate") { try ask(bench, trace).text.contains(text) }
+            #expect(bench.gateway.end(SIGKILL) != 0)
+        }
+        let bench = try FaultBench()
+        bench.gateway.replace("timeout: 2s", with: "timeout: 2s\n    dead_letters: {enabled: false}")
+        bench.sink.behave(.status(400))
+        try await bench.gateway.start()
+        #expect(LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(1)) == 200)
+        try await bench.wait("the fate") {
+            try ask(bench, trace).text.contains("1 request refused for good and not kept (rejected): HTTP 400")
+        }
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `says that a queue in memory cannot be looked into`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.replace("storage: file_storage", with: "storage: memory")
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        #expect(LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(1)) == 200)
+        let answer = try ask(bench, trace)
+        #expect(answer.status == 1 && answer.text.contains("traces keeps its queues in memory"), "\(answer.text)")
+        #expect(!answer.text.contains("never came"), "\(answer.text)")
+        #expect(bench.gateway.end(SIGKILL) != 0)
     }
 
     @Test func `lets senders wait for room only when told to`() async throws {
