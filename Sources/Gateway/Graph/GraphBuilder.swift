@@ -75,7 +75,8 @@ struct GraphBuilder {
         let journal = try openJournal(pipeline, folder: GraphBuilder.folderName(pipeline.id))
         graph.journals.append((pipeline.id, journal))
         let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
-        let gathered = try addStage(pipeline, whole, metrics, output: journal)
+        let output = SkippingLog(journal)
+        let gathered = try addStage(pipeline, whole, metrics, output: output)
         if pipeline.options.acknowledgement == .delivered {
             watch = DeliveryWatch(timeout: pipeline.options.deliveryTimeout)
         }
@@ -86,6 +87,7 @@ struct GraphBuilder {
         }
         let capped = graph.workers.filter { $0.pipeline == pipeline.id && $0.worker.hasIntakeCap }
         let isBuffered = pipeline.wait != nil
+        output.watch(capped.map(\.worker))
         graph.pipelines.append(
             PipelineIntake(
                 id: pipeline.id, chain: first, journal: isBuffered ? gathered ?? journal : journal, metrics: metrics,

@@ -131,8 +131,9 @@ extension PipelineIntake {
         for worker in capped {
             switch worker.admission() {
             case .take: break
-            case .skip where !isBuffered: skipping.append(worker)
-            case .skip, .refuse: return (worker, [])
+            // Behind a stage that gathers traces `SkippingLog` sees to it.
+            case .skip: if !isBuffered { skipping.append(worker) }
+            case .refuse: return (worker, [])
             }
         }
         return (nil, skipping)
