@@ -31,11 +31,14 @@ extension ExportWorker {
         func told(keepsLetters: Bool) -> String {
             switch self {
             case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
-            case .partial(_, let rejected, let message):
+            case .partial(let batch, let rejected, let message):
                 rejected > 0
-                    ? "delivered but for \(rejected) records that the destination refused: \(message)" : "delivered"
-            case .refused(_, let records, let message, _):
-                "delivered but for \(records.count) refused for good: \(message)"
+                    ? "delivered but for \(rejected) of \(batch.itemCount) \(batch.signal.itemName), refused: "
+                        + message
+                    : "delivered"
+            case .refused(let batch, let records, let message, _):
+                "delivered but for \(records.count) of \(batch.itemCount) \(batch.signal.itemName), refused for good: "
+                    + message
             case .lost(_, let cause, let message):
                 "refused for good\(keepsLetters ? "" : " and not kept") (\(cause.rawValue)): \(message)"
             case .dropped(_, let reason): "dropped: \(reason)"

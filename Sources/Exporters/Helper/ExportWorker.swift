@@ -196,6 +196,11 @@ package final class ExportWorker: Sendable {
     }
 
     func countLosses() {
+        let now = setup.effects.now()
+        let leftOut = state.withLock { $0.losses.takeLeftOut(at: now) }
+        if leftOut > 0 {
+            setup.log(.error, "exporter \(setup.exporterID): \(leftOut) more lines about what was lost were left out")
+        }
         for loss in cursor.takeLosses() where loss.items > 0 {
             account.dropped(loss.items, reason: loss.reason)
             complain("\(loss.items) records of the journal are skipped: \(loss.reason)")

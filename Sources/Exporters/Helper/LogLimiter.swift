@@ -21,4 +21,12 @@ package struct LogLimiter: Sendable {
         defer { suppressed = 0 }
         return suppressed
     }
+
+    /// How many complaints were left out, when the interval is over and none of them has told it; otherwise 0.
+    package mutating func takeLeftOut(at now: Duration) -> Int {
+        guard suppressed > 0, let last, now >= last.time + interval else { return 0 }
+        self.last = (now, last.cause)
+        defer { suppressed = 0 }
+        return suppressed
+    }
 }

@@ -24,6 +24,16 @@ import Testing
         #expect(limiter.allow(at: .seconds(21)) == 0)
     }
 
+    @Test func `tells what it was silent about when nothing else comes`() {
+        var limiter = LogLimiter(interval: .seconds(10))
+        #expect(limiter.allow(at: .seconds(1)) == 0)
+        #expect(limiter.takeLeftOut(at: .seconds(20)) == 0)
+        for second in 22...71 { _ = limiter.allow(at: .seconds(second == 22 ? 22 : 23)) }
+        #expect(limiter.takeLeftOut(at: .seconds(24)) == 0)
+        #expect(limiter.takeLeftOut(at: .seconds(32)) == 49)
+        #expect(limiter.takeLeftOut(at: .seconds(50)) == 0)
+    }
+
     @Test func `tells another cause soon, but no more than one a second`() {
         var limiter = LogLimiter(interval: .seconds(10))
         #expect(limiter.allow(at: .seconds(1), cause: "refused, attempt 1") == 0)
