@@ -93,6 +93,56 @@ struct HTTP2RuleTests {
         }
     }
 
+    /// Frames of stream 1 for a request whose body is still under way, up to the reset; `before` goes ahead of it.
+    private func frames(
+        of path: String, before: [UInt8] = [], settings: [UInt8] = [], then more: [UInt8] = []
+    ) async throws -> [H2Frame] {
+        let head = H2Frame.block([
+            (":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", path),
+            ("content-type", "application/json"), ("content-length", "4000000"),
+        ])
+        var frames: [H2Frame] = []
+        try await withServer(TestSetup(http: ["max_request_body_size: 1MiB"])) { server in
+            let client = try server.connect()
+            client.send(
+                ProtocolChooser.preface + H2Frame(type: H2Frame.settings, stream: 0, payload: settings).bytes
+                    + H2Frame(type: H2Frame.headers, flags: 4, stream: 1, payload: head).bytes + before)
+            var isMoreSent = more.isEmpty
+            while let frame = client.frame() {
+                guard frame.stream == 1 else { continue }
+                frames.append(frame)
+                if frame.type == H2Frame.reset { break }
+                if !isMoreSent, frame.type == H2Frame.data {
+                    client.send(more)
+                    isMoreSent = true
+                }
+            }
+        }
+        return frames
+    }
+
+    @Test(arguments: ["/nowhere", "/v1/traces"])
+    func `a refusal arrives whole before the rest of its request is called off`(path: String) async throws {
+        let body = H2Frame(type: H2Frame.data, stream: 1, payload: [UInt8](repeating: 0x20, count: 16_000)).bytes
+        for before in [[], body] {
+            let frames = try await frames(of: path, before: before)
+            #expect(frames.map(\.type).filter { $0 != H2Frame.windowUpdate } == [1, 0, 3])
+            let data = try #require(frames.first { $0.type == H2Frame.data })
+            #expect(data.flags & 1 == 1 && String(decoding: data.payload, as: UTF8.self).contains("message"))
+            #expect(frames.last?.code() == 0)
+        }
+    }
+
+    @Test func `a refusal that waits for the client's window is not cut off either`() async throws {
+        // SETTINGS_INITIAL_WINDOW_SIZE of 10 bytes; then room for the rest of the answer.
+        let window = H2Frame(type: H2Frame.windowUpdate, stream: 1, payload: [0, 0, 16, 0]).bytes
+        let frames = try await frames(of: "/nowhere", settings: [0, 4, 0, 0, 0, 10], then: window)
+        let data = frames.filter { $0.type == H2Frame.data }
+        #expect(data.count == 2 && data[0].payload.count == 10 && data[1].flags & 1 == 1)
+        #expect(String(decoding: data.flatMap(\.payload), as: UTF8.self).hasSuffix("}"))
+        #expect(frames.last?.type == H2Frame.reset)
+    }
+
     @Test func `an interim answer comes before a body that is held back`() async throws {
         try await withClient { (client, _) async throws in
             let stream = try await client.open()

@@ -31,6 +31,8 @@ class RequestStream: ChannelInboundHandler {
     /// The client has sent all of the request.
     private var isWhole = false
     private var hasHead = false
+    /// Fulfilled when the end of the answer has left for the socket.
+    private var answerSent: EventLoopPromise<Void>?
 
     init(
         budget: AdmissionBudget, timeouts: ConnectionTimeouts, resources: LoopResources, connection: HTTP2Connection,
@@ -75,6 +77,7 @@ class RequestStream: ChannelInboundHandler {
     private func end() {
         guard context != nil else { return }
         context = nil
+        answerSent = nil
         phase = .answered
         release()
         connection.closed(self)
@@ -136,11 +139,21 @@ class RequestStream: ChannelInboundHandler {
     private func settle(_ reply: IngestReply) { if phase == .waiting { replied(reply) } }
 
     func write(_ headers: HPACKHeaders, ends: Bool = false) {
-        context?.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: ends))), promise: nil)
+        context?.write(
+            wrapOutboundOut(.headers(.init(headers: headers, endStream: ends))), promise: ends ? promiseSent() : nil)
     }
 
     func write(_ bytes: ByteBuffer, ends: Bool) {
-        context?.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes), endStream: ends))), promise: nil)
+        context?.write(
+            wrapOutboundOut(.data(.init(data: .byteBuffer(bytes), endStream: ends))),
+            promise: ends ? promiseSent() : nil)
+    }
+
+    /// A promise for the write that ends the answer, when something is to follow it.
+    private func promiseSent() -> EventLoopPromise<Void>? {
+        guard !isWhole else { return nil }
+        answerSent = context?.eventLoop.makePromise(of: Void.self)
+        return answerSent
     }
 
     func flush() { context?.flush() }
@@ -153,11 +166,19 @@ class RequestStream: ChannelInboundHandler {
         let now = context.eventLoop.now
         clock.enter(.idle, now: now)
         clock.setStalled(true, now: now)
-        if !isWhole {
-            // The answer is whole, so the rest of the request is not wanted (RFC 9113, 8.1).
-            context.write(wrapOutboundOut(.rstStream(.noError)), promise: nil)
+        if let answerSent {
+            self.answerSent = nil
+            let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
+            answerSent.futureResult.whenSuccess { stream.value.cutRequest() }
         }
         context.flush()
+    }
+
+    /// The answer is whole, so the rest of the request is not wanted (RFC 9113, 8.1). Said no earlier: a reset drops
+    /// what of the answer is still on its way to the socket, or waits for the client's window.
+    private func cutRequest() {
+        guard !isWhole, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(.rstStream(.noError)), promise: nil)
     }
 
     private func release() {
