@@ -64,10 +64,12 @@ final class ReceiverIntake: Ingest {
         _ request: IngestRequest, _ workspace: Workspace, _ reply: (IngestReply) -> Void
     ) -> Appends? {
         var body = Text(request.body)
+        var warning = ""
         if request.encoding == .json {
             workspace.transcoded.removeAll()
             do throws(DecodeFailure) {
-                try OTLPJSONReader.transcode(body, signal: request.signal, into: &workspace.transcoded)
+                try OTLPJSONReader.transcode(
+                    body, signal: request.signal, into: &workspace.transcoded, warning: &warning)
             } catch {
                 reply(.invalid(message: "the request is not valid OTLP/JSON: \(error.message)"))
                 return nil
@@ -96,6 +98,7 @@ final class ReceiverIntake: Ingest {
                 return nil
             }
         }
+        if appends.summary.rejectedMessage.isEmpty { appends.summary.rejectedMessage = warning }
         if appends.frames.isEmpty {
             accepted[index].add(appends.items)
             refused[index].add(appends.summary.rejected)
@@ -107,9 +110,9 @@ final class ReceiverIntake: Ingest {
 }
 
 extension ReadSummary {
-    /// The answer to a request that was taken but for what this summary counts.
+    /// The answer to a request that was taken but for what this summary counts. A message alone is a warning.
     fileprivate var answer: IngestReply {
-        rejected == 0 ? .accepted : .partial(rejected: Int64(rejected), message: rejectedMessage)
+        rejectedMessage.isEmpty ? .accepted : .partial(rejected: Int64(rejected), message: rejectedMessage)
     }
 }
 

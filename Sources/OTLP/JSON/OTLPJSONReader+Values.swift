@@ -276,7 +276,7 @@ extension OTLPJSONReader {
         }
         let open = output.beginMessage(tag: tag, guess: field.form == .string ? max(end - start, 200) : 16)
         switch field.form {
-        case .identifier: try hex(&output)
+        case .identifier: try identifier(&output)
         case .bytes: try base64(&output)
         default: try unescape(&output)
         }
@@ -306,15 +306,33 @@ extension OTLPJSONReader {
         return true
     }
 
-    /// An id in hex of either case.
+    /// An id. In a log record one that is not hex is left out: OTLP asks to keep the record, as one that is not tied to
+    /// a trace.
+    private mutating func identifier(_ output: inout ByteColumn) throws(DecodeFailure) {
+        let start = at
+        let from = output.count
+        do throws(DecodeFailure) { try hex(&output) } catch {
+            guard signal == .logs, error.reason == .badIdentifier else { throw error }
+            output.truncate(to: from)
+            at = start
+            _ = try skipString()
+            if warning.isEmpty { warning = "log records were kept without their ids: \(error.message)" }
+        }
+    }
+
+    /// An id in hex of either case. One of an odd number of digits has no bytes; it becomes an id of a length that is
+    /// as wrong, so that it costs its record alone and not the whole batch.
     private mutating func hex(_ output: inout ByteColumn) throws(DecodeFailure) {
         let start = at
+        let from = output.count
         while let high = Hex.value(peek()) {
             at += 1
-            guard let low = Hex.value(peek()) else { throw DecodeFailure(.badIdentifier, at: start) }
-            at += 1
-            output.append(high << 4 | low)
+            let low = Hex.value(peek())
+            if low != nil { at += 1 }
+            output.append(high << 4 | (low ?? 0))
         }
+        let count = output.count - from
+        if (at - start) % 2 != 0, count == 8 || count == 16 { output.truncate(to: output.count - 1) }
         guard take(UInt8(ascii: "\"")) else { throw DecodeFailure(.badIdentifier, at: start) }
     }
 
@@ -335,20 +353,30 @@ extension OTLPJSONReader {
         guard held != 6, take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "base64 is expected") }
     }
 
-    /// Fields that an earlier hop did not know: taken over when they are well-formed.
-    mutating func unknownFields(_ output: inout ByteColumn) throws(DecodeFailure) {
-        let offset = at
-        guard take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "base64 is expected") }
-        let start = output.count
-        try base64(&output)
-        var cursor = WireCursor(output.text[start..<output.count])
-        while !cursor.isAtEnd {
-            do throws(DecodeFailure) {
-                try cursor.skip(try cursor.tag())
-            } catch {
-                throw DecodeFailure(error.reason, at: offset, "in @unknown")
-            }
+    /// Fields that an earlier hop did not know: taken over when they are well-formed. Fields that the schema knows are
+    /// left out, since they must not replace what stands under their names; anything else is a name like others that
+    /// nobody knows.
+    mutating func unknownFields(
+        of message: Int, depth: Int, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
+        let start = at
+        var fields = ByteColumn()
+        guard take(UInt8(ascii: "\"")), readsBase64(&fields) else {
+            at = start
+            return try skipValue(depth: depth)
         }
+        let from = output.count
+        var hint = schema.messages[message].fields.lowerBound
+        var cursor = WireCursor(fields.text)
+        while let field = cursor.nextField() {
+            if schema.find(tag: field.tag, in: message, hint: &hint) == nil { output.append(fields.text[field.whole]) }
+        }
+        if !cursor.isAtEnd { output.truncate(to: from) }
+    }
+
+    private mutating func readsBase64(_ output: inout ByteColumn) -> Bool {
+        do throws(DecodeFailure) { try base64(&output) } catch { return false }
+        return true
     }
 }
 

@@ -11,7 +11,10 @@ package struct OTLPJSONReader {
     static let depthMax = 160
 
     let json: Text
+    let signal: Signal
     var at = 0
+    /// What a sender should know though the request is taken.
+    var warning = ""
     let schema = Schema.shared
     var order = KeyOrder()
     var attributes = AttributeOrder()
@@ -22,8 +25,16 @@ package struct OTLPJSONReader {
     package static func transcode(
         _ json: Text, signal: Signal, into output: inout ByteColumn
     ) throws(DecodeFailure) {
+        var warning = ""
+        try transcode(json, signal: signal, into: &output, warning: &warning)
+    }
+
+    /// The same, and what the sender should be told though the request is taken.
+    package static func transcode(
+        _ json: Text, signal: Signal, into output: inout ByteColumn, warning: inout String
+    ) throws(DecodeFailure) {
         guard json.isValidUTF8 else { throw DecodeFailure(.invalidUTF8, at: 0) }
-        var reader = OTLPJSONReader(json: json)
+        var reader = OTLPJSONReader(json: json, signal: signal)
         output.reserve(json.count)
         reader.skipSpace()
         guard reader.peek() == UInt8(ascii: "{") else {
@@ -32,6 +43,7 @@ package struct OTLPJSONReader {
         try reader.object(Schema.shared.request(signal), depth: 1, &output)
         reader.skipSpace()
         guard reader.at == json.count else { throw DecodeFailure(.trailingBytes, at: reader.at) }
+        warning = reader.warning
     }
 
     // MARK: Messages
@@ -87,7 +99,7 @@ package struct OTLPJSONReader {
             isPlain
             ? schema.find(name, in: message, hint: &hint) : try findEscaped(nameStart, in: message, hint: &hint)
         guard let index = found else {
-            if name == "@unknown" { return try unknownFields(&output) }
+            if name == "@unknown" { return try unknownFields(of: message, depth: depth, &output) }
             return try skipValue(depth: depth)
         }
         order.learn(index, after: last)

@@ -25,51 +25,70 @@ package struct OTLPJSONWriter {
         output.append(UInt8(ascii: "{"))
         defer { output.append(UInt8(ascii: "}")) }
         guard depth <= OTLPJSONWriter.depthMax else { return }
-        let first = schema.messages[message].fields.lowerBound
-        // Bit per field of the message: met at all, met twice. No OTLP message has more than 32 fields.
-        var met: UInt64 = 0
-        var repeats: UInt64 = 0
-        var hasUnknown = false
-        var hint = first
-        var scan = WireCursor(bytes, range)
-        while let field = scan.nextField() {
-            guard let index = knownField(field, message, &hint) else {
-                hasUnknown = true
-                continue
-            }
-            let bit = UInt64(1) << UInt64((index - first) & 63)
-            if met & bit != 0 { repeats |= bit }
-            met |= bit
-        }
+        let found = look(message, range)
         var written: UInt64 = 0
         var cursor = WireCursor(bytes, range)
-        hint = first
+        var hint = found.first
         while let field = cursor.nextField() {
-            guard let index = knownField(field, message, &hint) else { continue }
-            let bit = UInt64(1) << UInt64((index - first) & 63)
+            guard let index = schema.find(tag: field.tag, in: message, hint: &hint) else { continue }
+            let bit = found.bit(index)
             if written & bit != 0 { continue }
+            if schema.fields[index].isMember, field.whole.lowerBound < found.valueStart { continue }
             if written != 0 { output.append(UInt8(ascii: ",")) }
             written |= bit
             name(schema.fields[index], &output)
             let rest = field.whole.lowerBound..<range.upperBound
             if schema.fields[index].isRepeated {
                 array(schema.fields[index], rest, depth, &output)
-            } else if repeats & bit != 0 {
+            } else if found.repeats & bit != 0 {
                 merged(schema.fields[index], rest, depth, &output)
             } else {
                 value(schema.fields[index], field, depth, &output)
             }
         }
-        if hasUnknown { unknownFields(message, range, isFirst: written == 0, &output) }
+        if found.hasUnknown { unknownFields(message, range, isFirst: written == 0, &output) }
     }
 
-    /// The schema's field, when number and wire type both fit; packed and unpacked both fit a repeated scalar.
+    /// What a message holds, before it is written.
+    private struct Contents {
+        /// Place of the message's first field in the schema.
+        let first: Int
+        /// Bit per field of the message: met at all, met twice. No OTLP message has more than 32 fields.
+        var met: UInt64 = 0
+        var repeats: UInt64 = 0
+        var hasUnknown = false
+        /// Where the value of the oneof begins: behind all that another member replaced (protobuf encoding, "Last One
+        /// Wins"); occurrences of one member without another between them are merged like any field.
+        var valueStart = 0
+        var member = -1
+
+        init(first: Int) { self.first = first }
+
+        @inline(__always)
+        func bit(_ index: Int) -> UInt64 { UInt64(1) << UInt64((index &- first) & 63) }
+    }
+
     @inline(__always)
-    private func knownField(_ field: WireField, _ message: Int, _ hint: inout Int) -> Int? {
-        guard let index = schema.find(number: field.tag >> 3, in: message, hint: &hint) else { return nil }
-        let wire = field.tag & 7
-        let known = schema.fields[index]
-        return wire == known.form.wireType || (known.isRepeated && wire == 2) ? index : nil
+    private func look(_ message: Int, _ range: Range<Int>) -> Contents {
+        var found = Contents(first: schema.messages[message].fields.lowerBound)
+        var hint = found.first
+        var scan = WireCursor(bytes, range)
+        while let field = scan.nextField() {
+            guard let index = schema.find(tag: field.tag, in: message, hint: &hint) else {
+                found.hasUnknown = true
+                continue
+            }
+            let bit = found.bit(index)
+            if schema.fields[index].isMember, found.member != index {
+                found.member = index
+                found.valueStart = field.whole.lowerBound
+                found.repeats &= ~bit
+            } else if found.met & bit != 0 {
+                found.repeats |= bit
+            }
+            found.met |= bit
+        }
+        return found
     }
 
     @inline(__always)
@@ -184,7 +203,7 @@ package struct OTLPJSONWriter {
         var hint = schema.messages[message].fields.lowerBound
         var cursor = WireCursor(bytes, range)
         while let field = cursor.nextField() {
-            if knownField(field, message, &hint) == nil { kept.append(bytes[field.whole]) }
+            if schema.find(tag: field.tag, in: message, hint: &hint) == nil { kept.append(bytes[field.whole]) }
         }
         output.append(isFirst ? "\"@unknown\":\"" : ",\"@unknown\":\"")
         Base64.append(kept.text, to: &output)

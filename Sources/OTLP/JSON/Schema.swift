@@ -29,6 +29,8 @@ struct SchemaField {
     var isRepeated: Bool
     /// Written even when it has its default value: members of a oneof and `optional` fields.
     var hasPresence: Bool
+    /// A member of the message's oneof: of its members the last one in the bytes counts.
+    var isMember: Bool
     /// Index of the message type for `.message`, of the enum for `.enumeration`.
     var message: Int
     /// Usual length of a message in this field, in bytes: as many digits are kept for it while it is written.
@@ -119,6 +121,14 @@ final class Schema: Sendable {
         return nil
     }
 
+    /// The field with the number and the wire type of a tag; packed and unpacked both fit a repeated scalar.
+    @inline(__always)
+    func find(tag: UInt32, in message: Int, hint: inout Int) -> Int? {
+        guard let index = find(number: tag >> 3, in: message, hint: &hint) else { return nil }
+        let known = fields[index]
+        return tag & 7 == known.form.wireType || (known.isRepeated && tag & 7 == 2) ? index : nil
+    }
+
     /// The number of an enum's value.
     func value(ofEnum index: Int, named name: Text) -> Int32? {
         guard enums.indices.contains(index) else { return nil }
@@ -147,14 +157,15 @@ final class Schema: Sendable {
             while let (index, descriptor) = waiting.popLast() {
                 let start = fields.count
                 if String(cString: descriptor.short_name) == "KeyValue" { keyValue = index }
-                for position in 0..<Int(descriptor.n_fields) {
-                    if let field = descriptor.fields?[position] { fields.append(convert(field)) }
+                let members = UnsafeBufferPointer(start: descriptor.fields, count: Int(descriptor.n_fields))
+                for field in members {
+                    fields.append(convert(field, isMember: members.contains { Builder.exclude(field, $0) }))
                 }
                 messages[index].fields = start..<fields.count
             }
         }
 
-        private mutating func convert(_ field: ProtobufCFieldDescriptor) -> SchemaField {
+        private mutating func convert(_ field: ProtobufCFieldDescriptor, isMember: Bool) -> SchemaField {
             let name = String(cString: field.name)
             let start = names.count
             names.append(contentsOf: "\"\(Builder.lowerCamel(name))\":".utf8)
@@ -174,9 +185,20 @@ final class Schema: Sendable {
             return SchemaField(
                 number: field.id, token: start..<names.count, form: Builder.form(field, name),
                 isRepeated: field.label == PROTOBUF_C_LABEL_REPEATED,
-                hasPresence: field.label == PROTOBUF_C_LABEL_OPTIONAL
-                    || field.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0,
+                hasPresence: field.label == PROTOBUF_C_LABEL_OPTIONAL || Builder.isInOneof(field),
+                isMember: isMember,
                 message: target, usualLength: Builder.usualLength(field))
+        }
+
+        private static func isInOneof(_ field: ProtobufCFieldDescriptor) -> Bool {
+            field.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0
+        }
+
+        /// Whether two fields are members of one oneof: then they share the number that tells which is there. A proto3
+        /// `optional` field is alone in its own. No OTLP message has more than one oneof of several.
+        private static func exclude(_ field: ProtobufCFieldDescriptor, _ other: ProtobufCFieldDescriptor) -> Bool {
+            isInOneof(field) && isInOneof(other) && field.id != other.id
+                && field.quantifier_offset == other.quantifier_offset
         }
 
         /// Containers are large, values are small, records are between.

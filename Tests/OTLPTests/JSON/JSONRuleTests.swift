@@ -15,7 +15,7 @@ import Testing
         #expect(span?.fields[4] == nil)
     }
 
-    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "abc", "zz", "00112233 ", "0\\u0030"])
+    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "abg", "zz", "00112233 ", "0\\u0030"])
     func `an id that is not hex is refused with what to do`(id: String) throws {
         for member in ["traceId", "spanId", "parentSpanId"] {
             let refusal = try #require(JSONCase.refusal(JSONCase.span(#""\#(member)":"\#(id)""#)))
@@ -26,6 +26,45 @@ import Testing
             let refusal = JSONCase.refusal(JSONCase.span(#""\#(owner)":[{"traceId":"\#(id)"}]"#))
             #expect(refusal?.reason == .badIdentifier)
         }
+    }
+
+    @Test(arguments: [1, 3, 7, 15, 17, 31, 33, 35])
+    func `an id with an odd number of digits costs its span and not the batch`(digits: Int) throws {
+        let id = String(repeating: "1", count: digits)
+        let (trace, span) = (String(repeating: "2", count: 32), String(repeating: "3", count: 16))
+        for members in [
+            #""traceId":"\#(id)","spanId":"\#(span)""#, #""traceId":"\#(trace)","spanId":"\#(id)""#,
+            #""traceId":"\#(trace)","spanId":"\#(span)","parentSpanId":"\#(id)""#,
+        ] {
+            let good = #""traceId":"\#(trace)","spanId":"\#(span)""#
+            let json = #"{"resourceSpans":[{"scopeSpans":[{"spans":[{\#(members)},{\#(good)}]}]}]}"#
+            let request = try JSONCase.transcode(Array(json.utf8), .traces)
+            var batch = RecordBatch()
+            try request.withUnsafeBytes { bytes in
+                let summary = try OTLPReader.read(Text(bytes), signal: .traces, keys: .empty, into: &batch)
+                #expect(summary.rejected == 1 && batch.liveCount == 1, "\(members)")
+            }
+        }
+        let log = #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"\#(id)","body":{"intValue":1}}]}]}]}"#
+        var batch = RecordBatch()
+        try Rewriting.read(try JSONCase.transcode(Array(log.utf8), .logs), .logs, into: &batch) { batch in
+            #expect(batch.liveCount == 1 && batch.logs[0].traceID.isEmpty)
+        }
+    }
+
+    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "zz", "0\\u0030"])
+    func `a log record whose id is not hex is kept without it, and the sender is told`(id: String) throws {
+        let json =
+            #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"\#(id)","spanId":"0102030405060708"}]}]}]}"#
+        var output = ByteColumn()
+        var warning = ""
+        try Array(json.utf8).withUnsafeBytes { bytes in
+            try OTLPJSONReader.transcode(Text(bytes), signal: .logs, into: &output, warning: &warning)
+        }
+        #expect(warning.contains("hex") && warning.contains("kept"))
+        let record = OracleMessage.decode([UInt8](output.bytes), .request(.logs))?.messages(1).first?.messages(2).first?
+            .messages(2).first
+        #expect(record?.fields[9] == nil && record?.bytes(10) == [1, 2, 3, 4, 5, 6, 7, 8])
     }
 
     @Test(
