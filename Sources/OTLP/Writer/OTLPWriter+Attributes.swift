@@ -42,11 +42,12 @@ extension OTLPWriter {
             // Only the key is new: the value stays as it came, with whatever it holds.
             copyFields(of: attribute.raw, where: { $0 != 0x0A }, &output)
         } else {
-            if attribute.kind != .empty {
-                writeValue(batch, tag: 0x12, attribute.kind, attribute.payload, &output)
-            }
             if attribute.flags.contains(.hasUnknownFields) {
+                writeValue(
+                    batch, tag: 0x12, attribute.kind, attribute.payload, keepingUnknownOf: attribute.raw, &output)
                 copyFields(of: attribute.raw, where: { $0 != 0x0A && $0 != 0x12 }, &output)
+            } else if attribute.kind != .empty {
+                writeValue(batch, tag: 0x12, attribute.kind, attribute.payload, &output)
             }
         }
         output.endMessage(open)
@@ -56,6 +57,61 @@ extension OTLPWriter {
         var cursor = WireCursor(body, range(raw))
         while let field = cursor.nextField() {
             if isWanted(field.tag) { output.append(body[field.whole]) }
+        }
+    }
+
+    /// An AnyValue field in place of those with this tag in `raw`, with the fields of theirs that no schema knows.
+    func writeValue(
+        _ batch: borrowing RecordBatch, tag: UInt32, _ kind: ValueKind, _ payload: UInt64,
+        keepingUnknownOf raw: TextRef, _ output: inout ByteColumn
+    ) {
+        let start = output.count
+        let open = output.beginMessage(tag: tag, guess: Int(raw.length))
+        var cursor = WireCursor(body, range(raw))
+        while let occurrence = cursor.nextField() {
+            guard occurrence.tag == tag else { continue }
+            var inner = WireCursor(body, occurrence.content)
+            // Before the value: where one of them is a member of a later schema, the new value must replace it.
+            while let field = inner.nextField() {
+                if !OTLPWriter.isMember(field.tag) { output.append(body[field.whole]) }
+            }
+        }
+        let hasUnknown = output.count > open.start + open.width
+        guard hasUnknown else {
+            output.truncate(to: start)
+            if kind != .empty { writeValue(batch, tag: tag, kind, payload, &output) }
+            return
+        }
+        writeMember(batch, kind, payload, &output)
+        output.endMessage(open)
+    }
+
+    private func writeMember(
+        _ batch: borrowing RecordBatch, _ kind: ValueKind, _ payload: UInt64, _ output: inout ByteColumn
+    ) {
+        switch kind {
+        case .empty, .other: return
+        case .bool:
+            output.append(0x10)
+            output.append(payload == 0 ? 0 : 1)
+        case .int:
+            output.append(0x18)
+            output.appendVarint(payload)
+        case .double:
+            output.append(0x21)
+            output.append(littleEndian: payload)
+        case .string, .array, .map, .bytes:
+            let reference = TextRef(
+                offset: UInt32(truncatingIfNeeded: payload), length: UInt32(truncatingIfNeeded: payload >> 32))
+            output.appendField(tag: OTLPWriter.memberTag(kind), batch.text(reference))
+        }
+    }
+
+    /// Whether a field of an AnyValue is one of its kinds of value.
+    private static func isMember(_ tag: UInt32) -> Bool {
+        switch tag {
+        case 0x0A, 0x10, 0x18, 0x21, 0x2A, 0x32, 0x3A, 0x40: true
+        default: false
         }
     }
 

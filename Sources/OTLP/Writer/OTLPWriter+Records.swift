@@ -166,17 +166,21 @@ extension OTLPWriter {
             case 0x62 where log.edits.contains(.name):
                 if due.remove(.name) != nil { output.appendField(tag: 0x62, batch.text(log.eventName)) }
             case 0x2A where log.edits.contains(.body):
-                if due.remove(.body) != nil { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
+                if due.remove(.body) != nil { writeBody(batch, log, &output) }
             case 0x09, 0x10, 0x1A, 0x45, 0x4A, 0x52, 0x59, 0x62:
                 if !log.edits.contains(.fields) { output.append(body[field.whole]) }
             default: output.append(body[field.whole])
             }
         }
         if due.contains(.attributes) { writeAttributes(batch, log.set, tag: 0x32, &output) }
-        if due.contains(.body) { writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, &output) }
+        if due.contains(.body) { writeBody(batch, log, &output) }
         if due.contains(.fields) { writeFields(batch, log, &output) }
         if due.contains(.name) && !log.eventName.isEmpty { output.appendField(tag: 0x62, batch.text(log.eventName)) }
         output.endMessage(open)
+    }
+
+    private func writeBody(_ batch: borrowing RecordBatch, _ log: LogRecord, _ output: inout ByteColumn) {
+        writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, keepingUnknownOf: log.raw, &output)
     }
 
     /// Times, severity, flags, ids and event name.

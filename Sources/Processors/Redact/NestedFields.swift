@@ -41,10 +41,43 @@ struct NestedFields {
             for offset in 0..<width { number |= UInt64(bytes[index + offset]) << UInt64(8 * offset) }
             index += width
             return Field(tag: tag, start: start, end: index, content: index..<index, number: number)
-        default:
-            // Groups: the schema has none, so nobody can say what is inside.
-            return fail()
+        case 3:
+            // The schema has no groups, so this is a field that nobody knows.
+            guard skipGroup(tag >> 3) else { return fail() }
+            return Field(tag: tag, start: start, end: index, content: index..<index, number: 0)
+        default: return fail()
         }
+    }
+
+    /// Levels of groups that are stepped over; the reader lets no more in.
+    private static let groupDepthMax = 64
+
+    /// Moves behind the end of a group whose tag was read.
+    private mutating func skipGroup(_ number: UInt64) -> Bool {
+        var open = [number]
+        while let innermost = open.last {
+            guard let tag = varint(), tag >= 8 else { return false }
+            switch tag & 7 {
+            case 0: guard varint() != nil else { return false }
+            case 1: guard skip(8) else { return false }
+            case 2: guard let length = varint(), skip(length) else { return false }
+            case 3:
+                guard open.count < Self.groupDepthMax else { return false }
+                open.append(tag >> 3)
+            case 4:
+                guard tag >> 3 == innermost else { return false }
+                open.removeLast()
+            case 5: guard skip(4) else { return false }
+            default: return false
+            }
+        }
+        return true
+    }
+
+    private mutating func skip(_ count: UInt64) -> Bool {
+        guard count <= UInt64(bytes.count - index) else { return false }
+        index += Int(count)
+        return true
     }
 
     private mutating func fail() -> Field? {

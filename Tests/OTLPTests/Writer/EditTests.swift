@@ -66,7 +66,11 @@ import Testing
 
     private static func change(_ list: inout [OracleMessage], _ index: Int, _ choice: Int) {
         switch choice % 4 {
-        case 0: list[index].fields[2] = attribute("", "replaced").fields[2]
+        case 0:
+            // Of the old value what no schema knows stays.
+            var value = attribute("", "replaced").messages(2)[0]
+            value.unknown = list[index].messages(2).first?.unknown ?? []
+            list[index].fields[2] = [.message(value)]
         case 1: list[index].fields[1] = [.bytes(Array("renamed".utf8))]
         case 2: list.remove(at: index)
         default: break

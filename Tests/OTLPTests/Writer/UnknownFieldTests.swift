@@ -191,6 +191,41 @@ struct UnknownRequest {
         #expect([UInt8](back.bytes).contains(place.field))
     }
 
+    @Test(arguments: [UnknownPlace.keyValue, .anyValue])
+    func `when the value that holds them is replaced`(place: UnknownPlace) throws {
+        try check(place) { batch in
+            let set = batch.spans[0].set
+            let text = batch.addText(Text("masked"))
+            batch.setValue(.string(text), at: batch.range(of: set).upperBound - 1, in: set)
+        }
+    }
+
+    @Test func `when a value or a body in two pieces is replaced`() throws {
+        let field = UnknownPlace.anyValue.field
+        let value = WireBytes.build { $0.text(1, "a") }
+        let span = WireBytes.build {
+            $0.ids()
+            $0.message(9) {
+                $0.text(1, "k")
+                $0.data(2, field + value)
+                $0.data(2, value)
+            }
+        }
+        let written = try Rewriting.rewrite(WireBytes.request(records: [span]), .traces) { batch in
+            let set = batch.spans[0].set
+            batch.setValue(batch.attributes[0].value, at: batch.range(of: set).lowerBound, in: set)
+        }
+        #expect(written.contains(field + value))
+        let log = WireBytes.build {
+            $0.data(5, value + field)
+            $0.data(5, value)
+        }
+        let kept = try Rewriting.rewrite(WireBytes.request(records: [log]), .logs) { batch in
+            batch.setBody(.int(7), ofLog: 0)
+        }
+        #expect(kept.contains([0x2A, UInt8(field.count + 2)] + field + [0x18, 7]))
+    }
+
     private func check(_ place: UnknownPlace, _ change: (inout RecordBatch) -> Void) throws {
         let request = UnknownRequest(place: place).bytes
         #expect(request.contains(place.field))

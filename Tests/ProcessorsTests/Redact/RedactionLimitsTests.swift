@@ -33,6 +33,30 @@ import Testing
         }
     }
 
+    @Test func `a nested value with a group that no schema knows is read, masked and kept`() throws {
+        let group: [UInt8] =
+            [0x93, 0x03] + Wire.field(1, "in") + [0x9B, 0x03, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x9C, 0x03]
+            + [0x94, 0x03]
+        for value in [
+            Wire.field(6, Wire.field(1, Wire.field(1, "k") + Wire.field(2, Wire.string("jo@example.com"))) + group),
+            Wire.field(5, group + Wire.field(1, Wire.string("jo@example.com"))),
+        ] {
+            let after = try run(all, Wire.traces(span: Wire.attributes(9, [("k", value)])))
+            #expect(after.contains("[REDACTED:EMAIL]") && !after.contains("TOO_DEEP"))
+            #expect(after.firstRange(of: group) != nil)
+        }
+        // One that is not closed, closed by another number or too deep cannot come out of the reader, and is withheld.
+        for broken in [[0x93, 0x03], [0x93, 0x03, 0x9C, 0x03], [UInt8](repeating: 0x0B, count: 200)] as [[UInt8]] {
+            var fields = 0
+            broken.withUnsafeBytes { bytes in
+                var reader = NestedFields(Text(bytes))
+                while reader.next() != nil { fields += 1 }
+                #expect(reader.isBroken)
+            }
+            #expect(fields == 0)
+        }
+    }
+
     @Test func `JSON strings inside each other deeper than the limit are withheld`() throws {
         // Each level doubles the backslashes, so that fourteen levels are 60 KB.
         var text = "mail jo\\u0040example.com"
