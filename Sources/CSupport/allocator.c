@@ -1,5 +1,7 @@
 #include "allocator.h"
 
+#include <stdlib.h>
+
 #if defined(__GLIBC__) || defined(__linux__)
 #include <malloc.h>
 #endif
@@ -20,6 +22,14 @@ void sluice_tune_allocator(unsigned arenas, unsigned trim_bytes) {
     (void)trim_bytes;
 #endif
 }
+
+void *sluice_reallocate(void *block, size_t bytes) {
+    void *grown = realloc(block, bytes > 0 ? bytes : 1);
+    if (!grown) abort();
+    return grown;
+}
+
+void sluice_release(void *block) { free(block); }
 
 void sluice_trim_memory(void) {
 #if defined(__GLIBC__)

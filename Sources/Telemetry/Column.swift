@@ -1,3 +1,5 @@
+public import CSupport
+
 /// A growable run of trivial values: the one storage form of telemetry records.
 ///
 /// Memory is kept across `removeAll`, so a pooled batch allocates nothing once it has seen its largest request.
@@ -9,12 +11,14 @@ public struct Column<Element: BitwiseCopyable>: ~Copyable {
 
     @inlinable
     public init(capacity: Int = 0) {
-        base = UnsafeMutablePointer<Element>.allocate(capacity: max(capacity, 1))
+        precondition(MemoryLayout<Element>.alignment <= 16, "malloc aligns to 16 bytes")
         self.capacity = max(capacity, 1)
+        base = sluice_reallocate(nil, self.capacity * MemoryLayout<Element>.stride)
+            .assumingMemoryBound(to: Element.self)
         count = 0
     }
 
-    deinit { base.deallocate() }
+    deinit { sluice_release(base) }
 
     @inlinable
     public subscript(index: Int) -> Element {
@@ -72,10 +76,8 @@ public struct Column<Element: BitwiseCopyable>: ~Copyable {
     @inline(never) @usableFromInline
     mutating func grow(to needed: Int) {
         let wanted = max(needed, capacity * 2, 16)
-        let grown = UnsafeMutablePointer<Element>.allocate(capacity: wanted)
-        grown.update(from: base, count: count)
-        base.deallocate()
-        base = grown
+        base = sluice_reallocate(base, wanted * MemoryLayout<Element>.stride)
+            .assumingMemoryBound(to: Element.self)
         capacity = wanted
     }
 }
