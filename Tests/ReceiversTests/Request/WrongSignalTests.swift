@@ -50,6 +50,29 @@ import Testing
         #expect(found(Self.request(record), as: .traces) == nil)
     }
 
+    private static let key = field(1, [0x6B]) + field(2, field(1, [0x76]))
+
+    @Test(arguments: [
+        // Without a name, of an empty kind, with metadata; as a log record it would be severity, id and event name.
+        Self.field(3, [0x73]) + Self.field(9, []) + Self.field(12, Self.key),
+        Self.field(3, [0x73]) + Self.field(7, [16, 2]), Self.field(10, []) + Self.field(11, []),
+        // The points behind the other fields of their message.
+        Self.field(1, [0x6E]) + Self.field(7, [16, 2, 24, 1] + Self.field(1, Self.fixed64(3))),
+    ])
+    func `a metric with odd but valid data stays a metric`(record: [UInt8]) {
+        #expect(found(Self.request(record), as: .metrics) == nil)
+    }
+
+    @Test func `one record that fits is enough, and one that does not costs no batch`() {
+        func request(_ records: [[UInt8]]) -> [UInt8] {
+            Self.field(1, Self.field(1, []) + Self.field(2, records.flatMap { Self.field(2, $0) }))
+        }
+        let odd = Self.field(1, Array("queue".utf8)) + Self.field(5, [])
+        #expect(found(request([odd]), as: .traces) == .metrics)
+        #expect(found(request([odd, Self.span]), as: .traces) == nil)
+        #expect(found(request([Self.log, Self.log]), as: .traces) == .logs)
+    }
+
     @Test func `fields that no schema knows say nothing`() {
         #expect(found(Self.request(Self.log + Self.field(15, [1])), as: .logs) == nil)
         #expect(found(Self.request(Self.field(15, [1])), as: .metrics) == nil)

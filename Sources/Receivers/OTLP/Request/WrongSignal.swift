@@ -4,7 +4,7 @@ import Telemetry
 /// Recognizes a request of one signal that was sent to the path of another.
 ///
 /// Without it such a request would be answered 200: the field numbers of the three requests overlap, and JSON keys that
-/// a reader does not know are skipped. Only the first record is looked at, so the cost does not grow with the request.
+/// a reader does not know are skipped. Only the first records are looked at, so that the cost is bounded.
 enum WrongSignal {
     /// The signal that a body holds instead of the one asked for, nil when it holds that or nothing can be said.
     static func found(
@@ -55,37 +55,72 @@ enum WrongSignal {
         var content: Range<Int>
     }
 
-    /// Fields of a record that are read to tell the signals apart; more say nothing new.
+    /// Fields of a message that are read to tell the signals apart, and records of a scope; more say nothing new.
     private static let fieldsMax = 24
+    private static let recordsMax = 8
 
+    /// The signal that all of the first records are of, when none of them can be one of the signal asked for. A
+    /// record that can is none of our business, however odd it is: refusing it would refuse valid data.
     private static func otherRecord(in body: UnsafeRawBufferPointer, sentAs signal: Signal) -> Signal? {
-        guard let resource = first(1, in: body, 0..<body.count), let scope = first(2, in: body, resource),
-            let record = first(2, in: body, scope)
-        else { return nil }
-        // As good as always; only what does not fit is worth comparing with the others.
-        if fits(record, signal, in: body) != false { return nil }
-        let others = Signal.allCases.filter { $0 != signal && fits(record, $0, in: body) == true }
-        return others.count == 1 ? others[0] : nil
+        guard let resource = first(1, in: body, 0..<body.count), let scope = first(2, in: body, resource) else {
+            return nil
+        }
+        var others = Signal.allCases.filter { $0 != signal }
+        var place = scope.lowerBound
+        var records = 0
+        while records < recordsMax, place < scope.upperBound {
+            guard let field = next(in: body, scope, &place) else { return nil }
+            guard field.number == 2, field.form == .delimited else { continue }
+            records += 1
+            if allows(field.content, signal, in: body) != false { return nil }
+            others.removeAll { allows(field.content, $0, in: body) != true || hasOddIDs(field.content, $0, in: body) }
+        }
+        return records > 0 && others.count == 1 ? others[0] : nil
     }
 
     /// Whether a record's first fields may be of this signal, nil when they are damaged.
-    private static func fits(_ record: Range<Int>, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool? {
-        var place = record.lowerBound
-        var fits = true
-        for _ in 0..<fieldsMax {
-            guard place < record.upperBound else { break }
-            guard let field = next(in: body, record, &place) else { return nil }
-            fits = fits && matches(field, signal, in: body)
+    private static func allows(_ record: Range<Int>, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool? {
+        var allows = true
+        let isIntact = eachField(of: record, in: body) { field in
+            allows = allows && self.allows(field, signal, in: body)
         }
-        return fits
+        return isIntact ? allows : nil
     }
 
-    /// True when a record of this signal may have such a field: its number is written in this form, or is unknown.
+    /// True when ids have lengths that a sender of this signal would not have given them.
+    private static func hasOddIDs(_ record: Range<Int>, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool {
+        let first: UInt64 = signal == .logs ? 9 : 1
+        var isOdd = false
+        guard signal != .metrics else { return false }
+        _ = eachField(of: record, in: body) { field in
+            let count = field.content.count
+            if field.number == first, count != 0, count != 16 { isOdd = true }
+            if field.number == first + 1, count != 0, count != 8 { isOdd = true }
+        }
+        return isOdd
+    }
+
+    /// Runs `look` for the first fields of a message; false when they are damaged.
+    private static func eachField(
+        of message: Range<Int>, in body: UnsafeRawBufferPointer, _ look: (Field) -> Void
+    ) -> Bool {
+        var place = message.lowerBound
+        for _ in 0..<fieldsMax where place < message.upperBound {
+            guard let field = next(in: body, message, &place) else { return false }
+            look(field)
+        }
+        return true
+    }
+
+    /// True when a record of this signal may have such a field: its number is written in this form and the reader would
+    /// take its content, or the number is unknown.
     ///
-    /// Spans and metrics write most fields alike. What tells them apart are the lengths of ids, and that a metric's
-    /// points are a message whose first field is number 1.
-    private static func matches(_ field: Field, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool {
+    /// Spans and metrics write most fields alike. What tells them apart is that a span's ids have their lengths, but
+    /// for single spans that are rejected one by one, that a metric's name is text, which ids hardly ever are, and that
+    /// a metric's points are in a message.
+    private static func allows(_ field: Field, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool {
         let expected: Form?
+        var isContent = true
         switch signal {
         case .traces:
             switch field.number {
@@ -96,7 +131,7 @@ enum WrongSignal {
             default: expected = nil
             }
             let count = field.content.count
-            if field.number <= 2, count != 0, count != (field.number == 1 ? 16 : 8) { return false }
+            if field.number <= 2, count != 0, count != (field.number == 1 ? 16 : 8) { isContent = false }
         case .logs:
             switch field.number {
             case 2, 7: expected = .varint
@@ -108,12 +143,25 @@ enum WrongSignal {
         case .metrics:
             expected = field.number <= 12 ? .delimited : nil
             switch field.number {
-            case 5, 7, 9, 10, 11:
-                guard let first = field.content.first, body[first] == 0x0A else { return false }
+            case 1, 2, 3: isContent = Text(body)[field.content].isValidUTF8
+            case 5, 7, 9, 10, 11: isContent = isData(field.content, in: body)
             default: break
             }
         }
-        return expected == nil || expected == field.form
+        return expected == nil || (expected == field.form && isContent)
+    }
+
+    /// True for a Gauge, Sum, … message: points 1, aggregation temporality 2, is monotonic 3. An empty one is valid.
+    private static func isData(_ content: Range<Int>, in body: UnsafeRawBufferPointer) -> Bool {
+        var isData = true
+        let isIntact = eachField(of: content, in: body) { field in
+            switch field.number {
+            case 1: isData = isData && field.form == .delimited
+            case 2, 3: isData = isData && field.form == .varint
+            default: break
+            }
+        }
+        return isIntact && isData
     }
 
     /// The content of the first delimited field of that number.
