@@ -108,6 +108,19 @@ import Testing
         #expect(status(verdict([("Host", "b")])) == 400)
     }
 
+    @Test(arguments: ["a b", "a/b", "a, b", "u@a", "a?b", "a#b", "<a>", "a\\b"])
+    func `a host with what no host is made of is refused`(host: String) {
+        #expect(status(verdict(host: host)) == 400)
+    }
+
+    @Test(arguments: ["", "a.example:4318", "[::1]:4318", "127.0.0.1", "xn--a-b_c", " a "])
+    func `every form of a host is taken`(host: String) { #expect(status(verdict(host: host)) == 200) }
+
+    @Test(arguments: ["10 ", " 10", "10 \t"])
+    func `blanks around a Content-Length are no part of it`(length: String) {
+        #expect(plan(verdict([("Content-Length", length)]))?.contentLength == 10)
+    }
+
     @Test func `control characters in a value are refused`() {
         #expect(status(verdict([("X-Note", "a\r\n b")])) == 400)
         #expect(status(verdict([("X-Note", "a\u{0}b")])) == 400)

@@ -246,6 +246,29 @@ import Testing
         }
     }
 
+    @Test(arguments: ["FOO", "post", "P0ST", "X-Y"])
+    func `a method that nobody knows is 405 like all others`(method: String) async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            client.send("\(method) /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+            let answer = try client.response()
+            #expect(answer.status == 405)
+            #expect(answer.headers["allow"] == "POST" && answer.headers["connection"] == "close")
+            #expect(answer.text.contains(method))
+            #expect(client.isEnded)
+            #expect(server.value("sluice_receiver_refused_requests_total", "method") == 1)
+        }
+    }
+
+    @Test(arguments: ["\u{16}\u{3}\u{1} / HTTP/1.1\r\n\r\n", "F(O /v1/traces HTTP/1.1\r\n\r\n", "FOO\r\n\r\n"])
+    func `what is no request line stays 400`(text: String) async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            client.send(text)
+            #expect(try client.response().status == 400)
+        }
+    }
+
     @Test func `a signal without a pipeline is 404`() async throws {
         try await withServer(FakeIngest(signals: [.traces])) { server in
             let client = try server.connect()

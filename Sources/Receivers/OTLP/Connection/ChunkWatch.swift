@@ -16,7 +16,9 @@ final class ChunkWatch: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let before = connection.headsBegun
+        connection.reading = unwrapInboundIn(data)
         context.fireChannelRead(data)
+        connection.reading = nil
         guard connection.readsChunks else {
             framing = nil
             return

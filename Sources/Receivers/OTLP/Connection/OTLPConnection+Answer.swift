@@ -113,6 +113,7 @@ extension OTLPConnection {
             refusal.status = .versionNotSupported
             refusal.message = "only HTTP/1.1 and HTTP/1.0 are served, with CR LF at the end of lines"
         case .invalidMethod:
+            if let method = reading.flatMap(Self.unknownMethod(startOf:)) { return refuse(Self.notTaken(method)) }
             refusal.message =
                 "no HTTP request; is this a TLS client? tls of the receiver says whether this port speaks TLS"
         case .invalidEOFState, .closedConnection:
@@ -121,6 +122,27 @@ extension OTLPConnection {
             refusal.message = "malformed HTTP: \(failure)"
         }
         refuse(refusal)
+    }
+
+    /// The method of a request that starts what was read, when its first line has the form of one (RFC 9112, 3) but the
+    /// parser does not know the method.
+    static func unknownMethod(startOf bytes: ByteBuffer) -> String? {
+        let text = bytes.readableBytesView.prefix(OTLPReceiver.headerFieldSizeMax)
+            .drop { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }
+        let parts = text.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }
+            .split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+        guard parts.count == 3, !parts[1].isEmpty, parts[2].starts(with: "HTTP/1.".utf8) else { return nil }
+        let method = String(decoding: parts[0], as: UTF8.self)
+        guard ASCII.isToken(method), case .RAW = HTTPMethod(rawValue: method) else { return nil }
+        return method
+    }
+
+    /// The parser knows the registered methods only, and reads no further.
+    private static func notTaken(_ method: String) -> Refusal {
+        Refusal(
+            status: .methodNotAllowed, reason: .method,
+            message: "this is an OTLP/HTTP endpoint; it takes POST, not \(PlainText.shown(method))",
+            headers: [Refusal.Header(name: "Allow", value: "POST")], closes: true)
     }
 
     func expired(_ expiry: ConnectionClock.Expiry) {

@@ -67,6 +67,8 @@ final class OTLPConnection: ChannelInboundHandler {
     private var tick: Scheduled<Void>?
     /// Whether the present read brought a whole part of a request.
     private var readBroughtPart = false
+    /// What the parser is reading now.
+    var reading: ByteBuffer?
     /// The head of the next request has begun to come while the present one waits.
     var hasBegunNext = false
 

@@ -58,6 +58,18 @@ enum ASCII {
             }
     }
 
+    /// True when all characters may stand in a host with or without a port (RFC 3986, 3.2.2); an empty one is allowed.
+    static func isAuthority(_ text: String) -> Bool {
+        trimmed(Substring(text).utf8).allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: "-._~%!$&'()*+,;=:[]".utf8.contains(byte)
+            }
+        }
+    }
+
     /// True for a header value without control characters, which could end a header or a line of a log.
     static func isFieldValue(_ text: String) -> Bool {
         var text = text

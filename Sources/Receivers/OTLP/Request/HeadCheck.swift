@@ -122,6 +122,7 @@ struct HeadCheck: Sendable {
         }
         if facts.hosts > 1 { throw .framing("more than one Host header") }
         if facts.hosts == 0, facts.isHTTP11 { throw .framing("the Host header is missing") }
+        if facts.hasBadHost { throw .framing("the Host header is no host, with or without a port") }
         if facts.contentTypes > 1 { throw .framing("more than one Content-Type") }
     }
 

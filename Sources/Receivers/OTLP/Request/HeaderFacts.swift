@@ -3,6 +3,8 @@ import NIOHTTP1
 /// What the headers of a request say as far as the receiver cares, gathered in one pass.
 struct HeaderFacts: Equatable {
     var hosts = 0
+    /// A Host holds what no host and port are made of (RFC 9110, 7.2).
+    var hasBadHost = false
     var contentLengths = 0
     /// Nil when there is no Content-Length or it is not a plain number that fits.
     var contentLength: Int?
@@ -39,7 +41,9 @@ struct HeaderFacts: Equatable {
     // The length sorts out almost every name before its letters are compared.
     private mutating func read(_ name: String, _ value: String) {
         switch name.utf8.count {
-        case 4 where ASCII.equal(name, "host"): hosts += 1
+        case 4 where ASCII.equal(name, "host"):
+            hosts += 1
+            if !ASCII.isAuthority(value) { hasBadHost = true }
         case 6 where ASCII.equal(name, "expect"): expect = Self.joined(expect, value)
         case 6 where ASCII.equal(name, "accept"): accept = Self.joined(accept, value)
         case 6 where ASCII.equal(name, "origin"): origin = value
@@ -63,10 +67,11 @@ struct HeaderFacts: Equatable {
 
     private static func joined(_ old: String?, _ new: String) -> String { old.map { $0 + "," + new } ?? new }
 
-    /// Digits only: no sign, no blank, no list.
+    /// Digits only: no sign, no blank between them, no list.
     private static func length(_ text: String) -> Int? {
-        guard !text.isEmpty, text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") })
+        let digits = ASCII.trimmed(Substring(text).utf8)
+        guard !digits.isEmpty, digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") })
         else { return nil }
-        return Int(text)
+        return Int(Substring(digits))
     }
 }
