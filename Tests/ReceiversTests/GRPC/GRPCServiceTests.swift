@@ -97,6 +97,26 @@ struct GRPCServiceTests {
         }
     }
 
+    @Test(arguments: [[], [("grpc-encoding", "identity")]])
+    func `a message flagged as compressed in a call without a coding is INTERNAL`(
+        coding: [(String, String)]
+    ) async throws {
+        try await withClient { (client, _) async throws in
+            let answer = try await client.request(head(traces, coding), message([1], isCompressed: true))
+            #expect(answer.grpcStatus == 13)
+            #expect(answer.grpcMessage.contains("grpc-encoding") && !answer.grpcMessage.contains("supported"))
+        }
+    }
+
+    @Test func `a call whose time is over before its message is read is not handed on`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
+            let answer = try await client.request(head(traces, [("grpc-timeout", "1n")]), message([1]))
+            #expect(answer.grpcStatus == 4)
+            #expect(ingest.calls.isEmpty)
+        }
+    }
+
     @Test func `headers go on to the pipeline when they are wanted, but for the credential`() async throws {
         struct Open: RequestAuthenticator {
             let headerName = "x-key"

@@ -24,6 +24,7 @@ final class GRPCStream: RequestStream {
     private var coding = ContentCoding.identity
     private var framing = GRPCFraming()
     private var deadline: Scheduled<Void>?
+    private var expiry: NIODeadline?
 
     init(shared: GRPCShared, resources: LoopResources, connection: HTTP2Connection, now: NIODeadline) {
         self.shared = shared
@@ -62,11 +63,14 @@ final class GRPCStream: RequestStream {
     private func watch(_ timeout: TimeAmount) {
         guard let context else { return }
         let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
+        expiry = context.eventLoop.now + timeout
         deadline = context.eventLoop.scheduleTask(in: timeout) {
-            if stream.value.phase != .answered {
-                stream.value.end(GRPCStatus(.deadlineExceeded, .timeout, "the call took longer than its grpc-timeout"))
-            }
+            if stream.value.phase != .answered { stream.value.giveUp() }
         }
+    }
+
+    private func giveUp() {
+        end(GRPCStatus(.deadlineExceeded, .timeout, "the call took longer than its grpc-timeout"))
     }
 
     override func take(_ bytes: ByteBuffer) {
@@ -87,7 +91,13 @@ final class GRPCStream: RequestStream {
     private func admit(_ length: Int, _ isCompressed: Bool) throws(GRPCStatus) {
         guard let call else { return }
         if isCompressed {
-            guard let known = call.coding, known != .identity else {
+            guard call.coding != .identity else {
+                throw GRPCStatus(
+                    .internal, .malformed,
+                    "the message is flagged as compressed, but the call names no coding; set grpc-encoding, "
+                        + "or leave the flag away")
+            }
+            guard let known = call.coding else {
                 throw GRPCStatus(
                     .unimplemented, .contentEncoding,
                     "grpc-encoding \(PlainText.shown(call.codingName)) is not supported; supported: "
@@ -117,6 +127,8 @@ final class GRPCStream: RequestStream {
             let what = framing.isEmpty ? "the call has no message" : "the message is cut short"
             return end(GRPCStatus(.internal, .malformed, what))
         }
+        // What came in one read with its head is here before the timer could fire.
+        if let expiry, let context, context.eventLoop.now >= expiry { return giveUp() }
         let wanted = collector?.received ?? 0
         do throws(RequestIntake.Fault) {
             try handOn(
