@@ -204,4 +204,25 @@ private let toGateway = """
         let journal = gateway.folder.appending(path: "data/journal/traces")
         #expect(FileManager.default.fileExists(atPath: journal.path))
     }
+
+    @Test func `what cannot be passed on of a request that is taken is told in its answer`() async throws {
+        let signals = ["metrics", "logs"].map { "    \($0): {receivers: [otlp], exporters: [file]}" }
+        let gateway = try RunningGateway(toFile + "\n" + signals.joined(separator: "\n"))
+        try await gateway.start()
+        let connection = try #require(LoopbackConnection(port: gateway.port))
+        func told(_ json: String, _ path: String) -> String? {
+            connection.post(Array(json.utf8), path: path, type: "application/json") == 200 ? connection.lastBody : nil
+        }
+        let bare = "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"a\"},{\"gauge\":{}}]}]}]}"
+        let answer = try #require(told(bare, "/v1/metrics"))
+        #expect(answer.contains("2 metrics have no data point") && !answer.contains("rejectedDataPoints"))
+        #expect(told("{\"resourceMetrics\":[{\"scopeMetrics\":[{}]}]}", "/v1/metrics") == "{}")
+        let log =
+            "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"traceId\":\"AAA=\",\"body\":{\"intValue\":7}}]}]}]}"
+        #expect(told(log, "/v1/logs")?.contains("hex") == true)
+        try await gateway.waitUntilDelivered()
+        let written = try String(contentsOf: gateway.folder.appending(path: "out.jsonl"), encoding: .utf8)
+        #expect(written.contains("\"intValue\":\"7\"") && !written.contains("traceId"))
+        #expect(gateway.end(SIGTERM) == 0)
+    }
 }

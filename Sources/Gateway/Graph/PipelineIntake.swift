@@ -181,6 +181,10 @@ extension ProcessorChain {
             return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(error.message)"))
         }
         let accepted = workspace.batch.liveCount
+        if accepted == 0, workspace.batch.metrics.count > 0 {
+            summary.rejectedMessage =
+                "\(workspace.batch.metrics.count) metrics have no data point; the request has nothing to pass on"
+        }
         workspace.released = []
         var context = ProcessContext(tenant: origin.tenant, metadata: origin.metadata, trace: trace)
         context.notesDrops = ledger != nil
