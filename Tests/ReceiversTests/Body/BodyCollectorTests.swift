@@ -79,6 +79,51 @@ import Testing
         }
     }
 
+    @Test func `a body reserves as it comes and not what it announces`() throws {
+        let budget = AdmissionBudget(limitBytes: 100 << 20)
+        let senders = try (0..<20).map { _ in
+            let ticket = AdmissionTicket(budget: budget)
+            var collector = BodyCollector(declared: 60 << 20, sizeMax: 64 << 20)
+            try collector.reserve(ticket)
+            try collector.append(ByteBuffer(repeating: 0, count: 10), ticket: ticket)
+            return ticket
+        }
+        #expect(budget.used == 20 * BodyCollector.declaredStart && senders.count == 20)
+        let ticket = AdmissionTicket(budget: budget)
+        var collector = BodyCollector(declared: 60 << 20, sizeMax: 64 << 20)
+        try collector.reserve(ticket)
+        for part in 1...60 {
+            try collector.append(ByteBuffer(repeating: UInt8(part), count: 1 << 20), ticket: ticket)
+            #expect(ticket.held >= part << 20 && ticket.held <= max(1, 2 * (part - 1)) << 20)
+        }
+        #expect(ticket.held == 60 << 20)
+        guard case .gathered(let bytes) = collector.finish() else { throw Unexpected() }
+        #expect(bytes.count == 60 << 20 && bytes[1 << 20] == 2 && bytes.last == 60)
+    }
+
+    @Test func `of two half-read bodies that do not fit together one is refused and the other goes on`() throws {
+        let budget = AdmissionBudget(limitBytes: 12 << 20)
+        let tickets = [AdmissionTicket(budget: budget), AdmissionTicket(budget: budget)]
+        var first = BodyCollector(declared: 10 << 20, sizeMax: 64 << 20)
+        var second = BodyCollector(declared: 10 << 20, sizeMax: 64 << 20)
+        try first.reserve(tickets[0])
+        try second.reserve(tickets[1])
+        let part = ByteBuffer(repeating: 0, count: 1 << 20)
+        for _ in 0..<4 {
+            try first.append(part, ticket: tickets[0])
+            try second.append(part, ticket: tickets[1])
+        }
+        try first.append(part, ticket: tickets[0])
+        #expect(throws: BodyFault.overBudget) { try second.append(part, ticket: tickets[1]) }
+        // Behind its refusal it gives all back.
+        tickets[1].release()
+        for _ in 0..<5 { try first.append(part, ticket: tickets[0]) }
+        #expect(budget.used == 10 << 20)
+        // What is there already leaves no room for it: refused before it is read.
+        #expect(throws: BodyFault.overBudget) { try second.reserve(tickets[1]) }
+        #expect(budget.used == 10 << 20)
+    }
+
     @Test func `a buffer of the loop is used again and large ones are not kept`() {
         let resources = LoopResources(of: EmbeddedEventLoop())
         let first = resources.takeBuffer(capacity: 1000)

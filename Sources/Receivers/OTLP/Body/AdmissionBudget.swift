@@ -3,6 +3,8 @@ import Synchronization
 /// Bytes of request bodies that may be in memory at once, over all connections and receivers of the process.
 ///
 /// A request reserves before its body is read, grows while it is read and inflated, and releases when it is answered.
+/// What it announces is not taken from others before it comes; one for which there is no room any more when it comes is
+/// refused at once, so that no two half-read bodies wait for each other.
 /// Safe to use from any thread; a reservation is one compare-and-swap.
 package final class AdmissionBudget: Sendable {
     /// How an attempt to reserve ended.
@@ -47,10 +49,12 @@ package final class AdmissionBudget: Sendable {
     /// took the memory it needs.
     package func takeStarved() -> Bool { isStarved.exchange(false, ordering: .relaxed) }
 
-    /// Reserves `bytes` for a request that already holds `held` bytes.
-    func reserve(_ bytes: Int, held: Int) -> Verdict {
+    /// Reserves `bytes` for a request that already holds `held` bytes. One that is going to want more, `expected` in
+    /// all, is granted nothing unless there is room for all of that now.
+    func reserve(_ bytes: Int, expected: Int = 0, held: Int) -> Verdict {
         guard bytes > 0 else { return .granted }
-        let (total, overflows) = held.addingReportingOverflow(bytes)
+        let wanted = max(bytes, expected - held)
+        let (total, overflows) = held.addingReportingOverflow(wanted)
         guard !overflows, total <= limit else { return .neverFits }
         let room = room
         var current = usedBytes.load(ordering: .relaxed)
@@ -58,7 +62,7 @@ package final class AdmissionBudget: Sendable {
             let others = current - held
             let most = others <= 0 ? max(room, aloneBytes.load(ordering: .relaxed)) : room
             // `current` may exceed a room that became smaller meanwhile, so the difference may be negative.
-            guard bytes <= most - current else {
+            guard wanted <= most - current else {
                 if others <= limit / 4 { isStarved.store(true, ordering: .relaxed) }
                 return .refused
             }
@@ -85,9 +89,9 @@ final class AdmissionTicket {
 
     init(budget: AdmissionBudget) { self.budget = budget }
 
-    /// Reserves `bytes` more.
-    func grow(by bytes: Int) -> AdmissionBudget.Verdict {
-        let verdict = budget.reserve(bytes, held: held)
+    /// Reserves `bytes` more, of `expected` in all.
+    func grow(by bytes: Int, expected: Int = 0) -> AdmissionBudget.Verdict {
+        let verdict = budget.reserve(bytes, expected: expected, held: held)
         if verdict == .granted, bytes > 0 { held += bytes }
         return verdict
     }

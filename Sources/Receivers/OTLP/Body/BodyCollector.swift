@@ -57,10 +57,14 @@ enum ReceivedBody {
 
 /// Gathers the parts of one request body into contiguous memory, within the size cap and the budget.
 ///
-/// A body of known length reserves its bytes at once, before it is read. When it arrives whole in one read it is not
-/// copied at all. Otherwise each part is copied while the processor's cache still has it, into an array that a pipeline
-/// keeps when it changes nothing. The array of a chunked body grows by doubling, and so does what it reserves.
+/// A body that arrives whole in one read is not copied at all. Otherwise each part is copied while the processor's
+/// cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves doubles as it
+/// comes: a sender that announces much and sends little would else keep others out with bytes that are not there.
 struct BodyCollector {
+    /// First reservation of a body of known length, in bytes.
+    static let declaredStart = 1 << 20
+    /// A body of known length gets its memory at once up to this many bytes, and by doubling beyond.
+    static let roomAtOnce = 4 << 20
     /// First reservation and memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
 
@@ -76,11 +80,11 @@ struct BodyCollector {
         self.sizeMax = sizeMax
     }
 
-    /// Reserves what is known before the first byte. Call once.
+    /// Reserves for the first bytes, when there is room for all that is announced. Call once.
     func reserve(_ ticket: AdmissionTicket) throws(BodyFault) {
         if let declared, declared > sizeMax { throw .tooLarge(inflated: false) }
-        let first = declared ?? min(Self.chunkedStart, sizeMax)
-        if let fault = BodyFault(ticket.grow(by: first)) { throw fault }
+        let first = declared.map { min($0, Self.declaredStart) } ?? min(Self.chunkedStart, sizeMax)
+        if let fault = BodyFault(ticket.grow(by: first, expected: declared ?? 0)) { throw fault }
     }
 
     /// Takes the next part.
@@ -89,13 +93,17 @@ struct BodyCollector {
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
         if received == 0, part.readableBytes == declared {
+            if let fault = BodyFault(ticket.grow(by: total - ticket.held)) { throw fault }
             received = total
             whole = part
             return
         }
-        if received == 0 { gathered.reserveCapacity(declared.map(Self.room) ?? min(Self.chunkedStart, sizeMax)) }
+        if received == 0 {
+            gathered.reserveCapacity(
+                declared.map { Self.room(for: min($0, Self.roomAtOnce)) } ?? min(Self.chunkedStart, sizeMax))
+        }
         received = total
-        if declared == nil { try makeRoom(for: total, ticket) }
+        try makeRoom(for: total, ticket)
         part.withUnsafeReadableBytes { gathered.append(contentsOf: $0) }
     }
 
@@ -108,10 +116,12 @@ struct BodyCollector {
     }
 
     private mutating func makeRoom(for total: Int, _ ticket: AdmissionTicket) throws(BodyFault) {
-        guard total > ticket.held else { return }
-        let wanted = min(sizeMax, max(total, ticket.held * 2))
-        if let fault = BodyFault(ticket.grow(by: wanted - ticket.held)) { throw fault }
-        gathered.reserveCapacity(wanted)
+        if total > ticket.held {
+            let wanted = min(declared ?? sizeMax, max(total, ticket.held * 2))
+            if let fault = BodyFault(ticket.grow(by: wanted - ticket.held)) { throw fault }
+        }
+        guard total > gathered.capacity else { return }
+        gathered.reserveCapacity(min(declared.map(Self.room) ?? sizeMax, max(total, ticket.held)))
     }
 
     /// The whole body, which is then the caller's alone. Valid once the parser has told the end of the message.
