@@ -157,6 +157,28 @@ import Testing
         for wrong in ["", "k", "k3", "red", "red:k1"] { #expect(auth.tenant(for: wrong) == nil) }
     }
 
+    @Test func `one key of two tenants is refused where it stands, in the configuration and in the file`() throws {
+        let twice = try read(
+            APIKeyOptions.self,
+            """
+            keys:
+              - {tenant: red, key: k1}
+              - {tenant: red, key: k1}
+              - {tenant: blue, key: k1}
+            """
+        ).problems
+        #expect(twice.count == 1)
+        let problem = try #require(twice.first)
+        #expect(problem.hasPrefix("extensions.x.keys[2].key") && problem.contains("red") && !problem.contains("k1"))
+        let path = NSTemporaryDirectory() + "sluice-keys-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try "red:k1\nblue:k2\ngreen:k1\n".write(toFile: path, atomically: true, encoding: .utf8)
+        let (options, _) = try read(APIKeyOptions.self, "{file: \(path)}")
+        #expect {
+            try APIKeyAuth(options, log: quietLogger())
+        } throws: { "\($0)".contains("red and green") && !"\($0)".contains("k1") }
+    }
+
     @Test func `keys may come from a file`() throws {
         let path = NSTemporaryDirectory() + "sluice-keys-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: path) }

@@ -9,16 +9,23 @@ package struct APIKeyOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         header = settings.string("header", default: "X-API-Key", "Header that carries the key.")
+        var owners: [String: String] = [:]
         keys = settings.list("keys", "Keys that are let in, each with the tenant it belongs to.") { entry in
             let tenant = entry.requiredString("tenant", "Whose data a request with this key is.")
             let key = entry.secret("key", "The key.")
             if !entry.isDescribing, key?.reveal().isEmpty ?? true {
                 entry.problem("a key is missing or empty", at: "key")
+            } else if let key, let owner = owners.updateValue(tenant, forKey: key.reveal()), owner != tenant {
+                entry.problem(
+                    "this is the key of tenant \(owner) too, so nobody could tell whose data a request is; "
+                        + "give each tenant a key of its own", at: "key")
             }
             return (tenant, key ?? Secret(""))
         }
         file = settings.optionalString(
-            "file", "File of lines tenant:key; it is read again when it changes.")
+            "file",
+            "File of lines tenant:key; it is read again when it changes. One that is gone, empty or broken then leaves "
+                + "the last keys in force.")
         guard !settings.isDescribing else { return }
         if !ASCII.isToken(header) { settings.problem("is no header name", at: "header") }
         if keys.isEmpty, file == nil { settings.problem("no key is given; set keys or file") }

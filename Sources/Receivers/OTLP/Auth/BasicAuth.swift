@@ -23,7 +23,8 @@ package struct BasicAuthOptions: ComponentOptions {
         (file, inline) = settings.group("htpasswd", "The users that are let in; both sources count.") { htpasswd in
             let file = htpasswd.optionalString(
                 "file",
-                "File of lines user:password, password as text, {SHA} or bcrypt; it is read again when it changes.")
+                "File of lines user:password, password as text, {SHA} or bcrypt; it is read again when it changes. One "
+                    + "that is gone, empty or broken then leaves the last users in force.")
             let inline = htpasswd.secret("inline", "Lines as in the file.")
             return (file, inline)
         }

@@ -16,7 +16,8 @@ package struct BearerTokenOptions: ComponentOptions {
         let list = settings.secrets("tokens", "Tokens that are let in.")
         filename = settings.optionalString(
             "filename",
-            "File of tokens, one a line; it is read again when it changes, and token and tokens do not count.")
+            "File of tokens, one a line, in place of token and tokens; it is read again when it changes. One that is "
+                + "gone, empty or broken then leaves the last tokens in force, and the log says so.")
         tokens = (token.map { [$0] } ?? []) + list
         guard !settings.isDescribing else { return }
         if !ASCII.isToken(header) { settings.problem("is no header name", at: "header") }

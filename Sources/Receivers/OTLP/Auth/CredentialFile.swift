@@ -97,6 +97,11 @@ final class CredentialFile: Sendable {
             table.add(try parse(text))
         }
         guard !table.isEmpty else { throw CredentialFault(description: "\(path) holds no credential") }
+        if let (first, second) = table.conflict {
+            throw CredentialFault(
+                description: "\(path) has the same key for the tenants \(first) and \(second); "
+                    + "give each a key of its own")
+        }
         return (stamp, table)
     }
 }

@@ -31,6 +31,17 @@ struct CredentialTable: Sendable, Equatable {
 
     mutating func add(_ user: HashedUser) { hashedUsers.append(user) }
 
+    /// Two tenants that have one credential in common.
+    var conflict: (first: String, second: String)? {
+        var owners: [[UInt8]: String] = [:]
+        for entry in entries {
+            if let owner = owners.updateValue(entry.tenant, forKey: entry.digest), owner != entry.tenant {
+                return (owner, entry.tenant)
+            }
+        }
+        return nil
+    }
+
     /// The tenant of a credential, nil when it is not in the table. Takes the same time wherever it stands, and when it
     /// is not there.
     func tenant(of credential: some Collection<UInt8>) -> String? {
