@@ -25,6 +25,8 @@ public struct RecordBatch: ~Copyable {
 
     /// Whether anything differs from `input`.
     public var isEdited = false
+    /// A text field came more than once in a record: all but the last are in its bytes only, where nobody looks.
+    public var hasHiddenTexts = false
     /// Records (spans, logs, points) that are still to be written.
     public var liveCount = 0
 
@@ -49,6 +51,7 @@ public struct RecordBatch: ~Copyable {
         sets.removeAll()
         attributes.removeAll()
         isEdited = false
+        hasHiddenTexts = false
         liveCount = 0
     }
 

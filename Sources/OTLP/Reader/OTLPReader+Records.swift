@@ -21,9 +21,9 @@ extension OTLPReader {
             case 0x4A: try readAttribute(body, try cursor.length(), &batch)
             case 0x0A: span.traceID = WireCursor.reference(try cursor.length())
             case 0x12: span.spanID = WireCursor.reference(try cursor.length())
-            case 0x1A: span.traceState = try readText(body, &cursor)
+            case 0x1A: span.traceState = try readText(body, &cursor, over: span.traceState, &batch)
             case 0x22: span.parentID = WireCursor.reference(try cursor.length())
-            case 0x2A: span.name = try readText(body, &cursor)
+            case 0x2A: span.name = try readText(body, &cursor, over: span.name, &batch)
             case 0x30: span.kind = Int32(truncatingIfNeeded: try cursor.varint())
             case 0x39: span.start = try cursor.fixed64()
             case 0x41: span.end = try cursor.fixed64()
@@ -37,7 +37,7 @@ extension OTLPReader {
                 try charge(LinkRecord.self, at: cursor.at)
                 let raw = WireCursor.reference(try cursor.length())
                 batch.links.append(LinkRecord(raw: raw, set: SetIndex(0), span: index))
-            case 0x7A: try readStatus(body, try cursor.length(), &span)
+            case 0x7A: try readStatus(body, try cursor.length(), &span, &batch)
             case 0x85: span.flags = try cursor.fixed32()
             default: try cursor.skip(tag)
             }
@@ -61,12 +61,14 @@ extension OTLPReader {
     }
 
     /// Status: message 2, code 3.
-    private func readStatus(_ body: Text, _ range: Range<Int>, _ span: inout SpanRecord) throws(DecodeFailure) {
+    private func readStatus(
+        _ body: Text, _ range: Range<Int>, _ span: inout SpanRecord, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
-            case 0x12: span.statusMessage = try readText(body, &cursor)
+            case 0x12: span.statusMessage = try readText(body, &cursor, over: span.statusMessage, &batch)
             case 0x18: span.statusCode = Int32(truncatingIfNeeded: try cursor.varint())
             default: try cursor.skip(tag)
             }
@@ -84,7 +86,7 @@ extension OTLPReader {
             let tag = try cursor.tag()
             switch tag {
             case 0x09: batch.events[index].time = try cursor.fixed64()
-            case 0x12: batch.events[index].name = try readText(body, &cursor)
+            case 0x12: batch.events[index].name = try readText(body, &cursor, over: batch.events[index].name, &batch)
             case 0x1A: try readAttribute(body, try cursor.length(), &batch)
             default: try cursor.skip(tag)
             }
@@ -104,7 +106,8 @@ extension OTLPReader {
             switch tag {
             case 0x0A: batch.links[index].traceID = WireCursor.reference(try cursor.length())
             case 0x12: batch.links[index].spanID = WireCursor.reference(try cursor.length())
-            case 0x1A: batch.links[index].traceState = try readText(body, &cursor)
+            case 0x1A:
+                batch.links[index].traceState = try readText(body, &cursor, over: batch.links[index].traceState, &batch)
             case 0x22: try readAttribute(body, try cursor.length(), &batch)
             default: try cursor.skip(tag)
             }
@@ -131,13 +134,13 @@ extension OTLPReader {
             case 0x32: try readAttribute(body, try cursor.length(), &batch)
             case 0x09: log.time = try cursor.fixed64()
             case 0x10: log.severityNumber = Int32(truncatingIfNeeded: try cursor.varint())
-            case 0x1A: log.severityText = try readText(body, &cursor)
+            case 0x1A: log.severityText = try readText(body, &cursor, over: log.severityText, &batch)
             case 0x2A: try readValue(body, try cursor.length(), &log.bodyKind, &log.bodyPayload, &flags)
             case 0x45: log.flags = try cursor.fixed32()
             case 0x4A: log.traceID = WireCursor.reference(try cursor.length())
             case 0x52: log.spanID = WireCursor.reference(try cursor.length())
             case 0x59: log.observedTime = try cursor.fixed64()
-            case 0x62: log.eventName = try readText(body, &cursor)
+            case 0x62: log.eventName = try readText(body, &cursor, over: log.eventName, &batch)
             default: try cursor.skip(tag)
             }
         }
@@ -162,9 +165,9 @@ extension OTLPReader {
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
-            case 0x0A: metric.name = try readText(body, &cursor)
-            case 0x12: metric.details = try readText(body, &cursor)
-            case 0x1A: metric.unit = try readText(body, &cursor)
+            case 0x0A: metric.name = try readText(body, &cursor, over: metric.name, &batch)
+            case 0x12: metric.details = try readText(body, &cursor, over: metric.details, &batch)
+            case 0x1A: metric.unit = try readText(body, &cursor, over: metric.unit, &batch)
             case 0x62: try readAttribute(body, try cursor.length(), &batch)
             default:
                 if let kind = MetricShape.kind(ofTag: tag) {

@@ -88,7 +88,7 @@ package struct OTLPReader {
                 let content = try cursor.length()
                 record.droppedAttributes = try readResource(body, content, set, &batch)
             case 0x12: try readScopeContainer(body, try cursor.length(), resource: index, &batch)
-            case 0x1A: record.schemaURL = try readText(body, &cursor)
+            case 0x1A: record.schemaURL = try readText(body, &cursor, over: record.schemaURL, &batch)
             default: try cursor.skip(tag)
             }
         }
@@ -126,7 +126,7 @@ package struct OTLPReader {
                 case .logs: try readLog(body, content, scope: index, &batch)
                 case .metrics: try readMetric(body, content, scope: index, &batch)
                 }
-            case 0x1A: record.schemaURL = try readText(body, &cursor)
+            case 0x1A: record.schemaURL = try readText(body, &cursor, over: record.schemaURL, &batch)
             default: try cursor.skip(tag)
             }
         }
@@ -152,8 +152,8 @@ package struct OTLPReader {
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
-            case 0x0A: record.name = try readText(body, &cursor)
-            case 0x12: record.version = try readText(body, &cursor)
+            case 0x0A: record.name = try readText(body, &cursor, over: record.name, &batch)
+            case 0x12: record.version = try readText(body, &cursor, over: record.version, &batch)
             case 0x1A: try readAttribute(body, try cursor.length(), &batch)
             default: try cursor.skip(tag)
             }
@@ -220,5 +220,13 @@ package struct OTLPReader {
             throw DecodeFailure(.invalidUTF8, at: range.lowerBound)
         }
         return WireCursor.reference(range)
+    }
+    /// The same for a field of a record that the batch keeps: `old` is what came for it before, if anything.
+    @inline(__always)
+    func readText(
+        _ body: Text, _ cursor: inout WireCursor, over old: TextRef, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) -> TextRef {
+        if old.length != 0 { batch.hasHiddenTexts = true }
+        return try readText(body, &cursor)
     }
 }

@@ -11,6 +11,7 @@ extension RedactionPolicy {
             if isGone(batch.sets[index], batch) { continue }
             redact(SetIndex(index), &batch, &state)
         }
+        if batch.hasHiddenTexts, !isDryRun { dropHiddenTexts(&batch) }
         redactResources(&batch, &state)
         redactScopes(&batch, &state)
         switch batch.signal {

@@ -67,6 +67,38 @@ import Testing
         }
     }
 
+    /// Requests with a field that comes twice, the first time with a secret.
+    private static let texts: [(what: String, signal: Signal, request: [UInt8])] = {
+        func twice(_ number: Int) -> [UInt8] { Wire.field(number, mail) + Wire.field(number, "clean") }
+        func metric(_ fields: [UInt8]) -> [UInt8] { Wire.logs(records: [fields + Wire.field(5, Wire.field(1, []))]) }
+        let container = Wire.field(2, Wire.field(2, [])) + twice(3)
+        return [
+            ("span name", .traces, Wire.traces(span: twice(5))), ("trace state", .traces, Wire.traces(span: twice(3))),
+            ("status", .traces, Wire.traces(span: Wire.field(15, twice(2)))),
+            (
+                "statuses", .traces,
+                Wire.traces(span: Wire.field(15, Wire.field(2, mail)) + Wire.field(15, Wire.field(2, "clean")))
+            ),
+            ("event", .traces, Wire.traces(span: Wire.field(11, twice(2)))),
+            ("link", .traces, Wire.traces(span: Wire.field(13, twice(3)))),
+            ("scope name", .traces, Wire.traces(scope: twice(1), span: [])),
+            ("scope version", .traces, Wire.traces(scope: twice(2), span: [])),
+            ("schema of a scope", .logs, Wire.field(1, Wire.field(2, Wire.field(2, Wire.field(12, "e")) + twice(3)))),
+            ("schema of a resource", .logs, Wire.field(1, container)),
+            ("severity", .logs, Wire.logs(records: [twice(3)])), ("log event", .logs, Wire.logs(records: [twice(12)])),
+            ("metric name", .metrics, metric(twice(1))), ("description", .metrics, metric(twice(2))),
+            ("unit", .metrics, metric(twice(3))),
+        ]
+    }()
+
+    @Test(arguments: texts.indices) func `a text that comes twice keeps the last one only`(index: Int) throws {
+        let (what, signal, request) = Self.texts[index]
+        let after = try run(request, signal, Self.all)
+        #expect(!after.contains("jo@example.com") && after.contains("clean"), "\(what)")
+        // What is not in the request is not added.
+        #expect(after.count < request.count, "\(what)")
+    }
+
     @Test func `the corpus has at least 40 shapes of secrets and as many look-alikes`() {
         #expect(SecretCorpus.plants.count >= 40)
         #expect(SecretCorpus.lookalikes.count >= SecretCorpus.plants.count)
