@@ -2,6 +2,7 @@
 #include "threads.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -21,16 +22,38 @@ struct attributes {
   uint64_t period;
 };
 
-void sluice_take_long_turns(void) {
-  static _Thread_local bool hasAsked = false;
-  if (hasAsked) return;
-  hasAsked = true;
+/// 0 is the length that the kernel gives to all.
+static void take_turns(uint64_t nanoseconds) {
   struct attributes attributes = {.size = sizeof attributes};
   if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
   if (attributes.policy != SCHED_OTHER) return;
   attributes.size = sizeof attributes;
-  attributes.runtime = 50 * 1000 * 1000;
+  attributes.runtime = nanoseconds;
   syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/// Until when a backlog counts as being read, nanoseconds of the monotonic clock.
+static _Atomic uint64_t catching_up_until;
+
+void sluice_give_way(void) {
+  static _Thread_local bool gives_way = false;
+  uint64_t until = atomic_load_explicit(&catching_up_until, memory_order_relaxed);
+  if (until == 0) return;
+  bool must_give_way = now() < until;
+  if (must_give_way == gives_way) return;
+  gives_way = must_give_way;
+  take_turns(must_give_way ? 50 * 1000 * 1000 : 0);
+}
+
+void sluice_note_catch_up(void) {
+  atomic_store_explicit(&catching_up_until, now() + 250 * 1000 * 1000, memory_order_relaxed);
+  sluice_give_way();
 }
 
 bool sluice_semaphore_wait(sem_t *semaphore, const struct timespec *deadline) {

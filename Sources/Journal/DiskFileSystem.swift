@@ -1,3 +1,4 @@
+import CSupport
 import Glibc
 
 /// The real disk.
@@ -129,14 +130,14 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     }
 
     func isAt(_ path: String) throws(SystemError) -> Bool {
-        var own = stat()
-        var found = stat()
-        if fstat(descriptor, &own) != 0 { throw lastError("fstat", self.path) }
-        if lstat(path, &found) != 0 {
+        var own = sluice_file()
+        var found = sluice_file()
+        if sluice_identify(descriptor, nil, &own) != 0 { throw lastError("statx", self.path) }
+        if sluice_identify(-1, path, &found) != 0 {
             if errno == ENOENT || errno == ENOTDIR { return false }
-            throw lastError("lstat", path)
+            throw lastError("statx", path)
         }
-        return own.st_dev == found.st_dev && own.st_ino == found.st_ino
+        return own.device == found.device && own.inode == found.inode
     }
 
     func tryLock() throws(SystemError) -> Bool {

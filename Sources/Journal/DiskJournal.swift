@@ -23,7 +23,7 @@ package final class DiskJournal: FrameLog {
         self.core = core
         var started: [DiskThread] = []
         do {
-            started.append(try DiskThread("journal write", isWaitedFor: true) { core.runWriter() })
+            started.append(try DiskThread("journal write") { core.runWriter() })
             started.append(try DiskThread("journal read") { core.runReader() })
             started.append(try DiskThread("journal keep") { core.runKeeper() })
         } catch {

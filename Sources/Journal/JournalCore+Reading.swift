@@ -1,3 +1,4 @@
+import CSupport
 import Glibc
 import Pipeline
 import Synchronization
@@ -29,6 +30,7 @@ extension JournalCore {
         let request = shared.withLock { $0.index.beginFetch(name) }
         let wakeup: Wakeup?
         if let request {
+            sluice_note_catch_up()
             let result = fetch(request, file: &file, scanner: scanner)
             let appended: Int
             (wakeup, appended) = shared.withLock { shared in

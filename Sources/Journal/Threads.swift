@@ -58,32 +58,26 @@ extension Duration {
 struct DiskThread {
     private final class Body {
         private let name: String
-        private let isWaitedFor: Bool
         private let body: @Sendable () -> Void
 
-        init(_ name: String, isWaitedFor: Bool, _ body: @escaping @Sendable () -> Void) {
+        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
             self.name = name
-            self.isWaitedFor = isWaitedFor
             self.body = body
         }
 
         func run() {
             sluice_name_thread(name)
-            if !isWaitedFor { sluice_take_long_turns() }
             body()
         }
     }
 
     private let thread: pthread_t
 
-    /// Starts `body`; the system refuses only when it is out of threads, and the error then has `name`. A thread that
-    /// senders wait for goes before those that deliver.
-    init(
-        _ name: String, isWaitedFor: Bool = false, _ body: @escaping @Sendable () -> Void
-    ) throws(SystemError) {
+    /// Starts `body`; the system refuses only when it is out of threads, and the error then has `name`.
+    init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         var thread = pthread_t()
         // The new thread takes over the reference that is made here.
-        let raw = Unmanaged.passRetained(Body(name, isWaitedFor: isWaitedFor, body)).toOpaque()
+        let raw = Unmanaged.passRetained(Body(name, body)).toOpaque()
         let code = pthread_create(
             &thread, nil,
             { raw in

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include "allocator.h"
 #include "bytes.h"
+#include "files.h"
 #include "numbers.h"
 #include "scan.h"
 #include "threads.h"

@@ -7,10 +7,14 @@
 /// Names the calling thread as `top -H` and debuggers show it: the first 15 bytes of `name`.
 void sluice_name_thread(const char *name);
 
-/// Asks for long turns of the calling thread on its processor, which end when a thread with turns of the usual length
-/// is woken. Its share stays the same. Linux from 6.12 on does so, older ones do nothing. Cheap when the thread has
-/// asked before.
-void sluice_take_long_turns(void);
+/// Notes that a backlog is read from disk, which counts as going on for a quarter of a second. The calling thread then
+/// lets those go first that senders wait for, as `sluice_give_way` says.
+void sluice_note_catch_up(void);
+
+/// While a backlog is read, asks for long turns of the calling thread on its processor: they end when a thread with
+/// turns of the usual length is woken, such as one that takes requests. Its share stays the same. Otherwise, and before
+/// Linux 6.12, turns are as usual: groups of appends are larger then, which costs less. Cheap when nothing has changed.
+void sluice_give_way(void);
 
 /// sem_wait until `deadline` of the monotonic clock, which Swift's module of the C library does not show. False when
 /// the time is over, or a signal came between.

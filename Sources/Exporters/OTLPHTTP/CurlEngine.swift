@@ -67,7 +67,6 @@ package final class CurlEngine: Sendable {
             { context in
                 guard let context else { return nil }
                 sluice_name_thread("exporters")
-                sluice_take_long_turns()
                 Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue().loop()
                 return nil
             }, box.toOpaque())
@@ -138,6 +137,7 @@ package final class CurlEngine: Sendable {
         var isRunning = true
         var spin = SpinGuard()
         while isRunning {
+            sluice_give_way()
             for order in inbox.withLock({ inbox in
                 defer { inbox.orders = [] }
                 return inbox.orders
