@@ -8,7 +8,8 @@ struct sluice_file {
   uint64_t inode;
 };
 
-/// Finds the file at `path`, without following a last link, or of `descriptor` when `path` is null. 0, or -1 with errno.
+/// Finds the file at `path`, without following a last link, or of `descriptor` when `path` is null. 0, or -1 with
+/// errno.
 ///
 /// Asks for no times, as stat does: on file systems with fine-grained times (Linux from 6.13 on) the next write would
 /// then have a time of its own, and its sync would write the inode as well.
