@@ -54,6 +54,7 @@ struct Run: AsyncParsableCommand {
             throw Exit.start
         }
         log.info("sluice \(Version.current) is ready")
+        SystemFacts.releaseCode()
         await signals.first()
         log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
         // A second signal ends at once; what was answered 200 is in the journal.

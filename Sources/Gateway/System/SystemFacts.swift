@@ -65,6 +65,9 @@ package enum SystemFacts {
         sluice_tune_allocator(UInt32(clamping: max(2, cores)), UInt32(clamping: min(unusedMax, limit / 16)))
     }
 
+    /// Lets go of what a start alone has needed of the program and its libraries. When it is over.
+    package static func releaseCode() { sluice_release_code() }
+
     /// Processors of `total` that this process may run on: fewer when it is pinned to some, as by taskset or systemd.
     static func usableCores(of total: Int) -> Int {
         guard let bytes = try? read("/proc/self/status") else { return total }
