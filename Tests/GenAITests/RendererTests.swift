@@ -34,19 +34,7 @@ import Testing
 
     /// Equal documents; a member that is null says as much as none.
     private static func isSame(_ left: String?, _ right: String?) -> Bool {
-        func clean(_ value: Any) -> Any? {
-            switch value {
-            case is NSNull: return nil
-            case let list as [Any]: return list.map { clean($0) ?? "null" }
-            case let object as [String: Any]: return object.compactMapValues(clean)
-            default: return value
-            }
-        }
-        func document(_ text: String?) -> NSObject? {
-            guard let text, let value = try? JSONSerialization.jsonObject(with: Data(text.utf8)) else { return nil }
-            return clean(value) as? NSObject
-        }
-        return document(left) == document(right)
+        plainDocument(left) == plainDocument(right)
     }
 
     private static let call = TestSpan(

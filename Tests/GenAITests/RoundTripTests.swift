@@ -82,20 +82,8 @@ import Testing
 
     /// The same words, or equal documents; a member that is null says as much as none.
     private static func isSame(_ left: String?, _ right: String?) -> Bool {
-        func clean(_ value: Any) -> Any? {
-            switch value {
-            case is NSNull: return nil
-            case let list as [Any]: return list.map { clean($0) ?? "null" }
-            case let object as [String: Any]: return object.compactMapValues(clean)
-            default: return value
-            }
-        }
-        func document(_ text: String?) -> NSObject? {
-            guard let text, let value = try? JSONSerialization.jsonObject(with: Data(text.utf8)) else { return nil }
-            return clean(value) as? NSObject
-        }
         if left == right { return true }
-        guard let one = document(left), let two = document(right) else { return false }
+        guard let one = plainDocument(left), let two = plainDocument(right) else { return false }
         return one == two
     }
 

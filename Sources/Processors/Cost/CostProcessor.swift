@@ -36,8 +36,8 @@ package struct CostProcessor: Processor {
     private let computed: Counter
     private let reported: Counter
     private let unpriceable: Counter
-    private let unknown: UnknownModels
-    private let unread: UnreadUnits
+    private let unknown: BoundedCounters
+    private let unread: BoundedCounters
 
     /// Reads the price files; fails when one is missing, too large or of neither shape.
     package init(options: CostOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
@@ -64,8 +64,16 @@ package struct CostProcessor: Processor {
         computed = counter("computed")
         reported = counter("reported")
         unpriceable = counter("not_priceable")
-        unknown = UnknownModels(metrics, labels)
-        unread = UnreadUnits(metrics, labels)
+        unknown = BoundedCounters(by: "model", valuesMax: 100) {
+            metrics.counter(
+                "sluice_gen_ai_cost_unknown_models_total", "Model calls without a price, by model.", [$0] + labels)
+        }
+        unread = BoundedCounters(by: "unit", valuesMax: 64) {
+            metrics.counter(
+                "sluice_gen_ai_cost_unread_units_total",
+                "Calls of models that have a price in a unit that spans do not count; it is not in the cost.",
+                [$0] + labels)
+        }
     }
 
     /// What of a file is not read is told once.
@@ -145,10 +153,11 @@ package struct CostProcessor: Processor {
             response: batch.string(keys.responseModel, in: set)?.string ?? "",
             request: batch.string(keys.requestModel, in: set)?.string ?? "")
         guard let model = find(name) else {
-            return unknown.note(name.response.isEmpty ? name.request : name.response)
+            let model = name.response.isEmpty ? name.request : name.response
+            return unknown.count(String(decoding: model.utf8.prefix(100), as: UTF8.self))
         }
         let tier = batch.string(keys.serviceTier, in: set)?.string.lowercased() ?? ""
-        unread.note(model)
+        for unit in model.unread { unread.count(unit) }
         guard let cost = model.cost(usage, service: tier, at: time) else { return unpriceable.add() }
         computed.add()
         batch.upsert(keys.cost, .double(CallCost.dollars(cost.total)), in: set)
@@ -238,63 +247,28 @@ private struct CostKeys: Sendable {
     }
 }
 
-/// Counts calls of models that the table does not know, by name up to a bound.
-private final class UnknownModels: Sendable {
-    private static let namesMax = 100
-    private let metrics: SelfMetrics
-    private let labels: [(name: String, value: String)]
+/// Counters of one name that differ in a label whose values come from data: beyond a bound they are one, "other".
+private final class BoundedCounters: Sendable {
+    private let label: String
+    private let valuesMax: Int
+    private let register: @Sendable (_ label: (name: String, value: String)) -> Counter
     private let known = Mutex<[String: Counter]>([:])
 
-    init(_ metrics: SelfMetrics, _ labels: [(name: String, value: String)]) {
-        self.metrics = metrics
-        self.labels = labels
+    init(
+        by label: String, valuesMax: Int,
+        _ register: @escaping @Sendable (_ label: (name: String, value: String)) -> Counter
+    ) {
+        self.label = label
+        self.valuesMax = valuesMax
+        self.register = register
     }
 
-    func note(_ model: String) {
-        let name = String(decoding: model.utf8.prefix(100), as: UTF8.self)
+    func count(_ value: String) {
         known.withLock { known in
-            let label = known[name] != nil || known.count < UnknownModels.namesMax ? name : "other"
-            let counter = known[label] ?? register(label)
-            known[label] = counter
+            let value = known[value] != nil || known.count < valuesMax ? value : "other"
+            let counter = known[value] ?? register((label, value))
+            known[value] = counter
             counter.add()
         }
-    }
-
-    private func register(_ model: String) -> Counter {
-        metrics.counter(
-            "sluice_gen_ai_cost_unknown_models_total", "Model calls without a price, by model.",
-            [("model", model)] + labels)
-    }
-}
-
-/// Counts calls of models that have a price in a unit that nothing on a span counts, by unit up to a bound.
-private final class UnreadUnits: Sendable {
-    private static let unitsMax = 64
-    private let metrics: SelfMetrics
-    private let labels: [(name: String, value: String)]
-    private let known = Mutex<[String: Counter]>([:])
-
-    init(_ metrics: SelfMetrics, _ labels: [(name: String, value: String)]) {
-        self.metrics = metrics
-        self.labels = labels
-    }
-
-    func note(_ model: ModelPrice) {
-        guard !model.unread.isEmpty else { return }
-        known.withLock { known in
-            for unit in model.unread {
-                let label = known[unit] != nil || known.count < UnreadUnits.unitsMax ? unit : "other"
-                let counter = known[label] ?? register(label)
-                known[label] = counter
-                counter.add()
-            }
-        }
-    }
-
-    private func register(_ unit: String) -> Counter {
-        metrics.counter(
-            "sluice_gen_ai_cost_unread_units_total",
-            "Calls of models that have a price in a unit that spans do not count; it is not in the cost.",
-            [("unit", unit)] + labels)
     }
 }
