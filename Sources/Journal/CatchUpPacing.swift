@@ -5,7 +5,9 @@ struct CatchUpPacing: Sendable {
     /// Without an append for this long nobody has to be spared.
     static let quietTime: UInt64 = 100_000_000
     /// What was not read is made up for by at most as much as takes this long.
-    static let burstTime: UInt64 = 10_000_000
+    static let burstTime: UInt64 = 4_000_000
+    /// Most that is read at once while others are to be spared: what takes the processor for a fifth of a millisecond.
+    static let shortRead = 1 << 20
 
     /// Most of what was appended that a cursor may read later: appends from before it fell behind do not count.
     private static let creditMax = 16 << 20
@@ -33,6 +35,15 @@ struct CatchUpPacing: Sendable {
         return true
     }
 
+    /// Most bytes to read at once.
+    func most(at now: UInt64) -> Int { isSparing(at: now) ? Self.shortRead : .max }
+
+    /// True while appends come in that a read could delay.
+    private func isSparing(at now: UInt64) -> Bool {
+        guard bytesPerSecond > 0, let lastAppend else { return false }
+        return now &- lastAppend < Self.quietTime
+    }
+
     /// A cursor has read so many bytes; `appended` counts those appended since the journal was opened.
     mutating func didRead(_ bytes: Int, for cursor: String, appended total: Int, at now: UInt64) {
         if total != appended {
@@ -43,7 +54,7 @@ struct CatchUpPacing: Sendable {
         let credit = min(before.credit + max(0, total - before.appended), Self.creditMax)
         let free = min(bytes, credit)
         served[cursor] = (total, credit - free)
-        guard bytesPerSecond > 0, let lastAppend, now &- lastAppend < Self.quietTime else {
+        guard isSparing(at: now) else {
             paidAt = now
             return
         }

@@ -69,6 +69,8 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     private let path: String
     private var descriptor: Int32
     private var isDirect: Bool
+    /// Most that is read at once.
+    private var readMax = Int.max
 
     /// O_DIRECT, which the C library declares only when asked for; the processors differ.
     #if arch(arm64)
@@ -94,20 +96,39 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
-        let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        let most = min(buffer.count, readMax)
+        var count = pread(descriptor, buffer.baseAddress, most, off_t(offset))
+        if count < 0, errno == EINVAL, isDirect, leaveDirect() {
+            // Blocks larger than ours, or the end of a file that is asked for again.
+            count = pread(descriptor, buffer.baseAddress, most, off_t(offset))
+        }
         if count < 0 { throw lastError("pread", path) }
         return count
     }
 
+    func stopReadingAhead() {
+        readMax = 256 << 10
+        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+    }
+
+    func bypassCache() {
+        stopReadingAhead()
+        let flags = fcntl(descriptor, F_GETFL)
+        isDirect = flags >= 0 && fcntl(descriptor, F_SETFL, flags | Self.directFlag) == 0
+    }
+
+    /// Reads and writes through the page cache from now on; false when the system does not let us.
+    private func leaveDirect() -> Bool {
+        isDirect = false
+        let flags = fcntl(descriptor, F_GETFL)
+        return flags >= 0 && fcntl(descriptor, F_SETFL, flags & ~Self.directFlag) == 0
+    }
+
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
         var count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
-        if count < 0, errno == EINVAL, isDirect {
+        if count < 0, errno == EINVAL, isDirect, leaveDirect() {
             // Blocks larger than ours, or the rest of a write of which only a part was taken.
-            isDirect = false
-            let flags = fcntl(descriptor, F_GETFL)
-            if flags >= 0, fcntl(descriptor, F_SETFL, flags & ~Self.directFlag) == 0 {
-                count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
-            }
+            count = pwrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
         }
         if count < 0 { throw lastError("pwrite", path) }
         return count

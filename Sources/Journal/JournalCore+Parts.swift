@@ -138,6 +138,7 @@ struct OpenSegments {
             open.removeValue(forKey: oldest)?.close()
         }
         let file = try files.open(directory + "/" + JournalFileName.segment(number: number), writable: false)
+        file.stopReadingAhead()
         open[number] = file
         return file
     }

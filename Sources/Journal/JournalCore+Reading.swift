@@ -31,7 +31,8 @@ extension JournalCore {
         let wakeup: Wakeup?
         if let request {
             sluice_note_catch_up()
-            let result = fetch(request, file: &file, scanner: scanner)
+            let most = pacing.most(at: monotonicNanoseconds())
+            let result = fetch(request, atMost: most, file: &file, scanner: scanner)
             let appended: Int
             (wakeup, appended) = shared.withLock { shared in
                 (shared.index.endFetch(name, request, result), shared.index.appendedBytes)
@@ -59,12 +60,16 @@ extension JournalCore {
     }
 
     /// Reads until there is a frame or the segment ends.
-    private func fetch(_ request: FetchRequest, file slot: inout OpenSegment?, scanner: SegmentScanner) -> FetchResult {
+    private func fetch(
+        _ request: FetchRequest, atMost most: Int, file slot: inout OpenSegment?, scanner: SegmentScanner
+    ) -> FetchResult {
         let segment = request.segment
         do throws(SystemError) {
             if slot?.number != segment.number {
                 let path = directory + "/" + JournalFileName.segment(number: segment.number)
-                slot = OpenSegment(number: segment.number, file: try files.open(path, writable: false))
+                let file = try files.open(path, writable: false)
+                file.bypassCache()
+                slot = OpenSegment(number: segment.number, file: file)
             }
             guard let file = slot?.file else { return .failed }
             var place = request.place
@@ -72,7 +77,7 @@ extension JournalCore {
             var isDamaged = false
             while frames.isEmpty, place.offset < segment.dataEnd {
                 let chunk = try scanner.scan(
-                    file, from: place.offset, to: segment.dataEnd, seed: segment.seed
+                    file, from: place.offset, to: segment.dataEnd, seed: segment.seed, atMost: most
                 ) { header, bytes, offset in
                     guard header.sequence < segment.end else { return true }
                     let start = Place(segment: segment.number, offset: offset, frame: place.frame)

@@ -58,6 +58,12 @@ package protocol JournalFile: AnyObject, Sendable {
     func size() throws(SystemError) -> Int
     /// One pread: may give fewer bytes than asked for; 0 at the end.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int
+    /// Reads from now on fetch what they ask for and no more. What the system reads ahead otherwise, up to megabytes at
+    /// a time, stands before the writes that senders wait for.
+    func stopReadingAhead()
+    /// As `stopReadingAhead`, and past the page cache where that is possible: for reads of whole blocks of 4 KiB into
+    /// memory that is aligned to them.
+    func bypassCache()
     /// One pwrite: may take fewer bytes than offered.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int
     /// Reserves blocks for the first `bytes` bytes and makes the file that long.

@@ -19,26 +19,38 @@ final class SegmentScanner {
         }
     }
 
+    /// Files are read in whole blocks of this size, into memory that is aligned to it, as reads past the page cache
+    /// must be.
+    private static let block = 4096
+
     private let chunkBytes: Int
+    /// Most bytes that are looked at at once.
+    private var room: Int
+    /// `room`, and what blocks take more at both ends.
     private var buffer: UnsafeMutableRawBufferPointer
 
     init(chunkBytes: Int) {
-        self.chunkBytes = max(chunkBytes, 4096)
-        buffer = .allocate(byteCount: self.chunkBytes, alignment: 16)
+        self.chunkBytes = max(chunkBytes, Self.block)
+        room = self.chunkBytes
+        buffer = Self.makeBuffer(for: room)
     }
 
     deinit { buffer.deallocate() }
 
-    /// Reads up to the chunk size from `start`, not beyond `limit`, and visits each whole frame with its bytes and
-    /// offset until `visit` gives false. `start` must be a multiple of 8. The bytes are valid during the visit only.
+    /// Reads up to the chunk size, or `most` if that is less, from `start`, not beyond `limit`, and visits each whole
+    /// frame with its bytes and offset until `visit` gives false. `start` must be a multiple of 8. The bytes are valid
+    /// during the visit only. A record that is larger is read whole.
     func scan(
-        _ file: any JournalFile, from start: Int, to limit: Int, seed: UInt32,
+        _ file: any JournalFile, from start: Int, to limit: Int, seed: UInt32, atMost most: Int = .max,
         visit: (RecordHeader, UnsafeRawBufferPointer, Int) -> Bool
     ) throws(SystemError) -> Chunk {
         // One huge record must not keep its memory for ever.
-        if buffer.count > chunkBytes { resize(to: chunkBytes) }
+        if room > chunkBytes { resize(to: chunkBytes) }
         var start = start
-        var bytes = try load(file, from: start, 0..<min(buffer.count, limit - start))
+        // Up to a block's end, so that what is read next to it begins there.
+        let most = min(room, max(most, Self.block)) - start % Self.block
+        var wanted = min(most, limit - start)
+        var bytes = try load(file, from: start, 0..<wanted)
         // A file shorter than `limit` ends here; asked again it would only say so again.
         var chunk = Chunk(next: bytes.isEmpty ? limit : start)
         var at = 0
@@ -67,20 +79,21 @@ final class SegmentScanner {
                 chunk.damaged.append((start + at, header.items))
                 at += header.recordBytes
             case .incomplete(let header) where start + at + header.recordBytes <= limit && at > 0:
-                guard header.recordBytes <= buffer.count else {
+                guard header.recordBytes <= room else {
                     chunk.next = start + at
                     return chunk
                 }
                 // What is there of it stays: read again with the next chunk it would be most of it for large records.
                 let have = bytes.count - at
-                bytes.baseAddress.map { buffer.baseAddress?.copyMemory(from: $0 + at, byteCount: have) }
                 start += at
+                bytes.baseAddress.map { memory(of: start)?.copyMemory(from: $0 + at, byteCount: have) }
                 at = 0
-                bytes = try load(file, from: start, have..<header.recordBytes)
-            case .incomplete(let header)
-            where start + header.recordBytes <= limit && bytes.count == buffer.count:
-                resize(to: header.recordBytes)
-                bytes = try load(file, from: start, 0..<header.recordBytes)
+                wanted = header.recordBytes
+                bytes = try load(file, from: start, have..<wanted)
+            case .incomplete(let header) where start + header.recordBytes <= limit && bytes.count == wanted:
+                wanted = header.recordBytes
+                if wanted > room { resize(to: wanted) }
+                bytes = try load(file, from: start, 0..<wanted)
             case .incomplete, .noRecord:
                 if Self.isWritten(bytes.part(at..<min(at + 8, bytes.count))) { chunk.addDamage(at: start + at) }
                 at = Self.nextMagic(in: bytes, after: at)
@@ -102,33 +115,53 @@ final class SegmentScanner {
         return at
     }
 
-    private func resize(to count: Int) {
-        buffer.deallocate()
-        buffer = .allocate(byteCount: count, alignment: 16)
+    private static func makeBuffer(for room: Int) -> UnsafeMutableRawBufferPointer {
+        .allocate(byteCount: (room + 2 * block - 1) / block * block, alignment: block)
     }
 
-    /// Reads what stands at these places of the buffer, counted from `start`, behind what it holds already. Where the
-    /// disk can't give a page, zeros stand for it, and so for a damaged record.
+    private func resize(to count: Int) {
+        buffer.deallocate()
+        room = count
+        buffer = Self.makeBuffer(for: count)
+    }
+
+    /// Where the byte at this place of the file goes when it is the first one wanted.
+    private func memory(of start: Int) -> UnsafeMutableRawPointer? { buffer.baseAddress.map { $0 + start % Self.block } }
+
+    /// Reads what stands at these places of the file, counted from `start`, behind what the buffer holds already. Gives
+    /// all that it holds then. Where the disk can't give a block, zeros stand for it, and so for a damaged record.
     private func load(
         _ file: any JournalFile, from start: Int, _ places: Range<Int>
     ) throws(SystemError) -> UnsafeRawBufferPointer {
-        guard !places.isEmpty else { return UnsafeRawBufferPointer(buffer).part(0..<places.lowerBound) }
-        let window = UnsafeMutableRawBufferPointer(rebasing: buffer[places])
+        let base = start / Self.block * Self.block
+        let held = UnsafeRawBufferPointer(rebasing: buffer[(start - base)...])
+        guard !places.isEmpty else { return held.part(0..<places.lowerBound) }
+        let first = (start + places.lowerBound) / Self.block * Self.block
+        let last = (start + places.upperBound + Self.block - 1) / Self.block * Self.block
+        let end = try readBlocks(file, first..<last, into: buffer[first - base..<last - base])
+        return held.part(0..<max(places.lowerBound, min(end - start, places.upperBound)))
+    }
+
+    /// Reads whole blocks; gives the place in the file up to which it has them.
+    private func readBlocks(
+        _ file: any JournalFile, _ places: Range<Int>, into slice: Slice<UnsafeMutableRawBufferPointer>
+    ) throws(SystemError) -> Int {
+        let window = UnsafeMutableRawBufferPointer(rebasing: slice)
         do throws(SystemError) {
-            let got = try file.readAll(into: window, at: start + places.lowerBound)
-            return UnsafeRawBufferPointer(buffer).part(0..<places.lowerBound + got)
+            return places.lowerBound + (try file.readAll(into: window, at: places.lowerBound))
         } catch  where error.code == EIO {
-            var at = places.lowerBound
-            while at < places.upperBound {
-                let page = UnsafeMutableRawBufferPointer(rebasing: buffer[at..<min(at + 4096, places.upperBound)])
+            var at = 0
+            while at < window.count {
+                let block = UnsafeMutableRawBufferPointer(rebasing: window[at..<at + Self.block])
                 do throws(SystemError) {
-                    if try file.readAll(into: page, at: start + at) < page.count { break }
+                    let got = try file.readAll(into: block, at: places.lowerBound + at)
+                    if got < block.count { return places.lowerBound + at + got }
                 } catch  where error.code == EIO {
-                    page.initializeMemory(as: UInt8.self, repeating: 0)
+                    block.initializeMemory(as: UInt8.self, repeating: 0)
                 }
-                at += page.count
+                at += Self.block
             }
-            return UnsafeRawBufferPointer(buffer).part(0..<at)
+            return places.upperBound
         }
     }
 }

@@ -237,6 +237,9 @@ private final class FakeFile: JournalFile {
         return bytes.count
     }
 
+    func stopReadingAhead() {}
+    func bypassCache() {}
+
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
         let count = min(try disk.check("pwrite", path) ?? buffer.count, buffer.count)
         let isRefused = isDirect.withLock { isDirect in

@@ -156,6 +156,9 @@ final class CountingFile: JournalFile {
         return count
     }
 
+    func stopReadingAhead() { file.stopReadingAhead() }
+    func bypassCache() { file.bypassCache() }
+
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
         try file.write(buffer, at: offset)
     }
