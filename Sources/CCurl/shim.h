@@ -1,8 +1,13 @@
 #pragma once
 // The type check of curl_easy_setopt is a macro over variadic calls; the typed wrappers below take its place.
 #define CURL_DISABLE_TYPECHECK
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 /// Receives response bytes or one header line; returns how many bytes it took, fewer to stop the transfer.
 typedef size_t (*sluice_curl_receive)(char *bytes, size_t size, size_t count, void *context);
@@ -29,6 +34,32 @@ static inline CURLcode sluice_curl_set_string(CURL *handle, CURLoption option, c
 
 static inline CURLcode sluice_curl_set_receiver(CURL *handle, CURLoption option, sluice_curl_receive value) {
     return curl_easy_setopt(handle, option, value);
+}
+
+static inline bool sluice_is_loopback(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET) {
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->sa_family != AF_INET6) return false;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+}
+
+/// Opens a connection's socket. One to this machine has no network to spare: where the system's congestion control
+/// paces what is sent, as BBR does, that costs a timer for every few packets.
+static inline curl_socket_t sluice_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)context;
+    (void)purpose;
+    int opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (opened >= 0 && sluice_is_loopback(&address->addr)) {
+        // Every kernel has this one; that it may be refused does no harm.
+        (void)setsockopt(opened, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    }
+    return opened < 0 ? CURL_SOCKET_BAD : opened;
+}
+
+static inline CURLcode sluice_curl_set_opener(CURL *handle) {
+    return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, sluice_open_socket);
 }
 
 /// Goes to a place in the body; answers with one of CURL_SEEKFUNC_.

@@ -76,8 +76,13 @@ extension ExportWorker {
         let frames = await cursor.next(maxFrames: Self.framesPerRead, maxBytes: Self.bytesPerRead, timeout: timeout)
         countLosses()
         let now = setup.effects.now()
-        for frame in frames { take(frame, now: now, &batcher, &ready) }
-        if let deadline = batcher.deadline, !isDraining, ready.isEmpty, frames.count < Self.framesPerRead / 8 {
+        var bytes = 0
+        for frame in frames {
+            bytes += frame.frame.bytes.count
+            take(frame, now: now, &batcher, &ready)
+        }
+        let isLittle = frames.count < Self.framesPerRead / 8 && bytes < Self.bytesPerRead / 8
+        if let deadline = batcher.deadline, !isDraining, ready.isEmpty, isLittle {
             // A batch is open and little comes: what comes in the next moment is read at once, instead of a wake-up
             // for each request.
             try? await setup.effects.sleep(min(Self.gatherTime, max(deadline - now, .zero)))

@@ -108,6 +108,7 @@ package final class CurlTarget: Sendable {
         setter.set(CURLOPT_FOLLOWLOCATION, 0, "redirects")
         setVersion(&setter)
         setter.set(CURLOPT_TCP_KEEPALIVE, 1, "TCP keep-alive")
+        setter.note(sluice_curl_set_opener(handle), "sockets")
         let keeps = options.keepsAlive && !opensConnections
         setter.set(CURLOPT_FORBID_REUSE, keeps ? 0 : 1, "disable_keep_alives")
         setter.set(CURLOPT_FRESH_CONNECT, opensConnections ? 1 : 0, "disable_keep_alives")
