@@ -24,9 +24,9 @@ final class SegmentScanner {
     private static let block = 4096
 
     private let chunkBytes: Int
-    /// Most bytes that are looked at at once.
+    /// Bytes of the file that have room, wherever in a block they begin and end.
     private var room: Int
-    /// `room`, and what blocks take more at both ends.
+    /// `room`, and a block more at both ends.
     private var buffer: UnsafeMutableRawBufferPointer
 
     init(chunkBytes: Int) {
@@ -48,8 +48,8 @@ final class SegmentScanner {
         if room > chunkBytes { resize(to: chunkBytes) }
         var start = start
         // Up to a block's end, so that what is read next to it begins there.
-        let most = min(room, max(most, Self.block)) - start % Self.block
-        var wanted = min(most, limit - start)
+        let end = Self.roundedUp(start + min(room, max(most, Self.block)))
+        var wanted = min(end, limit) - start
         var bytes = try load(file, from: start, 0..<wanted)
         // A file shorter than `limit` ends here; asked again it would only say so again.
         var chunk = Chunk(next: bytes.isEmpty ? limit : start)
@@ -115,8 +115,10 @@ final class SegmentScanner {
         return at
     }
 
+    private static func roundedUp(_ place: Int) -> Int { (place + block - 1) / block * block }
+
     private static func makeBuffer(for room: Int) -> UnsafeMutableRawBufferPointer {
-        .allocate(byteCount: (room + 2 * block - 1) / block * block, alignment: block)
+        .allocate(byteCount: roundedUp(room) + 2 * block, alignment: block)
     }
 
     private func resize(to count: Int) {
@@ -126,7 +128,9 @@ final class SegmentScanner {
     }
 
     /// Where the byte at this place of the file goes when it is the first one wanted.
-    private func memory(of start: Int) -> UnsafeMutableRawPointer? { buffer.baseAddress.map { $0 + start % Self.block } }
+    private func memory(of start: Int) -> UnsafeMutableRawPointer? {
+        buffer.baseAddress.map { $0 + start % Self.block }
+    }
 
     /// Reads what stands at these places of the file, counted from `start`, behind what the buffer holds already. Gives
     /// all that it holds then. Where the disk can't give a block, zeros stand for it, and so for a damaged record.
@@ -137,7 +141,7 @@ final class SegmentScanner {
         let held = UnsafeRawBufferPointer(rebasing: buffer[(start - base)...])
         guard !places.isEmpty else { return held.part(0..<places.lowerBound) }
         let first = (start + places.lowerBound) / Self.block * Self.block
-        let last = (start + places.upperBound + Self.block - 1) / Self.block * Self.block
+        let last = Self.roundedUp(start + places.upperBound)
         let end = try readBlocks(file, first..<last, into: buffer[first - base..<last - base])
         return held.part(0..<max(places.lowerBound, min(end - start, places.upperBound)))
     }

@@ -58,6 +58,17 @@ import Testing
         #expect(readForASecond(&free, appendedPerSecond: 1 << 20) > 9_000 * Self.chunk)
     }
 
+    @Test func `reads are short while appends come in, and as large as may be otherwise`() {
+        var pacing = CatchUpPacing(bytesPerSecond: 160 << 20)
+        #expect(pacing.most(at: 0) == .max)
+        pacing.didRead(Self.chunk, for: "a", appended: 1, at: 1)
+        #expect(pacing.most(at: CatchUpPacing.quietTime) == CatchUpPacing.shortRead)
+        #expect(pacing.most(at: 1 + CatchUpPacing.quietTime) == .max)
+        var free = CatchUpPacing(bytesPerSecond: 0)
+        free.didRead(Self.chunk, for: "a", appended: 1, at: 1)
+        #expect(free.most(at: 1) == .max)
+    }
+
     @Test func `what was appended before a cursor fell behind does not count for it`() throws {
         var pacing = CatchUpPacing(bytesPerSecond: 1 << 20)
         pacing.didRead(Self.chunk, for: "a", appended: 1 << 40, at: Self.millisecond)

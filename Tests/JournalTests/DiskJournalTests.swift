@@ -43,31 +43,35 @@ import Testing
         journal.close()
     }
 
-    @Test func `reads from disk about as much as there is, whatever the records' size`() throws {
-        for size in [40, 900, 1_700, 2_500, 3_900, 9_000] {
-            let disk = FakeDisk()
-            let file = try disk.create("s", exclusive: true, isDirect: false)
-            let records = (0..<60).map { record(frame($0, bytes: size), sequence: UInt64(3 * $0)) }
-            try file.writeAll(records.flatMap { $0 }, at: 0)
-            let total = try file.size()
-            let counted = CountingFile(file)
-            let scanner = SegmentScanner(chunkBytes: 4096)
-            var (at, seen) = (0, [UInt64]())
-            while at < total {
-                let chunk = try scanner.scan(counted, from: at, to: total, seed: 7) { header, bytes, offset in
-                    seen.append(header.sequence)
-                    #expect(header.frame(in: bytes) == frame(seen.count - 1, bytes: size))
-                    #expect(offset == (seen.count - 1) * records[0].count)
-                    return true
-                }
-                #expect(chunk.damage == nil && chunk.next > at)
-                at = chunk.next
+    @Test(arguments: [40, 900, 1_700, 2_500, 3_900, 9_000, 70_000], [4096, 20_000, .max])
+    func `reads from disk about as much as there is, whatever the records' size`(size: Int, atMost: Int) throws {
+        let disk = FakeDisk()
+        let file = try disk.create("s", exclusive: true, isDirect: false)
+        let records = (0..<120).map { record(frame($0, bytes: size), sequence: UInt64(3 * $0)) }
+        // Not at a block's start, as behind a file's header.
+        let first = 72
+        try file.writeAll(records.flatMap { $0 }, at: first)
+        let total = try file.size()
+        let counted = CountingFile(file)
+        let scanner = SegmentScanner(chunkBytes: 1 << 16)
+        var (at, seen, chunks) = (first, [UInt64](), 0)
+        while at < total {
+            let chunk = try scanner.scan(counted, from: at, to: total, seed: 7, atMost: atMost) {
+                header, bytes, offset in
+                seen.append(header.sequence)
+                #expect(header.frame(in: bytes) == frame(seen.count - 1, bytes: size))
+                #expect(offset == first + (seen.count - 1) * records[0].count)
+                return true
             }
-            #expect(seen == (0..<60).map { UInt64(3 * $0) })
-            // A record that has no room beside others is found at the end of a chunk, and read once more.
-            let most = size < 4_000 ? total + total / 8 : 2 * total
-            #expect(counted.bytes.load(ordering: .relaxed) <= most, "records of \(records[0].count) bytes")
+            #expect(chunk.damage == nil && chunk.next > at)
+            at = chunk.next
+            chunks += 1
         }
+        #expect(seen == (0..<120).map { UInt64(3 * $0) })
+        // A record that has no room beside others is found at the end of a chunk, and read once more. Reads are of
+        // whole blocks.
+        let most = size < min(atMost, 1 << 16) ? total + total / 8 : 2 * total
+        #expect(counted.bytes.load(ordering: .relaxed) <= most + chunks * 2 * 4096)
     }
 
     private func record(_ frame: Frame, sequence: UInt64) -> [UInt8] {
