@@ -50,6 +50,8 @@ struct CursorState: Sendable {
     /// Gaps before it are in `losses` already, so that reading again does not count them again.
     private var countedTo: UInt64 = 0
     private var wakeup: Wakeup?
+    /// Waits for the file to say what was done when they began.
+    private var writeWaits: [(position: UInt64, settledCount: Int, wakeup: Wakeup)] = []
     /// A reader thread is at work for this cursor.
     private(set) var isFetching = false
     /// The last fetch failed for a passing reason.
@@ -74,6 +76,20 @@ struct CursorState: Sendable {
     var mustSave: Bool { acknowledged > saved || settledCount > savedCount }
 
     var mustWrite: Bool { acknowledged > written || settledCount > writtenCount }
+
+    /// Registers a wait for the next write of its file, false when that says all already.
+    mutating func waitForWrite(_ wakeup: Wakeup) -> Bool {
+        if mustWrite { writeWaits.append((acknowledged, settledCount, wakeup)) }
+        return mustWrite
+    }
+
+    /// Takes the waits that writes have ended, or all of them when a write has failed.
+    mutating func takeWriteWaits(all: Bool) -> [Wakeup] {
+        if writeWaits.isEmpty { return [] }
+        let goesOn = writeWaits.partition { all || $0.position <= written && $0.settledCount <= writtenCount }
+        defer { writeWaits.removeSubrange(goesOn...) }
+        return writeWaits[goesOn...].map(\.wakeup)
+    }
 
     /// What its file is to say now.
     var picture: CursorPicture {

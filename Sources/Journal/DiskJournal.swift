@@ -124,6 +124,13 @@ private struct DiskCursor: FrameCursor {
 
     func settle(_ frame: Range<Sequence>) { core.settle(name, frame) }
 
+    func finishedWriting() async {
+        let wakeup = Wakeup()
+        guard core.mustWait(forWriting: name, wakeup) else { return }
+        // A disk that hangs must not keep from being delivered what is in memory.
+        _ = await wakeup.wait(until: monotonicNanoseconds() &+ 100_000_000)
+    }
+
     func skip(_ frame: StoredFrame) -> SkipOutcome {
         core.settle(name, frame.range)
         let header = frame.frame.header

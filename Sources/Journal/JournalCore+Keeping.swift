@@ -31,7 +31,16 @@ extension JournalCore {
             return shared.index.cursors.filter(\.value.mustWrite).mapValues(\.picture)
         }
         // What cannot be written now is tried in the next round, not before: the cause may last.
-        for (name, picture) in moved { _ = save(name, picture, isSynced: false) }
+        for (name, picture) in moved {
+            let isWritten = save(name, picture, isSynced: false)
+            endWriteWaits(name, isWritten: isWritten)
+        }
+    }
+
+    /// Ends the waits for a cursor's file. What was done behind the picture that was written comes next.
+    private func endWriteWaits(_ name: String, isWritten: Bool) {
+        let ended = shared.withLock { $0.index.cursors[name]?.takeWriteWaits(all: !isWritten) ?? [] }
+        for wakeup in ended { wakeup.fire(true) }
     }
 
     /// One round. The order matters: a position is durable before the segments behind it go.
@@ -40,7 +49,11 @@ extension JournalCore {
             shared.isKeeping = false
             return shared.index.cursors.filter(\.value.mustSave).mapValues(\.picture)
         }
-        for (name, picture) in unsaved where !save(name, picture) && !isClosing { requestKeeping() }
+        for (name, picture) in unsaved {
+            let isSaved = save(name, picture)
+            endWriteWaits(name, isWritten: isSaved)
+            if !isSaved, !isClosing { requestKeeping() }
+        }
         let (finished, dropped) = shared.withLock { ($0.index.takeFinished(), $0.index.takeDropped()) }
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {

@@ -203,6 +203,14 @@ final class JournalCore: Sendable {
         requestKeeping()
     }
 
+    /// Registers a wait for what is done to be in the cursor's file; false when it is, or will not be soon.
+    func mustWait(forWriting name: String, _ wakeup: Wakeup) -> Bool {
+        shared.withLock { shared in
+            guard !shared.isClosing, !shared.unsavedCursors.contains(name) else { return false }
+            return shared.index.cursors[name]?.waitForWrite(wakeup) ?? false
+        }
+    }
+
     /// Asks for a keeper round, unless one is coming anyway.
     func requestKeeping() {
         let isFirst = shared.withLock { shared in

@@ -98,6 +98,10 @@ package protocol FrameCursor: Sendable {
     /// journal on disk keeps it, as far as there is room, so that the frame does not come again after a crash.
     func settle(_ frame: Range<Sequence>)
 
+    /// Waits until what was acknowledged and settled before survives the end of the process, for a moment at most: who
+    /// asks before each delivery repeats after a kill no more than was under way.
+    func finishedWriting() async
+
     /// This reader passes over a frame that was stored just now: it is done, as with `settle`, and what only such
     /// frames take up can go before the older ones do. Called before the frame is read, or it is too late.
     func skip(_ frame: StoredFrame) -> SkipOutcome
@@ -127,6 +131,8 @@ extension FrameLog {
 extension FrameCursor {
     /// For journals that do not outlive the process.
     package func settle(_ frame: Range<Sequence>) {}
+
+    package func finishedWriting() async {}
 
     package func skip(_ frame: StoredFrame) -> SkipOutcome {
         settle(frame.range)

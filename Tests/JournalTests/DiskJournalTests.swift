@@ -1,3 +1,4 @@
+import Glibc
 import Pipeline
 import Synchronization
 import Telemetry
@@ -102,6 +103,43 @@ import Testing
         let task = Task { await cursor.next(maxFrames: 1, maxBytes: 1, timeout: .seconds(3600)) }
         task.cancel()
         #expect(await task.value.isEmpty)
+        journal.close()
+    }
+
+    @Test func `what is done is in the cursor's file before the wait for that ends`() async throws {
+        let disk = FakeDisk()
+        var options = smallOptions()
+        // Nothing is synced meanwhile: it is the process that ends, and not the machine.
+        options.cursorInterval = .seconds(3600)
+        let journal = try openFake(disk, options: options)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<9)
+        let frames = await cursor.drain()
+        for turn in 0..<3 {
+            cursor.acknowledge(before: frames[turn].end)
+            cursor.settle(frames[turn + 4].range)
+            await cursor.finishedWriting()
+            let killed = try openFake(FakeDisk(disk.contents))
+            #expect(try await killed.cursor(named: "a").drainNumbers() == Array(turn + 1...3) + Array(turn + 5...8))
+            killed.close()
+        }
+        // Nothing new, so nothing to wait for; and the end is no end of waiting.
+        await cursor.finishedWriting()
+        journal.close()
+        await cursor.finishedWriting()
+    }
+
+    @Test func `a disk that takes no cursor keeps nobody waiting`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<9)
+        disk.onCall { $0.path.contains("cursor") && $0.name != "open" ? .error(EIO) : nil }
+        for frame in await cursor.drain() {
+            cursor.acknowledge(before: frame.end)
+            await cursor.finishedWriting()
+        }
+        disk.onCall(nil)
         journal.close()
     }
 

@@ -28,6 +28,7 @@ extension ExportWorker {
                     inFlight += 1
                     bytesInFlight += size
                     group.addTask {
+                        await self.cursor.finishedWriting()
                         await self.export(batch)
                         return size
                     }

@@ -124,6 +124,12 @@ private struct WatchedCursor: FrameCursor {
 
     func settle(_ frame: Range<Sequence>) { base.settle(frame) }
 
+    func finishedWriting() async { await base.finishedWriting() }
+
+    func read(_ parts: [FramePart]) async -> PartReading { await base.read(parts) }
+
+    func skip(_ frame: StoredFrame) -> SkipOutcome { base.skip(frame) }
+
     func takeLosses() -> [(reason: String, items: Int)] { base.takeLosses() }
 
     var backlog: HeldAmount { base.backlog }

@@ -89,6 +89,26 @@ import Testing
         #expect(exporter.batches.withLock { $0 }.flatMap(numbers) == Array(0..<50))
     }
 
+    @Test func `begins no delivery before what is done survives a kill`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for number in 0..<20 as Range<UInt64> { cursor.append(frame(number)) }
+        let unwritten = Mutex(0)
+        let exporter = ScriptedExporter { _ in
+            cursor.state.withLock { state in
+                if state.written < state.acknowledged { unwritten.withLock { $0 += 1 } }
+            }
+            return .delivered
+        }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: setup("{sending_queue: {num_consumers: 1}}", clock: clock))
+        await runAndDrain(worker, deadline: FlyingClock.never)
+        #expect(worker.account.deliveredItems == 60)
+        #expect(exporter.batches.withLock { $0.count } > 1)
+        #expect(unwritten.withLock { $0 } == 0)
+    }
+
     @Test func `leaves what a dead backend did not take in a journal on disk`() async {
         let clock = FlyingClock()
         let cursor = FakeCursor(clock: clock)

@@ -131,6 +131,8 @@ final class FakeCursor: FrameCursor {
         var frames: [StoredFrame] = []
         var read = 0
         var acknowledged = Sequence(0)
+        /// What of it survives the process.
+        var written = Sequence(0)
         var losses: [(reason: String, items: Int)] = []
         var regressions = 0
     }
@@ -173,6 +175,11 @@ final class FakeCursor: FrameCursor {
             return state.frames.filter { $0.sequence >= from && $0.end <= sequence }
         }
         for frame in fresh { covered(frame) }
+    }
+
+    func finishedWriting() async {
+        await Task.yield()
+        state.withLock { $0.written = $0.acknowledged }
     }
 
     func takeLosses() -> [(reason: String, items: Int)] {
