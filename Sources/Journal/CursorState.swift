@@ -149,6 +149,9 @@ struct CursorState: Sendable {
     /// Whether it took frames lately.
     func isMoving(at now: UInt64) -> Bool { lastMove.map { now < $0 &+ AppendPacing.stallTime } ?? false }
 
+    /// Whether it reads from disk, has nothing left of that, and nobody is reading more.
+    var isBehind: Bool { fetchedAppended == nil && ready.isEmpty && !isFetching && !mustPause }
+
     /// Hands out frames that are ready: at least one if there is one, then as many as fit.
     mutating func take(maxFrames: Int, maxBytes: Int, now: UInt64) -> [StoredFrame] {
         var frames: [StoredFrame] = []

@@ -107,7 +107,7 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     }
 
     func stopReadingAhead() {
-        readMax = 256 << 10
+        readMax = 512 << 10
         _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
     }
 

@@ -94,7 +94,7 @@ final class JournalCore: Sendable {
     }
 
     /// With so many bytes there is work enough for the writer, whatever follows.
-    private static let gatheredMax = 1 << 20
+    private static let gatheredMax = 4 << 20
 
     /// Starts the writer on what was appended when more was to follow.
     func flush() {
@@ -170,18 +170,22 @@ final class JournalCore: Sendable {
 
     func read(_ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup) -> ReadStep {
         let now = monotonicNanoseconds()
-        let (step, answers) = shared.withLock { shared -> (ReadStep, [AppendPacing.Answer]) in
-            if shared.isClosing { return (.ended, []) }
+        let (step, mustFetch, answers) = shared.withLock { shared -> (ReadStep, Bool, [AppendPacing.Answer]) in
+            if shared.isClosing { return (.ended, false, []) }
             let step = shared.index.read(
                 name, handle: handle, maxFrames: maxFrames, maxBytes: maxBytes, now: now, wakeup: wakeup)
-            if case .wait(.forDisk(isNew: true), _) = step { shared.fetches.append(name) }
-            return (step, shared.takeDue(now: now))
+            let mustFetch =
+                switch step {
+                case .frames: shared.index.mustReadAhead(name)
+                case .wait(.forDisk(let isNew), _): isNew
+                case .wait, .ended: false
+                }
+            if mustFetch, !shared.fetches.contains(name) { shared.fetches.append(name) }
+            return (step, mustFetch, shared.takeDue(now: now))
         }
         for answer in answers { answer() }
-        if case .wait(let kind, let older) = step {
-            older?.fire(false)
-            if case .forDisk(isNew: true) = kind { readerEvent.set() }
-        }
+        if case .wait(_, let older) = step { older?.fire(false) }
+        if mustFetch { readerEvent.set() }
         return step
     }
 

@@ -59,6 +59,14 @@ extension JournalIndex {
         }
     }
 
+    /// Whether the next piece of a backlog is to be read while the one that was just taken is delivered.
+    mutating func mustReadAhead(_ name: String) -> Bool {
+        guard var cursor = cursors.removeValue(forKey: name) else { return false }
+        defer { cursors[name] = cursor }
+        guard cursor.isBehind, cursor.advance(over: segments) else { return false }
+        return tail.frames(from: cursor.fetchPlace) == nil
+    }
+
     /// Begins a read from disk; nil when there is nothing to read any more.
     mutating func beginFetch(_ name: String) -> FetchRequest? {
         guard var cursor = cursors.removeValue(forKey: name) else { return nil }
