@@ -68,6 +68,9 @@ struct BodyCollector {
     /// First reservation and memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
 
+    /// Most of a body that is read in one turn of an event loop.
+    private static let readAtOnce = 2 << 20
+
     private let declared: Int?
     private let sizeMax: Int
     private var whole: ByteBuffer?
@@ -78,6 +81,15 @@ struct BodyCollector {
     init(declared: Int?, sizeMax: Int) {
         self.declared = declared
         self.sizeMax = sizeMax
+    }
+
+    /// Bytes that are still to come of a body of known length; 0 of a chunked one.
+    var left: Int { declared.map { max(0, $0 - received) } ?? 0 }
+
+    /// In how many reads the rest of a body is to be taken at once: two megabytes at most.
+    static func reads(for left: Int) -> UInt {
+        let most = UInt(readAtOnce / OTLPReceiver.readSizeMax)
+        return max(1, min(most, UInt(clamping: (left + OTLPReceiver.readSizeMax - 1) / OTLPReceiver.readSizeMax)))
     }
 
     /// Reserves for the first bytes, when there is room for all that is announced. Call once.
