@@ -94,7 +94,7 @@ final class JournalCore: Sendable {
     }
 
     /// With so many bytes there is work enough for the writer, whatever follows.
-    private static let gatheredMax = 4 << 20
+    static let gatheredMax = 4 << 20
 
     /// Starts the writer on what was appended when more was to follow.
     func flush() {

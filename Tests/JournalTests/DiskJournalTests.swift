@@ -264,9 +264,9 @@ import Testing
         for number in 1..<6 { journal.append(frame(number), moreFollows: true) { results.add($0) } }
         #expect(results.all.isEmpty)
         journal.flush()
-        // More than a megabyte needs no flush, and its answer comes behind the others.
+        // Much needs no flush, and its answer comes behind the others.
         let large = await withCheckedContinuation { continuation in
-            journal.append(frame(6, bytes: 2 << 20), moreFollows: true) { continuation.resume(returning: $0) }
+            journal.append(frame(6, bytes: JournalCore.gatheredMax), moreFollows: true) { continuation.resume(returning: $0) }
         }
         #expect(!large.isRefused)
         #expect(results.all.count == 5)

@@ -50,6 +50,18 @@ import Testing
         #expect(collector.finish().count == 0)
     }
 
+    @Test func `what is left of a body says in how many reads it is taken at once`() throws {
+        let size = OTLPReceiver.readSizeMax
+        let reads = [0, 1, size, size + 1, 3 * size, 8 * size, 8 * size + 1, .max].map { BodyCollector.reads(for: $0) }
+        #expect(reads == [1, 1, 1, 2, 3, 8, 8, 8])
+        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
+        var collector = BodyCollector(declared: 90, sizeMax: 100)
+        try collector.reserve(ticket)
+        try collector.append(ByteBuffer(repeating: 1, count: 60), ticket: ticket)
+        #expect(collector.left == 30)
+        #expect(BodyCollector(declared: nil, sizeMax: 100).left == 0)
+    }
+
     @Test func `a chunked body reserves as it grows and stops at the cap`() throws {
         let budget = AdmissionBudget(limitBytes: 1 << 20)
         let ticket = AdmissionTicket(budget: budget)

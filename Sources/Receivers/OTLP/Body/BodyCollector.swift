@@ -88,8 +88,8 @@ struct BodyCollector {
 
     /// In how many reads the rest of a body is to be taken at once: two megabytes at most.
     static func reads(for left: Int) -> UInt {
-        let most = UInt(readAtOnce / OTLPReceiver.readSizeMax)
-        return max(1, min(most, UInt(clamping: (left + OTLPReceiver.readSizeMax - 1) / OTLPReceiver.readSizeMax)))
+        let size = OTLPReceiver.readSizeMax
+        return UInt(clamping: max(1, (min(left, readAtOnce) + size - 1) / size))
     }
 
     /// Reserves for the first bytes, when there is room for all that is announced. Call once.
