@@ -266,7 +266,8 @@ import Testing
         journal.flush()
         // Much needs no flush, and its answer comes behind the others.
         let large = await withCheckedContinuation { continuation in
-            journal.append(frame(6, bytes: JournalCore.gatheredMax), moreFollows: true) { continuation.resume(returning: $0) }
+            let frame = frame(6, bytes: JournalCore.gatheredMax)
+            journal.append(frame, moreFollows: true) { continuation.resume(returning: $0) }
         }
         #expect(!large.isRefused)
         #expect(results.all.count == 5)
