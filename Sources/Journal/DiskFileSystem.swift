@@ -63,14 +63,15 @@ private func lastError(_ call: String, _ path: String) -> SystemError {
     SystemError(call: call, path: path, code: errno)
 }
 
-/// An open descriptor. Sendable although it has no lock: its calls are positional, and `close` comes from the one
-/// thread that owns the file.
+/// An open descriptor. Sendable although it has no lock: its calls are positional, and those that change what is noted
+/// here come from the one thread that owns the file.
 private final class DiskFile: JournalFile, @unchecked Sendable {
     private let path: String
     private var descriptor: Int32
     private var isDirect: Bool
     /// Most that is read at once.
     private var readMax = Int.max
+    private var identity: sluice_file?
 
     /// O_DIRECT, which the C library declares only when asked for; the processors differ.
     #if arch(arm64)
@@ -151,14 +152,22 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     }
 
     func isAt(_ path: String) throws(SystemError) -> Bool {
-        var own = sluice_file()
+        let own = try identify()
         var found = sluice_file()
-        if sluice_identify(descriptor, nil, &own) != 0 { throw lastError("statx", self.path) }
         if sluice_identify(-1, path, &found) != 0 {
             if errno == ENOENT || errno == ENOTDIR { return false }
             throw lastError("statx", path)
         }
         return own.device == found.device && own.inode == found.inode
+    }
+
+    /// The file's device and number, which are the same as long as it is open.
+    private func identify() throws(SystemError) -> sluice_file {
+        if let identity { return identity }
+        var own = sluice_file()
+        if sluice_identify(descriptor, nil, &own) != 0 { throw lastError("statx", path) }
+        identity = own
+        return own
     }
 
     func tryLock() throws(SystemError) -> Bool {
