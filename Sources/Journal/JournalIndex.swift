@@ -218,7 +218,9 @@ struct JournalIndex: Sendable {
         for segment in segments where segment.number >= place.segment && segment.end > sequence {
             let isSame = segment.number == place.segment
             let range = max(segment.base, sequence)..<segment.end
-            let open = done.isEmpty ? 1 : 1 - Double(done.items(in: range)) / Double(range.count)
+            // A segment that has just been begun has no records yet.
+            let open =
+                done.isEmpty || range.isEmpty ? 1 : max(0, 1 - Double(done.items(in: range)) / Double(range.count))
             let frames = max(0, segment.frames - (isSame ? place.frame : 0))
             let bytes = max(0, isSame ? segment.dataEnd - place.offset : segment.bytes)
             amount.frames += open == 1 ? frames : Int((Double(frames) * open).rounded(.up))

@@ -98,6 +98,19 @@ import Testing
     }
 }
 
+/// What a reader of the disk journal has not acknowledged.
+@Suite struct BacklogTests {
+    @Test func `a segment that has just begun counts nothing, whatever was done in an earlier life`() {
+        let full = SegmentInfo(
+            number: 1, base: 0, end: 100, dataEnd: JournalFormat.dataOffset + 1_000, frames: 10, seed: 0)
+        var index = JournalIndex(segments: [full], nextSequence: 100, tailBytes: 0)
+        let cursor = CursorState(position: 10, place: .start(of: 1), settled: SettledRanges([40..<85]))
+        #expect(index.backlog(of: cursor) == HeldAmount(frames: 5, items: 45, bytes: 500))
+        index.begin(2, seed: 0)
+        #expect(index.backlog(of: cursor) == HeldAmount(frames: 5, items: 45, bytes: 500))
+    }
+}
+
 /// How far behind a reader of the disk journal is, as far as answers wait for it.
 @Suite struct UnreadBytesTests {
     private static let size = 100
