@@ -90,7 +90,8 @@ final class SegmentScanner {
                 at = 0
                 wanted = header.recordBytes
                 bytes = try load(file, from: start, have..<wanted)
-            case .incomplete(let header) where start + header.recordBytes <= limit && bytes.count == wanted:
+            case .incomplete(let header)
+            where at == 0 && start + header.recordBytes <= limit && bytes.count == wanted:
                 wanted = header.recordBytes
                 if wanted > room { resize(to: wanted) }
                 bytes = try load(file, from: start, 0..<wanted)

@@ -75,6 +75,28 @@ import Testing
         #expect(counted.bytes.load(ordering: .relaxed) <= most + chunks * 2 * 4096)
     }
 
+    @Test(.timeLimit(.minutes(1)), arguments: [100, 5_000, 40_000, 66_000, 90_000])
+    func `a record that is cut off ends the scan, wherever it begins in a read`(before: Int) throws {
+        let file = try FakeDisk().create("s", exclusive: true, isDirect: false)
+        let whole = record(frame(0, bytes: before), sequence: 0)
+        let cut = record(frame(1, bytes: 100_000), sequence: 3)
+        try file.writeAll(whole + cut.prefix(99_000), at: 0)
+        let total = try file.size()
+        let scanner = SegmentScanner(chunkBytes: 1 << 16)
+        var (at, seen, isDamaged) = (0, [UInt64](), false)
+        while at < total {
+            let chunk = try scanner.scan(file, from: at, to: total, seed: 7) { header, _, _ in
+                seen.append(header.sequence)
+                return true
+            }
+            #expect(chunk.next > at)
+            isDamaged = isDamaged || chunk.damage != nil
+            at = chunk.next
+        }
+        #expect(seen == [0])
+        #expect(isDamaged)
+    }
+
     private func record(_ frame: Frame, sequence: UInt64) -> [UInt8] {
         let tenant = Array(frame.header.tenant.utf8)
         var header = RecordHeader(frame, metadataBytes: 0, sequence: sequence, bodyChecksum: 0)
