@@ -45,6 +45,9 @@ import Testing
             6 << 3, 3,
         ],
         Self.fixed64(7) + Self.fixed64(8), [], Self.field(5, []),
+        // Nothing but ids that could be a metric's name and description.
+        Self.field(1, Array("abc".utf8)) + Self.field(2, Array("de".utf8)),
+        Self.field(1, Array("0af7651916cd43dd8448eb211c80319c".utf8)) + Self.field(2, Array("b7ad6b7169203331".utf8)),
     ])
     func `a span with wrong or missing ids stays a span`(record: [UInt8]) {
         #expect(found(Self.request(record), as: .traces) == nil)

@@ -68,14 +68,18 @@ enum WrongSignal {
         var others = Signal.allCases.filter { $0 != signal }
         var place = scope.lowerBound
         var records = 0
+        var hasPoints = false
         while records < recordsMax, place < scope.upperBound {
             guard let field = next(in: body, scope, &place) else { return nil }
             guard field.number == 2, field.form == .delimited else { continue }
             records += 1
             if allows(field.content, signal, in: body) != false { return nil }
             others.removeAll { allows(field.content, $0, in: body) != true || hasOddIDs(field.content, $0, in: body) }
+            hasPoints = hasPoints || holdsPoints(field.content, in: body)
         }
-        return records > 0 && others.count == 1 ? others[0] : nil
+        guard records > 0, others.count == 1 else { return nil }
+        // Texts where a metric has its name may as well be ids of a span that are wrong, which cost that span alone.
+        return others[0] == .metrics && !hasPoints ? nil : others[0]
     }
 
     /// Whether a record's first fields may be of this signal, nil when they are damaged.
@@ -85,6 +89,13 @@ enum WrongSignal {
             allows = allows && self.allows(field, signal, in: body)
         }
         return isIntact ? allows : nil
+    }
+
+    /// True when a record has a field where a metric has its points.
+    private static func holdsPoints(_ record: Range<Int>, in body: UnsafeRawBufferPointer) -> Bool {
+        var holds = false
+        _ = eachField(of: record, in: body) { holds = holds || [5, 7, 9, 10, 11].contains($0.number) }
+        return holds
     }
 
     /// True when ids have lengths that a sender of this signal would not have given them.
