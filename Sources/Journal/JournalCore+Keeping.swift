@@ -96,14 +96,18 @@ extension JournalCore {
     /// Shortest time between two rounds that only free blocks.
     private static let freeInterval: UInt64 = 100_000_000
 
-    /// Frees blocks of files that are too many, as fast as the appends allow.
+    /// Frees blocks of files that are too many, as fast as the appends allow: none that comes meanwhile waits for more
+    /// than a step.
     private func freeSpares() {
         let appended = shared.withLock { $0.index.appendedBytes }
         let isBusy = appended != keptAppended.exchange(appended, ordering: .relaxed)
-        for _ in 0..<(isBusy ? 1 : SpareSegments.filesPerRound) {
+        for _ in 0..<(isBusy ? 1 : SpareSegments.stepsPerRound) {
             guard let path = spares.withLock({ $0.nextLeaving(isBusy: isBusy) }) else { return }
             do throws(SystemError) {
-                if isBusy, try shorten(path) { continue }
+                if try shorten(path) {
+                    if isBusy || shared.withLock({ $0.index.appendedBytes }) == appended { continue }
+                    return
+                }
                 try files.unlink(path)
             } catch  where error.code != ENOENT {
                 note(.warning, "\(directory): a spare file stays until the next start: \(error)")

@@ -9,10 +9,10 @@ struct SpareSegments: Sendable {
     static let kept = 2
     /// How many are let be while appends come in: about as many as they take until the next round.
     static let keptWhileBusy = 8
-    /// Most bytes that are freed in a round while appends come in.
+    /// Most bytes that are freed at once, and in a round while appends come in.
     static let stepBytes = 8 << 20
-    /// Most files that are freed in a round while none do.
-    static let filesPerRound = 4
+    /// Steps of a round while none do.
+    static let stepsPerRound = 32
 
     private var paths: [String]
     /// The file that goes at present.
