@@ -114,15 +114,18 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
 
     func bypassCache() {
         stopReadingAhead()
-        let flags = fcntl(descriptor, F_GETFL)
-        isDirect = flags >= 0 && fcntl(descriptor, F_SETFL, flags | Self.directFlag) == 0
+        isDirect = setFlags { $0 | Self.directFlag }
     }
 
     /// Reads and writes through the page cache from now on; false when the system does not let us.
     private func leaveDirect() -> Bool {
         isDirect = false
+        return setFlags { $0 & ~Self.directFlag }
+    }
+
+    private func setFlags(_ change: (Int32) -> Int32) -> Bool {
         let flags = fcntl(descriptor, F_GETFL)
-        return flags >= 0 && fcntl(descriptor, F_SETFL, flags & ~Self.directFlag) == 0
+        return flags >= 0 && fcntl(descriptor, F_SETFL, change(flags)) == 0
     }
 
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int {

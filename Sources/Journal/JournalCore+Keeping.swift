@@ -105,8 +105,8 @@ extension JournalCore {
             guard let path = spares.withLock({ $0.nextLeaving(isBusy: isBusy) }) else { return }
             do throws(SystemError) {
                 if try shorten(path) {
-                    if isBusy || shared.withLock({ $0.index.appendedBytes }) == appended { continue }
-                    return
+                    guard shared.withLock({ $0.index.appendedBytes }) == appended else { return }
+                    continue
                 }
                 try files.unlink(path)
             } catch  where error.code != ENOENT {

@@ -24,6 +24,7 @@ import Testing
         #expect(accepted > FaultRounds.count * 10)
         // What was under way at a kill comes again, and nothing else.
         let requests = bench.sink.duplicates / Int(NumberedSpans.perRequest)
+        #expect(requests <= FaultRounds.count * FaultBench.consumers, "\(requests) requests came twice")
         let most = worst / Int(NumberedSpans.perRequest)
         #expect(most <= FaultBench.consumers, "\(most) requests came twice behind one kill")
         print(

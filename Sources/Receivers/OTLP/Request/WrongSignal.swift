@@ -94,9 +94,12 @@ enum WrongSignal {
     /// True when a record has a field where a metric has its points.
     private static func holdsPoints(_ record: Range<Int>, in body: UnsafeRawBufferPointer) -> Bool {
         var holds = false
-        _ = eachField(of: record, in: body) { holds = holds || [5, 7, 9, 10, 11].contains($0.number) }
+        _ = eachField(of: record, in: body) { holds = holds || isPoints($0.number) }
         return holds
     }
+
+    /// Fields of a metric that hold its points: gauge, sum, histogram, exponential histogram, summary.
+    private static func isPoints(_ number: UInt64) -> Bool { number == 5 || number == 7 || 9...11 ~= number }
 
     /// True when ids have lengths that a sender of this signal would not have given them.
     private static func hasOddIDs(_ record: Range<Int>, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool {
@@ -155,7 +158,7 @@ enum WrongSignal {
             expected = field.number <= 12 ? .delimited : nil
             switch field.number {
             case 1, 2, 3: isContent = Text(body)[field.content].isValidUTF8
-            case 5, 7, 9, 10, 11: isContent = isData(field.content, in: body)
+            case let number where isPoints(number): isContent = isData(field.content, in: body)
             default: break
             }
         }
