@@ -14,7 +14,7 @@ struct CursorPicture: Equatable, Sendable {
 /// Three positions, each at or behind the next: `saved` (in the cursor's file) ≤ `acknowledged` (by the exporter) ≤
 /// `fetched` (taken from the journal into `ready`, from where the exporter gets them).
 struct CursorState: Sendable {
-    /// Everything before it is done.
+    /// Everything before it is done. Within a frame when the first of its items are.
     private(set) var acknowledged: UInt64
     /// A record boundary at or before `acknowledged`.
     private(set) var acknowledgedPlace: Place
@@ -162,7 +162,9 @@ struct CursorState: Sendable {
             readyFirst += 1
             if frame.stored.end.value <= acknowledged { continue }
             bytes += frame.stored.frame.bytes.count
-            frames.append(frame.readable)
+            var readable = frame.readable
+            readable.done = done(of: frame.stored)
+            frames.append(readable)
             handed.append((frame.stored.end.value, frame.next))
         }
         if readyFirst == ready.count {
@@ -171,6 +173,17 @@ struct CursorState: Sendable {
         }
         if !frames.isEmpty { lastMove = now }
         return frames
+    }
+
+    /// Which items of a frame were done when this handle began, by their place in it.
+    private func done(of frame: StoredFrame) -> [Range<Int>] {
+        let items = frame.sequence.value..<frame.end.value
+        if restored.isEmpty, acknowledged <= items.lowerBound { return [] }
+        var done = restored
+        done.insert(items.lowerBound..<max(items.lowerBound, acknowledged))
+        return done.parts(of: items).map {
+            Int($0.lowerBound - items.lowerBound)..<Int($0.upperBound - items.lowerBound)
+        }
     }
 
     /// Moves over the ends of finished segments, counting gaps. True when a record may lie at `fetchPlace`.
@@ -243,9 +256,11 @@ struct CursorState: Sendable {
     /// nobody will acknowledge.
     private mutating func settle() {
         guard readyFirst == ready.count, handedFirst == handed.count, fetched >= acknowledged else { return }
-        acknowledged = fetched
-        _ = settled.advance(to: fetched)
-        _ = restored.advance(to: fetched)
+        // What was settled may carry on from there, into the frame that is read next.
+        acknowledged = settled.advance(to: fetched)
+        _ = restored.advance(to: acknowledged)
+        fetched = acknowledged
+        countedTo = max(countedTo, acknowledged)
         acknowledgedPlace = max(acknowledgedPlace, fetchPlace)
     }
 
@@ -286,10 +301,10 @@ struct CursorState: Sendable {
         countedTo = max(countedTo, sequence)
     }
 
-    /// A frame behind the acknowledged position is done; `end` is where the journal ends.
-    mutating func settle(_ frame: Range<UInt64>, end: UInt64) {
-        guard frame.lowerBound > acknowledged, frame.upperBound <= end else { return }
-        settled.insert(frame)
+    /// Frames or items at or behind the acknowledged position are done; `end` is where the journal ends.
+    mutating func settle(_ items: Range<UInt64>, end: UInt64) {
+        guard items.lowerBound >= acknowledged, items.upperBound <= end else { return }
+        settled.insert(items)
         settledCount += 1
     }
 

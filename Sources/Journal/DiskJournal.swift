@@ -72,8 +72,8 @@ package final class DiskJournal: FrameLog {
     /// Bytes of records on disk, acknowledged or not.
     package var diskBytes: Int { core.shared.withLock { $0.index.bytes } }
 
-    /// Why the last append was refused by the disk; nil while it works. For the health check.
-    package var problem: String? { core.shared.withLock { $0.problem } }
+    /// Why the last append was refused by the disk, or nothing can be read; nil while it works. For the health check.
+    package var problem: String? { core.shared.withLock { $0.problem ?? $0.readProblem } }
 
     /// Stops intake, syncs what waits, saves the cursors, releases the directory. Waits for all that, unless a
     /// completion calls it.
@@ -122,7 +122,7 @@ private struct DiskCursor: FrameCursor {
         await withCheckedContinuation { continuation in core.read(parts) { continuation.resume(returning: $0) } }
     }
 
-    func settle(_ frame: Range<Sequence>) { core.settle(name, frame) }
+    func settle(_ items: Range<Sequence>) { core.settle(name, items) }
 
     func finishedWriting() async {
         let wakeup = Wakeup()

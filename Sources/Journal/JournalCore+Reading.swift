@@ -35,7 +35,8 @@ extension JournalCore {
             let result = fetch(request, atMost: most, file: &file, scanner: scanner)
             let appended: Int
             (wakeup, appended) = shared.withLock { shared in
-                (shared.index.endFetch(name, request, result), shared.index.appendedBytes)
+                shared.noteRead(result)
+                return (shared.index.endFetch(name, request, result), shared.index.appendedBytes)
             }
             if case .read(_, let place, _) = result {
                 pacing.didRead(
@@ -71,7 +72,7 @@ extension JournalCore {
                 file.bypassCache()
                 slot = OpenSegment(number: segment.number, file: file)
             }
-            guard let file = slot?.file else { return .failed }
+            guard let file = slot?.file else { return .failed("no file") }
             var place = request.place
             var frames: [PlacedFrame] = []
             var isDamaged = false
@@ -99,7 +100,25 @@ extension JournalCore {
         } catch {
             slot = nil
             note(.warning, "\(error); will be tried again")
-            return .failed
+            return .failed("\(error)")
         }
+    }
+}
+
+extension JournalCore.Shared {
+    /// One read that fails is nothing to tell of; with so many in a row delivery stands still.
+    private static let failedReadsMax = 8
+
+    fileprivate mutating func noteRead(_ result: FetchResult) {
+        if case .failed(let reason) = result {
+            failedReads = (failedReads.count + 1, reason)
+        } else {
+            failedReads = (0, "")
+        }
+    }
+
+    /// Why what is kept cannot be read; nil while it can.
+    var readProblem: String? {
+        failedReads.count < Self.failedReadsMax ? nil : "what is kept cannot be read: \(failedReads.reason)"
     }
 }

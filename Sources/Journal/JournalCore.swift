@@ -20,6 +20,8 @@ final class JournalCore: Sendable {
         var wantsRoom = false
         var isClosing = false
         var problem: String?
+        /// Reads from disk that failed for a reason that may pass, in a row, and why the last one did.
+        var failedReads = (count: 0, reason: "")
         /// Names of cursors that could not be saved, until they are.
         var unsavedCursors: Set<String> = []
 
@@ -198,10 +200,10 @@ final class JournalCore: Sendable {
         requestKeeping()
     }
 
-    func settle(_ name: String, _ frame: Range<Sequence>) {
+    func settle(_ name: String, _ items: Range<Sequence>) {
         shared.withLock { shared in
             guard var cursor = shared.index.cursors.removeValue(forKey: name) else { return }
-            cursor.settle(frame.lowerBound.value..<frame.upperBound.value, end: shared.index.nextSequence)
+            cursor.settle(items.lowerBound.value..<items.upperBound.value, end: shared.index.nextSequence)
             shared.index.cursors[name] = cursor
         }
         requestKeeping()

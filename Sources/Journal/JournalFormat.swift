@@ -110,6 +110,13 @@ func crc32c(_ seed: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
     sluice_crc32c(seed, bytes.baseAddress, bytes.count)
 }
 
+/// The same, and copies the bytes to the beginning of `target`, which has room for them.
+func crc32c(_ seed: UInt32, _ bytes: UnsafeRawBufferPointer, copiedTo target: UnsafeMutableRawBufferPointer) -> UInt32 {
+    precondition(bytes.count <= target.count, "no room for a copy")
+    guard let start = target.baseAddress else { return seed }
+    return sluice_crc32c_copy(seed, start, bytes.baseAddress, bytes.count)
+}
+
 extension UnsafeRawBufferPointer {
     /// A little-endian number at `offset`, which must leave room for it; nothing about alignment is assumed.
     func little<Number: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Number.Type) -> Number {

@@ -61,9 +61,10 @@ extension JournalIndex {
 
     /// Whether the next piece of a backlog is to be read while the one that was just taken is delivered.
     mutating func mustReadAhead(_ name: String) -> Bool {
-        guard var cursor = cursors.removeValue(forKey: name) else { return false }
+        // Most readers keep up, and nothing of them is to be moved about.
+        guard cursors[name]?.isBehind == true, var cursor = cursors.removeValue(forKey: name) else { return false }
         defer { cursors[name] = cursor }
-        guard cursor.isBehind, cursor.advance(over: segments) else { return false }
+        guard cursor.advance(over: segments) else { return false }
         return tail.frames(from: cursor.fetchPlace) == nil
     }
 
@@ -113,6 +114,6 @@ enum FetchResult {
     case read([PlacedFrame], goingOnAt: Place, isDamaged: Bool)
     /// The file is gone.
     case unreadable
-    /// A passing failure such as too many open files.
-    case failed
+    /// A failure that may pass, such as too many open files, and why.
+    case failed(String)
 }

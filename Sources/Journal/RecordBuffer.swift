@@ -19,8 +19,6 @@ final class RecordBuffer {
     static let blockBytes = 4096
 
     private static let hugePage = 2 << 20
-    /// What is summed and then copied while it is in the processor's first cache.
-    private static let sliceBytes = 3 * 4096
 
     private let bytes: UnsafeMutableRawBufferPointer
     private var used = 0
@@ -88,15 +86,8 @@ final class RecordBuffer {
 
     /// Adds what there is room for. Gives its checksum, continued from `checksum`.
     private func putSummed(_ payload: UnsafeRawBufferPointer, _ checksum: UInt32) -> UInt32 {
-        var checksum = checksum
-        var done = 0
-        while done < payload.count {
-            let slice = payload.part(done..<min(payload.count, done + Self.sliceBytes))
-            checksum = crc32c(checksum, slice)
-            put(slice)
-            done += slice.count
-        }
-        return checksum
+        defer { used += payload.count }
+        return crc32c(checksum, payload, copiedTo: UnsafeMutableRawBufferPointer(rebasing: bytes[used...]))
     }
 
     private func put(_ payload: UnsafeRawBufferPointer, to file: any JournalFile) throws(SystemError) {

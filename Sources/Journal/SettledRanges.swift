@@ -10,8 +10,9 @@ struct SettledRanges: Equatable, Sendable {
 
     /// Ranges as they were read; what is out of order is left out.
     init(_ ranges: [Range<UInt64>]) {
-        for range in ranges where !range.isEmpty && range.lowerBound > self.ranges.last?.upperBound ?? 0 {
-            self.ranges.append(range)
+        for range in ranges where !range.isEmpty {
+            let isBehind = self.ranges.last.map { range.lowerBound > $0.upperBound } ?? true
+            if isBehind { self.ranges.append(range) }
         }
     }
 
@@ -29,6 +30,13 @@ struct SettledRanges: Equatable, Sendable {
             index += 1
         }
         return items
+    }
+
+    /// What of `range` is done, in order.
+    func parts(of range: Range<UInt64>) -> [Range<UInt64>] {
+        let first = firstIndex(endingAtOrAfter: range.lowerBound)
+        return ranges[first...].prefix { $0.lowerBound < range.upperBound }
+            .map { $0.clamped(to: range) }.filter { !$0.isEmpty }
     }
 
     /// Whether all of `range` is done.

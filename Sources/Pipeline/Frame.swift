@@ -65,6 +65,9 @@ package struct StoredFrame: Sendable {
     package var frame: Frame
     /// Where its bytes can be read again; nil from a journal that cannot.
     package var place: FramePlace?
+    /// Which of its items are done for this reader since before a restart, by their place in the frame, in order and
+    /// apart. Never all of them.
+    package var done: [Range<Int>] = []
 
     package init(sequence: Sequence, frame: Frame) {
         self.sequence = sequence

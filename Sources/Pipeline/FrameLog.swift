@@ -94,9 +94,10 @@ package protocol FrameCursor: Sendable {
     /// Reads parts of frames again that this cursor gave and has not acknowledged.
     func read(_ parts: [FramePart]) async -> PartReading
 
-    /// A frame behind the acknowledged position is delivered or dropped for good, while an older one is not. A hint: a
-    /// journal on disk keeps it, as far as there is room, so that the frame does not come again after a crash.
-    func settle(_ frame: Range<Sequence>)
+    /// Frames behind the acknowledged position, or items of one, are delivered or dropped for good, while something
+    /// older or other items are not. A hint: a journal on disk keeps it, as far as there is room, so that they do not
+    /// come again after a crash: a frame comes without them, see `StoredFrame.done`.
+    func settle(_ items: Range<Sequence>)
 
     /// Waits until what was acknowledged and settled before survives the end of the process, for a moment at most: who
     /// asks before each delivery repeats after a kill no more than was under way.
@@ -130,7 +131,7 @@ extension FrameLog {
 
 extension FrameCursor {
     /// For journals that do not outlive the process.
-    package func settle(_ frame: Range<Sequence>) {}
+    package func settle(_ items: Range<Sequence>) {}
 
     package func finishedWriting() async {}
 

@@ -92,6 +92,13 @@ package struct JournaledRecords: Sendable, Equatable {
         return Self.joined(result)
     }
 
+    /// What ranges that are in order and apart leave out of the first `count` places.
+    package static func gaps(between ranges: [Range<Int>], of count: Int) -> [Range<Int>] {
+        let starts = [0] + ranges.map(\.upperBound)
+        let ends = ranges.map(\.lowerBound) + [count]
+        return zip(starts, ends).filter { $0 < $1 }.map { $0..<$1 }
+    }
+
     /// Sorted, with ranges that touch or overlap made one.
     package static func joined<Bound: Comparable>(_ ranges: [Range<Bound>]) -> [Range<Bound>] {
         var result: [Range<Bound>] = []

@@ -24,6 +24,12 @@ import Testing
             let front = sluice_crc32c(0, bytes, cut)
             #expect(sluice_crc32c(front, Array(bytes[cut...]), length - cut) == whole)
             #expect(sluice_crc32c_table(front, Array(bytes[cut...]), length - cut) == whole)
+            var copy = [UInt8](repeating: 0xEE, count: length + 7)
+            let sum = copy.withUnsafeMutableBytes { room in
+                bytes.withUnsafeBytes { sluice_crc32c_copy(0, room.baseAddress.map { $0 + 3 }, $0.baseAddress, length) }
+            }
+            #expect(sum == whole && copy == [0xEE, 0xEE, 0xEE] + bytes + [0xEE, 0xEE, 0xEE, 0xEE], "\(length)")
         }
+        #expect(sluice_crc32c_copy(5, nil, nil, 0) == 5)
     }
 }

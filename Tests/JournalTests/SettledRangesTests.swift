@@ -26,6 +26,7 @@ import Testing
             #expect(ranges.items(in: some) == UInt64(some.count(where: numbers.contains)))
             let asked = start + random.next() % 5..<start + 6
             #expect(ranges.covers(asked) == asked.allSatisfy(numbers.contains))
+            #expect(ranges.parts(of: some).flatMap { Array($0) } == some.filter(numbers.contains))
             #expect(zip(ranges.ranges, ranges.ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound })
         }
     }
@@ -96,6 +97,55 @@ import Testing
         // The oldest one is done now: the position moves over what was settled before.
         for frame in left { again.acknowledge(before: frame.end) }
         #expect(again.backlog == HeldAmount())
+        reopened.close()
+    }
+
+    @Test(arguments: [false, true]) func `of a frame that was done in part the rest comes`(isAgain: Bool) async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        for number in 0..<3 { _ = await journal.store(frame(number, items: 10)) }
+        let frames = await cursor.drain()
+        #expect(frames.allSatisfy { $0.done.isEmpty })
+        // From the very first on, the middle and the end, all but two; and all of one, in parts.
+        cursor.settle(Sequence(0)..<Sequence(2))
+        cursor.settle(Sequence(12)..<Sequence(15))
+        cursor.settle(Sequence(17)..<Sequence(20))
+        for part in [20, 24, 27] as [UInt64] { cursor.settle(Sequence(part)..<Sequence(min(part + 4, 30))) }
+        journal.close()
+        let reopened = try openFake(isAgain ? disk : disk.afterPowerLoss(seed: 1))
+        let again = try reopened.cursor(named: "a")
+        #expect(again.backlog.items == 12)
+        let left = await again.drain()
+        #expect(left.map(\.sequence.value) == [0, 10])
+        #expect(left.map(\.done) == [[0..<2], [2..<5, 7..<10]])
+        again.acknowledge(before: Sequence(10))
+        #expect(again.backlog.items == 4)
+        again.settle(Sequence(10)..<Sequence(12))
+        again.settle(Sequence(15)..<Sequence(17))
+        let new = try reopened.cursor(named: "a")
+        #expect(await new.drain().isEmpty)
+        #expect(new.backlog.items == 0 && new.takeLosses().isEmpty)
+        reopened.close()
+    }
+
+    @Test func `a position within a frame is none before its place`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        for number in 0..<40 { _ = await journal.store(frame(number, items: 10)) }
+        let frames = await cursor.drain()
+        // What lies before is acknowledged after the first items of the next frame were settled.
+        cursor.settle(Sequence(150)..<Sequence(153))
+        cursor.acknowledge(before: frames[14].end)
+        journal.close()
+        let reopened = try openFake(disk)
+        let again = try reopened.cursor(named: "a")
+        #expect(again.backlog.items == 247 && again.backlog.frames == 25)
+        let left = await again.drain()
+        #expect(left.first?.sequence == Sequence(150) && left.first?.done == [0..<3])
+        #expect(left.dropFirst().allSatisfy { $0.done.isEmpty } && left.count == 25)
+        #expect(again.takeLosses().isEmpty)
         reopened.close()
     }
 

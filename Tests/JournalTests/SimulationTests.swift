@@ -19,6 +19,8 @@ private struct Simulation {
     /// Frames that were reported stored, and those that were only offered.
     private var stored: Set<Int> = []
     private var offered: Set<Int> = []
+    /// Sequences of items that were settled by themselves.
+    private var doneItems: Set<UInt64> = []
     private var nextNumber = 0
 
     init(seed: UInt64, lie: FakeDisk.Lie = .none) {
@@ -113,9 +115,18 @@ private struct Simulation {
         read.removeFirst(count)
     }
 
-    /// Some frame that is not the oldest is done; it need not come again.
+    /// Some frame that is not the oldest, or an item of any, is done; it need not come again.
     private mutating func settle(_ read: inout [StoredFrame], _ cursor: any FrameCursor) {
         guard read.count > 1 else { return }
+        if random.next() % 2 == 0 {
+            let frame = read[Int(random.next() % UInt64(read.count))]
+            let item = frame.sequence.value + random.next() % (frame.end.value - frame.sequence.value)
+            cursor.settle(Sequence(item)..<Sequence(item + 1))
+            doneItems.insert(item)
+            let isDone = (frame.sequence.value..<frame.end.value).allSatisfy(doneItems.contains)
+            if isDone { stored.remove(Int(frame.frame.header.minTime)) }
+            return
+        }
         let frame = read.remove(at: Int(random.next() % UInt64(read.count - 1)) + 1)
         cursor.settle(frame.range)
         stored.remove(Int(frame.frame.header.minTime))
@@ -134,6 +145,10 @@ private struct Simulation {
         for stored in frames {
             let number = Int(stored.frame.header.minTime)
             if stored.frame != frame(number, bytes: stored.frame.bytes.count) { faults.append("changed \(number)") }
+            let left = stored.done.flatMap { Array($0) }.filter {
+                !doneItems.contains(stored.sequence.value + UInt64($0))
+            }
+            if !left.isEmpty || stored.done == [0..<3] { faults.append("left out \(stored.done) of \(number)") }
         }
         if zip(frames, frames.dropFirst()).contains(where: { $0.end > $1.sequence }) { faults.append("out of order") }
     }

@@ -11,13 +11,19 @@ package struct AcknowledgementTracker: Sendable {
         package let frame: Range<Sequence>
         /// Sequence behind the frame.
         package var end: Sequence { frame.upperBound }
+
+        /// Sequences of some of its items.
+        fileprivate func items(at place: Range<Int>) -> Range<Sequence> {
+            let start = frame.lowerBound.value &+ UInt64(clamping: place.lowerBound)
+            return Sequence(start)..<Sequence(max(start, start &+ UInt64(place.count)))
+        }
     }
 
     /// What a settled part has brought about.
     package enum Progress: Equatable, Sendable {
         /// Its frame has other parts that are open, or nothing new.
         case none
-        /// All of its frame is settled, and an older frame is not.
+        /// All of its frame is settled, and an older frame is not; or these items of it, and others are not.
         case aside(Range<Sequence>)
         /// Everything before this is settled.
         case acknowledge(Sequence)
@@ -62,8 +68,9 @@ package struct AcknowledgementTracker: Sendable {
         return Ticket(number: firstNumber + entries.count - 1, frame: frame)
     }
 
-    /// Settles one part that held `items`.
-    package mutating func settle(_ ticket: Ticket, items: Int) -> Progress {
+    /// Settles the last `items` of a part that were open. With their `place` in the frame, they are told of when others
+    /// are open still.
+    package mutating func settle(_ ticket: Ticket, items: Int, at place: Range<Int>? = nil) -> Progress {
         let index = ticket.number - firstNumber
         guard entries.indices.contains(index), entries[index].openParts > 0 else { return .none }
         entries[index].openParts -= 1
@@ -85,7 +92,16 @@ package struct AcknowledgementTracker: Sendable {
             settledPrefix = 0
         }
         if let moved { return .acknowledge(moved) }
-        return isWhole ? .aside(ticket.frame) : .none
+        return isWhole ? .aside(ticket.frame) : place.map { .aside(ticket.items(at: $0)) } ?? .none
+    }
+
+    /// Settles some items of a part that stays open for others.
+    package mutating func settle(_ ticket: Ticket, someAt place: Range<Int>) -> Progress {
+        let index = ticket.number - firstNumber
+        guard entries.indices.contains(index), entries[index].openParts > 0 else { return .none }
+        entries[index].settledItems += place.count
+        settled.items += place.count
+        return .aside(ticket.items(at: place))
     }
 }
 

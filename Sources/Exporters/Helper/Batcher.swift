@@ -10,6 +10,8 @@ package struct BatchPart: Sendable {
     package var items: Int
     package var bytes: [UInt8]
     package var ticket: AcknowledgementTracker.Ticket
+    /// Items of its frame before its own.
+    package var start: Int
     /// Time of the newest record, Unix nanoseconds, 0 when unknown.
     package var newest: UInt64
     /// Where its records stand in the journal, when the exporter asks for that.
@@ -17,7 +19,7 @@ package struct BatchPart: Sendable {
 
     package init(
         signal: Signal, tenant: String, metadata: RequestMetadata = RequestMetadata(), items: Int, bytes: [UInt8],
-        ticket: AcknowledgementTracker.Ticket, newest: UInt64 = 0, place: JournaledRecords.Part? = nil
+        ticket: AcknowledgementTracker.Ticket, start: Int = 0, newest: UInt64 = 0, place: JournaledRecords.Part? = nil
     ) {
         self.signal = signal
         self.tenant = tenant
@@ -25,6 +27,7 @@ package struct BatchPart: Sendable {
         self.items = items
         self.bytes = bytes
         self.ticket = ticket
+        self.start = start
         self.newest = newest
         self.place = place
     }
@@ -33,12 +36,23 @@ package struct BatchPart: Sendable {
 /// What leaves in one delivery, and which frames it settles.
 package struct PreparedBatch: Sendable {
     package var batch: ExportBatch
-    /// Tickets with the items that each contributes.
-    package var parts: [(ticket: AcknowledgementTracker.Ticket, items: Int)]
+    /// Tickets with the items that each contributes, by their place in the ticket's frame.
+    package var parts: [(ticket: AcknowledgementTracker.Ticket, items: Range<Int>)]
     /// Time of the newest record, Unix nanoseconds, 0 when unknown.
     package var newest: UInt64 = 0
     /// Where its records stand in the journal, when the exporter asks for that.
     package var places: [JournaledRecords.Part] = []
+
+    /// For each part which of its items are at some places of the batch, by their place in the ticket's frame.
+    func parted(_ places: [Range<Int>]) -> [(ticket: AcknowledgementTracker.Ticket, items: [Range<Int>])] {
+        var start = 0
+        return parts.map { part in
+            defer { start += part.items.count }
+            let here = places.map { $0.clamped(to: start..<start + part.items.count) }.filter { !$0.isEmpty }
+            let shift = part.items.lowerBound - start
+            return (part.ticket, here.map { $0.lowerBound + shift..<$0.upperBound + shift })
+        }
+    }
 }
 
 /// Groups frames into deliveries by size and age. What differs in signal, tenant or metadata is never
@@ -133,7 +147,8 @@ package struct Batcher: Sendable {
             batch: ExportBatch(
                 signal: parts[0].signal, itemCount: parts.reduce(0) { $0 + $1.items }, pieces: parts.map(\.bytes),
                 tenant: parts[0].tenant, metadata: parts[0].metadata),
-            parts: parts.map { ($0.ticket, $0.items) }, newest: parts.reduce(0) { max($0, $1.newest) },
+            parts: parts.map { ($0.ticket, $0.start..<$0.start + $0.items) },
+            newest: parts.reduce(0) { max($0, $1.newest) },
             places: parts.compactMap(\.place))
     }
 }

@@ -15,12 +15,14 @@ extension ExportWorker {
         case refusedTogether(message: String)
         /// Some of it was committed before a restart; nil when all was.
         case committed(Signal, items: Int, rest: ExportBatch?)
+        /// Delivered, counted and settled while the rest of the batch was open.
+        case settled
         case stopped
 
         /// Why not all of it arrived, nil when it did.
         var loss: String? {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: nil
+            case .delivered, .settled, .tooLarge, .refusedTogether, .committed, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
             case .refused(_, _, let message, _), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
@@ -30,7 +32,7 @@ extension ExportWorker {
         /// What `sluice where` tells of it.
         func told(keepsLetters: Bool) -> String {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
+            case .delivered, .settled, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
             case .partial(let batch, let rejected, let message):
                 rejected > 0
                     ? "delivered but for \(rejected) of \(batch.itemCount) \(batch.signal.itemName), refused: "
@@ -48,7 +50,7 @@ extension ExportWorker {
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
+            case .delivered, .settled, .tooLarge, .refusedTogether, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
             case .refused(_, let records, let message, let places):
                 .refused(whole, records: records, message: message, places: places)
@@ -63,22 +65,32 @@ extension ExportWorker {
         var batch: ExportBatch
         /// Records of each request in it, as far as that is known.
         var requests: [Int] = []
+        /// Where in the whole batch its first record stands, as far as that is known.
+        var start: Int?
         /// What it was before it was cut for its size.
         var whole: ExportBatch?
 
         /// Two parts, between requests where there are several; none when it can't be cut.
         var halves: [Piece] {
-            FrameSplit.halves(of: batch, requests: requests).map { Piece(batch: $0.batch, requests: $0.requests) }
+            var next = start
+            return FrameSplit.halves(of: batch, requests: requests).map { half in
+                defer { next = next.map { $0 + half.batch.itemCount } }
+                return Piece(batch: half.batch, requests: half.requests, start: next)
+            }
         }
+
+        /// The place of its records in the whole batch.
+        var place: Range<Int>? { start.map { $0..<$0 + batch.itemCount } }
     }
 
-    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then nothing of
-    /// it is counted, and all of it comes again after a restart.
+    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was not
+    /// settled by itself is not counted, and comes again after a restart.
     func export(_ prepared: PreparedBatch) async {
-        let delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
+        var delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
         var endings: [Ending] = []
-        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map(\.items))]
+        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map(\.items.count), start: 0)]
         while let piece = waiting.popLast() {
+            if !delivery.settled.isEmpty { await cursor.finishedWriting() }
             let ending = await attempts(piece.batch, of: delivery)
             switch ending {
             case .stopped: return state.withLock { $0.shedding.leave(delivery.number) }
@@ -96,14 +108,20 @@ extension ExportWorker {
                 waiting.append(contentsOf: halves.reversed())
             case .delivered(let batch):
                 if let whole = piece.whole { tellCut(whole, batch) }
-                endings.append(ending)
+                if let place = piece.place, !waiting.isEmpty {
+                    account.delivered(batch.itemCount, batch.signal)
+                    settle(place, of: &delivery)
+                    endings.append(.settled)
+                } else {
+                    endings.append(ending)
+                }
             case .committed(_, _, let rest):
                 if let rest {
                     let requests = rest.journaled?.parts.map(\.records.count) ?? piece.requests
                     waiting.append(Piece(batch: rest, requests: requests))
                 }
                 endings.append(ending)
-            case .partial, .refused, .lost, .dropped: endings.append(piece.whole.map(ending.of) ?? ending)
+            case .partial, .refused, .lost, .dropped, .settled: endings.append(piece.whole.map(ending.of) ?? ending)
             }
         }
         for ending in endings where await !account(for: ending, of: delivery) {
@@ -138,7 +156,8 @@ extension ExportWorker {
         let target = size > most ? most : size / 2
         guard target >= Self.cutBytesMin, let bytes = shorten(whole.bytes, whole.signal, target), bytes.count < size
         else { return [] }
-        return [Piece(batch: whole.with(itemCount: whole.itemCount, bytes: bytes), whole: whole)]
+        let cut = whole.with(itemCount: whole.itemCount, bytes: bytes)
+        return [Piece(batch: cut, start: piece.start, whole: whole)]
     }
 
     /// No record is cut to fewer bytes.
@@ -237,7 +256,7 @@ extension ExportWorker {
             account.dropped(batch.itemCount, reason: reason)
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
         case .committed(let signal, let items, _): known(items, signal)
-        case .tooLarge, .refusedTogether, .stopped: break
+        case .settled, .tooLarge, .refusedTogether, .stopped: break
         }
         return true
     }
@@ -312,10 +331,33 @@ extension ExportWorker {
                 for part in delivery.prepared.parts { state.outcomes.add(part.ticket.frame, outcome) }
             }
             var settled = SettledParts()
-            for part in delivery.prepared.parts { settled.add(state.tracker.settle(part.ticket, items: part.items)) }
+            if delivery.settled.isEmpty {
+                for part in delivery.prepared.parts {
+                    settled.add(state.tracker.settle(part.ticket, items: part.items.count, at: part.items))
+                }
+            } else {
+                for part in delivery.open {
+                    for place in part.items.dropLast() { settled.add(state.tracker.settle(part.ticket, someAt: place)) }
+                    let last = part.items.last
+                    settled.add(state.tracker.settle(part.ticket, items: last?.count ?? 0, at: last))
+                }
+            }
             settled.tell(cursor)
             state.shedding.settle(
                 delivery.number, end: delivery.end, delivery.amount, acknowledged: settled.acknowledged)
+        }
+    }
+
+    /// Settles what is delivered while the rest of the batch is not.
+    private func settle(_ place: Range<Int>, of delivery: inout Delivery) {
+        delivery.settled.append(place)
+        let parts = delivery.prepared.parted([place])
+        state.withLock { state in
+            var settled = SettledParts()
+            for part in parts {
+                for place in part.items { settled.add(state.tracker.settle(part.ticket, someAt: place)) }
+            }
+            settled.tell(cursor)
         }
     }
 

@@ -111,7 +111,7 @@ extension ExportWorker {
         // It was counted when it was skipped.
         if isSkipped { return }
         let pieces = FrameSplit.pieces(
-            of: stored.frame, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
+            of: stored, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         let ticket = state.withLock {
             $0.tracker.register(
                 stored.range, parts: pieces.count, newest: header.maxTime, bytes: stored.frame.bytes.count)
@@ -122,7 +122,8 @@ extension ExportWorker {
             batcher.add(
                 BatchPart(
                     signal: header.signal, tenant: header.tenant, metadata: metadata, items: piece.items,
-                    bytes: piece.bytes, ticket: ticket, newest: header.maxTime, place: places?[index]),
+                    bytes: piece.bytes, ticket: ticket, start: piece.start, newest: header.maxTime,
+                    place: places?[index]),
                 now: now, ready: &ready)
         }
     }

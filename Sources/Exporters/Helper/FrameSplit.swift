@@ -9,22 +9,49 @@ enum FrameSplit {
     struct Piece: Equatable {
         var items: Int
         var bytes: [UInt8]
+        /// Items of the frame before it.
+        var start = 0
+
+        /// The place of its items in the frame.
+        var place: Range<Int> { start..<start + items }
     }
 
-    /// The frame's pieces, in order; usually the frame itself. A single record larger than the limit stays whole: the
-    /// exporter decides about it.
-    static func pieces(of frame: Frame, batch: BatchOptions?, bytesMax: Int) -> [Piece] {
-        let items = Int(frame.header.itemCount)
-        let whole = Piece(items: items, bytes: frame.bytes)
+    /// What of a frame is to be delivered, in pieces and in order; usually the frame itself. A single record that is
+    /// larger than the limit stays whole: the exporter decides about it.
+    static func pieces(of stored: StoredFrame, batch: BatchOptions?, bytesMax: Int) -> [Piece] {
+        let (bytes, header) = (stored.frame.bytes, stored.frame.header)
+        let whole = Piece(items: Int(header.itemCount), bytes: bytes)
+        let all = pieces(of: whole, header.signal, batch, bytesMax)
+        if stored.done.isEmpty { return all }
+        // Cut as before, so that a destination that knows pieces by what they hold knows them again.
+        let rest = all.flatMap { open($0, header.signal, without: stored.done) }
+        return rest.isEmpty ? all : rest
+    }
+
+    /// What of a piece is not done, in pieces; all of it when it cannot be cut.
+    private static func open(_ piece: Piece, _ signal: Signal, without done: [Range<Int>]) -> [Piece] {
+        let here = done.map { $0.clamped(to: piece.place) }.filter { !$0.isEmpty }
+        if here.isEmpty { return [piece] }
+        let gaps = JournaledRecords.gaps(
+            between: here.map { $0.lowerBound - piece.start..<$0.upperBound - piece.start }, of: piece.items)
+        var rest: [Piece] = []
+        for gap in gaps {
+            guard let kept = OTLPSplitter.keep([gap], of: piece.bytes, signal: signal) else { return [piece] }
+            rest.append(Piece(items: gap.count, bytes: kept, start: piece.start + gap.lowerBound))
+        }
+        return rest
+    }
+
+    private static func pieces(of whole: Piece, _ signal: Signal, _ batch: BatchOptions?, _ limit: Int) -> [Piece] {
         var itemsMax = Int.max
-        var bytesMax = bytesMax
+        var bytesMax = limit
         if let batch, batch.maxSize > 0 {
             switch batch.sizer {
             case .items: itemsMax = batch.maxSize
             case .bytes: bytesMax = min(bytesMax, batch.maxSize)
             }
         }
-        guard items > 1, items > itemsMax || frame.bytes.count > bytesMax else { return [whole] }
+        guard whole.items > 1, whole.items > itemsMax || whole.bytes.count > bytesMax else { return [whole] }
         var result: [Piece] = []
         var open = [whole]
         while let piece = open.popLast() {
@@ -32,7 +59,7 @@ enum FrameSplit {
                 result.append(piece)
                 continue
             }
-            let halves = split(piece, signal: frame.header.signal, maxItems: min(itemsMax, (piece.items + 1) / 2))
+            let halves = split(piece, signal: signal, maxItems: min(itemsMax, (piece.items + 1) / 2))
             // A splitter that cannot make it smaller ends the attempt.
             guard halves.count > 1 else {
                 result.append(piece)
@@ -40,7 +67,7 @@ enum FrameSplit {
             }
             open.append(contentsOf: halves.reversed())
         }
-        return balanced(result, total: items) ?? [whole]
+        return balanced(result, like: whole) ?? [whole]
     }
 
     /// A batch as two: between two of its requests, whose numbers of records `requests` tells, so that what came
@@ -83,11 +110,9 @@ enum FrameSplit {
     /// Where the records of each piece stand in the journal.
     static func places(of pieces: [Piece], in stored: StoredFrame) -> [JournaledRecords.Part] {
         let checksum = stored.frame.bytes.withUnsafeBytes { sluice_crc32c(0, $0.baseAddress, $0.count) }
-        var start: UInt32 = 0
         return pieces.map { piece in
-            let end = start + UInt32(clamping: piece.items)
-            defer { start = end }
-            return JournaledRecords.Part(frame: stored.sequence.value, checksum: checksum, records: start..<end)
+            let records = UInt32(clamping: piece.place.lowerBound)..<UInt32(clamping: piece.place.upperBound)
+            return JournaledRecords.Part(frame: stored.sequence.value, checksum: checksum, records: records)
         }
     }
 
@@ -101,9 +126,7 @@ enum FrameSplit {
         let done = journaled.places(of: committed)
         let count = done.reduce(0) { $0 + $1.count }
         if count == batch.itemCount { return (count, nil) }
-        let starts = [0] + done.map(\.upperBound)
-        let ends = done.map(\.lowerBound) + [batch.itemCount]
-        let left = zip(starts, ends).filter { $0 < $1 }.map { $0..<$1 }
+        let left = JournaledRecords.gaps(between: done, of: batch.itemCount)
         guard count > 0, let bytes = OTLPSplitter.keep(left, of: batch.bytes, signal: batch.signal) else {
             return (0, unknown)
         }
@@ -143,8 +166,16 @@ enum FrameSplit {
         }
     }
 
-    /// Nil when the pieces do not hold exactly the frame's records, so that nothing is lost uncounted.
-    private static func balanced(_ pieces: [Piece], total: Int) -> [Piece]? {
-        pieces.reduce(0) { $0 + $1.items } == total ? pieces : nil
+    /// With their places. Nil when the pieces do not hold exactly the records of the whole, so that nothing is lost
+    /// uncounted.
+    private static func balanced(_ pieces: [Piece], like whole: Piece) -> [Piece]? {
+        var start = whole.start
+        let placed = pieces.map { piece in
+            var placed = piece
+            placed.start = start
+            start += piece.items
+            return placed
+        }
+        return start == whole.place.upperBound ? placed : nil
     }
 }

@@ -65,6 +65,8 @@ struct Shedding {
 struct Delivery {
     let number: Int
     let prepared: PreparedBatch
+    /// Items that are settled before the others, by their place in the batch, in order of time.
+    var settled: [Range<Int>] = []
 
     /// Behind its last frame.
     var end: Sequence { prepared.parts.last?.ticket.end ?? Sequence(0) }
@@ -73,5 +75,11 @@ struct Delivery {
     var amount: HeldAmount {
         HeldAmount(
             frames: prepared.parts.count, items: prepared.batch.itemCount, bytes: prepared.batch.byteCount)
+    }
+
+    /// For each part what is not settled yet, by its place in the ticket's frame.
+    var open: [(ticket: AcknowledgementTracker.Ticket, items: [Range<Int>])] {
+        let left = JournaledRecords.gaps(between: JournaledRecords.joined(settled), of: prepared.batch.itemCount)
+        return prepared.parted(left)
     }
 }

@@ -122,7 +122,7 @@ private struct WatchedCursor: FrameCursor {
         watch.acknowledged(name, before: sequence)
     }
 
-    func settle(_ frame: Range<Sequence>) { base.settle(frame) }
+    func settle(_ items: Range<Sequence>) { base.settle(items) }
 
     func finishedWriting() async { await base.finishedWriting() }
 

@@ -26,6 +26,19 @@ import Testing
         #expect(tracker.settle(ticket, items: 1) == .none, "a part too many changes nothing")
     }
 
+    @Test func `tells which items of a split frame are settled`() {
+        var tracker = AcknowledgementTracker()
+        let first = tracker.register(Sequence(0)..<Sequence(1), parts: 1)
+        let ticket = tracker.register(Sequence(1)..<Sequence(10), parts: 2)
+        #expect(tracker.settle(ticket, someAt: 5..<7) == .aside(Sequence(6)..<Sequence(8)))
+        #expect(tracker.settle(ticket, items: 2, at: 7..<9) == .aside(Sequence(8)..<Sequence(10)))
+        #expect(tracker.settledItems == 4)
+        #expect(tracker.settle(ticket, items: 5, at: 0..<5) == .aside(Sequence(1)..<Sequence(10)))
+        #expect(tracker.settled == HeldAmount(frames: 1, items: 9))
+        #expect(tracker.settle(first, items: 1, at: 0..<1) == .acknowledge(Sequence(10)))
+        #expect(tracker.settled == HeldAmount())
+    }
+
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
     func `ends contiguous and complete for any order of completion`(seed: UInt64) {
         let random = SeededRandom(seed)

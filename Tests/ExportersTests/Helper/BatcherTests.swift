@@ -33,7 +33,7 @@ import Testing
         batcher.add(part(6, bytes: 1), now: .zero, ready: &ready)
         #expect(ready.map(\.batch.itemCount) == [10])
         #expect(ready[0].batch.bytes == [4, 4, 6])
-        #expect(ready[0].parts.map(\.items) == [4, 6])
+        #expect(ready[0].parts.map(\.items) == [0..<4, 0..<6])
     }
 
     @Test func `lets an old group leave at its deadline and not before`() {
@@ -109,9 +109,10 @@ import Testing
         let bytes = TestRequest.traces(spans)
         let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 25), bytes: bytes)
         let options = BatchOptions(flushTimeout: .zero, minSize: 0, maxSize: 10)
-        let pieces = FrameSplit.pieces(of: frame, batch: options, bytesMax: 1 << 20)
-        #expect(pieces.map(\.items) == [10, 10, 5])
-        let small = FrameSplit.pieces(of: frame, batch: nil, bytesMax: bytes.count / 3)
+        let stored = StoredFrame(sequence: Sequence(0), frame: frame)
+        let pieces = FrameSplit.pieces(of: stored, batch: options, bytesMax: 1 << 20)
+        #expect(pieces.map(\.place) == [0..<10, 10..<20, 20..<25])
+        let small = FrameSplit.pieces(of: stored, batch: nil, bytesMax: bytes.count / 3)
         #expect(small.count > 3)
         #expect(small.reduce(0) { $0 + $1.items } == 25)
         #expect(small.allSatisfy { $0.bytes.count <= bytes.count / 3 })
@@ -119,6 +120,25 @@ import Testing
 
     @Test func `keeps bytes whole that are no request`() {
         let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 9), bytes: [0xFF, 0xFF, 1, 2, 3])
-        #expect(FrameSplit.pieces(of: frame, batch: nil, bytesMax: 2).map(\.bytes) == [frame.bytes])
+        var stored = StoredFrame(sequence: Sequence(0), frame: frame)
+        #expect(FrameSplit.pieces(of: stored, batch: nil, bytesMax: 2).map(\.bytes) == [frame.bytes])
+        stored.done = [2..<4]
+        #expect(FrameSplit.pieces(of: stored, batch: nil, bytesMax: 2).map(\.bytes) == [frame.bytes])
+    }
+
+    @Test func `cuts what is left of a frame where it was cut before`() {
+        func request(_ places: Range<Int>) -> [UInt8] {
+            TestRequest.traces(places.map { TestSpan(id: UInt8($0 + 1), name: "s\($0)") })
+        }
+        let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 25), bytes: request(0..<25))
+        var stored = StoredFrame(sequence: Sequence(100), frame: frame)
+        stored.done = [0..<10, 13..<15]
+        let options = BatchOptions(flushTimeout: .zero, minSize: 0, maxSize: 10)
+        let left = [10..<13, 15..<20, 20..<25]
+        let pieces = FrameSplit.pieces(of: stored, batch: options, bytesMax: 1 << 20)
+        #expect(pieces.map(\.place) == left)
+        #expect(pieces.map(\.bytes) == left.map(request))
+        #expect(FrameSplit.places(of: pieces, in: stored).map(\.records) == [10..<13, 15..<20, 20..<25])
+        #expect(FrameSplit.pieces(of: stored, batch: nil, bytesMax: 1 << 20).map(\.place) == [10..<13, 15..<25])
     }
 }

@@ -87,7 +87,9 @@ import Testing
         await deliver(worker, deadline: .seconds(30))
         #expect(worker.account.droppedItems(reason: "overflow_oldest") == 68)
         #expect(worker.heldItems == 12)
-        #expect(cursor.state.withLock { $0.acknowledged } == Sequence(68), "from the front")
+        // From the front, but for those that an attempt is running for at that moment.
+        let acknowledged = cursor.state.withLock { $0.acknowledged.value }
+        #expect(acknowledged <= 68 && acknowledged + 2 * UInt64(concurrency) >= 68, "\(acknowledged)")
     }
 
     @Test func `what was delivered behind an open frame is no part of the surplus`() {

@@ -127,9 +127,10 @@ import Testing
         let exporter = try await start()
         let bytes = TestRequest.logs((1...25).map { "record \($0)" })
         let frame = Frame(header: FrameHeader(signal: .logs, itemCount: 25), bytes: bytes)
+        let stored = StoredFrame(sequence: Sequence(0), frame: frame)
         let options = BatchOptions(flushTimeout: .zero, minSize: 0, maxSize: 10)
         for _ in 0..<2 {
-            let pieces = FrameSplit.pieces(of: frame, batch: options, bytesMax: 1 << 20)
+            let pieces = FrameSplit.pieces(of: stored, batch: options, bytesMax: 1 << 20)
             #expect(pieces.count == 3)
             for piece in pieces {
                 let batch = ExportBatch(signal: .logs, itemCount: piece.items, bytes: piece.bytes)

@@ -133,6 +133,9 @@ final class FakeCursor: FrameCursor {
         var acknowledged = Sequence(0)
         /// What of it survives the process.
         var written = Sequence(0)
+        /// What was settled apart, in order of time, and how many of that survives the process.
+        var settled: [Range<Sequence>] = []
+        var writtenSettled = 0
         var losses: [(reason: String, items: Int)] = []
         var regressions = 0
     }
@@ -177,9 +180,11 @@ final class FakeCursor: FrameCursor {
         for frame in fresh { covered(frame) }
     }
 
+    func settle(_ items: Range<Sequence>) { state.withLock { $0.settled.append(items) } }
+
     func finishedWriting() async {
         await Task.yield()
-        state.withLock { $0.written = $0.acknowledged }
+        state.withLock { ($0.written, $0.writtenSettled) = ($0.acknowledged, $0.settled.count) }
     }
 
     func takeLosses() -> [(reason: String, items: Int)] {

@@ -12,25 +12,36 @@ import Testing
 
     @Test func `a head has its time from connecting`() {
         var clock = ConnectionClock(timeouts, now: start)
-        #expect(clock.expiry(now: after(4)) == nil)
-        #expect(clock.expiry(now: after(5)) == .head)
+        #expect(clock.expiry(now: after(4), held: 0) == nil)
+        #expect(clock.expiry(now: after(5), held: 0) == .head)
     }
 
     @Test func `an idle connection has its time from the last answer`() {
         var clock = ConnectionClock(timeouts, now: start)
         clock.enter(.idle, now: after(100))
-        #expect(clock.expiry(now: after(108)) == nil)
-        #expect(clock.expiry(now: after(109)) == .idle)
+        #expect(clock.expiry(now: after(108), held: 0) == nil)
+        #expect(clock.expiry(now: after(109), held: 0) == .idle)
     }
 
     @Test func `a body must bring bytes in every window`() {
         var clock = ConnectionClock(timeouts, now: start)
         clock.enter(.body, now: start)
         clock.received(ConnectionClock.bodyBytesMin, now: after(1))
-        #expect(clock.expiry(now: after(10)) == nil)
+        #expect(clock.expiry(now: after(10), held: 0) == nil)
         clock.received(ConnectionClock.bodyBytesMin - 1, now: after(12))
-        #expect(clock.expiry(now: after(19)) == nil)
-        #expect(clock.expiry(now: after(20)) == .body)
+        #expect(clock.expiry(now: after(19), held: 0) == nil)
+        #expect(clock.expiry(now: after(20), held: 0) == .body)
+    }
+
+    @Test func `while memory is short a body must bring a part of what it holds`() {
+        var clock = ConnectionClock(timeouts, now: start)
+        clock.enter(.body, now: start)
+        clock.received(1 << 20, now: after(1))
+        #expect(clock.expiry(now: after(10), held: 4 << 20) == nil)
+        clock.received((1 << 20) - 1, now: after(12))
+        #expect(clock.expiry(now: after(19), held: 4 << 20) == nil)
+        #expect(clock.expiry(now: after(20), held: 4 << 20) == .body)
+        #expect(clock.expiry(now: after(20), held: 0) == nil)
     }
 
     @Test func `a whole request has its time even when it makes progress`() {
@@ -38,21 +49,21 @@ import Testing
         clock.enter(.body, now: after(2))
         for second in 3..<60 {
             clock.received(1 << 20, now: after(Int64(second)))
-            #expect(clock.expiry(now: after(Int64(second))) == nil)
+            #expect(clock.expiry(now: after(Int64(second)), held: 0) == nil)
         }
-        #expect(clock.expiry(now: after(60)) == .body)
+        #expect(clock.expiry(now: after(60), held: 0) == .body)
     }
 
     @Test func `a reply and a client that does not read have the write timeout`() {
         var clock = ConnectionClock(timeouts, now: start)
         clock.enter(.reply, now: after(1))
-        #expect(clock.expiry(now: after(8)) == .reply)
+        #expect(clock.expiry(now: after(8), held: 0) == .reply)
         clock.enter(.idle, now: after(8))
         clock.setStalled(true, now: after(8))
         clock.setStalled(true, now: after(9))
-        #expect(clock.expiry(now: after(15)) == .write)
+        #expect(clock.expiry(now: after(15), held: 0) == .write)
         clock.setStalled(false, now: after(15))
-        #expect(clock.expiry(now: after(16)) == nil)
+        #expect(clock.expiry(now: after(16), held: 0) == nil)
     }
 
     @Test func `a closing connection waits for a pause but not for ever`() {
@@ -60,11 +71,11 @@ import Testing
         clock.enter(.linger, now: start)
         for second in 1..<30 {
             clock.received(1, now: after(Int64(second)))
-            #expect(clock.expiry(now: after(Int64(second))) == nil)
+            #expect(clock.expiry(now: after(Int64(second)), held: 0) == nil)
         }
-        #expect(clock.expiry(now: after(30)) == .linger)
+        #expect(clock.expiry(now: after(30), held: 0) == .linger)
         clock.enter(.linger, now: after(40))
-        #expect(clock.expiry(now: after(42)) == .linger)
+        #expect(clock.expiry(now: after(42), held: 0) == .linger)
     }
 
     @Test func `zero switches a limit off`() {
@@ -72,7 +83,7 @@ import Testing
         var clock = ConnectionClock(none, now: start)
         for phase in [ConnectionClock.Phase.head, .idle, .reply] {
             clock.enter(phase, now: start)
-            #expect(clock.expiry(now: after(1_000_000)) == nil)
+            #expect(clock.expiry(now: after(1_000_000), held: 0) == nil)
         }
         #expect(ConnectionClock.period(none) == .seconds(1))
     }

@@ -204,6 +204,22 @@ import Testing
         #expect(rig.budget.used == 0)
     }
 
+    @Test func `who holds memory that others wait for and sends little of the rest makes room`() throws {
+        let rig = try rig(FakeIngest(), budgetBytes: 1_000_000)
+        let least = String(repeating: "x", count: ConnectionClock.bodyBytesMin)
+        try rig.send(head + "Content-Length: 99000\r\n\r\n" + String(repeating: "x", count: 50_000))
+        for _ in 0..<3 {
+            try rig.send(least)
+            rig.loop.advanceTime(by: ConnectionClock.bodyWindow)
+        }
+        #expect(try rig.written() == "", "there is room for others")
+        #expect(rig.budget.reserve(900_000, held: 0) == .granted)
+        try rig.send(least)
+        rig.loop.advanceTime(by: ConnectionClock.bodyWindow)
+        #expect(try rig.written().hasPrefix("HTTP/1.1 503"))
+        #expect(rig.budget.used == 900_000)
+    }
+
     @Test func `a pipeline that never replies is given up with 503`() throws {
         let ingest = FakeIngest(.hold)
         let rig = try rig(ingest)

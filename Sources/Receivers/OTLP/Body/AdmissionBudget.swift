@@ -38,6 +38,12 @@ package final class AdmissionBudget: Sendable {
     /// Bytes that may be reserved at once as things stand: the limit, or less while the gateway holds much else.
     package var room: Int { min(limit, roomBytes.load(ordering: .relaxed)) }
 
+    /// Whether less than an eighth of the room is left.
+    var isShort: Bool {
+        let room = room
+        return used > room - room / 8
+    }
+
     /// Says for how many bytes there is room at present; what is already reserved stays reserved.
     /// - Parameter alone: bytes that a request may reserve while no other holds any, when that is more.
     package func setRoom(_ bytes: Int, alone: Int = 0) {
@@ -95,6 +101,9 @@ final class AdmissionTicket {
         if verdict == .granted, bytes > 0 { held += bytes }
         return verdict
     }
+
+    /// The same while the budget is short of bytes, 0 while it is not.
+    var heldInShortage: Int { held > 0 && budget.isShort ? held : 0 }
 
     /// Gives back all bytes; safe to call when there are none.
     func release() {

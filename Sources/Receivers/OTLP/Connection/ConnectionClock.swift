@@ -31,6 +31,9 @@ struct ConnectionClock {
     /// A body must bring `bodyBytesMin` in every `bodyWindow`, which is slower than any working network.
     static let bodyWindow: TimeAmount = .seconds(10)
     static let bodyBytesMin = 4 << 10
+    /// While memory for bodies is short, one must bring a quarter of what it holds in every window: who is slower keeps
+    /// others out for longer than it takes them to send again.
+    static let shareOfHeldMin = 4
     /// How long a closing connection waits for the next bytes, and in all, before it is cut.
     static let lingerPause: TimeAmount = .seconds(2)
     static let lingerMax: TimeAmount = .seconds(30)
@@ -78,8 +81,9 @@ struct ConnectionClock {
         stalledSince = isStalled ? stalledSince ?? now : nil
     }
 
-    /// What has taken too long by now, if anything. Also moves the window that a body's progress is measured in.
-    mutating func expiry(now: NIODeadline) -> Expiry? {
+    /// What has taken too long by now, if anything. Also moves the window that a body's progress is measured in. `held`
+    /// are the bytes that the request holds of a memory that is short, 0 while it is not.
+    mutating func expiry(now: NIODeadline, held: Int) -> Expiry? {
         if let stalledSince, Self.isOver(timeouts.write, since: stalledSince, now: now) { return .write }
         switch phase {
         case .idle: return Self.isOver(timeouts.idle, since: phaseStart, now: now) ? .idle : nil
@@ -90,7 +94,7 @@ struct ConnectionClock {
         case .body:
             if Self.isOver(timeouts.read, since: requestStart, now: now) { return .body }
             guard now - windowStart >= Self.bodyWindow else { return nil }
-            guard windowBytes >= Self.bodyBytesMin else { return .body }
+            guard windowBytes >= max(Self.bodyBytesMin, held / Self.shareOfHeldMin) else { return .body }
             windowStart = now
             windowBytes = 0
             return nil
