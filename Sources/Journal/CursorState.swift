@@ -14,14 +14,14 @@ struct CursorPicture: Equatable, Sendable {
 /// Three positions, each at or behind the next: `saved` (in the cursor's file) ≤ `acknowledged` (by the exporter) ≤
 /// `fetched` (taken from the journal into `ready`, from where the exporter gets them).
 struct CursorState: Sendable {
-    /// Everything before it is done. Within a frame when the first of its items are.
+    /// Everything before it is done. Where a frame begins: the first items of one that is not done are in `settled`.
     private(set) var acknowledged: UInt64
     /// A record boundary at or before `acknowledged`.
     private(set) var acknowledgedPlace: Place
     private(set) var saved: UInt64
     /// In the cursor's file, synced or not.
     private(set) var written: UInt64
-    /// What is done behind `acknowledged`.
+    /// What is done at or behind `acknowledged`.
     private(set) var settled = SettledRanges()
     /// The part of `settled` that an earlier life or handle has left: it is not handed out, and not part of the
     /// backlog.
@@ -43,8 +43,8 @@ struct CursorState: Sendable {
     /// Fetched and not yet handed out.
     private var ready: [PlacedFrame] = []
     private var readyFirst = 0
-    /// Handed out and not yet acknowledged: where each frame ends.
-    private var handed: [(end: UInt64, next: Place)] = []
+    /// Handed out and not yet acknowledged: where each frame begins and ends.
+    private var handed: [(start: UInt64, end: UInt64, next: Place)] = []
     private var handedFirst = 0
     private var losses: [String: UInt64] = [:]
     /// Gaps before it are in `losses` already, so that reading again does not count them again.
@@ -165,7 +165,7 @@ struct CursorState: Sendable {
             var readable = frame.readable
             readable.done = done(of: frame.stored)
             frames.append(readable)
-            handed.append((frame.stored.end.value, frame.next))
+            handed.append((frame.stored.sequence.value, frame.stored.end.value, frame.next))
         }
         if readyFirst == ready.count {
             ready.removeAll(keepingCapacity: true)
@@ -177,11 +177,9 @@ struct CursorState: Sendable {
 
     /// Which items of a frame were done when this handle began, by their place in it.
     private func done(of frame: StoredFrame) -> [Range<Int>] {
+        if restored.isEmpty { return [] }
         let items = frame.sequence.value..<frame.end.value
-        if restored.isEmpty, acknowledged <= items.lowerBound { return [] }
-        var done = restored
-        done.insert(items.lowerBound..<max(items.lowerBound, acknowledged))
-        return done.parts(of: items).map {
+        return restored.parts(of: items).map {
             Int($0.lowerBound - items.lowerBound)..<Int($0.upperBound - items.lowerBound)
         }
     }
@@ -256,12 +254,14 @@ struct CursorState: Sendable {
     /// nobody will acknowledge.
     private mutating func settle() {
         guard readyFirst == ready.count, handedFirst == handed.count, fetched >= acknowledged else { return }
-        // What was settled may carry on from there, into the frame that is read next.
-        acknowledged = settled.advance(to: fetched)
-        _ = restored.advance(to: acknowledged)
-        fetched = acknowledged
-        countedTo = max(countedTo, acknowledged)
+        move(to: fetched)
         acknowledgedPlace = max(acknowledgedPlace, fetchPlace)
+    }
+
+    private mutating func move(to position: UInt64) {
+        acknowledged = position
+        settled.drop(before: position)
+        restored.drop(before: position)
     }
 
     /// A reader thread starts. Gives the generation to finish with.
@@ -282,14 +282,22 @@ struct CursorState: Sendable {
 
     /// Everything before `sequence` is done; `end` is where the journal ends.
     mutating func acknowledge(before sequence: UInt64, end: UInt64) {
-        guard min(sequence, end) > acknowledged else { return }
-        let sequence = settled.advance(to: min(sequence, end))
-        _ = restored.advance(to: sequence)
-        acknowledged = sequence
-        while handedFirst < handed.count, handed[handedFirst].end <= sequence {
+        var sequence = min(sequence, end)
+        guard sequence > acknowledged else { return }
+        // Over the frames behind it that are done already, up to where one begins that is not.
+        let reach = settled.reach(from: sequence)
+        while handedFirst < handed.count, handed[handedFirst].end <= reach {
             acknowledgedPlace = max(acknowledgedPlace, handed[handedFirst].next)
             handedFirst += 1
         }
+        let open: UInt64? =
+            if handedFirst < handed.count {
+                handed[handedFirst].start
+            } else if readyFirst < ready.count {
+                ready[readyFirst].stored.sequence.value
+            } else { nil }
+        sequence = max(sequence, min(reach, open ?? fetched))
+        move(to: sequence)
         if handedFirst == handed.count {
             handed.removeAll(keepingCapacity: true)
             handedFirst = 0
@@ -316,10 +324,7 @@ struct CursorState: Sendable {
             generation += 1
             isFetching = false
         }
-        if segment.end > acknowledged {
-            acknowledged = settled.advance(to: segment.end)
-            _ = restored.advance(to: acknowledged)
-        }
+        if segment.end > acknowledged { move(to: segment.end) }
         acknowledgedPlace = max(acknowledgedPlace, place)
     }
 

@@ -62,16 +62,18 @@ struct SettledRanges: Equatable, Sendable {
         if let shortest { ranges.remove(at: shortest) }
     }
 
-    /// Everything before `position` is acknowledged. Gives how far the ranges carry on from there.
-    mutating func advance(to position: UInt64) -> UInt64 {
-        var position = position
-        var gone = 0
-        while gone < ranges.count, ranges[gone].lowerBound <= position {
-            position = max(position, ranges[gone].upperBound)
-            gone += 1
-        }
-        ranges.removeSubrange(..<gone)
-        return position
+    /// How far everything is done when everything before `position` is.
+    func reach(from position: UInt64) -> UInt64 {
+        let index = firstIndex(endingAtOrAfter: position)
+        guard index < ranges.count, ranges[index].lowerBound <= position else { return position }
+        return ranges[index].upperBound
+    }
+
+    /// Lets go of what lies before `position`.
+    mutating func drop(before position: UInt64) {
+        let first = ranges.firstIndex { $0.upperBound > position } ?? ranges.count
+        ranges.removeSubrange(..<first)
+        if let range = ranges.first, range.lowerBound < position { ranges[0] = position..<range.upperBound }
     }
 
     private func firstIndex(endingAtOrAfter sequence: UInt64) -> Int {

@@ -17,8 +17,10 @@ import Testing
             ranges.insert(range)
             numbers.formUnion(range)
             if random.next() % 10 == 0 {
-                position = ranges.advance(to: position + random.next() % 20)
-                #expect(!numbers.contains(position))
+                position += random.next() % 20
+                let reach = ranges.reach(from: position)
+                #expect(!numbers.contains(reach) && (position..<reach).allSatisfy(numbers.contains))
+                ranges.drop(before: position)
                 numbers = numbers.filter { $0 >= position }
             }
             #expect(ranges.items == UInt64(numbers.count))
@@ -127,6 +129,22 @@ import Testing
         #expect(await new.drain().isEmpty)
         #expect(new.backlog.items == 0 && new.takeLosses().isEmpty)
         reopened.close()
+    }
+
+    @Test func `items of an open frame stay in the backlog until a restart`() async throws {
+        let journal = try openFake(FakeDisk())
+        let cursor = try journal.cursor(named: "a")
+        for number in 0..<3 { _ = await journal.store(frame(number, items: 10)) }
+        let frames = await cursor.drain()
+        cursor.settle(Sequence(10)..<Sequence(13))
+        cursor.acknowledge(before: frames[0].end)
+        // Its reader knows what it has settled.
+        #expect(cursor.backlog.items == 20 && cursor.backlog.frames == 2)
+        cursor.settle(Sequence(20)..<Sequence(30))
+        cursor.settle(Sequence(13)..<Sequence(20))
+        cursor.acknowledge(before: frames[1].end)
+        #expect(cursor.backlog == HeldAmount())
+        journal.close()
     }
 
     @Test func `a position within a frame is none before its place`() async throws {

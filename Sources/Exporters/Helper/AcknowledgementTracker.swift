@@ -11,6 +11,8 @@ package struct AcknowledgementTracker: Sendable {
         package let frame: Range<Sequence>
         /// Sequence behind the frame.
         package var end: Sequence { frame.upperBound }
+        /// Items of the frame.
+        package var items: Int { Int(clamping: frame.upperBound.value - frame.lowerBound.value) }
 
         /// Sequences of some of its items.
         fileprivate func items(at place: Range<Int>) -> Range<Sequence> {

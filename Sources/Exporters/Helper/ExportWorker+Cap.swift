@@ -69,14 +69,10 @@ extension ExportWorker {
     /// The backlog without what is given up or settled already is above the cap.
     private func isOverfull(_ state: borrowing State) -> Bool {
         guard let capacity = setup.options.queue.capacity else { return false }
-        return measure(cursor.backlog, without: state.shedding.amount) > capacity
-    }
-
-    /// A backlog in units of the sizer, without a part of it.
-    private func measure(_ backlog: HeldAmount, without part: HeldAmount) -> Int {
-        var left = backlog
-        left -= part
-        return setup.options.queue.sizer.measure(left)
+        var left = cursor.backlog
+        left -= state.tracker.settled
+        left -= state.shedding.amount
+        return setup.options.queue.sizer.measure(left) > capacity
     }
 
     /// Why a delivery is dropped instead of sent (again), nil to send it.
@@ -94,7 +90,7 @@ extension ExportWorker {
         state.withLock { state in
             if state.shedding.isGivenUp(delivery.number) { return true }
             guard isOverfull(state), state.shedding.isOldest(delivery.number) else { return false }
-            state.shedding.giveUp(delivery.number, end: delivery.end, delivery.amount)
+            state.shedding.giveUp(delivery.number, delivery.left)
             return true
         }
     }

@@ -15,14 +15,14 @@ extension ExportWorker {
         case refusedTogether(message: String)
         /// Some of it was committed before a restart; nil when all was.
         case committed(Signal, items: Int, rest: ExportBatch?)
-        /// Delivered, counted and settled while the rest of the batch was open.
-        case settled
         case stopped
+
+        var isCommitted: Bool { if case .committed = self { true } else { false } }
 
         /// Why not all of it arrived, nil when it did.
         var loss: String? {
             switch self {
-            case .delivered, .settled, .tooLarge, .refusedTogether, .committed, .stopped: nil
+            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
             case .refused(_, _, let message, _), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
@@ -32,7 +32,7 @@ extension ExportWorker {
         /// What `sluice where` tells of it.
         func told(keepsLetters: Bool) -> String {
             switch self {
-            case .delivered, .settled, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
+            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
             case .partial(let batch, let rejected, let message):
                 rejected > 0
                     ? "delivered but for \(rejected) of \(batch.itemCount) \(batch.signal.itemName), refused: "
@@ -50,7 +50,7 @@ extension ExportWorker {
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
-            case .delivered, .settled, .tooLarge, .refusedTogether, .committed, .stopped: self
+            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
             case .refused(_, let records, let message, let places):
                 .refused(whole, records: records, message: message, places: places)
@@ -83,54 +83,66 @@ extension ExportWorker {
         var place: Range<Int>? { start.map { $0..<$0 + batch.itemCount } }
     }
 
-    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was not
-    /// settled by itself is not counted, and comes again after a restart.
+    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was
+    /// not settled by itself is not counted, and comes again after a restart.
     func export(_ prepared: PreparedBatch) async {
         var delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
-        var endings: [Ending] = []
-        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map(\.items.count), start: 0)]
-        while let piece = waiting.popLast() {
-            if !delivery.settled.isEmpty { await cursor.finishedWriting() }
-            let ending = await attempts(piece.batch, of: delivery)
-            switch ending {
-            case .stopped: return state.withLock { $0.shedding.leave(delivery.number) }
-            case .tooLarge(let reason):
-                let smaller = smaller(than: piece)
-                if smaller.isEmpty {
-                    endings.append(.lost(piece.whole ?? piece.batch, .tooLarge, message: reason))
-                }
-                waiting.append(contentsOf: smaller.reversed())
-            case .refusedTogether(let message):
-                let halves = piece.whole == nil ? piece.halves : []
-                if halves.isEmpty {
-                    endings.append(.lost(piece.whole ?? piece.batch, .rejected, message: message))
-                }
-                waiting.append(contentsOf: halves.reversed())
-            case .delivered(let batch):
-                if let whole = piece.whole { tellCut(whole, batch) }
-                if let place = piece.place, !waiting.isEmpty {
-                    account.delivered(batch.itemCount, batch.signal)
-                    settle(place, of: &delivery)
-                    endings.append(.settled)
-                } else {
-                    endings.append(ending)
-                }
-            case .committed(_, _, let rest):
-                if let rest {
-                    let requests = rest.journaled?.parts.map(\.records.count) ?? piece.requests
-                    waiting.append(Piece(batch: rest, requests: requests))
-                }
-                endings.append(ending)
-            case .partial, .refused, .lost, .dropped, .settled: endings.append(piece.whole.map(ending.of) ?? ending)
-            }
-        }
-        for ending in endings where await !account(for: ending, of: delivery) {
+        guard let endings = await endings(of: &delivery) else {
             return state.withLock { $0.shedding.leave(delivery.number) }
         }
         if let reason = endings.lazy.compactMap(\.loss).first {
             for part in prepared.parts { setup.lost(part.ticket.end, reason) }
         }
         settle(delivery, outcome(endings))
+    }
+
+    /// How the parts of a delivery end, counted; nil when the worker ends before. A part whose place is known is
+    /// settled while others are open.
+    private func endings(of delivery: inout Delivery) async -> [Ending]? {
+        let prepared = delivery.prepared
+        var endings: [Ending] = []
+        // They come again if others are not delivered, and are counted when all are.
+        var uncounted: [Ending] = []
+        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map(\.items.count), start: 0)]
+        while let piece = waiting.popLast() {
+            if !delivery.settled.isEmpty { await cursor.finishedWriting() }
+            guard let end = end(of: piece, await attempts(piece.batch, of: delivery), &waiting) else { continue }
+            if case .stopped = end { return nil }
+            endings.append(end)
+            guard let place = piece.place, !end.isCommitted else {
+                uncounted.append(end)
+                continue
+            }
+            guard await account(for: end, of: delivery) else { return nil }
+            if !waiting.isEmpty { settle(place, of: &delivery) }
+        }
+        for end in uncounted where await !account(for: end, of: delivery) { return nil }
+        return endings
+    }
+
+    /// How a piece has ended, nil when others take its place, which are added to `waiting`.
+    private func end(of piece: Piece, _ ending: Ending, _ waiting: inout [Piece]) -> Ending? {
+        switch ending {
+        case .stopped: return ending
+        case .tooLarge(let reason):
+            let smaller = smaller(than: piece)
+            waiting.append(contentsOf: smaller.reversed())
+            return smaller.isEmpty ? .lost(piece.whole ?? piece.batch, .tooLarge, message: reason) : nil
+        case .refusedTogether(let message):
+            let halves = piece.whole == nil ? piece.halves : []
+            waiting.append(contentsOf: halves.reversed())
+            return halves.isEmpty ? .lost(piece.whole ?? piece.batch, .rejected, message: message) : nil
+        case .delivered(let batch):
+            if let whole = piece.whole { tellCut(whole, batch) }
+            return ending
+        case .committed(_, _, let rest):
+            if let rest {
+                let requests = rest.journaled?.parts.map(\.records.count) ?? piece.requests
+                waiting.append(Piece(batch: rest, requests: requests))
+            }
+            return ending
+        case .partial, .refused, .lost, .dropped: return piece.whole.map(ending.of) ?? ending
+        }
     }
 
     /// All the ways in which parts of a delivery have ended.
@@ -256,7 +268,7 @@ extension ExportWorker {
             account.dropped(batch.itemCount, reason: reason)
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
         case .committed(let signal, let items, _): known(items, signal)
-        case .settled, .tooLarge, .refusedTogether, .stopped: break
+        case .tooLarge, .refusedTogether, .stopped: break
         }
         return true
     }
@@ -343,8 +355,7 @@ extension ExportWorker {
                 }
             }
             settled.tell(cursor)
-            state.shedding.settle(
-                delivery.number, end: delivery.end, delivery.amount, acknowledged: settled.acknowledged)
+            state.shedding.leave(delivery.number)
         }
     }
 

@@ -54,7 +54,10 @@ struct GraphBuilder {
     /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there.
     private func tellOfUnread() {
         for directory in Set(gateway.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
-            for folder in DiskJournal.unread(in: directory) {
+            // A fallback opens the journal of what it owes when it starts.
+            let owed = gateway.plan.pipelines.flatMap(\.exporters).filter { $0.plan.fallback != nil }
+                .map { Self.exporterFolder($0.id, "missed") }
+            for folder in DiskJournal.unread(in: directory) where !owed.contains(folder) {
                 gateway.log.warning(
                     """
                     \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it \
@@ -199,6 +202,9 @@ struct GraphBuilder {
         }
     }
 
+    /// Folder of a journal that an exporter has for itself.
+    static func exporterFolder(_ id: String, _ name: String) -> String { "exporter~\(folderName(id))~\(name)" }
+
     /// A pipeline's id as a folder name: `traces/a b` is `traces~2Fa~20b`.
     static func folderName(_ id: String) -> String {
         var name = ""
@@ -225,9 +231,9 @@ struct GraphBuilder {
             var build = ExporterBuild(
                 metrics: gateway.metrics, id: id, dataDirectory: gateway.dataDirectory,
                 log: { log.line($0, $1) })
-            let (open, folder) = (journalOpener(pipeline), GraphBuilder.folderName(id))
+            let open = journalOpener(pipeline)
             build.metadataKeys = pipeline.metadataKeys(of: plan)
-            build.openJournal = { try open("exporter~\(folder)~\($0)") }
+            build.openJournal = { try open(Self.exporterFolder(id, $0)) }
             exporter = plan.make(build)
             graph.exporters.append((id, exporter))
         }

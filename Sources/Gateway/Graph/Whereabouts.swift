@@ -86,7 +86,7 @@ package enum Whereabouts {
             let folder = GraphBuilder.folderName(pipeline.id)
             var places = [(folder, pipeline.id), (folder + "~traces", pipeline.id + " (gathering)")]
             for (id, exporter) in pipeline.exporters where exporter.fallback != nil {
-                places.append(("exporter~\(GraphBuilder.folderName(id))~missed", "\(id) (replay)"))
+                places.append((GraphBuilder.exporterFolder(id, "missed"), "\(id) (replay)"))
             }
             for (name, title) in places {
                 let directory = storage.directory + "/" + name

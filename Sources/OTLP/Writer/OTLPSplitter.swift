@@ -24,8 +24,8 @@ package enum OTLPSplitter {
         }
     }
 
-    /// A request with only the records at these places, which rise and are apart: for metrics those of points. Nil when
-    /// it cannot be read or has not that many.
+    /// A request with only the records at these places, which rise and are apart: for metrics those of points. What is
+    /// around none of them stays out. Nil when it cannot be read or has not that many.
     package static func keep(_ places: [Range<Int>], of bytes: [UInt8], signal: Signal) -> [UInt8]? {
         var batch = RecordBatch()
         return bytes.withUnsafeBytes { raw in
@@ -33,16 +33,30 @@ package enum OTLPSplitter {
                 _ = try OTLPReader.read(Text(raw), signal: signal, keys: .empty, into: &batch)
             } catch { return nil }
             let count = batch.recordCount
-            guard let last = places.last, last.upperBound <= count else { return nil }
+            guard let first = places.first, let last = places.last, last.upperBound <= count else { return nil }
+            let window = window(batch, around: first.lowerBound..<last.upperBound)
             let starts = [0] + places.map(\.upperBound)
             let ends = places.map(\.lowerBound) + [count]
             for (start, end) in zip(starts, ends) where start < end {
                 for index in start..<end { remove(index, from: &batch) }
             }
             var output = ByteColumn()
-            OTLPWriter.write(batch, into: &output)
+            OTLPWriter.write(batch, window: window, into: &output)
             return [UInt8](output.bytes)
         }
+    }
+
+    /// The records of a batch that hold these items: for metrics those of points.
+    private static func window(_ batch: borrowing RecordBatch, around items: Range<Int>) -> Range<Int> {
+        guard batch.signal == .metrics else { return items }
+        var start = 0
+        var window: Range<Int>?
+        for metric in batch.metrics.indices {
+            let points = start..<start + Int(batch.metrics[metric].points.count)
+            start = points.upperBound
+            if points.overlaps(items) { window = (window?.lowerBound ?? metric)..<metric + 1 }
+        }
+        return window ?? 0..<0
     }
 
     private static func remove(_ index: Int, from batch: inout RecordBatch) {

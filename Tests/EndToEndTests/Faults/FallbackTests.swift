@@ -54,6 +54,7 @@ import Testing
         #expect(try await gateway.post(NumberedSpans.request(1_000_001), path: "/v1/traces") == 200)
         #expect(try await first.wait(for: Set(1_000_001...1_000_010)).isEmpty)
         #expect(second.received.count == before)
+        #expect(!gateway.logText.contains("not in the configuration"), "its own journal is nobody's leftover")
         #expect(gateway.end(SIGTERM) == 0)
     }
 }

@@ -14,7 +14,8 @@ final class FaultBench: Sendable {
     let gateway: RunningGateway
     let ledger: AcceptedLedger
 
-    /// `exporter` holds further options of the exporter's queue, `storage` those of its journal, one `key: value` a line.
+    /// `exporter` holds further options of the exporter's queue, `storage` those of its journal, one `key: value` a
+    /// line.
     init(
         exporter: [String] = [], storage: [String] = ["segment_size: 1MiB"], processors: [String] = [],
         pipeline: [String] = [], logLevel: String = "info"

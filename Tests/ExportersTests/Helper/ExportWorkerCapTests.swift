@@ -92,21 +92,36 @@ import Testing
         #expect(acknowledged <= 68 && acknowledged + 2 * UInt64(concurrency) >= 68, "\(acknowledged)")
     }
 
-    @Test func `what was delivered behind an open frame is no part of the surplus`() {
+    @Test func `gives up the oldest of those that wait, once`() {
         var shedding = Shedding()
         let numbers = (0..<3).map { _ in shedding.add() }
         let one = HeldAmount(frames: 1, items: 2, bytes: 100)
         shedding.attemptBegins(numbers[0])
         #expect(shedding.isOldest(numbers[1]), "an attempt is not given up")
-        shedding.settle(numbers[1], end: Sequence(4), one, acknowledged: nil)
-        #expect(shedding.amount == one)
+        shedding.leave(numbers[1])
+        #expect(shedding.amount == HeldAmount())
         shedding.attemptEnds(numbers[0])
         #expect(shedding.isOldest(numbers[0]))
-        shedding.giveUp(numbers[0], end: Sequence(2), one)
-        #expect(shedding.amount == HeldAmount(frames: 2, items: 4, bytes: 200))
+        shedding.giveUp(numbers[0], one)
+        #expect(shedding.amount == one)
         #expect(shedding.isGivenUp(numbers[0]) && shedding.isOldest(numbers[2]))
-        shedding.settle(numbers[0], end: Sequence(2), one, acknowledged: Sequence(4))
-        #expect(shedding.amount == HeldAmount())
+        shedding.leave(numbers[0])
+        #expect(shedding.amount == HeldAmount() && !shedding.isGivenUp(numbers[0]))
+    }
+
+    @Test func `a request that is sent in parts counts once`() {
+        var tracker = AcknowledgementTracker()
+        let ticket = tracker.register(Sequence(10)..<Sequence(20), parts: 3)
+        let all = [0..<4, 4..<8, 8..<10].map { items in
+            let batch = ExportBatch(signal: .logs, itemCount: items.count, bytes: [UInt8](repeating: 0, count: 50))
+            return Delivery(number: 1, prepared: PreparedBatch(batch: batch, parts: [(ticket, items)]))
+        }
+        #expect(all.map(\.left.frames) == [0, 0, 1])
+        #expect(all.map(\.left.items) == [4, 4, 2])
+        var halved = all[0]
+        halved.settled = [0..<3]
+        #expect(halved.left == HeldAmount(frames: 0, items: 1, bytes: 50))
+        #expect(halved.open.map(\.items) == [[3..<4]])
     }
 
     @Test func `drops nothing that a working destination takes`() async {

@@ -79,12 +79,16 @@ import Testing
         #expect(cursor.state.withLock { $0.acknowledged } == Sequence(28))
     }
 
-    @Test func `each half of a batch that is too large is done by itself`() async {
+    @Test(arguments: [
+        ExportOutcome.delivered, .partial(rejected: 0, message: "slow down"), .partial(rejected: 1, message: "one"),
+        .permanent(reason: "bad"),
+    ])
+    func `each half of a batch that is too large is done by itself`(outcome: ExportOutcome) async {
         let cursor = cursor()
         let early = Mutex(0)
         let exporter = ScriptedExporter { batch in
             if self.unwritten(cursor) { early.withLock { $0 += 1 } }
-            return batch.itemCount > 8 ? .tooLarge(reason: "413") : .delivered
+            return batch.itemCount > 8 ? .tooLarge(reason: "413") : outcome
         }
         let worker = worker(cursor, exporter, "{min_size: 28, flush_timeout: 1h}")
         await drain(worker)
@@ -93,7 +97,7 @@ import Testing
         // The last one acknowledges all.
         #expect(settled(cursor) == [0..<7, 7..<13, 13..<19, 19..<25])
         #expect(cursor.state.withLock { $0.acknowledged } == Sequence(28))
-        #expect(worker.heldItems == 0 && worker.account.deliveredItems == 28)
+        #expect(worker.heldItems == 0 && worker.account.deliveredItems + worker.account.droppedItems == 28)
         #expect(early.withLock { $0 } == 0)
     }
 

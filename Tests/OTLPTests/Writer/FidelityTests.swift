@@ -62,6 +62,23 @@ import Testing
         }
     }
 
+    @Test(arguments: CorpusPayload.protobuf)
+    func `keeps the records at some places, and nothing that is around none of them`(payload: CorpusPayload) throws {
+        let whole = try #require(OracleMessage.decode(payload.bytes, .request(payload.signal)))
+        guard payload.signal != .metrics, case let all = records(whole), all.count > 2 else { return }
+        // An empty resource on both sides.
+        let bytes = [0x0A, 0x00] + payload.bytes + [0x0A, 0x00]
+        let places = [0..<1, 2..<all.count]
+        let kept = try #require(OTLPSplitter.keep(places, of: bytes, signal: payload.signal))
+        let decoded = try #require(OracleMessage.decode(kept, .request(payload.signal)))
+        #expect(records(decoded) == places.flatMap { all[$0] })
+        #expect(
+            decoded.messages(1).allSatisfy { resource in
+                resource.messages(2).contains { !$0.messages(2).isEmpty }
+            })
+        #expect(OTLPSplitter.keep([0..<all.count + 1], of: bytes, signal: payload.signal) == nil)
+    }
+
     private struct Placed: Equatable {
         var resource: OracleMessage
         var scope: OracleMessage
