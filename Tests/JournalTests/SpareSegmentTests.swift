@@ -165,7 +165,7 @@ import Testing
         let steps = [large, large - SpareSegments.stepBytes, 4096]
         // A round between two appends is a quiet one, which frees all at once; most are not.
         var seen: [[Int]] = []
-        for _ in 0..<20 where seen.last != steps { seen.append(try await sizes(of: large)) }
+        for _ in 0..<100 where seen.last != steps { seen.append(try await sizes(of: large)) }
         #expect(seen.last == steps, "\(seen)")
         #expect(seen.allSatisfy { Set($0).isSubset(of: steps) })
     }

@@ -67,7 +67,7 @@ import Testing
         let ticket = AdmissionTicket(budget: budget)
         var collector = BodyCollector(declared: nil, sizeMax: 300_000)
         try collector.reserve(ticket)
-        #expect(budget.used == BodyCollector.chunkedStart)
+        #expect(budget.used == BodyCollector.firstBytes)
         let part = ByteBuffer(repeating: 9, count: 50_000)
         for _ in 0..<6 { try collector.append(part, ticket: ticket) }
         #expect(collector.received == 300_000)
@@ -87,7 +87,7 @@ import Testing
         var collector = BodyCollector(declared: nil, sizeMax: 1 << 20)
         try collector.reserve(ticket)
         #expect(throws: BodyFault.overBudget) {
-            try collector.append(ByteBuffer(repeating: 0, count: 70_000), ticket: ticket)
+            try collector.append(ByteBuffer(repeating: 0, count: 110_000), ticket: ticket)
         }
     }
 
@@ -100,7 +100,7 @@ import Testing
             try collector.append(ByteBuffer(repeating: 0, count: 10), ticket: ticket)
             return ticket
         }
-        #expect(budget.used == 20 * BodyCollector.declaredStart && senders.count == 20)
+        #expect(budget.used == 20 * BodyCollector.firstBytes && senders.count == 20)
         let ticket = AdmissionTicket(budget: budget)
         var collector = BodyCollector(declared: 60 << 20, sizeMax: 64 << 20)
         try collector.reserve(ticket)

@@ -30,7 +30,8 @@ import Testing
     }
 
     private func rig(
-        _ ingest: FakeIngest, timeouts: ConnectionTimeouts = ConnectionTimeouts(), budgetBytes: Int = 1 << 20
+        _ ingest: FakeIngest, timeouts: ConnectionTimeouts = ConnectionTimeouts(), budgetBytes: Int = 1 << 20,
+        bodySizeMax: Int = 100_000
     ) throws -> Rig {
         let loop = EmbeddedEventLoop()
         let channel = EmbeddedChannel(loop: loop)
@@ -38,11 +39,11 @@ import Testing
         let metrics = SelfMetrics()
         let shared = ReceiverShared(
             check: HeadCheck(
-                paths: RequestPaths(), accepted: Set(Signal.allCases), bodySizeMax: 100_000,
+                paths: RequestPaths(), accepted: Set(Signal.allCases), bodySizeMax: bodySizeMax,
                 codings: .all, cors: nil),
             timeouts: timeouts, keepsAlive: true, encoder: AnswerEncoder(),
             intake: RequestIntake(
-                ingest: ingest, bodySizeMax: 100_000, metrics: ReceiverMetrics(metrics, id: "otlp")),
+                ingest: ingest, bodySizeMax: bodySizeMax, metrics: ReceiverMetrics(metrics, id: "otlp")),
             budget: budget, log: quietLogger())
         try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(of: loop), loop.now)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
@@ -205,19 +206,21 @@ import Testing
     }
 
     @Test func `who holds memory that others wait for and sends little of the rest makes room`() throws {
-        let rig = try rig(FakeIngest(), budgetBytes: 1_000_000)
-        let least = String(repeating: "x", count: ConnectionClock.bodyBytesMin)
-        try rig.send(head + "Content-Length: 99000\r\n\r\n" + String(repeating: "x", count: 50_000))
+        let rig = try rig(FakeIngest(), budgetBytes: 1_500_000, bodySizeMax: 1_000_000)
+        // Enough for any body, and less than a thirty-second of what this one holds.
+        let part = String(repeating: "x", count: ConnectionClock.bodyBytesMin)
+        try rig.send(head + "Content-Length: 999000\r\n\r\n" + String(repeating: "x", count: 900_000))
         for _ in 0..<3 {
-            try rig.send(least)
+            try rig.send(part)
             rig.loop.advanceTime(by: ConnectionClock.bodyWindow)
         }
-        #expect(try rig.written() == "", "there is room for others")
-        #expect(rig.budget.reserve(900_000, held: 0) == .granted)
-        try rig.send(least)
+        #expect(try rig.written() == "", "nobody was refused")
+        #expect(rig.budget.used == 999_000)
+        #expect(rig.budget.reserve(600_000, held: 0) == .refused)
+        try rig.send(part)
         rig.loop.advanceTime(by: ConnectionClock.bodyWindow)
         #expect(try rig.written().hasPrefix("HTTP/1.1 503"))
-        #expect(rig.budget.used == 900_000)
+        #expect(rig.budget.used == 0)
     }
 
     @Test func `a pipeline that never replies is given up with 503`() throws {

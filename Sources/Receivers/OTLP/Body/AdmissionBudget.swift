@@ -23,6 +23,7 @@ package final class AdmissionBudget: Sendable {
     private let roomBytes: Atomic<Int>
     private let aloneBytes = Atomic<Int>(0)
     private let isStarved = Atomic(false)
+    private let refusedRequests = Atomic<UInt64>(0)
     /// How fast bytes are released, for advice to those that are refused.
     let drainRate = DrainRate()
 
@@ -38,11 +39,8 @@ package final class AdmissionBudget: Sendable {
     /// Bytes that may be reserved at once as things stand: the limit, or less while the gateway holds much else.
     package var room: Int { min(limit, roomBytes.load(ordering: .relaxed)) }
 
-    /// Whether less than an eighth of the room is left.
-    var isShort: Bool {
-        let room = room
-        return used > room - room / 8
-    }
+    /// Requests for which there was no room, since the beginning.
+    var refusals: UInt64 { refusedRequests.load(ordering: .relaxed) }
 
     /// Says for how many bytes there is room at present; what is already reserved stays reserved.
     /// - Parameter alone: bytes that a request may reserve while no other holds any, when that is more.
@@ -70,6 +68,7 @@ package final class AdmissionBudget: Sendable {
             // `current` may exceed a room that became smaller meanwhile, so the difference may be negative.
             guard wanted <= most - current else {
                 if others <= limit / 4 { isStarved.store(true, ordering: .relaxed) }
+                refusedRequests.wrappingAdd(1, ordering: .relaxed)
                 return .refused
             }
             let attempt = usedBytes.weakCompareExchange(
@@ -102,8 +101,8 @@ final class AdmissionTicket {
         return verdict
     }
 
-    /// The same while the budget is short of bytes, 0 while it is not.
-    var heldInShortage: Int { held > 0 && budget.isShort ? held : 0 }
+    /// What it holds, and whom that may have kept out.
+    var claim: ConnectionClock.Claim { ConnectionClock.Claim(held: held, refusals: budget.refusals) }
 
     /// Gives back all bytes; safe to call when there are none.
     func release() {

@@ -61,11 +61,11 @@ enum ReceivedBody {
 /// cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves doubles as it
 /// comes: a sender that announces much and sends little would else keep others out with bytes that are not there.
 struct BodyCollector {
-    /// First reservation of a body of known length, in bytes.
-    static let declaredStart = 1 << 20
+    /// What is reserved before the first byte of a body has come: little, since heads alone cost a sender nothing.
+    static let firstBytes = 16 << 10
     /// A body of known length gets its memory at once up to this many bytes, and by doubling beyond.
     static let roomAtOnce = 4 << 20
-    /// First reservation and memory of a chunked body, in bytes.
+    /// First memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
 
     /// Most of a body that is read in one turn of an event loop.
@@ -95,7 +95,7 @@ struct BodyCollector {
     /// Reserves for the first bytes, when there is room for all that is announced. Call once.
     func reserve(_ ticket: AdmissionTicket) throws(BodyFault) {
         if let declared, declared > sizeMax { throw .tooLarge(inflated: false) }
-        let first = declared.map { min($0, Self.declaredStart) } ?? min(Self.chunkedStart, sizeMax)
+        let first = min(declared ?? sizeMax, Self.firstBytes)
         if let fault = BodyFault(ticket.grow(by: first, expected: declared ?? 0)) { throw fault }
     }
 

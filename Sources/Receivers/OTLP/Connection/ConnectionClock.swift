@@ -31,9 +31,14 @@ struct ConnectionClock {
     /// A body must bring `bodyBytesMin` in every `bodyWindow`, which is slower than any working network.
     static let bodyWindow: TimeAmount = .seconds(10)
     static let bodyBytesMin = 4 << 10
-    /// While memory for bodies is short, one must bring a quarter of what it holds in every window: who is slower keeps
-    /// others out for longer than it takes them to send again.
-    static let shareOfHeldMin = 4
+    /// When others found no room meanwhile, a body must bring this part of what it holds in every window.
+    static let shareOfHeldMin = 32
+
+    /// What a request holds of the memory for bodies, and how many others were refused for want of it, ever.
+    struct Claim {
+        var held = 0
+        var refusals: UInt64 = 0
+    }
     /// How long a closing connection waits for the next bytes, and in all, before it is cut.
     static let lingerPause: TimeAmount = .seconds(2)
     static let lingerMax: TimeAmount = .seconds(30)
@@ -45,6 +50,8 @@ struct ConnectionClock {
     private var lastBytes: NIODeadline
     private var windowStart: NIODeadline
     private var windowBytes = 0
+    /// `Claim.refusals` when the window began; nil until it is known.
+    private var windowRefusals: UInt64?
     private var stalledSince: NIODeadline?
 
     /// A connection that was just accepted.
@@ -63,6 +70,7 @@ struct ConnectionClock {
             if phase == .idle { requestStart = now }
             windowStart = now
             windowBytes = 0
+            windowRefusals = nil
         case .idle, .reply, .linger: break
         }
         phase = next
@@ -81,9 +89,8 @@ struct ConnectionClock {
         stalledSince = isStalled ? stalledSince ?? now : nil
     }
 
-    /// What has taken too long by now, if anything. Also moves the window that a body's progress is measured in. `held`
-    /// are the bytes that the request holds of a memory that is short, 0 while it is not.
-    mutating func expiry(now: NIODeadline, held: Int) -> Expiry? {
+    /// What has taken too long by now, if anything. Also moves the window that a body's progress is measured in.
+    mutating func expiry(now: NIODeadline, claim: Claim = Claim()) -> Expiry? {
         if let stalledSince, Self.isOver(timeouts.write, since: stalledSince, now: now) { return .write }
         switch phase {
         case .idle: return Self.isOver(timeouts.idle, since: phaseStart, now: now) ? .idle : nil
@@ -93,10 +100,16 @@ struct ConnectionClock {
             return now - lastBytes >= Self.lingerPause || now - phaseStart >= Self.lingerMax ? .linger : nil
         case .body:
             if Self.isOver(timeouts.read, since: requestStart, now: now) { return .body }
-            guard now - windowStart >= Self.bodyWindow else { return nil }
-            guard windowBytes >= max(Self.bodyBytesMin, held / Self.shareOfHeldMin) else { return .body }
+            guard now - windowStart >= Self.bodyWindow else {
+                windowRefusals = windowRefusals ?? claim.refusals
+                return nil
+            }
+            let keepsOthersOut = claim.refusals > windowRefusals ?? claim.refusals
+            let least = keepsOthersOut ? max(Self.bodyBytesMin, claim.held / Self.shareOfHeldMin) : Self.bodyBytesMin
+            guard windowBytes >= least else { return .body }
             windowStart = now
             windowBytes = 0
+            windowRefusals = claim.refusals
             return nil
         }
     }

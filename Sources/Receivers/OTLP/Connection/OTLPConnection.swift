@@ -250,7 +250,7 @@ final class OTLPConnection: ChannelInboundHandler {
 
     private func checkClock() {
         guard let context else { return }
-        if let expiry = clock.expiry(now: context.eventLoop.now, held: ticket.heldInShortage) { expired(expiry) }
+        if let expiry = clock.expiry(now: context.eventLoop.now, claim: ticket.claim) { expired(expiry) }
         if self.context != nil { scheduleTick(context) }
     }
 }

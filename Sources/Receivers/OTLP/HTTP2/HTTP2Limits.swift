@@ -26,6 +26,8 @@ enum HTTP2Limits {
     static let resetsMax = 20_000
     /// Streams that we had to reset in half a minute.
     static let errorsMax = 200
+    /// Streams that we reset of which frames may still be under way: those are let pass (RFC 9113, 5.1).
+    static let resetsKnownMax = 1_000
 
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
@@ -36,6 +38,8 @@ enum HTTP2Limits {
         ]
         connection.targetWindowSize = connectionWindow
         connection.maximumBufferedControlFrames = 1000
+        connection.maximumRecentlyResetStreams = max(
+            connection.maximumRecentlyResetStreams, min(streamsMax, resetsKnownMax))
         return connection
     }
 

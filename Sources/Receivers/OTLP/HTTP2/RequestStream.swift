@@ -108,7 +108,7 @@ class RequestStream: ChannelInboundHandler {
     }
 
     func checkClock(now: NIODeadline) {
-        guard let expiry = clock.expiry(now: now, held: ticket.heldInShortage) else { return }
+        guard let expiry = clock.expiry(now: now, claim: ticket.claim) else { return }
         switch expiry {
         case .body, .reply: expired(expiry)
         case .write: context?.close(promise: nil)
