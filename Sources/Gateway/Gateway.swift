@@ -1,3 +1,4 @@
+import CSupport
 import Configuration
 import Exporters
 import Journal
@@ -31,6 +32,7 @@ package final class Gateway: Sendable {
         var journals: [(pipeline: String, journal: any FrameLog)] = []
         var admin: [AdminServer] = []
         var watch: Task<Void, Never>?
+        var idle: Task<Void, Never>?
     }
 
     let plan: GatewayPlan
@@ -101,6 +103,7 @@ package final class Gateway: Sendable {
         }
         try await startAdmin()
         if let shares { watchMemory(shares) }
+        giveBackWhenQuiet()
         var ports: [Int] = []
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
@@ -144,6 +147,21 @@ package final class Gateway: Sendable {
         }
     }
 
+    /// Gives back what a burst has left, also without a memory_limiter.
+    private func giveBackWhenQuiet() {
+        let budget = budget
+        let task = Task {
+            var memory = IdleMemory()
+            let effects = WorkerEffects.system()
+            while (try? await effects.sleep(IdleMemory.interval)) != nil {
+                let givesBack = memory.givesBack(released: budget.releasedTotal, reserved: budget.used)
+                // Walking through all free memory takes milliseconds, which nobody waits for now.
+                if givesBack { sluice_trim_memory() }
+            }
+        }
+        parts.withLock { $0.idle = task }
+    }
+
     private var heldBytes: Int {
         parts.withLock { parts in
             parts.stages.reduce(0) { $0 + $1.stage.heldBytes }
@@ -170,6 +188,7 @@ package final class Gateway: Sendable {
             return parts
         }
         parts.watch?.cancel()
+        parts.idle?.cancel()
         for receiver in parts.receivers { await receiver.shutdown(deadline: deadline) }
         let start = SystemFacts.monotonicSeconds
         // What one pipeline still holds may have to go through those behind it: the ones in front end first.

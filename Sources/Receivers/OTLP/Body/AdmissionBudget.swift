@@ -84,7 +84,7 @@ package final class AdmissionBudget: Sendable {
     }
 
     /// Bytes that were ever released.
-    var releasedTotal: UInt64 { releasedBytes.load(ordering: .relaxed) }
+    package var releasedTotal: UInt64 { releasedBytes.load(ordering: .relaxed) }
 }
 
 /// What one connection's current request holds of the budget. Used on the connection's event loop only.
