@@ -123,10 +123,10 @@ func h2Post(
 }
 
 extension EventLoopFuture where Value: Sendable {
-    /// The value; fails after ten seconds, so that no test waits for ever.
+    /// The value; fails after a minute, so that no test waits for ever.
     func soon(_ what: String) async throws -> Value {
         let promise = eventLoop.makePromise(of: Value.self)
-        let limit = eventLoop.scheduleTask(in: .seconds(10)) { promise.fail(RawClient.Failure(what: what)) }
+        let limit = eventLoop.scheduleTask(in: .seconds(60)) { promise.fail(RawClient.Failure(what: what)) }
         cascade(to: promise)
         defer { limit.cancel() }
         return try await promise.futureResult.get()
