@@ -92,6 +92,7 @@ package final class Gateway: Sendable {
                 throw GatewayStartFailure("exporter \(id): \(error)")
             }
         }
+        builder.tellOfUnread()
         for (pipeline, worker) in graph.workers {
             let task = Task { await worker.run() }
             parts.withLock { $0.workers.append((pipeline, worker, task)) }

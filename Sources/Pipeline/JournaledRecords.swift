@@ -92,6 +92,12 @@ package struct JournaledRecords: Sendable, Equatable {
         return Self.joined(result)
     }
 
+    /// What lies within `limits`, without what is empty then.
+    package static func clamped<Bound: Comparable>(_ ranges: [Range<Bound>], to limits: Range<Bound>) -> [Range<Bound>]
+    {
+        ranges.map { $0.clamped(to: limits) }.filter { !$0.isEmpty }
+    }
+
     /// What ranges that are in order and apart leave out of the first `count` places.
     package static func gaps(between ranges: [Range<Int>], of count: Int) -> [Range<Int>] {
         let starts = [0] + ranges.map(\.upperBound)

@@ -73,11 +73,8 @@ package struct AcknowledgementTracker: Sendable {
     /// Settles the last `items` of a part that were open. With their `place` in the frame, they are told of when others
     /// are open still.
     package mutating func settle(_ ticket: Ticket, items: Int, at place: Range<Int>? = nil) -> Progress {
-        let index = ticket.number - firstNumber
-        guard entries.indices.contains(index), entries[index].openParts > 0 else { return .none }
+        guard let index = add(items, to: ticket) else { return .none }
         entries[index].openParts -= 1
-        entries[index].settledItems += items
-        settled.items += items
         let isWhole = entries[index].openParts == 0
         if isWhole { settled += HeldAmount(frames: 1, bytes: entries[index].bytes) }
         var moved: Sequence?
@@ -99,11 +96,16 @@ package struct AcknowledgementTracker: Sendable {
 
     /// Settles some items of a part that stays open for others.
     package mutating func settle(_ ticket: Ticket, someAt place: Range<Int>) -> Progress {
+        add(place.count, to: ticket) == nil ? .none : .aside(ticket.items(at: place))
+    }
+
+    /// Counts items of a frame as settled. Gives the frame's index, nil when nothing of it is open.
+    private mutating func add(_ items: Int, to ticket: Ticket) -> Int? {
         let index = ticket.number - firstNumber
-        guard entries.indices.contains(index), entries[index].openParts > 0 else { return .none }
-        entries[index].settledItems += place.count
-        settled.items += place.count
-        return .aside(ticket.items(at: place))
+        guard entries.indices.contains(index), entries[index].openParts > 0 else { return nil }
+        entries[index].settledItems += items
+        settled.items += items
+        return index
     }
 }
 

@@ -48,7 +48,7 @@ package struct PreparedBatch: Sendable {
         var start = 0
         return parts.map { part in
             defer { start += part.items.count }
-            let here = places.map { $0.clamped(to: start..<start + part.items.count) }.filter { !$0.isEmpty }
+            let here = JournaledRecords.clamped(places, to: start..<start + part.items.count)
             let shift = part.items.lowerBound - start
             return (part.ticket, here.map { $0.lowerBound + shift..<$0.upperBound + shift })
         }

@@ -30,7 +30,7 @@ enum FrameSplit {
 
     /// What of a piece is not done, in pieces; all of it when it cannot be cut.
     private static func open(_ piece: Piece, _ signal: Signal, without done: [Range<Int>]) -> [Piece] {
-        let here = done.map { $0.clamped(to: piece.place) }.filter { !$0.isEmpty }
+        let here = JournaledRecords.clamped(done, to: piece.place)
         if here.isEmpty { return [piece] }
         let gaps = JournaledRecords.gaps(
             between: here.map { $0.lowerBound - piece.start..<$0.upperBound - piece.start }, of: piece.items)

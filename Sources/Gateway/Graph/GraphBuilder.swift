@@ -47,17 +47,14 @@ struct GraphBuilder {
         graph.keys = keys.build()
         for connector in graph.connectors { try connector.link(graph) }
         for exporter in graph.processed { exporter.link(graph.keys) }
-        tellOfUnread()
         return graph
     }
 
-    /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there.
-    private func tellOfUnread() {
+    /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there. To be
+    /// asked when the exporters have started: some have journals of their own.
+    func tellOfUnread() {
         for directory in Set(gateway.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
-            // A fallback opens the journal of what it owes when it starts.
-            let owed = gateway.plan.pipelines.flatMap(\.exporters).filter { $0.plan.fallback != nil }
-                .map { Self.exporterFolder($0.id, "missed") }
-            for folder in DiskJournal.unread(in: directory) where !owed.contains(folder) {
+            for folder in DiskJournal.unread(in: directory) {
                 gateway.log.warning(
                     """
                     \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it \

@@ -9,14 +9,11 @@ import Testing
         let bench = try FaultBench()
         var random = SeededRandom(FaultRounds.seed)
         let clients = bench.load()
-        var duplicates = 0
+        var seen = 0
         var worst = 0
         for _ in 0..<FaultRounds.count {
             try bench.gateway.launch()
-            try await Task.sleep(for: .milliseconds(Int.random(in: 0...350, using: &random)))
-            _ = bench.gateway.end(SIGKILL)
-            worst = max(worst, bench.sink.duplicates - duplicates)
-            duplicates = bench.sink.duplicates
+            worst = max(worst, try await duplicates(of: bench, killedAfter: 0...350, &random, since: &seen))
         }
         await clients.stop()
         try await bench.expectNothingLost(restart: true, "(seed \(FaultRounds.seed))")
@@ -33,23 +30,32 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    /// Kills the gateway within some milliseconds. Gives how many spans came twice since `seen` of them had: what the
+    /// kill before has left.
+    private func duplicates(
+        of bench: FaultBench, killedAfter milliseconds: ClosedRange<Int>, _ random: inout SeededRandom,
+        since seen: inout Int
+    ) async throws -> Int {
+        try await Task.sleep(for: .milliseconds(Int.random(in: milliseconds, using: &random)))
+        _ = bench.gateway.end(SIGKILL)
+        defer { seen = bench.sink.duplicates }
+        return bench.sink.duplicates - seen
+    }
+
     @Test func `of a request that is split only the parts come twice that were under way at a kill`() async throws {
         let part = 2
         let bench = try FaultBench(exporter: ["batch: {min_size: 1, max_size: \(part), flush_timeout: 1ms}"])
         var random = SeededRandom(FaultRounds.seed)
         let clients = bench.load()
-        var (duplicates, worst) = (0, 0)
+        var (seen, worst) = (0, 0)
         let rounds = max(15, FaultRounds.count / 10)
         for _ in 0..<rounds {
             try await bench.gateway.start()
-            try await Task.sleep(for: .milliseconds(Int.random(in: 20...300, using: &random)))
-            _ = bench.gateway.end(SIGKILL)
-            worst = max(worst, bench.sink.duplicates - duplicates)
-            duplicates = bench.sink.duplicates
+            worst = max(worst, try await duplicates(of: bench, killedAfter: 20...300, &random, since: &seen))
         }
         await clients.stop()
         try await bench.expectNothingLost(restart: true, "(seed \(FaultRounds.seed))")
-        worst = max(worst, bench.sink.duplicates - duplicates)
+        worst = max(worst, bench.sink.duplicates - seen)
         print(
             "\(rounds) kills of requests in parts: \(bench.ledger.all.count) spans accepted, 0 lost, "
                 + "\(bench.sink.duplicates) spans twice, \(worst) at most behind one kill")

@@ -56,7 +56,7 @@ struct CommitBook {
         guard let lane = lanes[journaled.lane], !lane.committed.isEmpty else { return [] }
         return journaled.parts.flatMap { part -> [JournaledRecords.Part] in
             let ranges = lane.committed[Frame(sequence: part.frame, checksum: part.checksum)] ?? []
-            return ranges.map { $0.clamped(to: part.records) }.filter { !$0.isEmpty }.map {
+            return JournaledRecords.clamped(ranges, to: part.records).map {
                 JournaledRecords.Part(frame: part.frame, checksum: part.checksum, records: $0)
             }
         }
