@@ -105,8 +105,12 @@ private let toGateway = """
         var accepted: Set<Int> = []
         for round in 0..<3 {
             try await gateway.start()
+            let stored = SharedCount()
             let killer = Task {
-                try await Task.sleep(for: .milliseconds(300 + 150 * round))
+                for _ in 0..<12_000 where stored.value < 40 {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                try await Task.sleep(for: .milliseconds(200 + 150 * round))
                 return gateway.end(SIGKILL)
             }
             accepted.formUnion(
@@ -119,6 +123,7 @@ private let toGateway = """
                                 let status = try await gateway.post(
                                     request(first..<first + 10), path: "/v1/traces", type: "application/json")
                                 if status != 200 { break }
+                                stored.add(10)
                                 mine.append(contentsOf: first..<first + 10)
                             }
                             return mine
@@ -156,6 +161,7 @@ private let toGateway = """
 
     @Test func `hands a pipeline's data to another through a connector, and all of it at a shutdown`() async throws {
         let gateway = try RunningGateway(throughConnector)
+        gateway.arguments = ["--shutdown-timeout", "100"]
         try await gateway.start()
         for batch in 0..<30 {
             let body = request(batch * 10..<(batch + 1) * 10)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// One rule for all commands: 64 for a wrong command line, 1 for what is not there or cannot be done.
-@Suite(.timeLimit(.minutes(5))) struct ExitCodeTests {
+@Suite(.timeLimit(.minutes(15))) struct ExitCodeTests {
     private func run(_ arguments: [String]) throws -> (status: Int32, text: String) {
         let outcome = try ChildProcess.runBlocking(RunningGateway.binary.path, arguments)
         return (outcome.status, outcome.output + outcome.errors)

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -16,6 +17,8 @@ final class RunningGateway: @unchecked Sendable {
     let metricsPort: Int
     /// What the binary is started with, such as `strace -D -f …`; it must leave the gateway the process's id.
     var wrapper: [String] = []
+    /// Further arguments of `sluice run`.
+    var arguments: [String] = []
     private var configuration = ""
     private var process: ChildProcess?
 
@@ -63,7 +66,7 @@ final class RunningGateway: @unchecked Sendable {
 
     func start() async throws {
         try launch()
-        for _ in 0..<1_600 {
+        for _ in 0..<4_800 {
             if (try? await metrics()) != nil, try await post([], path: "/v1/traces") == 200 { return }
             guard isRunning else { break }
             try await Task.sleep(for: .milliseconds(25))
@@ -94,7 +97,7 @@ final class RunningGateway: @unchecked Sendable {
             wrapper + [
                 RunningGateway.binary.path, "run", "--config", file.path, "--data-directory",
                 folder.appending(path: "data").path,
-            ]
+            ] + arguments
         let log = ChildProcess.Output.file(folder.appending(path: "log.txt").path)
         // A backtracer that outlives a killed gateway would keep its ports.
         process = try ChildProcess(
@@ -116,7 +119,7 @@ final class RunningGateway: @unchecked Sendable {
         request.httpMethod = "POST"
         request.httpBody = Data(body)
         request.setValue(type, forHTTPHeaderField: "content-type")
-        request.timeoutInterval = 20
+        request.timeoutInterval = 120
         guard let (_, answer) = try? await URLSession.shared.data(for: request) else { return 0 }
         return (answer as? HTTPURLResponse)?.statusCode ?? 0
     }
@@ -129,11 +132,11 @@ final class RunningGateway: @unchecked Sendable {
 
     /// Waits until nothing is held any more.
     func waitUntilDelivered() async throws {
-        for _ in 0..<800 {
+        for _ in 0..<4_800 {
             if try await metric("sluice_exporter_held_items") == 0 { return }
             try await Task.sleep(for: .milliseconds(25))
         }
-        throw Fault(text: "records are still held after 20 s")
+        throw Fault(text: "records are still held after two minutes")
     }
 
     /// What the metrics listener answers at a path.
@@ -143,4 +146,12 @@ final class RunningGateway: @unchecked Sendable {
     }
 
     private func metrics() async throws -> String { try await answer("/metrics") }
+}
+
+/// A number that tasks count up together.
+final class SharedCount: Sendable {
+    private let count = Atomic(0)
+
+    var value: Int { count.load(ordering: .relaxed) }
+    func add(_ number: Int) { count.wrappingAdd(number, ordering: .relaxed) }
 }

@@ -41,7 +41,11 @@ private func bodies(_ range: Range<Int>) -> (spans: [UInt8], logs: [UInt8]) {
         var accepted: [String: Set<Int>] = ["spans": [], "logs": []]
         for round in 0..<3 {
             try await gateway.start()
+            let stored = SharedCount()
             let killer = Task {
+                for _ in 0..<12_000 where stored.value < 160 {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
                 for _ in 0..<round + 1 {
                     try await Task.sleep(for: .milliseconds(400))
                     _ = try? server.query(
@@ -63,6 +67,7 @@ private func bodies(_ range: Range<Int>) -> (spans: [UInt8], logs: [UInt8]) {
                             mine.append(("spans", range))
                             guard try await gateway.post(logs, path: "/v1/logs", type: json) == 200 else { break }
                             mine.append(("logs", range))
+                            stored.add(40)
                         }
                         return mine
                     }

@@ -7,7 +7,7 @@ import Testing
 #endif
 
 /// The `prometheus` exporter as a scraper sees it: metrics computed from spans, over HTTP.
-@Suite(.timeLimit(.minutes(5))) struct PrometheusEndToEndTests {
+@Suite(.timeLimit(.minutes(15))) struct PrometheusEndToEndTests {
     @Test func `a scraper reads what a connector made of spans`() async throws {
         let gateway = try RunningGateway(
             """

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `sluice replay` as its users call it: into a gateway, at a pace, with other times, and in CI.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct ReplayEndToEndTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct ReplayEndToEndTests {
     private static let configuration = """
         receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
         processors: {gen_ai_normalizer: {}, agent_findings: {wait: {idle: 300ms, after_root: 100ms}}}
@@ -68,7 +68,7 @@ import Testing
         let stored = text(gateway, "out.jsonl")
         #expect(count("\"spanId\"", in: stored) == 12)
         #expect(!stored.contains("1700000"), "no time is that of the recording")
-        for _ in 0..<100 where count("silent_empty_response", in: text(gateway, "found.jsonl")) < 6 {
+        for _ in 0..<1_200 where count("silent_empty_response", in: text(gateway, "found.jsonl")) < 6 {
             try await Task.sleep(for: .milliseconds(100))
         }
         #expect(count("\"stringValue\":\"silent_empty_response\"", in: text(gateway, "found.jsonl")) >= 6)
@@ -84,7 +84,7 @@ import Testing
         try await gateway.start()
         let file = try recording(in: gateway.folder, traces: 1)
         _ = try gateway.command(["replay", "--to", "http://127.0.0.1:\(gateway.port)", file])
-        for _ in 0..<100 where count("silent_empty_response", in: text(gateway, "found.jsonl")) < 1 {
+        for _ in 0..<1_200 where count("silent_empty_response", in: text(gateway, "found.jsonl")) < 1 {
             try await Task.sleep(for: .milliseconds(100))
         }
         #expect(gateway.end(SIGTERM) == 0)

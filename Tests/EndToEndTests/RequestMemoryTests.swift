@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// How much memory one request takes, measured on the process: the numbers of docs/otlp.md.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RequestMemoryTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct RequestMemoryTests {
     private static let configuration = """
         receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
         exporters: {nop: {}}

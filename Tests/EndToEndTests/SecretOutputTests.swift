@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// No secret of the configuration is told by anything that the gateway prints, keeps or serves.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct SecretOutputTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct SecretOutputTests {
     /// Stands in every secret of the configuration below.
     private static let mark = "c4nary"
 
@@ -104,7 +104,7 @@ import Testing
         try await gateway.start()
         #expect(try await gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
         // The words of the sink are there, without the secrets that it quotes.
-        for _ in 0..<400 where try await !gateway.answer("/queues").contains("you sent") {
+        for _ in 0..<4_800 where try await !gateway.answer("/queues").contains("you sent") {
             try await Task.sleep(for: .milliseconds(25))
         }
         var outputs: [(name: String, text: String)] = []
@@ -123,7 +123,7 @@ import Testing
         #expect(asked.contains("you sent"), "the configuration tells where to ask: \(asked)")
         // From now on it refuses for good, and its words go into dead letters.
         sink.behave(.quote(401, Self.mark))
-        for _ in 0..<400 where !gateway.logText.contains("HTTP 401") { try await Task.sleep(for: .milliseconds(25)) }
+        for _ in 0..<4_800 where !gateway.logText.contains("HTTP 401") { try await Task.sleep(for: .milliseconds(25)) }
         #expect(gateway.end(SIGTERM) == 0)
         #expect(gateway.logText.contains("you sent"))
         outputs.append(("dlq", try gateway.command(["dlq", "list"] + common).text))

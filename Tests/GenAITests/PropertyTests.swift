@@ -1,6 +1,7 @@
 import Glibc
 import OTLP
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import GenAI
@@ -166,12 +167,6 @@ import Testing
         },
     ]
 
-    private static func threadSeconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
-
     /// Processor time of this thread that normalizing takes, in seconds, so that other work does not count.
     private func seconds(_ family: Family, count: Int) throws -> Double {
         var options = NormalizerOptions()
@@ -184,10 +179,10 @@ import Testing
         let request = Wire.field(1, Wire.field(2, Wire.field(2, span)))
         return try request.withUnsafeBytes { raw in
             _ = try OTLPReader.read(Text(raw), signal: .traces, keys: bench.keys, into: &bench.batch)
-            let start = Self.threadSeconds()
-            bench.normalizer.normalize(&bench.batch, binding: bench.binding)
-            #expect(bench.batch.attributes.count > 0)
-            return Self.threadSeconds() - start
+            return ProcessorTime.measure {
+                bench.normalizer.normalize(&bench.batch, binding: bench.binding)
+                #expect(bench.batch.attributes.count > 0)
+            }
         }
     }
 

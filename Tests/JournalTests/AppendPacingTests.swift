@@ -58,7 +58,7 @@ import Testing
         #expect(closed.isEmpty)
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(15)))
     func `a journal in memory answers late while its reader is behind and moves, and loses no answer`() async throws {
         var options = MemoryJournal.Options()
         options.paceBytes = 1000
@@ -78,7 +78,7 @@ import Testing
         #expect(answered.withLock { $0.count } == 60)
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(15)))
     func `a journal on disk answers late while its reader is behind and moves, and loses no answer`() async throws {
         var options = smallOptions(tailBytes: 1 << 20)
         options.paceBytes = 1000

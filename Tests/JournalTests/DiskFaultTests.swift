@@ -237,13 +237,13 @@ import Testing
         }
         let began = ContinuousClock.now
         for frame in await cursor.drain() { cursor.acknowledge(before: frame.end) }
-        try await Task.sleep(for: .milliseconds(500))
+        for _ in 0..<6_000 where tries.load(ordering: .relaxed) < 20 { try await Task.sleep(for: .milliseconds(10)) }
         #expect(log.all.count { $0.contains("is not saved yet") } == 1)
         // At most two tries in each interval, however long this machine took, and some that a slow start allows.
         let intervals = (ContinuousClock.now - began) / Duration.milliseconds(20)
         #expect(Double(tries.load(ordering: .relaxed)) < 2 * intervals + 50)
         disk.onCall(nil)
-        for _ in 0..<500 where !log.has("is saved again") { try await Task.sleep(for: .milliseconds(10)) }
+        for _ in 0..<6_000 where !log.has("is saved again") { try await Task.sleep(for: .milliseconds(10)) }
         #expect(log.has("is saved again"))
         journal.close()
     }

@@ -75,7 +75,7 @@ import Testing
         #expect(counted.bytes.load(ordering: .relaxed) <= most + chunks * 2 * 4096)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [100, 5_000, 40_000, 66_000, 90_000])
+    @Test(.timeLimit(.minutes(10)), arguments: [100, 5_000, 40_000, 66_000, 90_000])
     func `a record that is cut off ends the scan, wherever it begins in a read`(before: Int) throws {
         let file = try FakeDisk().create("s", exclusive: true, isDirect: false)
         let whole = record(frame(0, bytes: before), sequence: 0)

@@ -6,7 +6,7 @@ import Testing
 @testable import Journal
 
 /// Reading parts of frames again.
-@Suite(.timeLimit(.minutes(5))) struct PartReadTests {
+@Suite(.timeLimit(.minutes(15))) struct PartReadTests {
     private struct Bench {
         let disk = FakeDisk()
         let journal: DiskJournal

@@ -4,7 +4,7 @@ import Testing
 @testable import Journal
 
 /// Frames that one reader passes over while it has older ones open.
-@Suite(.timeLimit(.minutes(5))) struct SkippedFrameTests {
+@Suite(.timeLimit(.minutes(15))) struct SkippedFrameTests {
     private func stored(_ number: Int, at sequence: UInt64) -> StoredFrame {
         StoredFrame(sequence: Sequence(sequence), frame: frame(number))
     }

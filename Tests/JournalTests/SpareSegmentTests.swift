@@ -5,7 +5,7 @@ import Testing
 @testable import Journal
 
 /// Files of finished segments that are written over.
-@Suite(.timeLimit(.minutes(5))) struct SpareSegmentTests {
+@Suite(.timeLimit(.minutes(15))) struct SpareSegmentTests {
     /// Stores and acknowledges until files have been written over a few times. Gives the next number.
     private func wearIn(_ journal: DiskJournal, _ cursor: any FrameCursor, _ disk: FakeDisk) async -> Int {
         var number = 0

@@ -86,7 +86,7 @@ package final class ChildProcess: Sendable {
 
     /// As `wait`, holding the thread; what does not end in time is killed.
     @discardableResult
-    package func waitBlocking(seconds: Double = 120) -> Int32 {
+    package func waitBlocking(seconds: Double = 600) -> Int32 {
         let ended = DispatchSemaphore(value: 0)
         whenEnded { _ in ended.signal() }
         if ended.wait(timeout: .now() + seconds) == .timedOut {

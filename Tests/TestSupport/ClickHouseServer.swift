@@ -98,9 +98,9 @@ package final class DebianClickHouse: Sendable {
         try? FileManager.default.removeItem(at: folder)
     }
 
-    /// Waits until it answers, at most 30 seconds.
+    /// Waits until it answers, at most three minutes.
     package func ready() async throws {
-        for _ in 0..<600 {
+        for _ in 0..<3_600 {
             if await ask("SELECT 1") == "1\n" { return }
             try await Task.sleep(for: .milliseconds(50))
         }

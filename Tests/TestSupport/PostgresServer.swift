@@ -69,7 +69,7 @@ package final class PostgresServer: Sendable {
         shell = try ChildProcess(
             "/bin/sh", ["-c", Self.script, "sh", programs, folder.path, String(port)], input: .pipe)
         var last = ""
-        for _ in 0..<600 {
+        for _ in 0..<3_600 {
             do {
                 _ = try query("SELECT 1", database: "postgres")
                 return

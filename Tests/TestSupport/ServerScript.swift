@@ -9,7 +9,7 @@ final class ServerScript: Sendable {
     init(_ program: String, _ arguments: [String]) throws {
         folder = try makeTemporaryFolder()
         process = try ChildProcess(program, arguments, input: .pipe, output: .file(folder + "/output"))
-        for _ in 0..<2_400 where process.isRunning {
+        for _ in 0..<7_200 where process.isRunning {
             if let port = Self.read(folder).first.flatMap({ Int($0) }) {
                 self.port = port
                 return
@@ -17,7 +17,8 @@ final class ServerScript: Sendable {
             usleep(25_000)
         }
         port = 0
-        throw ChildProcess.Failure(description: "\(program) \(arguments): no port within 60 s: \(Self.read(folder))")
+        throw ChildProcess.Failure(
+            description: "\(program) \(arguments): no port within three minutes: \(Self.read(folder))")
     }
 
     /// What it wrote so far, whole lines.

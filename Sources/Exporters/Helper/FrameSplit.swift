@@ -34,12 +34,29 @@ enum FrameSplit {
         if here.isEmpty { return [piece] }
         let gaps = JournaledRecords.gaps(
             between: here.map { $0.lowerBound - piece.start..<$0.upperBound - piece.start }, of: piece.items)
-        var rest: [Piece] = []
-        for gap in gaps {
-            guard let kept = OTLPSplitter.keep([gap], of: piece.bytes, signal: signal) else { return [piece] }
-            rest.append(Piece(items: gap.count, bytes: kept, start: piece.start + gap.lowerBound))
+        guard let kept = OTLPSplitter.keep(gaps, of: piece.bytes, signal: signal) else {
+            return gaps.isEmpty ? [] : [piece]
         }
-        return rest
+        return runs(gaps[...], of: kept, signal, start: piece.start) ?? [piece]
+    }
+
+    /// Each gap of `bytes`, which hold these gaps and nothing else, as a piece. In halves, so that very many cost a
+    /// reading of all for each doubling rather than one for each.
+    private static func runs(
+        _ gaps: ArraySlice<Range<Int>>, of bytes: [UInt8], _ signal: Signal, start: Int
+    ) -> [Piece]? {
+        guard gaps.count > 1 else {
+            return gaps.map { Piece(items: $0.count, bytes: bytes, start: start + $0.lowerBound) }
+        }
+        let middle = gaps.startIndex + gaps.count / 2
+        let border = gaps[..<middle].reduce(0) { $0 + $1.count }
+        let count = gaps[middle...].reduce(border) { $0 + $1.count }
+        guard let left = OTLPSplitter.keep([0..<border], of: bytes, signal: signal),
+            let right = OTLPSplitter.keep([border..<count], of: bytes, signal: signal),
+            let before = runs(gaps[..<middle], of: left, signal, start: start),
+            let behind = runs(gaps[middle...], of: right, signal, start: start)
+        else { return nil }
+        return before + behind
     }
 
     private static func pieces(of whole: Piece, _ signal: Signal, _ batch: BatchOptions?, _ limit: Int) -> [Piece] {

@@ -68,7 +68,7 @@ private final class ScriptedModel: Sendable {
 private let good = #"{"score": 0.9, "label": "pass", "explanation": "fine"}"#
 private let bad = #"{"score": 0.1, "label": "fail", "explanation": "step 1 came back empty"}"#
 
-@Suite(.timeLimit(.minutes(5))) struct JudgeTests {
+@Suite(.timeLimit(.minutes(15))) struct JudgeTests {
     private func told(_ connector: JudgeConnector, _ numbers: ClosedRange<Int>) async throws -> [String] {
         let deliveries = try await connector.connectWaiting(runs(numbers))
         return try told(deliveries)

@@ -120,13 +120,34 @@ struct AgentTraffic {
 }
 
 extension RunningGateway {
-    /// Waits at most half a minute.
+    /// Waits at most two minutes.
     func wait(_ what: String, _ isTrue: () async throws -> Bool) async throws {
-        for _ in 0..<600 {
+        for _ in 0..<2_400 {
             if try await isTrue() { return }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw Fault(text: "no \(what) after 30 s: \(logText.suffix(2_000))")
+        throw Fault(text: "no \(what) after two minutes: \(logText.suffix(2_000))")
+    }
+
+    /// Waits until places and memories are saved, which they are a fifth of a second after they changed: until their
+    /// files rest.
+    func waitUntilSaved() async throws {
+        var last: [Data] = []
+        var rest = 0
+        try await wait("rest of what is saved") {
+            let now = try saved()
+            rest = now == last ? rest + 1 : 0
+            last = now
+            return rest == 60
+        }
+    }
+
+    private func saved() throws -> [Data] {
+        let data = folder.appending(path: "data").path
+        return try FileManager.default.subpathsOfDirectory(atPath: data).sorted().compactMap { path in
+            let isPlace = path.hasSuffix(".cursor") || path.hasSuffix(".passed") || path.hasSuffix(".decisions")
+            return isPlace ? FileManager.default.contents(atPath: data + "/" + path) : nil
+        }
     }
 
     /// Lines of a file in the gateway's folder; none while there is no such file.

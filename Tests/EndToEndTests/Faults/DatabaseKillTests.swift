@@ -77,6 +77,9 @@ import Testing
                 """
         }
 
+        /// Records of the kind of which least were accepted.
+        private var least: Int { min(spans.all.count, logs.all.count, equals.all.count) }
+
         /// Starts the gateway under load and kills it, round after round, then lets it finish.
         func kill(_ disturb: () -> Void) async throws {
             var random = SeededRandom(seed)
@@ -91,7 +94,10 @@ import Testing
             ]
             for round in 0..<FaultRounds.count {
                 gateway.configure(Self.configuration(exporter, maxSize: [0, 3, 4, 7][round % 4]))
+                let before = least
                 try gateway.launch()
+                // Every other one while it starts, the rest under load.
+                if round % 2 == 1 { try await gateway.wait("some load") { least > before + 20 } }
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...500, using: &random)))
                 if round % 7 == 3 { disturb() }
                 _ = gateway.end(SIGKILL)

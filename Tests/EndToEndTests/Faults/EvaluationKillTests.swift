@@ -2,14 +2,14 @@ import Foundation
 import Testing
 
 /// SIGKILL and spans in any order change nothing about what evaluators say and which examples a dataset has.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct EvaluationKillTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct EvaluationKillTests {
     private static let configuration = """
         receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
         extensions: {file_storage: {directory: "FOLDER/journal"}}
         processors:
-          agent_findings: {wait: {idle: 60s, after_root: 300ms}}
+          agent_findings: {wait: {idle: 600s, after_root: 300ms}}
           evaluators:
-            wait: {idle: 60s, after_root: 300ms}
+            wait: {idle: 600s, after_root: 300ms}
             evaluators:
               - name: history_found
                 filter: IsMatch(attributes["gen_ai.tool.name"], "^fetch_orders_")

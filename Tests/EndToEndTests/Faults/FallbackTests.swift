@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Two sinks behind a `fallback` exporter.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct FallbackTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct FallbackTests {
     @Test func `the first sink gets what it missed, a kill in between notwithstanding`() async throws {
         let first = try FaultySink()
         let second = try FaultySink()
@@ -14,8 +14,8 @@ import Testing
             """
             receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
             exporters:
-              otlp_http/first: {endpoint: "http://127.0.0.1:\(first.port)", compression: none, timeout: 2s}
-              otlp_http/second: {endpoint: "http://127.0.0.1:\(second.port)", compression: none}
+              otlp_http/first: {endpoint: "http://127.0.0.1:\(first.port)", compression: none, timeout: 60s}
+              otlp_http/second: {endpoint: "http://127.0.0.1:\(second.port)", compression: none, timeout: 60s}
               fallback:
                 exporters: [otlp_http/first, otlp_http/second]
                 switch_after: 100ms
@@ -33,17 +33,17 @@ import Testing
         try await Task.sleep(for: .milliseconds(200))
         #expect(second.received.isEmpty)
         first.behave(.status(503))
-        for _ in 0..<400 where second.received.count < 500 { try await Task.sleep(for: .milliseconds(25)) }
+        for _ in 0..<4_800 where second.received.count < 500 { try await Task.sleep(for: .milliseconds(25)) }
         #expect(second.received.count >= 500)
         // Back for a moment, and away again.
         first.behave(.accept)
-        for _ in 0..<400 where !gateway.logText.contains("otlp_http/first works again") {
+        for _ in 0..<4_800 where !gateway.logText.contains("otlp_http/first works again") {
             try await Task.sleep(for: .milliseconds(25))
         }
         #expect(gateway.logText.contains("otlp_http/first works again"))
         first.behave(.status(503))
         let seen = second.received.count
-        for _ in 0..<400 where second.received.count < seen + 100 { try await Task.sleep(for: .milliseconds(25)) }
+        for _ in 0..<4_800 where second.received.count < seen + 100 { try await Task.sleep(for: .milliseconds(25)) }
         _ = gateway.end(SIGKILL)
         await clients.stop()
         try await gateway.start()

@@ -30,7 +30,7 @@ final class FaultBench: Sendable {
               otlp_http:
                 endpoint: "http://127.0.0.1:\(sink.port)"
                 compression: none
-                timeout: 2s
+                timeout: 60s
                 retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}
                 sending_queue: {storage: file_storage, num_consumers: \(Self.consumers)\
             \(exporter.map { ", " + $0 }.joined())}
@@ -70,16 +70,16 @@ final class FaultBench: Sendable {
             "\(text), \(sink.requests) requests came; \(gateway.logText.suffix(3_000))", sourceLocation: sourceLocation)
     }
 
-    /// Waits until `condition` holds, at most 20 seconds.
+    /// Waits until `condition` holds, at most two minutes.
     func wait(
         _ what: String, sourceLocation: SourceLocation = #_sourceLocation,
         until condition: () async throws -> Bool
     ) async throws {
-        for _ in 0..<800 {
+        for _ in 0..<4_800 {
             if try await condition() { return }
             try await Task.sleep(for: .milliseconds(25))
         }
-        Issue.record("\(what): not within 20 s; \(gateway.logText.suffix(600))", sourceLocation: sourceLocation)
+        Issue.record("\(what): not within two minutes; \(gateway.logText.suffix(600))", sourceLocation: sourceLocation)
     }
 
     /// Status of the health check, 0 for no answer.

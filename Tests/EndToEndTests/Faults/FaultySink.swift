@@ -27,6 +27,7 @@ final class FaultySink: Sendable {
         var received: [UInt64: Int] = [:]
         var requests = 0
         var behaviour = Behaviour.accept
+        var connections = 0
         var isStopped = false
     }
 
@@ -59,6 +60,8 @@ final class FaultySink: Sendable {
     /// Times that each span came.
     var received: [UInt64: Int] { state.withLock { $0.received } }
     var requests: Int { state.withLock { $0.requests } }
+    /// Connections of which it still reads.
+    var connections: Int { state.withLock { $0.connections } }
     /// Spans that came more than once, each as often as it was too many.
     var duplicates: Int { state.withLock { $0.received.values.reduce(0) { $0 + $1 - 1 } } }
 
@@ -74,7 +77,7 @@ final class FaultySink: Sendable {
     }
 
     /// Waits until all of `numbers` are here; gives those that are not after the time is over.
-    func wait(for numbers: Set<UInt64>, seconds: Int = 30) async throws -> Set<UInt64> {
+    func wait(for numbers: Set<UInt64>, seconds: Int = 120) async throws -> Set<UInt64> {
         for _ in 0..<seconds * 20 {
             let isComplete = state.withLock { state in numbers.allSatisfy { state.received[$0] != nil } }
             if isComplete { return [] }
@@ -92,9 +95,11 @@ final class FaultySink: Sendable {
                 usleep(1_000)
                 continue
             }
+            state.withLock { $0.connections += 1 }
             Thread.detachNewThread { [self] in
                 serve(connection)
                 close(connection)
+                state.withLock { $0.connections -= 1 }
             }
         }
     }

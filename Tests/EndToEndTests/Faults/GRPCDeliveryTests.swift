@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Two gateways with gRPC between them.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct GRPCDeliveryTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct GRPCDeliveryTests {
     private func last(_ tls: String) throws -> RunningGateway {
         try RunningGateway(
             """
@@ -77,7 +77,7 @@ import Testing
         try await first.start()
         let ledger = AcceptedLedger(first.folder.appending(path: "accepted.txt").path)
         let clients = LoadClients(4, port: first.port, ledger: ledger, persistent: true)
-        try await Task.sleep(for: .milliseconds(400))
+        try await first.wait("some load") { ledger.all.count > 100 }
         _ = last.end(SIGKILL)
         try await Task.sleep(for: .milliseconds(300))
         try await last.start()

@@ -11,8 +11,11 @@ import Testing
         let clients = bench.load()
         var seen = 0
         var worst = 0
-        for _ in 0..<FaultRounds.count {
+        for round in 0..<FaultRounds.count {
+            let before = bench.ledger.all.count
             try bench.gateway.launch()
+            // Every other one while it starts, the rest under load.
+            if round % 2 == 1 { try await bench.wait("some load") { bench.ledger.all.count > before + 20 } }
             worst = max(worst, try await duplicates(of: bench, killedAfter: 0...350, &random, since: &seen))
         }
         await clients.stop()
@@ -38,6 +41,8 @@ import Testing
     ) async throws -> Int {
         try await Task.sleep(for: .milliseconds(Int.random(in: milliseconds, using: &random)))
         _ = bench.gateway.end(SIGKILL)
+        // What lies in its sockets counts for this round.
+        try await bench.wait("the sink's end of reading") { bench.sink.connections == 0 }
         defer { seen = bench.sink.duplicates }
         return bench.sink.duplicates - seen
     }

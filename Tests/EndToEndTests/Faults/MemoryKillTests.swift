@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// SIGKILL between the traces of a conversation: what was remembered of the earlier ones is remembered still.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct MemoryKillTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct MemoryKillTests {
     private static let configuration = """
         receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
         extensions: {file_storage: {directory: "FOLDER/journal"}}

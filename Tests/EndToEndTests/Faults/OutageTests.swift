@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What a destination that is away, and a reader of the log that has stopped, may cost: their own share, and no more.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct OutageTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct OutageTests {
     /// A request of some 10 KB.
     private func post(_ bench: FaultBench, _ connection: LoopbackConnection, _ count: Int) -> [Int] {
         (0..<count).map { _ in

@@ -2,13 +2,13 @@ import Foundation
 import Testing
 
 /// Destinations that are down, slow, cut connections, lie, or answer whatever HTTP has.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct SinkFaultTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct SinkFaultTests {
     @Test(arguments: ["reset", "lie", "garbage", "slow", "429", "502", "503", "504"])
     func `delivers all that was answered 200 after a sink that misbehaves`(_ kind: String) async throws {
         let bench = try FaultBench()
         try await bench.gateway.start()
         let clients = bench.load()
-        try await Task.sleep(for: .milliseconds(100))
+        try await bench.wait("some load") { bench.ledger.all.count > 20 }
         let behaviour: FaultySink.Behaviour =
             switch kind {
             case "reset": .reset
@@ -18,7 +18,9 @@ import Testing
             default: .status(Int(kind) ?? 503)
             }
         bench.sink.behave(behaviour)
-        try await Task.sleep(for: .milliseconds(500))
+        let before = bench.sink.requests
+        try await bench.wait("deliveries") { bench.sink.requests > before + 5 }
+        try await Task.sleep(for: .milliseconds(300))
         #expect(clients.statuses.keys.filter { $0 != 200 }.isEmpty, "a sick sink is no reason to refuse")
         await clients.stop()
         try await bench.expectNothingLost(restart: false, kind)

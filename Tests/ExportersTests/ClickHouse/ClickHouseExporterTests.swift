@@ -5,7 +5,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ClickHouseExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct ClickHouseExporterTests {
     private func exporter(_ url: String, _ more: String = "") async throws -> ClickHouseExporter {
         let read = options(ClickHouseOptions.self, "{endpoint: \"\(url)\"\(more)}")
         #expect(read.problems == [])

@@ -6,7 +6,7 @@ import Testing
 
 /// Against Debian's ClickHouse server: the HTTP interface is the real one. It is older than the types and settings of
 /// our schema, so the tables hold times as the integers that they are on the wire, and inserts have no token.
-@Suite(.serialized, .timeLimit(.minutes(5)), .enabled(if: DebianClickHouse.isExpected))
+@Suite(.serialized, .timeLimit(.minutes(15)), .enabled(if: DebianClickHouse.isExpected))
 struct ClickHouseProtocolTests {
     private let server: DebianClickHouse
 

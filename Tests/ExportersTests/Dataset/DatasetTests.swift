@@ -76,7 +76,7 @@ private func run(
     return ExportBatch(signal: .traces, itemCount: spans.count, bytes: [UInt8](output.bytes))
 }
 
-@Suite(.timeLimit(.minutes(5))) struct DatasetTests {
+@Suite(.timeLimit(.minutes(15))) struct DatasetTests {
     private func records(
         _ batches: [ExportBatch], _ selection: DatasetSelection = DatasetSelection()
     ) throws -> [DatasetRecord] {

@@ -5,7 +5,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct FallbackExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct FallbackExporterTests {
     private let clock = FlyingClock()
 
     private func batch(_ number: UInt8) -> ExportBatch {

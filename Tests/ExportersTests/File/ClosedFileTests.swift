@@ -8,7 +8,7 @@ import Telemetry
 import Testing
 
 /// What happens to files that the file exporter has closed.
-@Suite(.timeLimit(.minutes(5))) struct ClosedFileTests {
+@Suite(.timeLimit(.minutes(15))) struct ClosedFileTests {
     private let directory = TemporaryDirectory()
 
     private func batch(_ name: String) -> ExportBatch {

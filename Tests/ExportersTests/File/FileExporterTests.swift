@@ -6,7 +6,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct FileExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct FileExporterTests {
     private let directory = TemporaryDirectory()
     private func batch(_ name: String = "step") -> ExportBatch {
         ExportBatch(signal: .traces, itemCount: 1, bytes: TestRequest.traces([TestSpan(name: name)]))

@@ -5,7 +5,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct PathTemplateTests {
+@Suite(.timeLimit(.minutes(15))) struct PathTemplateTests {
     private let directory = TemporaryDirectory()
 
     /// A request with one span for each resource.

@@ -4,7 +4,7 @@ import Pipeline
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct HTTPExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct HTTPExporterTests {
     private func exporter(_ server: ScriptedServer, _ more: String = "") async throws -> HTTPExporter {
         let read = options(HTTPOptions.self, "endpoint: \(server.url)/hook?a=b\n" + more)
         #expect(read.problems == [])

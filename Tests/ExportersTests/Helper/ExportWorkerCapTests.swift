@@ -5,7 +5,7 @@ import Telemetry
 import Testing
 
 /// The cap of one exporter's backlog, `sending_queue.queue_size` with its policies.
-@Suite(.timeLimit(.minutes(5))) struct ExportWorkerCapTests {
+@Suite(.timeLimit(.minutes(15))) struct ExportWorkerCapTests {
     private func frame(_ items: UInt32 = 1, bytes: Int = 100, newest: UInt64 = 0) -> Frame {
         Frame(
             header: FrameHeader(signal: .logs, itemCount: items, maxTime: newest),

@@ -6,7 +6,7 @@ import Telemetry
 import Testing
 
 /// What becomes of batches that a destination will not or cannot take.
-@Suite(.timeLimit(.minutes(5))) struct ExportWorkerFateTests {
+@Suite(.timeLimit(.minutes(15))) struct ExportWorkerFateTests {
     private func frame(_ spans: Int) -> Frame {
         let bytes = TestRequest.traces((0..<spans).map { TestSpan(id: UInt8($0 + 1)) })
         return Frame(

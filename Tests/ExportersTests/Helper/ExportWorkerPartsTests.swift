@@ -5,7 +5,7 @@ import Telemetry
 import Testing
 
 /// Requests that are delivered in several parts: each is done by itself.
-@Suite(.timeLimit(.minutes(5))) struct ExportWorkerPartsTests {
+@Suite(.timeLimit(.minutes(15))) struct ExportWorkerPartsTests {
     private let clock = FlyingClock()
 
     /// A cursor with one request of 25 spans whose first byte of the id counts from 1, and one of 3.

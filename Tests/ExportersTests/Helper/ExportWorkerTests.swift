@@ -4,7 +4,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ExportWorkerTests {
+@Suite(.timeLimit(.minutes(15))) struct ExportWorkerTests {
     private func frame(_ number: UInt64, items: UInt32 = 3, tenant: String = "") -> Frame {
         let bytes = (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
         return Frame(header: FrameHeader(signal: .traces, itemCount: items, tenant: tenant), bytes: bytes)

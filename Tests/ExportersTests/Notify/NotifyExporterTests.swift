@@ -4,7 +4,7 @@ import Pipeline
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct NotifyExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct NotifyExporterTests {
     private func exporter(_ yaml: String) async throws -> NotifyExporter {
         let read = options(NotifyOptions.self, yaml)
         #expect(read.problems == [])

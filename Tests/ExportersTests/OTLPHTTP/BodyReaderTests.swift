@@ -32,7 +32,7 @@ import Testing
         #expect(!BodyReader(pieces).seek(to: 9))
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(15)))
     func `a body of several pieces arrives whole, also over a connection that the server had closed`() async throws {
         let server = ScriptedServer { _, _ in .answer(200) }
         defer { server.stop() }

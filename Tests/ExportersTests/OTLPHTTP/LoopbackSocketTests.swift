@@ -6,7 +6,7 @@ import Telemetry
 import Testing
 
 /// How connections to this machine are opened.
-@Suite(.timeLimit(.minutes(5))) struct LoopbackSocketTests {
+@Suite(.timeLimit(.minutes(15))) struct LoopbackSocketTests {
     /// The congestion control of this process' own socket that is connected to a port of this machine.
     private static func congestionControl(ofConnectionTo port: UInt16) -> String? {
         for descriptor in Int32(3)..<2048 where peerPort(descriptor) == port {

@@ -9,7 +9,7 @@ import Telemetry
 import Testing
 
 /// Rules of `otlp_http` beyond a single well-behaved request.
-@Suite(.timeLimit(.minutes(5))) struct OTLPHTTPDeliveryTests {
+@Suite(.timeLimit(.minutes(15))) struct OTLPHTTPDeliveryTests {
     private func exporter(
         _ server: ScriptedServer, _ more: String = "", clock: FlyingClock = FlyingClock(), log: LogLines = LogLines()
     ) async throws -> OTLPHTTPExporter {

@@ -6,7 +6,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct OTLPHTTPExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct OTLPHTTPExporterTests {
     private func exporter(_ server: ScriptedServer, _ more: String = "") async throws -> OTLPHTTPExporter {
         let yaml = "endpoint: \(server.url)\n" + more
         let read = options(OTLPHTTPOptions.self, yaml)

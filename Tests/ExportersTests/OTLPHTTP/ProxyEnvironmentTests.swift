@@ -2,7 +2,7 @@
 import Pipeline
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct ProxyEnvironmentTests {
+@Suite(.timeLimit(.minutes(15))) struct ProxyEnvironmentTests {
     private func proxy(_ url: String, _ variables: [String: String]) throws -> String {
         ProxyEnvironment { variables[$0] }.proxy(for: try HTTPEndpoint(url))
     }

@@ -6,7 +6,7 @@ import Pipeline
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct VendorPresetTests {
+@Suite(.timeLimit(.minutes(15))) struct VendorPresetTests {
     private func urls(_ options: OTLPHTTPOptions) -> [String] { options.urls.map { "\($0.signal) \($0.url)" } }
 
     private func header(_ options: OTLPHTTPOptions, _ name: String) -> String? {

@@ -5,7 +5,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct S3ExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct S3ExporterTests {
     private static let credentials = AWSSignature.Credentials(
         accessKey: "AKIAIOSFODNN7EXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
@@ -138,7 +138,7 @@ import Testing
         defer { process.signal(SIGKILL) }
         let url = "http://127.0.0.1:\(port)"
         var isUp = false
-        for _ in 0..<300 where !isUp {
+        for _ in 0..<1_800 where !isUp {
             if case .answered(200, _, _, _) = try await call("PUT", url, "/bkt") { isUp = true }
             if !isUp { try await Task.sleep(for: .milliseconds(100)) }
         }

@@ -81,7 +81,7 @@ private final class DyingExporter: Exporter {
 }
 
 /// The cursor row: what was committed is passed over when the journal gives it again.
-@Suite(.timeLimit(.minutes(5))) struct CommitCursorTests {
+@Suite(.timeLimit(.minutes(15))) struct CommitCursorTests {
     static let kinds = PostgresServer.isExpected ? ["sqlite", "copy", "insert"] : ["sqlite"]
 
     private static func database(_ kind: String) throws -> any RememberingDatabase {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The question of docs/sql.md, in the words that stand there, on each database.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct FailedToolCallsTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct FailedToolCallsTests {
     private let directory = TemporaryDirectory()
 
     private func question(_ dialect: String) throws -> String {

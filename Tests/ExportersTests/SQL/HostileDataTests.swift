@@ -10,7 +10,7 @@ import Testing
 
 /// The same hostile requests for every destination with rows or files: none breaks a batch, and each value is stored by
 /// the rules of docs/sql.md.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct HostileDataTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct HostileDataTests {
     private let directory = TemporaryDirectory()
     private let sqliteQuestion = HostileRequest.select(text: "TEXT", integer: "INTEGER")
     private let counts =

@@ -5,7 +5,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct SQLFileExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct SQLFileExporterTests {
     private let directory = TemporaryDirectory()
 
     private func start(_ yaml: String) async throws -> SQLFileExporter {

@@ -6,7 +6,7 @@ import Pipeline
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct SQLiteExporterTests {
+@Suite(.timeLimit(.minutes(15))) struct SQLiteExporterTests {
     private let directory = TemporaryDirectory()
     private var path: String { directory.file("sluice.db") }
 

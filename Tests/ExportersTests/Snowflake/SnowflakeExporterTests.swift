@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Against the SQL API's documented answers over DuckDB.
-@Suite(.timeLimit(.minutes(5)), .enabled(if: SnowflakeServer.isExpected)) struct SnowflakeExporterTests {
+@Suite(.timeLimit(.minutes(15)), .enabled(if: SnowflakeServer.isExpected)) struct SnowflakeExporterTests {
     /// Unix seconds that a test moves.
     private final class Clock: Sendable {
         let seconds = Mutex(1_800_000_000)

@@ -27,6 +27,8 @@ if len(sys.argv) > 4:
 else:
     channel = grpc.insecure_channel(address)
 result = {"code": "OK", "rejected": 0, "message": "", "retry_seconds": None}
+# Time to connect is not the call's.
+grpc.channel_ready_future(channel).result(60)
 try:
     response = TraceServiceStub(channel).Export(request, timeout=timeout)
     result["rejected"] = response.partial_success.rejected_spans

@@ -27,13 +27,13 @@ if protocol == "grpc":
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    make = lambda exporter, path: exporter(endpoint=endpoint, timeout=20)
+    make = lambda exporter, path: exporter(endpoint=endpoint, timeout=120)
 else:
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    make = lambda exporter, path: exporter(endpoint=endpoint + path, timeout=20)
+    make = lambda exporter, path: exporter(endpoint=endpoint + path, timeout=120)
 
 
 def spans():

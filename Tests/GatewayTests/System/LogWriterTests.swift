@@ -3,7 +3,7 @@ import Glibc
 import Logging
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct LogWriterTests {
+@Suite(.timeLimit(.minutes(15))) struct LogWriterTests {
     @Test(arguments: [false, true])
     func `never waits for its reader, and tells how many lines were lost`(isJSON: Bool) throws {
         var ends: [Int32] = [0, 0]

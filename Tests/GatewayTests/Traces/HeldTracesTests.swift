@@ -25,7 +25,7 @@ private final class SessionProbe: Processor {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct HeldTracesTests {
+@Suite(.timeLimit(.minutes(15))) struct HeldTracesTests {
     private func trace(_ number: UInt64, cost: Int = 10, tenant: String = "") -> TraceBuffer.Complete {
         var store = PieceStore()
         var tracker = AcknowledgementTracker()

@@ -6,7 +6,7 @@ import Pipeline
 import Telemetry
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct SkippingLogTests {
+@Suite(.timeLimit(.minutes(15))) struct SkippingLogTests {
     private struct Nobody: Exporter {
         let maxConcurrency = 1
         func start() async throws {}

@@ -6,7 +6,7 @@ import Telemetry
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5))) struct TraceCrashTests {
+@Suite(.timeLimit(.minutes(15))) struct TraceCrashTests {
     // MARK: Stories
 
     /// What comes, and the spans that are to be passed on, each once.

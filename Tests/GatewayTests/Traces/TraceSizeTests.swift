@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// What stands around spans, and frames that the second journal does not take.
-@Suite(.timeLimit(.minutes(5))) struct TraceSizeTests {
+@Suite(.timeLimit(.minutes(15))) struct TraceSizeTests {
     // MARK: Assembling
 
     /// The runs of the first trace of random requests, put together again: what was read of it in order.

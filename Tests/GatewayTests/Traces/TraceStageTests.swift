@@ -25,7 +25,7 @@ private final class BatchProbe: Processor {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct TraceStageTests {
+@Suite(.timeLimit(.minutes(15))) struct TraceStageTests {
     private struct Bench {
         let input: any FrameLog
         let output = MemoryJournal()

@@ -2,6 +2,7 @@ import Configuration
 import Pipeline
 import Processors
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Processors
@@ -69,25 +70,22 @@ import Testing
 
     @Test func `very many brackets are not taken for JSON and cost little`() throws {
         let text = String(repeating: "[", count: 200_000) + "\"jo@example.com\""
-        let clock = ContinuousClock()
-        let start = clock.now
-        let after = try redact(text).text
-        #expect(after.hasSuffix("[\"[REDACTED:EMAIL]\""))
-        let took = start.duration(to: clock.now)
-        #expect(took < .seconds(2))
+        let seconds = try ProcessorTime.measure {
+            let after = try redact(text).text
+            #expect(after.hasSuffix("[\"[REDACTED:EMAIL]\""))
+        }
+        #expect(seconds < 2)
     }
 
     @Test func `a catastrophic pattern ends in time and withholds the value`() throws {
         let text = "{allow_all_keys: true, blocked_values: ['^(a+)+$', '(x+x+)+y', '(.*a){20}b']}"
         let value = String(repeating: "a", count: 5_000) + String(repeating: "x", count: 5_000) + "!"
-        let clock = ContinuousClock()
-        let after: [UInt8]
-        let start = clock.now
-        after = try run(text, Wire.traces(span: Wire.strings(9, [("k", value)])))
-        let took = start.duration(to: clock.now)
-        #expect(after.contains("[REDACTED:UNDECIDED]"))
-        #expect(!after.contains("aaaa"))
-        #expect(took < .seconds(2), "\(took)")
+        let seconds = try ProcessorTime.measure {
+            let after = try run(text, Wire.traces(span: Wire.strings(9, [("k", value)])))
+            #expect(after.contains("[REDACTED:UNDECIDED]"))
+            #expect(!after.contains("aaaa"))
+        }
+        #expect(seconds < 2)
     }
 
     @Test func `a catastrophic key pattern masks, and an allowing one does not allow`() throws {

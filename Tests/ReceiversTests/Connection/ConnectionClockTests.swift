@@ -23,6 +23,20 @@ import Testing
         #expect(clock.expiry(now: after(109)) == .idle)
     }
 
+    @Test func `who waits for a request, or for the rest of its head, is silent after a while`() {
+        let limit = RoomWanted.idleMin
+        var clock = ConnectionClock(timeouts, now: start)
+        for phase in [ConnectionClock.Phase.head, .idle] {
+            clock.enter(phase, now: after(10))
+            #expect(!clock.isSilent(now: after(10) + limit - .milliseconds(1)))
+            #expect(clock.isSilent(now: after(10) + limit))
+        }
+        for phase in [ConnectionClock.Phase.body, .reply, .linger] {
+            clock.enter(phase, now: after(10))
+            #expect(!clock.isSilent(now: after(1_000)))
+        }
+    }
+
     @Test func `a body must bring bytes in every window`() {
         var clock = ConnectionClock(timeouts, now: start)
         clock.enter(.body, now: start)

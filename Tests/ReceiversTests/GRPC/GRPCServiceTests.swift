@@ -302,11 +302,50 @@ struct GRPCServiceTests {
     }
 
     @Test func `an idle connection ends when its time is over`() async throws {
-        let grpc = ["keepalive: {server_parameters: {max_connection_idle: 1s}}"]
+        let grpc = ["keepalive: {server_parameters: {max_connection_idle: 5s}}"]
         try await withClient(grpc: grpc) { (client, server) async throws in
             #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
             try await client.channel.closeFuture.soon("the connection stays open")
             #expect(eventually { server.receiver.connectionCount == 0 })
+        }
+    }
+
+    @Test func `silent connections make room when another one is turned away`() async throws {
+        var setup = TestSetup()
+        setup.grpc = ["max_connections: 3"]
+        try await withServer(setup) { server in
+            let silent = try (0..<3).map { _ in try RawClient(port: server.grpcPort) }
+            silent[1].send(ProtocolChooser.preface)
+            let unfinished = H2Frame(type: H2Frame.headers, stream: 1, payload: [0x82])
+            silent[2].send(
+                ProtocolChooser.preface + H2Frame(type: H2Frame.settings, stream: 0).bytes + unfinished.bytes)
+            #expect(eventually { server.receiver.connectionCount == 3 })
+            var answers: [Int] = []
+            for _ in 0..<120 where answers.last != 0 {
+                if !answers.isEmpty { try await Task.sleep(for: .milliseconds(500)) }
+                let client = try await H2Client.connect(port: server.grpcPort)
+                answers.append((try? await client.request(head(traces), message([1])).grpcStatus) ?? -1)
+                await client.close()
+            }
+            #expect(answers.first != 0 && answers.last == 0, "\(answers)")
+        }
+    }
+
+    @Test func `heads without messages are within the budget`() async throws {
+        let streams = 8
+        let budget = streams / 2 * RequestStream.ownBytes
+        try await withClient(TestSetup(budgetBytes: budget)) { (client, server) async throws in
+            var open: [H2Stream] = []
+            for _ in 0..<streams {
+                let stream = try await client.open()
+                stream.send(head(traces))
+                open.append(stream)
+            }
+            for stream in open.dropFirst(streams / 2) { #expect(try await stream.answer().grpcStatus == 14) }
+            #expect(server.budget.used == budget)
+            for stream in open.prefix(streams / 2) { stream.reset() }
+            #expect(eventually { server.budget.used == 0 })
+            #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
         }
     }
 

@@ -186,7 +186,7 @@ struct HTTP2RuleTests {
     }
 
     @Test func `an idle connection ends when its time is over`() async throws {
-        try await withClient(TestSetup(http: ["idle_timeout: 1s"])) { (client, server) async throws in
+        try await withClient(TestSetup(http: ["idle_timeout: 5s"])) { (client, server) async throws in
             #expect(try await client.request(h2Post("/v1/traces")).status == 200)
             try await client.channel.closeFuture.soon("the connection stays open")
             #expect(eventually { server.receiver.connectionCount == 0 })

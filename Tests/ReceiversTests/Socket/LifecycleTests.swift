@@ -69,6 +69,26 @@ import Testing
         }
     }
 
+    @Test func `silent connections make room when another one is turned away`() async throws {
+        try await withServer(http: ["max_connections: 3"]) { server in
+            let silent = try server.connect()
+            let half = try server.connect()
+            half.send(Array("POST /v1/traces HTTP/1.1\r\nHost: loc".utf8))
+            let idle = try server.connect()
+            idle.send(post())
+            #expect(try idle.response().status == 200)
+            var statuses: [Int] = []
+            for _ in 0..<120 where statuses.last != 200 {
+                if !statuses.isEmpty { try await Task.sleep(for: .milliseconds(500)) }
+                let other = try server.connect()
+                other.send(post())
+                statuses.append((try? other.response().status) ?? 0)
+            }
+            #expect(statuses.first == 503 && statuses.last == 200, "\(statuses)")
+            #expect(silent.isEnded && half.isEnded && idle.isEnded)
+        }
+    }
+
     @Test func `one address cannot take all connections`() async throws {
         try await withServer(http: ["max_connections: 10", "max_connections_per_address: 2"]) { server in
             let served = try (0..<2).map { _ in try server.connect() }

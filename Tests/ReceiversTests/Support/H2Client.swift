@@ -78,7 +78,7 @@ struct H2Client: Sendable {
 /// One stream of a client. What the client itself cannot send, such as a head that is malformed, fails the answer.
 struct H2Stream: Sendable {
     /// Time after which nobody waits for an answer any more.
-    static let patience = TimeAmount.seconds(30)
+    static let patience = TimeAmount.seconds(120)
 
     let channel: any Channel
     fileprivate let done: EventLoopPromise<H2Answer>
@@ -123,10 +123,10 @@ func h2Post(
 }
 
 extension EventLoopFuture where Value: Sendable {
-    /// The value; fails after a minute, so that no test waits for ever.
+    /// The value; fails after two minutes, so that no test waits for ever.
     func soon(_ what: String) async throws -> Value {
         let promise = eventLoop.makePromise(of: Value.self)
-        let limit = eventLoop.scheduleTask(in: .seconds(60)) { promise.fail(RawClient.Failure(what: what)) }
+        let limit = eventLoop.scheduleTask(in: .seconds(120)) { promise.fail(RawClient.Failure(what: what)) }
         cascade(to: promise)
         defer { limit.cancel() }
         return try await promise.futureResult.get()

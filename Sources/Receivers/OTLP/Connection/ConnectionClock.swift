@@ -114,6 +114,15 @@ struct ConnectionClock {
         }
     }
 
+    /// Whether the connection has waited for a request or the rest of its head so long that it is to make room.
+    func isSilent(now: NIODeadline) -> Bool {
+        switch phase {
+        case .idle: now - phaseStart >= RoomWanted.idleMin
+        case .head: now - requestStart >= RoomWanted.idleMin
+        case .body, .reply, .linger: false
+        }
+    }
+
     /// How often `expiry` has to be asked: fine enough for the shortest limit, never more than once a millisecond.
     static func period(_ timeouts: ConnectionTimeouts) -> TimeAmount {
         var period = TimeAmount.seconds(1)

@@ -18,6 +18,8 @@ final class ConnectionRegistry: Sendable {
         /// Connections by address, kept when there is a limit for one address.
         var addresses: [String: Int] = [:]
         var isClosing = false
+        /// When connections were told last that room is wanted.
+        var told: NIODeadline?
         var waiters: [CheckedContinuation<Void, Never>] = []
 
         mutating func takeWaiters() -> [CheckedContinuation<Void, Never>] {
@@ -42,9 +44,11 @@ final class ConnectionRegistry: Sendable {
         let id = ObjectIdentifier(channel)
         let address = limits.perAddress > 0 ? channel.remoteAddress?.ipAddress : nil
         let room = DescriptorRoom.admission(channel)
+        var isCrowded = room != .serve
         let admission = state.withLock { state -> Admission in
             guard !state.isClosing else { return .close }
             let all = Self.judge(state.channels.count, limits.total, turnedAwayMax: Self.turnedAwayMax)
+            isCrowded = isCrowded || all != .serve
             var own = Admission.serve
             if let address {
                 own = Self.judge(
@@ -56,8 +60,21 @@ final class ConnectionRegistry: Sendable {
             if let address { state.addresses[address, default: 0] += 1 }
             return admission
         }
+        // Who is at a limit of its own is nobody else's concern.
+        if isCrowded { makeRoom(now: channel.eventLoop.now) }
         if admission != .close { channel.closeFuture.whenComplete { _ in self.remove(id, address) } }
         return admission
+    }
+
+    /// Asks connections that are silent to end.
+    private func makeRoom(now: NIODeadline) {
+        let channels = state.withLock { state -> [any Channel] in
+            if state.isClosing { return [] }
+            if let told = state.told, now - told < RoomWanted.pause { return [] }
+            state.told = now
+            return Array(state.channels.values)
+        }
+        for channel in channels { channel.pipeline.fireUserInboundEventTriggered(RoomWanted()) }
     }
 
     private static func judge(_ open: Int, _ limit: Int, turnedAwayMax: Int) -> Admission {

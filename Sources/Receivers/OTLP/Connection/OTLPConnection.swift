@@ -155,6 +155,7 @@ final class OTLPConnection: ChannelInboundHandler {
         case is ChannelShouldQuiesceEvent:
             isQuiescing = true
             drain()
+        case is RoomWanted: if phase == .idle, clock.isSilent(now: context.eventLoop.now) { close() }
         default: context.fireUserInboundEventTriggered(event)
         }
     }

@@ -19,6 +19,7 @@ final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHandler {
     private var held = ByteBuffer()
     private var isDecided = false
     private var deadline: Scheduled<Void>?
+    private var start: NIODeadline?
 
     /// - Parameters:
     ///   - timeout: time until the first bytes must be there; zero for no limit.
@@ -36,6 +37,7 @@ final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
+        start = start ?? context.eventLoop.now
         if deadline == nil, timeout > .zero {
             let channel = context.channel
             deadline = context.eventLoop.scheduleTask(in: TimeAmount(timeout)) { channel.close(promise: nil) }
@@ -72,6 +74,8 @@ final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHandler {
             if let event = event as? TLSUserEvent, case .handshakeCompleted(let negotiated?) = event {
                 decide(negotiated == "h2" ? .http2 : .http1, context)
             } else if event is ChannelShouldQuiesceEvent || event as? ChannelEvent == .inputClosed {
+                return context.close(promise: nil)
+            } else if event is RoomWanted, let start, context.eventLoop.now - start >= RoomWanted.idleMin {
                 return context.close(promise: nil)
             }
         }

@@ -39,6 +39,11 @@ final class GRPCStream: RequestStream {
         do throws(GRPCStatus) {
             let call = try GRPCCall(
                 headers, accepted: shared.accepted, auth: shared.auth, keepsMetadata: shared.keepsMetadata)
+            do throws(BodyFault) {
+                try reserve()
+            } catch {
+                throw status(error, wanted: Self.ownBytes)
+            }
             self.call = call
             if let timeout = call.timeout { watch(timeout) }
             phase = .body

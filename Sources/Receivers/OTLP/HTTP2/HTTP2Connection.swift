@@ -61,6 +61,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case is ChannelShouldQuiesceEvent: leave(error: .noError)
+        case is RoomWanted:
+            if streams.isEmpty, context.eventLoop.now - idleSince >= RoomWanted.idleMin { leave(error: .noError) }
         case ChannelEvent.inputClosed:
             // A client that has ended its direction can neither send windows nor answer pings.
             context.close(promise: nil)

@@ -52,6 +52,7 @@ final class HTTPStream: RequestStream {
         self.plan = plan
         let collector = BodyCollector(declared: plan.contentLength, sizeMax: shared.check.bodySizeMax)
         do throws(BodyFault) {
+            try reserve()
             try collector.reserve(ticket)
         } catch {
             return refuse(shared.refusal(error, wanted: plan.contentLength ?? BodyCollector.chunkedStart, now: now))

@@ -21,6 +21,9 @@ class RequestStream: ChannelInboundHandler {
         case answered
     }
 
+    /// What a stream reserves besides its body, about the memory that its head and handlers take.
+    static let ownBytes = 4 << 10
+
     let resources: LoopResources
     let ticket: AdmissionTicket
     private let connection: HTTP2Connection
@@ -117,6 +120,11 @@ class RequestStream: ChannelInboundHandler {
     }
 
     // MARK: Work
+
+    /// Reserves for an accepted stream itself, so that heads without bodies are within the budget too.
+    func reserve() throws(BodyFault) {
+        if let fault = BodyFault(ticket.grow(by: Self.ownBytes)) { throw fault }
+    }
 
     /// Hands the whole body to the pipeline.
     func handOn(_ intake: RequestIntake, _ request: RequestIntake.Request) throws(RequestIntake.Fault) {

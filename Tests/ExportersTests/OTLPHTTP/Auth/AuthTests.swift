@@ -6,7 +6,7 @@ import Telemetry
 import Testing
 
 /// Tokens that are fetched, and signed requests.
-@Suite(.timeLimit(.minutes(5))) struct AuthTests {
+@Suite(.timeLimit(.minutes(15))) struct AuthTests {
     private let clock = FlyingClock()
     private let batch = ExportBatch(signal: .traces, itemCount: 1, bytes: TestRequest.traces([TestSpan()]))
 

@@ -6,7 +6,7 @@ import Telemetry
 import Testing
 
 /// Credentials that an authenticator extension gives to an exporter.
-@Suite(.timeLimit(.minutes(5))) struct ClientAuthTests {
+@Suite(.timeLimit(.minutes(15))) struct ClientAuthTests {
     private func exporter(_ server: ScriptedServer, _ more: String, _ auth: ClientAuth) async throws -> OTLPHTTPExporter
     {
         let read = options(OTLPHTTPOptions.self, "endpoint: \(server.url)\ncompression: none\n" + more)
