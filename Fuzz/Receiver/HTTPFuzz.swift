@@ -87,6 +87,7 @@
             if let address { channel.connect(to: address, promise: nil) }
             for piece in pieces {
                 _ = try? channel.writeInbound(ByteBuffer(bytes: piece))
+                loop.run()
                 while (try? channel.readOutbound(as: ByteBuffer.self)) != nil {}
             }
             channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)

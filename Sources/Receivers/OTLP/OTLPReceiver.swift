@@ -17,9 +17,10 @@ package final class OTLPReceiver: Sendable {
     static let headerFieldSizeMax = 16 << 10
     static let headerListSizeMax = 64 << 10
     static let headerCountMax = 128
-    /// Largest single read from a socket, in bytes. More takes memory for each connection and no less time: what comes
-    /// in several reads is copied once, into the array that a pipeline keeps.
-    static let readSizeMax = 256 << 10
+    /// Largest single read from a socket, in bytes. More takes memory for each connection and more time: what comes in
+    /// several reads is copied once, into the array that a pipeline keeps, and from this size on it no longer lies in
+    /// the processor's cache then.
+    static let readSizeMax = 128 << 10
 
     /// What a receiver is given from outside.
     package struct Context: Sendable {

@@ -141,4 +141,17 @@ import Testing
         #expect(FrameSplit.places(of: pieces, in: stored).map(\.records) == [10..<13, 15..<20, 20..<25])
         #expect(FrameSplit.pieces(of: stored, batch: nil, bytesMax: 1 << 20).map(\.place) == [10..<13, 15..<25])
     }
+
+    @Test func `cuts what is left of a frame of which every third item is done`() {
+        func request(_ places: Range<Int>) -> [UInt8] {
+            TestRequest.traces(places.map { TestSpan(id: UInt8($0 + 1), name: "s\($0)") })
+        }
+        let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 200), bytes: request(0..<200))
+        var stored = StoredFrame(sequence: Sequence(7), frame: frame)
+        stored.done = stride(from: 0, to: 200, by: 3).map { $0..<$0 + 1 }
+        let left = stride(from: 1, to: 199, by: 3).map { $0..<$0 + 2 } + [199..<200]
+        let pieces = FrameSplit.pieces(of: stored, batch: nil, bytesMax: 1 << 20)
+        #expect(pieces.map(\.place) == left)
+        #expect(pieces.map(\.bytes) == left.map(request))
+    }
 }

@@ -17,8 +17,14 @@ import Testing
 
         func send(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
 
-        /// All that was written since the last call.
+        /// All that was written since the last call, up to the end of the loop's turn.
         func written() throws -> String {
+            loop.run()
+            return try sent()
+        }
+
+        /// What of that has been sent by now.
+        func sent() throws -> String {
             var text = ""
             while let part = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: part) }
             return text
@@ -116,6 +122,29 @@ import Testing
         try rig.send(request)
         rig.loop.run()
         #expect(ingest.flushes == 2)
+    }
+
+    @Test func `answers to small requests of one turn of the loop are sent when it ends`() throws {
+        let rig = try rig(FakeIngest())
+        let request = head + "Content-Length: 1\r\n\r\na"
+        try rig.send(request + request)
+        #expect(try rig.sent().isEmpty)
+        rig.loop.run()
+        #expect(try rig.sent().components(separatedBy: "200 OK").count == 3)
+        let count = OTLPConnection.smallBytesMax + 1
+        try rig.send(request)
+        try rig.send(head + "Content-Length: \(count)\r\n\r\n" + String(repeating: "a", count: count))
+        #expect(try rig.sent().components(separatedBy: "200 OK").count == 3, "a large one sends what waits along")
+        try rig.send(String(repeating: request, count: LoopResources.answersMax))
+        #expect(try rig.sent().components(separatedBy: "200 OK").count == LoopResources.answersMax + 1)
+    }
+
+    @Test func `what was answered in a turn is sent before the connection closes`() throws {
+        let rig = try rig(FakeIngest())
+        try rig.send(head + "Content-Length: 1\r\n\r\na")
+        rig.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(try rig.sent().hasPrefix("HTTP/1.1 200 OK"))
+        #expect(!rig.channel.isActive)
     }
 
     @Test func `a head that began while the request before it waited has its deadline`() throws {

@@ -37,8 +37,15 @@ extension OTLPConnection {
             return send(.success(signal, rejected: 0, message: "", type), after: .body)
         }
         shared.metrics.answered(AnswerStatus.ok)
+        let isSmall = current.declared ?? Int.max <= Self.smallBytesMax
         becomeIdle()
-        context.writeAndFlush(wrapOutboundOut(shared.encoder.accepted(type)), promise: nil)
+        let bytes = wrapOutboundOut(shared.encoder.accepted(type))
+        if isSmall {
+            context.write(bytes, promise: nil)
+            resources.sendAfterTurn(self)
+        } else {
+            context.writeAndFlush(bytes, promise: nil)
+        }
     }
 
     func send(_ answer: Answer, after readSoFar: ReadSoFar) {

@@ -44,6 +44,10 @@ final class OTLPConnection: ChannelInboundHandler {
     /// A refused body is read and thrown away up to this many bytes, so that the connection can go on.
     static let skippedBytesMax = 64 << 10
 
+    /// Answers to requests of up to this many bytes may wait for the end of the loop's turn: others take so long that
+    /// the client should have its answer meanwhile.
+    static let smallBytesMax = 64 << 10
+
     let shared: ReceiverShared
     let resources: LoopResources
     let ticket: AdmissionTicket
@@ -237,6 +241,8 @@ final class OTLPConnection: ChannelInboundHandler {
 
     func close() {
         phase = .lingering
+        // What was answered in this turn goes out first.
+        context?.flush()
         context?.close(promise: nil)
     }
 

@@ -15,7 +15,7 @@ package struct ConnectionLimits: Sendable, Equatable {
     init(_ settings: inout Settings, beyond: String) {
         total = settings.int(
             "max_connections", default: 1024, in: 1...100_000,
-            "Connections that may be open at once; further ones are \(beyond).")
+            "Connections that may be open at once; further ones are \(beyond), and those that are silent make room.")
         perAddress = settings.int(
             "max_connections_per_address", default: 0, in: 0...100_000,
             "Connections that one address may have open at once, so that one sender cannot take all; 0 for no limit.")
