@@ -29,9 +29,11 @@ final class MemoryWatch: Sendable {
         let effects = WorkerEffects.system()
         while !Task.isCancelled {
             guard let held = held() else { return }
+            let isStarved = budget.takeStarved()
+            // Buffers of connections that are open and silent may be what takes it.
+            if isStarved { budget.wantRoom() }
             let verdict = gate.look(
-                resident: resident.bytes, reserved: budget.used, held: held, isStarved: budget.takeStarved(),
-                now: effects.now())
+                resident: resident.bytes, reserved: budget.used, held: held, isStarved: isStarved, now: effects.now())
             budget.setRoom(verdict.room, alone: verdict.alone)
             if verdict.givesBack { giveBack() }
             let pause = interval > .zero ? min(interval, verdict.pause) : verdict.pause

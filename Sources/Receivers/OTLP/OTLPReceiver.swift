@@ -156,7 +156,7 @@ package final class OTLPReceiver: Sendable {
             budget: context.budget, log: context.log)
         return ReceiverListener(
             http.endpoint, protocolName: "http", id: id, connections: http.connections, group: context.group,
-            log: context.log, tls: http.tls,
+            budget: context.budget, log: context.log, tls: http.tls,
             crowded: ReceiverListener.Crowded(answer: crowded(shared), count: { metrics.refused(.connections) })
         ) { tls in
             ConnectionSetup(
@@ -179,7 +179,7 @@ package final class OTLPReceiver: Sendable {
             budget: context.budget, log: context.log)
         return ReceiverListener(
             grpc.endpoint, protocolName: "grpc", id: id, connections: grpc.connections, group: context.group,
-            log: context.log, tls: grpc.tls,
+            budget: context.budget, log: context.log, tls: grpc.tls,
             crowded: ReceiverListener.Crowded(answer: nil, count: { metrics.refused(.connections) })
         ) { tls in
             ConnectionSetup(

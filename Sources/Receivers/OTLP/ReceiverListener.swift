@@ -35,7 +35,7 @@ final class ReceiverListener: Sendable {
     init(
         _ endpoint: ListenEndpoint, protocolName: String, id: String, connections: ConnectionLimits,
         group: any EventLoopGroup,
-        log: Logger, tls: ReceiverTLSOptions?, crowded: Crowded,
+        budget: AdmissionBudget, log: Logger, tls: ReceiverTLSOptions?, crowded: Crowded,
         setup: @escaping @Sendable (TLSContexts?) -> ConnectionSetup
     ) {
         self.endpoint = endpoint
@@ -46,7 +46,7 @@ final class ReceiverListener: Sendable {
         self.tls = tls
         self.crowded = crowded
         makeSetup = setup
-        registry = ConnectionRegistry(connections)
+        registry = ConnectionRegistry(connections, budget: budget)
     }
 
     /// Listens, and returns the addresses with the ports that the system chose. Throws `ReceiverStartFailure` when that

@@ -24,16 +24,16 @@ import Testing
     }
 
     @Test func `who waits for a request, or for the rest of its head, is silent after a while`() {
-        let limit = RoomWanted.idleMin
+        let limit = RoomWanted.silenceMax(hasBroughtRequest: false)
         var clock = ConnectionClock(timeouts, now: start)
         for phase in [ConnectionClock.Phase.head, .idle] {
             clock.enter(phase, now: after(10))
-            #expect(!clock.isSilent(now: after(10) + limit - .milliseconds(1)))
-            #expect(clock.isSilent(now: after(10) + limit))
+            #expect(!clock.isSilent(for: limit, now: after(10) + limit - .milliseconds(1)))
+            #expect(clock.isSilent(for: limit, now: after(10) + limit))
         }
         for phase in [ConnectionClock.Phase.body, .reply, .linger] {
             clock.enter(phase, now: after(10))
-            #expect(!clock.isSilent(now: after(1_000)))
+            #expect(!clock.isSilent(for: limit, now: after(1_000)))
         }
     }
 

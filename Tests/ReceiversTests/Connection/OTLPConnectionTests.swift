@@ -124,14 +124,14 @@ import Testing
         #expect(ingest.flushes == 2)
     }
 
-    @Test func `answers to small requests of one turn of the loop are sent when it ends`() throws {
-        let rig = try rig(FakeIngest())
+    @Test func `answers of one turn of the loop are sent when it ends, or when they are many`() throws {
+        let rig = try rig(FakeIngest(), budgetBytes: 4 << 20, bodySizeMax: 1 << 20)
         let request = head + "Content-Length: 1\r\n\r\na"
         try rig.send(request + request)
         #expect(try rig.sent().isEmpty)
         rig.loop.run()
         #expect(try rig.sent().components(separatedBy: "200 OK").count == 3)
-        let count = OTLPConnection.smallBytesMax + 1
+        let count = LoopResources.answeredBytesMax
         try rig.send(request)
         try rig.send(head + "Content-Length: \(count)\r\n\r\n" + String(repeating: "a", count: count))
         #expect(try rig.sent().components(separatedBy: "200 OK").count == 3, "a large one sends what waits along")

@@ -331,6 +331,31 @@ struct GRPCServiceTests {
         }
     }
 
+    @Test func `a stream whose answer waits for a window stays within the budget`() async throws {
+        var setup = TestSetup(budgetBytes: RequestStream.ownBytes)
+        setup.grpc = []
+        try await withServer(setup) { server in
+            let client = try RawClient(port: server.port)
+            // Nothing may be sent on a stream; the answer to the first one waits for that, the second has no body.
+            let settings = H2Frame(type: H2Frame.settings, stream: 0, payload: [0, 4, 0, 0, 0, 0]).bytes
+            let block = H2Frame.block([
+                (":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/nothing"),
+            ])
+            client.send(ProtocolChooser.preface + settings)
+            for stream in [1, 3] as [UInt32] {
+                client.send(H2Frame(type: H2Frame.headers, flags: 5, stream: stream, payload: block).bytes)
+            }
+            var ended: Set<UInt32> = []
+            while !ended.contains(3), let frame = client.frame() {
+                if frame.flags & 1 != 0 { ended.insert(frame.stream) }
+            }
+            #expect(ended.contains(3) && !ended.contains(1))
+            #expect(server.budget.used == RequestStream.ownBytes)
+            client.send(H2Frame(type: H2Frame.reset, stream: 1, payload: [0, 0, 0, 8]).bytes)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
     @Test func `heads without messages are within the budget`() async throws {
         let streams = 8
         let budget = streams / 2 * RequestStream.ownBytes
@@ -346,6 +371,25 @@ struct GRPCServiceTests {
             for stream in open.prefix(streams / 2) { stream.reset() }
             #expect(eventually { server.budget.used == 0 })
             #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
+        }
+    }
+
+    /// Longer than a body's window.
+    @Test func `a body that waits behind others of its connection is not slow`() async throws {
+        try await withClient { (client, server) async throws in
+            let waiting = try await client.open()
+            waiting.send(head(traces))
+            let sending = try await client.open()
+            sending.send(head(traces))
+            let pieces = 26
+            let body = message([UInt8](repeating: 7, count: pieces * 32_000))
+            for index in 0...pieces {
+                sending.send(Array(body.dropFirst(index * 32_000).prefix(32_000)), ends: index == pieces)
+                try await Task.sleep(for: .milliseconds(500))
+            }
+            #expect(try await sending.answer().grpcStatus == 0)
+            waiting.send(message([1]), ends: true)
+            #expect(try await waiting.answer().grpcStatus == 0)
         }
     }
 

@@ -77,6 +77,7 @@ import Testing
             let idle = try server.connect()
             idle.send(post())
             #expect(try idle.response().status == 200)
+            #expect(eventually { server.receiver.connectionCount == 3 })
             var statuses: [Int] = []
             for _ in 0..<120 where statuses.last != 200 {
                 if !statuses.isEmpty { try await Task.sleep(for: .milliseconds(500)) }
@@ -85,7 +86,38 @@ import Testing
                 statuses.append((try? other.response().status) ?? 0)
             }
             #expect(statuses.first == 503 && statuses.last == 200, "\(statuses)")
-            #expect(silent.isEnded && half.isEnded && idle.isEnded)
+            #expect(silent.isEnded && half.isEnded)
+            idle.send(post())
+            #expect(try idle.response().status == 200, "who has brought a request may be silent for longer")
+        }
+    }
+
+    @Test func `those that have brought requests make room later, and when memory is short too`() async throws {
+        try await withServer(http: ["max_connections: 2"]) { server in
+            let idle = try (0..<2).map { _ in try server.connect() }
+            for client in idle {
+                client.send(post())
+                #expect(try client.response().status == 200)
+            }
+            var statuses: [Int] = []
+            for _ in 0..<120 where statuses.last != 200 {
+                if !statuses.isEmpty { try await Task.sleep(for: .milliseconds(500)) }
+                let other = try server.connect()
+                other.send(post())
+                statuses.append((try? other.response().status) ?? 0)
+            }
+            #expect(statuses.first == 503 && statuses.last == 200, "\(statuses)")
+            for client in idle { #expect(client.isEnded) }
+        }
+        try await withServer { server in
+            let idle = try server.connect()
+            idle.send(post())
+            #expect(try idle.response().status == 200)
+            for _ in 0..<600 where server.receiver.connectionCount > 0 {
+                server.budget.wantRoom()
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            #expect(idle.isEnded)
         }
     }
 

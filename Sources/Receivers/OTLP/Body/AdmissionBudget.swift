@@ -23,6 +23,7 @@ package final class AdmissionBudget: Sendable {
     private let roomBytes: Atomic<Int>
     private let aloneBytes = Atomic<Int>(0)
     private let isStarved = Atomic(false)
+    private let roomMakers = Mutex<[@Sendable () -> Void]>([])
     private let refusedRequests = Atomic<UInt64>(0)
     /// How fast bytes are released, for advice to those that are refused.
     let drainRate = DrainRate()
@@ -52,6 +53,12 @@ package final class AdmissionBudget: Sendable {
     /// Whether, since this was asked last, a request was refused while others reserved little: it was not they that
     /// took the memory it needs.
     package func takeStarved() -> Bool { isStarved.exchange(false, ordering: .relaxed) }
+
+    /// `make` is called, from any thread, when memory or descriptors are short that no request holds.
+    func whenRoomIsWanted(_ make: @escaping @Sendable () -> Void) { roomMakers.withLock { $0.append(make) } }
+
+    /// Asks for memory and descriptors that are not those of requests.
+    package func wantRoom() { for make in roomMakers.withLock({ $0 }) { make() } }
 
     /// Reserves `bytes` for a request that already holds `held` bytes. One that is going to want more, `expected` in
     /// all, is granted nothing unless there is room for all of that now.
@@ -104,11 +111,11 @@ final class AdmissionTicket {
     /// What it holds, and whom that may have kept out.
     var claim: ConnectionClock.Claim { ConnectionClock.Claim(held: held, refusals: budget.refusals) }
 
-    /// Gives back all bytes; safe to call when there are none.
-    func release() {
-        guard held > 0 else { return }
-        budget.release(held)
-        held = 0
+    /// Gives back all bytes but `kept`; safe to call when there are none.
+    func release(keeping kept: Int = 0) {
+        guard held > kept else { return }
+        budget.release(held - kept)
+        held = kept
     }
 
     deinit { release() }

@@ -10,11 +10,15 @@ final class LoopResources {
     /// Have answers of this turn that are not sent yet; emptied by turns with `sending`.
     private var answered: [OTLPConnection] = []
     private var sending: [OTLPConnection] = []
+    /// Of the requests that they answer.
+    private var answeredBytes = 0
     private var spare: [ByteBuffer] = []
     private let allocator = ByteBufferAllocator()
 
-    /// Answers that wait for the end of a turn.
+    /// Answers that wait for the end of a turn, and bytes of the requests that they answer: so much work, half a
+    /// millisecond of it, keeps no client waiting that could go on.
     static let answersMax = 64
+    static let answeredBytesMax = 256 << 10
     /// Spare buffers kept per loop.
     static let spareMax = 8
     /// Larger buffers go back to the system after use, so that one large request does not cost memory for good.
@@ -44,15 +48,17 @@ final class LoopResources {
     /// Sends what a connection has written when the loop has gone over all connections that had something to read, or
     /// when there are many. A client that waits for several answers is woken once: where waking another processor costs
     /// as much as a small request, answers one by one take a third more (Benchmarks/README.md).
-    func sendAfterTurn(_ connection: OTLPConnection) {
+    func sendAfterTurn(_ connection: OTLPConnection, requestBytes: Int) {
         if answered.isEmpty { loop.assumeIsolated().execute { self.sendAnswers() } }
         answered.append(connection)
-        if answered.count == Self.answersMax { sendAnswers() }
+        answeredBytes += requestBytes
+        if answered.count >= Self.answersMax || answeredBytes >= Self.answeredBytesMax { sendAnswers() }
     }
 
     private func sendAnswers() {
         guard sending.isEmpty else { return }
         swap(&answered, &sending)
+        answeredBytes = 0
         for connection in sending { connection.context?.flush() }
         sending.removeAll(keepingCapacity: true)
     }

@@ -114,11 +114,11 @@ struct ConnectionClock {
         }
     }
 
-    /// Whether the connection has waited for a request or the rest of its head so long that it is to make room.
-    func isSilent(now: NIODeadline) -> Bool {
+    /// Whether the connection has waited for a request or the rest of its head for so long.
+    func isSilent(for limit: TimeAmount, now: NIODeadline) -> Bool {
         switch phase {
-        case .idle: now - phaseStart >= RoomWanted.idleMin
-        case .head: now - requestStart >= RoomWanted.idleMin
+        case .idle: now - phaseStart >= limit
+        case .head: now - requestStart >= limit
         case .body, .reply, .linger: false
         }
     }

@@ -34,8 +34,14 @@ final class ConnectionRegistry: Sendable {
 
     private let state = Mutex(State())
     private let limits: ConnectionLimits
+    private let budget: AdmissionBudget
 
-    init(_ limits: ConnectionLimits) { self.limits = limits }
+    /// Connections make room when `budget` asks for it.
+    init(_ limits: ConnectionLimits, budget: AdmissionBudget) {
+        self.limits = limits
+        self.budget = budget
+        budget.whenRoomIsWanted { [weak self] in self?.makeRoom(now: .now()) }
+    }
 
     var count: Int { state.withLock { $0.channels.count } }
 
@@ -44,11 +50,11 @@ final class ConnectionRegistry: Sendable {
         let id = ObjectIdentifier(channel)
         let address = limits.perAddress > 0 ? channel.remoteAddress?.ipAddress : nil
         let room = DescriptorRoom.admission(channel)
-        var isCrowded = room != .serve
+        var isFull = false
         let admission = state.withLock { state -> Admission in
             guard !state.isClosing else { return .close }
             let all = Self.judge(state.channels.count, limits.total, turnedAwayMax: Self.turnedAwayMax)
-            isCrowded = isCrowded || all != .serve
+            isFull = all != .serve
             var own = Admission.serve
             if let address {
                 own = Self.judge(
@@ -61,7 +67,9 @@ final class ConnectionRegistry: Sendable {
             return admission
         }
         // Who is at a limit of its own is nobody else's concern.
-        if isCrowded { makeRoom(now: channel.eventLoop.now) }
+        if isFull { makeRoom(now: channel.eventLoop.now) }
+        // Descriptors are everybody's.
+        if room != .serve { budget.wantRoom() }
         if admission != .close { channel.closeFuture.whenComplete { _ in self.remove(id, address) } }
         return admission
     }

@@ -37,15 +37,11 @@ extension OTLPConnection {
             return send(.success(signal, rejected: 0, message: "", type), after: .body)
         }
         shared.metrics.answered(AnswerStatus.ok)
-        let isSmall = current.declared ?? Int.max <= Self.smallBytesMax
+        // A chunked one may have been of any size.
+        let requestBytes = current.declared ?? LoopResources.answeredBytesMax
         becomeIdle()
-        let bytes = wrapOutboundOut(shared.encoder.accepted(type))
-        if isSmall {
-            context.write(bytes, promise: nil)
-            resources.sendAfterTurn(self)
-        } else {
-            context.writeAndFlush(bytes, promise: nil)
-        }
+        context.write(wrapOutboundOut(shared.encoder.accepted(type)), promise: nil)
+        resources.sendAfterTurn(self, requestBytes: requestBytes)
     }
 
     func send(_ answer: Answer, after readSoFar: ReadSoFar) {

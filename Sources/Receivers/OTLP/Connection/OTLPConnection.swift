@@ -44,10 +44,6 @@ final class OTLPConnection: ChannelInboundHandler {
     /// A refused body is read and thrown away up to this many bytes, so that the connection can go on.
     static let skippedBytesMax = 64 << 10
 
-    /// Answers to requests of up to this many bytes may wait for the end of the loop's turn: others take so long that
-    /// the client should have its answer meanwhile.
-    static let smallBytesMax = 64 << 10
-
     let shared: ReceiverShared
     let resources: LoopResources
     let ticket: AdmissionTicket
@@ -159,7 +155,9 @@ final class OTLPConnection: ChannelInboundHandler {
         case is ChannelShouldQuiesceEvent:
             isQuiescing = true
             drain()
-        case is RoomWanted: if phase == .idle, clock.isSilent(now: context.eventLoop.now) { close() }
+        case is RoomWanted:
+            let limit = RoomWanted.silenceMax(hasBroughtRequest: replyNumber > 0)
+            if phase == .idle, clock.isSilent(for: limit, now: context.eventLoop.now) { close() }
         default: context.fireUserInboundEventTriggered(event)
         }
     }

@@ -75,7 +75,9 @@ final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHandler {
                 decide(negotiated == "h2" ? .http2 : .http1, context)
             } else if event is ChannelShouldQuiesceEvent || event as? ChannelEvent == .inputClosed {
                 return context.close(promise: nil)
-            } else if event is RoomWanted, let start, context.eventLoop.now - start >= RoomWanted.idleMin {
+            } else if event is RoomWanted, let start,
+                context.eventLoop.now - start >= RoomWanted.silenceMax(hasBroughtRequest: false)
+            {
                 return context.close(promise: nil)
             }
         }

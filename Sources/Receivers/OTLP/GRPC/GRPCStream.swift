@@ -32,6 +32,8 @@ final class GRPCStream: RequestStream {
             budget: shared.budget, timeouts: shared.timeouts, resources: resources, connection: connection, now: now)
     }
 
+    override func refused(_ fault: BodyFault) { end(status(fault, wanted: Self.ownBytes)) }
+
     override func begin(_ headers: HPACKHeaders, isWhole: Bool) {
         guard headers.first(name: ":method") == "POST",
             let type = headers.first(name: "content-type"), GRPCCall.isGRPC(contentType: type)
@@ -39,11 +41,6 @@ final class GRPCStream: RequestStream {
         do throws(GRPCStatus) {
             let call = try GRPCCall(
                 headers, accepted: shared.accepted, auth: shared.auth, keepsMetadata: shared.keepsMetadata)
-            do throws(BodyFault) {
-                try reserve()
-            } catch {
-                throw status(error, wanted: Self.ownBytes)
-            }
             self.call = call
             if let timeout = call.timeout { watch(timeout) }
             phase = .body

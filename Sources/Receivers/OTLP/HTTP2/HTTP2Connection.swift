@@ -21,6 +21,10 @@ final class HTTP2Connection: ChannelInboundHandler {
     private var idleSince: NIODeadline
     private var pinged: NIODeadline?
     private var leavingSince: NIODeadline?
+    /// A whole request came on it, ever.
+    var hasBroughtRequest = false
+    /// Bytes of bodies since the last look.
+    private var bodyBytes = 0
 
     /// `watch` stands between the library's handler and the socket.
     init(lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, watch: GoAwayWatch, now: NIODeadline) {
@@ -62,7 +66,8 @@ final class HTTP2Connection: ChannelInboundHandler {
         switch event {
         case is ChannelShouldQuiesceEvent: leave(error: .noError)
         case is RoomWanted:
-            if streams.isEmpty, context.eventLoop.now - idleSince >= RoomWanted.idleMin { leave(error: .noError) }
+            let limit = RoomWanted.silenceMax(hasBroughtRequest: hasBroughtRequest)
+            if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave(error: .noError) }
         case ChannelEvent.inputClosed:
             // A client that has ended its direction can neither send windows nor answer pings.
             context.close(promise: nil)
@@ -79,6 +84,9 @@ final class HTTP2Connection: ChannelInboundHandler {
     // MARK: Streams
 
     func opened(_ stream: RequestStream) { streams[ObjectIdentifier(stream)] = stream }
+
+    /// Bytes of a body came on one of the streams.
+    func received(_ bytes: Int) { bodyBytes += bytes }
 
     func closed(_ stream: RequestStream) {
         guard streams.removeValue(forKey: ObjectIdentifier(stream)) != nil, streams.isEmpty, let context else { return }
@@ -97,9 +105,19 @@ final class HTTP2Connection: ChannelInboundHandler {
     private func check() {
         guard let context else { return }
         let now = context.eventLoop.now
+        shareBytes(now)
         for stream in streams.values { stream.checkClock(now: now) }
         checkLife(context, now)
         schedule()
+    }
+
+    /// What came since the last look counts for all bodies that are on their way: a client that sends one after the
+    /// other over a slow network is not slow.
+    private func shareBytes(_ now: NIODeadline) {
+        guard bodyBytes > 0 else { return }
+        let open = streams.values.count { $0.phase == .body }
+        for stream in streams.values where stream.phase == .body { stream.clock.received(bodyBytes / open, now: now) }
+        bodyBytes = 0
     }
 
     private func checkLife(_ context: ChannelHandlerContext, _ now: NIODeadline) {

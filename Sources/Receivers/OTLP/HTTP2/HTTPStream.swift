@@ -17,6 +17,13 @@ final class HTTPStream: RequestStream {
             budget: shared.budget, timeouts: shared.timeouts, resources: resources, connection: connection, now: now)
     }
 
+    override func refused(_ fault: BodyFault) {
+        let refusal = shared.refusal(fault, wanted: Self.ownBytes, now: now)
+        shared.countRefusal(refusal)
+        // Without a body, which would wait for the client's window.
+        send(Answer(status: refusal.status, retryAfter: refusal.retryAfter))
+    }
+
     override func begin(_ headers: HPACKHeaders, isWhole: Bool) {
         guard headers.count <= OTLPReceiver.headerCountMax else {
             return refuse(
@@ -52,7 +59,6 @@ final class HTTPStream: RequestStream {
         self.plan = plan
         let collector = BodyCollector(declared: plan.contentLength, sizeMax: shared.check.bodySizeMax)
         do throws(BodyFault) {
-            try reserve()
             try collector.reserve(ticket)
         } catch {
             return refuse(shared.refusal(error, wanted: plan.contentLength ?? BodyCollector.chunkedStart, now: now))

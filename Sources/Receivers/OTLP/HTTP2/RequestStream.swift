@@ -21,7 +21,8 @@ class RequestStream: ChannelInboundHandler {
         case answered
     }
 
-    /// What a stream reserves besides its body, about the memory that its head and handlers take.
+    /// What a stream reserves besides its body until it ends, about the memory that its head and handlers take: heads
+    /// without bodies, and answers that wait for the client's window, are within the budget too.
     static let ownBytes = 4 << 10
 
     let resources: LoopResources
@@ -49,6 +50,8 @@ class RequestStream: ChannelInboundHandler {
 
     // MARK: For the protocols
 
+    /// There is no memory for another stream.
+    func refused(_ fault: BodyFault) {}
     /// The head came; `isWhole` when nothing follows it.
     func begin(_ headers: HPACKHeaders, isWhole: Bool) {}
     /// Bytes of the body came while it was waited for.
@@ -82,7 +85,8 @@ class RequestStream: ChannelInboundHandler {
         context = nil
         answerSent = nil
         phase = .answered
-        release()
+        collector = nil
+        ticket.release()
         connection.closed(self)
         ended()
     }
@@ -96,6 +100,7 @@ class RequestStream: ChannelInboundHandler {
             if !hasHead {
                 hasHead = true
                 clock.enter(.body, now: context.eventLoop.now)
+                if let fault = BodyFault(ticket.grow(by: Self.ownBytes)) { return refused(fault) }
                 begin(frame.headers, isWhole: isWhole)
             } else if isWhole, phase == .body {
                 complete()
@@ -103,7 +108,7 @@ class RequestStream: ChannelInboundHandler {
         case .data(let frame):
             isWhole = frame.endStream
             guard case .byteBuffer(let bytes) = frame.data else { return }
-            clock.received(bytes.readableBytes, now: context.eventLoop.now)
+            connection.received(bytes.readableBytes)
             if phase == .body { take(bytes) }
             if isWhole, phase == .body { complete() }
         default: break
@@ -121,11 +126,6 @@ class RequestStream: ChannelInboundHandler {
 
     // MARK: Work
 
-    /// Reserves for an accepted stream itself, so that heads without bodies are within the budget too.
-    func reserve() throws(BodyFault) {
-        if let fault = BodyFault(ticket.grow(by: Self.ownBytes)) { throw fault }
-    }
-
     /// Hands the whole body to the pipeline.
     func handOn(_ intake: RequestIntake, _ request: RequestIntake.Request) throws(RequestIntake.Fault) {
         guard let collector, let context else { return }
@@ -133,6 +133,7 @@ class RequestStream: ChannelInboundHandler {
         phase = .waiting
         let loop = context.eventLoop
         clock.enter(.reply, now: loop.now)
+        connection.hasBroughtRequest = true
         let stream = NIOLoopBound(self, eventLoop: loop)
         try intake.take(collector.finish(), request, ticket: ticket, resources: resources) { reply in
             if loop.inEventLoop {
@@ -170,7 +171,8 @@ class RequestStream: ChannelInboundHandler {
     func finish() {
         guard let context else { return }
         phase = .answered
-        release()
+        collector = nil
+        ticket.release(keeping: Self.ownBytes)
         let now = context.eventLoop.now
         clock.enter(.idle, now: now)
         clock.setStalled(true, now: now)
@@ -187,10 +189,5 @@ class RequestStream: ChannelInboundHandler {
     private func cutRequest() {
         guard !isWhole, let context else { return }
         context.writeAndFlush(wrapOutboundOut(.rstStream(.noError)), promise: nil)
-    }
-
-    private func release() {
-        collector = nil
-        ticket.release()
     }
 }
