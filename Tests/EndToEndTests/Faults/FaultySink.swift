@@ -76,9 +76,9 @@ final class FaultySink: Sendable {
         }
     }
 
-    /// Waits until all of `numbers` are here; gives those that are not after the time is over.
-    func wait(for numbers: Set<UInt64>, seconds: Int = 120) async throws -> Set<UInt64> {
-        for _ in 0..<seconds * 20 {
+    /// Waits until all of `numbers` are here; gives those that are not after two minutes.
+    func wait(for numbers: Set<UInt64>) async throws -> Set<UInt64> {
+        for _ in 0..<2_400 {
             let isComplete = state.withLock { state in numbers.allSatisfy { state.received[$0] != nil } }
             if isComplete { return [] }
             try await Task.sleep(for: .milliseconds(50))

@@ -75,7 +75,7 @@ import Testing
         await clients.stop()
         // Each sync took half a second at least: one request each would be no more than that many.
         #expect(
-            clients.statuses.count == 1 && (clients.statuses[200] ?? 0) > Int(2 * syncs), "\(clients.statuses) \(syncs)"
+            clients.statuses.count == 1 && (clients.statuses[200] ?? 0) > Int(3 * syncs), "\(clients.statuses) \(syncs)"
         )
         try await bench.expectNothingLost(restart: false)
         #expect(bench.gateway.end(SIGTERM) == 0)
@@ -134,7 +134,7 @@ import Testing
         #expect(sent > 4 * bench.sink.requests, "\(clients.statuses), \(bench.sink.requests) taken")
         #expect(clients.statuses.keys.allSatisfy { [0, 200, 429, 503].contains($0) }, "\(clients.statuses)")
         // A refusal that overtakes the body now and then meets a sender that only sees the connection end.
-        #expect(clients.statuses[0] ?? 0 <= sent / 20, "\(clients.statuses)")
+        #expect(clients.statuses[0] ?? 0 <= sent / 100, "\(clients.statuses)")
         try await bench.expectNothingLost(restart: false)
         let peak = try peakMiB(bench.gateway.pid)
         #expect(peak < capMiB * 12 / 10, "\(peak) MiB")

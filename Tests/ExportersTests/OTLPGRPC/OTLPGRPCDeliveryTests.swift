@@ -54,7 +54,7 @@ import Testing
         #expect(calls[0].metadata["x-tenant"] == "blue")
         #expect(calls[0].metadata["user-agent"] == "Sluice/1")
         let deadline = try #require(calls[0].deadline)
-        #expect(deadline > 30 && deadline <= 90)
+        #expect(deadline > 60 && deadline <= 90)
     }
 
     @Test func `reads partial success, warnings and pauses`() async throws {

@@ -85,8 +85,7 @@ class RequestStream: ChannelInboundHandler {
         context = nil
         answerSent = nil
         phase = .answered
-        collector = nil
-        ticket.release()
+        release()
         connection.closed(self)
         ended()
     }
@@ -171,8 +170,7 @@ class RequestStream: ChannelInboundHandler {
     func finish() {
         guard let context else { return }
         phase = .answered
-        collector = nil
-        ticket.release(keeping: Self.ownBytes)
+        release(keeping: Self.ownBytes)
         let now = context.eventLoop.now
         clock.enter(.idle, now: now)
         clock.setStalled(true, now: now)
@@ -189,5 +187,10 @@ class RequestStream: ChannelInboundHandler {
     private func cutRequest() {
         guard !isWhole, let context else { return }
         context.writeAndFlush(wrapOutboundOut(.rstStream(.noError)), promise: nil)
+    }
+
+    private func release(keeping kept: Int = 0) {
+        collector = nil
+        ticket.release(keeping: kept)
     }
 }
