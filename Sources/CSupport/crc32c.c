@@ -146,10 +146,11 @@ WITH_VECTORS static inline __m256i fold(__m256i sum, __m256i multipliers, __m256
     return _mm256_xor_si256(_mm256_xor_si256(low, high), next);
 }
 
-// The 32 bytes at `from`, which go to `to` as well unless that is null.
+// The 32 bytes at `from`, which go to `to`, a multiple of 32, as well unless that is null. What is copied is read by
+// the disk and not by the processor, so it goes past the caches, which keep what others work on.
 WITH_VECTORS static inline __m256i take(const uint8_t *from, uint8_t *to) {
     __m256i bytes = _mm256_loadu_si256((const __m256i *)from);
-    if (to) _mm256_storeu_si256((__m256i *)to, bytes);
+    if (to) _mm256_stream_si256((__m256i *)to, bytes);
     return bytes;
 }
 
@@ -181,7 +182,12 @@ WITH_VECTORS static uint32_t sum_vectors(uint32_t crc, const void *bytes, size_t
 }
 
 WITH_VECTORS static uint32_t copy_vectors(uint32_t crc, void *to, const void *bytes, size_t count) {
-    return crc32c_vectors(crc, bytes, count, to);
+    size_t head = -(uintptr_t)to & 31;
+    memcpy(to, bytes, head);
+    crc = crc32c_instruction(crc, bytes, head);
+    crc = crc32c_vectors(crc, (const uint8_t *)bytes + head, count - head, (uint8_t *)to + head);
+    _mm_sfence();
+    return crc;
 }
 
 static int has_vectors(void) { return __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx2"); }
@@ -199,7 +205,7 @@ uint32_t sluice_crc32c(uint32_t crc, const void *bytes, size_t count) {
 
 uint32_t sluice_crc32c_copy(uint32_t crc, void *to, const void *bytes, size_t count) {
 #if defined(__x86_64__)
-    if (count >= VECTORS_BYTES_MIN && has_vectors()) return copy_vectors(crc, to, bytes, count);
+    if (count >= VECTORS_BYTES_MIN + 31 && has_vectors()) return copy_vectors(crc, to, bytes, count);
 #endif
     // What is summed is copied while it is in the processor's first cache.
     const size_t slice = 3 * LONG_PART;

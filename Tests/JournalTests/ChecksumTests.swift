@@ -24,11 +24,22 @@ import Testing
             let front = sluice_crc32c(0, bytes, cut)
             #expect(sluice_crc32c(front, Array(bytes[cut...]), length - cut) == whole)
             #expect(sluice_crc32c_table(front, Array(bytes[cut...]), length - cut) == whole)
-            var copy = [UInt8](repeating: 0xEE, count: length + 7)
-            let sum = copy.withUnsafeMutableBytes { room in
-                bytes.withUnsafeBytes { sluice_crc32c_copy(0, room.baseAddress.map { $0 + 3 }, $0.baseAddress, length) }
+        }
+    }
+
+    @Test func `copies what it sums, to wherever the room begins`() {
+        var random = SplitMix(state: 8)
+        for length in [1, 31, 511, 512, 542, 543, 544, 799, 1000, 4099, 40_003] {
+            let bytes = (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            let sum = sluice_crc32c_table(9, bytes, length)
+            for start in 0..<66 {
+                var room = [UInt8](repeating: 0xEE, count: start + length + 66)
+                let copied = room.withUnsafeMutableBytes { room in
+                    sluice_crc32c_copy(9, room.baseAddress.map { $0 + start }, bytes, length)
+                }
+                let around = [UInt8](repeating: 0xEE, count: start) + bytes + [UInt8](repeating: 0xEE, count: 66)
+                #expect(copied == sum && room == around, "\(length) bytes behind \(start)")
             }
-            #expect(sum == whole && copy == [0xEE, 0xEE, 0xEE] + bytes + [0xEE, 0xEE, 0xEE, 0xEE], "\(length)")
         }
         #expect(sluice_crc32c_copy(5, nil, nil, 0) == 5)
     }
