@@ -80,4 +80,53 @@ import Testing
             #expect(ratio > 0.5 && ratio < limit, "\(what): \(ratio) bytes held for each byte")
         }
     }
+
+    /// A frame of HTTP/2 (RFC 9113, 4.1).
+    private func frame(_ type: UInt8, flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = []) -> [UInt8] {
+        let count = payload.count
+        return [UInt8(count >> 16), UInt8(count >> 8 & 255), UInt8(count & 255), type, flags]
+            + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: stream >> $0) } + payload
+    }
+
+    /// Takes the whole frames from the front of `bytes`; gives how many of them end a stream.
+    private func takeEnds(_ bytes: inout [UInt8]) -> Int {
+        var (at, ends) = (0, 0)
+        while bytes.count >= at + 9 {
+            let next = at + 9 + (Int(bytes[at]) << 16 | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2]))
+            guard bytes.count >= next else { break }
+            if bytes[at + 3] <= 1, bytes[at + 4] & 1 != 0 { ends += 1 }
+            at = next
+        }
+        bytes.removeFirst(at)
+        return ends
+    }
+
+    @Test func `an HTTP/2 connection whose heads never end where a read ends takes no more memory`() async throws {
+        let gateway = try RunningGateway(Self.configuration)
+        try await gateway.start()
+        let connection = try #require(LoopbackConnection(port: gateway.port))
+        // GET of a path that is not there, with 10 KB of fields that enter no table (RFC 7541, 6.2.3).
+        let field: [UInt8] = [0x10, 1, 0x78, 120] + [UInt8](repeating: 0x61, count: 120)
+        let head = [0x82, 0x86, 0x04, 5] + Array("/nope".utf8) + [[UInt8]](repeating: field, count: 80).joined()
+        let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+        #expect(connection.send(preface + frame(4) + frame(8, [0x40, 0, 0, 0])))
+        var (stream, sent, answered): (UInt32, Int, Int) = (1, 0, 0)
+        var (unsent, received) = ([UInt8](), [UInt8]())
+        var before = 0
+        for round in 0..<160 {
+            for _ in 0..<40 {
+                unsent += frame(1, flags: 5, stream: stream, head)
+                stream += 2
+            }
+            #expect(connection.send(Array(unsent.dropLast(5_000))))
+            unsent = Array(unsent.suffix(5_000))
+            sent += 40
+            while answered < sent - 1, connection.receive(&received) { answered += takeEnds(&received) }
+            if round == 9 { before = try peak(gateway.pid) }
+        }
+        #expect(answered == sent - 1)
+        let grown = try peak(gateway.pid) - before
+        #expect(grown < 16 << 20, "\(grown >> 20) MiB for \(sent * head.count >> 20) MiB of heads")
+        #expect(gateway.end(SIGTERM) == 0)
+    }
 }

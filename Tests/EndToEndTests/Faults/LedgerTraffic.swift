@@ -219,6 +219,12 @@ final class LoopbackConnection {
         let parts = answer.head.split(separator: " ", maxSplits: 2)
         return parts.count > 1 ? Int(parts[1]) : nil
     }
+
+    /// Sends bytes as they are; false when the connection has ended.
+    func send(_ bytes: [UInt8]) -> Bool { RawHTTP.send(descriptor, bytes) }
+
+    /// Waits for more bytes and adds them; false when the connection has ended.
+    func receive(_ bytes: inout [UInt8]) -> Bool { RawHTTP.receive(descriptor, &bytes) }
 }
 
 /// Whole HTTP messages over a blocking socket.
@@ -266,7 +272,7 @@ enum RawHTTP {
         }
     }
 
-    private static func receive(_ descriptor: Int32, _ pending: inout [UInt8]) -> Bool {
+    static func receive(_ descriptor: Int32, _ pending: inout [UInt8]) -> Bool {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &chunk, chunk.count, 0)
         guard count > 0 else { return false }

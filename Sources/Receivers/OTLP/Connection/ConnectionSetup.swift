@@ -77,6 +77,11 @@ struct ConnectionSetup: Sendable {
         let service = service
         // Windows hold a sender back; the frames that carry them must always be read.
         try context.channel.syncOptions?.setOption(.autoRead, value: true)
+        try context.channel.syncOptions?.setOption(
+            .recvAllocator,
+            value: AdaptiveRecvByteBufferAllocator(
+                minimum: 1 << 10, initial: 4 << 10, maximum: HTTP2Limits.readSizeMax))
+        try context.pipeline.syncOperations.addHandler(WholeFrames())
         try context.pipeline.syncOperations.addHandler(watch)
         _ = try context.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: HTTP2Limits.connection(streamsMax: streamsMax),

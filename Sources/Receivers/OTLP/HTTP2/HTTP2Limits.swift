@@ -29,6 +29,12 @@ enum HTTP2Limits {
     /// Streams that we reset of which frames may still be under way: those are let pass (RFC 9113, 5.1).
     static let resetsKnownMax = 1_000
 
+    /// Bytes of a frame's payload. We announce no other than the least that each side must take (RFC 9113, 6.5.2).
+    static let frameMax = 16_384
+    /// Most that is read from a connection at once: the library keeps a buffer of that size for each, and frames are
+    /// small.
+    static let readSizeMax = 32 << 10
+
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
