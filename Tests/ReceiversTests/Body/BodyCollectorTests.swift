@@ -50,16 +50,17 @@ import Testing
         #expect(collector.finish().count == 0)
     }
 
-    @Test func `what is left of a body says in how many reads it is taken at once`() throws {
-        let size = OTLPReceiver.readSizeMax
-        let reads = [0, 1, size, size + 1, 3 * size, 8 * size, 8 * size + 1, .max].map { BodyCollector.reads(for: $0) }
-        #expect(reads == [1, 1, 1, 2, 3, 8, 9, 16])
-        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
-        var collector = BodyCollector(declared: 90, sizeMax: 100)
-        try collector.reserve(ticket)
-        try collector.append(ByteBuffer(repeating: 1, count: 60), ticket: ticket)
-        #expect(collector.left == 30)
-        #expect(BodyCollector(declared: nil, sizeMax: 100).left == 0)
+    @Test func `only a small body stays in the buffer of its read`() throws {
+        for (size, stays) in [(BodyCollector.wholeMax, true), (BodyCollector.wholeMax + 1, false)] {
+            let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
+            var collector = BodyCollector(declared: size, sizeMax: 1 << 20)
+            try collector.reserve(ticket)
+            try collector.append(ByteBuffer(repeating: 1, count: size), ticket: ticket)
+            switch collector.finish() {
+            case .read(let bytes): #expect(stays && bytes.readableBytes == size)
+            case .gathered(let bytes): #expect(!stays && bytes.count == size)
+            }
+        }
     }
 
     @Test func `a chunked body reserves as it grows and stops at the cap`() throws {

@@ -77,18 +77,24 @@ import Testing
             let idle = try server.connect()
             idle.send(post())
             #expect(try idle.response().status == 200)
+            let answered = ContinuousClock.now
             #expect(eventually { server.receiver.connectionCount == 3 })
-            var statuses: [Int] = []
-            for _ in 0..<120 where statuses.last != 200 {
+            // One of the two may have been silent for less than five seconds when the other one makes room.
+            var (statuses, served): ([Int], [RawClient]) = ([], [])
+            for _ in 0..<120 where served.count < 2 {
                 if !statuses.isEmpty { try await Task.sleep(for: .milliseconds(500)) }
                 let other = try server.connect()
                 other.send(post())
                 statuses.append((try? other.response().status) ?? 0)
+                if statuses.last == 200 { served.append(other) }
             }
-            #expect(statuses.first == 503 && statuses.last == 200, "\(statuses)")
+            #expect(statuses.first == 503 && served.count == 2, "\(statuses)")
             #expect(silent.isEnded && half.isEnded)
-            idle.send(post())
-            #expect(try idle.response().status == 200, "who has brought a request may be silent for longer")
+            // Who has brought a request may be silent for longer.
+            if ContinuousClock.now - answered < .seconds(14) {
+                idle.send(post())
+                #expect(try idle.response().status == 200)
+            }
         }
     }
 

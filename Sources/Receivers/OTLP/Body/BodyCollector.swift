@@ -57,19 +57,19 @@ enum ReceivedBody {
 
 /// Gathers the parts of one request body into contiguous memory, within the size cap and the budget.
 ///
-/// A body that arrives whole in one read is not copied at all. Otherwise each part is copied while the processor's
-/// cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves doubles as it
-/// comes: a sender that announces much and sends little would else keep others out with bytes that are not there.
+/// A small body that arrives whole in one read is not copied at all. Otherwise each part is copied while the
+/// processor's cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves
+/// doubles as it comes: a sender that announces much and sends little would else keep others out with bytes that are
+/// not there.
 struct BodyCollector {
     /// What is reserved before the first byte of a body has come: little, since heads alone cost a sender nothing.
     static let firstBytes = 16 << 10
     /// A body of known length gets its memory at once up to this many bytes, and by doubling beyond.
     static let roomAtOnce = 4 << 20
+    /// Largest body that stays in the buffer of its read, which may be twice as large.
+    static let wholeMax = 128 << 10
     /// First memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
-
-    /// Most of a body that is read in one turn of an event loop.
-    private static let readAtOnce = 2 << 20
 
     private let declared: Int?
     private let sizeMax: Int
@@ -81,15 +81,6 @@ struct BodyCollector {
     init(declared: Int?, sizeMax: Int) {
         self.declared = declared
         self.sizeMax = sizeMax
-    }
-
-    /// Bytes that are still to come of a body of known length; 0 of a chunked one.
-    var left: Int { declared.map { max(0, $0 - received) } ?? 0 }
-
-    /// In how many reads the rest of a body is to be taken at once: two megabytes at most.
-    static func reads(for left: Int) -> UInt {
-        let size = OTLPReceiver.readSizeMax
-        return UInt(clamping: max(1, (min(left, readAtOnce) + size - 1) / size))
     }
 
     /// Reserves for the first bytes, when there is room for all that is announced. Call once.
@@ -104,7 +95,7 @@ struct BodyCollector {
         let total = received + part.readableBytes
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
-        if received == 0, part.readableBytes == declared {
+        if received == 0, part.readableBytes == declared, total <= Self.wholeMax {
             if let fault = BodyFault(ticket.grow(by: total - ticket.held)) { throw fault }
             received = total
             whole = part

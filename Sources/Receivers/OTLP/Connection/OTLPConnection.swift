@@ -65,8 +65,6 @@ final class OTLPConnection: ChannelInboundHandler {
     private var queuedHeads = 0
     private var isOverflown = false
     private var tick: Scheduled<Void>?
-    /// Most reads of the socket in one turn of the event loop.
-    private var readsPerTurn: UInt = 1
     /// Whether the present read brought a whole part of a request.
     private var readBroughtPart = false
     /// What the parser is reading now.
@@ -205,18 +203,7 @@ final class OTLPConnection: ChannelInboundHandler {
     /// a request, and the end of the client is seen at once. What it brings ends the reading until the reply.
     private func readIfWanted() {
         guard let context, phase == .lingering || (queue.isEmpty && context.channel.isWritable) else { return }
-        setReadsPerTurn(context)
         context.read()
-    }
-
-    /// A large body is read to its end, as far as it is there, before other connections have their turn: its beginning
-    /// is then still in the processor's cache. What follows a body is read once a turn, as everything else.
-    private func setReadsPerTurn(_ context: ChannelHandlerContext) {
-        let left = phase == .body ? collector?.left ?? 0 : 0
-        let wanted = BodyCollector.reads(for: left)
-        guard wanted != readsPerTurn else { return }
-        readsPerTurn = wanted
-        try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: wanted)
     }
 
     /// True when requests wait behind the present one.
