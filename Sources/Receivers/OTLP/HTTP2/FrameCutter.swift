@@ -1,91 +1,123 @@
 import NIOCore
 
-/// Cuts what comes on an HTTP/2 connection between its frames (RFC 9113, 4.1): only DATA frames are handed on in parts.
+/// Cuts what comes on an HTTP/2 connection where the library's decoder is left without a rest: between frames, between
+/// the blocks of a head and what follows it, and within the payload of a DATA frame without padding.
 ///
-/// The library's decoder keeps the beginning of a frame behind the bytes that it has read, and takes their room back
-/// only when nothing is left over. A client whose heads never end where a read ends made its buffer as large as all
-/// that the connection had brought (swift-nio-http2 1.46: 200 MB for 256). A value without effects.
+/// The decoder keeps what it has not used behind what it has, and takes the room back only when nothing is left over.
+/// A client whose reads always ended within a head, in padding or before a CONTINUATION made its buffer as large as all
+/// that the connection had brought, up to a trap at 4 GiB (swift-nio-http2 1.46). A value without effects.
 struct FrameCutter {
     private static let headerBytes = 9
-    private static let dataType: UInt8 = 0
 
     /// Bytes that go on as they are: the rest of a DATA frame, or of the client's preface.
     private var passing = ProtocolChooser.preface.count
-    /// A frame is larger than any may be: the library sees it, and says so.
-    private var isOpen = false
-    /// The beginning of a frame, at most all of it but one byte.
+    /// What came is against the protocol: the library sees it, and ends the connection.
+    private var isBroken = false
+    /// The beginning of a frame, or of a head with its continuations.
     private var held = ByteBuffer()
 
-    /// Takes from the front of `bytes` what can be handed on together; nil when all that is left is held back.
-    mutating func next(_ bytes: inout ByteBuffer) -> ByteBuffer? {
-        if held.readableBytes > 0, let frame = fill(&bytes) { return frame }
-        guard held.readableBytes == 0, bytes.readableBytes > 0 else { return nil }
-        let whole = wholeBytes(of: bytes)
-        let piece = bytes.readSlice(length: whole)
-        if bytes.readableBytes > 0 { held.writeBuffer(&bytes) }
-        return whole > 0 ? piece : nil
-    }
-
-    /// Goes on with the frame that is held; gives it when it may go on.
-    private mutating func fill(_ bytes: inout ByteBuffer) -> ByteBuffer? {
-        move(&bytes, upTo: Self.headerBytes)
-        guard let frame = FrameHead(held, at: held.readerIndex) else { return nil }
-        if frame.isTooLarge || frame.type == Self.dataType {
-            isOpen = frame.isTooLarge
-            passing = frame.length
-        } else {
-            move(&bytes, upTo: Self.headerBytes + frame.length)
-            guard held.readableBytes == Self.headerBytes + frame.length else { return nil }
+    /// What of the bytes that came so far can be handed on now; nil when all is held back.
+    mutating func cut(_ read: ByteBuffer) -> ByteBuffer? {
+        var bytes = read
+        let isContinued = held.readableBytes > 0
+        if isContinued {
+            held.writeBuffer(&bytes)
+            bytes = held
+            held = ByteBuffer()
         }
-        defer { held = ByteBuffer() }
-        return held
+        let end = wholeBytes(of: bytes)
+        guard end < bytes.readableBytes else { return bytes }
+        let piece = end > 0 ? bytes.readSlice(length: end) : nil
+        if isContinued && piece == nil {
+            held = bytes
+        } else {
+            // A copy, so that the memory of the read is not kept.
+            held.writeBuffer(&bytes)
+        }
+        return piece
     }
 
-    private mutating func move(_ bytes: inout ByteBuffer, upTo count: Int) {
-        let missing = min(count - held.readableBytes, bytes.readableBytes)
-        guard missing > 0, var part = bytes.readSlice(length: missing) else { return }
-        held.writeBuffer(&part)
-    }
-
-    /// How many of `bytes`, from their front, can be handed on together.
+    /// How many of `bytes`, from their front, can be handed on.
     private mutating func wholeBytes(of bytes: ByteBuffer) -> Int {
         let count = bytes.readableBytes
-        if isOpen { return count }
+        if isBroken { return count }
         var end = min(passing, count)
         passing -= end
-        while let frame = FrameHead(bytes, at: bytes.readerIndex + end) {
-            let next = end + Self.headerBytes + frame.length
-            if frame.isTooLarge {
-                isOpen = true
+        while let frame = FrameHead(bytes, at: end) {
+            switch extent(of: frame, at: end, in: bytes) {
+            case .whole(let next): end = next
+            case .unfinished: return end
+            case .part(let rest):
+                passing = rest
+                return count
+            case .broken:
+                isBroken = true
                 return count
             }
-            if next > count {
-                guard frame.type == Self.dataType else { return end }
-                passing = next - count
-                return count
-            }
-            end = next
         }
         return end
     }
 
+    private enum Extent {
+        /// It ends here, with what belongs to it.
+        case whole(Int)
+        /// The rest of a DATA frame, of which so many bytes are missing, can be handed on.
+        case part(rest: Int)
+        case unfinished
+        case broken
+    }
+
+    private func extent(of frame: FrameHead, at start: Int, in bytes: ByteBuffer) -> Extent {
+        let count = bytes.readableBytes
+        var next = start + Self.headerBytes + frame.length
+        if frame.isTooLarge { return .broken }
+        if frame.beginsBlock {
+            var continuations = 0
+            var last = frame
+            while !last.endsBlock {
+                guard let frame = FrameHead(bytes, at: next) else { return .unfinished }
+                continuations += 1
+                guard frame.isContinuation, !frame.isTooLarge, continuations <= HTTP2Limits.continuationsMax
+                else { return .broken }
+                next += Self.headerBytes + frame.length
+                last = frame
+            }
+        }
+        if next <= count { return .whole(next) }
+        let hasPayload = count > start + Self.headerBytes
+        return frame.isPlainData && hasPayload ? .part(rest: next - count) : .unfinished
+    }
+
+    /// RFC 9113, 4.1 and 6.
     private struct FrameHead {
         let length: Int
-        let type: UInt8
-        var isTooLarge: Bool { length > HTTP2Limits.frameMax }
+        private let type: UInt8
+        private let flags: UInt8
 
-        /// Nil when not all of it is there.
-        init?(_ bytes: ByteBuffer, at start: Int) {
-            guard let (high, low, type) = bytes.getMultipleIntegers(at: start, as: (UInt8, UInt16, UInt8).self),
-                start + headerBytes <= bytes.writerIndex
+        var isTooLarge: Bool { length > HTTP2Limits.frameMax }
+        /// DATA without padding.
+        var isPlainData: Bool { type == 0 && flags & 8 == 0 }
+        /// HEADERS or PUSH_PROMISE.
+        var beginsBlock: Bool { type == 1 || type == 5 }
+        var isContinuation: Bool { type == 9 }
+        /// END_HEADERS.
+        var endsBlock: Bool { flags & 4 != 0 }
+
+        /// The head at `offset` from the front of `bytes`; nil when not all of it is there.
+        init?(_ bytes: ByteBuffer, at offset: Int) {
+            let start = bytes.readerIndex + offset
+            guard start + headerBytes <= bytes.writerIndex,
+                let (high, low, type, flags) = bytes.getMultipleIntegers(
+                    at: start, as: (UInt8, UInt16, UInt8, UInt8).self)
             else { return nil }
             length = Int(high) << 16 | Int(low)
             self.type = type
+            self.flags = flags
         }
     }
 }
 
-/// Stands before the library's handler and hands it frames as `FrameCutter` cuts them.
+/// Stands before the library's handler and hands it what `FrameCutter` cuts.
 final class WholeFrames: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -93,7 +125,6 @@ final class WholeFrames: ChannelInboundHandler {
     private var cutter = FrameCutter()
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = unwrapInboundIn(data)
-        while let piece = cutter.next(&bytes) { context.fireChannelRead(wrapInboundOut(piece)) }
+        if let piece = cutter.cut(unwrapInboundIn(data)) { context.fireChannelRead(wrapInboundOut(piece)) }
     }
 }

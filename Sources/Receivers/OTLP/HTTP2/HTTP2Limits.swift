@@ -31,6 +31,8 @@ enum HTTP2Limits {
 
     /// Bytes of a frame's payload. We announce no other than the least that each side must take (RFC 9113, 6.5.2).
     static let frameMax = 16_384
+    /// Frames that a head may go on in.
+    static let continuationsMax = 5
     /// Most that is read from a connection at once: the library keeps a buffer of that size for each, and frames are
     /// small.
     static let readSizeMax = 32 << 10
@@ -44,6 +46,7 @@ enum HTTP2Limits {
         ]
         connection.targetWindowSize = connectionWindow
         connection.maximumBufferedControlFrames = 1000
+        connection.maximumSequentialContinuationFrames = continuationsMax
         connection.maximumRecentlyResetStreams = max(
             connection.maximumRecentlyResetStreams, min(streamsMax, resetsKnownMax))
         return connection
