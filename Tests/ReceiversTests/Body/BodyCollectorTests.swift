@@ -50,15 +50,21 @@ import Testing
         #expect(collector.finish().count == 0)
     }
 
-    @Test func `only a small body stays in the buffer of its read`() throws {
-        for (size, stays) in [(BodyCollector.wholeMax, true), (BodyCollector.wholeMax + 1, false)] {
+    @Test func `only a small body stays in the buffer of its read, unless that is large`() throws {
+        let most = BodyCollector.wholeMax
+        for (size, capacity, stays) in [
+            (most, most, true), (most + 1, most + 1, false), (40_000, 1 << 16, true), (20_000, 1 << 16, false),
+            (700, 4 << 10, true), (700, 1 << 20, false),
+        ] {
             let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
             var collector = BodyCollector(declared: size, sizeMax: 1 << 20)
             try collector.reserve(ticket)
-            try collector.append(ByteBuffer(repeating: 1, count: size), ticket: ticket)
+            var bytes = ByteBufferAllocator().buffer(capacity: capacity)
+            bytes.writeRepeatingByte(1, count: size)
+            try collector.append(bytes, ticket: ticket)
             switch collector.finish() {
-            case .read(let bytes): #expect(stays && bytes.readableBytes == size)
-            case .gathered(let bytes): #expect(!stays && bytes.count == size)
+            case .read(let bytes): #expect(stays && bytes.readableBytes == size, "\(size) of \(capacity)")
+            case .gathered(let bytes): #expect(!stays && bytes.count == size, "\(size) of \(capacity)")
             }
         }
     }

@@ -66,8 +66,10 @@ struct BodyCollector {
     static let firstBytes = 16 << 10
     /// A body of known length gets its memory at once up to this many bytes, and by doubling beyond.
     static let roomAtOnce = 4 << 20
-    /// Largest body that stays in the buffer of its read, which may be twice as large.
+    /// Largest body that stays in the buffer of its read, in bytes.
     static let wholeMax = 128 << 10
+    /// A buffer of so many bytes is small, however little of it a body takes.
+    private static let smallBuffer = 16 << 10
     /// First memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
 
@@ -95,7 +97,7 @@ struct BodyCollector {
         let total = received + part.readableBytes
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
-        if received == 0, part.readableBytes == declared, total <= Self.wholeMax {
+        if received == 0, part.readableBytes == declared, Self.mayStay(part) {
             if let fault = BodyFault(ticket.grow(by: total - ticket.held)) { throw fault }
             received = total
             whole = part
@@ -108,6 +110,12 @@ struct BodyCollector {
         received = total
         try makeRoom(for: total, ticket)
         part.withUnsafeReadableBytes { gathered.append(contentsOf: $0) }
+    }
+
+    /// Whether a body may stay in the buffer of its read: what is reserved for it is its own bytes.
+    private static func mayStay(_ part: ByteBuffer) -> Bool {
+        let count = part.readableBytes
+        return count <= wholeMax && part.storageCapacity <= max(2 * count, smallBuffer)
     }
 
     /// Room for `bytes`: up to an eighth more, so that there are few sizes and the memory of a body that is gone fits
