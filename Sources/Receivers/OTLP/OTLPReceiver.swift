@@ -17,9 +17,10 @@ package final class OTLPReceiver: Sendable {
     static let headerFieldSizeMax = 16 << 10
     static let headerListSizeMax = 64 << 10
     static let headerCountMax = 128
-    /// Largest single read from an HTTP/1.1 connection, in bytes: a body of 2 MB is read in two or three turns of the
-    /// event loop, and not by turns with fifteen others, of which none is whole or in a cache for long.
-    static let readSizeMax = 1 << 20
+    /// Largest single read from an HTTP/1.1 connection, in bytes, and from the middle of a large body: that is read in
+    /// few turns of the event loop, and not by turns with fifteen others, of which none is in a cache for long.
+    static let readSizeMax = 128 << 10
+    static let bodyReadSizeMax = 1 << 20
 
     /// What a receiver is given from outside.
     package struct Context: Sendable {

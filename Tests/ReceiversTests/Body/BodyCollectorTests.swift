@@ -50,6 +50,21 @@ import Testing
         #expect(collector.finish().count == 0)
     }
 
+    @Test func `reads of a large body end within it`() throws {
+        let most = OTLPReceiver.bodyReadSizeMax
+        for left in [0, 1, OTLPReceiver.readSizeMax] { #expect(PassingReads.size(for: left) == 0) }
+        for left in [OTLPReceiver.readSizeMax + 1, 300_000, most - 1, most, most + 1, .max] {
+            let size = PassingReads.size(for: left)
+            #expect(size <= left && size <= most && (2 * size > left || size == most), "\(left)")
+        }
+        let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
+        var collector = BodyCollector(declared: 90, sizeMax: 100)
+        try collector.reserve(ticket)
+        try collector.append(ByteBuffer(repeating: 1, count: 60), ticket: ticket)
+        #expect(collector.left == 30)
+        #expect(BodyCollector(declared: nil, sizeMax: 100).left == 0)
+    }
+
     @Test func `only a small body stays in the buffer of its read, unless that is large`() throws {
         let most = BodyCollector.wholeMax
         for (size, capacity, stays) in [

@@ -85,6 +85,9 @@ struct BodyCollector {
         self.sizeMax = sizeMax
     }
 
+    /// Bytes that are still to come of a body of known length; 0 of a chunked one.
+    var left: Int { declared.map { max(0, $0 - received) } ?? 0 }
+
     /// Reserves for the first bytes, when there is room for all that is announced. Call once.
     func reserve(_ ticket: AdmissionTicket) throws(BodyFault) {
         if let declared, declared > sizeMax { throw .tooLarge(inflated: false) }

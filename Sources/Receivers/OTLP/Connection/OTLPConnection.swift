@@ -65,6 +65,8 @@ final class OTLPConnection: ChannelInboundHandler {
     private var queuedHeads = 0
     private var isOverflown = false
     private var tick: Scheduled<Void>?
+    /// Bytes that are read of a large body at once; 0 between bodies.
+    private var bodyReadSize = 0
     /// Whether the present read brought a whole part of a request.
     private var readBroughtPart = false
     /// What the parser is reading now.
@@ -203,7 +205,16 @@ final class OTLPConnection: ChannelInboundHandler {
     /// a request, and the end of the client is seen at once. What it brings ends the reading until the reply.
     private func readIfWanted() {
         guard let context, phase == .lingering || (queue.isEmpty && context.channel.isWritable) else { return }
+        setReadSize(context)
         context.read()
+    }
+
+    private func setReadSize(_ context: ChannelHandlerContext) {
+        let wanted = PassingReads.size(for: phase == .body ? collector?.left ?? 0 : 0)
+        guard wanted != bodyReadSize else { return }
+        bodyReadSize = wanted
+        let reads = wanted > 0 ? PassingReads(size: wanted) : PassingReads(maximum: OTLPReceiver.readSizeMax)
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: reads)
     }
 
     /// True when requests wait behind the present one.

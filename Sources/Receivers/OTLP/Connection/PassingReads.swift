@@ -14,6 +14,16 @@ struct PassingReads: RecvByteBufferAllocator {
         sizes = AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 4 << 10, maximum: maximum)
     }
 
+    /// `size` bytes a read, a power of two.
+    init(size: Int) { sizes = AdaptiveRecvByteBufferAllocator(minimum: size, initial: size, maximum: size) }
+
+    /// How much of a body is to be read at once, a power of two: a megabyte at most, and nothing of what follows it,
+    /// since half a head would keep the memory of all that it came with. 0 when reads are as ever.
+    static func size(for left: Int) -> Int {
+        guard left > OTLPReceiver.readSizeMax else { return 0 }
+        return 1 << (Int.bitWidth - 1 - min(left, OTLPReceiver.bodyReadSizeMax).leadingZeroBitCount)
+    }
+
     func buffer(allocator: ByteBufferAllocator) -> ByteBuffer { sizes.buffer(allocator: allocator) }
 
     /// Always true: a buffer that the library still has, the first, is not to be used again.
