@@ -17,10 +17,10 @@ package final class OTLPReceiver: Sendable {
     static let headerFieldSizeMax = 16 << 10
     static let headerListSizeMax = 64 << 10
     static let headerCountMax = 128
-    /// Largest single read from an HTTP/1.1 connection, in bytes, and from the middle of a large body: that is read in
-    /// few turns of the event loop, and not by turns with fifteen others, of which none is in a cache for long.
+    /// Largest single read from a socket, in bytes. More takes memory for each connection and more time: what comes in
+    /// several reads is copied once, into the array that a pipeline keeps, and from this size on it no longer lies in
+    /// the processor's cache then.
     static let readSizeMax = 128 << 10
-    static let bodyReadSizeMax = 1 << 20
 
     /// What a receiver is given from outside.
     package struct Context: Sendable {

@@ -50,38 +50,16 @@ import Testing
         #expect(collector.finish().count == 0)
     }
 
-    @Test func `reads of a large body end within it`() throws {
-        let most = OTLPReceiver.bodyReadSizeMax
-        for left in [0, 1, OTLPReceiver.readSizeMax] { #expect(PassingReads.size(for: left) == 0) }
-        for left in [OTLPReceiver.readSizeMax + 1, 300_000, most - 1, most, most + 1, .max] {
-            let size = PassingReads.size(for: left)
-            #expect(size <= left && size <= most && (2 * size > left || size == most), "\(left)")
-        }
+    @Test func `what is left of a body says in how many reads it is taken at once`() throws {
+        let size = OTLPReceiver.readSizeMax
+        let reads = [0, 1, size, size + 1, 3 * size, 8 * size, 8 * size + 1, .max].map { BodyCollector.reads(for: $0) }
+        #expect(reads == [1, 1, 1, 2, 3, 8, 9, 16])
         let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
         var collector = BodyCollector(declared: 90, sizeMax: 100)
         try collector.reserve(ticket)
         try collector.append(ByteBuffer(repeating: 1, count: 60), ticket: ticket)
         #expect(collector.left == 30)
         #expect(BodyCollector(declared: nil, sizeMax: 100).left == 0)
-    }
-
-    @Test func `only a small body stays in the buffer of its read, unless that is large`() throws {
-        let most = BodyCollector.wholeMax
-        for (size, capacity, stays) in [
-            (most, most, true), (most + 1, most + 1, false), (40_000, 1 << 16, true), (20_000, 1 << 16, false),
-            (700, 4 << 10, true), (700, 1 << 20, false),
-        ] {
-            let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
-            var collector = BodyCollector(declared: size, sizeMax: 1 << 20)
-            try collector.reserve(ticket)
-            var bytes = ByteBufferAllocator().buffer(capacity: capacity)
-            bytes.writeRepeatingByte(1, count: size)
-            try collector.append(bytes, ticket: ticket)
-            switch collector.finish() {
-            case .read(let bytes): #expect(stays && bytes.readableBytes == size, "\(size) of \(capacity)")
-            case .gathered(let bytes): #expect(!stays && bytes.count == size, "\(size) of \(capacity)")
-            }
-        }
     }
 
     @Test func `a chunked body reserves as it grows and stops at the cap`() throws {

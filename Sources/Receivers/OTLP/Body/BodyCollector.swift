@@ -57,21 +57,19 @@ enum ReceivedBody {
 
 /// Gathers the parts of one request body into contiguous memory, within the size cap and the budget.
 ///
-/// A small body that arrives whole in one read is not copied at all. Otherwise each part is copied while the
-/// processor's cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves
-/// doubles as it comes: a sender that announces much and sends little would else keep others out with bytes that are
-/// not there.
+/// A body that arrives whole in one read is not copied at all. Otherwise each part is copied while the processor's
+/// cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves doubles as it
+/// comes: a sender that announces much and sends little would else keep others out with bytes that are not there.
 struct BodyCollector {
     /// What is reserved before the first byte of a body has come: little, since heads alone cost a sender nothing.
     static let firstBytes = 16 << 10
     /// A body of known length gets its memory at once up to this many bytes, and by doubling beyond.
     static let roomAtOnce = 4 << 20
-    /// Largest body that stays in the buffer of its read, in bytes.
-    static let wholeMax = 128 << 10
-    /// A buffer of so many bytes is small, however little of it a body takes.
-    private static let smallBuffer = 16 << 10
     /// First memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
+
+    /// Most of a body that is read in one turn of an event loop.
+    private static let readAtOnce = 2 << 20
 
     private let declared: Int?
     private let sizeMax: Int
@@ -88,6 +86,12 @@ struct BodyCollector {
     /// Bytes that are still to come of a body of known length; 0 of a chunked one.
     var left: Int { declared.map { max(0, $0 - received) } ?? 0 }
 
+    /// In how many reads the rest of a body is to be taken at once: two megabytes at most.
+    static func reads(for left: Int) -> UInt {
+        let size = OTLPReceiver.readSizeMax
+        return UInt(clamping: max(1, (min(left, readAtOnce) + size - 1) / size))
+    }
+
     /// Reserves for the first bytes, when there is room for all that is announced. Call once.
     func reserve(_ ticket: AdmissionTicket) throws(BodyFault) {
         if let declared, declared > sizeMax { throw .tooLarge(inflated: false) }
@@ -100,7 +104,7 @@ struct BodyCollector {
         let total = received + part.readableBytes
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
-        if received == 0, part.readableBytes == declared, Self.mayStay(part) {
+        if received == 0, part.readableBytes == declared {
             if let fault = BodyFault(ticket.grow(by: total - ticket.held)) { throw fault }
             received = total
             whole = part
@@ -113,12 +117,6 @@ struct BodyCollector {
         received = total
         try makeRoom(for: total, ticket)
         part.withUnsafeReadableBytes { gathered.append(contentsOf: $0) }
-    }
-
-    /// Whether a body may stay in the buffer of its read: what is reserved for it is its own bytes.
-    private static func mayStay(_ part: ByteBuffer) -> Bool {
-        let count = part.readableBytes
-        return count <= wholeMax && part.storageCapacity <= max(2 * count, smallBuffer)
     }
 
     /// Room for `bytes`: up to an eighth more, so that there are few sizes and the memory of a body that is gone fits

@@ -78,7 +78,9 @@ struct ConnectionSetup: Sendable {
         // Windows hold a sender back; the frames that carry them must always be read.
         try context.channel.syncOptions?.setOption(.autoRead, value: true)
         try context.channel.syncOptions?.setOption(
-            .recvAllocator, value: PassingReads(maximum: HTTP2Limits.readSizeMax))
+            .recvAllocator,
+            value: AdaptiveRecvByteBufferAllocator(
+                minimum: 1 << 10, initial: 4 << 10, maximum: HTTP2Limits.readSizeMax))
         try context.pipeline.syncOperations.addHandler(WholeFrames())
         try context.pipeline.syncOperations.addHandler(watch)
         _ = try context.pipeline.syncOperations.configureHTTP2Pipeline(

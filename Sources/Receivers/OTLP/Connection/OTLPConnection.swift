@@ -65,8 +65,8 @@ final class OTLPConnection: ChannelInboundHandler {
     private var queuedHeads = 0
     private var isOverflown = false
     private var tick: Scheduled<Void>?
-    /// Bytes that are read of a large body at once; 0 between bodies.
-    private var bodyReadSize = 0
+    /// Most reads of the socket in one turn of the event loop.
+    private var readsPerTurn: UInt = 1
     /// Whether the present read brought a whole part of a request.
     private var readBroughtPart = false
     /// What the parser is reading now.
@@ -205,16 +205,18 @@ final class OTLPConnection: ChannelInboundHandler {
     /// a request, and the end of the client is seen at once. What it brings ends the reading until the reply.
     private func readIfWanted() {
         guard let context, phase == .lingering || (queue.isEmpty && context.channel.isWritable) else { return }
-        setReadSize(context)
+        setReadsPerTurn(context)
         context.read()
     }
 
-    private func setReadSize(_ context: ChannelHandlerContext) {
-        let wanted = PassingReads.size(for: phase == .body ? collector?.left ?? 0 : 0)
-        guard wanted != bodyReadSize else { return }
-        bodyReadSize = wanted
-        let reads = wanted > 0 ? PassingReads(size: wanted) : PassingReads(maximum: OTLPReceiver.readSizeMax)
-        try? context.channel.syncOptions?.setOption(.recvAllocator, value: reads)
+    /// A large body is read to its end, as far as it is there, before other connections have their turn: its beginning
+    /// is then still in the processor's cache. What follows a body is read once a turn, as everything else.
+    private func setReadsPerTurn(_ context: ChannelHandlerContext) {
+        let left = phase == .body ? collector?.left ?? 0 : 0
+        let wanted = BodyCollector.reads(for: left)
+        guard wanted != readsPerTurn else { return }
+        readsPerTurn = wanted
+        try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: wanted)
     }
 
     /// True when requests wait behind the present one.
