@@ -50,6 +50,23 @@ import Testing
         #expect(collector.finish().count == 0)
     }
 
+    @Test func `a body does not keep a read buffer that is much larger`() throws {
+        for (size, capacity, stays) in [
+            (100_000, 1 << 17, true), (20_000, 1 << 16, false), (700, 4 << 10, true), (700, 1 << 17, false),
+        ] {
+            let ticket = AdmissionTicket(budget: AdmissionBudget(limitBytes: 1 << 20))
+            var collector = BodyCollector(declared: size, sizeMax: 1 << 20)
+            try collector.reserve(ticket)
+            var bytes = ByteBufferAllocator().buffer(capacity: capacity)
+            bytes.writeRepeatingByte(1, count: size)
+            try collector.append(bytes, ticket: ticket)
+            switch collector.finish() {
+            case .read(let bytes): #expect(stays && bytes.readableBytes == size, "\(size) of \(capacity)")
+            case .gathered(let bytes): #expect(!stays && bytes.count == size, "\(size) of \(capacity)")
+            }
+        }
+    }
+
     @Test func `what is left of a body says in how many reads it is taken at once`() throws {
         let size = OTLPReceiver.readSizeMax
         let reads = [0, 1, size, size + 1, 3 * size, 8 * size, 8 * size + 1, .max].map { BodyCollector.reads(for: $0) }

@@ -6,7 +6,7 @@ import Testing
 
 struct FrameCutterTests {
     /// The most that may be held back: a head with all its continuations but a byte.
-    private static let heldMax = (1 + HTTP2Limits.continuationsMax) * (9 + HTTP2Limits.frameMax) - 1
+    private static let heldMax = OTLPReceiver.headerListSizeMax + (1 + HTTP2Limits.continuationsMax) * 9 - 1
 
     /// What a client sends behind its preface: frames of all types and sizes, heads in up to six of them.
     private func frames(_ random: inout SeededRandom) -> [H2Frame] {
@@ -15,7 +15,8 @@ struct FrameCutterTests {
             let count =
                 type == 1 || type == 5 ? Int.random(in: 1...1 + HTTP2Limits.continuationsMax, using: &random) : 1
             return (0..<count).map { place in
-                let size = [0, 1, 5, 8, 9, 100, 3_000, HTTP2Limits.frameMax].randomElement(using: &random) ?? 0
+                let most = count > 1 ? 10_000 : HTTP2Limits.frameMax
+                let size = [0, 1, 5, 8, 9, 100, 3_000, most].randomElement(using: &random) ?? 0
                 var flags = UInt8.random(in: 0...255, using: &random) & ~4
                 if place == count - 1 { flags |= 4 }
                 return H2Frame(
@@ -67,6 +68,14 @@ struct FrameCutterTests {
             [0, 0x40, 1, 1, 4, 0, 0, 0, 1], head + H2Frame(type: 6, stream: 0).bytes.prefix(9),
             head + [[UInt8]](repeating: more, count: HTTP2Limits.continuationsMax + 1).joined(),
         ]
+        let large = H2Frame(type: 9, stream: 1, payload: [UInt8](repeating: 1, count: HTTP2Limits.frameMax)).bytes
+        var cutter = FrameCutter()
+        #expect(
+            cutter.cut(ByteBuffer(bytes: ProtocolChooser.preface + head)) == ByteBuffer(bytes: ProtocolChooser.preface))
+        for _ in 0..<3 { #expect(cutter.cut(ByteBuffer(bytes: large)) == nil) }
+        let whole = cutter.cut(ByteBuffer(bytes: large.prefix(9)))
+        #expect(
+            whole?.readableBytes == head.count + 3 * large.count + 9, "more than a head may have, by its last frame")
         for frames in broken {
             for place in 1...frames.count {
                 var cutter = FrameCutter()

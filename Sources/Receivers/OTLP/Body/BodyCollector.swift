@@ -57,14 +57,17 @@ enum ReceivedBody {
 
 /// Gathers the parts of one request body into contiguous memory, within the size cap and the budget.
 ///
-/// A body that arrives whole in one read is not copied at all. Otherwise each part is copied while the processor's
-/// cache still has it, into an array that a pipeline keeps when it changes nothing. What a body reserves doubles as it
-/// comes: a sender that announces much and sends little would else keep others out with bytes that are not there.
+/// A body that arrives whole in one read, and fills the most of its buffer, is not copied at all. Otherwise each part
+/// is copied while the processor's cache still has it, into an array that a pipeline keeps when it changes nothing.
+/// What a body reserves doubles as it comes: a sender that announces much and sends little would else keep others out
+/// with bytes that are not there.
 struct BodyCollector {
     /// What is reserved before the first byte of a body has come: little, since heads alone cost a sender nothing.
     static let firstBytes = 16 << 10
     /// A body of known length gets its memory at once up to this many bytes, and by doubling beyond.
     static let roomAtOnce = 4 << 20
+    /// A read buffer of so many bytes is small, however little of it a body takes.
+    private static let smallBuffer = 16 << 10
     /// First memory of a chunked body, in bytes.
     static let chunkedStart = 64 << 10
 
@@ -104,7 +107,7 @@ struct BodyCollector {
         let total = received + part.readableBytes
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
-        if received == 0, part.readableBytes == declared {
+        if received == 0, part.readableBytes == declared, Self.mayStay(part) {
             if let fault = BodyFault(ticket.grow(by: total - ticket.held)) { throw fault }
             received = total
             whole = part
@@ -117,6 +120,11 @@ struct BodyCollector {
         received = total
         try makeRoom(for: total, ticket)
         part.withUnsafeReadableBytes { gathered.append(contentsOf: $0) }
+    }
+
+    /// Whether a body may stay in the buffer of its read: what is reserved for it is its own bytes.
+    private static func mayStay(_ part: ByteBuffer) -> Bool {
+        part.storageCapacity <= max(2 * part.readableBytes, smallBuffer)
     }
 
     /// Room for `bytes`: up to an eighth more, so that there are few sizes and the memory of a body that is gone fits

@@ -72,12 +72,15 @@ struct FrameCutter {
         var next = start + Self.headerBytes + frame.length
         if frame.isTooLarge { return .broken }
         if frame.beginsBlock {
-            var continuations = 0
+            var (continuations, size) = (0, frame.length)
             var last = frame
             while !last.endsBlock {
                 guard let frame = FrameHead(bytes, at: next) else { return .unfinished }
                 continuations += 1
-                guard frame.isContinuation, !frame.isTooLarge, continuations <= HTTP2Limits.continuationsMax
+                size += frame.length
+                // The library refuses the same by the heads of the frames, before what they bring is there.
+                guard frame.isContinuation, !frame.isTooLarge, continuations <= HTTP2Limits.continuationsMax,
+                    size <= OTLPReceiver.headerListSizeMax
                 else { return .broken }
                 next += Self.headerBytes + frame.length
                 last = frame
