@@ -24,13 +24,6 @@ import Testing
         return request
     }
 
-    /// The highest resident size of a process so far, in bytes.
-    private func peak(_ pid: pid_t) throws -> Int {
-        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
-        return (Int(line.filter(\.isNumber)) ?? 0) << 10
-    }
-
     private func gzip(_ bytes: [UInt8], in folder: URL) throws -> [UInt8] {
         let file = folder.appending(path: "body")
         try Data(bytes).write(to: file)
@@ -50,9 +43,9 @@ import Testing
             throw RunningGateway.Fault(text: "no connection")
         }
         #expect(connection.post(NumberedSpans.request(1)) == 200)
-        let before = try peak(gateway.pid)
+        let before = try ProcessMemory.peak(gateway.pid)
         #expect(connection.post(body, type: type, headers: headers) == 200, "\(connection.lastBody)")
-        let after = try peak(gateway.pid)
+        let after = try ProcessMemory.peak(gateway.pid)
         #expect(gateway.end(SIGTERM) == 0)
         return after - before
     }
@@ -81,23 +74,12 @@ import Testing
         }
     }
 
-    /// A frame of HTTP/2 (RFC 9113, 4.1).
-    private func frame(_ type: UInt8, flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = []) -> [UInt8] {
-        let count = payload.count
-        return [UInt8(count >> 16), UInt8(count >> 8 & 255), UInt8(count & 255), type, flags]
-            + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: stream >> $0) } + payload
-    }
-
     /// Takes the whole frames from the front of `bytes`; gives how many of them end a stream.
     private func takeEnds(_ bytes: inout [UInt8]) -> Int {
-        var (at, ends) = (0, 0)
-        while bytes.count >= at + 9 {
-            let next = at + 9 + (Int(bytes[at]) << 16 | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2]))
-            guard bytes.count >= next else { break }
-            if bytes[at + 3] <= 1, bytes[at + 4] & 1 != 0 { ends += 1 }
-            at = next
+        var ends = 0
+        while let frame = H2Frame.next(&bytes) {
+            if frame.type <= H2Frame.headers, frame.flags & 1 != 0 { ends += 1 }
         }
-        bytes.removeFirst(at)
         return ends
     }
 
@@ -109,23 +91,25 @@ import Testing
         let field: [UInt8] = [0x10, 1, 0x78, 120] + [UInt8](repeating: 0x61, count: 120)
         let head = [0x82, 0x86, 0x04, 5] + Array("/nope".utf8) + [[UInt8]](repeating: field, count: 80).joined()
         let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-        #expect(connection.send(preface + frame(4) + frame(8, [0x40, 0, 0, 0])))
+        let settings = H2Frame(type: H2Frame.settings, stream: 0)
+        let window = H2Frame(type: H2Frame.windowUpdate, stream: 0, payload: [0x40, 0, 0, 0])
+        #expect(connection.send(preface + settings.bytes + window.bytes))
         var (stream, sent, answered): (UInt32, Int, Int) = (1, 0, 0)
         var (unsent, received) = ([UInt8](), [UInt8]())
         var before = 0
         for round in 0..<160 {
             for _ in 0..<40 {
-                unsent += frame(1, flags: 5, stream: stream, head)
+                unsent += H2Frame(type: H2Frame.headers, flags: 5, stream: stream, payload: head).bytes
                 stream += 2
             }
             #expect(connection.send(Array(unsent.dropLast(5_000))))
             unsent = Array(unsent.suffix(5_000))
             sent += 40
             while answered < sent - 1, connection.receive(&received) { answered += takeEnds(&received) }
-            if round == 9 { before = try peak(gateway.pid) }
+            if round == 9 { before = try ProcessMemory.peak(gateway.pid) }
         }
         #expect(answered == sent - 1)
-        let grown = try peak(gateway.pid) - before
+        let grown = try ProcessMemory.peak(gateway.pid) - before
         #expect(grown < 16 << 20, "\(grown >> 20) MiB for \(sent * head.count >> 20) MiB of heads")
         #expect(gateway.end(SIGTERM) == 0)
     }

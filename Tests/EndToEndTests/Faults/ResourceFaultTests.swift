@@ -136,7 +136,7 @@ import Testing
         // A refusal that overtakes the body now and then meets a sender that only sees the connection end.
         #expect(clients.statuses[0] ?? 0 <= sent / 100, "\(clients.statuses)")
         try await bench.expectNothingLost(restart: false)
-        let peak = try peakMiB(bench.gateway.pid)
+        let peak = try ProcessMemory.peak(bench.gateway.pid) >> 20
         #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
         print("overload: \(clients.statuses), peak \(peak) MiB of \(capMiB)")
         #expect(bench.gateway.end(SIGTERM) == 0)
@@ -150,7 +150,7 @@ import Testing
         try await bench.wait("load") { clients.statuses[200] ?? 0 > 150 }
         await clients.stop()
         try await bench.expectNothingLost(restart: false)
-        let peak = try peakMiB(bench.gateway.pid)
+        let peak = try ProcessMemory.peak(bench.gateway.pid) >> 20
         #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
         print("large bodies: \(clients.statuses), peak \(peak) MiB of \(capMiB)")
         #expect(bench.gateway.end(SIGTERM) == 0)
@@ -179,16 +179,9 @@ import Testing
         // Refused twice at most: then memory was given back, and nothing else is in flight.
         #expect(statuses.allSatisfy { $0.count <= 3 && $0.last == 200 }, "\(statuses)")
         try await bench.expectNothingLost(restart: false)
-        let peak = try peakMiB(bench.gateway.pid)
+        let peak = try ProcessMemory.peak(bench.gateway.pid) >> 20
         #expect(peak < capMiB * 12 / 10, "\(peak) MiB")
         #expect(bench.gateway.end(SIGTERM) == 0)
-    }
-
-    /// The highest resident size that a process has had.
-    private func peakMiB(_ pid: pid_t) throws -> Int {
-        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
-        return (Int(line.split(separator: " ").dropLast().last?.filter(\.isNumber) ?? "") ?? Int.max) / 1_024
     }
 }
 

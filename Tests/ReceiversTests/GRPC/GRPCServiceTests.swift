@@ -3,6 +3,7 @@ import NIOCore
 import NIOHPACK
 import Pipeline
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Receivers

@@ -2,6 +2,7 @@ import NIOHPACK
 import OTLP
 import Pipeline
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Receivers

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP2
 import Pipeline
+import TestSupport
 import Testing
 
 @testable import Receivers

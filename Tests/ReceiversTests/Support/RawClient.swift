@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 /// A TCP client that sends exactly the bytes it is given and reads answers one by one.
 final class RawClient {

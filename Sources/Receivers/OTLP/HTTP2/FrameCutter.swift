@@ -7,8 +7,6 @@ import NIOCore
 /// A client whose reads always ended within a head, in padding or before a CONTINUATION made its buffer as large as all
 /// that the connection had brought, up to a trap at 4 GiB (swift-nio-http2 1.46). A value without effects.
 struct FrameCutter {
-    private static let headerBytes = 9
-
     /// Bytes that go on as they are: the rest of a DATA frame, or of the client's preface.
     private var passing = ProtocolChooser.preface.count
     /// What came is against the protocol: the library sees it, and ends the connection.
@@ -69,54 +67,26 @@ struct FrameCutter {
 
     private func extent(of frame: FrameHead, at start: Int, in bytes: ByteBuffer) -> Extent {
         let count = bytes.readableBytes
-        var next = start + Self.headerBytes + frame.length
+        var next = start + FrameHead.bytes + frame.length
         if frame.isTooLarge { return .broken }
         if frame.beginsBlock {
             var (continuations, size) = (0, frame.length)
             var last = frame
             while !last.endsBlock {
-                guard let frame = FrameHead(bytes, at: next) else { return .unfinished }
+                guard let more = FrameHead(bytes, at: next) else { return .unfinished }
                 continuations += 1
-                size += frame.length
+                size += more.length
                 // The library refuses the same by the heads of the frames, before what they bring is there.
-                guard frame.isContinuation, !frame.isTooLarge, continuations <= HTTP2Limits.continuationsMax,
+                guard more.isContinuation, !more.isTooLarge, continuations <= HTTP2Limits.continuationsMax,
                     size <= OTLPReceiver.headerListSizeMax
                 else { return .broken }
-                next += Self.headerBytes + frame.length
-                last = frame
+                next += FrameHead.bytes + more.length
+                last = more
             }
         }
         if next <= count { return .whole(next) }
-        let hasPayload = count > start + Self.headerBytes
+        let hasPayload = count > start + FrameHead.bytes
         return frame.isPlainData && hasPayload ? .part(rest: next - count) : .unfinished
-    }
-
-    /// RFC 9113, 4.1 and 6.
-    private struct FrameHead {
-        let length: Int
-        private let type: UInt8
-        private let flags: UInt8
-
-        var isTooLarge: Bool { length > HTTP2Limits.frameMax }
-        /// DATA without padding.
-        var isPlainData: Bool { type == 0 && flags & 8 == 0 }
-        /// HEADERS or PUSH_PROMISE.
-        var beginsBlock: Bool { type == 1 || type == 5 }
-        var isContinuation: Bool { type == 9 }
-        /// END_HEADERS.
-        var endsBlock: Bool { flags & 4 != 0 }
-
-        /// The head at `offset` from the front of `bytes`; nil when not all of it is there.
-        init?(_ bytes: ByteBuffer, at offset: Int) {
-            let start = bytes.readerIndex + offset
-            guard start + headerBytes <= bytes.writerIndex,
-                let (high, low, type, flags) = bytes.getMultipleIntegers(
-                    at: start, as: (UInt8, UInt16, UInt8, UInt8).self)
-            else { return nil }
-            length = Int(high) << 16 | Int(low)
-            self.type = type
-            self.flags = flags
-        }
     }
 }
 

@@ -10,10 +10,8 @@ final class GoAwayWatch: ChannelOutboundHandler {
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
-    private static let headerSize = 9
-    private static let goAwayType: UInt8 = 7
     /// Place of the error code: behind the header and the last stream's number.
-    private static let errorOffset = headerSize + 4
+    private static let errorOffset = FrameHead.bytes + 4
 
     /// The error with which the connection was given up.
     private(set) var error: HTTP2ErrorCode?
@@ -31,13 +29,11 @@ final class GoAwayWatch: ChannelOutboundHandler {
             payloadLeft = max(0, payloadLeft - count)
             return
         }
-        let start = bytes.readerIndex
-        guard count >= Self.headerSize,
-            let high: UInt8 = bytes.getInteger(at: start), let low: UInt16 = bytes.getInteger(at: start + 1),
-            let type: UInt8 = bytes.getInteger(at: start + 3)
-        else { return }
-        payloadLeft = max(0, (Int(high) << 16 | Int(low)) - (count - Self.headerSize))
-        guard type == Self.goAwayType, let code: UInt32 = bytes.getInteger(at: start + Self.errorOffset) else { return }
+        guard let head = FrameHead(bytes) else { return }
+        payloadLeft = max(0, head.length - (count - FrameHead.bytes))
+        guard head.isGoAway, let code: UInt32 = bytes.getInteger(at: bytes.readerIndex + Self.errorOffset) else {
+            return
+        }
         let error = HTTP2ErrorCode(networkCode: Int(code))
         if error != .noError { self.error = error }
     }

@@ -1,34 +1,41 @@
 /// Frames of HTTP/2 written and read byte by byte (RFC 9113, 4.1).
-struct H2Frame: Equatable {
-    var type: UInt8
-    var flags: UInt8 = 0
-    var stream: UInt32
-    var payload: [UInt8] = []
+package struct H2Frame: Equatable {
+    package var type: UInt8
+    package var flags: UInt8
+    package var stream: UInt32
+    package var payload: [UInt8]
 
-    static let data: UInt8 = 0
-    static let headers: UInt8 = 1
-    static let reset: UInt8 = 3
-    static let settings: UInt8 = 4
-    static let goAway: UInt8 = 7
-    static let windowUpdate: UInt8 = 8
+    package init(type: UInt8, flags: UInt8 = 0, stream: UInt32, payload: [UInt8] = []) {
+        self.type = type
+        self.flags = flags
+        self.stream = stream
+        self.payload = payload
+    }
 
-    var bytes: [UInt8] {
+    package static let data: UInt8 = 0
+    package static let headers: UInt8 = 1
+    package static let reset: UInt8 = 3
+    package static let settings: UInt8 = 4
+    package static let goAway: UInt8 = 7
+    package static let windowUpdate: UInt8 = 8
+
+    package var bytes: [UInt8] {
         let count = payload.count
         return [UInt8(count >> 16), UInt8(count >> 8 & 255), UInt8(count & 255), type, flags]
             + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: stream >> $0) } + payload
     }
 
     /// The number that a reset (at 0) or a GOAWAY (at 4) gives as its reason.
-    func code(at offset: Int = 0) -> Int { payload.dropFirst(offset).prefix(4).reduce(0) { $0 << 8 | Int($1) } }
+    package func code(at offset: Int = 0) -> Int { payload.dropFirst(offset).prefix(4).reduce(0) { $0 << 8 | Int($1) } }
 
     /// A head as an HPACK block of plain literals that enter no table (RFC 7541, 6.2.2).
-    static func block(_ fields: [(String, String)]) -> [UInt8] {
+    package static func block(_ fields: [(String, String)]) -> [UInt8] {
         func text(_ text: String) -> [UInt8] { [UInt8(text.utf8.count)] + Array(text.utf8) }
         return fields.flatMap { [0] + text($0) + text($1) }
     }
 
     /// Takes the next whole frame from the front of bytes that came.
-    static func next(_ bytes: inout [UInt8]) -> H2Frame? {
+    package static func next(_ bytes: inout [UInt8]) -> H2Frame? {
         guard bytes.count >= 9 else { return nil }
         let count = Int(bytes[0]) << 16 | Int(bytes[1]) << 8 | Int(bytes[2])
         guard bytes.count >= 9 + count else { return nil }

@@ -1,0 +1,33 @@
+import NIOCore
+
+/// What stands before the payload of each HTTP/2 frame (RFC 9113, 4.1 and 6).
+struct FrameHead {
+    static let bytes = 9
+
+    /// Bytes of the payload.
+    let length: Int
+    private let type: UInt8
+    private let flags: UInt8
+
+    /// The head at `offset` from the front of `bytes`; nil when not all of it is there.
+    init?(_ bytes: ByteBuffer, at offset: Int = 0) {
+        let start = bytes.readerIndex + offset
+        guard start + Self.bytes <= bytes.writerIndex,
+            let (high, low, type, flags) = bytes.getMultipleIntegers(
+                at: start, as: (UInt8, UInt16, UInt8, UInt8).self)
+        else { return nil }
+        length = Int(high) << 16 | Int(low)
+        self.type = type
+        self.flags = flags
+    }
+
+    var isTooLarge: Bool { length > HTTP2Limits.frameMax }
+    /// DATA without padding.
+    var isPlainData: Bool { type == 0 && flags & 8 == 0 }
+    /// HEADERS or PUSH_PROMISE.
+    var beginsBlock: Bool { type == 1 || type == 5 }
+    var isGoAway: Bool { type == 7 }
+    var isContinuation: Bool { type == 9 }
+    /// END_HEADERS.
+    var endsBlock: Bool { flags & 4 != 0 }
+}
