@@ -87,6 +87,55 @@ struct HTTP2StreamErrorTests {
         }
     }
 
+    @Test func `an answer arrives that takes longer than a connection waits for more streams when it ends`()
+        async throws
+    {
+        let ingest = FakeIngest(.hold)
+        try await withServer(ingest) { server in
+            let client = try server.connect()
+            client.send(
+                ProtocolChooser.preface + H2Frame(type: H2Frame.settings, stream: 0).bytes + Self.head(Self.usual))
+            #expect(ingest.hasCalls(1))
+            async let end: Void = server.receiver.shutdown(deadline: .seconds(60))
+            var isAnswered = false
+            while let frame = client.frame() {
+                if frame.type == H2Frame.goAway {
+                    try await Task.sleep(for: .milliseconds(300))
+                    ingest.release(.accepted)
+                }
+                if frame.stream == 1, frame.flags & 1 == 1 { isAnswered = true }
+            }
+            await end
+            #expect(isAnswered)
+        }
+    }
+
+    @Test func `what a client has sent whole before it ended its direction is answered, and the rest is gone`()
+        async throws
+    {
+        let ingest = FakeIngest(.hold)
+        try await withServer(ingest) { server in
+            let client = try server.connect()
+            let cut = H2Frame(type: H2Frame.headers, flags: 4, stream: 3, payload: H2Frame.block(Self.usual))
+            client.send(
+                ProtocolChooser.preface + H2Frame(type: H2Frame.settings, stream: 0).bytes + Self.head(Self.usual)
+                    + cut.bytes)
+            #expect(ingest.hasCalls(1))
+            client.finishSending()
+            var answered: Set<UInt32> = []
+            while let frame = client.frame() {
+                if frame.type == H2Frame.goAway {
+                    // Behind the time in which the connection would wait for more streams.
+                    try await Task.sleep(for: .milliseconds(300))
+                    ingest.release(.accepted)
+                }
+                if frame.stream > 0, frame.type == H2Frame.headers { answered.insert(frame.stream) }
+            }
+            #expect(answered == [1] && ingest.calls.count == 1)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
     @Test func `a sender that resets a call while its answer is written leaves the other calls alone`() async throws {
         let ingest = FakeIngest(.hold)
         try await withServer(ingest) { server in

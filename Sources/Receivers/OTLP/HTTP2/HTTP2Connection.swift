@@ -69,8 +69,9 @@ final class HTTP2Connection: ChannelInboundHandler {
             let limit = RoomWanted.silenceMax(hasBroughtRequest: hasBroughtRequest)
             if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave(error: .noError) }
         case ChannelEvent.inputClosed:
-            // A client that has ended its direction can neither send windows nor answer pings.
-            context.close(promise: nil)
+            // What the client has sent whole is answered. The rest of other requests cannot come, and no window either.
+            for stream in streams.values { stream.inputClosed() }
+            if streams.isEmpty { context.close(promise: nil) } else { leave(error: .noError) }
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -91,8 +92,17 @@ final class HTTP2Connection: ChannelInboundHandler {
     func closed(_ stream: RequestStream) {
         guard streams.removeValue(forKey: ObjectIdentifier(stream)) != nil, streams.isEmpty, let context else { return }
         idleSince = context.eventLoop.now
-        if let leavingSince, idleSince - leavingSince >= Self.goAwayPause { context.close(promise: nil) }
+        if let leavingSince, idleSince - leavingSince >= Self.goAwayPause { closeWhenSent() }
     }
+
+    /// Closes behind the answer that has just been written: the library tells of a stream's end before it sends that.
+    private func closeWhenSent() {
+        guard let context else { return }
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { connection.value.closeIfIdle() }
+    }
+
+    private func closeIfIdle() { if streams.isEmpty { context?.close(promise: nil) } }
 
     // MARK: Time
 
@@ -146,9 +156,7 @@ final class HTTP2Connection: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
         guard streams.isEmpty else { return }
         let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.goAwayPause) {
-            if connection.value.streams.isEmpty { connection.value.context?.close(promise: nil) }
-        }
+        context.eventLoop.scheduleTask(in: Self.goAwayPause) { connection.value.closeIfIdle() }
     }
 
     private static func isOver(_ limit: Duration, since start: NIODeadline, now: NIODeadline) -> Bool {

@@ -92,6 +92,9 @@ class RequestStream: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
+    /// The client sends nothing more: a request that is not whole is gone.
+    func inputClosed() { if !isWhole { context?.close(promise: nil) } }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .headers(let frame):
