@@ -28,7 +28,14 @@ import Testing
         return MemoryJournal(options: options)
     }
 
-    private func reply(_ journals: [any FrameLog], metrics: SelfMetrics = SelfMetrics()) -> IngestReply? {
+    private static let span =
+        #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789abcdef0123456789abcdef","#
+        + #""spanId":"0123456789abcdef","name":"a"}]}]}]}"#
+
+    private func reply(
+        _ journals: [any FrameLog], metrics: SelfMetrics = SelfMetrics(), _ body: [UInt8] = Array(span.utf8),
+        encoding: WireEncoding = .json
+    ) -> IngestReply? {
         let pipelines = journals.enumerated().map { index, journal in
             PipelineIntake(
                 id: "traces/\(index)", chain: ProcessorChain(signal: .traces, steps: []), journal: journal,
@@ -39,13 +46,10 @@ import Testing
             receiver: "otlp", transport: "http", pipelines: pipelines, keys: .empty, pool: WorkspacePool(),
             metrics: metrics)
         let told = Mutex<[IngestReply]>([])
-        var json =
-            #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789abcdef0123456789abcdef","#
-            + #""spanId":"0123456789abcdef","name":"a"}]}]}]}"#
-        json.withUTF8 { bytes in
-            intake.ingest(
-                IngestRequest(signal: .traces, encoding: .json, body: UnsafeRawBufferPointer(bytes))
-            ) { reply in told.withLock { $0.append(reply) } }
+        body.withUnsafeBytes { bytes in
+            intake.ingest(IngestRequest(signal: .traces, encoding: encoding, body: bytes)) { reply in
+                told.withLock { $0.append(reply) }
+            }
         }
         let replies = told.withLock { $0 }
         #expect(replies.count == 1)
@@ -61,6 +65,15 @@ import Testing
         #expect(message.contains("(16 bytes)") && message.contains("send smaller batches"))
         let refused = metrics.series.first { $0.name.hasPrefix("sluice_pipeline_refused_") }
         #expect(refused?.read() == 1)
+    }
+
+    @Test func `a request with more elements than can be read at once is too large, so that its sender halves it`() {
+        let resources = (0..<4_000_000).map { UInt8($0 % 2 == 0 ? 0x0A : 0) }
+        guard case .tooLarge(let message) = reply([MemoryJournal()], resources, encoding: .protobuf) else {
+            Issue.record("the request was not too large")
+            return
+        }
+        #expect(message.contains("too many elements; send smaller batches"))
     }
 
     @Test func `it is too large when other pipelines have taken it, and try again later when one could not now`() {

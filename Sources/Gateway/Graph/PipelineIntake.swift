@@ -178,6 +178,8 @@ extension ProcessorChain {
         do throws(DecodeFailure) {
             summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)
         } catch {
+            // Valid as far as it was read; a sender that halves what is too large gets it through.
+            if error.reason == .tooManyElements { return .failed(.tooLarge(message: error.message)) }
             return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(error.message)"))
         }
         let accepted = workspace.batch.liveCount

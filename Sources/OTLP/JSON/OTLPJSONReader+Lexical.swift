@@ -135,7 +135,10 @@ extension OTLPJSONReader {
         case UInt8(ascii: "f"): try literal("false")
         case UInt8(ascii: "n"): try literal("null")
         default:
-            guard at < json.count else { throw missing("a value") }
+            let first = peek()
+            guard first == UInt8(ascii: "-") || (0x30...0x39).contains(first) else {
+                throw missing("a value is expected")
+            }
             _ = try number()
         }
     }

@@ -13,6 +13,18 @@ extension OTLPJSONReader {
 
     /// One value in its protobuf form, without tag.
     mutating func packedValue(_ field: SchemaField, _ output: inout ByteColumn) throws(DecodeFailure) {
+        let (start, count) = (at, output.count)
+        do throws(DecodeFailure) { try plainValue(field, &output) } catch {
+            guard start < json.count, json[start] == UInt8(ascii: "\""), hasEscape(start + 1) else { throw error }
+            (at, output.count) = (start + 1, count)
+            try unescaped(.wrongType) { reader throws(DecodeFailure) in
+                reader.at = 0
+                try reader.plainValue(field, &output)
+            }
+        }
+    }
+
+    private mutating func plainValue(_ field: SchemaField, _ output: inout ByteColumn) throws(DecodeFailure) {
         switch field.form {
         case .bool:
             if peek() == UInt8(ascii: "t") {
@@ -257,6 +269,35 @@ extension OTLPJSONReader {
         return value
     }
 
+    // MARK: Escapes where hardly anybody writes them
+
+    /// Whether the rest of the string at `start` has an escape.
+    private func hasEscape(_ start: Int) -> Bool {
+        let end = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), start, json.count)
+        return end < json.count && json[end] == UInt8(ascii: "\\")
+    }
+
+    /// Reads the rest of a string as what its escapes stand for: some encoders write every `/` as `\/`. `read` finds
+    /// the reader behind the opening quote; `reason` is told when it does not take all of the string.
+    @inline(never)
+    private mutating func unescaped(
+        _ reason: DecodeFailure.Reason, _ read: (inout OTLPJSONReader) throws(DecodeFailure) -> Void
+    ) throws(DecodeFailure) {
+        let start = at
+        var plain = ByteColumn()
+        plain.append(UInt8(ascii: "\""))
+        try unescape(&plain)
+        plain.append(UInt8(ascii: "\""))
+        var reader = OTLPJSONReader(json: plain.text, signal: signal)
+        reader.at = 1
+        do throws(DecodeFailure) { try read(&reader) } catch {
+            // What is no syntax in there is none of the JSON's.
+            let isSyntax = error.reason == .syntax || error.reason == .truncated
+            throw DecodeFailure(isSyntax ? reason : error.reason, at: start, error.detail)
+        }
+        guard reader.at == plain.count else { throw DecodeFailure(reason, at: start) }
+    }
+
     // MARK: Text and binary
 
     /// A string, id or bytes field with its tag.
@@ -323,6 +364,13 @@ extension OTLPJSONReader {
     /// An id in hex of either case. One of an odd number of digits has no bytes; it becomes an id of a length that is
     /// as wrong, so that it costs its record alone and not the whole batch.
     private mutating func hex(_ output: inout ByteColumn) throws(DecodeFailure) {
+        if hasEscape(at) {
+            return try unescaped(.badIdentifier) { reader throws(DecodeFailure) in try reader.plainHex(&output) }
+        }
+        try plainHex(&output)
+    }
+
+    private mutating func plainHex(_ output: inout ByteColumn) throws(DecodeFailure) {
         let start = at
         let from = output.count
         while let high = Hex.value(peek()) {
@@ -338,6 +386,13 @@ extension OTLPJSONReader {
 
     /// Base64 of either alphabet, padding optional. Returns behind the closing quote.
     private mutating func base64(_ output: inout ByteColumn) throws(DecodeFailure) {
+        if hasEscape(at) {
+            return try unescaped(.wrongType) { reader throws(DecodeFailure) in try reader.plainBase64(&output) }
+        }
+        try plainBase64(&output)
+    }
+
+    private mutating func plainBase64(_ output: inout ByteColumn) throws(DecodeFailure) {
         var bits: UInt32 = 0
         var held = 0
         while let digit = Base64.value(peek()) {

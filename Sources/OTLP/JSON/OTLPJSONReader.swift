@@ -33,7 +33,7 @@ package struct OTLPJSONReader {
     package static func transcode(
         _ json: Text, signal: Signal, into output: inout ByteColumn, warning: inout String
     ) throws(DecodeFailure) {
-        guard json.isValidUTF8 else { throw DecodeFailure(.invalidUTF8, at: 0) }
+        guard json.isValidUTF8 else { throw DecodeFailure(.invalidUTF8, at: Self.validFront(of: json)) }
         var reader = OTLPJSONReader(json: json, signal: signal)
         output.reserve(json.count)
         reader.skipSpace()
@@ -44,6 +44,15 @@ package struct OTLPJSONReader {
         reader.skipSpace()
         guard reader.at == json.count else { throw DecodeFailure(.trailingBytes, at: reader.at) }
         warning = reader.warning
+    }
+
+    /// How many bytes from the front are valid UTF-8; slow, for a message.
+    private static func validFront(of text: Text) -> Int {
+        var parser = Unicode.UTF8.ForwardParser()
+        var bytes = UnsafeRawBufferPointer(start: text.start, count: text.count).makeIterator()
+        var count = 0
+        while case .valid(let scalar) = parser.parseScalar(from: &bytes) { count += scalar.count }
+        return count
     }
 
     // MARK: Messages

@@ -15,7 +15,7 @@ import Testing
         #expect(span?.fields[4] == nil)
     }
 
-    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "abg", "zz", "00112233 ", "0\\u0030"])
+    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "abg", "zz", "00112233 ", "0\\u007A", "0\\\""])
     func `an id that is not hex is refused with what to do`(id: String) throws {
         for member in ["traceId", "spanId", "parentSpanId"] {
             let refusal = try #require(JSONCase.refusal(JSONCase.span(#""\#(member)":"\#(id)""#)))
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "zz", "0\\u0030"])
+    @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "zz", "0\\u007A", "0\\\""])
     func `a log record whose id is not hex is kept without it, and the sender is told`(id: String) throws {
         let json =
             #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"\#(id)","spanId":"0102030405060708"}]}]}]}"#
@@ -274,6 +274,26 @@ import Testing
         #expect(span?.bytes(5) == Array("<\(expected[text] ?? "")>".utf8))
     }
 
+    @Test func `escapes mean their characters in values that are no text, too`() throws {
+        let span = try JSONCase.decodeSpan(
+            #""traceId":"0\u003123456789abcdef0123456789abcdef","kind":"SPAN_KIND\u005fSERVER","flags":"\u0031","#
+                + #""startTimeUnixNano":"1\u0032","status":{"code":"\u0032"}"#)
+        #expect(span?.bytes(1).count == 16 && span?.bytes(1).first == 1)
+        #expect(span?.fields[6] == [.number(2)] && span?.fields[16] == [.number(1)])
+        #expect(span?.fields[7] == [.number(12)])
+        #expect(try JSONCase.decodeValue(#"{"bytesValue":"+\/8\u003d"}"#)?.fields == [7: [.bytes([0xFB, 0xFF])]])
+        #expect(try JSONCase.decodeValue(#"{"intValue":"-\u0031"}"#)?.fields == [3: [.number(UInt64.max)]])
+        let infinite = try JSONCase.decodeValue(#"{"doubleValue":"-Infinit\u0079"}"#)
+        #expect(infinite?.fields == [4: [.number((-Double.infinity).bitPattern)]])
+        for value in [
+            #""bytesValue":"+\/8\"""#, #""bytesValue":"+\u0000""#, #""intValue":"1\"""#, #""intValue":"\n1""#,
+            #""boolValue":"tru\u0065""#, #""doubleValue":"1\u0020""#,
+        ] {
+            let refusal = JSONCase.refusal(JSONCase.span(#""attributes":[{"key":"a","value":{\#(value)}}]"#))
+            #expect(refusal?.reason == .wrongType, "\(value)")
+        }
+    }
+
     @Test(arguments: [#"\ud83d"#, #"\ude42"#, #"\ud83d\u0041"#, #"\ud83dx"#, #"\ud83d\n"#, #"\ude42\ud83d"#])
     func `lone surrogates are refused, also where nobody looks`(text: String) {
         for json in [JSONCase.span(#""name":"\#(text)""#), #"{"later":"\#(text)"}"#, #"{"\#(text)":1}"#] {
@@ -293,6 +313,10 @@ import Testing
     }
 
     @Test func `a refusal says where and what`() throws {
+        #expect(throws: DecodeFailure(.invalidUTF8, at: 8)) {
+            try JSONCase.transcode(Array(#"{"a":"ä"#.utf8) + [0xFF, 0x22, 0x7D], .traces)
+        }
+        #expect(JSONCase.refusal(#"{"a":}"#) == DecodeFailure(.syntax, at: 5, "a value is expected"))
         let refusal = try #require(JSONCase.refusal(#"{"resourceSpans":[{"schemaUrl":7}]}"#))
         #expect(refusal.message == "a field has the wrong type (a string is expected), at byte 31")
     }

@@ -114,7 +114,7 @@ extension OTLPConnection {
             refusal.message = "the request's headers are too many or too large"
         case .invalidVersion:
             refusal.status = .versionNotSupported
-            refusal.message = "only HTTP/1.1 and HTTP/1.0 are served, with CR LF at the end of lines"
+            refusal.message = "only HTTP/2, HTTP/1.1 and HTTP/1.0 are served, the latter with CR LF at the end of lines"
         case .invalidMethod:
             if let method = reading.flatMap(Self.unknownMethod(startOf:)) { return refuse(Self.notTaken(method)) }
             refusal.message =

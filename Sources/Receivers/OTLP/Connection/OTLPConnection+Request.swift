@@ -29,7 +29,7 @@ extension OTLPConnection {
         let leavesHTTP = facts.asksUpgrade || head.method == .CONNECT
         current = Current(
             answerType: HeadCheck.answerType(head.method, facts),
-            keepsAlive: head.isKeepAlive && shared.keepsAlive && !leavesHTTP,
+            keepsAlive: head.isKeepAlive && !facts.asksClose && shared.keepsAlive && !leavesHTTP,
             isOldHTTP: !facts.isHTTP11, isHEAD: head.method == .HEAD, origin: facts.origin,
             declared: facts.transferEncoding == nil ? facts.contentLength ?? 0 : nil,
             mayHoldBody: facts.expect != nil)

@@ -20,6 +20,8 @@ struct HeaderFacts: Equatable {
     var preflightMethod: String?
     var preflightHeaders: String?
     var asksUpgrade = false
+    /// The connection is to end behind the answer.
+    var asksClose = false
     /// A value holds a control character, such as a folded line (RFC 9112, 5.2).
     var hasControlCharacter = false
 
@@ -44,10 +46,12 @@ struct HeaderFacts: Equatable {
         case 4 where ASCII.equal(name, "host"):
             hosts += 1
             if !ASCII.isAuthority(value) { hasBadHost = true }
-        case 6 where ASCII.equal(name, "expect"): expect = Self.joined(expect, value)
+        case 6 where ASCII.equal(name, "expect"):
+            expect = Self.joined(expect, String(Substring(ASCII.trimmed(Substring(value).utf8))))
         case 6 where ASCII.equal(name, "accept"): accept = Self.joined(accept, value)
         case 6 where ASCII.equal(name, "origin"): origin = value
         case 7 where ASCII.equal(name, "upgrade"): asksUpgrade = true
+        case 10 where ASCII.equal(name, "connection"): if ASCII.list(value, contains: "close") { asksClose = true }
         case 12 where ASCII.equal(name, "content-type"):
             contentTypes += 1
             contentType = value
