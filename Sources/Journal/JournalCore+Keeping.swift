@@ -54,7 +54,9 @@ extension JournalCore {
             endWriteWaits(name, isWritten: isSaved)
             if !isSaved, !isClosing { requestKeeping() }
         }
-        let (finished, dropped) = shared.withLock { ($0.index.takeFinished(), $0.index.takeDropped()) }
+        let (finished, dropped) = shared.withLock { shared in
+            (shared.awaitsCursors ? [] : shared.index.takeFinished(), shared.index.takeDropped())
+        }
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {
             var kept: [String] = []

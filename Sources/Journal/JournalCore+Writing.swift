@@ -10,9 +10,14 @@ extension JournalCore {
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.take() } })
         while true {
-            writerEvent.wait(until: shared.withLock { $0.pacing.deadline })
+            let isFailing = waitForWork()
             answerDue()
-            while let group = takePending() { commit(group, with: &writer) }
+            var hadWork = false
+            while let group = takePending() {
+                commit(group, with: &writer)
+                hadWork = true
+            }
+            if isFailing, !hadWork { probe(&writer) }
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
@@ -23,6 +28,38 @@ extension JournalCore {
             }
         }
     }
+
+    /// Waits for appends, for answers that are due and, while the disk refuses, for the next look at it. True then.
+    private func waitForWork() -> Bool {
+        let (due, isFailing) = shared.withLock { ($0.pacing.deadline, $0.problem != nil) }
+        let look = isFailing ? monotonicNanoseconds() &+ Self.probeInterval : nil
+        writerEvent.wait(until: [due, look].compactMap(\.self).min())
+        return isFailing
+    }
+
+    /// Time between two looks at a disk that refused.
+    private static let probeInterval: UInt64 = 1_000_000_000
+
+    /// Sees whether a disk that refused takes records again. Appends would show it, but who asks for health first sends
+    /// none before all is well.
+    private func probe(_ writer: inout SegmentWriter) {
+        let (problem, base, size) = shared.withLock { ($0.problem, $0.index.nextSequence, $0.refusedBytes) }
+        guard problem != nil, size > 0, !writer.isOpen else { return }
+        do throws(SystemError) {
+            try writer.open(base: base, recordBytes: size)
+        } catch {
+            // It was said when it began.
+            return
+        }
+        let (number, seed) = (writer.number, writer.seed)
+        shared.withLock { shared in
+            shared.index.begin(number, seed: seed)
+            shared.problem = nil
+        }
+        noteRecovery()
+    }
+
+    private func noteRecovery() { note(.info, "\(directory): appends are stored again") }
 
     private func takePending() -> [PendingAppend]? {
         shared.withLock { shared in
@@ -95,7 +132,7 @@ extension JournalCore {
             if mustWait { Self.wait(run, placed, since: now, &shared.pacing) }
             return (wakeups, due, wasProblem, mustWait)
         }
-        if wasProblem { note(.info, "\(directory): appends are stored again") }
+        if wasProblem { noteRecovery() }
         for answer in due { answer() }
         if !mustWait {
             for (append, frame) in zip(run, placed) { append.completion(.stored(frame.stored.sequence)) }
@@ -126,6 +163,8 @@ extension JournalCore {
         let isNew = shared.withLock { shared in
             shared.pendingBytes -= appends.reduce(0) { $0 + $1.recordBytes }
             defer { shared.problem = reason }
+            let size = appends.lazy.map(\.recordBytes).max() ?? 0
+            shared.refusedBytes = max(size, shared.problem == nil ? 0 : shared.refusedBytes)
             return shared.problem == nil
         }
         // Once, not with every refusal: a full disk refuses for hours.

@@ -12,6 +12,10 @@ final class JournalCore: Sendable {
         var fetches: [String] = []
         /// Parts of frames that are to be read again.
         var partReads: [PartRead] = []
+        /// Segments that all known cursors have passed stay, since others may be to come.
+        var awaitsCursors: Bool
+        /// The largest record that was refused for the present problem, in bytes.
+        var refusedBytes = 0
         /// A keeper round is coming.
         var isKeeping = false
         /// Answers to stored appends that wait for a reader.
@@ -68,7 +72,7 @@ final class JournalCore: Sendable {
         index.nearBytes = pace
         shared = Mutex(
             Shared(
-                index: index,
+                index: index, awaitsCursors: options.awaitsCursors,
                 pacing: AppendPacing(limit: pace, longestWait: UInt64(options.paceWait.nanoseconds))))
         spares = Mutex(SpareSegments(state.leftovers))
         cursorFiles = Mutex(CursorFiles(files: files, directory: directory, journal: state.journal))
@@ -148,7 +152,8 @@ final class JournalCore: Sendable {
 
     func retainCursors(_ names: Set<String>) {
         let gone = shared.withLock { shared in
-            shared.index.cursors.keys.filter { !names.contains($0) }.sorted().map { name in
+            shared.awaitsCursors = false
+            return shared.index.cursors.keys.filter { !names.contains($0) }.sorted().map { name in
                 var cursor = shared.index.cursors.removeValue(forKey: name)
                 let backlog = cursor.map { shared.index.backlog(of: $0).items } ?? 0
                 return (name: name, backlog: backlog, wakeup: cursor?.takeWakeup())

@@ -26,6 +26,9 @@ package struct DiskJournalOptions: Sendable {
     package var paceWait = Duration.milliseconds(50)
     /// Bytes a second that are read of a backlog, beyond what comes in, while appends come in; 0 for no limit.
     package var catchUpBytesPerSecond = 128 << 20
+    /// Removes nothing that all cursors have passed before `retainCursors` has told which ones there are: one whose
+    /// file is lost begins at the oldest record, and must find it.
+    package var awaitsCursors = false
     /// Bytes that one read from a segment asks for.
     package var readBytes = 2 << 20
 

@@ -75,20 +75,39 @@ struct Run: AsyncParsableCommand {
     private static let logTime = Duration.seconds(1)
 }
 
-/// Waits for signals of the process.
+/// Waits for signals of the process, from its initialization on. One for each process.
 final class Signals: Sendable {
-    private let stream: AsyncStream<Int32>
-    private let sources: [any DispatchSourceSignal]
+    private let stream: AsyncStream<Void>
+    private let source: any DispatchSourceRead
+
+    // Set before the handlers that use it, and not again.
+    nonisolated(unsafe) private static var writeEnd: Int32 = -1
 
     init(_ numbers: [Int32]) {
-        let (stream, continuation) = AsyncStream<Int32>.makeStream()
+        let (stream, continuation) = AsyncStream<Void>.makeStream()
         self.stream = stream
-        sources = numbers.map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { continuation.yield(number) }
-            source.resume()
-            return source
+        var ends: [Int32] = [-1, -1]
+        _ = pipe(&ends)
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        let readEnd = ends[0]
+        Self.writeEnd = ends[1]
+        source = DispatchSource.makeReadSource(fileDescriptor: readEnd)
+        source.setEventHandler {
+            var byte: UInt8 = 0
+            while read(readEnd, &byte, 1) == 1 { continuation.yield() }
+        }
+        source.resume()
+        // A source of signals is registered some time after it is made, and what comes before is lost; a pipe keeps it.
+        for number in numbers {
+            signal(number) { _ in
+                let code = errno
+                var byte: UInt8 = 1
+                _ = write(Signals.writeEnd, &byte, 1)
+                errno = code
+            }
         }
     }
 

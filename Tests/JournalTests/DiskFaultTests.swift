@@ -99,6 +99,51 @@ import Testing
         journal.close()
     }
 
+    @Test func `sees by itself that the disk takes records again`() async throws {
+        let disk = FakeDisk()
+        let log = Notices()
+        let journal = try openFake(disk, log: log)
+        await journal.storeAll(0..<2)
+        disk.onCall { ["fallocate", "pwrite"].contains($0.name) ? .error(ENOSPC) : nil }
+        #expect(await journal.store(frame(2)).isRefused)
+        try await Task.sleep(for: .milliseconds(1_200))
+        #expect(journal.problem?.contains("No space") == true)
+        disk.onCall(nil)
+        while journal.problem != nil { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(log.has("appends are stored again"))
+        let cursor = try journal.cursor(named: "a")
+        #expect(await journal.store(frame(2)) == .stored(Sequence(6)))
+        #expect(await cursor.drainNumbers() == [0, 1, 2])
+        journal.close()
+    }
+
+    @Test func `removes nothing before it knows all cursors, so that a lost one finds the oldest record`() async throws
+    {
+        let disk = FakeDisk()
+        var journal = try openFake(disk)
+        let done = try journal.cursor(named: "a")
+        _ = try journal.cursor(named: "b")
+        await journal.storeAll(0..<200)
+        _ = await done.drain()
+        done.acknowledge(before: Sequence(600))
+        journal.close()
+        let lost = try #require(JournalFileName.cursor(named: "b"))
+        let segments = disk.segmentCount
+        try disk.unlink("j/" + lost)
+        var options = smallOptions()
+        options.awaitsCursors = true
+        journal = try openFake(disk, options: options)
+        // The keeper has its first round at once.
+        try await Task.sleep(for: .milliseconds(200))
+        #expect(disk.segmentCount == segments)
+        let cursor = try journal.cursor(named: "b")
+        #expect(await cursor.drainNumbers() == Array(0..<200))
+        cursor.acknowledge(before: Sequence(600))
+        journal.retainCursors(named: ["a", "b"])
+        journal.close()
+        #expect(disk.segmentCount == 0)
+    }
+
     @Test func `saves cursors and removes segments while no new block can be had`() async throws {
         let disk = FakeDisk()
         let journal = try openFake(disk)

@@ -178,6 +178,7 @@ struct GraphBuilder {
         }
         var options = DiskJournalOptions()
         options.segmentBytes = storage.segmentBytes
+        options.awaitsCursors = true
         options.maxBytes = storage.maxBytes
         options.catchUpBytesPerSecond = storage.catchUpBytesPerSecond
         if let shares {

@@ -14,9 +14,13 @@ package enum IdleQueues {
             guard let storage = pipeline.storage else { continue }
             let directory = storage.directory + "/" + GraphBuilder.folderName(pipeline.id)
             guard SystemFacts.isDirectory(directory) else { continue }
-            let journal = try DiskJournal(directory: directory)
+            var options = DiskJournalOptions()
+            // Nobody looks to remove anything.
+            options.awaitsCursors = true
+            let journal = try DiskJournal(directory: directory, options: options)
             defer { journal.close() }
-            for name in journal.cursorNames {
+            let readers = pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id)
+            for name in Set(journal.cursorNames + readers).sorted() {
                 let cursor = try journal.cursor(named: name)
                 let oldest = await cursor.next(maxFrames: 1, maxBytes: 1, timeout: .zero).first
                 all.append(
