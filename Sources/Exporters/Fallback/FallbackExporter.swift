@@ -83,7 +83,8 @@ package final class FallbackExporter: Exporter {
                 return index == 0 ? last : await diverted(batch, last)
             }
             guard note(index, isWorking: false) else {
-                return .retry(reason: "\(child.id): \(reason)", after: hint)
+                let most = health.withLock { $0.longestWait(index, now: effects.now()) }
+                return .retry(reason: "\(child.id): \(reason)", after: hint.map { min($0, most) })
             }
         }
         return last

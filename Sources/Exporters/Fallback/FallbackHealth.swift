@@ -40,6 +40,13 @@ struct FallbackHealth: Sendable {
         return (true, !all[index].isLeft)
     }
 
+    /// How long a batch that failed at `index` and does not go on may wait, whatever that exporter asks for: until the
+    /// next one may have it, or behind the last one until an earlier one is tried again.
+    func longestWait(_ index: Int, now: Duration) -> Duration {
+        guard index < all.count - 1 else { return retryInterval }
+        return max(.zero, switchAfter - (now - (all[index].failingSince ?? now)))
+    }
+
     /// A delivery was answered. True when that brings the exporter back.
     mutating func succeeded(_ index: Int) -> Bool {
         defer { all[index] = Health() }

@@ -15,11 +15,14 @@ import Testing
     /// Exporters that fail while their flag is set.
     private final class Child: Sendable {
         let isFailing = Mutex(false)
+        let retryAfter = Mutex<Duration?>(nil)
         let got = Mutex<[[UInt8]]>([])
 
         var exporter: ScriptedExporter {
             ScriptedExporter { batch in
-                if self.isFailing.withLock({ $0 }) { return .retry(reason: "down", after: nil) }
+                if self.isFailing.withLock({ $0 }) {
+                    return .retry(reason: "down", after: self.retryAfter.withLock { $0 })
+                }
                 self.got.withLock { $0.append(batch.bytes) }
                 return .delivered
             }
@@ -62,6 +65,24 @@ import Testing
         for number in UInt8(4)...6 { #expect(await exporter.export(batch(number)) == .delivered) }
         #expect(first.bytes == [1, 4, 5, 6].map { batch($0).bytes })
         #expect(second.bytes == [2, 3].map { batch($0).bytes })
+    }
+
+    @Test func `a Retry-After of one exporter does not keep the data from the others`() async throws {
+        let (first, second) = (Child(), Child())
+        let exporter = try await make([first, second], "switch_after: 10s\nretry_interval: 20s\nreplay: false")
+        for child in [first, second] {
+            child.fail(true)
+            child.retryAfter.withLock { $0 = .seconds(300) }
+        }
+        #expect(await exporter.export(batch(1)) == .retry(reason: "x/0: down", after: .seconds(10)))
+        clock.advance(.seconds(4))
+        #expect(await exporter.export(batch(1)) == .retry(reason: "x/0: down", after: .seconds(6)))
+        clock.advance(.seconds(6))
+        // The second fails as well: then the first is tried again when its interval is over.
+        #expect(await exporter.export(batch(1)) == .retry(reason: "x/1: down", after: .seconds(20)))
+        second.fail(false)
+        #expect(await exporter.export(batch(1)) == .delivered)
+        #expect(second.bytes == [batch(1).bytes])
     }
 
     @Test func `goes on to the last, and waits when that fails too`() async throws {
