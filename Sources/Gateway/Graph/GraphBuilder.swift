@@ -72,7 +72,8 @@ struct GraphBuilder {
         let (first, whole) = try StepMaker.make(
             pipeline, metrics: gateway.metrics, keys: &keys, stateDirectory: state, ledger: gateway.drops,
             log: { log.line($0, $1) })
-        let journal = try openJournal(pipeline, folder: GraphBuilder.folderName(pipeline.id))
+        // Its readers are several; the journals of stages and exporters have one.
+        let journal = try journalOpener(pipeline, awaitsCursors: true)(GraphBuilder.folderName(pipeline.id))
         graph.journals.append((pipeline.id, journal))
         let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
         let output = SkippingLog(journal)
@@ -135,7 +136,7 @@ struct GraphBuilder {
     private func openStageJournal(
         _ pipeline: GatewayPlan.PipelinePlan, _ wait: TraceWait, folder: String
     ) throws -> any FrameLog {
-        guard pipeline.storage == nil else { return try openJournal(pipeline, folder: folder) }
+        guard pipeline.storage == nil else { return try journalOpener(pipeline)(folder) }
         var options = MemoryJournal.Options()
         options.maxBytes = max(options.maxBytes, wait.maxBytes + wait.maxHeldBytes + (32 << 20))
         return MemoryJournal(options: options)
@@ -154,23 +155,21 @@ struct GraphBuilder {
         return PassedTraces.Place(folder: folder, name: GraphBuilder.folderName(pipeline.id), input: position)
     }
 
-    private func openJournal(_ pipeline: GatewayPlan.PipelinePlan, folder: String) throws -> any FrameLog {
-        try journalOpener(pipeline)(folder)
-    }
-
     /// Opens journals where the pipeline keeps its own.
     private func journalOpener(
-        _ pipeline: GatewayPlan.PipelinePlan
+        _ pipeline: GatewayPlan.PipelinePlan, awaitsCursors: Bool = false
     ) -> @Sendable (_ folder: String) throws -> any FrameLog {
         let (storage, id, log, shares) = (pipeline.storage, pipeline.id, gateway.log, gateway.shares)
         return { folder in
             guard let storage else { return MemoryJournal() }
-            return try GraphBuilder.openJournal(storage, shares, folder: folder, pipeline: id, log: log)
+            return try GraphBuilder.openJournal(
+                storage, shares, folder: folder, pipeline: id, awaitsCursors: awaitsCursors, log: log)
         }
     }
 
     private static func openJournal(
-        _ storage: FileStorageOptions, _ shares: MemoryShares?, folder: String, pipeline id: String, log: Logger
+        _ storage: FileStorageOptions, _ shares: MemoryShares?, folder: String, pipeline id: String,
+        awaitsCursors: Bool, log: Logger
     ) throws -> any FrameLog {
         if storage.createsDirectory, let failure = SystemFacts.makeDirectory(storage.directory) {
             throw GatewayStartFailure(
@@ -178,7 +177,7 @@ struct GraphBuilder {
         }
         var options = DiskJournalOptions()
         options.segmentBytes = storage.segmentBytes
-        options.awaitsCursors = true
+        options.awaitsCursors = awaitsCursors
         options.maxBytes = storage.maxBytes
         options.catchUpBytesPerSecond = storage.catchUpBytesPerSecond
         if let shares {
