@@ -13,9 +13,23 @@ final class GoAwayWatch: ChannelOutboundHandler {
     /// Place of the error code: behind the header and the last stream's number.
     private static let errorOffset = FrameHead.bytes + 4
 
+    /// GOAWAY without an error, for streams of any number.
+    private static let farewell: [UInt8] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]
+
+    private var context: ChannelHandlerContext?
     /// The error with which the connection was given up.
     private(set) var error: HTTP2ErrorCode?
     private var payloadLeft = 0
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    /// Tells the client to open no more streams (RFC 9113, 6.8). Past the library, which from its own GOAWAY on refuses
+    /// the streams that cross it, and then gives the whole connection up. Not to be called within a write.
+    func sendFarewell() {
+        context?.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(bytes: Self.farewell))), promise: nil)
+    }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         if case .byteBuffer(let bytes) = unwrapOutboundIn(data) { look(at: bytes) }

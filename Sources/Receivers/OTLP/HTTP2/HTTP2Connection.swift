@@ -64,14 +64,14 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
-        case is ChannelShouldQuiesceEvent: leave(error: .noError)
+        case is ChannelShouldQuiesceEvent: leave()
         case is RoomWanted:
             let limit = RoomWanted.silenceMax(hasBroughtRequest: hasBroughtRequest)
-            if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave(error: .noError) }
+            if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave() }
         case ChannelEvent.inputClosed:
             // What the client has sent whole is answered. The rest of other requests cannot come, and no window either.
             for stream in streams.values { stream.inputClosed() }
-            if streams.isEmpty { context.close(promise: nil) } else { leave(error: .noError) }
+            if streams.isEmpty { context.close(promise: nil) } else { leave() }
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -135,9 +135,9 @@ final class HTTP2Connection: ChannelInboundHandler {
             let isOver = Self.isOver(lifetime.ageGrace, since: leavingSince, now: now)
             if streams.isEmpty || isOver { context.close(promise: nil) }
         } else if streams.isEmpty, Self.isOver(lifetime.idle, since: idleSince, now: now) {
-            leave(error: .noError)
+            leave()
         } else if Self.isOver(lifetime.age, since: start, now: now) {
-            leave(error: .noError)
+            leave()
         } else if let pinged {
             if Self.isOver(lifetime.pingTimeout, since: pinged, now: now) { context.close(promise: nil) }
         } else if Self.isOver(lifetime.ping, since: lastRead, now: now) {
@@ -147,13 +147,11 @@ final class HTTP2Connection: ChannelInboundHandler {
         }
     }
 
-    /// Tells the client to open no more streams; the connection closes behind those that are open.
-    private func leave(error: HTTP2ErrorCode) {
+    /// Tells the client to open no more streams; the connection closes behind those that are open, or come still.
+    private func leave() {
         guard leavingSince == nil, let context else { return }
         leavingSince = context.eventLoop.now
-        let frame = HTTP2Frame(
-            streamID: .rootStream, payload: .goAway(lastStreamID: .maxID, errorCode: error, opaqueData: nil))
-        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+        watch.sendFarewell()
         guard streams.isEmpty else { return }
         let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: Self.goAwayPause) { connection.value.closeIfIdle() }
