@@ -33,7 +33,7 @@ extension JournalCore {
     private func waitForWork() -> Bool {
         let (due, isFailing) = shared.withLock { ($0.pacing.deadline, $0.problem != nil) }
         let look = isFailing ? monotonicNanoseconds() &+ Self.probeInterval : nil
-        writerEvent.wait(until: [due, look].compactMap(\.self).min())
+        writerEvent.wait(until: look.map { min($0, due ?? $0) } ?? due)
         return isFailing
     }
 
@@ -43,19 +43,15 @@ extension JournalCore {
     /// Sees whether a disk that refused takes records again. Appends would show it, but who asks for health first sends
     /// none before all is well.
     private func probe(_ writer: inout SegmentWriter) {
-        let (problem, base, size) = shared.withLock { ($0.problem, $0.index.nextSequence, $0.refusedBytes) }
+        let (problem, size) = shared.withLock { ($0.problem, $0.refusedBytes) }
         guard problem != nil, size > 0, !writer.isOpen else { return }
         do throws(SystemError) {
-            try writer.open(base: base, recordBytes: size)
+            try begin(size, &writer)
         } catch {
             // It was said when it began.
             return
         }
-        let (number, seed) = (writer.number, writer.seed)
-        shared.withLock { shared in
-            shared.index.begin(number, seed: seed)
-            shared.problem = nil
-        }
+        shared.withLock { $0.problem = nil }
         noteRecovery()
     }
 
@@ -77,10 +73,7 @@ extension JournalCore {
                 makeRoom(for: first.recordBytes, &writer)
                 if !writer.hasRoom(for: first.recordBytes) {
                     retire(&writer)
-                    let base = shared.withLock { $0.index.nextSequence }
-                    try writer.open(base: base, recordBytes: first.recordBytes)
-                    let (number, seed) = (writer.number, writer.seed)
-                    shared.withLock { $0.index.begin(number, seed: seed) }
+                    try begin(first.recordBytes, &writer)
                 }
             } catch {
                 return refuse(rest, error)
@@ -173,6 +166,13 @@ extension JournalCore {
     }
 
     // MARK: Segments
+
+    /// Begins a segment with room for a record of so many bytes.
+    private func begin(_ recordBytes: Int, _ writer: inout SegmentWriter) throws(SystemError) {
+        try writer.open(base: shared.withLock { $0.index.nextSequence }, recordBytes: recordBytes)
+        let (number, seed) = (writer.number, writer.seed)
+        shared.withLock { $0.index.begin(number, seed: seed) }
+    }
 
     /// Ends the segment being written.
     private func retire(_ writer: inout SegmentWriter) {

@@ -30,6 +30,9 @@ package struct GatewayPlan: Sendable {
         /// connectors and for those behind them.
         package var keptMetadata: [String] = []
         package var options: PipelineOptions
+
+        /// What reads from its journal: exporters and connectors, by their ids.
+        package var readers: Set<String> { Set(exporters.map(\.id) + connectors.map(\.id)) }
     }
 
     package var receivers: [(id: String, options: OTLPReceiverOptions)] = []

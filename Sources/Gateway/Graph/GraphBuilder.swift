@@ -94,9 +94,8 @@ struct GraphBuilder {
                 id: pipeline.id, chain: first, journal: isBuffered ? gathered ?? journal : journal, metrics: metrics,
                 isBuffered: isBuffered, tap: gateway.tap, capped: capped.map(\.worker),
                 acknowledgement: pipeline.options.acknowledgement, watch: watch))
-        let names = Set(pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id))
-        (journal as? DiskJournal)?.retainCursors(named: names)
-        (journal as? MemoryJournal)?.retainCursors(named: names)
+        (journal as? DiskJournal)?.retainCursors(named: pipeline.readers)
+        (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
     }
 
     /// The stage that gathers whole traces, and the journal in front of it. A folder that an earlier configuration with

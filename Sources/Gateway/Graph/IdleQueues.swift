@@ -19,8 +19,7 @@ package enum IdleQueues {
             options.awaitsCursors = true
             let journal = try DiskJournal(directory: directory, options: options)
             defer { journal.close() }
-            let readers = pipeline.exporters.map(\.id) + pipeline.connectors.map(\.id)
-            for name in Set(journal.cursorNames + readers).sorted() {
+            for name in pipeline.readers.union(journal.cursorNames).sorted() {
                 let cursor = try journal.cursor(named: name)
                 let oldest = await cursor.next(maxFrames: 1, maxBytes: 1, timeout: .zero).first
                 all.append(

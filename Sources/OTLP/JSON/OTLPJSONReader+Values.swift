@@ -277,6 +277,13 @@ extension OTLPJSONReader {
         return end < json.count && json[end] == UInt8(ascii: "\\")
     }
 
+    /// Reads the rest of a string, without its escapes when it has any.
+    private mutating func withoutEscapes(
+        _ reason: DecodeFailure.Reason, _ read: (inout OTLPJSONReader) throws(DecodeFailure) -> Void
+    ) throws(DecodeFailure) {
+        if hasEscape(at) { try unescaped(reason, read) } else { try read(&self) }
+    }
+
     /// Reads the rest of a string as what its escapes stand for: some encoders write every `/` as `\/`. `read` finds
     /// the reader behind the opening quote; `reason` is told when it does not take all of the string.
     @inline(never)
@@ -364,10 +371,7 @@ extension OTLPJSONReader {
     /// An id in hex of either case. One of an odd number of digits has no bytes; it becomes an id of a length that is
     /// as wrong, so that it costs its record alone and not the whole batch.
     private mutating func hex(_ output: inout ByteColumn) throws(DecodeFailure) {
-        if hasEscape(at) {
-            return try unescaped(.badIdentifier) { reader throws(DecodeFailure) in try reader.plainHex(&output) }
-        }
-        try plainHex(&output)
+        try withoutEscapes(.badIdentifier) { reader throws(DecodeFailure) in try reader.plainHex(&output) }
     }
 
     private mutating func plainHex(_ output: inout ByteColumn) throws(DecodeFailure) {
@@ -386,10 +390,7 @@ extension OTLPJSONReader {
 
     /// Base64 of either alphabet, padding optional. Returns behind the closing quote.
     private mutating func base64(_ output: inout ByteColumn) throws(DecodeFailure) {
-        if hasEscape(at) {
-            return try unescaped(.wrongType) { reader throws(DecodeFailure) in try reader.plainBase64(&output) }
-        }
-        try plainBase64(&output)
+        try withoutEscapes(.wrongType) { reader throws(DecodeFailure) in try reader.plainBase64(&output) }
     }
 
     private mutating func plainBase64(_ output: inout ByteColumn) throws(DecodeFailure) {

@@ -4,18 +4,14 @@ import Testing
 /// Two sinks behind a `fallback` exporter.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct FallbackTests {
     @Test func `the first sink gets what it missed, a kill in between notwithstanding`() async throws {
-        let first = try FaultySink()
-        let second = try FaultySink()
-        defer {
-            first.stop()
-            second.stop()
-        }
+        let sinks = try TwoSinks()
+        defer { sinks.stop() }
+        let (first, second) = (sinks.first, sinks.second)
         let gateway = try RunningGateway(
             """
             receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
             exporters:
-              otlp_http/first: {endpoint: "http://127.0.0.1:\(first.port)", compression: none, timeout: 60s}
-              otlp_http/second: {endpoint: "http://127.0.0.1:\(second.port)", compression: none, timeout: 60s}
+            \(sinks.exporters)
               fallback:
                 exporters: [otlp_http/first, otlp_http/second]
                 switch_after: 100ms

@@ -4,19 +4,15 @@ import Testing
 /// Disk that the journals of a gateway take.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct JournalSpaceTests {
     @Test func `every journal gives back what is delivered, whoever it belongs to`() async throws {
-        let first = try FaultySink()
-        let second = try FaultySink()
-        defer {
-            first.stop()
-            second.stop()
-        }
+        let sinks = try TwoSinks()
+        defer { sinks.stop() }
+        let (first, second) = (sinks.first, sinks.second)
         let gateway = try RunningGateway(
             """
             receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
             processors: {tail_sampling: {decision_wait: 100ms, policies: [{name: all, type: always_sample}]}}
             exporters:
-              otlp_http/first: {endpoint: "http://127.0.0.1:\(first.port)", compression: none, timeout: 60s}
-              otlp_http/second: {endpoint: "http://127.0.0.1:\(second.port)", compression: none, timeout: 60s}
+            \(sinks.exporters)
               fallback:
                 exporters: [otlp_http/first, otlp_http/second]
                 switch_after: 0s

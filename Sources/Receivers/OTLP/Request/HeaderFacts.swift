@@ -20,7 +20,7 @@ struct HeaderFacts: Equatable {
     var preflightMethod: String?
     var preflightHeaders: String?
     var asksUpgrade = false
-    /// The connection is to end behind the answer.
+    /// The connection is to end behind the answer; the parser does not see that with a tab behind it.
     var asksClose = false
     /// A value holds a control character, such as a folded line (RFC 9112, 5.2).
     var hasControlCharacter = false
