@@ -263,7 +263,7 @@ package final class Gateway: Sendable {
     private var queues: AdminAnswer {
         let now = DeadLetterBox.systemTime()
         let all = parts.withLock { parts in
-            parts.workers.map { $0.worker.status(now: now) }
+            parts.stages.map { $0.stage.status(now: now) } + parts.workers.map { $0.worker.status(now: now) }
                 + parts.exporters.compactMap { ($0 as? FallbackExporter)?.status(now: now) }
         }
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))

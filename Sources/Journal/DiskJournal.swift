@@ -55,8 +55,10 @@ package final class DiskJournal: FrameLog {
     }
 
     /// Removes the cursors of all exporters but these. To be called when the configuration is known: the cursor of an
-    /// exporter that is no longer configured would keep its segments for ever.
-    package func retainCursors(named names: Set<String>) { core.retainCursors(names) }
+    /// exporter that is no longer configured would keep its segments for ever. Gives those that are removed with
+    /// something left, and how many records that is.
+    @discardableResult
+    package func retainCursors(named names: Set<String>) -> [(name: String, items: Int)] { core.retainCursors(names) }
 
     package var held: HeldAmount { core.shared.withLock { $0.index.held } }
 

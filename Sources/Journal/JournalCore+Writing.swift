@@ -169,6 +169,7 @@ extension JournalCore {
 
     /// Begins a segment with room for a record of so many bytes.
     private func begin(_ recordBytes: Int, _ writer: inout SegmentWriter) throws(SystemError) {
+        try holdLock()
         try writer.open(base: shared.withLock { $0.index.nextSequence }, recordBytes: recordBytes)
         let (number, seed) = (writer.number, writer.seed)
         shared.withLock { $0.index.begin(number, seed: seed) }

@@ -1,3 +1,4 @@
+import Glibc
 import Pipeline
 import Synchronization
 
@@ -51,7 +52,7 @@ final class JournalCore: Sendable {
     let writerEvent = Event()
     let readerEvent = Event()
     let keeperEvent = Event()
-    private let lock: any JournalFile
+    private let lock: Mutex<any JournalFile>
 
     init(
         directory: String, options: DiskJournalOptions, files: any JournalFileSystem,
@@ -63,7 +64,7 @@ final class JournalCore: Sendable {
         self.log = log
         journal = state.journal
         firstNumber = state.nextNumber
-        lock = state.lock
+        lock = Mutex(state.lock)
         let least = JournalFormat.dataOffset + 4096
         let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
         segmentBytes = max(least, min(options.segmentBytes, cap))
@@ -150,21 +151,22 @@ final class JournalCore: Sendable {
         return state.handle
     }
 
-    func retainCursors(_ names: Set<String>) {
+    /// Gives those that are removed with something left, and how many records that is.
+    func retainCursors(_ names: Set<String>) -> [(name: String, items: Int)] {
         let gone = shared.withLock { shared in
             shared.awaitsCursors = false
             return shared.index.cursors.keys.filter { !names.contains($0) }.sorted().map { name in
                 var cursor = shared.index.cursors.removeValue(forKey: name)
                 let backlog = cursor.map { shared.index.backlog(of: $0).items } ?? 0
-                return (name: name, backlog: backlog, wakeup: cursor?.takeWakeup())
+                return (name: name, items: backlog, wakeup: cursor?.takeWakeup())
             }
         }
-        for (name, backlog, wakeup) in gone {
+        for (name, items, wakeup) in gone {
             wakeup?.fire(true)
-            if backlog > 0 {
+            if items > 0 {
                 note(
                     .warning,
-                    "\(name) reads this journal no longer, and gives up \(backlog) records that it had not delivered")
+                    "\(name) reads this journal no longer, and gives up \(items) records that it had not delivered")
             }
             do throws(SystemError) {
                 try cursorFiles.withLock { files throws(SystemError) in try files.remove(name) }
@@ -173,6 +175,7 @@ final class JournalCore: Sendable {
             }
         }
         requestKeeping()
+        return gone.compactMap { $0.items > 0 ? ($0.name, $0.items) : nil }
     }
 
     func read(_ name: String, handle: Int, maxFrames: Int, maxBytes: Int, wakeup: Wakeup) -> ReadStep {
@@ -250,7 +253,46 @@ final class JournalCore: Sendable {
     /// Closes the cursor files and lets go of the directory, once the threads have ended.
     func release() {
         cursorFiles.withLock { $0.close() }
-        lock.close()
+        lock.withLock { $0.close() }
+    }
+
+    /// Makes sure that the directory is still ours. It may have been removed and made anew, and then no lock keeps
+    /// others from writing there: ours is taken again, unless another gateway was quicker. Where that one has left
+    /// records, ours among them would count as foreign at the next start.
+    func holdLock() throws(SystemError) {
+        let path = lockPath
+        try lock.withLock { lock throws(SystemError) in
+            if try lock.isAt(path) { return }
+            let new = try files.create(path, exclusive: false)
+            guard try Recovery.take(new), try !holdsOtherJournal() else {
+                throw SystemError(call: "lock for this gateway alone", path: path, code: EBUSY)
+            }
+            lock.close()
+            lock = new
+        }
+    }
+
+    private var lockPath: String { directory + "/" + JournalFileName.lock }
+
+    /// False when the directory may be another gateway's by now.
+    func holdsLock() throws(SystemError) -> Bool {
+        let path = lockPath
+        return try lock.withLock { lock throws(SystemError) in try lock.isAt(path) }
+    }
+
+    private func holdsOtherJournal() throws(SystemError) -> Bool {
+        for name in try files.names(in: directory) {
+            guard case .segment = JournalFileName(name) else { continue }
+            let file = try files.open(directory + "/" + name, writable: false)
+            let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
+            file.close()
+            if case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }),
+                header.journal != journal
+            {
+                return true
+            }
+        }
+        return false
     }
 }
 

@@ -70,16 +70,22 @@ struct Recovery {
     private func takeLock() throws -> any JournalFile {
         try files.makeDirectory(directory)
         let lock = try files.create(path(JournalFileName.lock), exclusive: false)
-        guard try lock.tryLock() else {
+        guard try Self.take(lock) else {
             let text = try lock.readAll(count: 64, at: 0)
             let holder = String(decoding: text.prefix { $0 >= 0x20 }, as: UTF8.self)
             throw JournalError.locked(directory: directory, holder: holder.isEmpty ? "another process" : holder)
         }
+        return lock
+    }
+
+    /// Takes a lock file and writes our name into it. False when another process has it.
+    static func take(_ lock: any JournalFile) throws(SystemError) -> Bool {
+        guard try lock.tryLock() else { return false }
         let text = "pid \(getpid())\n"
-        // Only for the message above: a full disk must not keep us from draining.
+        // Only for who asks who has it: a full disk must not keep us from draining.
         try? lock.truncate(0)
         try? lock.writeAll(Array(text.utf8), at: 0)
-        return lock
+        return true
     }
 
     // MARK: Headers

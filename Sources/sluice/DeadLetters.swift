@@ -19,6 +19,11 @@ struct LetterSelection: ParsableArguments {
     @Option(help: "Only letters of this exporter, type/name as in the configuration.")
     var exporter: String?
 
+    /// Says that there are no letters of those asked for.
+    func tellNone() {
+        print("no dead letters \(exporter.map { "of \($0) " } ?? "")in \(dataDirectory)")
+    }
+
     /// The letters, oldest first within each exporter.
     func letters() -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
         DeadLetterFolder.all(dataDirectory).flatMap { folder in
@@ -32,7 +37,10 @@ struct LetterSelection: ParsableArguments {
             throw ValidationError("name the letters (see `sluice dlq list`), or give --all")
         }
         let found = letters()
-        if all { return found }
+        if all {
+            if found.isEmpty { tellNone() }
+            return found
+        }
         let unknown = ids.filter { id in !found.contains { $0.entry.id == id } }
         guard unknown.isEmpty else {
             throw Exit.failed("there is no letter \(unknown.joined(separator: ", ")) in \(dataDirectory)")
@@ -54,7 +62,7 @@ struct ListLetters: ParsableCommand {
                 "\(entry.id)  \(time)  \(entry.exporter)  \(entry.itemCount) \(entry.signal.itemName)  "
                     + "\(entry.fileBytes) bytes  \(entry.cause.rawValue): \(entry.message)")
         }
-        if letters.isEmpty { print("no dead letters in \(selection.dataDirectory)") }
+        if letters.isEmpty { selection.tellNone() }
     }
 }
 

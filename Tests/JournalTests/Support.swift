@@ -77,9 +77,17 @@ final class ScratchDirectory: Sendable {
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    deinit {
+    deinit { remove() }
+
+    private func remove() {
         for name in (try? DiskFileSystem().names(in: path)) ?? [] { _ = unlink(path + "/" + name) }
         _ = rmdir(path)
+    }
+
+    /// Removes it with all that is in it, and makes it again.
+    func remake() {
+        remove()
+        _ = mkdir(path, 0o700)
     }
 
     /// The files by name.

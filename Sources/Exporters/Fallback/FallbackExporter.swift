@@ -17,6 +17,12 @@ package final class FallbackExporter: Exporter {
         var task: Task<Void, Never>
     }
 
+    /// Name of the journal that is kept for the first exporter, and of its cursor.
+    package static let missed = "missed"
+
+    /// How the lines of `sluice queue` name what is kept for the first exporter.
+    package static func nameOfMissed(_ id: String, first: String) -> String { "\(id) to \(first)" }
+
     package let maxConcurrency: Int
     private let options: FallbackOptions
     private let children: [Child]
@@ -53,7 +59,7 @@ package final class FallbackExporter: Exporter {
             do { try await child.start() } catch { throw ExporterStartFailure("exporter \(id): \(error)") }
         }
         guard options.replays, let open = build.openJournal, let first = children.first else { return }
-        let log = try open("missed")
+        let log = try open(Self.missed)
         let returning = ReturningExporter(child: first.exporter) { [weak self] isWorking in
             self?.note(0, isWorking: isWorking)
         }
@@ -64,11 +70,12 @@ package final class FallbackExporter: Exporter {
         helper.retry.maxInterval = max(helper.retry.initialInterval, options.retryInterval)
         helper.queue.capacity = nil
         var setup = ExportWorkerSetup(
-            exporterID: "\(build.id) to \(first.id)", pipelineID: "missed", options: helper, isDurable: true,
+            exporterID: Self.nameOfMissed(build.id, first: first.id), pipelineID: Self.missed, options: helper,
+            isDurable: true,
             effects: effects, log: build.log)
         setup.metadataKeys = build.metadataKeys
         let worker = ExportWorker(
-            cursor: try log.cursor(named: "missed"), exporter: returning, metrics: build.metrics, setup: setup)
+            cursor: try log.cursor(named: Self.missed), exporter: returning, metrics: build.metrics, setup: setup)
         let task = Task { await worker.run() }
         missed.withLock { $0 = Missed(log: log, worker: worker, task: task) }
     }

@@ -94,7 +94,10 @@ struct GraphBuilder {
                 id: pipeline.id, chain: first, journal: isBuffered ? gathered ?? journal : journal, metrics: metrics,
                 isBuffered: isBuffered, tap: gateway.tap, capped: capped.map(\.worker),
                 acknowledgement: pipeline.options.acknowledgement, watch: watch))
-        (journal as? DiskJournal)?.retainCursors(named: pipeline.readers)
+        for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
+            DeliveryAccount(metrics: gateway.metrics, labels: [("exporter", name), ("pipeline", pipeline.id)])
+                .dropped(items, reason: "exporter_removed")
+        }
         (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
     }
 
@@ -104,7 +107,7 @@ struct GraphBuilder {
         _ pipeline: GatewayPlan.PipelinePlan, _ chain: ProcessorChain, _ metrics: IntakeMetrics,
         output: any FrameLog
     ) throws -> (any FrameLog)? {
-        let folder = GraphBuilder.folderName(pipeline.id) + "~traces"
+        let folder = GraphBuilder.folderName(pipeline.id) + Self.stageSuffix
         if pipeline.wait == nil {
             guard let storage = pipeline.storage, SystemFacts.exists(storage.directory + "/" + folder) else {
                 return nil
@@ -119,7 +122,7 @@ struct GraphBuilder {
             passed: passedPlace(pipeline, journal), isSoleWriter: pipeline.wait != nil, tap: gateway.tap,
             effects: .system(), log: { log.line($0, $1) })
         do {
-            let cursor = try journal.cursor(named: "traces")
+            let cursor = try journal.cursor(named: Self.stageCursor)
             graph.stages.append(
                 (
                     pipeline.id,
@@ -197,6 +200,10 @@ struct GraphBuilder {
             throw GatewayStartFailure("the journal of pipeline \(id): \(error)")
         }
     }
+
+    /// Ends the name of the folder of a stage's journal, before it that of its pipeline.
+    static let stageSuffix = "~traces"
+    static let stageCursor = "traces"
 
     /// Folder of a journal that an exporter has for itself.
     static func exporterFolder(_ id: String, _ name: String) -> String { "exporter~\(folderName(id))~\(name)" }

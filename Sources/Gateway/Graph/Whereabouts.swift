@@ -79,19 +79,9 @@ package enum Whereabouts {
     package static func find(_ trace: [UInt8], _ plan: GatewayPlan, dataDirectory: String) throws -> Answer {
         var answer = Answer()
         for pipeline in plan.pipelines {
-            guard let storage = pipeline.storage else {
-                answer.inMemory.append(pipeline.id)
-                continue
-            }
-            let folder = GraphBuilder.folderName(pipeline.id)
-            var places = [(folder, pipeline.id), (folder + "~traces", pipeline.id + " (gathering)")]
-            for (id, exporter) in pipeline.exporters where exporter.fallback != nil {
-                places.append((GraphBuilder.exporterFolder(id, "missed"), "\(id) (replay)"))
-            }
-            for (name, title) in places {
-                let directory = storage.directory + "/" + name
-                guard SystemFacts.isDirectory(directory) else { continue }
-                add(try JournalSearch.find(trace, in: directory), title, to: &answer)
+            if pipeline.storage == nil { answer.inMemory.append(pipeline.id) }
+            for place in pipeline.journalPlaces where SystemFacts.isDirectory(place.directory) {
+                add(try JournalSearch.find(trace, in: place.directory), place.title, to: &answer)
             }
         }
         for folder in DeadLetterFolder.all(dataDirectory) {

@@ -79,7 +79,22 @@ final class TraceStage: Sendable {
         ) { [weak self] in Double(self?.state.withLock { $0.heldCost } ?? 0) }
         metrics.gauge(
             "sluice_pipeline_buffered_items", "Spans that the pipeline has taken and not yet passed on.", labels
-        ) { [weak self] in Double(max(0, input.backlog.items - (self?.state.withLock { $0.settled } ?? 0))) }
+        ) { [weak self] in Double(self?.buffered.items ?? 0) }
+    }
+
+    /// How the lines of `sluice queue` name it.
+    static let readerName = "gathering"
+
+    /// What it has taken and not passed on. Frames and bytes count until all of them is passed on.
+    private var buffered: HeldAmount {
+        var amount = input.backlog
+        amount.items = max(0, amount.items - state.withLock { $0.settled })
+        return amount.items == 0 ? HeldAmount() : amount
+    }
+
+    func status(now: UInt64) -> ExportWorkerStatus {
+        ExportWorkerStatus(
+            exporter: Self.readerName, pipeline: setup.pipeline, backlog: buffered, oldestTime: nil, now: now)
     }
 
     /// Bytes of memory for traces that are not complete or wait for their session.

@@ -1,0 +1,35 @@
+import Exporters
+
+/// A journal of a pipeline, as commands name it that look at journals.
+struct JournalPlace {
+    var directory: String
+    /// The pipeline, with what the journal is for where it is not that of its exporters.
+    var title: String
+    /// The pipeline, or what stands for it, in the lines of `sluice queue`.
+    var pipeline: String
+    /// Names of those that read it, by those of their cursors.
+    var readers: [String: String]
+}
+
+extension GatewayPlan.PipelinePlan {
+    /// Its journals on disk: what its exporters read, what waits to be gathered, and what a fallback keeps for the
+    /// exporter that is to have it. Not all need be there.
+    var journalPlaces: [JournalPlace] {
+        guard let storage = storage?.directory else { return [] }
+        let folder = storage + "/" + GraphBuilder.folderName(id)
+        let delivery = JournalPlace(
+            directory: folder, title: id, pipeline: id,
+            readers: Dictionary(uniqueKeysWithValues: readers.map { ($0, $0) }))
+        let gathering = JournalPlace(
+            directory: folder + GraphBuilder.stageSuffix, title: "\(id) (gathering)", pipeline: id,
+            readers: [GraphBuilder.stageCursor: TraceStage.readerName])
+        let replays = exporters.compactMap { id, plan -> JournalPlace? in
+            guard let first = plan.fallback?.exporters.first else { return nil }
+            let name = FallbackExporter.missed
+            return JournalPlace(
+                directory: storage + "/" + GraphBuilder.exporterFolder(id, name), title: "\(id) (replay)",
+                pipeline: name, readers: [name: FallbackExporter.nameOfMissed(id, first: first)])
+        }
+        return [delivery, gathering] + replays
+    }
+}
