@@ -34,6 +34,8 @@ struct Run: AsyncParsableCommand {
     var shutdownTimeout = 10
 
     func run() async throws {
+        // First of all: as the first process of a container it would not be ended by a signal that nobody takes.
+        let signals = Signals([SIGTERM, SIGINT, SIGHUP])
         SystemFacts.raiseFileLimit()
         if let problem = SystemFacts.fileLimitProblem {
             Terminal.error("sluice: \(problem)")
@@ -43,7 +45,6 @@ struct Run: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator(softLimit: loaded.plan.softLimit)
-        let signals = Signals([SIGTERM, SIGINT, SIGHUP])
         let log = Logger.gateway(loaded.plan.telemetry)
         let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)
         do {

@@ -16,6 +16,7 @@ package struct H2Frame: Equatable {
     package static let headers: UInt8 = 1
     package static let reset: UInt8 = 3
     package static let settings: UInt8 = 4
+    package static let ping: UInt8 = 6
     package static let goAway: UInt8 = 7
     package static let windowUpdate: UInt8 = 8
 

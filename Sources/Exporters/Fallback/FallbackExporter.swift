@@ -31,7 +31,10 @@ package final class FallbackExporter: Exporter {
     private let health: Mutex<FallbackHealth>
     private let missed = Mutex<Missed?>(nil)
     private let diverted: Counter
-    private let isNotKeeping = Atomic(false)
+    /// Since when nothing could be kept for the first exporter; nil while it can.
+    private let notKeepingSince = Mutex<Duration?>(nil)
+    private let missedAccount: DeliveryAccount
+    private let letters = Mutex<DeadLetterBox?>(nil)
 
     /// `children` in the order of `options.exporters`.
     package init(
@@ -45,10 +48,16 @@ package final class FallbackExporter: Exporter {
         health = Mutex(
             FallbackHealth(
                 count: children.count, switchAfter: options.switchAfter, retryInterval: options.retryInterval))
+        let missedID = Self.nameOfMissed(build.id, first: children.first?.id ?? "")
+        missedAccount = DeliveryAccount(
+            metrics: build.metrics, labels: [("exporter", missedID), ("pipeline", Self.missed)])
         diverted = build.metrics.counter(
             "sluice_exporter_fallback_items_total", "Records that another exporter than the first got.",
             [("exporter", build.id)])
     }
+
+    /// Where what the first exporter refuses of what it missed is kept. To be called before the start.
+    package func keepLetters(in box: DeadLetterBox) { letters.withLock { $0 = box } }
 
     package func check() throws {
         for (_, child) in children { try child.check() }
@@ -60,7 +69,8 @@ package final class FallbackExporter: Exporter {
         }
         guard options.replays, let open = build.openJournal, let first = children.first else { return }
         let log = try open(Self.missed)
-        let returning = ReturningExporter(child: first.exporter) { [weak self] isWorking in
+        let returning = ReturningExporter(child: first.exporter, longestWait: options.retryInterval) {
+            [weak self] isWorking in
             self?.note(0, isWorking: isWorking)
         }
         var helper = options.helper
@@ -74,6 +84,7 @@ package final class FallbackExporter: Exporter {
             isDurable: true,
             effects: effects, log: build.log)
         setup.metadataKeys = build.metadataKeys
+        setup.deadLetters = letters.withLock(\.self)
         let worker = ExportWorker(
             cursor: try log.cursor(named: Self.missed), exporter: returning, metrics: build.metrics, setup: setup)
         let task = Task { await worker.run() }
@@ -130,53 +141,92 @@ package final class FallbackExporter: Exporter {
         return goesOn
     }
 
-    /// Keeps a batch that another exporter took for the first one.
+    /// Deals with the answer of another exporter than the first: what it took, or will never take, is kept for the
+    /// first one.
     private func diverted(_ batch: ExportBatch, _ outcome: ExportOutcome) async -> ExportOutcome {
         switch outcome {
-        case .delivered, .partial, .refused: break
-        case .retry, .tooLarge, .permanent, .committed, .refusedTogether: return outcome
+        case .delivered, .partial, .refused: diverted.add(batch.itemCount)
+        case .permanent: break
+        case .retry, .tooLarge, .committed, .refusedTogether: return outcome
         }
-        diverted.add(batch.itemCount)
         guard let log = missed.withLock({ $0?.log }) else { return outcome }
+        switch await keep(batch, log) {
+        case .kept:
+            guard case .permanent(let reason) = outcome else { return outcome }
+            build.log(.warn, "exporter \(build.id): kept for \(children[0].id), as another refuses it: \(reason)")
+            return .delivered
+        case .notKept: return outcome
+        case .taken(let answer): return answer
+        case .cancelled: return .retry(reason: "what the first exporter misses cannot be kept", after: nil)
+        }
+    }
+
+    private enum Keeping {
+        case kept
+        case notKept
+        /// The first exporter works again and has answered.
+        case taken(ExportOutcome)
+        case cancelled
+    }
+
+    /// Keeps a batch for the first exporter. While there is no room it waits for that, or for the exporter itself, but
+    /// not for ever: what could make room may wait behind it.
+    private func keep(_ batch: ExportBatch, _ log: any FrameLog) async -> Keeping {
         let header = FrameHeader(
             signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
             metadata: batch.metadata)
         let frame = Frame(header: header, bytes: batch.bytes)
         while case .refused(let reason, let retryAfter, let isFinal) = await log.append(frame) {
-            if isFinal {
-                build.log(.error, "exporter \(build.id): \(children[0].id) will not get what it missed: \(reason)")
-                return outcome
+            let now = effects.now()
+            let (since, isNew) = notKeepingSince.withLock { since in
+                defer { since = since ?? now }
+                return (since ?? now, since == nil)
             }
-            // The batch is delivered: only keeping it is tried again.
-            let isNew = isNotKeeping.exchange(true, ordering: .relaxed) == false
             if isNew { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
-            do { try await effects.sleep(max(retryAfter, .milliseconds(250))) } catch {
-                return .retry(reason: "what the first exporter misses cannot be kept: \(reason)", after: retryAfter)
+            // Twice, so that it is tried at least once.
+            let left = options.retryInterval * 2 - (now - since)
+            guard !isFinal, left > .zero else {
+                missedAccount.dropped(batch.itemCount, reason: isFinal ? "too_large" : "no_room")
+                build.log(
+                    .error,
+                    "exporter \(build.id): \(children[0].id) will not get \(batch.itemCount) records of what it "
+                        + "missed: \(reason)")
+                return .notKept
+            }
+            do { try await effects.sleep(min(max(retryAfter, .milliseconds(250)), left)) } catch { return .cancelled }
+            guard health.withLock({ $0.mayTry(0, now: effects.now()) }) else { continue }
+            let answer = await children[0].exporter.export(batch)
+            if case .retry = answer {
+                note(0, isWorking: false)
+            } else {
+                note(0, isWorking: true)
+                return .taken(answer)
             }
         }
-        isNotKeeping.store(false, ordering: .relaxed)
-        return outcome
+        notKeepingSince.withLock { $0 = nil }
+        return .kept
     }
 }
 
 /// Tells whether the exporter behind it works.
 private struct ReturningExporter: Exporter {
     let child: any Exporter
+    /// Cap of what it may ask for by Retry-After: new batches are tried that often too.
+    let longestWait: Duration
     let note: @Sendable (Bool) -> Void
 
     var maxConcurrency: Int { min(child.maxConcurrency, 4) }
-
-    init(child: any Exporter, note: @escaping @Sendable (Bool) -> Void) {
-        self.child = child
-        self.note = note
-    }
 
     func start() async throws {}
 
     func export(_ batch: ExportBatch) async -> ExportOutcome {
         let outcome = await child.export(batch)
-        if case .retry = outcome { note(false) } else { note(true) }
-        return outcome
+        guard case .retry(let reason, let hint) = outcome else {
+            note(true)
+            return outcome
+        }
+        note(false)
+        return .retry(reason: reason, after: hint.map { min($0, longestWait) })
     }
 
     func shutdown() async {}

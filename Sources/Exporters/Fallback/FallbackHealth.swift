@@ -5,12 +5,15 @@ struct FallbackHealth: Sendable {
         var failingSince: Duration?
         /// Others have its data.
         var isLeft = false
+        var isTold = false
         var nextTry = Duration.zero
     }
 
     private let switchAfter: Duration
     private let retryInterval: Duration
     private var all: [Health]
+    /// When it was told last that an exporter fails.
+    private var told: [Int: Duration] = [:]
 
     init(count: Int, switchAfter: Duration, retryInterval: Duration) {
         self.switchAfter = switchAfter
@@ -30,14 +33,18 @@ struct FallbackHealth: Sendable {
         return true
     }
 
-    /// A delivery failed. `goesOn` when the batch shall go on to the next exporter, `isNews` when it is the first to.
+    /// A delivery failed. `goesOn` when the batch shall go on to the next exporter, `isNews` when it is the first to
+    /// and that was not told just before: some fail and work by turns.
     mutating func failed(_ index: Int, now: Duration) -> (goesOn: Bool, isNews: Bool) {
         let since = all[index].failingSince ?? now
         all[index].failingSince = since
         guard index < all.count - 1, now - since >= switchAfter else { return (false, false) }
-        defer { all[index].isLeft = true }
-        if !all[index].isLeft { all[index].nextTry = now + retryInterval }
-        return (true, !all[index].isLeft)
+        guard !all[index].isLeft else { return (true, false) }
+        all[index].isLeft = true
+        all[index].nextTry = now + retryInterval
+        all[index].isTold = told[index].map { now - $0 >= retryInterval } ?? true
+        if all[index].isTold { told[index] = now }
+        return (true, all[index].isTold)
     }
 
     /// How long a batch that failed at `index` and does not go on may wait, whatever that exporter asks for: until the
@@ -47,9 +54,9 @@ struct FallbackHealth: Sendable {
         return max(.zero, switchAfter - (now - (all[index].failingSince ?? now)))
     }
 
-    /// A delivery was answered. True when that brings the exporter back.
+    /// A delivery was answered. True when that brings an exporter back of which it was told that it fails.
     mutating func succeeded(_ index: Int) -> Bool {
         defer { all[index] = Health() }
-        return all[index].isLeft
+        return all[index].isTold
     }
 }

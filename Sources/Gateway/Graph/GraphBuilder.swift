@@ -239,6 +239,9 @@ struct GraphBuilder {
             build.openJournal = { try open(Self.exporterFolder(id, $0)) }
             exporter = plan.make(build)
             graph.exporters.append((id, exporter))
+            if keepsLetters(plan.helper, pipeline) {
+                (exporter as? FallbackExporter)?.keepLetters(in: deadLetterBox(id, plan.helper.deadLetters))
+            }
         }
         var options = plan.helper
         if options.queue.batch == nil, let batch = pipeline.batch {
@@ -308,7 +311,7 @@ struct GraphBuilder {
         var setup = ExportWorkerSetup(
             exporterID: id, pipelineID: pipeline.id, options: options, isDurable: pipeline.storage != nil,
             log: { log.line($0, $1) })
-        if !(exporter is ConnectorExporter), options.deadLetters.isEnabled ?? (pipeline.storage != nil) {
+        if !(exporter is ConnectorExporter), keepsLetters(options, pipeline) {
             setup.deadLetters = deadLetterBox(id, options.deadLetters)
         }
         if options.tooLarge == .truncate {
@@ -332,6 +335,10 @@ struct GraphBuilder {
         } catch {
             throw GatewayStartFailure("exporter \(id) in pipeline \(pipeline.id): \(error)")
         }
+    }
+
+    private func keepsLetters(_ options: ExporterHelperOptions, _ pipeline: GatewayPlan.PipelinePlan) -> Bool {
+        options.deadLetters.isEnabled ?? (pipeline.storage != nil)
     }
 
     /// One per exporter, whatever pipelines it is in.

@@ -178,9 +178,12 @@ extension ProcessorChain {
         do throws(DecodeFailure) {
             summary = try OTLPReader.read(body, signal: signal, keys: keys, into: &workspace.batch)
         } catch {
+            var failure = error
+            // Not a place in what the sender sent.
+            if whole == nil { failure.offset = nil }
             // Valid as far as it was read; a sender that halves what is too large gets it through.
-            if error.reason == .tooManyElements { return .failed(.tooLarge(message: error.message)) }
-            return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(error.message)"))
+            if failure.reason == .tooManyElements { return .failed(.tooLarge(message: failure.message)) }
+            return .failed(.invalid(message: "the request is not a valid OTLP \(signal) request: \(failure.message)"))
         }
         let accepted = workspace.batch.liveCount
         if accepted == 0, workspace.batch.metrics.count > 0 {

@@ -199,10 +199,15 @@ extension TraceStage {
 
     /// Waits until the journal takes the frame or refuses it for good. Nil when cancelled before that.
     private func append(_ frame: Frame) async -> AppendResult? {
+        var isTold = false
         while true {
             let result = await output.append(frame)
             guard case .refused(let reason, let retryAfter, false) = result else { return result }
-            setup.log(.warn, "pipeline \(setup.pipeline): complete traces wait for the journal: \(reason)")
+            // Once for a fault, not every few seconds.
+            if !isTold {
+                setup.log(.warn, "pipeline \(setup.pipeline): complete traces wait for the journal: \(reason)")
+            }
+            isTold = true
             guard await sleep(min(max(retryAfter, .milliseconds(50)), .seconds(5))) else { return nil }
         }
     }

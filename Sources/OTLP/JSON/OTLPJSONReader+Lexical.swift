@@ -14,13 +14,31 @@ extension OTLPJSONReader {
     }
 
     @inline(__always)
-    mutating func expect(_ byte: UInt8, _ what: StaticString) throws(DecodeFailure) {
-        guard take(byte) else { throw missing(what) }
+    mutating func expect(
+        _ byte: UInt8, _ what: StaticString, _ reason: DecodeFailure.Reason = .syntax
+    ) throws(DecodeFailure) {
+        guard take(byte) else { throw missing(what, reason) }
     }
 
     @inline(never)
-    private func missing(_ what: StaticString) -> DecodeFailure {
-        DecodeFailure(at < json.count ? .syntax : .truncated, at: at, what.description)
+    private func missing(
+        _ what: StaticString, _ reason: DecodeFailure.Reason = .syntax
+    ) -> DecodeFailure {
+        DecodeFailure(at < json.count ? reason : .truncated, at: at, what.description)
+    }
+
+    /// As `expect`, where a value of another type may stand.
+    @inline(__always)
+    mutating func expectValue(_ byte: UInt8, _ what: StaticString) throws(DecodeFailure) {
+        guard take(byte) else { throw missing(what, Self.beginsValue(peek()) ? .wrongType : .syntax) }
+    }
+
+    private static func beginsValue(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "\""), UInt8(ascii: "-"), 0x30...0x39: true
+        case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"): true
+        default: false
+        }
     }
 
     @inline(__always)
@@ -33,7 +51,7 @@ extension OTLPJSONReader {
     }
 
     mutating func literal(_ word: StaticString) throws(DecodeFailure) {
-        guard json[at..<json.count].hasPrefix(word) else { throw missing(word) }
+        guard json[at..<json.count].hasPrefix(word) else { throw missing("true, false or null is expected") }
         at += word.utf8CodeUnitCount
     }
 

@@ -86,7 +86,7 @@ extension OTLPJSONReader {
     private mutating func quotedNumber() throws(DecodeFailure) -> NumberText {
         guard take(UInt8(ascii: "\"")) else { return try number() }
         let found = try number()
-        try expect(UInt8(ascii: "\""), "the number's closing quote is expected")
+        try expect(UInt8(ascii: "\""), "a decimal number and its closing quote are expected", .wrongType)
         return found
     }
 

@@ -60,7 +60,7 @@ package struct OTLPJSONReader {
     /// An object as the fields of a message.
     mutating func object(_ message: Int, depth: Int, _ output: inout ByteColumn) throws(DecodeFailure) {
         guard depth <= OTLPJSONReader.depthMax else { throw DecodeFailure(.tooDeep, at: at) }
-        try expect(UInt8(ascii: "{"), "an object is expected")
+        try expectValue(UInt8(ascii: "{"), "an object is expected")
         var hint = order.start(of: message)
         skipSpace()
         if take(UInt8(ascii: "}")) { return }
@@ -141,7 +141,7 @@ package struct OTLPJSONReader {
     private mutating func repeated(
         _ field: SchemaField, depth: Int, _ output: inout ByteColumn
     ) throws(DecodeFailure) {
-        try expect(UInt8(ascii: "["), "an array is expected")
+        try expectValue(UInt8(ascii: "["), "an array is expected")
         let isPacked = field.form.wireType != 2
         let outer = attribute
         attribute = 0

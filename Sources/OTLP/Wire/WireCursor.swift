@@ -8,8 +8,8 @@ package struct DecodeFailure: Error, Equatable, Sendable {
     }
 
     package var reason: Reason
-    /// Byte offset in the plain request body.
-    package var offset: Int
+    /// Byte offset in the plain request body; nil where the body was read in another form than it came in.
+    package var offset: Int?
     /// Extra words for JSON: which field.
     package var detail: String
 
@@ -36,7 +36,7 @@ package struct DecodeFailure: Error, Equatable, Sendable {
             case .badIdentifier: "an id is not hexadecimal; OTLP/JSON writes traceId and spanId in hex, not base64"
             }
         let extra = detail.isEmpty ? "" : " (\(detail))"
-        return "\(what)\(extra), at byte \(offset)"
+        return what + extra + (offset.map { ", at byte \($0)" } ?? "")
     }
 }
 

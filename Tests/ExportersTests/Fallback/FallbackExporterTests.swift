@@ -16,6 +16,7 @@ import Testing
     private final class Child: Sendable {
         let isFailing = Mutex(false)
         let retryAfter = Mutex<Duration?>(nil)
+        let refusal = Mutex<String?>(nil)
         let got = Mutex<[[UInt8]]>([])
 
         var exporter: ScriptedExporter {
@@ -23,6 +24,7 @@ import Testing
                 if self.isFailing.withLock({ $0 }) {
                     return .retry(reason: "down", after: self.retryAfter.withLock { $0 })
                 }
+                if let reason = self.refusal.withLock(\.self) { return .permanent(reason: reason) }
                 self.got.withLock { $0.append(batch.bytes) }
                 return .delivered
             }
@@ -33,7 +35,8 @@ import Testing
     }
 
     private func make(
-        _ children: [Child], _ yaml: String, journal: MemoryJournal? = nil, log: LogLines = LogLines()
+        _ children: [Child], _ yaml: String, journal: MemoryJournal? = nil, log: LogLines = LogLines(),
+        prepare: (FallbackExporter) -> Void = { _ in }
     ) async throws -> FallbackExporter {
         let names = children.indices.map { "x/\($0)" }
         let read = options(FallbackOptions.self, "exporters: [\(names.joined(separator: ", "))]\n" + yaml)
@@ -43,6 +46,7 @@ import Testing
         let exporter = FallbackExporter(
             options: read.options, children: zip(names, children).map { ($0, $1.exporter) }, build: build,
             effects: clock.effects())
+        prepare(exporter)
         try await exporter.start()
         return exporter
     }
@@ -123,12 +127,13 @@ import Testing
         let (first, second) = (Child(), Child())
         let journal = MemoryJournal()
         let log = LogLines()
-        let exporter = try await make([first, second], "switch_after: 0s", journal: journal, log: log)
+        let exporter = try await make(
+            [first, second], "switch_after: 0s\nretry_interval: 24h", journal: journal, log: log)
         first.fail(true)
         journal.close()
         let export = Task { await exporter.export(batch(1)) }
         while !log.lines.contains(where: { $0.contains("x/0 misses waits") }) { await Task.yield() }
-        for _ in 0..<50 {
+        for _ in 0..<20 {
             clock.advance(.seconds(1))
             await Task.yield()
         }
@@ -141,6 +146,96 @@ import Testing
         #expect(second.bytes.count == 1, "the second got it again")
         #expect(log.lines.count { $0.contains("misses waits") } == 1)
         await exporter.shutdown()
+    }
+
+    @Test func `what cannot be kept for the first exporter it takes itself when it works again`() async throws {
+        let (first, second) = (Child(), Child())
+        let journal = MemoryJournal()
+        let log = LogLines()
+        let exporter = try await make(
+            [first, second], "switch_after: 0s\nretry_interval: 10s", journal: journal, log: log)
+        first.fail(true)
+        #expect(await exporter.export(batch(1)) == .delivered)
+        journal.close()
+        let export = Task { await exporter.export(batch(2)) }
+        while !log.lines.contains(where: { $0.contains("x/0 misses waits") }) { await Task.yield() }
+        clock.advance(.seconds(5))
+        first.fail(false)
+        // Whoever brings it back, as the replay does in a gateway.
+        while first.bytes.isEmpty {
+            clock.advance(.milliseconds(500))
+            await Task.yield()
+        }
+        #expect(await export.value == .delivered)
+        #expect(first.bytes == [batch(2).bytes])
+        await exporter.shutdown()
+    }
+
+    @Test func `what cannot be kept for long goes to the others alone, counted`() async throws {
+        let (first, second) = (Child(), Child())
+        let journal = MemoryJournal()
+        let log = LogLines()
+        let exporter = try await make(
+            [first, second], "switch_after: 0s\nretry_interval: 10s", journal: journal, log: log)
+        first.fail(true)
+        journal.close()
+        let export = Task { await exporter.export(batch(1)) }
+        let isOver = Mutex(false)
+        let watch = Task {
+            _ = await export.value
+            isOver.withLock { $0 = true }
+        }
+        while !isOver.withLock(\.self) {
+            clock.advance(.seconds(1))
+            await Task.yield()
+        }
+        await watch.value
+        #expect(await export.value == .delivered)
+        // Those behind it do not wait at all.
+        #expect(await exporter.export(batch(2)) == .delivered)
+        #expect(second.bytes == [1, 2].map { batch($0).bytes })
+        #expect(log.lines.count { $0.contains("x/0 will not get 1 records of what it missed") } == 2)
+        await exporter.shutdown()
+    }
+
+    @Test func `what another refuses for good is kept for the first, and what that refuses too is a dead letter`()
+        async throws
+    {
+        let (first, second) = (Child(), Child())
+        let journal = MemoryJournal()
+        let folder = TemporaryDirectory()
+        let letters = DeadLetterFolder(path: folder.path + "/letters")
+        let box = DeadLetterBox(
+            folder: letters, options: options(DeadLetterOptions.self, "{}").options, exporterID: "fallback",
+            metrics: SelfMetrics())
+        let exporter = try await make([first, second], "switch_after: 0s\nretry_interval: 1s", journal: journal) {
+            $0.keepLetters(in: box)
+        }
+        first.fail(true)
+        second.refusal.withLock { $0 = "HTTP 400" }
+        #expect(await exporter.export(batch(1)) == .delivered)
+        #expect(first.bytes.isEmpty && second.bytes.isEmpty && exporter.status(now: 0)?.items == 1)
+        first.refusal.withLock { $0 = "HTTP 400, too" }
+        first.fail(false)
+        while letters.list().isEmpty {
+            clock.advance(.seconds(1))
+            await Task.yield()
+        }
+        #expect(letters.list().map(\.message) == ["HTTP 400, too"])
+        await exporter.shutdown()
+    }
+
+    @Test func `tells once an interval that an exporter fails which works and fails by turns`() {
+        var health = FallbackHealth(count: 2, switchAfter: .zero, retryInterval: .seconds(10))
+        var told = 0
+        for turn in 0..<100 {
+            let (goesOn, isNews) = health.failed(0, now: .milliseconds(150 * turn))
+            #expect(goesOn)
+            if isNews { told += 1 }
+            if health.succeeded(0) { told += 1 }
+        }
+        // Twice in 15 seconds, each time with its end.
+        #expect(told == 4)
     }
 
     @Test func `needs two different exporters`() {

@@ -319,5 +319,18 @@ import Testing
         #expect(JSONCase.refusal(#"{"a":}"#) == DecodeFailure(.syntax, at: 5, "a value is expected"))
         let refusal = try #require(JSONCase.refusal(#"{"resourceSpans":[{"schemaUrl":7}]}"#))
         #expect(refusal.message == "a field has the wrong type (a string is expected), at byte 31")
+        for (json, reason, detail) in [
+            (#"{"resourceSpans":{}}"#, DecodeFailure.Reason.wrongType, "an array is expected"),
+            (#"{"resourceSpans":}"#, .syntax, "an array is expected"),
+            (#"{"resourceSpans":["x"]}"#, .wrongType, "an object is expected"),
+            (#"{"resourceSpans":nul}"#, .syntax, "true, false or null is expected"),
+            (
+                #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"0x7"}]}]}]}"#, .wrongType,
+                "a decimal number and its closing quote are expected"
+            ),
+        ] {
+            let failure = try #require(JSONCase.refusal(json))
+            #expect(failure.reason == reason && failure.detail == detail, "\(json): \(failure.message)")
+        }
     }
 }

@@ -71,8 +71,9 @@ struct ConnectionSetup: Sendable {
             case .http(let shared): shared.timeouts
             case .grpc(let shared): shared.timeouts
             }
-        let watch = GoAwayWatch()
-        let connection = HTTP2Connection(lifetime: lifetime, timeouts: timeouts, watch: watch, now: loop.now)
+        let (frames, watch) = (WholeFrames(), GoAwayWatch())
+        let connection = HTTP2Connection(
+            lifetime: lifetime, timeouts: timeouts, frames: frames, watch: watch, now: loop.now)
         let parts = NIOLoopBound((connection, resources), eventLoop: loop)
         let service = service
         // Windows hold a sender back; the frames that carry them must always be read.
@@ -81,7 +82,7 @@ struct ConnectionSetup: Sendable {
             .recvAllocator,
             value: AdaptiveRecvByteBufferAllocator(
                 minimum: 1 << 10, initial: 4 << 10, maximum: HTTP2Limits.readSizeMax))
-        try context.pipeline.syncOperations.addHandler(WholeFrames())
+        try context.pipeline.syncOperations.addHandler(frames)
         try context.pipeline.syncOperations.addHandler(watch)
         _ = try context.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: HTTP2Limits.connection(streamsMax: streamsMax),

@@ -14,10 +14,12 @@ struct FrameCutter {
     /// The beginning of a frame, or of a head with its continuations.
     private var held = ByteBuffer()
 
+    var isHolding: Bool { held.readableBytes > 0 }
+
     /// What of the bytes that came so far can be handed on now; nil when all is held back.
     mutating func cut(_ read: ByteBuffer) -> ByteBuffer? {
         var bytes = read
-        let isContinued = held.readableBytes > 0
+        let isContinued = isHolding
         if isContinued {
             held.writeBuffer(&bytes)
             bytes = held
@@ -96,8 +98,16 @@ final class WholeFrames: ChannelInboundHandler {
     typealias InboundOut = ByteBuffer
 
     private var cutter = FrameCutter()
+    /// Since when the beginning of a frame or head waits for its rest; nil when none does.
+    private(set) var heldSince: NIODeadline?
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if let piece = cutter.cut(unwrapInboundIn(data)) { context.fireChannelRead(wrapInboundOut(piece)) }
+        let piece = cutter.cut(unwrapInboundIn(data))
+        if !cutter.isHolding {
+            heldSince = nil
+        } else if piece != nil || heldSince == nil {
+            heldSince = context.eventLoop.now
+        }
+        if let piece { context.fireChannelRead(wrapInboundOut(piece)) }
     }
 }

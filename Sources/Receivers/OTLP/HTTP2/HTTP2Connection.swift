@@ -6,12 +6,17 @@ final class HTTP2Connection: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
-    /// How long a client that was told to go may still open streams that cross the message (RFC 9113, 6.8).
-    static let goAwayPause: TimeAmount = .milliseconds(200)
+    /// How long a client that was told to go may still open streams that cross the message, when it gives no sign that
+    /// the message has come (RFC 9113, 6.8).
+    static let goAwayPause: TimeAmount = .seconds(2)
     private static let pingData = HTTP2PingData(withInteger: 0x736C_7569_6365)
+    /// Goes out behind the message; when it comes back, so has all that crossed it.
+    private static let farewellData = HTTP2PingData(withInteger: 0x676F_2061_7761_7921)
 
     private let lifetime: HTTP2Lifetime
     private let period: TimeAmount
+    private let readHeader: Duration
+    private let frames: WholeFrames
     private let watch: GoAwayWatch
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: RequestStream] = [:]
@@ -21,15 +26,26 @@ final class HTTP2Connection: ChannelInboundHandler {
     private var idleSince: NIODeadline
     private var pinged: NIODeadline?
     private var leavingSince: NIODeadline?
+    /// No streams are to come any more that were opened before the client knew that it is to go.
+    private var hasAllStreams = false
+    /// The client has ended its direction.
+    private var isInputClosed = false
+    /// The last look found nothing but answers that wait for a window, which cannot come any more.
+    private var isStuck = false
     /// A whole request came on it, ever.
     var hasBroughtRequest = false
     /// Bytes of bodies since the last look.
     private var bodyBytes = 0
 
-    /// `watch` stands between the library's handler and the socket.
-    init(lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, watch: GoAwayWatch, now: NIODeadline) {
+    /// `frames` and `watch` stand between the library's handler and the socket.
+    init(
+        lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, frames: WholeFrames, watch: GoAwayWatch,
+        now: NIODeadline
+    ) {
         self.lifetime = lifetime
+        self.frames = frames
         self.watch = watch
+        readHeader = timeouts.readHeader
         period = ConnectionClock.period(timeouts)
         start = now
         lastRead = now
@@ -54,7 +70,14 @@ final class HTTP2Connection: ChannelInboundHandler {
         tick = nil
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+    /// Frames of the connection itself.
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .ping(Self.farewellData, ack: true) = unwrapInboundIn(data).payload, leavingSince != nil else {
+            return
+        }
+        hasAllStreams = true
+        closeWhenSent()
+    }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         lastRead = context.eventLoop.now
@@ -70,6 +93,8 @@ final class HTTP2Connection: ChannelInboundHandler {
             if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave() }
         case ChannelEvent.inputClosed:
             // What the client has sent whole is answered. The rest of other requests cannot come, and no window either.
+            isInputClosed = true
+            hasAllStreams = true
             for stream in streams.values { stream.inputClosed() }
             if streams.isEmpty { context.close(promise: nil) } else { leave() }
         default: context.fireUserInboundEventTriggered(event)
@@ -92,7 +117,13 @@ final class HTTP2Connection: ChannelInboundHandler {
     func closed(_ stream: RequestStream) {
         guard streams.removeValue(forKey: ObjectIdentifier(stream)) != nil, streams.isEmpty, let context else { return }
         idleSince = context.eventLoop.now
-        if let leavingSince, idleSince - leavingSince >= Self.goAwayPause { closeWhenSent() }
+        if mayClose(now: idleSince) { closeWhenSent() }
+    }
+
+    /// The client was told to go, nothing is open, and nothing that crossed the message is to come.
+    private func mayClose(now: NIODeadline) -> Bool {
+        guard let leavingSince, streams.isEmpty else { return false }
+        return hasAllStreams || now - leavingSince >= Self.goAwayPause
     }
 
     /// Closes behind the answer that has just been written: the library tells of a stream's end before it sends that.
@@ -131,9 +162,11 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     private func checkLife(_ context: ChannelHandlerContext, _ now: NIODeadline) {
-        if let leavingSince {
+        if let heldSince = frames.heldSince, Self.isOver(readHeader, since: heldSince, now: now) {
+            context.close(promise: nil)
+        } else if let leavingSince {
             let isOver = Self.isOver(lifetime.ageGrace, since: leavingSince, now: now)
-            if streams.isEmpty || isOver { context.close(promise: nil) }
+            if mayClose(now: now) || isOver || isStuckAgain() { context.close(promise: nil) }
         } else if streams.isEmpty, Self.isOver(lifetime.idle, since: idleSince, now: now) {
             leave()
         } else if Self.isOver(lifetime.age, since: start, now: now) {
@@ -147,12 +180,21 @@ final class HTTP2Connection: ChannelInboundHandler {
         }
     }
 
+    /// Whether nothing is open but answers that wait for windows of a client that sends none, now and a look ago.
+    private func isStuckAgain() -> Bool {
+        let wasStuck = isStuck
+        isStuck = isInputClosed && streams.values.allSatisfy { $0.phase == .answered }
+        return isStuck && wasStuck
+    }
+
     /// Tells the client to open no more streams; the connection closes behind those that are open, or come still.
     private func leave() {
         guard leavingSince == nil, let context else { return }
         leavingSince = context.eventLoop.now
         watch.sendFarewell()
-        guard streams.isEmpty else { return }
+        guard !isInputClosed else { return }
+        let ping = HTTP2Frame(streamID: .rootStream, payload: .ping(Self.farewellData, ack: false))
+        context.writeAndFlush(wrapOutboundOut(ping), promise: nil)
         let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: Self.goAwayPause) { connection.value.closeIfIdle() }
     }

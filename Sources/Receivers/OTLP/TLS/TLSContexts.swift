@@ -99,6 +99,8 @@ final class TLSContexts: Sendable {
         configuration.minimumTLSVersion = version(options.versions.lowerBound)
         configuration.maximumTLSVersion = version(options.versions.upperBound)
         configuration.applicationProtocols = protocols
+        // Clients that nobody reads on do not answer a close_notify, and a shutdown would wait for them.
+        configuration.shutdownTimeout = .seconds(1)
         if !options.cipherSuites.isEmpty { configuration.cipherSuiteValues = options.cipherSuites }
         if content.count > 2 {
             configuration.trustRoots = .certificates(try certificates(content[2], of: "client_ca_file"))
