@@ -31,9 +31,11 @@ package final class FallbackExporter: Exporter {
     private let health: Mutex<FallbackHealth>
     private let missed = Mutex<Missed?>(nil)
     private let diverted: Counter
-    /// Since when nothing could be kept for the first exporter; nil while it can.
-    private let notKeepingSince = Mutex<Duration?>(nil)
-    private let missedAccount: DeliveryAccount
+    /// Set while nothing can be kept for the first exporter: since when, and how many records it will not get for that.
+    private let notKeeping = Mutex<(since: Duration, lost: Int)?>(nil)
+    /// What the first exporter will not get, for want of room and as never to be kept.
+    private let noRoom: Counter
+    private let neverKept: Counter
     private let letters = Mutex<DeadLetterBox?>(nil)
 
     /// `children` in the order of `options.exporters`.
@@ -49,8 +51,12 @@ package final class FallbackExporter: Exporter {
             FallbackHealth(
                 count: children.count, switchAfter: options.switchAfter, retryInterval: options.retryInterval))
         let missedID = Self.nameOfMissed(build.id, first: children.first?.id ?? "")
-        missedAccount = DeliveryAccount(
-            metrics: build.metrics, labels: [("exporter", missedID), ("pipeline", Self.missed)])
+        func notKept(_ reason: String) -> Counter {
+            build.metrics.counter(
+                DeliveryAccount.droppedName, DeliveryAccount.droppedHelp,
+                [("exporter", missedID), ("pipeline", Self.missed), ("reason", reason)])
+        }
+        (noRoom, neverKept) = (notKept("no_room"), notKept("never_kept"))
         diverted = build.metrics.counter(
             "sluice_exporter_fallback_items_total", "Records that another exporter than the first got.",
             [("exporter", build.id)])
@@ -177,20 +183,14 @@ package final class FallbackExporter: Exporter {
             metadata: batch.metadata)
         let frame = Frame(header: header, bytes: batch.bytes)
         while case .refused(let reason, let retryAfter, let isFinal) = await log.append(frame) {
-            let now = effects.now()
-            let (since, isNew) = notKeepingSince.withLock { since in
-                defer { since = since ?? now }
-                return (since ?? now, since == nil)
+            if isFinal {
+                neverKept.add(batch.itemCount)
+                build.log(.error, "exporter \(build.id): \(children[0].id) will not get what it missed: \(reason)")
+                return .notKept
             }
-            if isNew { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
-            // Twice, so that it is tried at least once.
-            let left = options.retryInterval * 2 - (now - since)
-            guard !isFinal, left > .zero else {
-                missedAccount.dropped(batch.itemCount, reason: isFinal ? "too_large" : "no_room")
-                build.log(
-                    .error,
-                    "exporter \(build.id): \(children[0].id) will not get \(batch.itemCount) records of what it "
-                        + "missed: \(reason)")
+            let left = waitLeft(reason)
+            guard left > .zero else {
+                giveUp(batch.itemCount)
                 return .notKept
             }
             do { try await effects.sleep(min(max(retryAfter, .milliseconds(250)), left)) } catch { return .cancelled }
@@ -203,8 +203,43 @@ package final class FallbackExporter: Exporter {
                 return .taken(answer)
             }
         }
-        notKeepingSince.withLock { $0 = nil }
+        noteKeeping()
         return .kept
+    }
+
+    /// How long a batch may still wait for room. Tells once that it has to.
+    private func waitLeft(_ reason: String) -> Duration {
+        let now = effects.now()
+        let (since, isNew) = notKeeping.withLock { state in
+            defer { state = state ?? (now, 0) }
+            return (state?.since ?? now, state == nil)
+        }
+        if isNew { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
+        // Twice, so that it is tried at least once.
+        return options.retryInterval * 2 - (now - since)
+    }
+
+    /// Counts what the first exporter will not get, and tells once that it begins.
+    private func giveUp(_ items: Int) {
+        noRoom.add(items)
+        let isNew = notKeeping.withLock { state in
+            defer { state?.lost += items }
+            return state?.lost == 0
+        }
+        if isNew {
+            build.log(.error, "exporter \(build.id): for want of room \(children[0].id) will not get what it misses")
+        }
+    }
+
+    private func noteKeeping() {
+        let before = notKeeping.withLock { state in
+            defer { state = nil }
+            return state
+        }
+        guard let before else { return }
+        build.log(
+            .info,
+            "exporter \(build.id): what \(children[0].id) misses is kept again; it will not get \(before.lost) records")
     }
 }
 

@@ -8,6 +8,9 @@ package final class DeliveryAccount: Sendable {
     /// Most different reasons that get a series of their own; further ones are counted as `other`.
     package static let reasonsMax = 32
 
+    static let droppedName = "sluice_exporter_dropped_items_total"
+    static let droppedHelp = "Records that left the gateway undelivered, by reason."
+
     private let metrics: SelfMetrics
     private let labels: [(name: String, value: String)]
     private let sent: [Counter]
@@ -49,9 +52,7 @@ package final class DeliveryAccount: Sendable {
         let counter = drops.withLock { known in
             let name = known[reason] != nil || known.count < Self.reasonsMax ? reason : "other"
             if let counter = known[name] { return counter }
-            let counter = metrics.counter(
-                "sluice_exporter_dropped_items_total", "Records that left the gateway undelivered, by reason.",
-                labels + [("reason", name)])
+            let counter = metrics.counter(Self.droppedName, Self.droppedHelp, labels + [("reason", name)])
             known[name] = counter
             return counter
         }
