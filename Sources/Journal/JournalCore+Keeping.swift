@@ -60,7 +60,7 @@ extension JournalCore {
         guard !finished.isEmpty || !dropped.isEmpty else { return }
         do throws(SystemError) {
             // Files of these names that lie where ours have gone are another gateway's.
-            guard try holdsLock() else { return }
+            try holdLock()
             var kept: [String] = []
             for segment in finished + dropped { if let spare = try remove(segment) { kept.append(spare) } }
             // Before anything is written over: after a crash no old name may lead to a new header.

@@ -260,7 +260,7 @@ final class JournalCore: Sendable {
     /// others from writing there: ours is taken again, unless another gateway was quicker. Where that one has left
     /// records, ours among them would count as foreign at the next start.
     func holdLock() throws(SystemError) {
-        let path = lockPath
+        let path = directory + "/" + JournalFileName.lock
         try lock.withLock { lock throws(SystemError) in
             if try lock.isAt(path) { return }
             let new = try files.create(path, exclusive: false)
@@ -270,14 +270,6 @@ final class JournalCore: Sendable {
             lock.close()
             lock = new
         }
-    }
-
-    private var lockPath: String { directory + "/" + JournalFileName.lock }
-
-    /// False when the directory may be another gateway's by now.
-    func holdsLock() throws(SystemError) -> Bool {
-        let path = lockPath
-        return try lock.withLock { lock throws(SystemError) in try lock.isAt(path) }
     }
 
     private func holdsOtherJournal() throws(SystemError) -> Bool {
