@@ -31,8 +31,8 @@ package final class FallbackExporter: Exporter {
     private let health: Mutex<FallbackHealth>
     private let missed = Mutex<Missed?>(nil)
     private let diverted: Counter
-    /// Set while nothing can be kept for the first exporter: since when, and how many records it will not get for that.
-    private let notKeeping = Mutex<(since: Duration, lost: Int)?>(nil)
+    /// Set while nothing can be kept for the first exporter: how many records it will not get for that.
+    private let notKeeping = Mutex<Int?>(nil)
     /// What the first exporter will not get, for want of room and as never to be kept.
     private let noRoom: Counter
     private let neverKept: Counter
@@ -134,6 +134,7 @@ package final class FallbackExporter: Exporter {
     @discardableResult
     private func note(_ index: Int, isWorking: Bool) -> Bool {
         if isWorking {
+            if index == 0 { noteKeeping() }
             if health.withLock({ $0.succeeded(index) }) {
                 build.log(.info, "exporter \(build.id): \(children[index].id) works again and has the data again")
             }
@@ -162,7 +163,10 @@ package final class FallbackExporter: Exporter {
             build.log(.warn, "exporter \(build.id): kept for \(children[0].id), as another refuses it: \(reason)")
             return .delivered
         case .notKept: return outcome
-        case .taken(let answer): return answer
+        case .taken(let answer):
+            if case .permanent = outcome { return answer }
+            if case .permanent(let reason) = answer { neverKeeps(batch.itemCount, reason) }
+            return outcome
         case .cancelled: return .retry(reason: "what the first exporter misses cannot be kept", after: nil)
         }
     }
@@ -182,13 +186,13 @@ package final class FallbackExporter: Exporter {
             signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
             metadata: batch.metadata)
         let frame = Frame(header: header, bytes: batch.bytes)
+        let begin = effects.now()
         while case .refused(let reason, let retryAfter, let isFinal) = await log.append(frame) {
             if isFinal {
-                neverKept.add(batch.itemCount)
-                build.log(.error, "exporter \(build.id): \(children[0].id) will not get what it missed: \(reason)")
+                neverKeeps(batch.itemCount, reason)
                 return .notKept
             }
-            let left = waitLeft(reason)
+            let left = waitLeft(since: begin, reason)
             guard left > .zero else {
                 giveUp(batch.itemCount)
                 return .notKept
@@ -196,9 +200,11 @@ package final class FallbackExporter: Exporter {
             do { try await effects.sleep(min(max(retryAfter, .milliseconds(250)), left)) } catch { return .cancelled }
             guard health.withLock({ $0.mayTry(0, now: effects.now()) }) else { continue }
             let answer = await children[0].exporter.export(batch)
-            if case .retry = answer {
-                note(0, isWorking: false)
-            } else {
+            switch answer {
+            case .retry: note(0, isWorking: false)
+            // Nobody parts the batch here; what is kept is parted when it is replayed.
+            case .tooLarge, .refusedTogether, .committed: note(0, isWorking: true)
+            case .delivered, .partial, .refused, .permanent:
                 note(0, isWorking: true)
                 return .taken(answer)
             }
@@ -207,39 +213,44 @@ package final class FallbackExporter: Exporter {
         return .kept
     }
 
-    /// How long a batch may still wait for room. Tells once that it has to.
-    private func waitLeft(_ reason: String) -> Duration {
-        let now = effects.now()
-        let (since, isNew) = notKeeping.withLock { state in
-            defer { state = state ?? (now, 0) }
-            return (state?.since ?? now, state == nil)
+    /// How long a batch may still wait for room, and not at all when others have waited in vain. Tells once that it has
+    /// to.
+    private func waitLeft(since begin: Duration, _ reason: String) -> Duration {
+        let lost = notKeeping.withLock { lost in
+            defer { lost = lost ?? 0 }
+            return lost
         }
-        if isNew { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
-        // Twice, so that it is tried at least once.
-        return options.retryInterval * 2 - (now - since)
+        if lost == nil { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
+        // Twice, so that the exporter is tried meanwhile.
+        return lost ?? 0 > 0 ? .zero : options.retryInterval * 2 - (effects.now() - begin)
+    }
+
+    private func neverKeeps(_ items: Int, _ reason: String) {
+        neverKept.add(items)
+        build.log(.error, "exporter \(build.id): \(children[0].id) will not get \(items) records: \(reason)")
     }
 
     /// Counts what the first exporter will not get, and tells once that it begins.
     private func giveUp(_ items: Int) {
         noRoom.add(items)
-        let isNew = notKeeping.withLock { state in
-            defer { state?.lost += items }
-            return state?.lost == 0
+        let isNew = notKeeping.withLock { lost in
+            defer { lost = (lost ?? 0) + items }
+            return lost ?? 0 == 0
         }
         if isNew {
             build.log(.error, "exporter \(build.id): for want of room \(children[0].id) will not get what it misses")
         }
     }
 
+    /// There is room again, or no need of it.
     private func noteKeeping() {
-        let before = notKeeping.withLock { state in
-            defer { state = nil }
-            return state
+        let before = notKeeping.withLock { lost in
+            defer { lost = nil }
+            return lost
         }
         guard let before else { return }
         build.log(
-            .info,
-            "exporter \(build.id): what \(children[0].id) misses is kept again; it will not get \(before.lost) records")
+            .info, "exporter \(build.id): nothing waits for \(children[0].id); it will not get \(before) records")
     }
 }
 

@@ -8,8 +8,8 @@ package final class DeliveryAccount: Sendable {
     /// Most different reasons that get a series of their own; further ones are counted as `other`.
     package static let reasonsMax = 32
 
-    static let droppedName = "sluice_exporter_dropped_items_total"
-    static let droppedHelp = "Records that left the gateway undelivered, by reason."
+    package static let droppedName = "sluice_exporter_dropped_items_total"
+    package static let droppedHelp = "Records that left the gateway undelivered, by reason."
 
     private let metrics: SelfMetrics
     private let labels: [(name: String, value: String)]

@@ -95,8 +95,8 @@ struct GraphBuilder {
                 isBuffered: isBuffered, tap: gateway.tap, capped: capped.map(\.worker),
                 acknowledgement: pipeline.options.acknowledgement, watch: watch))
         for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
-            DeliveryAccount(metrics: gateway.metrics, labels: [("exporter", name), ("pipeline", pipeline.id)])
-                .dropped(items, reason: "exporter_removed")
+            let labels = [("exporter", name), ("pipeline", pipeline.id), ("reason", "exporter_removed")]
+            gateway.metrics.counter(DeliveryAccount.droppedName, DeliveryAccount.droppedHelp, labels).add(items)
         }
         (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
     }

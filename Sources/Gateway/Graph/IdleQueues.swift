@@ -9,7 +9,7 @@ package enum IdleQueues {
     /// and closes it. Throws for a journal that is in use or cannot be read.
     package static func read(_ plan: GatewayPlan) async throws -> [ExportWorkerStatus] {
         var all: [ExportWorkerStatus] = []
-        for place in plan.pipelines.flatMap(\.journalPlaces) where SystemFacts.isDirectory(place.directory) {
+        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) {
             all += try await read(place)
         }
         return all

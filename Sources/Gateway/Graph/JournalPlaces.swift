@@ -11,10 +11,18 @@ struct JournalPlace {
     var readers: [String: String]
 }
 
+extension GatewayPlan {
+    /// The journals of all pipelines, each once: pipelines share what their exporters keep.
+    var journalPlaces: [JournalPlace] {
+        var seen: Set<String> = []
+        return pipelines.flatMap(\.journalPlaces).filter { seen.insert($0.directory).inserted }
+    }
+}
+
 extension GatewayPlan.PipelinePlan {
     /// Its journals on disk: what its exporters read, what waits to be gathered, and what a fallback keeps for the
     /// exporter that is to have it. Not all need be there.
-    var journalPlaces: [JournalPlace] {
+    fileprivate var journalPlaces: [JournalPlace] {
         guard let storage = storage?.directory else { return [] }
         let folder = storage + "/" + GraphBuilder.folderName(id)
         let delivery = JournalPlace(

@@ -78,11 +78,9 @@ package enum Whereabouts {
     /// Looks through the journals of a plan and the dead letters of a data directory. A gateway may be running there.
     package static func find(_ trace: [UInt8], _ plan: GatewayPlan, dataDirectory: String) throws -> Answer {
         var answer = Answer()
-        for pipeline in plan.pipelines {
-            if pipeline.storage == nil { answer.inMemory.append(pipeline.id) }
-            for place in pipeline.journalPlaces where SystemFacts.isDirectory(place.directory) {
-                add(try JournalSearch.find(trace, in: place.directory), place.title, to: &answer)
-            }
+        answer.inMemory = plan.pipelines.filter { $0.storage == nil }.map(\.id)
+        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) {
+            add(try JournalSearch.find(trace, in: place.directory), place.title, to: &answer)
         }
         for folder in DeadLetterFolder.all(dataDirectory) {
             for entry in folder.list() {
