@@ -134,7 +134,7 @@ package final class FallbackExporter: Exporter {
     @discardableResult
     private func note(_ index: Int, isWorking: Bool) -> Bool {
         if isWorking {
-            if index == 0 { noteKeeping() }
+            if index == 0 { noteBack() }
             if health.withLock({ $0.succeeded(index) }) {
                 build.log(.info, "exporter \(build.id): \(children[index].id) works again and has the data again")
             }
@@ -209,7 +209,8 @@ package final class FallbackExporter: Exporter {
                 return .taken(answer)
             }
         }
-        noteKeeping()
+        // What comes behind a batch that was given up does not wait again in this outage.
+        notKeeping.withLock { if $0 == 0 { $0 = nil } }
         return .kept
     }
 
@@ -242,15 +243,15 @@ package final class FallbackExporter: Exporter {
         }
     }
 
-    /// There is room again, or no need of it.
-    private func noteKeeping() {
+    /// The first exporter works again.
+    private func noteBack() {
         let before = notKeeping.withLock { lost in
             defer { lost = nil }
             return lost
         }
-        guard let before else { return }
+        guard let before, before > 0 else { return }
         build.log(
-            .info, "exporter \(build.id): nothing waits for \(children[0].id); it will not get \(before) records")
+            .error, "exporter \(build.id): \(children[0].id) will not get \(before) records, for want of room")
     }
 }
 
