@@ -50,13 +50,12 @@ package final class FallbackExporter: Exporter {
         health = Mutex(
             FallbackHealth(
                 count: children.count, switchAfter: options.switchAfter, retryInterval: options.retryInterval))
-        let missedID = Self.nameOfMissed(build.id, first: children.first?.id ?? "")
-        func notKept(_ reason: String) -> Counter {
-            build.metrics.counter(
-                DeliveryAccount.droppedName, DeliveryAccount.droppedHelp,
-                [("exporter", missedID), ("pipeline", Self.missed), ("reason", reason)])
-        }
-        (noRoom, neverKept) = (notKept("no_room"), notKept("never_kept"))
+        let labels = [
+            (name: "exporter", value: Self.nameOfMissed(build.id, first: children.first?.id ?? "")),
+            (name: "pipeline", value: Self.missed),
+        ]
+        noRoom = DeliveryAccount.droppedCounter(build.metrics, labels, reason: "no_room")
+        neverKept = DeliveryAccount.droppedCounter(build.metrics, labels, reason: "never_kept")
         diverted = build.metrics.counter(
             "sluice_exporter_fallback_items_total", "Records that another exporter than the first got.",
             [("exporter", build.id)])

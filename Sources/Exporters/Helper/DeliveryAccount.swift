@@ -8,9 +8,6 @@ package final class DeliveryAccount: Sendable {
     /// Most different reasons that get a series of their own; further ones are counted as `other`.
     package static let reasonsMax = 32
 
-    package static let droppedName = "sluice_exporter_dropped_items_total"
-    package static let droppedHelp = "Records that left the gateway undelivered, by reason."
-
     private let metrics: SelfMetrics
     private let labels: [(name: String, value: String)]
     private let sent: [Counter]
@@ -52,11 +49,20 @@ package final class DeliveryAccount: Sendable {
         let counter = drops.withLock { known in
             let name = known[reason] != nil || known.count < Self.reasonsMax ? reason : "other"
             if let counter = known[name] { return counter }
-            let counter = metrics.counter(Self.droppedName, Self.droppedHelp, labels + [("reason", name)])
+            let counter = Self.droppedCounter(metrics, labels, reason: name)
             known[name] = counter
             return counter
         }
         counter.add(items)
+    }
+
+    /// A series of records that left undelivered. To be made once for the same labels and reason.
+    package static func droppedCounter(
+        _ metrics: SelfMetrics, _ labels: [(name: String, value: String)], reason: String
+    ) -> Counter {
+        metrics.counter(
+            "sluice_exporter_dropped_items_total", "Records that left the gateway undelivered, by reason.",
+            labels + [("reason", reason)])
     }
 
     /// Delivered records of all signals.

@@ -95,8 +95,8 @@ struct GraphBuilder {
                 isBuffered: isBuffered, tap: gateway.tap, capped: capped.map(\.worker),
                 acknowledgement: pipeline.options.acknowledgement, watch: watch))
         for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
-            let labels = [("exporter", name), ("pipeline", pipeline.id), ("reason", "exporter_removed")]
-            gateway.metrics.counter(DeliveryAccount.droppedName, DeliveryAccount.droppedHelp, labels).add(items)
+            let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
+            DeliveryAccount.droppedCounter(gateway.metrics, labels, reason: "exporter_removed").add(items)
         }
         (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
     }
