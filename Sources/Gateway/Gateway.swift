@@ -1,16 +1,11 @@
-import CSupport
 import Configuration
 import Exporters
-import Journal
 package import Logging
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import Pipeline
-import Processors
 import Receivers
 import Synchronization
-import Telemetry
 
 /// The gateway cannot start; says what to change.
 package struct GatewayStartFailure: Error, CustomStringConvertible {
@@ -21,200 +16,92 @@ package struct GatewayStartFailure: Error, CustomStringConvertible {
 
 /// A running gateway: receivers, pipelines with their journals, exporters and the admin listeners of one plan.
 ///
-/// Life: `start`, then `shutdown`. Start goes from the exporters to the receivers, shutdown the other way, so that
-/// nothing is taken in that has nowhere to go.
+/// Life: `start`, any number of `reload`, then `shutdown`, one call at a time. Start goes from the exporters to the
+/// receivers, shutdown the other way, so that nothing is taken in that has nowhere to go.
 package final class Gateway: Sendable {
-    private struct Parts {
-        var receivers: [OTLPReceiver] = []
-        var workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)] = []
-        var stages: [(pipeline: String, stage: TraceStage, task: Task<Void, Never>)] = []
-        var exporters: [any Exporter] = []
-        var journals: [(pipeline: String, journal: any FrameLog)] = []
-        var admin: [AdminServer] = []
-        var watch: Task<Void, Never>?
-        var idle: Task<Void, Never>?
-    }
-
-    let plan: GatewayPlan
     let dataDirectory: String
-    let log: Logger
-    let metrics = SelfMetrics()
     let drops = DropLedger()
-    let tap: TapHub
     let group: MultiThreadedEventLoopGroup
-    let budget: AdmissionBudget
-    /// How memory is shared out; nil without a memory_limiter.
-    let shares: MemoryShares?
-    private let resident = ResidentMemory()
-    private let parts = Mutex(Parts())
+    let resident = ResidentMemory()
+    let parts: Mutex<GatewayParts>
+    let lastReload = Atomic(true)
+    /// Bytes of the process before anything of a plan is made.
+    private let baseline: Int
     private let startTime = SystemFacts.monotonicSeconds
 
     /// Bytes of requests in memory when no memory_limiter says otherwise: a quarter of the memory, at most 1 GiB.
     private static var defaultBudget: Int { min(1 << 30, max(128 << 20, SystemFacts.memoryTotal / 4)) }
 
     package init(plan: GatewayPlan, dataDirectory: String, log: Logger) {
-        self.plan = plan
         self.dataDirectory = dataDirectory
-        self.log = log
         SharedTypes.prepare()
         group = MultiThreadedEventLoopGroup(numberOfThreads: SystemFacts.usableCores(of: System.coreCount))
-        tap = TapHub(plan.telemetry.tap)
-        shares = plan.memoryShares(resident: resident.bytes ?? 0)
-        budget = AdmissionBudget(limitBytes: shares?.requests ?? Gateway.defaultBudget)
+        baseline = resident.bytes ?? 0
+        let shares = plan.memoryShares(resident: baseline)
+        let context = GraphContext(
+            plan: plan, dataDirectory: dataDirectory, log: log, metrics: SelfMetrics(), drops: drops,
+            tap: TapHub(plan.telemetry.tap), shares: shares,
+            budget: AdmissionBudget(limitBytes: shares?.requests ?? Gateway.defaultBudget))
+        parts = Mutex(GatewayParts(context))
     }
+
+    /// What parts of `plan` are made with when it takes the place of `earlier`.
+    func context(of plan: GatewayPlan, _ log: Logger, behind earlier: GraphContext) -> GraphContext {
+        let shares = plan.memoryShares(resident: baseline)
+        let limit = shares?.requests ?? Gateway.defaultBudget
+        let telemetry = earlier.plan.telemetry
+        return GraphContext(
+            plan: plan, dataDirectory: dataDirectory, log: log, metrics: SelfMetrics(continuing: earlier.metrics),
+            drops: drops,
+            tap: plan.telemetry.tap == telemetry.tap ? earlier.tap : TapHub(plan.telemetry.tap), shares: shares,
+            budget: limit == earlier.budget.limit ? earlier.budget : AdmissionBudget(limitBytes: limit))
+    }
+
+    var context: GraphContext { parts.withLock { $0.context } }
 
     /// Ports that the receivers listen on, in the order of the file; for tests and the start message.
     package func start() async throws -> [Int] {
         do {
-            return try await startParts()
+            return try await bringUp(Inheritance())
         } catch {
             await shutdown(deadline: .zero)
             throw error
         }
     }
 
-    private func startParts() async throws -> [Int] {
-        registerProcessMetrics()
-        if let failure = SystemFacts.makeDirectory(dataDirectory) {
-            throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
-        }
-        var builder = GraphBuilder(gateway: self)
-        let graph = try builder.build()
-        parts.withLock { parts in
-            parts.journals = graph.journals
-            parts.exporters = graph.exporters.map(\.exporter)
-        }
-        for box in graph.deadLetters { await box.start() }
-        for (id, exporter) in graph.exporters {
-            do {
-                try await exporter.start()
-            } catch {
-                throw GatewayStartFailure("exporter \(id): \(error)")
-            }
-        }
-        builder.tellOfUnread()
-        for (pipeline, worker) in graph.workers {
-            let task = Task { await worker.run() }
-            parts.withLock { $0.workers.append((pipeline, worker, task)) }
-        }
-        let keys = graph.keys
-        for (pipeline, stage) in graph.stages {
-            let task = Task { await stage.run(keys: keys) }
-            parts.withLock { $0.stages.append((pipeline, stage, task)) }
-        }
-        try await startAdmin()
-        if let shares { watchMemory(shares) }
-        giveBackWhenQuiet()
-        var ports: [Int] = []
-        let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
-        let kept = WorkspacePool.keptBytesMax
-        let pool = WorkspacePool(keptBytes: shares?.workspace(kept, loops: loops) ?? kept)
-        let authenticators = try makeAuthenticators()
-        for (id, options) in plan.receivers {
-            func intake(_ transport: String) -> ReceiverIntake {
-                ReceiverIntake(
-                    receiver: id, transport: transport, pipelines: graph.intakes(of: id, plan), keys: graph.keys,
-                    pool: pool, metrics: metrics, tap: tap)
-            }
-            let http = intake("http")
-            let receiver = OTLPReceiver(
-                options: options,
-                context: OTLPReceiver.Context(
-                    ingest: http, grpcIngest: options.grpc == nil ? http : intake("grpc"), metrics: metrics,
-                    group: group, budget: budget, log: log, authenticators: authenticators), id: id)
-            let addresses = try await receiver.start()
-            parts.withLock { $0.receivers.append(receiver) }
-            ports += [addresses.http.first, addresses.grpc.first].compactMap { $0?.port }
-        }
-        return ports
-    }
-
-    /// Lets a memory_limiter refuse by what the gateway really holds: all that is resident, and of that requests,
-    /// traces that are not complete or wait for their session, and journals in memory.
-    private func watchMemory(_ shares: MemoryShares) {
-        if let limit = plan.softLimit, limit < shares.soft {
-            log.warning(
-                """
-                memory_limiter allows \(limit >> 20) MiB before requests are refused, and the gateway takes \
-                \(shares.baseline >> 20) MiB by itself: it works with \(shares.soft >> 20) MiB; raise the limit
-                """)
-        }
-        let interval = plan.memoryLimits.map(\.checkInterval).filter { $0 > .zero }.min() ?? .zero
-        let watch = MemoryWatch(shares, interval: interval, budget: budget, resident: resident)
-        let task = Task { [weak self] in await watch.run { [weak self] in self?.heldBytes } }
-        parts.withLock { $0.watch = task }
-        metrics.gauge("sluice_memory_held_bytes", "Bytes that count towards memory_limiter's limit.") { [weak self] in
-            Double(self.map { $0.budget.used + $0.heldBytes } ?? 0)
-        }
-    }
-
-    /// Gives back what a burst has left, also without a memory_limiter.
-    private func giveBackWhenQuiet() {
-        let budget = budget
-        let task = Task {
-            var memory = IdleMemory()
-            let effects = WorkerEffects.system()
-            while (try? await effects.sleep(IdleMemory.interval)) != nil {
-                let givesBack = memory.givesBack(released: budget.releasedTotal, reserved: budget.used)
-                // Walking through all free memory takes milliseconds, which nobody waits for now.
-                if givesBack { sluice_trim_memory() }
-            }
-        }
-        parts.withLock { $0.idle = task }
-    }
-
-    private var heldBytes: Int {
-        parts.withLock { parts in
-            parts.stages.reduce(0) { $0 + $1.stage.heldBytes }
-                + parts.journals.reduce(0) { $0 + (($1.journal as? MemoryJournal)?.held.bytes ?? 0) }
-        }
-    }
-
-    private func makeAuthenticators() throws -> [String: any RequestAuthenticator] {
-        var made: [String: any RequestAuthenticator] = [:]
-        for (name, make) in plan.authenticators {
-            do {
-                made[name] = try make(log)
-            } catch {
-                throw GatewayStartFailure("extension \(name): \(error)")
-            }
-        }
-        return made
-    }
-
     /// Stops intake, delivers what is held until the deadline, closes everything. Safe to call twice.
     package func shutdown(deadline: Duration) async {
         let parts = parts.withLock { parts in
-            defer { parts = Parts() }
+            defer { parts = GatewayParts(parts.context) }
             return parts
         }
-        parts.watch?.cancel()
-        parts.idle?.cancel()
-        for receiver in parts.receivers { await receiver.shutdown(deadline: deadline) }
-        let start = SystemFacts.monotonicSeconds
-        // What one pipeline still holds may have to go through those behind it: the ones in front end first.
-        for depth in Set(plan.pipelines.map(\.depth)).sorted() {
-            let left = deadline - .seconds(SystemFacts.monotonicSeconds - start)
-            await drain(Set(plan.pipelines.filter { $0.depth == depth }.map(\.id)), of: parts, within: max(left, .zero))
-        }
+        for task in parts.memory { task.cancel() }
+        for running in parts.receivers { await running.receiver.shutdown(deadline: deadline) }
+        await drain(parts, within: deadline) { _ in true }
         for exporter in parts.exporters { await exporter.shutdown() }
-        for (_, journal) in parts.journals { journal.close() }
+        for open in parts.journals { open.journal.close() }
         for server in parts.admin { await server.stop() }
         try? await group.shutdownGracefully()
     }
 
-    private func drain(_ pipelines: Set<String>, of parts: Parts, within deadline: Duration) async {
+    /// Delivers what is held by those pipelines. What one pipeline still holds may have to go through those behind it:
+    /// the ones in front end first.
+    func drain(_ parts: GatewayParts, within deadline: Duration, _ isMeant: (String) -> Bool) async {
+        let start = SystemFacts.monotonicSeconds
+        let pipelines = parts.context.plan.pipelines.filter { isMeant($0.id) }
+        for depth in Set(pipelines.map(\.depth)).sorted() {
+            let left = deadline - .seconds(SystemFacts.monotonicSeconds - start)
+            await drain(Set(pipelines.filter { $0.depth == depth }.map(\.id)), of: parts, within: max(left, .zero))
+        }
+    }
+
+    private func drain(_ pipelines: Set<String>, of parts: GatewayParts, within deadline: Duration) async {
         let start = SystemFacts.monotonicSeconds
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, stage, task) in parts.stages where pipelines.contains(pipeline) {
                 tasks.addTask {
                     stage.drain()
-                    let limit = Task {
-                        do { try await WorkerEffects.system().sleep(deadline) } catch { return }
-                        task.cancel()
-                    }
-                    await task.value
-                    limit.cancel()
+                    await Self.wait(for: task, atMost: deadline)
                 }
             }
         }
@@ -227,70 +114,17 @@ package final class Gateway: Sendable {
         for (pipeline, _, task) in parts.workers where pipelines.contains(pipeline) { await task.value }
     }
 
-    // MARK: Admin
-
-    private func startAdmin() async throws {
-        for address in plan.telemetry.metricsAddresses {
-            let metrics = metrics
-            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] request in
-                if request.path == "/queues" { return self?.queues }
-                if request.path == "/outcomes" { return self?.outcomes }
-                if request.path == "/drops" { return self?.drops.answer }
-                if request.path == "/tap" { return self?.tap.answer(request) }
-                guard request.path == "/metrics" else { return nil }
-                return AdminAnswer(
-                    status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
-                    body: PrometheusText.render(metrics.series))
-            }
+    /// Waits for a task's end, which it is told to hasten at the deadline.
+    static func wait(for task: Task<Void, Never>, atMost deadline: Duration) async {
+        let limit = Task {
+            do { try await WorkerEffects.system().sleep(deadline) } catch { return }
+            task.cancel()
         }
-        for check in plan.healthChecks {
-            try await serve(check.address, what: "the health_check extension") { [weak self] request in
-                guard request.path == check.path else { return nil }
-                return self?.health
-            }
-        }
+        await task.value
+        limit.cancel()
     }
 
-    private func serve(
-        _ address: TelemetryConfiguration.Address, what: String,
-        _ routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?
-    ) async throws {
-        let server = AdminServer(address: address, routes: routes)
-        _ = try await server.start(group, what: what)
-        parts.withLock { $0.admin.append(server) }
-    }
-
-    private var queues: AdminAnswer {
-        let now = DeadLetterBox.systemTime()
-        let all = parts.withLock { parts in
-            parts.stages.map { $0.stage.status(now: now) } + parts.workers.map { $0.worker.status(now: now) }
-                + parts.exporters.compactMap { ($0 as? FallbackExporter)?.status(now: now) }
-        }
-        return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
-    }
-
-    private var outcomes: AdminAnswer {
-        let all = parts.withLock { parts in parts.workers.map { $0.worker.outcomes } }
-        return AdminAnswer(status: .ok, contentType: "application/json", body: ExporterOutcomes.encode(all))
-    }
-
-    private var health: AdminAnswer {
-        let problems = parts.withLock { parts in
-            parts.journals.compactMap { pipeline, journal in
-                (journal as? DiskJournal)?.problem.map { "\(pipeline): \($0)" }
-            }
-        }
-        if problems.isEmpty {
-            return AdminAnswer(
-                status: .ok, contentType: "application/json", body: "{\"status\":\"Server available\"}\n")
-        }
-        let text = problems.joined(separator: "; ").replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return AdminAnswer(
-            status: .serviceUnavailable, contentType: "application/json",
-            body: "{\"status\":\"Server not available\",\"reason\":\"\(text)\"}\n")
-    }
-
-    private func registerProcessMetrics() {
+    func registerProcessMetrics(_ metrics: SelfMetrics) {
         let start = startTime
         metrics.gauge("otelcol_process_uptime", "Seconds since the start.") { SystemFacts.monotonicSeconds - start }
         metrics.gauge("otelcol_process_memory_rss", "Resident memory in bytes.") { [resident] in
@@ -302,5 +136,8 @@ package final class Gateway: Sendable {
         metrics.gauge("otelcol_process_cpu_seconds", "CPU seconds, user and system.") {
             SystemFacts.processorSeconds
         }
+        metrics.gauge(
+            "sluice_config_last_reload_successful", "1 when the last SIGHUP was followed by its configuration."
+        ) { [weak self] in self?.lastReload.load(ordering: .relaxed) ?? true ? 1 : 0 }
     }
 }

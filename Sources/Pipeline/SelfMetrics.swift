@@ -26,20 +26,32 @@ package final class SelfMetrics: Sendable {
         package var kind: Kind
         package var labels: [(name: String, value: String)]
         package var read: @Sendable () -> Double
+        /// Of a counter, where it counts.
+        fileprivate var counter: Counter?
+
+        /// What tells it from all others.
+        fileprivate var key: [String] { [name] + labels.flatMap { [$0.name, $0.value] } }
     }
 
     private let storage = Mutex<[Series]>([])
+    /// Counters that go on when they are registered again.
+    private let earlier: [[String]: Counter]
 
-    package init() {}
+    /// With `earlier` a counter that is registered here and was there goes on from its count: a configuration takes the
+    /// place of another one and the process stays.
+    package init(continuing earlier: SelfMetrics? = nil) {
+        let counters = earlier?.series.compactMap { series in series.counter.map { (series.key, $0) } } ?? []
+        self.earlier = Dictionary(counters, uniquingKeysWith: { first, _ in first })
+    }
 
-    /// A new counter. Register each name and label set once, while building.
+    /// A counter, new unless it goes on. Register each name and label set once, while building.
     package func counter(_ name: String, _ help: String, _ labels: [(name: String, value: String)] = []) -> Counter {
-        storage.withLock { all in
-            let counter = Counter()
-            all.append(
-                Series(name: name, help: help, kind: .counter, labels: labels, read: { Double(counter.value) }))
-            return counter
-        }
+        var series = Series(name: name, help: help, kind: .counter, labels: labels, read: { 0 })
+        let counter = earlier[series.key] ?? Counter()
+        series.counter = counter
+        series.read = { Double(counter.value) }
+        storage.withLock { [series] in $0.append(series) }
+        return counter
     }
 
     /// Registers a value that is read when somebody looks.

@@ -3,6 +3,7 @@ import ArgumentParser
 import Gateway
 import Glibc
 import Logging
+import Synchronization
 
 /// Writing to the terminal.
 enum Terminal {
@@ -24,7 +25,9 @@ enum Terminal {
 }
 
 struct Run: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Runs the gateway until SIGTERM, SIGINT or SIGHUP.")
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Runs the gateway until SIGTERM or SIGINT; with SIGHUP it goes on with the configuration as it is then.")
     @OptionGroup var options: ConfigurationOptions
 
     @Option(help: "Folder of the journals and databases for which the configuration names no other place.")
@@ -34,8 +37,14 @@ struct Run: AsyncParsableCommand {
     var shutdownTimeout = 10
 
     func run() async throws {
+        let terminal = ControllingTerminal()
         // First of all: as the first process of a container it would not be ended by a signal that nobody takes.
-        let signals = Signals([SIGTERM, SIGINT, SIGHUP])
+        let signals = Signals([SIGTERM, SIGINT, SIGHUP]) {
+            // The second signal to end does so at once; what was answered 200 is in the journal.
+            LogWriter.standardError.flush(atMost: Self.logTime)
+            Terminal.error("sluice: second signal: ending now; the journal keeps what is not delivered")
+            Glibc._exit(0)
+        }
         SystemFacts.raiseFileLimit()
         if let problem = SystemFacts.fileLimitProblem {
             Terminal.error("sluice: \(problem)")
@@ -45,7 +54,7 @@ struct Run: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator(softLimit: loaded.plan.softLimit)
-        let log = Logger.gateway(loaded.plan.telemetry)
+        var log = Logger.gateway(loaded.plan.telemetry)
         let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)
         do {
             _ = try await gateway.start()
@@ -56,36 +65,60 @@ struct Run: AsyncParsableCommand {
         }
         log.info("sluice \(Version.current) is ready")
         SystemFacts.releaseCode()
-        await signals.first()
-        log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
-        // A second signal ends at once; what was answered 200 is in the journal.
-        let impatient = Task {
-            await signals.first()
-            guard !Task.isCancelled else { return }
-            log.warning("second signal: ending now; the journal keeps what is not delivered")
-            LogWriter.standardError.flush(atMost: Self.logTime)
-            Glibc._exit(0)
+        while await signals.next() == SIGHUP, !terminal.isGone {
+            try await reload(gateway, &log)
         }
-        await gateway.shutdown(deadline: .seconds(max(0, shutdownTimeout)))
-        impatient.cancel()
+        log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
+        await gateway.shutdown(deadline: deadline)
         log.info("ended")
         LogWriter.standardError.flush(atMost: Self.logTime)
+    }
+
+    private var deadline: Duration { .seconds(max(0, shutdownTimeout)) }
+
+    /// Goes on with the configuration as it is now.
+    private func reload(_ gateway: Gateway, _ log: inout Logger) async throws {
+        log.info("SIGHUP: reading the configuration")
+        let loaded = options.read(dataDirectory: dataDirectory, trial: .all)
+        let next = Logger.gateway(loaded.plan.telemetry)
+        switch await gateway.reload(loaded, log: next, deadline: deadline) {
+        case .taken:
+            log = next
+            log.info("the new configuration is in force")
+        case .refused(let reason):
+            log.error("the configuration stays as it was: the new one cannot be taken: \(reason)")
+        case .failed(let reason):
+            log.error("no configuration can be taken: \(reason)")
+            await gateway.shutdown(deadline: deadline)
+            LogWriter.standardError.flush(atMost: Self.logTime)
+            throw Exit.start
+        }
     }
 
     /// How long the end of the process waits for whoever reads the log.
     private static let logTime = Duration.seconds(1)
 }
 
+/// The terminal that the process was started from, if any.
+struct ControllingTerminal {
+    private let wasThere = isatty(0) != 0
+
+    /// It was closed, for which SIGHUP stands as well.
+    var isGone: Bool { wasThere && isatty(0) == 0 }
+}
+
 /// Waits for signals of the process, from its initialization on. One for each process.
 final class Signals: Sendable {
-    private let stream: AsyncStream<Void>
+    private let stream: AsyncStream<Int32>
     private let source: any DispatchSourceRead
+    private let ends = Atomic(0)
 
     // Set before the handlers that use it, and not again.
     nonisolated(unsafe) private static var writeEnd: Int32 = -1
 
-    init(_ numbers: [Int32]) {
-        let (stream, continuation) = AsyncStream<Void>.makeStream()
+    /// `impatient` is called on a thread of its own when the process is told the second time to end.
+    init(_ numbers: [Int32], impatient: @escaping @Sendable () -> Void) {
+        let (stream, continuation) = AsyncStream<Int32>.makeStream()
         self.stream = stream
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
@@ -96,24 +129,29 @@ final class Signals: Sendable {
         let readEnd = ends[0]
         Self.writeEnd = ends[1]
         source = DispatchSource.makeReadSource(fileDescriptor: readEnd)
-        source.setEventHandler {
+        source.setEventHandler { [self] in
             var byte: UInt8 = 0
-            while read(readEnd, &byte, 1) == 1 { continuation.yield() }
+            while read(readEnd, &byte, 1) == 1 {
+                continuation.yield(Int32(byte))
+                guard Int32(byte) != SIGHUP else { continue }
+                if self.ends.wrappingAdd(1, ordering: .relaxed).newValue > 1 { impatient() }
+            }
         }
         source.resume()
         // A source of signals is registered some time after it is made, and what comes before is lost; a pipe keeps it.
         for number in numbers {
-            signal(number) { _ in
+            signal(number) { number in
                 let code = errno
-                var byte: UInt8 = 1
+                var byte = UInt8(truncatingIfNeeded: number)
                 _ = write(Signals.writeEnd, &byte, 1)
                 errno = code
             }
         }
     }
 
-    /// Returns when the next signal comes.
-    func first() async {
-        for await _ in stream { return }
+    /// The next signal, when it comes.
+    func next() async -> Int32 {
+        for await number in stream { return number }
+        return SIGTERM
     }
 }

@@ -68,10 +68,16 @@ struct ConfigurationOptions: ParsableArguments {
         if !featureGates.isEmpty {
             Terminal.error("sluice: warning: --feature-gates has no effect here: there are no feature gates")
         }
+        let loaded = read(dataDirectory: dataDirectory, trial: trial)
+        if loaded.problems.hasErrors { throw Exit.configuration }
+        return loaded
+    }
+
+    /// Loads it as it is now, and prints what is wrong with it.
+    func read(dataDirectory: String, trial: LoadedConfiguration.Trial) -> LoadedConfiguration {
         let loaded = LoadedConfiguration.load(
             files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory, trial: trial)
         if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
-        if loaded.problems.hasErrors { throw Exit.configuration }
         return loaded
     }
 }

@@ -89,10 +89,36 @@ final class RunningGateway: @unchecked Sendable {
         return (outcome.status, outcome.output + outcome.errors)
     }
 
-    /// Starts the process and does not wait until it serves.
-    func launch() throws {
+    /// Lets the gateway read the configuration again, and waits until it says what became of it. False when it goes on
+    /// with the one before.
+    func reload() async throws -> Bool {
+        func outcomes(_ text: String) -> Int { logText.components(separatedBy: text).count }
+        let (taken, refused) = ("the new configuration is in force", "the configuration stays as it was")
+        let before = (outcomes(taken), outcomes(refused))
+        try writeConfiguration()
+        process?.signal(SIGHUP)
+        for _ in 0..<4_800 where isRunning {
+            if outcomes(taken) > before.0 { return true }
+            if outcomes(refused) > before.1 { return false }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        throw Fault(text: "nothing was said of SIGHUP: \(logText)")
+    }
+
+    /// Gives where the configuration lies.
+    @discardableResult
+    private func writeConfiguration() throws -> URL {
         let file = folder.appending(path: "config.yaml")
         try configuration.write(to: file, atomically: true, encoding: .utf8)
+        return file
+    }
+
+    /// Tells the process something and does not wait.
+    func signal(_ number: Int32) { process?.signal(number) }
+
+    /// Starts the process and does not wait until it serves.
+    func launch() throws {
+        let file = try writeConfiguration()
         let words =
             wrapper + [
                 RunningGateway.binary.path, "run", "--config", file.path, "--data-directory",

@@ -194,7 +194,7 @@ extension ExportWorker {
     private func attempts(_ batch: ExportBatch, of delivery: Delivery) async -> Ending {
         let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
         var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
-        while !Task.isCancelled {
+        while !isEnding {
             do { try await waitForHold(delivery) } catch { return .stopped }
             if let reason = reasonToDrop(delivery) { return .dropped(batch, reason: reason) }
             switch await attempt(batch, delivery.number) {
@@ -217,7 +217,7 @@ extension ExportWorker {
             case .tooLarge(let reason): return .tooLarge(reason: reason)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
             case .retry(let reason, let hint):
-                if Task.isCancelled { return .stopped }
+                if isEnding { return .stopped }
                 let random = setup.effects.random()
                 switch schedule.failed(at: setup.effects.now(), hint: hint, random: random) {
                 case .wait(let pause):
@@ -316,21 +316,37 @@ extension ExportWorker {
         }
     }
 
-    /// Waits, visible as the next retry while it lasts. Ends early for a batch that is to be dropped.
+    /// Waits, visible as the next retry while it lasts. Ends early for a batch that is to be dropped, and with an error
+    /// when the worker ends.
     private func wait(_ pause: Duration, _ delivery: Delivery) async throws {
         let end = setup.effects.now() + pause
         let id = state.withLock { state in
             state.lastPause += 1
-            state.pauses[state.lastPause] = end
+            state.pauses[state.lastPause] = Pause(end: end)
             return state.lastPause
         }
         defer { state.withLock { _ = $0.pauses.removeValue(forKey: id) } }
-        guard dropsWhileWaiting else { return try await setup.effects.sleep(pause) }
+        guard dropsWhileWaiting else { return try await sleep(pause, id) }
         // In slices, so that a batch that is to be dropped does not hold the others up.
         while reasonToDrop(delivery) == nil {
             let left = end - setup.effects.now()
             guard left > .zero else { return }
-            try await setup.effects.sleep(min(left, dropInterval))
+            try await sleep(min(left, dropInterval), id)
+        }
+    }
+
+    /// A sleep of the pause with that number.
+    private func sleep(_ time: Duration, _ id: Int) async throws {
+        let sleep = Task { [effects = setup.effects] in try await effects.sleep(time) }
+        let isLeaving = state.withLock { state in
+            state.pauses[id]?.sleep = sleep
+            return state.isLeaving
+        }
+        if isLeaving { sleep.cancel() }
+        try await withTaskCancellationHandler {
+            try await sleep.value
+        } onCancel: {
+            sleep.cancel()
         }
     }
 

@@ -4,7 +4,7 @@ import Synchronization
 import Telemetry
 
 extension ExportWorker {
-    /// Reads and starts deliveries until cancelled, or until nothing is held while draining.
+    /// Reads and starts deliveries until cancelled or told to leave, or until nothing is held while draining.
     func deliver() async {
         var batcher = Batcher(setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         var ready: [PreparedBatch] = []
@@ -13,7 +13,7 @@ extension ExportWorker {
         var bytesInFlight = 0
         var isTrickling = false
         await withTaskGroup(of: Int.self) { group in
-            while !Task.isCancelled {
+            while !isEnding {
                 while nextReady < ready.count {
                     let batch = ready[nextReady]
                     let size = batch.batch.byteCount
@@ -21,7 +21,7 @@ extension ExportWorker {
                     if inFlight > 0 && isFull {
                         bytesInFlight -= await group.next() ?? 0
                         inFlight -= 1
-                        if Task.isCancelled { break }
+                        if isEnding { break }
                         continue
                     }
                     nextReady += 1
@@ -33,7 +33,7 @@ extension ExportWorker {
                         return size
                     }
                 }
-                if Task.isCancelled { break }
+                if isEnding { break }
                 ready.removeAll(keepingCapacity: true)
                 nextReady = 0
                 if state.withLock({ $0.tracker.openFrames }) >= Self.openFramesMax {
@@ -65,6 +65,9 @@ extension ExportWorker {
     }
 
     private var isDraining: Bool { state.withLock { $0.isDraining } }
+
+    /// Nothing more is to be read, and no attempt is to be made.
+    var isEnding: Bool { Task.isCancelled || state.withLock { $0.isLeaving } }
 
     /// Reads what is there into the batcher. Returns whether the journal had nothing.
     private func fill(_ batcher: inout Batcher, _ ready: inout [PreparedBatch]) async -> Bool {

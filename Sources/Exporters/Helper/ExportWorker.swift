@@ -78,6 +78,8 @@ package final class ExportWorker: Sendable {
     struct State {
         var tracker = AcknowledgementTracker()
         var isDraining = false
+        /// Another worker goes on with the cursor.
+        var isLeaving = false
         var isStarted = false
         var isFinished = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -89,11 +91,17 @@ package final class ExportWorker: Sendable {
         var outcomes = RecentOutcomes()
         /// Until when nobody sends, because the destination asked for it.
         var holdEnd: Duration?
-        /// Ends of the pauses before the next attempts, by number.
-        var pauses: [Int: Duration] = [:]
+        /// The pauses before the next attempts, by number.
+        var pauses: [Int: Pause] = [:]
         var lastPause = 0
         /// The last failed attempt or lost batch, and when that was.
         var lastError: (text: String, time: Duration)?
+    }
+
+    struct Pause {
+        var end: Duration
+        /// Ends the pause early.
+        var sleep: Task<Void, any Error>?
     }
 
     /// Registers the worker's metrics; `run()` does the rest.
@@ -148,9 +156,22 @@ package final class ExportWorker: Sendable {
     /// Keeps delivering what is held until all is gone or `deadline` from now has passed, and returns when `run()` has
     /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call
     /// twice.
-    package func drain(deadline: Duration) async {
+    package func drain(deadline: Duration) async { await end(deadline) { $0.isDraining = true } }
+
+    /// Ends so that another worker can go on with the cursor: reads no more, makes no new attempts, lets those under
+    /// way end until `deadline` from now, and returns when `run()` has ended. What is not delivered stays in the
+    /// journal.
+    package func leave(deadline: Duration) async {
+        await end(deadline) { state in
+            state.isLeaving = true
+            for pause in state.pauses.values { pause.sleep?.cancel() }
+        }
+    }
+
+    private func end(_ deadline: Duration, _ begin: (inout State) -> Void) async {
         let wasStarted = state.withLock { state in
-            defer { (state.isDraining, state.isStarted) = (true, true) }
+            begin(&state)
+            defer { state.isStarted = true }
             return state.isStarted
         }
         guard wasStarted else { return finish() }
@@ -174,7 +195,8 @@ package final class ExportWorker: Sendable {
 
     private func finish() {
         countLosses()
-        let left = heldItems
+        let isLeaving = state.withLock { $0.isLeaving }
+        let left = isLeaving ? 0 : heldItems
         if left > 0 {
             let fate = setup.isDurable ? "stay in the journal on disk" : "are lost: sending_queue.storage is memory"
             setup.log(

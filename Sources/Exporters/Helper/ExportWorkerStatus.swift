@@ -53,7 +53,7 @@ extension ExportWorker {
             var status = ExportWorkerStatus(
                 exporter: setup.exporterID, pipeline: setup.pipelineID, backlog: backlog,
                 oldestTime: state.tracker.oldestTime, now: now)
-            status.nextRetrySeconds = state.pauses.values.min().map { max(0, ($0 - time).seconds) }
+            status.nextRetrySeconds = state.pauses.values.map(\.end).min().map { max(0, ($0 - time).seconds) }
             status.lastError = state.lastError?.text
             status.lastErrorSecondsAgo = state.lastError.map { (time - $0.time).seconds }
             return status

@@ -34,7 +34,7 @@ package struct HealthCheckOptions: ComponentOptions {
 }
 
 /// Options of the `file_storage` extension: where journals lie.
-package struct FileStorageOptions: ComponentOptions {
+package struct FileStorageOptions: ComponentOptions, Hashable {
     package let directory: String
     package let createsDirectory: Bool
     package let segmentBytes: Int

@@ -23,6 +23,7 @@ final class DeliveryWatch: Sendable {
         var done: [String: Sequence] = [:]
         var waiters: [Waiter] = []
         var lastID = 0
+        var timeout: Duration
         var losses: [Sequence: String] = [:]
         /// Keys of `losses`, oldest first.
         var order: [Sequence] = []
@@ -34,19 +35,29 @@ final class DeliveryWatch: Sendable {
         }
     }
 
-    private let timeout: Duration
     private let effects: WorkerEffects
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(timeout: Duration, effects: WorkerEffects = .system()) {
-        self.timeout = timeout
         self.effects = effects
+        state = Mutex(State(timeout: timeout))
     }
 
     /// The cursor of an exporter that has to be done before anybody is answered.
     func watched(_ cursor: any FrameCursor, named name: String) -> any FrameCursor {
-        state.withLock { $0.done[name] = Sequence(0) }
+        state.withLock { state in
+            // One whose worker is another one now is done with what it was done with.
+            if state.done[name] == nil { state.done[name] = Sequence(0) }
+        }
         return WatchedCursor(base: cursor, name: name, watch: self)
+    }
+
+    /// Goes on under another configuration: nobody waits any longer for exporters but these.
+    func renew(timeout: Duration, exporters: Set<String>) {
+        answer { state in
+            state.timeout = timeout
+            state.done = state.done.filter { exporters.contains($0.key) }
+        }
     }
 
     /// Not all of the frame that ends here was delivered. Told before the frame is acknowledged.
@@ -61,10 +72,11 @@ final class DeliveryWatch: Sendable {
 
     /// `completion` runs once: when all exporters are done with the frame, or when the time is over.
     func wait(for frame: StoredFrame, _ completion: @escaping @Sendable (Reception) -> Void) {
-        let waiter = state.withLock { state in
+        let (waiter, timeout) = state.withLock { state in
             state.lastID += 1
-            return Waiter(
+            let waiter = Waiter(
                 id: state.lastID, end: frame.end, items: Int(frame.frame.header.itemCount), completion: completion)
+            return (waiter, state.timeout)
         }
         let limit = Task {
             do { try await effects.sleep(timeout) } catch { return }
@@ -82,8 +94,16 @@ final class DeliveryWatch: Sendable {
     }
 
     fileprivate func acknowledged(_ name: String, before sequence: Sequence) {
+        answer { state in
+            // Nobody waits for one that has left.
+            if let done = state.done[name] { state.done[name] = max(done, sequence) }
+        }
+    }
+
+    /// Answers those whose wait is over by `change`.
+    private func answer(_ change: (inout State) -> Void) {
         let ready = state.withLock { state -> [(Waiter, Reception)] in
-            state.done[name] = max(state.done[name] ?? Sequence(0), sequence)
+            change(&state)
             let position = state.position
             guard state.waiters.contains(where: { $0.end <= position }) else { return [] }
             let ready = state.waiters.filter { $0.end <= position }.map { ($0, state.reception(of: $0)) }

@@ -36,6 +36,8 @@ package struct GatewayPlan: Sendable {
     }
 
     package var receivers: [(id: String, options: OTLPReceiverOptions)] = []
+    /// By receiver, a text that is another one when anything differs that it is made from.
+    var receiverTraits: [String: String] = [:]
     package var pipelines: [PipelinePlan] = []
     package var memoryLimits: [MemoryLimiterOptions] = []
     package var healthChecks: [HealthCheckOptions] = []
@@ -76,6 +78,7 @@ package struct GatewayPlan: Sendable {
         }
         checkListeners(configuration, &problems)
         checkAuthenticators(configuration, &problems)
+        noteTraits(configuration)
     }
 }
 

@@ -15,8 +15,14 @@ struct GatewayGraph {
     var stages: [(pipeline: String, stage: TraceStage)] = []
     var connectors: [ConnectorExporter] = []
     var processed: [ProcessedExporter] = []
-    var journals: [(pipeline: String, journal: any FrameLog)] = []
+    var journals: [OpenJournal] = []
     var deadLetters: [DeadLetterBox] = []
+
+    /// Who waits for deliveries, by pipeline.
+    var watches: [String: DeliveryWatch] {
+        Dictionary(
+            pipelines.compactMap { intake in intake.watch.map { (intake.id, $0) } }, uniquingKeysWith: { $1 })
+    }
 
     /// The pipelines that read from a receiver.
     func intakes(of receiver: String, _ plan: GatewayPlan) -> [PipelineIntake] {
@@ -28,20 +34,24 @@ struct GatewayGraph {
 
 /// Makes the parts of a gateway from its plan: processors, journals, exporters and the workers between them.
 struct GraphBuilder {
-    let gateway: Gateway
+    let context: GraphContext
+    private let inherited: Inheritance
     private var graph = GatewayGraph()
     private var keys = KeyTable.Builder()
     private var deadLetters: [String: DeadLetterBox] = [:]
     /// Of the pipeline that is being added, when its senders wait for the delivery.
     private var watch: DeliveryWatch?
 
-    init(gateway: Gateway) { self.gateway = gateway }
+    init(_ context: GraphContext, _ inherited: Inheritance = Inheritance()) {
+        self.context = context
+        self.inherited = inherited
+    }
 
     mutating func build() throws -> GatewayGraph {
         do {
-            for pipeline in gateway.plan.pipelines { try add(pipeline) }
+            for pipeline in context.plan.pipelines { try add(pipeline) }
         } catch {
-            for (_, journal) in graph.journals { journal.close() }
+            for open in graph.journals where inherited.journal(open.key) == nil { open.journal.close() }
             throw error
         }
         graph.keys = keys.build()
@@ -50,12 +60,30 @@ struct GraphBuilder {
         return graph
     }
 
+    /// Lets the journals forget exporters that their pipeline no longer has. To be called when nothing can keep this
+    /// graph from running any more: there is no way back.
+    func forgetRemoved(_ graph: GatewayGraph) {
+        for pipeline in context.plan.pipelines {
+            let key = journalKey(pipeline)
+            let journal = graph.journals.first { $0.key == key }?.journal
+            for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
+                let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
+                DeliveryAccount.droppedCounter(context.metrics, labels, reason: "exporter_removed").add(items)
+            }
+            (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
+        }
+    }
+
+    private func journalKey(_ pipeline: GatewayPlan.PipelinePlan) -> JournalKey {
+        JournalKey(folder: GraphBuilder.folderName(pipeline.id), storage: pipeline.storage)
+    }
+
     /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there. To be
     /// asked when the exporters have started: some have journals of their own.
     func tellOfUnread() {
-        for directory in Set(gateway.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
+        for directory in Set(context.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
             for folder in DiskJournal.unread(in: directory) {
-                gateway.log.warning(
+                context.log.warning(
                     """
                     \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it \
                     had not delivered waits there until the pipeline has its old name again. Remove the folder if it \
@@ -67,20 +95,19 @@ struct GraphBuilder {
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
         let signal = pipeline.signal.recorded
-        let state = pipeline.storage == nil ? nil : gateway.dataDirectory + "/processors"
-        let log = gateway.log
+        let state = pipeline.storage == nil ? nil : context.dataDirectory + "/processors"
+        let log = context.log
         let (first, whole) = try StepMaker.make(
-            pipeline, metrics: gateway.metrics, keys: &keys, stateDirectory: state, ledger: gateway.drops,
+            pipeline, metrics: context.metrics, keys: &keys, stateDirectory: state, ledger: context.drops,
             log: { log.line($0, $1) })
         // Its readers are several; the journals of stages and exporters have one.
-        let journal = try journalOpener(pipeline, awaitsCursors: true)(GraphBuilder.folderName(pipeline.id))
-        graph.journals.append((pipeline.id, journal))
-        let metrics = IntakeMetrics(gateway.metrics, pipeline: pipeline.id, signal: signal)
+        let key = journalKey(pipeline)
+        let journal = try inherited.journal(key) ?? journalOpener(pipeline, awaitsCursors: true)(key.folder)
+        graph.journals.append(OpenJournal(key: key, name: pipeline.id, journal: journal))
+        let metrics = IntakeMetrics(context.metrics, pipeline: pipeline.id, signal: signal)
         let output = SkippingLog(journal)
         let gathered = try addStage(pipeline, whole, metrics, output: output)
-        if pipeline.options.acknowledgement == .delivered {
-            watch = DeliveryWatch(timeout: pipeline.options.deliveryTimeout)
-        }
+        if pipeline.options.acknowledgement == .delivered { watch = watch(pipeline) }
         defer { watch = nil }
         for (id, plan) in pipeline.exporters { try addExporter(id, plan, pipeline, journal) }
         for (id, plan, outputs) in pipeline.connectors {
@@ -92,13 +119,18 @@ struct GraphBuilder {
         graph.pipelines.append(
             PipelineIntake(
                 id: pipeline.id, chain: first, journal: isBuffered ? gathered ?? journal : journal, metrics: metrics,
-                isBuffered: isBuffered, tap: gateway.tap, capped: capped.map(\.worker),
+                isBuffered: isBuffered, tap: context.tap, capped: capped.map(\.worker),
                 acknowledgement: pipeline.options.acknowledgement, watch: watch))
-        for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
-            let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
-            DeliveryAccount.droppedCounter(gateway.metrics, labels, reason: "exporter_removed").add(items)
+    }
+
+    /// Knows what is delivered. One of a journal that stays open has requests that wait.
+    private func watch(_ pipeline: GatewayPlan.PipelinePlan) -> DeliveryWatch {
+        let timeout = pipeline.options.deliveryTimeout
+        guard inherited.journal(journalKey(pipeline)) != nil, let watch = inherited.watches[pipeline.id] else {
+            return DeliveryWatch(timeout: timeout)
         }
-        (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
+        watch.renew(timeout: timeout, exporters: pipeline.readers)
+        return watch
     }
 
     /// The stage that gathers whole traces, and the journal in front of it. A folder that an earlier configuration with
@@ -114,19 +146,20 @@ struct GraphBuilder {
             }
         }
         let wait = pipeline.wait ?? TraceWait()
-        let journal = try openStageJournal(pipeline, wait, folder: folder)
-        graph.journals.append((pipeline.id + " (traces)", journal))
-        let log = gateway.log
+        let key = JournalKey(folder: folder, storage: pipeline.storage)
+        let journal = try inherited.journal(key) ?? openStageJournal(pipeline, wait, folder: folder)
+        graph.journals.append(OpenJournal(key: key, name: pipeline.id + " (traces)", journal: journal))
+        let log = context.log
         let setup = TraceStage.Setup(
             pipeline: pipeline.id, wait: wait, chain: chain, isDurable: pipeline.storage != nil,
-            passed: passedPlace(pipeline, journal), isSoleWriter: pipeline.wait != nil, tap: gateway.tap,
+            passed: passedPlace(pipeline, journal), isSoleWriter: pipeline.wait != nil, tap: context.tap,
             effects: .system(), log: { log.line($0, $1) })
         do {
             let cursor = try journal.cursor(named: Self.stageCursor)
             graph.stages.append(
                 (
                     pipeline.id,
-                    TraceStage(setup: setup, input: cursor, output: output, intake: metrics, metrics: gateway.metrics)
+                    TraceStage(setup: setup, input: cursor, output: output, intake: metrics, metrics: context.metrics)
                 ))
         } catch {
             throw GatewayStartFailure("the traces of pipeline \(pipeline.id): \(error)")
@@ -149,9 +182,9 @@ struct GraphBuilder {
         _ pipeline: GatewayPlan.PipelinePlan, _ journal: any FrameLog
     ) -> PassedTraces.Place? {
         guard pipeline.storage != nil, let position = journal.position else { return nil }
-        let folder = gateway.dataDirectory + "/processors"
+        let folder = context.dataDirectory + "/processors"
         if let failure = SystemFacts.makeDirectory(folder) {
-            gateway.log.warning("\(folder) cannot be made: \(failure); traces may pass twice after a restart")
+            context.log.warning("\(folder) cannot be made: \(failure); traces may pass twice after a restart")
             return nil
         }
         return PassedTraces.Place(folder: folder, name: GraphBuilder.folderName(pipeline.id), input: position)
@@ -161,7 +194,7 @@ struct GraphBuilder {
     private func journalOpener(
         _ pipeline: GatewayPlan.PipelinePlan, awaitsCursors: Bool = false
     ) -> @Sendable (_ folder: String) throws -> any FrameLog {
-        let (storage, id, log, shares) = (pipeline.storage, pipeline.id, gateway.log, gateway.shares)
+        let (storage, id, log, shares) = (pipeline.storage, pipeline.id, context.log, context.shares)
         return { folder in
             guard let storage else { return MemoryJournal() }
             return try GraphBuilder.openJournal(
@@ -226,13 +259,13 @@ struct GraphBuilder {
     private mutating func addExporter(
         _ id: String, _ plan: ExporterPlan, _ pipeline: GatewayPlan.PipelinePlan, _ journal: any FrameLog
     ) throws {
-        let log = gateway.log
+        let log = context.log
         let exporter: any Exporter
         if let made = graph.exporters.first(where: { $0.id == id }) {
             exporter = made.exporter
         } else {
             var build = ExporterBuild(
-                metrics: gateway.metrics, id: id, dataDirectory: gateway.dataDirectory,
+                metrics: context.metrics, id: id, dataDirectory: context.dataDirectory,
                 log: { log.line($0, $1) })
             let open = journalOpener(pipeline)
             build.metadataKeys = pipeline.metadataKeys(of: plan)
@@ -262,11 +295,11 @@ struct GraphBuilder {
         var own = pipeline
         own.id = "\(pipeline.id) > \(id)"
         own.steps = steps
-        let log = gateway.log
+        let log = context.log
         let (chain, _) = try StepMaker.make(
-            own, metrics: gateway.metrics, keys: &keys, ledger: gateway.drops, log: { log.line($0, $1) })
+            own, metrics: context.metrics, keys: &keys, ledger: context.drops, log: { log.line($0, $1) })
         let processed = ProcessedExporter(
-            exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: gateway.metrics)
+            exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: context.metrics)
         graph.processed.append(processed)
         return processed
     }
@@ -275,12 +308,12 @@ struct GraphBuilder {
         _ id: String, _ plan: ConnectorPlan, _ outputs: [ConnectorOutput], _ pipeline: GatewayPlan.PipelinePlan,
         _ journal: any FrameLog
     ) throws {
-        let log = gateway.log
+        let log = context.log
         var build = ConnectorBuild(
-            metrics: gateway.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
-            outputs: outputs, now: { SystemFacts.unixNanoseconds }, dataDirectory: gateway.dataDirectory,
+            metrics: context.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
+            outputs: outputs, now: { SystemFacts.unixNanoseconds }, dataDirectory: context.dataDirectory,
             log: { log.line($0, $1) })
-        let book = DropLedger.Book(ledger: gateway.drops, pipeline: pipeline.id)
+        let book = DropLedger.Book(ledger: context.drops, pipeline: pipeline.id)
         build.dropped = { book.note($0, count: $1, by: id, rule: $2) }
         let exporter: ConnectorExporter
         do {
@@ -292,7 +325,7 @@ struct GraphBuilder {
         graph.exporters.append((id, exporter))
         let lane = Lane(
             options: ConnectorExporter.helperOptions(gather: plan.gather),
-            metadataKeys: gateway.plan.metadataKeys(of: plan, outputs))
+            metadataKeys: context.plan.metadataKeys(of: plan, outputs))
         try addWorker(id, exporter, lane, pipeline, journal)
     }
 
@@ -307,7 +340,7 @@ struct GraphBuilder {
         _ id: String, _ exporter: any Exporter, _ lane: Lane, _ pipeline: GatewayPlan.PipelinePlan,
         _ journal: any FrameLog
     ) throws {
-        let (log, options) = (gateway.log, lane.options)
+        let (log, options) = (context.log, lane.options)
         var setup = ExportWorkerSetup(
             exporterID: id, pipelineID: pipeline.id, options: options, isDurable: pipeline.storage != nil,
             log: { log.line($0, $1) })
@@ -317,7 +350,7 @@ struct GraphBuilder {
         if options.tooLarge == .truncate {
             setup.shorten = { RequestShortener.shorten($0, signal: $1, to: $2) }
         }
-        if let shares = gateway.shares {
+        if let shares = context.shares {
             setup.bytesInFlightMax = shares.deliveries(setup.bytesInFlightMax)
             setup.batchBytesMax = shares.delivery(setup.batchBytesMax)
         }
@@ -330,7 +363,7 @@ struct GraphBuilder {
                 cursor = watch.watched(cursor, named: id)
                 setup.lost = { watch.lost(before: $0, reason: "exporter \(id): \($1)") }
             }
-            let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: gateway.metrics, setup: setup)
+            let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: context.metrics, setup: setup)
             graph.workers.append((pipeline.id, worker))
         } catch {
             throw GatewayStartFailure("exporter \(id) in pipeline \(pipeline.id): \(error)")
@@ -345,8 +378,8 @@ struct GraphBuilder {
     private mutating func deadLetterBox(_ id: String, _ options: DeadLetterOptions) -> DeadLetterBox {
         if let box = deadLetters[id] { return box }
         let folder = DeadLetterFolder(
-            path: DeadLetterFolder.root(gateway.dataDirectory) + "/" + GraphBuilder.folderName(id))
-        let box = DeadLetterBox(folder: folder, options: options, exporterID: id, metrics: gateway.metrics)
+            path: DeadLetterFolder.root(context.dataDirectory) + "/" + GraphBuilder.folderName(id))
+        let box = DeadLetterBox(folder: folder, options: options, exporterID: id, metrics: context.metrics)
         deadLetters[id] = box
         graph.deadLetters.append(box)
         return box

@@ -94,6 +94,13 @@ package enum SystemFacts {
     /// Whether there is anything under this path.
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// A text that is another one when the file of this name is another one or has changed; empty when there is none.
+    static func fileTraits(_ path: String) -> String {
+        var status = stat()
+        guard !path.isEmpty, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return "" }
+        return " \(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+    }
+
     /// Makes a folder and those above it, readable by the owner alone. Returns why it failed, nil when it is there.
     package static func makeDirectory(_ path: String) -> String? {
         var made = path.hasPrefix("/") ? "" : "."

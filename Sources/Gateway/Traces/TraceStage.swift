@@ -46,6 +46,7 @@ final class TraceStage: Sendable {
         /// Spans that are passed on and wait behind others to be acknowledged.
         var settled = 0
         var isDraining = false
+        var isLeaving = false
     }
 
     /// Chosen by the task that runs; the lock is for the gauges and the drain.
@@ -104,12 +105,12 @@ final class TraceStage: Sendable {
     func run(keys: KeyTable) async {
         var work = TraceStageWork(setup, output: output.position)
         while !Task.isCancelled {
-            let isDraining = state.withLock { $0.isDraining }
+            let (isDraining, isLeaving) = state.withLock { ($0.isDraining, $0.isLeaving) }
             guard let isEmpty = await fill(&work, keys, isDraining: isDraining) else { return }
             let now = setup.effects.now()
             let expired = work.held.takeExpired(now: now)
             guard await passComplete(now: now, &work, keys) else { return }
-            if isDraining && isEmpty {
+            if isDraining && (isEmpty || isLeaving) {
                 // On disk the open traces wait for their other spans until after the restart.
                 if !setup.isDurable {
                     guard await pass(work.takeAll(), &work, keys) else { return }
@@ -135,6 +136,9 @@ final class TraceStage: Sendable {
     /// Makes `run` end when it has read all that is there. Traces without an end stay in a journal on disk; from one in
     /// memory they are passed on as they are.
     func drain() { state.withLock { $0.isDraining = true } }
+
+    /// Makes `run` end soon, so that another stage can go on with a journal on disk, whatever comes in meanwhile.
+    func leave() { state.withLock { ($0.isDraining, $0.isLeaving) = (true, true) } }
 }
 
 /// What the task of a stage works with.

@@ -1,0 +1,76 @@
+import Configuration
+import Exporters
+import Journal
+import NIOHTTP1
+import NIOPosix
+import Pipeline
+import Synchronization
+
+extension Gateway {
+    /// Opens the listeners, unless they are open from an earlier configuration.
+    func startAdmin(_ plan: GatewayPlan) async throws {
+        guard parts.withLock({ $0.admin.isEmpty }) else { return }
+        for address in plan.telemetry.metricsAddresses {
+            try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] request in
+                if request.path == "/queues" { return self?.queues }
+                if request.path == "/outcomes" { return self?.outcomes }
+                if request.path == "/drops" { return self?.drops.answer }
+                if request.path == "/tap" { return self?.context.tap.answer(request) }
+                return request.path == "/metrics" ? self?.metricsPage : nil
+            }
+        }
+        for check in plan.healthChecks {
+            try await serve(check.address, what: "the health_check extension") { [weak self] request in
+                guard request.path == check.path else { return nil }
+                return self?.health
+            }
+        }
+    }
+
+    private func serve(
+        _ address: TelemetryConfiguration.Address, what: String,
+        _ routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?
+    ) async throws {
+        let server = AdminServer(address: address, routes: routes)
+        _ = try await server.start(group, what: what)
+        parts.withLock { $0.admin.append(server) }
+    }
+
+    private var metricsPage: AdminAnswer {
+        let series = parts.withLock { parts in
+            parts.context.metrics.series + parts.receivers.flatMap(\.metrics.series)
+        }
+        return AdminAnswer(
+            status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", body: PrometheusText.render(series))
+    }
+
+    private var queues: AdminAnswer {
+        let now = DeadLetterBox.systemTime()
+        let all = parts.withLock { parts in
+            parts.stages.map { $0.stage.status(now: now) } + parts.workers.map { $0.worker.status(now: now) }
+                + parts.exporters.compactMap { ($0 as? FallbackExporter)?.status(now: now) }
+        }
+        return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
+    }
+
+    private var outcomes: AdminAnswer {
+        let all = parts.withLock { parts in parts.workers.map { $0.worker.outcomes } }
+        return AdminAnswer(status: .ok, contentType: "application/json", body: ExporterOutcomes.encode(all))
+    }
+
+    private var health: AdminAnswer {
+        let problems = parts.withLock { parts in
+            parts.journals.compactMap { open in
+                (open.journal as? DiskJournal)?.problem.map { "\(open.name): \($0)" }
+            }
+        }
+        if problems.isEmpty {
+            return AdminAnswer(
+                status: .ok, contentType: "application/json", body: "{\"status\":\"Server available\"}\n")
+        }
+        let text = problems.joined(separator: "; ").replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return AdminAnswer(
+            status: .serviceUnavailable, contentType: "application/json",
+            body: "{\"status\":\"Server not available\",\"reason\":\"\(text)\"}\n")
+    }
+}

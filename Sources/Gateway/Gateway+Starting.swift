@@ -1,0 +1,138 @@
+import CSupport
+import Exporters
+import Logging
+import NIOCore
+import NIOPosix
+import Pipeline
+import Processors
+import Receivers
+import Synchronization
+
+extension Gateway {
+    /// Makes and starts what the configuration in force asks for, beside what is there of it. When it throws, what was
+    /// started is in `parts`. Gives the ports of the receivers.
+    func bringUp(_ inherited: Inheritance) async throws -> [Int] {
+        let context = context
+        registerProcessMetrics(context.metrics)
+        if let failure = SystemFacts.makeDirectory(dataDirectory) {
+            throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
+        }
+        var builder = GraphBuilder(context, inherited)
+        let graph = try builder.build()
+        for open in inherited.journals where !graph.journals.contains(where: { $0.key == open.key }) {
+            open.journal.close()
+        }
+        parts.withLock { parts in
+            parts.journals = graph.journals
+            parts.exporters = graph.exporters.map(\.exporter)
+            parts.watches = graph.watches
+        }
+        try await start(graph, builder)
+        try await startAdmin(context.plan)
+        if let shares = context.shares { watchMemory(shares, context) }
+        giveBackWhenQuiet(context.budget)
+        let ports = try await startReceivers(context)
+        builder.forgetRemoved(graph)
+        let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
+        let kept = WorkspacePool.keptBytesMax
+        let pool = WorkspacePool(keptBytes: context.shares?.workspace(kept, loops: loops) ?? kept)
+        for running in parts.withLock({ $0.receivers }) { running.release(to: graph, context, pool) }
+        return ports
+    }
+
+    private func start(_ graph: GatewayGraph, _ builder: GraphBuilder) async throws {
+        for box in graph.deadLetters { await box.start() }
+        for (id, exporter) in graph.exporters {
+            do {
+                try await exporter.start()
+            } catch {
+                throw GatewayStartFailure("exporter \(id): \(error)")
+            }
+        }
+        builder.tellOfUnread()
+        for (pipeline, worker) in graph.workers {
+            let task = Task { await worker.run() }
+            parts.withLock { $0.workers.append((pipeline, worker, task)) }
+        }
+        let keys = graph.keys
+        for (pipeline, stage) in graph.stages {
+            let task = Task { await stage.run(keys: keys) }
+            parts.withLock { $0.stages.append((pipeline, stage, task)) }
+        }
+    }
+
+    /// Lets the receivers listen that do not yet. Requests wait until they are released.
+    private func startReceivers(_ context: GraphContext) async throws -> [Int] {
+        var ports: [Int] = []
+        let authenticators = try makeAuthenticators(context)
+        for (id, options) in context.plan.receivers {
+            if let running = parts.withLock({ $0.receivers.first { $0.id == id } }) {
+                ports += running.ports
+                continue
+            }
+            let (metrics, signals) = (SelfMetrics(), context.plan.signals(of: id))
+            let (http, grpc) = (SwitchedIngest(signals), SwitchedIngest(signals))
+            let receiver = OTLPReceiver(
+                options: options,
+                context: OTLPReceiver.Context(
+                    ingest: http, grpcIngest: grpc, metrics: metrics, group: group, budget: context.budget,
+                    log: context.log, authenticators: authenticators), id: id)
+            let addresses = try await receiver.start()
+            var running = RunningReceiver(
+                id: id, traits: context.plan.receiverTraits[id] ?? "", budget: context.budget, receiver: receiver,
+                http: http, grpc: grpc, metrics: metrics)
+            running.ports = [addresses.http.first, addresses.grpc.first].compactMap { $0?.port }
+            ports += running.ports
+            parts.withLock { [running] in $0.receivers.append(running) }
+        }
+        return ports
+    }
+
+    private func makeAuthenticators(_ context: GraphContext) throws -> [String: any RequestAuthenticator] {
+        var made: [String: any RequestAuthenticator] = [:]
+        for (name, make) in context.plan.authenticators {
+            do {
+                made[name] = try make(context.log)
+            } catch {
+                throw GatewayStartFailure("extension \(name): \(error)")
+            }
+        }
+        return made
+    }
+
+    /// Lets a memory_limiter refuse by what the gateway really holds: all that is resident, and of that requests,
+    /// traces that are not complete or wait for their session, and journals in memory.
+    private func watchMemory(_ shares: MemoryShares, _ context: GraphContext) {
+        if let limit = context.plan.softLimit, limit < shares.soft {
+            context.log.warning(
+                """
+                memory_limiter allows \(limit >> 20) MiB before requests are refused, and the gateway takes \
+                \(shares.baseline >> 20) MiB by itself: it works with \(shares.soft >> 20) MiB; raise the limit
+                """)
+        }
+        let interval = context.plan.memoryLimits.map(\.checkInterval).filter { $0 > .zero }.min() ?? .zero
+        let watch = MemoryWatch(shares, interval: interval, budget: context.budget, resident: resident)
+        let task = Task { [weak self] in await watch.run { [weak self] in self?.heldBytes } }
+        parts.withLock { $0.memory.append(task) }
+        let budget = context.budget
+        context.metrics.gauge("sluice_memory_held_bytes", "Bytes that count towards memory_limiter's limit.") {
+            [weak self] in Double(self.map { budget.used + $0.heldBytes } ?? 0)
+        }
+    }
+
+    /// Gives back what a burst has left, also without a memory_limiter.
+    private func giveBackWhenQuiet(_ budget: AdmissionBudget) {
+        let task = Task {
+            var memory = IdleMemory()
+            let effects = WorkerEffects.system()
+            while (try? await effects.sleep(IdleMemory.interval)) != nil {
+                let givesBack = memory.givesBack(released: budget.releasedTotal, reserved: budget.used)
+                // Walking through all free memory takes milliseconds, which nobody waits for now.
+                if givesBack { sluice_trim_memory() }
+            }
+        }
+        parts.withLock { $0.memory.append(task) }
+    }
+
+    private var heldBytes: Int { parts.withLock { $0.heldBytes } }
+}

@@ -1,0 +1,77 @@
+import Configuration
+import Exporters
+import Pipeline
+import Receivers
+
+/// What a gateway has running.
+struct GatewayParts {
+    /// What the configuration in force is made with.
+    var context: GraphContext
+    var receivers: [RunningReceiver] = []
+    var workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)] = []
+    var stages: [(pipeline: String, stage: TraceStage, task: Task<Void, Never>)] = []
+    var exporters: [any Exporter] = []
+    var journals: [OpenJournal] = []
+    /// Who waits for deliveries, by pipeline.
+    var watches: [String: DeliveryWatch] = [:]
+    var admin: [AdminServer] = []
+    var memory: [Task<Void, Never>] = []
+
+    init(_ context: GraphContext) { self.context = context }
+
+    /// Leaves what outlives a configuration.
+    mutating func forgetGraph() {
+        (workers, stages, exporters, memory) = ([], [], [], [])
+    }
+
+    var heldBytes: Int {
+        stages.reduce(0) { $0 + $1.stage.heldBytes } + journals.reduce(0) { $0 + $1.heldBytes }
+    }
+}
+
+/// A receiver that listens, whatever configuration stands behind it.
+struct RunningReceiver {
+    let id: String
+    let traits: String
+    let budget: AdmissionBudget
+    let receiver: OTLPReceiver
+    let http: SwitchedIngest
+    let grpc: SwitchedIngest
+    /// Its own series, which stay as long as it does.
+    let metrics: SelfMetrics
+    var ports: [Int] = []
+
+    /// Whether it is the receiver that `context` asks for under its name.
+    func serves(_ context: GraphContext) -> Bool {
+        context.plan.receiverTraits[id] == traits && context.budget === budget
+    }
+
+    func hold() async {
+        await http.hold()
+        await grpc.hold()
+    }
+
+    /// Hands its requests to the pipelines of `graph` from now on.
+    func release(to graph: GatewayGraph, _ context: GraphContext, _ pool: WorkspacePool) {
+        func intake(_ transport: String) -> ReceiverIntake {
+            ReceiverIntake(
+                receiver: id, transport: transport, pipelines: graph.intakes(of: id, context.plan), keys: graph.keys,
+                pool: pool, metrics: context.metrics, tap: context.tap)
+        }
+        http.release(to: intake("http"))
+        grpc.release(to: intake("grpc"))
+    }
+}
+
+/// Where the admin listeners are.
+struct AdminPlan: Equatable {
+    var metrics: [TelemetryConfiguration.Address]
+    var health: [TelemetryConfiguration.Address]
+    var paths: [String]
+
+    init(_ plan: GatewayPlan) {
+        metrics = plan.telemetry.metricsAddresses
+        health = plan.healthChecks.map(\.address)
+        paths = plan.healthChecks.map(\.path)
+    }
+}

@@ -1,0 +1,25 @@
+import Configuration
+import Receivers
+import Telemetry
+
+extension GatewayPlan {
+    /// Notes what each receiver is made from: its own options and those of its authenticators, with the state of files
+    /// that they name, the signals that it takes, and how it logs.
+    mutating func noteTraits(_ configuration: GatewayConfiguration) {
+        for (id, options) in receivers {
+            let bodies = [(ComponentKind.receiver, id)] + options.authenticators.map { (.extension, $0) }
+            let texts = bodies.map { kind, name in
+                let component = (try? ComponentID(parsing: name)).flatMap { configuration.component(kind, $0) }
+                return component?.body.traits(scalar: SystemFacts.fileTraits) ?? ""
+            }
+            let log = "\(telemetry.logLevel) \(telemetry.logEncoding)"
+            let taken = signals(of: id).map(\.itemName).sorted()
+            receiverTraits[id] = (texts + [log] + taken).joined(separator: "\n")
+        }
+    }
+
+    /// What the pipelines take that read from a receiver.
+    func signals(of receiver: String) -> Set<Signal> {
+        Set(pipelines.filter { $0.receivers.contains(receiver) }.map(\.signal.recorded))
+    }
+}

@@ -1,0 +1,193 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// SIGHUP: the configuration is read again and takes the place of the one in force.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct ReloadTests {
+    @Test func `a reload under load loses nothing, refuses nothing, and keeps connections`() async throws {
+        let bench = try FaultBench(processors: ["attributes: {actions: [{key: round, value: 0, action: insert}]}"])
+        try await bench.gateway.start()
+        let clients = bench.load(4)
+        var reloads = 0
+        for round in 1...6 {
+            bench.gateway.replace("value: \(round - 1), ", with: "value: \(round), ")
+            if round == 3 {
+                bench.gateway.replace("num_consumers: \(FaultBench.consumers)", with: "num_consumers: 2")
+            }
+            if round == 4 { bench.sink.behave(.slow(300)) }
+            if try await bench.gateway.reload() { reloads += 1 }
+            let count = bench.ledger.all.count
+            try await bench.wait("traffic behind the reload") { bench.ledger.all.count > count + 100 }
+            bench.sink.behave(.accept)
+        }
+        await clients.stop()
+        #expect(reloads == 6, "\(bench.gateway.logText)")
+        #expect(clients.statuses.keys.sorted() == [200], "a connection ended, or a request was refused")
+        try await bench.expectNothingLost(restart: false)
+        try await bench.gateway.waitUntilDelivered()
+        #expect(bench.sink.duplicates == 0)
+        // The counts go on.
+        #expect(try await bench.gateway.metric("otelcol_receiver_accepted_spans") == Double(bench.ledger.all.count))
+        #expect(try await bench.gateway.metric("otelcol_exporter_sent_spans") == Double(bench.ledger.all.count))
+        #expect(try await bench.gateway.metric("sluice_config_reloads_total") == 6)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `a configuration with a fault leaves the one before in force`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: many")
+        #expect(try await bench.gateway.reload() == false)
+        #expect(bench.gateway.logText.contains("config.yaml:"), "it says where")
+        #expect(try await bench.gateway.metric("sluice_config_last_reload_successful") == 0)
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        bench.gateway.replace("num_consumers: many", with: "num_consumers: 5")
+        #expect(try await bench.gateway.reload())
+        #expect(try await bench.gateway.metric("sluice_config_last_reload_successful") == 1)
+        #expect(try await bench.gateway.post(NumberedSpans.request(11), path: "/v1/traces") == 200)
+        #expect(try await bench.sink.wait(for: Set(1...20)).isEmpty)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `a configuration that cannot start leaves the one before in force`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let clients = bench.load(2)
+        // The port of the sink is taken, which only shows when the gateway asks for it.
+        bench.gateway.replace(
+            "receivers: {otlp:",
+            with:
+                "receivers: {otlp/other: {protocols: {http: {endpoint: \"127.0.0.1:\(bench.sink.port)\"}}}, otlp:")
+        bench.gateway.replace("receivers: [otlp]", with: "receivers: [otlp, otlp/other]")
+        bench.gateway.replace("exporters:\n  otlp_http:\n", with: "exporters:\n  debug:\n  otlp_http:\n")
+        #expect(try await bench.gateway.reload() == false)
+        #expect(bench.gateway.logText.contains("otlp/other"))
+        let count = bench.ledger.all.count
+        try await bench.wait("traffic behind the reload") { bench.ledger.all.count > count + 100 }
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test(arguments: ["memory", "file_storage"])
+    func `what a sink did not take yet is delivered by the new configuration`(storage: String) async throws {
+        let bench = try FaultBench()
+        bench.gateway.replace("storage: file_storage", with: "storage: \(storage)")
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        for first: UInt64 in [1, 11, 21] {
+            #expect(try await bench.gateway.post(NumberedSpans.request(first), path: "/v1/traces") == 200)
+        }
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: 1")
+        #expect(try await bench.gateway.reload())
+        #expect(try await bench.gateway.metric("sluice_exporter_held_items") == 30)
+        bench.sink.behave(.accept)
+        #expect(try await bench.sink.wait(for: Set(1...30)).isEmpty)
+        #expect(try await bench.gateway.metric("sluice_exporter_dropped_items_total") == 0)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `what lies in memory is delivered before its pipeline goes`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.replace("storage: file_storage", with: "storage: memory")
+        // Slow enough that much waits, and fast enough for all of it within the deadline.
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: 4, batch: {flush_timeout: 100ms}")
+        bench.sink.behave(.slow(200))
+        try await bench.gateway.start()
+        let clients = bench.load(3)
+        try await bench.wait("traffic") { bench.ledger.all.count >= 60 }
+        bench.gateway.replace("    traces: {", with: "    traces/other: {")
+        #expect(try await bench.gateway.reload())
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `a receiver whose options changed has the new ones`() async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        bench.gateway.replace(
+            "\"127.0.0.1:\(bench.gateway.port)\"",
+            with: "\"127.0.0.1:\(bench.gateway.port)\", max_request_body_size: 200")
+        #expect(try await bench.gateway.reload())
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 413)
+        bench.gateway.replace(", max_request_body_size: 200", with: "")
+        #expect(try await bench.gateway.reload())
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `an exporter under a new name gets what waited for the old one, which is counted`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("  otlp_http:\n", with: "  otlp_http/new:\n")
+        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http/new]")
+        #expect(try await bench.gateway.reload())
+        bench.sink.behave(.accept)
+        #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
+        #expect(try await bench.gateway.metric("sluice_exporter_dropped_items_total") == 10)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `senders that wait for a delivery are answered by the new configuration`() async throws {
+        let bench = try FaultBench(pipeline: ["ack: delivered", "ack_timeout: 60s"])
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        let clients = bench.load(2)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: 3")
+        #expect(try await bench.gateway.reload())
+        bench.sink.behave(.accept)
+        try await bench.wait("an answer") { !bench.ledger.all.isEmpty }
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.sink.duplicates == 0)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test(arguments: ["memory", "file_storage"])
+    func `traces that are gathered pass once, whatever is reloaded`(storage: String) async throws {
+        let bench = try FaultBench(processors: [
+            "tail_sampling: {decision_wait: 3s, policies: [{name: all, type: always_sample}]}"
+        ])
+        bench.gateway.replace("storage: file_storage", with: "storage: \(storage)")
+        try await bench.gateway.start()
+        let clients = bench.load(2)
+        for consumers in [3, 5, 6] {
+            try await Task.sleep(for: .milliseconds(700))
+            bench.gateway.replace(
+                "num_consumers: \(consumers == 3 ? 4 : consumers == 5 ? 3 : 5)", with: "num_consumers: \(consumers)")
+            #expect(try await bench.gateway.reload())
+        }
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.sink.duplicates == 0)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `the second signal to end does so at once`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.status(503))
+        bench.gateway.arguments = ["--shutdown-timeout", "600"]
+        try await bench.gateway.start()
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        bench.gateway.signal(SIGTERM)
+        try await bench.wait("the shutdown") { bench.gateway.logText.contains("shutting down") }
+        #expect(bench.gateway.isRunning)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+        #expect(bench.gateway.logText.contains("second signal"))
+        bench.gateway.arguments = []
+        try await bench.expectNothingLost(restart: true)
+        #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+}
