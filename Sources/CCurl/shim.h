@@ -3,11 +3,14 @@
 #define CURL_DISABLE_TYPECHECK
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /// Receives response bytes or one header line; returns how many bytes it took, fewer to stop the transfer.
 typedef size_t (*sluice_curl_receive)(char *bytes, size_t size, size_t count, void *context);
@@ -45,12 +48,22 @@ static inline bool sluice_is_loopback(const struct sockaddr *address) {
     return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
 }
 
+/// Descriptors that no connection to a destination takes.
+#define SLUICE_KEPT_FILES 8
+
 /// Opens a connection's socket. One to this machine has no network to spare: where the system's congestion control
 /// paces what is sent, as BBR does, that costs a timer for every few packets.
 static inline curl_socket_t sluice_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
     (void)context;
     (void)purpose;
     int opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    struct rlimit limit;
+    // The number is the lowest free one. The runtime ends the process when it cannot open a file, so some are left.
+    if (opened >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)opened + SLUICE_KEPT_FILES >= limit.rlim_cur) {
+        close(opened);
+        errno = EMFILE;
+        return CURL_SOCKET_BAD;
+    }
     if (opened >= 0 && sluice_is_loopback(&address->addr)) {
         // Every kernel has this one; that it may be refused does no harm.
         (void)setsockopt(opened, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);

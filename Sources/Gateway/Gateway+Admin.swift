@@ -21,7 +21,8 @@ extension Gateway {
         }
         for check in plan.healthChecks {
             try await serve(check.address, what: "the health_check extension") { [weak self] request in
-                guard request.path == check.path else { return nil }
+                // As with the Collector's, `/` stands for every path.
+                guard request.path == check.path || check.path == "/" else { return nil }
                 return self?.health
             }
         }

@@ -35,7 +35,7 @@ extension Gateway {
         }
         let again = context(of: old.plan, old.log, behind: new)
         do {
-            try await replace(by: again, .zero)
+            try await replace(by: again, deadline)
             return refuse("\(failure)", again)
         } catch {
             return .failed("\(failure); and the configuration before it cannot be had back: \(error)")
@@ -53,51 +53,112 @@ extension Gateway {
     }
 
     private func replace(by new: GraphContext, _ deadline: Duration) async throws {
-        let inherited = await takeDown(for: new, deadline)
+        let (inherited, emptied) = await takeDown(for: new, deadline)
         parts.withLock { $0.context = new }
         _ = try await bringUp(inherited)
+        // There is no way back to what was left in them.
+        for journal in emptied { giveUp(journal, new) }
+        parts.withLock { $0.emptied = [] }
+        for watch in parts.withLock({ $0.takeEndedWatches() }) { watch.end() }
+        let retiring = parts.withLock { $0.retiring }
+        Task {
+            await withTaskGroup(of: Void.self) { tasks in
+                for running in retiring { tasks.addTask { await running.receiver.shutdown(deadline: deadline) } }
+            }
+            parts.withLock { parts in parts.retiring.removeAll { gone in retiring.contains { $0.http === gone.http } } }
+        }
     }
 
     /// Ends what the configuration in force has running and `new` does not keep. Receivers that stay are left holding
-    /// their requests.
-    private func takeDown(for new: GraphContext, _ deadline: Duration) async -> Inheritance {
+    /// their requests. `emptied` are journals in memory that have no place in `new`.
+    private func takeDown(
+        for new: GraphContext, _ deadline: Duration
+    ) async -> (inherited: Inheritance, emptied: [EmptiedJournal]) {
         let parts = parts.withLock { parts in
-            defer {
-                parts.forgetGraph()
-                parts.receivers.removeAll { !$0.serves(new) }
-            }
+            defer { parts.forgetGraph() }
             return parts
         }
         for task in parts.memory { task.cancel() }
-        await withTaskGroup(of: Void.self) { tasks in
-            for running in parts.receivers where !running.serves(new) {
-                tasks.addTask { await running.receiver.shutdown(deadline: deadline) }
-            }
-        }
         let kept = new.plan.journalKeys
-        let (leaving, ending) = parts.split { $0.storage != nil || kept.contains($0) }
-        await leave(leaving, within: deadline)
-        for running in parts.receivers where running.serves(new) { await running.hold() }
-        await drain(ending, within: deadline) { _ in true }
+        let late = parts.emptied(kept)
+        await leave(parts, within: deadline) { !late.contains($0) }
+        await changeReceivers(for: new, deadline)
+        await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
         for exporter in parts.exporters { await exporter.shutdown() }
         if AdminPlan(parts.context.plan) != AdminPlan(new.plan) {
             for server in parts.admin { await server.stop() }
             self.parts.withLock { $0.admin = [] }
         }
-        for open in parts.journals where !kept.contains(open.key) { open.journal.close() }
-        return Inheritance(journals: parts.journals.filter { kept.contains($0.key) }, watches: parts.watches)
+        return retainJournals(of: parts, for: new)
+    }
+
+    /// Lets requests wait, and receivers go that are other ones in `new`. One that takes the same signals there frees
+    /// its ports and serves the connections it has to their end; the others end first what they have under way.
+    private func changeReceivers(for new: GraphContext, _ deadline: Duration) async {
+        let all = parts.withLock { $0.receivers }
+        let changed = all.filter { !$0.serves(new) }
+        let followed = changed.filter { new.plan.signals(of: $0.id).isSuperset(of: $0.http.signals) }
+        await withTaskGroup(of: Void.self) { tasks in
+            for running in changed where !followed.contains(where: { $0.id == running.id }) {
+                tasks.addTask { await running.receiver.shutdown(deadline: deadline) }
+            }
+        }
+        let staying = all.filter { $0.serves(new) } + followed
+        for running in staying + parts.withLock({ $0.retiring }) { await running.hold() }
+        for running in followed { await running.receiver.stopAccepting() }
+        parts.withLock { parts in
+            parts.receivers.removeAll { !$0.serves(new) }
+            parts.retiring += followed
+        }
+    }
+
+    /// Closes journals on disk that are to be opened anew or have no place any more. Those in memory stay for a way
+    /// back.
+    private func retainJournals(
+        of parts: GatewayParts, for new: GraphContext
+    ) -> (inherited: Inheritance, emptied: [EmptiedJournal]) {
+        let kept = new.plan.journalKeys
+        let others = parts.journals.filter { !kept.contains($0.key) }
+        for open in others where open.key.storage != nil { open.journal.close() }
+        let back = parts.emptied.map(\.open).filter { kept.contains($0.key) }
+        let journals = parts.journals.filter { kept.contains($0.key) } + back
+        let emptied =
+            parts.emptied.filter { !kept.contains($0.open.key) }
+            + others.filter { $0.key.storage == nil }.map { open in
+                EmptiedJournal(open: open, workers: parts.workers.filter { $0.pipeline == open.name }.map(\.worker))
+            }
+        self.parts.withLock { $0.follow(parts, journals, emptied) }
+        // A journal that goes on at its place has the same sequences.
+        let before = parts.context.plan.pipelines.map { ($0.id, $0.storage?.directory) }
+        let same = new.plan.pipelines.filter { pipeline in
+            before.contains { $0 == (pipeline.id, pipeline.storage?.directory) }
+        }
+        let watches = parts.watches.filter { watch in same.contains { $0.id == watch.key } }
+        return (Inheritance(journals: journals, watches: watches), emptied)
+    }
+
+    /// Closes a journal in memory for good, and counts what was not delivered of it.
+    private func giveUp(_ emptied: EmptiedJournal, _ context: GraphContext) {
+        for worker in emptied.workers { worker.giveUp() }
+        let left = emptied.open.journal.held.items
+        if emptied.workers.isEmpty, left > 0 {
+            context.log.warning("pipeline \(emptied.open.name): \(left) records in memory are lost")
+        }
+        emptied.open.journal.close()
     }
 
     /// Ends the readers of journals that keep what is left for those that come.
-    private func leave(_ parts: GatewayParts, within deadline: Duration) async {
+    private func leave(
+        _ parts: GatewayParts, within deadline: Duration, _ isMeant: @escaping (String) -> Bool
+    ) async {
         await withTaskGroup(of: Void.self) { tasks in
-            for (_, stage, task) in parts.stages {
+            for (pipeline, stage, task) in parts.stages where isMeant(pipeline) {
                 tasks.addTask {
                     stage.leave()
                     await Self.wait(for: task, atMost: deadline)
                 }
             }
-            for (_, worker, task) in parts.workers {
+            for (pipeline, worker, task) in parts.workers where isMeant(pipeline) {
                 tasks.addTask {
                     await worker.leave(deadline: deadline)
                     await task.value
@@ -108,19 +169,39 @@ extension Gateway {
 }
 
 extension GatewayParts {
-    /// The workers and stages whose journal keeps what they have not passed on, and the others.
-    fileprivate func split(_ keeps: (JournalKey) -> Bool) -> (leaving: GatewayParts, ending: GatewayParts) {
-        var (leaving, ending) = (self, self)
-        let storages = Dictionary(
-            context.plan.pipelines.map { ($0.id, $0.storage) }, uniquingKeysWith: { first, _ in first })
-        func isKept(_ pipeline: String, _ suffix: String = "") -> Bool {
-            let folder = GraphBuilder.folderName(pipeline) + suffix
-            return keeps(JournalKey(folder: folder, storage: storages[pipeline] ?? nil))
+    private var storages: [String: FileStorageOptions?] {
+        Dictionary(context.plan.pipelines.map { ($0.id, $0.storage) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Whether what a pipeline's exporters have not delivered is there for those that come.
+    func isKept(_ pipeline: String, _ kept: Set<JournalKey>) -> Bool {
+        let storage = storages[pipeline] ?? nil
+        return storage != nil
+            || kept.contains(JournalKey(folder: GraphBuilder.folderName(pipeline), storage: nil))
+    }
+
+    /// Pipelines that have to pass on what lies in memory before they end, and those behind them.
+    func emptied(_ kept: Set<JournalKey>) -> Set<String> {
+        let storages = storages
+        let gathering = stages.map(\.pipeline).filter { (storages[$0] ?? nil) == nil }
+        var found = Set(workers.map(\.pipeline).filter { !isKept($0, kept) } + gathering)
+        for pipeline in context.plan.pipelines.sorted(by: { $0.depth < $1.depth }) where found.contains(pipeline.id) {
+            for output in pipeline.connectors.flatMap(\.outputs) { found.insert(output.pipeline) }
         }
-        leaving.workers = workers.filter { isKept($0.pipeline) }
-        ending.workers = workers.filter { !isKept($0.pipeline) }
-        leaving.stages = stages.filter { isKept($0.pipeline, GraphBuilder.stageSuffix) }
-        ending.stages = stages.filter { !isKept($0.pipeline, GraphBuilder.stageSuffix) }
-        return (leaving, ending)
+        return found
+    }
+
+    /// Takes note of what was taken down.
+    mutating func follow(_ gone: GatewayParts, _ journals: [OpenJournal], _ emptied: [EmptiedJournal]) {
+        self.journals = journals
+        self.emptied = emptied
+        earlierWatches += gone.watches.values
+        watches = [:]
+    }
+
+    /// Whoever waited under an earlier configuration, and does not under this one.
+    mutating func takeEndedWatches() -> [DeliveryWatch] {
+        defer { earlierWatches = [] }
+        return earlierWatches.filter { earlier in !watches.values.contains { $0 === earlier } }
     }
 }

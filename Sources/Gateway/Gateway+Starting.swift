@@ -14,9 +14,6 @@ extension Gateway {
     func bringUp(_ inherited: Inheritance) async throws -> [Int] {
         let context = context
         registerProcessMetrics(context.metrics)
-        if let failure = SystemFacts.makeDirectory(dataDirectory) {
-            throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
-        }
         var builder = GraphBuilder(context, inherited)
         let graph = try builder.build()
         for open in inherited.journals where !graph.journals.contains(where: { $0.key == open.key }) {
@@ -36,7 +33,7 @@ extension Gateway {
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
         let pool = WorkspacePool(keptBytes: context.shares?.workspace(kept, loops: loops) ?? kept)
-        for running in parts.withLock({ $0.receivers }) { running.release(to: graph, context, pool) }
+        for running in parts.withLock({ $0.receivers + $0.retiring }) { running.release(to: graph, context, pool) }
         return ports
     }
 

@@ -62,6 +62,9 @@ package final class Gateway: Sendable {
     /// Ports that the receivers listen on, in the order of the file; for tests and the start message.
     package func start() async throws -> [Int] {
         do {
+            if let failure = SystemFacts.makeDirectory(dataDirectory) {
+                throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
+            }
             return try await bringUp(Inheritance())
         } catch {
             await shutdown(deadline: .zero)
@@ -76,31 +79,39 @@ package final class Gateway: Sendable {
             return parts
         }
         for task in parts.memory { task.cancel() }
-        for running in parts.receivers { await running.receiver.shutdown(deadline: deadline) }
-        await drain(parts, within: deadline) { _ in true }
+        for running in parts.receivers + parts.retiring { await running.receiver.shutdown(deadline: deadline) }
+        await drain(parts, within: deadline, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
         for exporter in parts.exporters { await exporter.shutdown() }
-        for open in parts.journals { open.journal.close() }
+        for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }
         try? await group.shutdownGracefully()
     }
 
     /// Delivers what is held by those pipelines. What one pipeline still holds may have to go through those behind it:
-    /// the ones in front end first.
-    func drain(_ parts: GatewayParts, within deadline: Duration, _ isMeant: (String) -> Bool) async {
+    /// the ones in front end first. Workers that leave let others go on with what they have not delivered.
+    func drain(
+        _ parts: GatewayParts, within deadline: Duration, _ meant: Set<String>, mayGoOn: Bool = false,
+        leaves: (String) -> Bool
+    ) async {
         let start = SystemFacts.monotonicSeconds
-        let pipelines = parts.context.plan.pipelines.filter { isMeant($0.id) }
+        let pipelines = parts.context.plan.pipelines.filter { meant.contains($0.id) }
         for depth in Set(pipelines.map(\.depth)).sorted() {
             let left = deadline - .seconds(SystemFacts.monotonicSeconds - start)
-            await drain(Set(pipelines.filter { $0.depth == depth }.map(\.id)), of: parts, within: max(left, .zero))
+            let ids = Set(pipelines.filter { $0.depth == depth }.map(\.id))
+            await drain(
+                ids, of: parts, within: max(left, .zero), mayGoOn: mayGoOn, leaving: ids.filter(leaves))
         }
     }
 
-    private func drain(_ pipelines: Set<String>, of parts: GatewayParts, within deadline: Duration) async {
+    private func drain(
+        _ pipelines: Set<String>, of parts: GatewayParts, within deadline: Duration, mayGoOn: Bool,
+        leaving: Set<String>
+    ) async {
         let start = SystemFacts.monotonicSeconds
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, stage, task) in parts.stages where pipelines.contains(pipeline) {
                 tasks.addTask {
-                    stage.drain()
+                    if leaving.contains(pipeline), stage.setup.isDurable { stage.leave() } else { stage.drain() }
                     await Self.wait(for: task, atMost: deadline)
                 }
             }
@@ -108,7 +119,13 @@ package final class Gateway: Sendable {
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, worker, _) in parts.workers where pipelines.contains(pipeline) {
-                tasks.addTask { await worker.drain(deadline: left) }
+                tasks.addTask {
+                    if leaving.contains(pipeline) {
+                        await worker.leave(deadline: left)
+                    } else {
+                        await worker.drain(deadline: left, mayGoOn: mayGoOn)
+                    }
+                }
             }
         }
         for (pipeline, _, task) in parts.workers where pipelines.contains(pipeline) { await task.value }

@@ -8,12 +8,18 @@ struct GatewayParts {
     /// What the configuration in force is made with.
     var context: GraphContext
     var receivers: [RunningReceiver] = []
+    /// Receivers that only serve the connections they have.
+    var retiring: [RunningReceiver] = []
     var workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)] = []
     var stages: [(pipeline: String, stage: TraceStage, task: Task<Void, Never>)] = []
     var exporters: [any Exporter] = []
     var journals: [OpenJournal] = []
+    /// Journals in memory that have no place in the configuration that is to come.
+    var emptied: [EmptiedJournal] = []
     /// Who waits for deliveries, by pipeline.
     var watches: [String: DeliveryWatch] = [:]
+    /// The same of configurations before.
+    var earlierWatches: [DeliveryWatch] = []
     var admin: [AdminServer] = []
     var memory: [Task<Void, Never>] = []
 
@@ -27,6 +33,12 @@ struct GatewayParts {
     var heldBytes: Int {
         stages.reduce(0) { $0 + $1.stage.heldBytes } + journals.reduce(0) { $0 + $1.heldBytes }
     }
+}
+
+/// A journal in memory whose records were to be delivered before it goes, with the workers that did that.
+struct EmptiedJournal {
+    var open: OpenJournal
+    var workers: [ExportWorker]
 }
 
 /// A receiver that listens, whatever configuration stands behind it.

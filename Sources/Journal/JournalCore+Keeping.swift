@@ -62,13 +62,19 @@ extension JournalCore {
             // Files of these names that lie where ours have gone are another gateway's.
             try holdLock()
             var kept: [String] = []
-            for segment in finished + dropped { if let spare = try remove(segment) { kept.append(spare) } }
+            for segment in finished + dropped {
+                do throws(SystemError) {
+                    if let spare = try remove(segment) { kept.append(spare) }
+                } catch {
+                    // What is left comes back at the next start, and goes then. The others need not stay for it.
+                    note(.warning, "\(directory): a finished segment is not removed yet: \(error)")
+                }
+            }
             // Before anything is written over: after a crash no old name may lead to a new header.
             try files.syncDirectory(directory)
             spares.withLock { spares in for spare in kept { spares.add(spare) } }
         } catch {
-            // What is left comes back at the next start, and goes then.
-            note(.warning, "\(directory): a finished segment is not removed yet: \(error)")
+            note(.warning, "\(directory): finished segments are not removed yet: \(error)")
         }
     }
 

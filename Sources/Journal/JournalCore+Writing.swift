@@ -89,7 +89,8 @@ extension JournalCore {
                 finish(run, try writer.write(run, from: base))
             } catch {
                 writer.abandon()
-                shared.withLock { $0.index.retire() }
+                shared.withLock { $0.index.abandon(writer.number) }
+                requestKeeping()
                 refuse(run, error)
             }
         }

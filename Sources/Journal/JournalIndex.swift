@@ -113,6 +113,12 @@ struct JournalIndex: Sendable {
     /// The segment being written takes no more records.
     mutating func retire() { isWriting = false }
 
+    /// The segment being written has failed. One without records is not there any more.
+    mutating func abandon(_ number: UInt64) {
+        isWriting = false
+        if let last = segments.last, last.number == number, last.frames == 0 { segments.removeLast() }
+    }
+
     /// Synced frames become visible. Gives the waits that this ends.
     mutating func publish(_ frames: [PlacedFrame]) -> [Wakeup] {
         guard let last = frames.last, isWriting, let index = segments.indices.last else { return [] }

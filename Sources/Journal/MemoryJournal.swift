@@ -110,6 +110,10 @@ private struct MemoryCursor: FrameCursor {
         store.state.withLock { $0.acknowledge(name, before: sequence.value) }
     }
 
+    func settle(_ items: Range<Sequence>) {
+        store.state.withLock { $0.settle(name, items.lowerBound.value..<items.upperBound.value) }
+    }
+
     func skip(_ frame: StoredFrame) -> SkipOutcome {
         store.state.withLock { $0.skip(name, frame.sequence.value) } ? .gone : .late
     }
@@ -151,6 +155,8 @@ private struct MemoryState: Sendable {
         var lastMove: UInt64?
         /// What it passes over behind `acknowledged`: runs in order and apart.
         var skipped: [Range<UInt64>] = []
+        /// What its reader is done with behind `acknowledged`. The next reader passes over it.
+        var settled = SettledRanges()
 
         /// Most runs; frames come one after the other, so a long outage is one run.
         static let skippedMax = 4_096
@@ -385,9 +391,34 @@ private struct MemoryState: Sendable {
         cursor.read = cursor.acknowledged
         if isNew { cursor.backlog = oweAll() }
         cursor.unread = cursor.backlog.bytes
+        skipSettled(&cursor)
         cursor.lastMove = nil
         cursors[name] = cursor
         return (cursor.handle, older)
+    }
+
+    /// What an earlier reader is done with is not read again.
+    private mutating func skipSettled(_ cursor: inout Cursor) {
+        for range in cursor.settled.ranges {
+            var index = firstIndex(endingAfter: range.lowerBound)
+            while index < places.count, places[index].end <= range.upperBound {
+                let run = places[index].start..<places[index].end
+                if places[index].isHeld, range.contains(run.lowerBound), !cursor.hasSkipped(run.lowerBound),
+                    cursor.addSkipped(run)
+                {
+                    settle(index, for: &cursor)
+                }
+                index += 1
+            }
+        }
+        cursor.settled = SettledRanges()
+        cut()
+    }
+
+    /// The reader of a cursor is done with this, while something older is open.
+    mutating func settle(_ name: String, _ items: Range<UInt64>) {
+        guard let acknowledged = cursors[name]?.acknowledged, items.upperBound > acknowledged else { return }
+        cursors[name]?.settled.insert(max(items.lowerBound, acknowledged)..<items.upperBound)
     }
 
     mutating func retain(_ names: Set<String>) -> [Wakeup] {
@@ -465,6 +496,7 @@ private struct MemoryState: Sendable {
         cursor.acknowledged = acknowledged
         cursor.read = max(cursor.read, acknowledged)
         cursor.dropSkipped(before: acknowledged)
+        if !cursor.settled.isEmpty { cursor.settled.drop(before: acknowledged) }
     }
 
     /// The reader of a cursor passes over the frame at `sequence`. False when it has read it, or there is no room.

@@ -91,6 +91,7 @@ struct SegmentWriter {
                 return try files.create(path, exclusive: false, isDirect: true)
             } catch {
                 try? files.unlink(spare)
+                try? files.unlink(path)
             }
         }
         let made = try files.create(path, exclusive: false, isDirect: true)
@@ -156,9 +157,10 @@ struct SegmentWriter {
         try file.sync()
     }
 
-    /// Gives up the segment after a failure, cutting off what was not acknowledged if the disk still lets us.
+    /// Gives up the segment after a failure, cutting off what was not acknowledged if the disk still lets us. One that
+    /// has no record goes: a disk that fails for hours would fill the directory with them.
     mutating func abandon() {
-        try? file?.truncate(offset)
+        if frames == 0 { try? files.unlink(path) } else { try? file?.truncate(offset) }
         leave()
     }
 

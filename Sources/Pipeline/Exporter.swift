@@ -38,6 +38,8 @@ package struct ExportBatch: Sendable {
     /// Where its records stand in a journal that outlives the process; nil when nobody asked for that, and for batches
     /// that come from elsewhere.
     package var journaled: JournaledRecords?
+    /// Time of its newest record, Unix nanoseconds, 0 when unknown.
+    package var newest: UInt64 = 0
     /// Whether a destination that refuses one of its records is to store none of them: processors have changed it, so
     /// that nobody can tell which record of the journal that one was.
     package var isIndivisible = false
@@ -64,7 +66,10 @@ package struct ExportBatch: Sendable {
 
     /// Other records of the same origin, such as a part of it. Where they stand in a journal is not carried over.
     package func with(itemCount: Int, bytes: [UInt8]) -> ExportBatch {
-        ExportBatch(signal: signal, itemCount: itemCount, bytes: bytes, tenant: tenant, metadata: metadata)
+        var batch = ExportBatch(
+            signal: signal, itemCount: itemCount, bytes: bytes, tenant: tenant, metadata: metadata)
+        batch.newest = newest
+        return batch
     }
 
     /// The whole request. Several pieces are copied together each time: take it once.

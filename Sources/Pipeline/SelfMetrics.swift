@@ -26,32 +26,36 @@ package final class SelfMetrics: Sendable {
         package var kind: Kind
         package var labels: [(name: String, value: String)]
         package var read: @Sendable () -> Double
-        /// Of a counter, where it counts.
-        fileprivate var counter: Counter?
-
-        /// What tells it from all others.
-        fileprivate var key: [String] { [name] + labels.flatMap { [$0.name, $0.value] } }
     }
 
-    private let storage = Mutex<[Series]>([])
-    /// Counters that go on when they are registered again.
-    private let earlier: [[String]: Counter]
-
-    /// With `earlier` a counter that is registered here and was there goes on from its count: a configuration takes the
-    /// place of another one and the process stays.
-    package init(continuing earlier: SelfMetrics? = nil) {
-        let counters = earlier?.series.compactMap { series in series.counter.map { (series.key, $0) } } ?? []
-        self.earlier = Dictionary(counters, uniquingKeysWith: { first, _ in first })
+    /// Counters by name and labels, in order of registration.
+    private struct Counters: Sendable {
+        var series: [Series] = []
+        var known: [[String]: Counter] = [:]
     }
 
-    /// A counter, new unless it goes on. Register each name and label set once, while building.
+    /// The counters of all configurations that follow each other in one process.
+    private final class CounterBook: Sendable {
+        let counters = Mutex(Counters())
+    }
+
+    private let book: CounterBook
+    private let gauges = Mutex<[Series]>([])
+
+    /// With `earlier` all of its counters go on here, for a configuration that takes the place of another one.
+    package init(continuing earlier: SelfMetrics? = nil) { book = earlier?.book ?? CounterBook() }
+
+    /// The counter of this name with these labels.
     package func counter(_ name: String, _ help: String, _ labels: [(name: String, value: String)] = []) -> Counter {
-        var series = Series(name: name, help: help, kind: .counter, labels: labels, read: { 0 })
-        let counter = earlier[series.key] ?? Counter()
-        series.counter = counter
-        series.read = { Double(counter.value) }
-        storage.withLock { [series] in $0.append(series) }
-        return counter
+        let key = [name] + labels.flatMap { [$0.name, $0.value] }
+        return book.counters.withLock { all in
+            if let known = all.known[key] { return known }
+            let counter = Counter()
+            all.known[key] = counter
+            all.series.append(
+                Series(name: name, help: help, kind: .counter, labels: labels, read: { Double(counter.value) }))
+            return counter
+        }
     }
 
     /// Registers a value that is read when somebody looks.
@@ -59,9 +63,9 @@ package final class SelfMetrics: Sendable {
         _ name: String, _ help: String, _ labels: [(name: String, value: String)] = [],
         read: @escaping @Sendable () -> Double
     ) {
-        storage.withLock { $0.append(Series(name: name, help: help, kind: .gauge, labels: labels, read: read)) }
+        gauges.withLock { $0.append(Series(name: name, help: help, kind: .gauge, labels: labels, read: read)) }
     }
 
-    /// All series in order of registration.
-    package var series: [Series] { storage.withLock { $0 } }
+    /// All series: counters, then gauges, each in order of registration.
+    package var series: [Series] { book.counters.withLock { $0.series } + gauges.withLock { $0 } }
 }

@@ -1,8 +1,5 @@
 public import CSupport
 
-/// A number of bytes as the C helpers take it.
-public typealias ByteCount = sluice_count
-
 /// A borrowed run of bytes, usually UTF-8, that lives in a request body, a side buffer or the key arena.
 ///
 /// It owns nothing: use it before the next change of the batch it came from. Reads are bounds checked.

@@ -109,16 +109,23 @@ struct ControllingTerminal {
 
 /// Waits for signals of the process, from its initialization on. One for each process.
 final class Signals: Sendable {
-    private let stream: AsyncStream<Int32>
+    private struct State {
+        /// SIGHUP has come; several are one.
+        var asksForReload = false
+        /// How often the process was told to end.
+        var ends = 0
+    }
+
+    private let stream: AsyncStream<Void>
     private let source: any DispatchSourceRead
-    private let ends = Atomic(0)
+    private let state = Mutex(State())
 
     // Set before the handlers that use it, and not again.
     nonisolated(unsafe) private static var writeEnd: Int32 = -1
 
     /// `impatient` is called on a thread of its own when the process is told the second time to end.
     init(_ numbers: [Int32], impatient: @escaping @Sendable () -> Void) {
-        let (stream, continuation) = AsyncStream<Int32>.makeStream()
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.stream = stream
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
@@ -132,9 +139,8 @@ final class Signals: Sendable {
         source.setEventHandler { [self] in
             var byte: UInt8 = 0
             while read(readEnd, &byte, 1) == 1 {
-                continuation.yield(Int32(byte))
-                guard Int32(byte) != SIGHUP else { continue }
-                if self.ends.wrappingAdd(1, ordering: .relaxed).newValue > 1 { impatient() }
+                if note(Int32(byte)) > 1 { impatient() }
+                continuation.yield()
             }
         }
         source.resume()
@@ -149,9 +155,24 @@ final class Signals: Sendable {
         }
     }
 
-    /// The next signal, when it comes.
+    /// How often the process was told to end, with this signal.
+    private func note(_ number: Int32) -> Int {
+        state.withLock { state in
+            if number == SIGHUP { state.asksForReload = true } else { state.ends += 1 }
+            return number == SIGHUP ? 0 : state.ends
+        }
+    }
+
+    /// The next signal, when it comes: SIGTERM for any that ends the process, whatever came first.
     func next() async -> Int32 {
-        for await number in stream { return number }
-        return SIGTERM
+        while true {
+            let due = state.withLock { state -> Int32? in
+                if state.ends > 0 { return SIGTERM }
+                defer { state.asksForReload = false }
+                return state.asksForReload ? SIGHUP : nil
+            }
+            if let due { return due }
+            for await _ in stream { break }
+        }
     }
 }

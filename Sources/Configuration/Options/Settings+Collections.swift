@@ -78,7 +78,10 @@ extension Settings {
     /// Reads a value of open form, or nil when it is absent; an explicit null is `.null`.
     package mutating func value(_ key: String, _ sentence: String) -> ConfigValue? {
         declare(OptionDescription(key: key, path: "", type: "any", sentence: sentence))
-        return entry(key)?.value.plain
+        guard let node = entry(key)?.value else { return nil }
+        // A reference that stands for nothing is the empty text, as where an option wants a text.
+        if node.isNull, node.expandedText?.isEmpty == true, !node.isFailedExpansion { return .string("") }
+        return node.plain
     }
 
     private mutating func readStringMap(_ key: String, isSecret: Bool) -> [(key: String, value: String)] {

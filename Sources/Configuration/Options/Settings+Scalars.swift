@@ -20,7 +20,7 @@ extension Settings {
                 key: key, path: "", type: "integer", defaultText: String(value), range: bounds,
                 unit: unit.isEmpty ? nil : unit, sentence: sentence))
         guard let node = node(key) else { return value }
-        guard case .int(let number)? = node.scalar?.value else {
+        guard let number = node.scalar?.value.wholeNumber else {
             reportType(key, node, expected: "an integer", fix: "write e.g. `\(key): \(value)`")
             return value
         }
@@ -90,7 +90,7 @@ extension Settings {
         guard let node = node(key) else { return value }
         let size: Int?
         switch node.scalar?.value {
-        case .int(let number): size = number
+        case .int, .double: size = node.scalar?.value.wholeNumber
         case .string: size = node.scalar.flatMap { ByteSizeText.parse($0.text) }
         default: size = nil
         }

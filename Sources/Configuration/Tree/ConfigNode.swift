@@ -83,6 +83,17 @@ package enum ResolvedScalar: Sendable, Hashable {
     case string
 }
 
+extension ResolvedScalar {
+    /// An integer, also one that is written as `1e+06` or `1000.0`, which template engines make of large ones.
+    package var wholeNumber: Int? {
+        switch self {
+        case .int(let number): number
+        case .double(let number): Int(exactly: number)
+        default: nil
+        }
+    }
+}
+
 extension ConfigNode {
     /// The scalar, or nil for a list or mapping.
     package var scalar: ConfigScalar? {

@@ -43,14 +43,19 @@ struct AlertStore {
 
     // MARK: Reading
 
-    /// Brings the monitor to where it was. Throws when files cannot be opened; what cannot be read is left out.
-    mutating func open(_ monitor: inout AlertMonitor) throws(ProcessFailure) {
-        if let bytes = AlertStore.read(path + ".json"),
-            let snapshot = try? JSONDecoder().decode(Snapshot.self, from: Data(bytes))
-        {
-            monitor.memory = snapshot.memory
-            recent = snapshot.recent
-            number = snapshot.number
+    /// Brings the monitor to where it was. Throws when files cannot be opened; what cannot be read is left out, kept
+    /// beside its place, and told.
+    mutating func open(_ monitor: inout AlertMonitor, warn: (String) -> Void = { _ in }) throws(ProcessFailure) {
+        if let bytes = AlertStore.read(path + ".json") {
+            if let snapshot = try? JSONDecoder().decode(Snapshot.self, from: Data(bytes)) {
+                monitor.memory = snapshot.memory
+                recent = snapshot.recent
+                number = snapshot.number
+            } else {
+                unlink(path + ".json.damaged")
+                link(path + ".json", path + ".json.damaged")
+                warn("\(path).json cannot be read and is kept as .damaged: windows and open alerts begin anew")
+            }
         }
         for line in (AlertStore.read(path + ".log") ?? []).split(separator: 0x0A) {
             guard let step = try? JSONDecoder().decode(Step.self, from: Data(line)), step.number > number else {
@@ -90,7 +95,10 @@ struct AlertStore {
         guard descriptor >= 0, var line = try? [UInt8](JSONEncoder().encode(step)) else { return "no journal" }
         line.append(0x0A)
         guard AlertStore.writeAll(line, descriptor), fdatasync(descriptor) == 0 else {
-            return "\(path).log: \(String(cString: strerror(errno)))"
+            let reason = "\(path).log: \(String(cString: strerror(errno)))"
+            // Half a line would swallow the next one.
+            ftruncate(descriptor, off_t(journalBytes))
+            return reason
         }
         journalBytes += line.count
         guard journalBytes > AlertStore.journalBytesMax else { return nil }

@@ -13,7 +13,7 @@ package final class AlertsConnector: Connector {
         var monitor: AlertMonitor
         var store: AlertStore?
         /// The last step, and what it made of the monitor, until its deliveries are stored.
-        var draft: (step: AlertStore.Step, monitor: AlertMonitor)?
+        var draft: (step: AlertStore.Step, monitor: AlertMonitor, events: [AlertMonitor.Event.State])?
         /// The wishes to end alerts that were fulfilled.
         var resolved: [String: Int] = [:]
     }
@@ -59,7 +59,7 @@ package final class AlertsConnector: Connector {
         }
         var store = AlertStore(path: folder + "/" + AlertsConnector.fileName("\(build.id) \(build.input)"))
         var monitor = state.withLock { $0.monitor }
-        try store.open(&monitor)
+        try store.open(&monitor) { build.log(.warn, "connector \(build.id): \($0)") }
         let (opened, restored) = (store, monitor)
         let control = AlertControl.read(root)
         state.withLock { state in
@@ -69,6 +69,8 @@ package final class AlertsConnector: Connector {
             state.resolved = control.resolved
         }
     }
+
+    deinit { state.withLock { $0.store?.close() } }
 
     package func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery] {
         let samples = try reader.samples(batch)
@@ -90,7 +92,7 @@ package final class AlertsConnector: Connector {
                 resolved: wishes.keys.sorted())
             var next = state.monitor
             let events = AlertStore.apply(step, to: &next)
-            state.draft = (step, next)
+            state.draft = (step, next, events.map(\.state))
             return events
         }
         return deliveries(events)
@@ -98,8 +100,9 @@ package final class AlertsConnector: Connector {
 
     package func stored() {
         let fault: String? = state.withLock { state in
-            guard let (step, next) = state.draft else { return nil }
+            guard let (step, next, events) = state.draft else { return nil }
             state.draft = nil
+            for event in events { raised[event]?.add() }
             let isChange = !step.samples.isEmpty || !step.resolved.isEmpty || next.openCount != state.monitor.openCount
             state.monitor = next
             for rule in step.resolved {
@@ -118,7 +121,6 @@ package final class AlertsConnector: Connector {
     /// One delivery per alert, so that each is delivered, and tried again, by itself.
     private func deliveries(_ events: [AlertMonitor.Event]) -> [ConnectorDelivery] {
         events.flatMap { event in
-            raised[event.state]?.add()
             let record = AlertRecord.make(event, rules[event.rule], connector: build.id)
             let bytes = EventLogWriter.request([record], scope: "sluice.alerts", service: "sluice")
             return build.outputs.indices.map { ConnectorDelivery(output: $0, itemCount: 1, bytes: bytes) }

@@ -60,7 +60,9 @@ package struct CountConnector: Connector {
     private func count(
         _ counted: Counted, _ records: borrowing RecordBatch, _ state: inout EvaluationState
     ) -> MetricFamily {
-        var family = MetricFamily(name: counted.metric.name, unit: "", limit: CountConnector.seriesMax)
+        var family = MetricFamily(
+            name: counted.metric.name, description: counted.metric.description, unit: "",
+            limit: CountConnector.seriesMax)
         switch counted.metric.context {
         case .span:
             for index in records.spans.indices where !records.isRemoved(span: index) {

@@ -11,6 +11,7 @@ package struct CountMetric: Sendable {
     }
 
     package var name: String
+    package var description: String
     package var context: OTTLContext
     /// One must hold; all records count when empty.
     package var conditions: [String] = []
@@ -22,10 +23,12 @@ package struct CountOptions: ComponentOptions {
     package var metrics: [CountMetric] = []
 
     package init(_ settings: inout Settings) {
-        let kinds: [(key: String, context: OTTLContext, name: String)] = [
-            ("spans", .span, "trace.span.count"), ("spanevents", .spanevent, "trace.span.event.count"),
-            ("metrics", .metric, "metric.count"), ("datapoints", .datapoint, "metric.datapoint.count"),
-            ("logs", .log, "log.record.count"),
+        let kinds: [(key: String, context: OTTLContext, name: String, what: String)] = [
+            ("spans", .span, "trace.span.count", "spans"),
+            ("spanevents", .spanevent, "trace.span.event.count", "span events"),
+            ("metrics", .metric, "metric.count", "metrics"),
+            ("datapoints", .datapoint, "metric.datapoint.count", "data points"),
+            ("logs", .log, "log.record.count", "log records"),
         ]
         for kind in kinds {
             let value = settings.value(
@@ -34,7 +37,8 @@ package struct CountOptions: ComponentOptions {
                     + "\(kind.name) when absent.")
             guard case .map(let entries) = value else {
                 if let value, value != .null { settings.problem("expects a mapping of metric names", at: kind.key) }
-                metrics.append(CountMetric(name: kind.name, context: kind.context))
+                let description = "The number of \(kind.what) observed."
+                metrics.append(CountMetric(name: kind.name, description: description, context: kind.context))
                 continue
             }
             for (name, body) in entries {
@@ -46,14 +50,14 @@ package struct CountOptions: ComponentOptions {
     private static func metric(
         _ name: String, _ context: OTTLContext, _ body: ConfigValue, at key: String, _ settings: inout Settings
     ) -> CountMetric {
-        var metric = CountMetric(name: name, context: context)
+        var metric = CountMetric(name: name, description: "", context: context)
         guard case .map(let members) = body else {
             if body != .null { settings.problem("\(name) expects a mapping", at: key) }
             return metric
         }
         for (option, value) in members {
             switch (option, value) {
-            case ("description", .string): continue
+            case ("description", .string(let text)): metric.description = text
             case ("conditions", .list(let entries)):
                 for case .string(let text) in entries {
                     settings.check(condition: text, context, at: key)

@@ -4,12 +4,17 @@ import Telemetry
 /// A metric that a connector computes: its name, and what was counted.
 struct MetricFamily: Sendable {
     let name: String
+    let description: String
     let unit: String
     var table: SeriesTable
 
     /// A counter is written as a sum, the other shapes as histograms.
-    init(name: String, unit: String, shape: SeriesTable.Shape = .counter, limit: Int, exemplarsMax: Int = 0) {
+    init(
+        name: String, description: String = "", unit: String, shape: SeriesTable.Shape = .counter, limit: Int,
+        exemplarsMax: Int = 0
+    ) {
         self.name = name
+        self.description = description
         self.unit = unit
         table = SeriesTable(shape, limit: limit, exemplarsMax: exemplarsMax)
     }
@@ -25,7 +30,7 @@ struct MetricFamily: Sendable {
             guard !points.isEmpty else { return 0 }
             switch table.shape {
             case .counter:
-                writer.sum(name: name, unit: unit) { writer in
+                writer.sum(name: name, description: description, unit: unit) { writer in
                     for point in points {
                         let series = table.series[point]
                         writer.sumPoint(

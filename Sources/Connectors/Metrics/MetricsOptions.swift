@@ -90,9 +90,9 @@ package struct SpanMetricsOptions: ComponentOptions {
                 "Standard dimensions to leave out: service.name, span.name, "
                     + "span.kind, status.code."))
         for name in excluded where !Self.standard.contains(name) && !settings.isDescribing {
-            settings.problem(
-                "\"\(name)\" is no standard dimension: \(Self.standard.joined(separator: ", "))",
-                at: "exclude_dimensions")
+            settings.warning(
+                "\"\(name)\" is no standard dimension and changes nothing",
+                fix: "name some of \(Self.standard.joined(separator: ", "))", at: "exclude_dimensions")
         }
         exemplarsMax = settings.group("exemplars", "Spans that points refer to.") { exemplars in
             let isEnabled = exemplars.bool("enabled", default: false, "Whether points have exemplars.")

@@ -30,6 +30,9 @@ struct SeriesTable: Sendable {
         case exponential(sizeMax: Int)
     }
 
+    /// Bytes of the keys of all series.
+    static let keyBytesMax = 32 << 20
+
     let shape: Shape
     /// Upper bounds of the buckets; empty for a metric that has none.
     let bounds: [Double]
@@ -58,7 +61,7 @@ struct SeriesTable: Sendable {
         _ value: Double, resource: Text, attributes: Text, exemplar: MetricsWriter.Exemplar? = nil
     ) {
         var index = find(resource, attributes)
-        if index == nil, series.count < limit { index = insert(resource, attributes) }
+        if index == nil, series.count < limit, hasRoom(resource, attributes) { index = insert(resource, attributes) }
         if index == nil {
             overflowed += 1
             index = overflow()
@@ -76,13 +79,20 @@ struct SeriesTable: Sendable {
         series[index].exponential?.add(value)
     }
 
+    /// Whether the keys of another series may be kept: senders choose how long they are.
+    private func hasRoom(_ resource: Text, _ attributes: Text) -> Bool {
+        keys.count + resource.count + attributes.count <= Self.keyBytesMax
+    }
+
     /// Adds all that another table of the same shape has counted by `time`.
     mutating func merge(_ other: SeriesTable, at time: UInt64 = 0) {
         for (number, one) in other.series.enumerated() {
             let index = other.keys.withUnsafeBytes { bytes -> Int? in
                 let keys = Text(bytes)
                 let (resource, attributes) = (keys[one.resource], keys[one.attributes])
-                return find(resource, attributes) ?? (series.count <= limit ? insert(resource, attributes) : overflow())
+                if let known = find(resource, attributes) { return known }
+                let isRoom = series.count <= limit && hasRoom(resource, attributes)
+                return isRoom ? insert(resource, attributes) : overflow()
             }
             guard let index else { continue }
             series[index].count &+= one.count

@@ -14,6 +14,8 @@ package final class SpanMetricsConnector: Connector {
     private let dimensions, callDimensions, durationDimensions, eventDimensions: Dimensions
     private let resourceKeys: [KeyID]
     /// The attributes of the first resource of each kind, by those that tell them apart.
+    /// Bytes of a resource that is remembered, with its key.
+    private static let resourceBytesMax = 16 << 10
     private let resources = Mutex<[[UInt8]: [UInt8]]>([:])
     private let gatherer: MetricsGatherer
     private static let kinds: [StaticString] = [
@@ -134,7 +136,7 @@ package final class SpanMetricsConnector: Connector {
         let limit = options.output.seriesMax
         let first = resources.withLock { resources in
             if let known = resources[name] { return known }
-            if resources.count < limit { resources[name] = own }
+            if resources.count < limit, name.count + own.count <= Self.resourceBytesMax { resources[name] = own }
             return own
         }
         list.removeAll()

@@ -95,8 +95,6 @@ package final class ClickHouseExporter: Exporter {
         return .done("")
     }
 
-    /// Posts a statement in the URL with its data in the body.
-
     // MARK: Schema
 
     /// Makes sure once that the schema is there. Several deliveries may do it at the same time: every statement can run

@@ -141,9 +141,9 @@ struct DatasetForm: FileForm, ~Copyable {
     func goodSize(_ descriptor: Int32, size: Int) -> Int? {
         guard format == .csv else { return TornTail.goodSize(descriptor, size: size, format: .json) }
         guard size > 0 else { return 0 }
-        var bytes = [UInt8](repeating: 0, count: size)
-        guard pread(descriptor, &bytes, size, 0) == size, bytes.starts(with: format.head) else { return nil }
-        return (bytes.lastIndex(of: 0x0A) ?? -1) + 1
+        var head = [UInt8](repeating: 0, count: format.head.count)
+        guard pread(descriptor, &head, head.count, 0) == head.count, head == Array(format.head) else { return nil }
+        return TornTail.endOfLines(descriptor, size)
     }
 }
 

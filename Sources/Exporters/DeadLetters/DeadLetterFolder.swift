@@ -73,7 +73,10 @@ package struct DeadLetterFolder: Sendable {
             // A link fails where a rename would replace a letter of the same nanosecond.
             if link(partial, file(id)) == 0 {
                 _ = Glibc.unlink(partial)
-                return syncFolder().map { .failure($0) } ?? .success((id, bytes.count))
+                guard let failure = syncFolder() else { return .success((id, bytes.count)) }
+                // It will be written again, under another name.
+                _ = Glibc.unlink(file(id))
+                return .failure(failure)
             }
             guard errno == EEXIST else {
                 let failure = DeadLetterFailure("link", file(id))

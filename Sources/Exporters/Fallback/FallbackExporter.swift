@@ -86,10 +86,10 @@ package final class FallbackExporter: Exporter {
         helper.queue.capacity = nil
         var setup = ExportWorkerSetup(
             exporterID: Self.nameOfMissed(build.id, first: first.id), pipelineID: Self.missed, options: helper,
-            isDurable: true,
-            effects: effects, log: build.log)
+            isDurable: log.position != nil, effects: effects, log: build.log)
         setup.metadataKeys = build.metadataKeys
         setup.deadLetters = letters.withLock(\.self)
+        setup.letterExporter = build.id
         let worker = ExportWorker(
             cursor: try log.cursor(named: Self.missed), exporter: returning, metrics: build.metrics, setup: setup)
         let task = Task { await worker.run() }
@@ -153,20 +153,34 @@ package final class FallbackExporter: Exporter {
         switch outcome {
         case .delivered, .partial, .refused: diverted.add(batch.itemCount)
         case .permanent: break
+        case .tooLarge where batch.itemCount == 1: break
         case .retry, .tooLarge, .committed, .refusedTogether: return outcome
         }
         guard let log = missed.withLock({ $0?.log }) else { return outcome }
         switch await keep(batch, log) {
         case .kept:
-            guard case .permanent(let reason) = outcome else { return outcome }
+            guard let reason = Self.refusal(outcome) else { return outcome }
             build.log(.warn, "exporter \(build.id): kept for \(children[0].id), as another refuses it: \(reason)")
             return .delivered
         case .notKept: return outcome
         case .taken(let answer):
-            if case .permanent = outcome { return answer }
-            if case .permanent(let reason) = answer { neverKeeps(batch.itemCount, reason) }
+            if Self.refusal(outcome) != nil { return answer }
+            switch answer {
+            case .permanent(let reason): neverKeeps(batch.itemCount, reason)
+            case .partial(let rejected, let message) where rejected > 0: neverKeeps(rejected, message)
+            case .refused(let records, let message, _): neverKeeps(records.count, message)
+            default: break
+            }
             return outcome
         case .cancelled: return .retry(reason: "what the first exporter misses cannot be kept", after: nil)
+        }
+    }
+
+    /// Why all of a batch will never be taken.
+    private static func refusal(_ outcome: ExportOutcome) -> String? {
+        switch outcome {
+        case .permanent(let reason), .tooLarge(let reason): reason
+        default: nil
         }
     }
 
@@ -182,8 +196,8 @@ package final class FallbackExporter: Exporter {
     /// not for ever: what could make room may wait behind it.
     private func keep(_ batch: ExportBatch, _ log: any FrameLog) async -> Keeping {
         let header = FrameHeader(
-            signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), tenant: batch.tenant,
-            metadata: batch.metadata)
+            signal: batch.signal, itemCount: UInt32(clamping: batch.itemCount), maxTime: batch.newest,
+            tenant: batch.tenant, metadata: batch.metadata)
         let frame = Frame(header: header, bytes: batch.bytes)
         let begin = effects.now()
         while case .refused(let reason, let retryAfter, let isFinal) = await log.append(frame) {

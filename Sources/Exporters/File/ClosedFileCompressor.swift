@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Synchronization
 
 /// Compresses closed files in the background, one after the other, in pieces of a few MiB.
 ///
@@ -7,11 +8,13 @@ import Glibc
 /// when the compressed one is synced under its name, so a crash leaves one of them whole.
 final class ClosedFileCompressor: Sendable {
     private static let pieceBytes = 4 << 20
+    private static let finishTime = DispatchTimeInterval.seconds(5)
 
     private let queue = DispatchQueue(label: "sluice.file.compress", qos: .background)
     private let compression: BodyCompression
     private let ending: String
     private let log: @Sendable (String) -> Void
+    private let isEnding = Atomic(false)
 
     /// Nil when closed files stay plain. `log` gets what went wrong.
     init?(_ compression: FileOptions.Compression, log: @escaping @Sendable (String) -> Void) {
@@ -25,11 +28,20 @@ final class ClosedFileCompressor: Sendable {
     }
 
     func compress(_ path: String) {
-        queue.async { if let problem = self.run(path) { self.log(problem) } }
+        queue.async {
+            guard !self.isEnding.load(ordering: .relaxed), let problem = self.run(path) else { return }
+            self.log(problem)
+        }
     }
 
-    /// Waits until all files that were handed in are done.
-    func wait() { queue.sync {} }
+    /// Waits until the files that were handed in are done. What takes longer is left for the next start.
+    func finish() {
+        let isDone = DispatchSemaphore(value: 0)
+        queue.async { isDone.signal() }
+        guard isDone.wait(timeout: .now() + Self.finishTime) == .timedOut else { return }
+        isEnding.store(true, ordering: .relaxed)
+        queue.sync {}
+    }
 
     private func run(_ path: String) -> String? {
         let input = open(path, O_RDONLY | O_CLOEXEC)
@@ -39,20 +51,34 @@ final class ClosedFileCompressor: Sendable {
         unlink(partial)
         let output = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard output >= 0 else { return problem("create", partial) }
-        defer { close(output) }
+        // Nothing is there under this name when all went well.
+        defer {
+            close(output)
+            unlink(partial)
+        }
         var piece = [UInt8](repeating: 0, count: Self.pieceBytes)
         while true {
             let count = read(input, &piece, piece.count)
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { return problem("read", path) }
             if count == 0 { break }
+            if isEnding.load(ordering: .relaxed) { return nil }
             guard let compressed = compression.compress(Array(piece[..<count])), write(compressed, to: output) else {
-                defer { unlink(partial) }
                 return problem("write", partial)
             }
         }
-        guard fsync(output) == 0, rename(partial, path + ending) == 0 else { return problem("sync", partial) }
+        guard fsync(output) == 0, rename(partial, path + ending) == 0, syncFolder(of: path) else {
+            return problem("sync", partial)
+        }
         return unlink(path) == 0 ? nil : problem("remove", path)
+    }
+
+    private func syncFolder(of path: String) -> Bool {
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
     }
 
     private func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {

@@ -75,13 +75,18 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         if descriptor >= 0, isRegular, FileIdentity(options.path) != identity { close() }
         guard descriptor < 0 else { return }
         if options.createsDirectory && !wasOpened { try createDirectory() }
+        try openPrepared()
+        if !wasOpened { compressLeft() }
+        wasOpened = true
+    }
+
+    /// Open afterwards, and ours, unless it throws: a file that somebody else writes is not touched.
+    private mutating func openPrepared() throws(FileFailure) {
         try openDescriptor()
         do throws(FileFailure) { try prepare() } catch {
             close()
             throw error
         }
-        if !wasOpened { compressLeft() }
-        wasOpened = true
     }
 
     /// Closed files that an earlier run had no time to compress.
@@ -92,8 +97,8 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         for name in names.plain(among: files) { compressor.compress(names.path(name)) }
     }
 
-    /// Waits for files that are being compressed.
-    func finishCompressing() { compressor?.wait() }
+    /// Waits for files that are being compressed, but not for ever.
+    func finishCompressing() { compressor?.finish() }
 
     mutating func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
@@ -250,8 +255,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         guard rename(options.path, backup) == 0 else { throw FileFailure("cannot rename", options.path, errno) }
         close()
         size = 0
-        try openDescriptor()
-        try prepare()
+        try openPrepared()
         compressor?.compress(backup)
         removeExpired(rotation)
     }

@@ -11,6 +11,11 @@ enum TornTail {
     private static func lines(_ descriptor: Int32, _ size: Int) -> Int? {
         var first: UInt8 = 0
         guard pread(descriptor, &first, 1, 0) == 1, first == UInt8(ascii: "{") else { return nil }
+        return endOfLines(descriptor, size)
+    }
+
+    /// Where the last whole line ends; nil when the file cannot be read.
+    static func endOfLines(_ descriptor: Int32, _ size: Int) -> Int? {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         var end = size
         while end > 0 {

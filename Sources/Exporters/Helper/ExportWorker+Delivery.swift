@@ -184,6 +184,7 @@ extension ExportWorker {
 
     private func journaled(_ prepared: PreparedBatch) -> ExportBatch {
         var batch = prepared.batch
+        batch.newest = prepared.newest
         if let commitLane, !prepared.places.isEmpty {
             batch.journaled = JournaledRecords(
                 lane: commitLane, durable: cursor.durable.value, parts: prepared.places)
@@ -280,7 +281,8 @@ extension ExportWorker {
     ) async -> Bool? {
         guard let box = setup.deadLetters else { return false }
         var letter = DeadLetter(
-            exporter: setup.exporterID, pipeline: setup.pipelineID, cause: cause, message: message,
+            exporter: setup.letterExporter ?? setup.exporterID, pipeline: setup.pipelineID, cause: cause,
+            message: message,
             signal: batch.signal, itemCount: batch.itemCount, tenant: batch.tenant, metadata: batch.metadata,
             bytes: batch.bytes)
         letter.rowPlaces = batch.rowPlaces

@@ -22,6 +22,8 @@ package struct ExportWorkerSetup: Sendable {
     package var shorten: (@Sendable (_ request: [UInt8], _ signal: Signal, _ bytes: Int) -> [UInt8]?)?
     /// Where batches go that fail for good; nil drops them.
     package var deadLetters: DeadLetterBox?
+    /// The exporter that a dead letter is sent to again; nil for `exporterID`.
+    package var letterExporter: String?
     package var effects: WorkerEffects
     /// Name of the journal that the cursor reads, `JournalPosition.name`; nil when it does not outlive the process.
     package var journal: String?
@@ -78,8 +80,10 @@ package final class ExportWorker: Sendable {
     struct State {
         var tracker = AcknowledgementTracker()
         var isDraining = false
-        /// Another worker goes on with the cursor.
+        /// Nothing more is to be read, and no attempt to be made.
         var isLeaving = false
+        /// Another worker may go on with what is left.
+        var mayGoOn = false
         var isStarted = false
         var isFinished = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -156,14 +160,20 @@ package final class ExportWorker: Sendable {
     /// Keeps delivering what is held until all is gone or `deadline` from now has passed, and returns when `run()` has
     /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call
     /// twice.
-    package func drain(deadline: Duration) async { await end(deadline) { $0.isDraining = true } }
+    /// With `mayGoOn` what is left is not given up yet: that is for `giveUp`, or for another worker.
+    package func drain(deadline: Duration, mayGoOn: Bool = false) async {
+        await end(deadline) { state in
+            state.isDraining = true
+            state.mayGoOn = mayGoOn
+        }
+    }
 
     /// Ends so that another worker can go on with the cursor: reads no more, makes no new attempts, lets those under
     /// way end until `deadline` from now, and returns when `run()` has ended. What is not delivered stays in the
     /// journal.
     package func leave(deadline: Duration) async {
         await end(deadline) { state in
-            state.isLeaving = true
+            (state.isLeaving, state.mayGoOn) = (true, true)
             for pause in state.pauses.values { pause.sleep?.cancel() }
         }
     }
@@ -195,20 +205,24 @@ package final class ExportWorker: Sendable {
 
     private func finish() {
         countLosses()
-        let isLeaving = state.withLock { $0.isLeaving }
-        let left = isLeaving ? 0 : heldItems
-        if left > 0 {
-            let fate = setup.isDurable ? "stay in the journal on disk" : "are lost: sending_queue.storage is memory"
-            setup.log(
-                setup.isDurable ? .info : .warn, "exporter \(setup.exporterID): \(left) undelivered records \(fate)")
-        }
-        if !setup.isDurable { account.dropped(left, reason: "shutdown") }
+        if !state.withLock({ $0.mayGoOn }) { giveUp() }
         let waiters = state.withLock { state in
             state.isFinished = true
             defer { state.waiters = [] }
             return state.waiters
         }
         for waiter in waiters { waiter.resume() }
+    }
+
+    /// Tells what is left, and counts it as dropped unless it stays on disk.
+    package func giveUp() {
+        let left = heldItems
+        if left > 0 {
+            let fate = setup.isDurable ? "stay in the journal on disk" : "are lost: sending_queue.storage is memory"
+            setup.log(
+                setup.isDurable ? .info : .warn, "exporter \(setup.exporterID): \(left) undelivered records \(fate)")
+        }
+        if !setup.isDurable { account.dropped(left, reason: "shutdown") }
     }
 
     /// Counts records that the destination has had since before a restart.

@@ -18,12 +18,18 @@ struct PrometheusStore: Sendable {
     /// Why a point was not taken.
     enum Refusal: String, Sendable {
         case tooManySeries = "there are more series than max_series"
+        case tooManyBytes = "the labels of all series are more than 64 MiB, or those of one more than 16 KiB"
         case otherKind = "another metric has its name and is of another type"
         case notAdditive = "a delta sum that can fall has no counterpart in Prometheus"
     }
 
     private(set) var families: [String: Family] = [:]
     private(set) var seriesCount = 0
+    /// Bytes of the labels of all series, which senders choose.
+    private(set) var labelBytes = 0
+    static let labelBytesMax = 64 << 20
+    static let labelBytesOfSeriesMax = 16 << 10
+    static let helpBytesMax = 1 << 10
     let seriesMax: Int
     let expiration: Duration
 
@@ -38,13 +44,18 @@ struct PrometheusStore: Sendable {
         _ point: PrometheusPoint, family name: String, kind: Kind, help: @autoclosure () -> String, labels: String,
         now: Duration
     ) -> Refusal? {
-        var family = families[name] ?? Family(kind: kind, help: help())
+        var family = families[name] ?? Family(kind: kind, help: Self.shortened(help()))
         guard family.kind == kind else { return .otherKind }
         families[name] = nil
         defer { families[name] = family.series.isEmpty ? nil : family }
         guard let last = family.series[labels] else {
             guard seriesCount < seriesMax else { return .tooManySeries }
+            let bytes = labels.utf8.count
+            guard bytes <= Self.labelBytesOfSeriesMax, labelBytes + bytes <= Self.labelBytesMax else {
+                return .tooManyBytes
+            }
             seriesCount += 1
+            labelBytes += bytes
             family.series[labels] = Series(point: point, updated: now)
             return nil
         }
@@ -53,10 +64,15 @@ struct PrometheusStore: Sendable {
         return nil
     }
 
+    private static func shortened(_ help: String) -> String {
+        help.utf8.count <= helpBytesMax ? help : String(decoding: help.utf8.prefix(helpBytesMax), as: UTF8.self) + "…"
+    }
+
     /// Ends a series whose sender says that there is nothing any more.
     mutating func remove(family name: String, labels: String) {
         guard families[name]?.series.removeValue(forKey: labels) != nil else { return }
         seriesCount -= 1
+        labelBytes -= labels.utf8.count
         if families[name]?.series.isEmpty == true { families[name] = nil }
     }
 

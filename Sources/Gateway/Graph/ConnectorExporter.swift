@@ -79,6 +79,8 @@ final class ConnectorExporter: Exporter {
         do throws(ProcessFailure) { deliveries = try await connector.connectWaiting(batch) } catch {
             return .permanent(reason: error.reason)
         }
+        // What a connector could not ask for is not asked for in vain when the worker ends: the batch comes again.
+        if Task.isCancelled { return .retry(reason: "the gateway ends", after: nil) }
         if let outcome = await deliver(deliveries, of: batch.origin, link) { return outcome }
         connector.stored()
         return .delivered

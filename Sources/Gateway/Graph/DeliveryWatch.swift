@@ -100,6 +100,18 @@ final class DeliveryWatch: Sendable {
         }
     }
 
+    /// Nobody waits for deliveries any more: what they sent is kept, and will be delivered.
+    func end() {
+        let waiters = state.withLock { state in
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters {
+            waiter.limit?.cancel()
+            waiter.completion(.taken)
+        }
+    }
+
     /// Answers those whose wait is over by `change`.
     private func answer(_ change: (inout State) -> Void) {
         let ready = state.withLock { state -> [(Waiter, Reception)] in

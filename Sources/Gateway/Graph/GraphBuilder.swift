@@ -123,12 +123,10 @@ struct GraphBuilder {
                 acknowledgement: pipeline.options.acknowledgement, watch: watch))
     }
 
-    /// Knows what is delivered. One of a journal that stays open has requests that wait.
+    /// Knows what is delivered. One whose journal goes on has requests that wait.
     private func watch(_ pipeline: GatewayPlan.PipelinePlan) -> DeliveryWatch {
         let timeout = pipeline.options.deliveryTimeout
-        guard inherited.journal(journalKey(pipeline)) != nil, let watch = inherited.watches[pipeline.id] else {
-            return DeliveryWatch(timeout: timeout)
-        }
+        guard let watch = inherited.watches[pipeline.id] else { return DeliveryWatch(timeout: timeout) }
         watch.renew(timeout: timeout, exporters: pipeline.readers)
         return watch
     }

@@ -51,7 +51,7 @@ struct ProcessorChain: Sendable {
     var keptMetadata: [String] = []
 }
 
-/// Counters of one pipeline's intake. Per pipeline: accepted = dropped by processors + stored.
+/// Counters of one pipeline's intake. Per pipeline: received = filtered + stored + lost.
 struct IntakeMetrics: Sendable {
     let received: Counter
     let filtered: Counter

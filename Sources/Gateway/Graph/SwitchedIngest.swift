@@ -49,7 +49,7 @@ final class SwitchedIngest: Ingest {
         }
     }
 
-    private let signals: Set<Signal>
+    let signals: Set<Signal>
     private let state = Mutex(State())
 
     /// Requests wait until the first `release`. `signals` are those that it accepts, whatever stands behind it.

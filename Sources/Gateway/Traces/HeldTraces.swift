@@ -15,7 +15,8 @@ struct HeldTraces {
     let hold: Duration
     let maxBytes: Int
     private var entries: [Int: Entry] = [:]
-    private var groups: [Group: [Int]] = [:]
+    /// Numbers by session, those that are no longer in `entries` too, and how many are.
+    private var groups: [Group: (numbers: [Int], live: Int)] = [:]
     /// In order of time; numbers that are no longer in `entries` are stale.
     private var order: [(number: Int, deadline: Duration)] = []
     private var head = 0
@@ -36,7 +37,8 @@ struct HeldTraces {
     mutating func add(_ trace: TraceBuffer.Complete, session: String, now: Duration) {
         let group = Group(session: session, tenant: trace.key.tenant)
         entries[nextNumber] = Entry(trace: trace, group: group)
-        groups[group, default: []].append(nextNumber)
+        groups[group, default: ([], 0)].numbers.append(nextNumber)
+        groups[group]?.live += 1
         order.append((nextNumber, now + hold))
         cost += trace.cost
         nextNumber += 1
@@ -44,8 +46,8 @@ struct HeldTraces {
 
     /// Takes the traces of a session out, the oldest first.
     mutating func take(session: String, tenant: String) -> [TraceBuffer.Complete] {
-        guard let numbers = groups.removeValue(forKey: Group(session: session, tenant: tenant)) else { return [] }
-        return numbers.compactMap { remove($0) }
+        guard let group = groups.removeValue(forKey: Group(session: session, tenant: tenant)) else { return [] }
+        return group.numbers.compactMap { remove($0) }
     }
 
     /// Takes out what has waited long enough, and the oldest beyond the bound in memory.
@@ -73,8 +75,8 @@ struct HeldTraces {
             head = 0
         }
         guard let group = entries[number]?.group else { return nil }
-        groups[group]?.removeAll { $0 == number }
-        if groups[group]?.isEmpty == true { groups[group] = nil }
+        groups[group]?.live -= 1
+        if groups[group]?.live == 0 { groups[group] = nil }
         return remove(number)
     }
 

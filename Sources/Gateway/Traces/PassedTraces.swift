@@ -124,6 +124,8 @@ struct PassedTraces: ~Copyable {
     @discardableResult
     mutating func note(_ records: [Record]) -> Bool {
         if records.isEmpty { return true }
+        // Only a file that is on the disk is left for the next one.
+        if isSynced, let last = files.last, last.records >= PassedTraces.recordsPerFile { finish() }
         guard open() else { return false }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(records.count * PassedFormat.recordBytes)
@@ -137,7 +139,6 @@ struct PassedTraces: ~Copyable {
             return false
         }
         isSynced = false
-        if files[last].records >= PassedTraces.recordsPerFile { finish() }
         while files.count > 1, files.reduce(0, { $0 + $1.records }) > PassedTraces.recordsMax { removeFirst() }
         return true
     }
@@ -179,10 +180,7 @@ struct PassedTraces: ~Copyable {
     }
 
     private mutating func finish() {
-        if descriptor >= 0 {
-            if !isSynced { _ = place.sync(descriptor) }
-            close(descriptor)
-        }
+        if descriptor >= 0 { close(descriptor) }
         descriptor = -1
         isSynced = true
     }

@@ -157,7 +157,8 @@ extension TraceStage {
         if items > 0 {
             // A record that a power failure takes while the journal keeps its traces would let them pass twice.
             if setup.isSoleWriter { await work.syncPassed() }
-            switch await append(Frame(header: header, bytes: group.bytes)) {
+            let frame = Frame(header: header, bytes: group.bytes)
+            switch await append(frame, mayBeParted: group.members.count > 1, &work) {
             case nil: return .cancelled
             case .refused(let reason, _, _): return .tooLarge(reason)
             case .stored(let sequence): work.outputEnd = Sequence(sequence.value &+ items)
@@ -197,17 +198,25 @@ extension TraceStage {
         acknowledge(moved, &work, now: setup.effects.now())
     }
 
-    /// Waits until the journal takes the frame or refuses it for good. Nil when cancelled before that.
-    private func append(_ frame: Frame) async -> AppendResult? {
-        var isTold = false
+    /// Waits until the journal takes the frame or refuses it for good, or twice when it may be parted: a disk that is
+    /// nearly full may have room for less. Nil when cancelled before that.
+    private func append(
+        _ frame: Frame, mayBeParted: Bool, _ work: inout TraceStageWork
+    ) async -> AppendResult? {
+        var attempts = 0
         while true {
             let result = await output.append(frame)
-            guard case .refused(let reason, let retryAfter, false) = result else { return result }
+            guard case .refused(let reason, let retryAfter, false) = result else {
+                work.isWaiting = false
+                return result
+            }
             // Once for a fault, not every few seconds.
-            if !isTold {
+            if !work.isWaiting {
                 setup.log(.warn, "pipeline \(setup.pipeline): complete traces wait for the journal: \(reason)")
             }
-            isTold = true
+            work.isWaiting = true
+            attempts += 1
+            if mayBeParted, attempts > 1 { return result }
             guard await sleep(min(max(retryAfter, .milliseconds(50)), .seconds(5))) else { return nil }
         }
     }

@@ -157,6 +157,8 @@ struct TraceStageWork: ~Copyable {
     var readTo = Sequence(0)
     /// Where the second journal ends.
     var outputEnd: Sequence
+    /// The second journal has refused, and it was told.
+    var isWaiting = false
     /// Bytes of memory for frames and heads that traces brought which left the buffer and are not let go of yet.
     var leaving = 0
     /// A sync takes milliseconds, which a task's thread must not be blocked for.

@@ -68,8 +68,10 @@ package struct MetricsWriter: ~Copyable {
     }
 
     /// A monotonic sum of integers; `points` calls `sumPoint`.
-    package mutating func sum(name: String, unit: String, points: (inout MetricsWriter) -> Void) {
-        let metric = beginMetric(name, unit)
+    package mutating func sum(
+        name: String, description: String = "", unit: String, points: (inout MetricsWriter) -> Void
+    ) {
+        let metric = beginMetric(name, unit, description)
         let data = output.beginMessage(tag: 0x3A, guess: 1 << 10)
         points(&self)
         output.append(0x10)
@@ -186,9 +188,10 @@ package struct MetricsWriter: ~Copyable {
         output.endMessage(open)
     }
 
-    private mutating func beginMetric(_ name: String, _ unit: String) -> OpenMessage {
+    private mutating func beginMetric(_ name: String, _ unit: String, _ description: String = "") -> OpenMessage {
         let metric = output.beginMessage(tag: 0x12, guess: 1 << 12)
         appendText(tag: 0x0A, name)
+        if !description.isEmpty { appendText(tag: 0x12, description) }
         appendText(tag: 0x1A, unit)
         return metric
     }

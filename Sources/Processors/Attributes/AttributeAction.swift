@@ -82,9 +82,11 @@ package struct AttributeAction: Sendable {
             settings.warning(
                 "addresses of senders are not kept with requests: the attribute is not set from here",
                 fix: "let the proxy in front say it in a header: `metadata.x-forwarded-for`", at: "from_context")
-        default:
+        case _ where text.hasPrefix("auth.") || text == prefix:
             settings.problem(
                 "\(text) is not kept with requests; auth.tenant and metadata.NAME, a header, are", at: "from_context")
+        // A name alone is a header, as in older files of the Collector.
+        default: return .metadata(text.lowercased())
         }
         return .none
     }

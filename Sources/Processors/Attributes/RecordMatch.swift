@@ -171,16 +171,51 @@ struct RecordMatch: Sendable {
         _ entry: Attribute, _ value: ConfigValue, _ attribute: AttributeRecord, _ batch: borrowing RecordBatch,
         _ state: borrowing RedactionState
     ) -> Bool {
+        if let pattern = entry.pattern { return matches(pattern, attribute.value, batch, state) }
         switch (value, attribute.value) {
         case (.string, .string(let reference)):
             let text = batch.text(reference)
-            if let pattern = entry.pattern { return pattern.matches(text, state.matcher, otherwise: false) }
             return batch.text(batch.keys.reference(of: entry.text)) == text
         case (.bool(let one), .bool(let other)): return one == other
         case (.int(let one), .int(let other)): return Int64(one) == other
         case (.double(let one), .double(let other)): return one == other
         default: return false
         }
+    }
+
+    /// As in the Collector, a pattern is tried on the text of a number or boolean too.
+    private func matches(
+        _ pattern: CompiledPattern, _ value: AttributeValue, _ batch: borrowing RecordBatch,
+        _ state: borrowing RedactionState
+    ) -> Bool {
+        var text: String
+        switch value {
+        case .string(let reference): return pattern.matches(batch.text(reference), state.matcher, otherwise: false)
+        case .bool(let flag): text = flag ? "true" : "false"
+        case .int(let number): text = String(number)
+        case .double(let number): text = RecordMatch.text(of: number)
+        default: return false
+        }
+        return text.withUTF8 { bytes in
+            pattern.matches(Text(UnsafeRawBufferPointer(bytes)), state.matcher, otherwise: false)
+        }
+    }
+
+    /// The shortest digits that read back as the same number, without an exponent.
+    static func text(of number: Double) -> String {
+        let text = number.description
+        guard let mark = text.firstIndex(of: "e"), let exponent = Int(text[text.index(after: mark)...]) else {
+            return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+        }
+        let sign = number < 0 ? "-" : ""
+        let digits = text[..<mark].filter(\.isNumber).map(String.init)
+        // The point stands behind the first digit, and moves by the exponent.
+        let point = exponent + 1
+        let mantissa = digits.last == "0" && digits.count == 2 ? [digits[0]] : digits
+        if point <= 0 { return sign + "0." + String(repeating: "0", count: -point) + mantissa.joined() }
+        let zeros = String(repeating: "0", count: max(0, point - mantissa.count))
+        let whole = mantissa.prefix(point).joined() + zeros
+        return sign + whole + (mantissa.count > point ? "." + mantissa.dropFirst(point).joined() : "")
     }
 
     // MARK: Building

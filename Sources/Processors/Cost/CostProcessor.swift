@@ -181,15 +181,21 @@ private struct CallName: Hashable {
     var request: String
 }
 
-/// Prices that were looked up, with those that were not found.
+/// Prices that were looked up, with those that were not found. Bounded in number and bytes, whatever names spans give.
 private final class PriceCache: Sendable {
     private static let namesMax = 4_096
+    private static let bytesMax = 256
     private let known = Mutex<[CallName: ModelPrice?]>([:])
 
     func find(_ name: CallName, _ look: () -> ModelPrice?) -> ModelPrice? {
         if let known = known.withLock({ $0[name] }) { return known }
         let found = look()
-        known.withLock { if $0.count < PriceCache.namesMax { $0[name] = .some(found) } }
+        let bytes = name.provider.utf8.count + name.response.utf8.count + name.request.utf8.count
+        guard bytes <= PriceCache.bytesMax else { return found }
+        known.withLock { known in
+            if known.count >= PriceCache.namesMax { known.removeAll(keepingCapacity: true) }
+            known[name] = .some(found)
+        }
         return found
     }
 }

@@ -63,9 +63,11 @@ final class ContentStore: Sendable {
         sum.update(bufferPointer: content.bytes)
         Mask.appendHex(sum.finalize(), to: &digits)
         let hash = ContentHash(hexadecimal: digits.text.string)
-        if known.withLock({ $0.contains(hash) }) { return hash }
         let target = "\(directory)/\(hash.path)"
-        if access(target, F_OK) != 0 {
+        // Somebody may have removed it since it was stored.
+        let isThere = access(target, F_OK) == 0
+        if isThere, known.withLock({ $0.contains(hash) }) { return hash }
+        if !isThere {
             let folder = "\(directory)/\(hash.hexadecimal.prefix(2))"
             guard ContentStore.makeFolder(folder), write(content, target, folder) else { return nil }
         }

@@ -100,16 +100,6 @@ struct NestedFields {
 }
 
 extension ByteColumn {
-    /// A protobuf varint.
-    mutating func appendNestedVarint(_ value: Int) {
-        var value = UInt64(truncatingIfNeeded: value)
-        while value >= 0x80 {
-            append(UInt8(truncatingIfNeeded: value) | 0x80)
-            value >>= 7
-        }
-        append(UInt8(truncatingIfNeeded: value))
-    }
-
     /// Puts `prefix`, the tag and the length of what follows in front of the bytes from `mark` to the end.
     mutating func frame(from mark: Int, prefix: Text, tag: UInt8) {
         let length = count - mark

@@ -20,8 +20,21 @@ final class DecisionCache: Sendable {
     }
 
     struct Session: Hashable, Sendable {
-        var name: String
-        var tenant: String
+        /// Longer names, which senders choose, are told apart by their hash.
+        static let nameBytesMax = 256
+
+        let name: String
+        let tenant: String
+
+        init(name: String, tenant: String) {
+            self.tenant = tenant
+            guard name.utf8.count > Self.nameBytesMax else {
+                self.name = name
+                return
+            }
+            let hash = name.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+            self.name = String(decoding: name.utf8.prefix(Self.nameBytesMax - 17), as: UTF8.self) + "~\(hash)"
+        }
     }
 
     struct Limits: Sendable {

@@ -106,6 +106,47 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `a configuration that cannot start loses nothing of what lies in memory`() async throws {
+        let bench = try FaultBench()
+        bench.gateway.replace("storage: file_storage", with: "storage: memory")
+        bench.gateway.arguments = ["--shutdown-timeout", "1"]
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("storage: memory", with: "storage: file_storage")
+        bench.gateway.replace(
+            "receivers: {otlp:",
+            with:
+                "receivers: {otlp/other: {protocols: {http: {endpoint: \"127.0.0.1:\(bench.sink.port)\"}}}, otlp:")
+        bench.gateway.replace("receivers: [otlp]", with: "receivers: [otlp, otlp/other]")
+        #expect(try await bench.gateway.reload() == false)
+        #expect(try await bench.gateway.metric("sluice_exporter_dropped_items_total") == 0)
+        bench.sink.behave(.accept)
+        #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `a receiver that changes takes connections while exporters end what is under way`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.slow(1_500))
+        try await bench.gateway.start()
+        let clients = bench.load(3)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace(
+            "\"127.0.0.1:\(bench.gateway.port)\"",
+            with: "\"127.0.0.1:\(bench.gateway.port)\", max_request_body_size: 1MiB")
+        #expect(try await bench.gateway.reload())
+        let count = bench.ledger.all.count
+        try await bench.wait("traffic behind the reload") { bench.ledger.all.count > count + 100 }
+        bench.sink.behave(.accept)
+        await clients.stop()
+        // A client whose connection ended was refused no new one.
+        #expect(clients.statuses.keys.allSatisfy { $0 == 200 || $0 == 0 } && clients.statuses[0] ?? 0 <= 3)
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test func `a receiver whose options changed has the new ones`() async throws {
         let bench = try FaultBench()
         try await bench.gateway.start()

@@ -206,6 +206,8 @@ import Testing
             await Task.yield()
         }
         #expect(letters.list().map(\.message) == ["HTTP 400, too"])
+        // By this name `sluice dlq replay` finds who takes it.
+        #expect(letters.list().map(\.exporter) == ["test"])
         await exporter.shutdown()
     }
 

@@ -28,13 +28,17 @@ private final class BatchProbe: Processor {
 @Suite(.timeLimit(.minutes(15))) struct TraceStageTests {
     private struct Bench {
         let input: any FrameLog
-        let output = MemoryJournal()
+        let output: MemoryJournal
         let probe = BatchProbe()
         let metrics = SelfMetrics()
         let stage: TraceStage
 
-        init(input: any FrameLog = MemoryJournal(), wait: TraceWait, isDurable: Bool = false) throws {
+        init(
+            input: any FrameLog = MemoryJournal(), output: MemoryJournal = MemoryJournal(), wait: TraceWait,
+            isDurable: Bool = false
+        ) throws {
             self.input = input
+            self.output = output
             stage = TraceStage(
                 setup: TraceStage.Setup(
                     pipeline: "traces", wait: wait, chain: ProcessorChain(signal: .traces, steps: [probe]),
@@ -158,6 +162,32 @@ private final class BatchProbe: Processor {
         #expect(second.probe.sizes.withLock { $0 } == [2])
         second.stage.drain()
         await next.value
+    }
+
+    @Test func `a group for which there is no room goes on in parts`() async throws {
+        var options = MemoryJournal.Options()
+        options.maxBytes = 1_000
+        let output = MemoryJournal(options: options)
+        let bench = try Bench(output: output, wait: TraceWait(idle: .seconds(3_600), afterRoot: .milliseconds(20)))
+        let reader = try output.cursor(named: "test")
+        await put(
+            Frame(header: FrameHeader(signal: .traces, itemCount: 1), bytes: [UInt8](repeating: 0, count: 700)),
+            into: output)
+        let name = String(repeating: "n", count: 40)
+        let frame = try frame("12345678".map { ($0, name, true) })
+        #expect(frame.bytes.count > 300)
+        let task = Task { await bench.stage.run(keys: .empty) }
+        await put(frame, into: bench.input)
+        while bench.value("sluice_pipeline_stored_spans") < 2 { await Task.yield() }
+        var count = 0
+        while count < 9 {
+            let frames = await reader.next(maxFrames: 9, maxBytes: 1 << 20, timeout: .seconds(20))
+            count += spans(of: frames)
+            if let last = frames.last { reader.acknowledge(before: last.end) }
+        }
+        #expect(bench.value("sluice_pipeline_lost_items_total") == 0)
+        bench.stage.drain()
+        await task.value
     }
 
     @Test func `drops and counts a frame that holds no request`() async throws {

@@ -81,7 +81,8 @@ private func text(_ pairs: [(key: String, value: String)]) -> [String] {
         }
         let address = headlines("client.address")
         #expect(address.count == 1 && address[0].contains("warning") && address[0].contains("metadata.x-forwarded-for"))
-        #expect(headlines("client.port").contains { $0.contains("error") })
+        #expect(headlines("auth.group").contains { $0.contains("error") })
+        #expect(headlines("x-tenant") == [], "a header, as in older files")
     }
 
     @Test func `from_context writes a header of the request`() throws {

@@ -1,6 +1,6 @@
 import Configuration
 import Pipeline
-import Processors
+@testable import Processors
 import Telemetry
 import Testing
 
@@ -46,6 +46,9 @@ private func touches(_ match: String, _ request: [UInt8], _ signal: Signal = .tr
         ("{match_type: strict, attributes: [{key: a, value: x1}]}", true),
         ("{match_type: strict, attributes: [{key: a, value: x}]}", false),
         ("{match_type: regexp, attributes: [{key: a, value: 'x[0-9]'}]}", true),
+        ("{match_type: regexp, attributes: [{key: n, value: '^5$'}]}", true),
+        ("{match_type: regexp, attributes: [{key: n, value: '6'}]}", false),
+        ("{match_type: regexp, attributes: [{key: t, value: 'tr.e'}]}", true),
         ("{match_type: strict, attributes: [{key: n, value: 5}]}", true),
         ("{match_type: strict, attributes: [{key: n, value: \"5\"}]}", false),
         ("{match_type: strict, attributes: [{key: t, value: true}]}", true),
@@ -136,5 +139,15 @@ private func touches(_ match: String, _ request: [UInt8], _ signal: Signal = .tr
     func `a faulty match is a problem`(match: String) {
         let text = "{include: \(match), actions: [{key: k, action: delete}]}"
         #expect(options(AttributesOptions.self, text).headlines.count >= 1)
+    }
+}
+
+@Suite struct MatchTextTests {
+    @Test(arguments: [
+        (500.0, "500"), (0.5, "0.5"), (-1.25, "-1.25"), (1e16, "10000000000000000"), (1.5e20, "150000000000000000000"),
+        (1e-7, "0.0000001"), (-1.5e-6, "-0.0000015"), (1.25e17, "125000000000000000"),
+    ])
+    func `a number is matched as its shortest digits, without an exponent`(number: Double, text: String) {
+        #expect(RecordMatch.text(of: number) == text)
     }
 }

@@ -80,7 +80,25 @@ final class OAuth2Tokens: Sendable {
 
     private struct Answer: Decodable {
         var access_token: String
-        var expires_in: Double?
+        var expires_in: Seconds?
+    }
+
+    /// A number, or one in quotes, as some servers write it.
+    private struct Seconds: Decodable {
+        var value: Double
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let number = try? container.decode(Double.self) {
+                value = number
+            } else {
+                let text = try container.decode(String.self)
+                guard let number = Double(text) else {
+                    throw DecodingError.dataCorruptedError(in: container, debugDescription: "no number")
+                }
+                value = number
+            }
+        }
     }
 
     private struct Refusal: Decodable {
@@ -94,7 +112,7 @@ final class OAuth2Tokens: Sendable {
             state.fetch = nil
             switch result {
             case .success(let answer):
-                let life = answer.expires_in.map { Duration.seconds(min(max($0, 1), 1e9)) } ?? Self.lifeWithoutEnd
+                let life = answer.expires_in.map { Duration.seconds(min(max($0.value, 1), 1e9)) } ?? Self.lifeWithoutEnd
                 let end = time + max(life - options.expiryBuffer, life / 2)
                 state.token = Token(text: answer.access_token, end: end)
                 state.failure = nil
