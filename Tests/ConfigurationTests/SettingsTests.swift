@@ -12,6 +12,14 @@ struct SettingsTests {
         }
     }
 
+    @Test func `a whole number may have a fraction of nothing or an exponent`() {
+        let (read, loaded) = options(ThingOptions.self, "size: 1e+01\nlimit: 2.0e+03")
+        #expect(loaded.headlines == [])
+        #expect(read.size == 10 && read.limit == 2_000)
+        let (_, refused) = options(ThingOptions.self, "size: 1.5")
+        #expect(refused.headlines.contains { $0.contains("expects an integer") })
+    }
+
     @Test func `every kind of option is read`() {
         let (read, loaded) = options(
             ThingOptions.self,

@@ -32,6 +32,28 @@ import Testing
         reopened.close()
     }
 
+    @Test func `a segment that fails before its first record leaves no file`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursor = try journal.cursor(named: "a")
+        let isBad = Atomic(true)
+        // The head of a segment can be written, what follows cannot.
+        let writes = Atomic(0)
+        disk.onCall { call in
+            guard call.path.contains(".segment") else { return nil }
+            if call.name == "create" { writes.store(0, ordering: .relaxed) }
+            guard call.name == "pwrite", isBad.load(ordering: .relaxed) else { return nil }
+            return writes.wrappingAdd(1, ordering: .relaxed).newValue > 1 ? .error(EIO) : nil
+        }
+        for number in 0..<20 { #expect(await journal.store(frame(number)).isRefused) }
+        #expect(disk.segmentCount == 0)
+        isBad.store(false, ordering: .relaxed)
+        #expect(await journal.store(frame(20)) == .stored(Sequence(0)))
+        #expect(disk.segmentCount == 1)
+        #expect(await cursor.drainNumbers() == [20])
+        journal.close()
+    }
+
     @Test func `says which limit a frame is over that it never takes, and what to do`() async throws {
         var options = DiskJournalOptions()
         options.maxBytes = 64 << 10

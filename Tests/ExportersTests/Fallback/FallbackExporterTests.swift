@@ -162,7 +162,8 @@ import Testing
         journal.close()
         second.helped.withLock { $0 = first }
         #expect(await exporter.export(batch(2)) == .delivered)
-        #expect(first.bytes == [batch(2).bytes])
+        // What was kept of the first batch may have come by now too.
+        #expect(first.bytes.filter { $0 != batch(1).bytes } == [batch(2).bytes])
         await exporter.shutdown()
     }
 

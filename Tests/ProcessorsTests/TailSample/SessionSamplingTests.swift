@@ -114,6 +114,14 @@ import Testing
         }
     }
 
+    @Test func `long names of sessions are told apart, and kept short`() {
+        let names = [1, 2].map { String(repeating: "x", count: 1 << 20) + "\($0)" }
+        let sessions = names.map { DecisionCache.Session(name: $0, tenant: "t") }
+        #expect(sessions[0] != sessions[1])
+        #expect(sessions[0].name.utf8.count <= 2 * DecisionCache.Session.nameBytesMax)
+        #expect(sessions[0] == DecisionCache.Session(name: names[0], tenant: "t"))
+    }
+
     @Test func `the log stays in bounds`() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
