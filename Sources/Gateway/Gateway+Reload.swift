@@ -48,7 +48,7 @@ extension Gateway {
     }
 
     private func count(_ result: ReloadResult, _ context: GraphContext) {
-        context.reloads[result]?.add(1)
+        reloads(result, context.metrics).add()
         lastReload.store(result == .taken, ordering: .relaxed)
     }
 
@@ -80,7 +80,7 @@ extension Gateway {
         }
         for task in parts.memory { task.cancel() }
         let kept = new.plan.journalKeys
-        let late = parts.emptied(kept)
+        let late = parts.passingOn(kept)
         await leave(parts, within: deadline) { !late.contains($0) }
         await changeReceivers(for: new, deadline)
         await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
@@ -169,21 +169,15 @@ extension Gateway {
 }
 
 extension GatewayParts {
-    private var storages: [String: FileStorageOptions?] {
-        Dictionary(context.plan.pipelines.map { ($0.id, $0.storage) }, uniquingKeysWith: { first, _ in first })
-    }
-
     /// Whether what a pipeline's exporters have not delivered is there for those that come.
     func isKept(_ pipeline: String, _ kept: Set<JournalKey>) -> Bool {
-        let storage = storages[pipeline] ?? nil
-        return storage != nil
-            || kept.contains(JournalKey(folder: GraphBuilder.folderName(pipeline), storage: nil))
+        let key = context.plan.pipelines.first { $0.id == pipeline }?.journalKey
+        return key.map { $0.storage != nil || kept.contains($0) } ?? false
     }
 
     /// Pipelines that have to pass on what lies in memory before they end, and those behind them.
-    func emptied(_ kept: Set<JournalKey>) -> Set<String> {
-        let storages = storages
-        let gathering = stages.map(\.pipeline).filter { (storages[$0] ?? nil) == nil }
+    func passingOn(_ kept: Set<JournalKey>) -> Set<String> {
+        let gathering = stages.filter { !$0.stage.setup.isDurable }.map(\.pipeline)
         var found = Set(workers.map(\.pipeline).filter { !isKept($0, kept) } + gathering)
         for pipeline in context.plan.pipelines.sorted(by: { $0.depth < $1.depth }) where found.contains(pipeline.id) {
             for output in pipeline.connectors.flatMap(\.outputs) { found.insert(output.pipeline) }

@@ -29,32 +29,19 @@ package final class Gateway: Sendable {
     private let baseline: Int
     private let startTime = SystemFacts.monotonicSeconds
 
-    /// Bytes of requests in memory when no memory_limiter says otherwise: a quarter of the memory, at most 1 GiB.
-    private static var defaultBudget: Int { min(1 << 30, max(128 << 20, SystemFacts.memoryTotal / 4)) }
-
     package init(plan: GatewayPlan, dataDirectory: String, log: Logger) {
         self.dataDirectory = dataDirectory
         SharedTypes.prepare()
         group = MultiThreadedEventLoopGroup(numberOfThreads: SystemFacts.usableCores(of: System.coreCount))
         baseline = resident.bytes ?? 0
-        let shares = plan.memoryShares(resident: baseline)
-        let context = GraphContext(
-            plan: plan, dataDirectory: dataDirectory, log: log, metrics: SelfMetrics(), drops: drops,
-            tap: TapHub(plan.telemetry.tap), shares: shares,
-            budget: AdmissionBudget(limitBytes: shares?.requests ?? Gateway.defaultBudget))
+        let context = GraphContext(plan, dataDirectory: dataDirectory, log: log, drops: drops, baseline: baseline)
         parts = Mutex(GatewayParts(context))
     }
 
     /// What parts of `plan` are made with when it takes the place of `earlier`.
     func context(of plan: GatewayPlan, _ log: Logger, behind earlier: GraphContext) -> GraphContext {
-        let shares = plan.memoryShares(resident: baseline)
-        let limit = shares?.requests ?? Gateway.defaultBudget
-        let telemetry = earlier.plan.telemetry
-        return GraphContext(
-            plan: plan, dataDirectory: dataDirectory, log: log, metrics: SelfMetrics(continuing: earlier.metrics),
-            drops: drops,
-            tap: plan.telemetry.tap == telemetry.tap ? earlier.tap : TapHub(plan.telemetry.tap), shares: shares,
-            budget: limit == earlier.budget.limit ? earlier.budget : AdmissionBudget(limitBytes: limit))
+        GraphContext(
+            plan, dataDirectory: dataDirectory, log: log, drops: drops, baseline: baseline, behind: earlier)
     }
 
     var context: GraphContext { parts.withLock { $0.context } }
@@ -141,6 +128,13 @@ package final class Gateway: Sendable {
         limit.cancel()
     }
 
+    /// How often SIGHUP was followed by a new configuration, or not.
+    func reloads(_ result: ReloadResult, _ metrics: SelfMetrics) -> Counter {
+        metrics.counter(
+            "sluice_config_reloads_total", "Configurations that SIGHUP asked for, by what became of them.",
+            [(name: "result", value: result.rawValue)])
+    }
+
     func registerProcessMetrics(_ metrics: SelfMetrics) {
         let start = startTime
         metrics.gauge("otelcol_process_uptime", "Seconds since the start.") { SystemFacts.monotonicSeconds - start }
@@ -153,6 +147,7 @@ package final class Gateway: Sendable {
         metrics.gauge("otelcol_process_cpu_seconds", "CPU seconds, user and system.") {
             SystemFacts.processorSeconds
         }
+        for result in ReloadResult.allCases { _ = reloads(result, metrics) }
         metrics.gauge(
             "sluice_config_last_reload_successful", "1 when the last SIGHUP was followed by its configuration."
         ) { [weak self] in self?.lastReload.load(ordering: .relaxed) ?? true ? 1 : 0 }

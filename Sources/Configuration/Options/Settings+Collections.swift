@@ -80,7 +80,7 @@ extension Settings {
         declare(OptionDescription(key: key, path: "", type: "any", sentence: sentence))
         guard let node = entry(key)?.value else { return nil }
         // A reference that stands for nothing is the empty text, as where an option wants a text.
-        if node.isNull, node.expandedText?.isEmpty == true, !node.isFailedExpansion { return .string("") }
+        if node.isNull, node.expandedText?.isEmpty == true { return .string("") }
         return node.plain
     }
 

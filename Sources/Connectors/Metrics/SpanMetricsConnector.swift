@@ -13,9 +13,9 @@ package final class SpanMetricsConnector: Connector {
     private let serviceName: KeyID
     private let dimensions, callDimensions, durationDimensions, eventDimensions: Dimensions
     private let resourceKeys: [KeyID]
-    /// The attributes of the first resource of each kind, by those that tell them apart.
     /// Bytes of a resource that is remembered, with its key.
     private static let resourceBytesMax = 16 << 10
+    /// The attributes of the first resource of each kind, by those that tell them apart.
     private let resources = Mutex<[[UInt8]: [UInt8]]>([:])
     private let gatherer: MetricsGatherer
     private static let kinds: [StaticString] = [

@@ -67,18 +67,10 @@ final class ClosedFileCompressor: Sendable {
                 return problem("write", partial)
             }
         }
-        guard fsync(output) == 0, rename(partial, path + ending) == 0, syncFolder(of: path) else {
+        guard fsync(output) == 0, rename(partial, path + ending) == 0, RotationNames(path: path).syncDirectory() else {
             return problem("sync", partial)
         }
         return unlink(path) == 0 ? nil : problem("remove", path)
-    }
-
-    private func syncFolder(of path: String) -> Bool {
-        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return fsync(descriptor) == 0
     }
 
     private func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {

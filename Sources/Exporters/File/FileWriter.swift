@@ -140,20 +140,12 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
                 try truncate(to: good)
             }
         }
-        syncDirectory()
+        names.syncDirectory()
     }
 
     private mutating func truncate(to length: Int) throws(FileFailure) {
         guard ftruncate(descriptor, off_t(length)) == 0 else { throw FileFailure("cannot cut", options.path, errno) }
         size = length
-    }
-
-    /// Makes the file's name durable. A file system that cannot is no reason to stop.
-    private func syncDirectory() {
-        let directory = Glibc.open(names.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { return }
-        fsync(directory)
-        Glibc.close(directory)
     }
 
     // MARK: Writing

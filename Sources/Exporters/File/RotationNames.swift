@@ -1,7 +1,7 @@
 import Glibc
 
 /// Names of closed files: `name-2006-01-02T15-04-05.000.ext` beside `name.ext`, as lumberjack (the Collector's
-/// rotation) writes them. Pure: the time is a parameter.
+/// rotation) writes them. Pure but for `syncDirectory`: the time is a parameter.
 struct RotationNames: Equatable, Sendable {
     let directory: String
     private let prefix: String
@@ -24,6 +24,15 @@ struct RotationNames: Equatable, Sendable {
     /// Path of the file that is closed at `milliseconds` since 1970.
     func backup(at milliseconds: Int64, localTime: Bool) -> String {
         path(prefix + Self.stamp(milliseconds, localTime: localTime) + suffix)
+    }
+
+    /// Makes names in the directory durable; false where the file system cannot, which is no reason to stop writing.
+    @discardableResult
+    func syncDirectory() -> Bool {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
     }
 
     /// Path of a file of the directory.

@@ -56,7 +56,7 @@ package final class DeliveryAccount: Sendable {
         counter.add(items)
     }
 
-    /// A series of records that left undelivered. To be made once for the same labels and reason.
+    /// The series of records that left undelivered with these labels and for this reason.
     package static func droppedCounter(
         _ metrics: SelfMetrics, _ labels: [(name: String, value: String)], reason: String
     ) -> Counter {

@@ -64,18 +64,13 @@ struct GraphBuilder {
     /// graph from running any more: there is no way back.
     func forgetRemoved(_ graph: GatewayGraph) {
         for pipeline in context.plan.pipelines {
-            let key = journalKey(pipeline)
-            let journal = graph.journals.first { $0.key == key }?.journal
+            let journal = graph.journals.first { $0.key == pipeline.journalKey }?.journal
             for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
                 let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
                 DeliveryAccount.droppedCounter(context.metrics, labels, reason: "exporter_removed").add(items)
             }
             (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
         }
-    }
-
-    private func journalKey(_ pipeline: GatewayPlan.PipelinePlan) -> JournalKey {
-        JournalKey(folder: GraphBuilder.folderName(pipeline.id), storage: pipeline.storage)
     }
 
     /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there. To be
@@ -101,7 +96,7 @@ struct GraphBuilder {
             pipeline, metrics: context.metrics, keys: &keys, stateDirectory: state, ledger: context.drops,
             log: { log.line($0, $1) })
         // Its readers are several; the journals of stages and exporters have one.
-        let key = journalKey(pipeline)
+        let key = pipeline.journalKey
         let journal = try inherited.journal(key) ?? journalOpener(pipeline, awaitsCursors: true)(key.folder)
         graph.journals.append(OpenJournal(key: key, name: pipeline.id, journal: journal))
         let metrics = IntakeMetrics(context.metrics, pipeline: pipeline.id, signal: signal)
@@ -137,15 +132,14 @@ struct GraphBuilder {
         _ pipeline: GatewayPlan.PipelinePlan, _ chain: ProcessorChain, _ metrics: IntakeMetrics,
         output: any FrameLog
     ) throws -> (any FrameLog)? {
-        let folder = GraphBuilder.folderName(pipeline.id) + Self.stageSuffix
+        let key = pipeline.stageJournalKey
         if pipeline.wait == nil {
-            guard let storage = pipeline.storage, SystemFacts.exists(storage.directory + "/" + folder) else {
+            guard let storage = pipeline.storage, SystemFacts.exists(storage.directory + "/" + key.folder) else {
                 return nil
             }
         }
         let wait = pipeline.wait ?? TraceWait()
-        let key = JournalKey(folder: folder, storage: pipeline.storage)
-        let journal = try inherited.journal(key) ?? openStageJournal(pipeline, wait, folder: folder)
+        let journal = try inherited.journal(key) ?? openStageJournal(pipeline, wait, folder: key.folder)
         graph.journals.append(OpenJournal(key: key, name: pipeline.id + " (traces)", journal: journal))
         let log = context.log
         let setup = TraceStage.Setup(

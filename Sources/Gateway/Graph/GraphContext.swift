@@ -1,3 +1,4 @@
+import Configuration
 import Exporters
 import Journal
 import Logging
@@ -16,28 +17,26 @@ struct GraphContext: Sendable {
     let shares: MemoryShares?
     /// Bytes of requests in memory.
     let budget: AdmissionBudget
-    /// How often SIGHUP was followed by a new configuration, or not, by result.
-    let reloads: [ReloadResult: Counter]
+}
 
+extension GraphContext {
+    /// Bytes of requests in memory when no memory_limiter says otherwise: a quarter of the memory, at most 1 GiB.
+    private static var defaultBudget: Int { min(1 << 30, max(128 << 20, SystemFacts.memoryTotal / 4)) }
+
+    /// What parts of `plan` are made with, in the place of `earlier` if there is one.
+    /// - Parameter baseline: bytes of the process before anything of a plan was made.
     init(
-        plan: GatewayPlan, dataDirectory: String, log: Logger, metrics: SelfMetrics, drops: DropLedger, tap: TapHub,
-        shares: MemoryShares?, budget: AdmissionBudget
+        _ plan: GatewayPlan, dataDirectory: String, log: Logger, drops: DropLedger, baseline: Int,
+        behind earlier: GraphContext? = nil
     ) {
-        self.plan = plan
-        self.dataDirectory = dataDirectory
-        self.log = log
-        self.metrics = metrics
-        self.drops = drops
-        self.tap = tap
-        self.shares = shares
-        self.budget = budget
-        let counters = ReloadResult.allCases.map { result in
-            let counter = metrics.counter(
-                "sluice_config_reloads_total", "Configurations that SIGHUP asked for, by what became of them.",
-                [(name: "result", value: result.rawValue)])
-            return (result, counter)
-        }
-        reloads = Dictionary(uniqueKeysWithValues: counters)
+        let shares = plan.memoryShares(resident: baseline)
+        let limit = shares?.requests ?? Self.defaultBudget
+        let tap = earlier?.plan.telemetry.tap == plan.telemetry.tap ? earlier?.tap : nil
+        let budget = earlier?.budget.limit == limit ? earlier?.budget : nil
+        self.init(
+            plan: plan, dataDirectory: dataDirectory, log: log, metrics: SelfMetrics(continuing: earlier?.metrics),
+            drops: drops, tap: tap ?? TapHub(plan.telemetry.tap), shares: shares,
+            budget: budget ?? AdmissionBudget(limitBytes: limit))
     }
 }
 
@@ -82,11 +81,19 @@ extension GatewayPlan {
     var journalKeys: Set<JournalKey> {
         var keys: Set<JournalKey> = []
         for pipeline in pipelines {
-            let folder = GraphBuilder.folderName(pipeline.id)
-            keys.insert(JournalKey(folder: folder, storage: pipeline.storage))
-            guard let storage = pipeline.storage else { continue }
-            keys.insert(JournalKey(folder: folder + GraphBuilder.stageSuffix, storage: storage))
+            keys.insert(pipeline.journalKey)
+            if pipeline.storage != nil { keys.insert(pipeline.stageJournalKey) }
         }
         return keys
+    }
+}
+
+extension GatewayPlan.PipelinePlan {
+    /// The journal that its exporters read.
+    var journalKey: JournalKey { JournalKey(folder: GraphBuilder.folderName(id), storage: storage) }
+
+    /// The journal that traces are gathered from.
+    var stageJournalKey: JournalKey {
+        JournalKey(folder: GraphBuilder.folderName(id) + GraphBuilder.stageSuffix, storage: storage)
     }
 }

@@ -1,5 +1,6 @@
 import OTLP
 import Synchronization
+import Telemetry
 
 /// What was decided on a trace.
 struct SamplingDecision: Equatable, Sendable {
@@ -32,7 +33,8 @@ final class DecisionCache: Sendable {
                 self.name = name
                 return
             }
-            let hash = name.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+            var text = name
+            let hash = text.withUTF8 { TraceHash.of(Text(UnsafeRawBufferPointer($0)), salt: []) }
             self.name = String(decoding: name.utf8.prefix(Self.nameBytesMax - 17), as: UTF8.self) + "~\(hash)"
         }
     }

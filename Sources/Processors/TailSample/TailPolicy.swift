@@ -256,7 +256,7 @@ struct AttributeTest: Sendable {
     }
 }
 
-/// The Collector's hash of a trace id: FNV-1a of 64 bits over salt and id.
+/// The Collector's hash of a trace id, and of names that are too long to keep: FNV-1a of 64 bits over salt and text.
 enum TraceHash {
     static func of(_ trace: Text, salt: [UInt8]) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
