@@ -9,15 +9,23 @@ extension JournalCore {
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.take() } })
+        // When the disk was last written to, or looked at.
+        var lastUse: UInt64 = 0
         while true {
-            let isFailing = waitForWork()
+            let isFailing = waitForWork(probingAt: lastUse &+ Self.probeInterval)
             answerDue()
             var hadWork = false
             while let group = takePending() {
                 commit(group, with: &writer)
                 hadWork = true
             }
-            if isFailing, !hadWork { probe(&writer) }
+            let now = monotonicNanoseconds()
+            if isFailing, !hadWork, now &- lastUse >= Self.probeInterval {
+                probe(&writer)
+                lastUse = now
+            } else if hadWork {
+                lastUse = now
+            }
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
@@ -30,10 +38,9 @@ extension JournalCore {
     }
 
     /// Waits for appends, for answers that are due and, while the disk refuses, for the next look at it. True then.
-    private func waitForWork() -> Bool {
+    private func waitForWork(probingAt look: UInt64) -> Bool {
         let (due, isFailing) = shared.withLock { ($0.pacing.deadline, $0.problem != nil) }
-        let look = isFailing ? monotonicNanoseconds() &+ Self.probeInterval : nil
-        writerEvent.wait(until: look.map { min($0, due ?? $0) } ?? due)
+        writerEvent.wait(until: isFailing ? min(look, due ?? look) : due)
         return isFailing
     }
 

@@ -46,7 +46,8 @@ import Testing
             return writes.wrappingAdd(1, ordering: .relaxed).newValue > 1 ? .error(EIO) : nil
         }
         for number in 0..<20 { #expect(await journal.store(frame(number)).isRefused) }
-        #expect(disk.segmentCount == 0)
+        // None, or the one that a look at the disk has begun by now.
+        #expect(disk.segmentCount <= 1)
         isBad.store(false, ordering: .relaxed)
         #expect(await journal.store(frame(20)) == .stored(Sequence(0)))
         #expect(disk.segmentCount == 1)
