@@ -53,11 +53,13 @@ extension Gateway {
     }
 
     private func replace(by new: GraphContext, _ deadline: Duration) async throws {
+        let before = parts.withLock { $0.journals }
         let (inherited, emptied) = await takeDown(for: new, deadline)
         parts.withLock { $0.context = new }
         _ = try await bringUp(inherited)
         // There is no way back to what was left in them.
         for journal in emptied { giveUp(journal, new) }
+        tellOfLeft(before, new)
         parts.withLock { $0.emptied = [] }
         for watch in parts.withLock({ $0.takeEndedWatches() }) { watch.end() }
         let retiring = parts.withLock { $0.retiring }
@@ -145,6 +147,20 @@ extension Gateway {
             context.log.warning("pipeline \(emptied.open.name): \(left) records in memory are lost")
         }
         emptied.open.journal.close()
+    }
+
+    /// Tells what waits in folders that `context` does not look into; of those in the others the start tells.
+    private func tellOfLeft(_ journals: [OpenJournal], _ context: GraphContext) {
+        let seen = Set(context.plan.pipelines.compactMap(\.storage?.directory))
+        for open in journals {
+            let left = open.journal.held.items
+            guard let directory = open.key.storage?.directory, !seen.contains(directory), left > 0 else { continue }
+            context.log.warning(
+                """
+                pipeline \(open.name): \(left) records that were not delivered wait in \(directory)/\(open.key.folder) \
+                until file_storage has that directory again
+                """)
+        }
     }
 
     /// Ends the readers of journals that keep what is left for those that come.

@@ -53,7 +53,8 @@ extension Gateway {
         }
         let keys = graph.keys
         for (pipeline, stage) in graph.stages {
-            let task = Task { await stage.run(keys: keys) }
+            let lanes = stage.setup.chain.waitsForDisk ? DiskLanes() : nil
+            let task = Task(executorPreference: lanes) { await stage.run(keys: keys) }
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
     }

@@ -9,6 +9,8 @@ extension JournalCore {
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.take() } })
+        // Without room now the first append asks again, and tells what is missing.
+        if options.beginsAtOnce { try? begin(0, &writer) }
         // When the disk was last written to, or looked at.
         var lastUse: UInt64 = 0
         while true {

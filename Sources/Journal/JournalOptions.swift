@@ -29,6 +29,8 @@ package struct DiskJournalOptions: Sendable {
     /// Removes nothing that all cursors have passed before `retainCursors` has told which ones there are: one whose
     /// file is lost begins at the oldest record, and must find it.
     package var awaitsCursors = false
+    /// Makes its first segment when it is opened and not with the first append, so that others cannot take the room.
+    package var beginsAtOnce = false
     /// Bytes that one read from a segment asks for.
     package var readBytes = 2 << 20
 

@@ -48,6 +48,8 @@ package struct ExporterBuild: Sendable {
     /// Opens a journal of the exporter's own, for what it has to keep; nil where nothing may be kept. The exporter
     /// closes it.
     package var openJournal: (@Sendable (_ name: String) throws -> any FrameLog)?
+    /// Whether such a journal is there from an earlier life; nil where none can be.
+    package var hasJournal: (@Sendable (_ name: String) -> Bool)?
     /// Headers, in lowercase, that the exporter's batches are parted by and carry.
     package var metadataKeys: [String] = []
 

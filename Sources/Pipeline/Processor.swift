@@ -11,6 +11,9 @@ package protocol Processor: Sendable {
 
     /// What it remembers between traces and has to find again after a restart; nil when that is nothing.
     var traceMemory: (any TraceMemory)? { get }
+
+    /// Whether it waits for a disk. Its chain then runs on no event loop.
+    var waitsForDisk: Bool { get }
 }
 
 /// What a processor may know and tell about the request it works on.

@@ -49,6 +49,31 @@ import Testing
         }
     }
 
+    @Test func `a journal that begins at once has room on a disk that others fill`() async throws {
+        for beginsAtOnce in [true, false] {
+            let disk = FakeDisk()
+            var options = DiskJournalOptions()
+            options.beginsAtOnce = beginsAtOnce
+            let journal = try openFake(disk, options: options)
+            let cursor = try journal.cursor(named: "a")
+            var tries = 0
+            while beginsAtOnce, disk.segmentCount == 0, tries < 100_000 {
+                tries += 1
+                await Task.yield()
+                usleep(100)
+            }
+            disk.onCall { $0.name == "fallocate" || $0.name == "create" ? .error(ENOSPC) : nil }
+            #expect(await journal.store(frame(0)).isRefused == !beginsAtOnce)
+            #expect(await cursor.drainNumbers() == (beginsAtOnce ? [0] : []))
+            journal.close()
+            // It leaves nothing behind that the next start does not know.
+            let log = Notices()
+            let reopened = try openFake(FakeDisk(disk.contents), log: log)
+            #expect(try await reopened.cursor(named: "a").drainNumbers().count <= 1 && !log.has("quarantined"))
+            reopened.close()
+        }
+    }
+
     @Test func `a full disk still takes what fits into files that are there`() async throws {
         let disk = FakeDisk()
         let journal = try openFake(disk)

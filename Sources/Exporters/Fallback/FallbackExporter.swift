@@ -11,14 +11,22 @@ package final class FallbackExporter: Exporter {
     /// An exporter behind this one.
     package typealias Child = (id: String, exporter: any Exporter)
 
+    /// What is kept for one exporter.
     private struct Missed {
+        /// The exporter's index.
+        var child: Int
         var log: any FrameLog
         var worker: ExportWorker
         var task: Task<Void, Never>
     }
 
-    /// Name of the journal that is kept for the first exporter, and of its cursor.
+    /// Stands for a pipeline where there is none: in the names of journals that are kept for exporters, of their cursors
+    /// and in labels.
     package static let missed = "missed"
+
+    /// Name of the journal that is kept for the first exporter. It is that of no other: who else becomes the first has
+    /// the data already.
+    package static func missedJournal(of first: String) -> String { "\(missed)~\(first)" }
 
     /// How the lines of `sluice queue` name what is kept for the first exporter.
     package static func nameOfMissed(_ id: String, first: String) -> String { "\(id) to \(first)" }
@@ -29,7 +37,7 @@ package final class FallbackExporter: Exporter {
     private let build: ExporterBuild
     private let effects: WorkerEffects
     private let health: Mutex<FallbackHealth>
-    private let missed = Mutex<Missed?>(nil)
+    private let missed = Mutex<[Missed]>([])
     private let diverted: Counter
     /// Set while nothing can be kept for the first exporter: how many records it will not get for that.
     private let notKeeping = Mutex<Int?>(nil)
@@ -72,11 +80,22 @@ package final class FallbackExporter: Exporter {
         for (id, child) in children {
             do { try await child.start() } catch { throw ExporterStartFailure("exporter \(id): \(error)") }
         }
-        guard options.replays, let open = build.openJournal, let first = children.first else { return }
-        let log = try open(Self.missed)
-        let returning = ReturningExporter(child: first.exporter, longestWait: options.retryInterval) {
+        guard options.replays, let open = build.openJournal else { return }
+        for (index, (id, _)) in children.enumerated() where children.firstIndex(where: { $0.id == id }) == index {
+            let name = Self.missedJournal(of: id)
+            // Another one has what it missed while it was the first.
+            guard index == 0 || build.hasJournal?(name) ?? false else { continue }
+            let kept = try deliver(open(name), to: index)
+            missed.withLock { $0.append(kept) }
+        }
+    }
+
+    /// Begins to deliver what is kept for an exporter.
+    private func deliver(_ log: any FrameLog, to index: Int) throws -> Missed {
+        let child = children[index]
+        let returning = ReturningExporter(child: child.exporter, longestWait: options.retryInterval) {
             [weak self] isWorking in
-            self?.note(0, isWorking: isWorking)
+            self?.note(index, isWorking: isWorking)
         }
         var helper = options.helper
         helper.retry.maxElapsedTime = .zero
@@ -85,15 +104,14 @@ package final class FallbackExporter: Exporter {
         helper.retry.maxInterval = max(helper.retry.initialInterval, options.retryInterval)
         helper.queue.capacity = nil
         var setup = ExportWorkerSetup(
-            exporterID: Self.nameOfMissed(build.id, first: first.id), pipelineID: Self.missed, options: helper,
+            exporterID: Self.nameOfMissed(build.id, first: child.id), pipelineID: Self.missed, options: helper,
             isDurable: log.position != nil, effects: effects, log: build.log)
         setup.metadataKeys = build.metadataKeys
         setup.deadLetters = letters.withLock(\.self)
         setup.letterExporter = build.id
         let worker = ExportWorker(
             cursor: try log.cursor(named: Self.missed), exporter: returning, metrics: build.metrics, setup: setup)
-        let task = Task { await worker.run() }
-        missed.withLock { $0 = Missed(log: log, worker: worker, task: task) }
+        return Missed(child: index, log: log, worker: worker, task: Task { await worker.run() })
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome {
@@ -114,20 +132,22 @@ package final class FallbackExporter: Exporter {
     }
 
     package func shutdown() async {
-        let missed = missed.withLock { missed in
-            defer { missed = nil }
+        let all = missed.withLock { missed in
+            defer { missed = [] }
             return missed
         }
-        if let missed {
-            missed.task.cancel()
-            await missed.task.value
-            missed.log.close()
+        for kept in all { kept.task.cancel() }
+        for kept in all {
+            await kept.task.value
+            kept.log.close()
         }
         for (_, child) in children { await child.shutdown() }
     }
 
-    /// What the first exporter still has to get of what it missed; nil when nothing is kept for it.
-    package func status(now: UInt64) -> ExportWorkerStatus? { missed.withLock { $0?.worker.status(now: now) } }
+    /// What exporters still have to get of what they missed as the first one.
+    package func statuses(now: UInt64) -> [ExportWorkerStatus] {
+        missed.withLock { $0.map { $0.worker.status(now: now) } }
+    }
 
     /// Takes note of an answer or failure. True when the batch shall go on to the next exporter.
     @discardableResult
@@ -156,7 +176,7 @@ package final class FallbackExporter: Exporter {
         case .tooLarge where batch.itemCount == 1: break
         case .retry, .tooLarge, .committed, .refusedTogether: return outcome
         }
-        guard let log = missed.withLock({ $0?.log }) else { return outcome }
+        guard let log = missed.withLock({ $0.first { $0.child == 0 }?.log }) else { return outcome }
         switch await keep(batch, log) {
         case .kept:
             guard let reason = Self.refusal(outcome) else { return outcome }

@@ -12,6 +12,8 @@ final class ConnectorExporter: Exporter {
     private struct Link {
         var pipelines: [PipelineIntake]
         var keys: KeyTable
+        /// Where chains run when one of them waits for a disk.
+        var lanes: DiskLanes?
     }
 
     /// One at a time keeps the order.
@@ -53,7 +55,8 @@ final class ConnectorExporter: Exporter {
             }
             pipelines.append(pipeline)
         }
-        let link = Link(pipelines: pipelines, keys: graph.keys)
+        let lanes = pipelines.contains(where: \.chain.waitsForDisk) ? DiskLanes() : nil
+        let link = Link(pipelines: pipelines, keys: graph.keys, lanes: lanes)
         links.withLock { $0 = link }
     }
 
@@ -100,7 +103,7 @@ final class ConnectorExporter: Exporter {
     ) async -> ExportOutcome? {
         for delivery in deliveries {
             let pipeline = link.pipelines[delivery.output]
-            switch prepare(delivery, of: origin, pipeline, link.keys) {
+            switch await prepare(delivery, of: origin, pipeline, link) {
             case .held: continue
             case .empty(let filtered): pipeline.countFiltered(filtered)
             case .failed(.unavailable(let message, let retryAfter)):
@@ -118,13 +121,15 @@ final class ConnectorExporter: Exporter {
     }
 
     private func prepare(
-        _ delivery: ConnectorDelivery, of origin: RequestOrigin, _ pipeline: PipelineIntake, _ keys: KeyTable
-    ) -> ChainResult {
-        pool.withWorkspace { workspace in
-            delivery.bytes.withUnsafeBytes { bytes in
-                var summary = ReadSummary()
-                return pipeline.chain.prepare(
-                    Text(bytes), whole: delivery.bytes, origin: origin, keys: keys, workspace, &summary)
+        _ delivery: ConnectorDelivery, of origin: RequestOrigin, _ pipeline: PipelineIntake, _ link: Link
+    ) async -> ChainResult {
+        await withTaskExecutorPreference(link.lanes) {
+            pool.withWorkspace { workspace in
+                delivery.bytes.withUnsafeBytes { bytes in
+                    var summary = ReadSummary()
+                    return pipeline.chain.prepare(
+                        Text(bytes), whole: delivery.bytes, origin: origin, keys: link.keys, workspace, &summary)
+                }
             }
         }
     }

@@ -95,9 +95,11 @@ struct GraphBuilder {
         let (first, whole) = try StepMaker.make(
             pipeline, metrics: context.metrics, keys: &keys, stateDirectory: state, ledger: context.drops,
             log: { log.line($0, $1) })
-        // Its readers are several; the journals of stages and exporters have one.
+        // Its readers are several; the journals of stages and exporters have one. Behind a stage it has its first
+        // segment before that gathers: what is gathered goes only when there is room for it here.
         let key = pipeline.journalKey
-        let journal = try inherited.journal(key) ?? journalOpener(pipeline, awaitsCursors: true)(key.folder)
+        let open = journalOpener(pipeline, awaitsCursors: true, beginsAtOnce: pipeline.wait != nil)
+        let journal = try inherited.journal(key) ?? open(key.folder)
         graph.journals.append(OpenJournal(key: key, name: pipeline.id, journal: journal))
         let metrics = IntakeMetrics(context.metrics, pipeline: pipeline.id, signal: signal)
         let output = SkippingLog(journal)
@@ -184,19 +186,20 @@ struct GraphBuilder {
 
     /// Opens journals where the pipeline keeps its own.
     private func journalOpener(
-        _ pipeline: GatewayPlan.PipelinePlan, awaitsCursors: Bool = false
+        _ pipeline: GatewayPlan.PipelinePlan, awaitsCursors: Bool = false, beginsAtOnce: Bool = false
     ) -> @Sendable (_ folder: String) throws -> any FrameLog {
         let (storage, id, log, shares) = (pipeline.storage, pipeline.id, context.log, context.shares)
         return { folder in
             guard let storage else { return MemoryJournal() }
             return try GraphBuilder.openJournal(
-                storage, shares, folder: folder, pipeline: id, awaitsCursors: awaitsCursors, log: log)
+                storage, shares, folder: folder, pipeline: id, awaitsCursors: awaitsCursors,
+                beginsAtOnce: beginsAtOnce, log: log)
         }
     }
 
     private static func openJournal(
         _ storage: FileStorageOptions, _ shares: MemoryShares?, folder: String, pipeline id: String,
-        awaitsCursors: Bool, log: Logger
+        awaitsCursors: Bool, beginsAtOnce: Bool, log: Logger
     ) throws -> any FrameLog {
         if storage.createsDirectory, let failure = SystemFacts.makeDirectory(storage.directory) {
             throw GatewayStartFailure(
@@ -205,6 +208,7 @@ struct GraphBuilder {
         var options = DiskJournalOptions()
         options.segmentBytes = storage.segmentBytes
         options.awaitsCursors = awaitsCursors
+        options.beginsAtOnce = beginsAtOnce
         options.maxBytes = storage.maxBytes
         options.catchUpBytesPerSecond = storage.catchUpBytesPerSecond
         if let shares {
@@ -231,7 +235,9 @@ struct GraphBuilder {
     static let stageCursor = "traces"
 
     /// Folder of a journal that an exporter has for itself.
-    static func exporterFolder(_ id: String, _ name: String) -> String { "exporter~\(folderName(id))~\(name)" }
+    static func exporterFolder(_ id: String, _ name: String) -> String {
+        "exporter~\(folderName(id))~\(folderName(name))"
+    }
 
     /// A pipeline's id as a folder name: `traces/a b` is `traces~2Fa~20b`.
     static func folderName(_ id: String) -> String {
@@ -262,6 +268,9 @@ struct GraphBuilder {
             let open = journalOpener(pipeline)
             build.metadataKeys = pipeline.metadataKeys(of: plan)
             build.openJournal = { try open(Self.exporterFolder(id, $0)) }
+            if let directory = pipeline.storage?.directory {
+                build.hasJournal = { SystemFacts.isDirectory(directory + "/" + Self.exporterFolder(id, $0)) }
+            }
             exporter = plan.make(build)
             graph.exporters.append((id, exporter))
             if keepsLetters(plan.helper, pipeline) {

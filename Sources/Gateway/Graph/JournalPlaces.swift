@@ -31,12 +31,14 @@ extension GatewayPlan.PipelinePlan {
         let gathering = JournalPlace(
             directory: folder + GraphBuilder.stageSuffix, title: "\(id) (gathering)", pipeline: id,
             readers: [GraphBuilder.stageCursor: TraceStage.readerName])
-        let replays = exporters.compactMap { id, plan -> JournalPlace? in
-            guard let first = plan.fallback?.exporters.first else { return nil }
-            let name = FallbackExporter.missed
-            return JournalPlace(
-                directory: storage + "/" + GraphBuilder.exporterFolder(id, name), title: "\(id) (replay)",
-                pipeline: name, readers: [name: FallbackExporter.nameOfMissed(id, first: first)])
+        let replays = exporters.flatMap { id, plan in
+            (plan.fallback?.exporters ?? []).map { first in
+                let folder = GraphBuilder.exporterFolder(id, FallbackExporter.missedJournal(of: first))
+                let name = FallbackExporter.missed
+                return JournalPlace(
+                    directory: storage + "/" + folder, title: "\(id) (replay)", pipeline: name,
+                    readers: [name: FallbackExporter.nameOfMissed(id, first: first)])
+            }
         }
         return [delivery, gathering] + replays
     }

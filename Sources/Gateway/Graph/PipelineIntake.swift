@@ -49,6 +49,9 @@ struct ProcessorChain: Sendable {
     var ledger: DropLedger.Book?
     /// Headers, in lowercase, that stay with a request behind the journal.
     var keptMetadata: [String] = []
+
+    /// Whether a step waits for a disk.
+    var waitsForDisk: Bool { steps.contains(where: \.waitsForDisk) }
 }
 
 /// Counters of one pipeline's intake. Per pipeline: received = filtered + stored + lost.

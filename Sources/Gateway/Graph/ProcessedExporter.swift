@@ -14,10 +14,13 @@ final class ProcessedExporter: Exporter {
     private let filtered: Counter
     private let keys = Mutex<KeyTable?>(nil)
     private let pool = WorkspacePool()
+    /// Where the chain runs when it waits for a disk.
+    private let lanes: DiskLanes?
 
     init(_ exporter: any Exporter, chain: ProcessorChain, id: String, pipeline: String, metrics: SelfMetrics) {
         self.exporter = exporter
         self.chain = chain
+        lanes = chain.waitsForDisk ? DiskLanes() : nil
         filtered = metrics.counter(
             "sluice_exporter_filtered_\(chain.signal.itemName)",
             "Records that processors of the exporter's own chain took out.",
@@ -37,13 +40,8 @@ final class ProcessedExporter: Exporter {
     func export(_ batch: ExportBatch) async -> ExportOutcome {
         guard let keys = keys.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
         let input = batch.bytes
-        let result = pool.withWorkspace { workspace in
-            input.withUnsafeBytes { bytes in
-                var summary = ReadSummary()
-                return chain.prepare(
-                    Text(bytes), whole: input, origin: batch.origin, keys: keys, workspace, &summary)
-            }
-        }
+        let origin = batch.origin
+        let result = await withTaskExecutorPreference(lanes) { prepare(input, origin, keys) }
         switch result {
         case .frame(let frame, let removed):
             var processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
@@ -68,6 +66,15 @@ final class ProcessedExporter: Exporter {
         case .held: return .delivered
         case .failed(.unavailable(let message, let retryAfter)): return .retry(reason: message, after: retryAfter)
         case .failed(let reply): return .permanent(reason: "\(reply)")
+        }
+    }
+
+    private func prepare(_ input: [UInt8], _ origin: RequestOrigin, _ keys: KeyTable) -> ChainResult {
+        pool.withWorkspace { workspace in
+            input.withUnsafeBytes { bytes in
+                var summary = ReadSummary()
+                return chain.prepare(Text(bytes), whole: input, origin: origin, keys: keys, workspace, &summary)
+            }
         }
     }
 }

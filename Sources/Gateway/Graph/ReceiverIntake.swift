@@ -11,6 +11,9 @@ final class ReceiverIntake: Ingest {
     private let tap: TapHub?
     private let accepted: [Counter]
     private let refused: [Counter]
+    /// Signals of which a chain waits for a disk, and where those run.
+    private let diskSignals: Set<Signal>
+    private let lanes: DiskLanes?
 
     init(
         receiver: String, transport: String, pipelines: [PipelineIntake], keys: KeyTable, pool: WorkspacePool,
@@ -20,6 +23,8 @@ final class ReceiverIntake: Ingest {
         self.pipelines = pipelines
         self.keys = keys
         self.pool = pool
+        diskSignals = Set(pipelines.filter(\.chain.waitsForDisk).map(\.signal))
+        lanes = diskSignals.isEmpty ? nil : DiskLanes()
         let labels = [(name: "receiver", value: receiver), (name: "transport", value: transport)]
         accepted = Signal.allCases.map {
             metrics.counter(
@@ -39,6 +44,15 @@ final class ReceiverIntake: Ingest {
     }
 
     func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
+        guard let lanes, diskSignals.contains(request.signal) else { return take(request, reply) }
+        let kept = KeptRequest(request)
+        lanes.run { [self] in
+            kept.withRequest { take($0, reply) }
+            flush()
+        }
+    }
+
+    private func take(_ request: IngestRequest, _ reply: @escaping @Sendable (IngestReply) -> Void) {
         let appends: Appends? = pool.withWorkspace { workspace in
             prepare(request, workspace, reply)
         }
@@ -54,6 +68,8 @@ final class ReceiverIntake: Ingest {
 
     private struct Appends {
         var frames: [(pipeline: PipelineIntake, frame: Frame, filtered: Int)] = []
+        /// Pipelines that filtered all of it.
+        var filtered: [(pipeline: PipelineIntake, items: Int)] = []
         var summary = ReadSummary()
         /// Records of the request that were not rejected.
         var items = 0
@@ -89,7 +105,7 @@ final class ReceiverIntake: Ingest {
                 appends.frames.append((pipeline, frame, filtered))
                 appends.items = Int(frame.header.itemCount) + filtered
             case .empty(let filtered):
-                pipeline.countFiltered(filtered)
+                appends.filtered.append((pipeline, filtered))
                 appends.items = filtered
             case .held: continue
             case .failed(let answer):
@@ -98,6 +114,8 @@ final class ReceiverIntake: Ingest {
                 return nil
             }
         }
+        // Not before all have had it: what one of them fails comes again.
+        for (pipeline, filtered) in appends.filtered { pipeline.countFiltered(filtered) }
         if appends.summary.rejectedMessage.isEmpty { appends.summary.rejectedMessage = warning }
         if appends.frames.isEmpty {
             accepted[index].add(appends.items)
@@ -113,6 +131,31 @@ extension ReadSummary {
     /// The answer to a request that was taken but for what this summary counts. A message alone is a warning.
     fileprivate var answer: IngestReply {
         rejectedMessage.isEmpty ? .accepted : .partial(rejected: Int64(rejected), message: rejectedMessage)
+    }
+}
+
+/// A request that outlives the call which brought it.
+private struct KeptRequest: Sendable {
+    private let signal: Signal
+    private let encoding: WireEncoding
+    private let bytes: [UInt8]
+    private let tenant: String
+    private let metadata: RequestMetadata
+
+    init(_ request: IngestRequest) {
+        signal = request.signal
+        encoding = request.encoding
+        bytes = request.whole ?? Array(request.body)
+        tenant = request.tenant
+        metadata = request.metadata
+    }
+
+    func withRequest(_ body: (IngestRequest) -> Void) {
+        bytes.withUnsafeBytes {
+            body(
+                IngestRequest(
+                    signal: signal, encoding: encoding, body: $0, whole: bytes, tenant: tenant, metadata: metadata))
+        }
     }
 }
 

@@ -62,10 +62,14 @@ extension TraceStage {
     private func read(_ window: ArraySlice<Leaving>, _ store: PieceStore) async -> PartReading? {
         var parts: [FramePart] = []
         for (trace, _) in window { store.parts(of: trace.pieces, into: &parts) }
+        var isTold = false
         while true {
             let reading = await input.read(parts)
             guard let failure = reading.failure else { return reading.isEnded ? nil : reading }
-            setup.log(.warn, "pipeline \(setup.pipeline): complete traces cannot be read for now: \(failure)")
+            if !isTold {
+                setup.log(.warn, "pipeline \(setup.pipeline): complete traces cannot be read for now: \(failure)")
+            }
+            isTold = true
             guard await sleep(Self.readRetryTime) else { return nil }
         }
     }

@@ -39,6 +39,8 @@ package struct OffloadProcessor: Processor {
     private let stored: Counter
     private let failed: Counter
 
+    package var waitsForDisk: Bool { true }
+
     /// Makes the folder unless this is a trial; fails when that cannot be.
     package init(options: OffloadOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
         do throws(ContentFault) {

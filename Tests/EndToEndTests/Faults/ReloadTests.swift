@@ -177,6 +177,24 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `what waits in a directory that the new configuration does not have is told`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("/journal, ", with: "/other, ")
+        #expect(try await bench.gateway.reload())
+        #expect(
+            bench.gateway.logText.contains("pipeline traces: 10 records that were not delivered wait in "),
+            "\(bench.gateway.logText)")
+        bench.gateway.replace("/other, ", with: "/journal, ")
+        #expect(try await bench.gateway.reload())
+        bench.sink.behave(.accept)
+        #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test func `senders that wait for a delivery are answered by the new configuration`() async throws {
         let bench = try FaultBench(pipeline: ["ack: delivered", "ack_timeout: 60s"])
         bench.sink.behave(.status(503))

@@ -38,14 +38,15 @@ import Testing
     }
 
     private func make(
-        _ children: [Child], _ yaml: String, journal: MemoryJournal? = nil, log: LogLines = LogLines(),
-        prepare: (FallbackExporter) -> Void = { _ in }
+        _ children: [Child], _ yaml: String, journal: MemoryJournal? = nil, older: [String: MemoryJournal] = [:],
+        log: LogLines = LogLines(), prepare: (FallbackExporter) -> Void = { _ in }
     ) async throws -> FallbackExporter {
         let names = children.indices.map { "x/\($0)" }
         let read = options(FallbackOptions.self, "exporters: [\(names.joined(separator: ", "))]\n" + yaml)
         #expect(read.problems == [])
         var build = exporterBuild(log: log)
-        if let journal { build.openJournal = { _ in journal } }
+        if let journal { build.openJournal = { older[$0] ?? journal } }
+        build.hasJournal = { older[$0] != nil }
         let exporter = FallbackExporter(
             options: read.options, children: zip(names, children).map { ($0, $1.exporter) }, build: build,
             effects: clock.effects())
@@ -111,7 +112,7 @@ import Testing
         first.fail(true)
         for number in UInt8(1)...5 { #expect(await exporter.export(batch(number)) == .delivered) }
         #expect(first.bytes.isEmpty && second.bytes.count == 5)
-        #expect(exporter.status(now: 0)?.items == 5)
+        #expect(exporter.statuses(now: 0).first?.items == 5)
         first.fail(false)
         while first.bytes.count < 5 {
             clock.advance(.seconds(1))
@@ -123,6 +124,28 @@ import Testing
         #expect(second.bytes.count == 5 && first.bytes.last == batch(6).bytes)
         #expect(log.lines.contains { $0.contains("x/0 works again") })
         await exporter.shutdown()
+        await exporter.shutdown()
+    }
+
+    @Test func `what was kept for the first exporter stays its own when another one becomes the first`() async throws {
+        let (first, second) = (Child(), Child())
+        let (journal, older) = (MemoryJournal(), MemoryJournal())
+        let missed = batch(1)
+        let header = FrameHeader(
+            signal: missed.signal, itemCount: UInt32(missed.itemCount), maxTime: missed.newest, tenant: missed.tenant)
+        #expect(await older.append(Frame(header: header, bytes: missed.bytes)) == .stored(Sequence(0)))
+        let exporter = try await make(
+            [first, second], "switch_after: 0s\nretry_interval: 1s", journal: journal,
+            older: ["missed~x/1": older])
+        while second.bytes.isEmpty {
+            clock.advance(.seconds(1))
+            await Task.yield()
+        }
+        #expect(second.bytes == [missed.bytes] && first.bytes.isEmpty)
+        first.fail(true)
+        #expect(await exporter.export(batch(2)) == .delivered)
+        #expect(exporter.statuses(now: 0).map(\.exporter) == ["test to x/0", "test to x/1"])
+        #expect(exporter.statuses(now: 0).map(\.items) == [1, 0])
         await exporter.shutdown()
     }
 
@@ -199,7 +222,7 @@ import Testing
         first.fail(true)
         second.refusal.withLock { $0 = "HTTP 400" }
         #expect(await exporter.export(batch(1)) == .delivered)
-        #expect(first.bytes.isEmpty && second.bytes.isEmpty && exporter.status(now: 0)?.items == 1)
+        #expect(first.bytes.isEmpty && second.bytes.isEmpty && exporter.statuses(now: 0).first?.items == 1)
         first.refusal.withLock { $0 = "HTTP 400, too" }
         first.fail(false)
         while letters.list().isEmpty {

@@ -11,7 +11,14 @@ struct AuthSocketTests {
     private struct Words: RequestAuthenticator {
         let headerName = "x-word"
         let challenge = "Word realm=\"test\""
-        func tenant(for value: String) -> String? { ["open": "", "sesame": "ali"][value] }
+        func sender(of value: String) -> RequestSender {
+            switch value {
+            case "open": .tenant("")
+            case "sesame": .tenant("ali")
+            case "later": .busy
+            default: .unknown
+            }
+        }
     }
 
     private func setup(_ ingest: FakeIngest, grpc: [String]? = nil) -> TestSetup {
@@ -66,6 +73,9 @@ struct AuthSocketTests {
                 client.send(post(headers: ["x-WORD: \(word)"]))
                 #expect(try client.response().status == 200)
             }
+            client.send(post(headers: ["x-word: later"]))
+            let answer = try client.response()
+            #expect(answer.status == 503 && answer.headers["retry-after"] == "1")
             let http2 = try await H2Client.connect(port: server.port)
             #expect(try await http2.request(h2Post("/v1/traces", [("x-word", "sesame")])).status == 200)
             #expect(try await http2.request(h2Post("/v1/traces")).status == 401)
@@ -78,6 +88,7 @@ struct AuthSocketTests {
             #expect(try await call([("x-word", "sesame")]) == 0)
             #expect(try await call([("x-word", "wrong")]) == 16)
             #expect(try await call([]) == 16)
+            #expect(try await call([("x-word", "later")]) == 14)
             await grpc.close()
             #expect(ingest.calls.map(\.tenant) == ["", "ali", "ali", "ali"])
         }

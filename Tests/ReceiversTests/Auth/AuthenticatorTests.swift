@@ -26,7 +26,7 @@ import Testing
         let auth = try bearer("{tokens: [first-token, second-token]}")
         #expect(auth.headerName == "authorization")
         for value in ["Bearer first-token", "bearer second-token", "BEARER  first-token "] {
-            #expect(auth.tenant(for: value) == "")
+            #expect(auth.sender(of: value) == .tenant(""))
         }
     }
 
@@ -35,14 +35,14 @@ import Testing
         "Bearer FIRST-TOKEN", "Bearer first-token second-token", "Bearerfirst-token",
     ])
     func `what is not the token is refused`(value: String) throws {
-        #expect(try bearer("{token: first-token}").tenant(for: value) == nil)
+        #expect(try bearer("{token: first-token}").sender(of: value) == .unknown)
     }
 
     @Test func `a token may stand alone in a header of its own`() throws {
         let auth = try bearer("{token: t0ken, scheme: \"\", header: X-Token}")
         #expect(auth.headerName == "x-token")
-        #expect(auth.tenant(for: "t0ken") == "")
-        #expect(auth.tenant(for: "") == nil)
+        #expect(auth.sender(of: "t0ken") == .tenant(""))
+        #expect(auth.sender(of: "") == .unknown)
     }
 
     @Test(arguments: ["{}", "{token: \"\"}", "{tokens: [a, \"\"]}", "{token: a, header: \"a b\"}"])
@@ -84,7 +84,8 @@ import Testing
     private func basic(_ lines: String) throws -> BasicAuth {
         let (options, problems) = try read(BasicAuthOptions.self, "{htpasswd: {inline: \"\(lines)\"}}")
         #expect(problems.isEmpty)
-        return try BasicAuth(options, log: quietLogger())
+        // For a clock that stands nobody waits.
+        return try BasicAuth(options, log: quietLogger(), bcrypt: BcryptCheck(now: { .uptimeNanoseconds(1) }))
     }
 
     private func encoded(_ text: String) -> String { "Basic " + Data(text.utf8).base64EncodedString() }
@@ -92,9 +93,9 @@ import Testing
     @Test func `a user with a password as text or SHA is the tenant`() throws {
         // {SHA} of "secret".
         let auth = try basic("ann:pass:word\\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=")
-        #expect(auth.tenant(for: encoded("ann:pass:word")) == "ann")
-        #expect(auth.tenant(for: encoded("bob:secret")) == "bob")
-        #expect(auth.tenant(for: encoded("bob:secret").replacing("Basic", with: "basic")) == "bob")
+        #expect(auth.sender(of: encoded("ann:pass:word")) == .tenant("ann"))
+        #expect(auth.sender(of: encoded("bob:secret")) == .tenant("bob"))
+        #expect(auth.sender(of: encoded("bob:secret").replacing("Basic", with: "basic")) == .tenant("bob"))
     }
 
     /// Made by `htpasswd -nbB`: the password of eve is "open sesame" at cost 5.
@@ -102,11 +103,11 @@ import Testing
 
     @Test func `a password is compared with its bcrypt hash and worked out once`() throws {
         let auth = try basic("eve:\(Self.hash)\\nann:pass")
-        for _ in 0..<3 { #expect(auth.tenant(for: encoded("eve:open sesame")) == "eve") }
-        for _ in 0..<3 { #expect(auth.tenant(for: encoded("eve:open sesam")) == nil) }
-        #expect(auth.tenant(for: encoded("ann:pass")) == "ann")
-        #expect(auth.tenant(for: encoded("bob:open sesame")) == nil)
-        #expect(auth.tenant(for: encoded("eve:\(Self.hash)")) == nil)
+        for _ in 0..<3 { #expect(auth.sender(of: encoded("eve:open sesame")) == .tenant("eve")) }
+        for _ in 0..<3 { #expect(auth.sender(of: encoded("eve:open sesam")) == .unknown) }
+        #expect(auth.sender(of: encoded("ann:pass")) == .tenant("ann"))
+        #expect(auth.sender(of: encoded("bob:open sesame")) == .unknown)
+        #expect(auth.sender(of: encoded("eve:\(Self.hash)")) == .unknown)
         #expect(auth.bcrypt.worked.load(ordering: .relaxed) == 3)
     }
 
@@ -116,12 +117,28 @@ import Testing
         #expect(fault?.description.contains("cost 11") == true)
     }
 
-    @Test func `the answers that are remembered are bounded`() throws {
-        let check = BcryptCheck()
-        for index in 0..<20 { #expect(!check.matches("\(index)".utf8, "$2y$04$nonsense")) }
+    @Test func `wrong passwords are worked out once, too`() throws {
+        let check = BcryptCheck(now: { .uptimeNanoseconds(1) })
+        for index in 0..<20 { #expect(check.matches("\(index)".utf8, "$2y$04$nonsense") == false) }
         #expect(check.worked.load(ordering: .relaxed) == 20)
-        #expect(!check.matches("19".utf8, "$2y$04$nonsense"))
+        #expect(check.matches("19".utf8, "$2y$04$nonsense") == false)
         #expect(check.worked.load(ordering: .relaxed) == 20)
+    }
+
+    @Test func `behind a wrong password others wait, and what is known does not`() throws {
+        // Each look at the clock is a second later.
+        let seconds = Atomic<UInt64>(0)
+        let check = BcryptCheck(now: {
+            .uptimeNanoseconds(seconds.wrappingAdd(1, ordering: .relaxed).newValue * 1_000_000_000)
+        })
+        #expect(check.matches("open sesame".utf8, Self.hash) == true)
+        #expect(check.matches("open sesam".utf8, Self.hash) == false)
+        #expect(check.matches("open sesa".utf8, Self.hash) == nil)
+        #expect(check.matches("open sesame".utf8, Self.hash) == true)
+        #expect(check.matches("open sesam".utf8, Self.hash) == false)
+        seconds.wrappingAdd(4, ordering: .relaxed)
+        #expect(check.matches("open sesa".utf8, Self.hash) == false)
+        #expect(check.worked.load(ordering: .relaxed) == 3)
     }
 
     @Test(arguments: [
@@ -129,9 +146,9 @@ import Testing
     ])
     func `a wrong password, and the stored form of one, are refused`(text: String) throws {
         let auth = try basic("ann:pass:word\\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=")
-        #expect(auth.tenant(for: encoded(text)) == nil)
-        #expect(auth.tenant(for: "Basic !!!") == nil)
-        #expect(auth.tenant(for: "Bearer x") == nil)
+        #expect(auth.sender(of: encoded(text)) == .unknown)
+        #expect(auth.sender(of: "Basic !!!") == .unknown)
+        #expect(auth.sender(of: "Bearer x") == .unknown)
     }
 
     @Test(arguments: ["ann", "ann:", ":x", "ann:$2y$05$abcdef", "ann:$apr1$x$y", "ann:$2y$14$abcdef"])
@@ -152,9 +169,9 @@ import Testing
         #expect(problems.isEmpty)
         let auth = try APIKeyAuth(options, log: quietLogger())
         #expect(auth.headerName == "x-api-key")
-        #expect(auth.tenant(for: "k1") == "red")
-        #expect(auth.tenant(for: " k2 ") == "blue")
-        for wrong in ["", "k", "k3", "red", "red:k1"] { #expect(auth.tenant(for: wrong) == nil) }
+        #expect(auth.sender(of: "k1") == .tenant("red"))
+        #expect(auth.sender(of: " k2 ") == .tenant("blue"))
+        for wrong in ["", "k", "k3", "red", "red:k1"] { #expect(auth.sender(of: wrong) == .unknown) }
     }
 
     @Test func `one key of two tenants is refused where it stands, in the configuration and in the file`() throws {
@@ -185,8 +202,8 @@ import Testing
         try "red:k:1\n# old\nblue: k2\n".write(toFile: path, atomically: true, encoding: .utf8)
         let (options, _) = try read(APIKeyOptions.self, "{file: \(path)}")
         let auth = try APIKeyAuth(options, log: quietLogger())
-        #expect(auth.tenant(for: "k:1") == "red")
-        #expect(auth.tenant(for: "k2") == "blue")
+        #expect(auth.sender(of: "k:1") == .tenant("red"))
+        #expect(auth.sender(of: "k2") == .tenant("blue"))
     }
 
     @Test(arguments: ["{}", "{keys: [{tenant: a}]}", "{keys: [{tenant: a, key: \"\"}]}", "{keys: [{key: a}]}"])

@@ -122,7 +122,7 @@ struct GRPCServiceTests {
         struct Open: RequestAuthenticator {
             let headerName = "x-key"
             let challenge = ""
-            func tenant(for value: String) -> String? { "ann" }
+            func sender(of value: String) -> RequestSender { .tenant("ann") }
         }
         let ingest = FakeIngest()
         let setup = TestSetup(

@@ -62,10 +62,10 @@ package struct APIKeyAuth: RequestAuthenticator {
         }
     }
 
-    package func tenant(for value: String) -> String? {
+    package func sender(of value: String) -> RequestSender {
         let key = ASCII.trimmed(Substring(value).utf8)
-        guard !key.isEmpty else { return nil }
+        guard !key.isEmpty else { return .unknown }
         let inFile = file?.table.tenant(of: key)
-        return fixed.tenant(of: key) ?? inFile
+        return (fixed.tenant(of: key) ?? inFile).map { .tenant($0) } ?? .unknown
     }
 }

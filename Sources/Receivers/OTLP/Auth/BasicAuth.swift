@@ -52,7 +52,7 @@ package struct BasicAuth: RequestAuthenticator {
     package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
     private let fixed: Users
     private let file: CredentialFile?
-    let bcrypt = BcryptCheck()
+    let bcrypt: BcryptCheck
 
     /// Passwords that are kept as text are known by the digest of `user:password`, those kept as {SHA} by the digest of
     /// `user:{SHA}…`, which a request's password is turned into as well.
@@ -60,6 +60,11 @@ package struct BasicAuth: RequestAuthenticator {
 
     /// Reads the file of users, if one is named.
     package init(_ options: BasicAuthOptions, log: Logger) throws(CredentialFault) {
+        try self.init(options, log: log, bcrypt: BcryptCheck())
+    }
+
+    init(_ options: BasicAuthOptions, log: Logger, bcrypt: BcryptCheck) throws(CredentialFault) {
+        self.bcrypt = bcrypt
         var users = Users()
         let lines = options.inline?.reveal() ?? ""
         for line in lines.split(whereSeparator: \.isNewline) {
@@ -114,11 +119,11 @@ package struct BasicAuth: RequestAuthenticator {
         return CredentialTable.HashedUser(name: user, hash: String(hash))
     }
 
-    package func tenant(for value: String) -> String? {
+    package func sender(of value: String) -> RequestSender {
         guard let text = BearerTokenAuth.credential(value, scheme: "basic"),
             let bytes = Data(base64Encoded: String(Substring(text))),
             let colon = bytes.firstIndex(of: UInt8(ascii: ":"))
-        else { return nil }
+        else { return .unknown }
         let sum = Data(Insecure.SHA1.hash(data: bytes[bytes.index(after: colon)...])).base64EncodedString()
         let hashed = Array(bytes[...colon]) + Array("{SHA}\(sum)".utf8)
         // A password that is the stored form itself would let in whoever has read the file.
@@ -129,12 +134,18 @@ package struct BasicAuth: RequestAuthenticator {
             if !isForm, let tenant = table.tenant(of: bytes) { found = tenant }
             if let tenant = table.tenant(of: hashed) { found = tenant }
         }
-        if found != nil { return found }
+        if let found { return .tenant(found) }
         let (name, password) = (bytes[..<colon], bytes[bytes.index(after: colon)...])
+        var isOpen = false
         for table in tables {
-            for user in table.hashedUsers
-            where user.name.utf8.elementsEqual(name) && bcrypt.matches(password, user.hash) { return user.name }
+            for user in table.hashedUsers where user.name.utf8.elementsEqual(name) {
+                switch bcrypt.matches(password, user.hash) {
+                case true?: return .tenant(user.name)
+                case false?: break
+                case nil: isOpen = true
+                }
+            }
         }
-        return nil
+        return isOpen ? .busy : .unknown
     }
 }

@@ -1,33 +1,61 @@
 import CCrypt
 import Crypto
+import NIOCore
 import Synchronization
 
 /// Compares passwords with bcrypt hashes, which is slow on purpose, so each password is worked out once and its answer
 /// remembered by a digest. Safe to use from any thread.
 ///
-/// A password that was not seen yet costs its work on an event loop; `costMax` bounds that to some 50 ms. Users that do
-/// not exist cost nothing.
+/// A password that was not seen yet costs its work on an event loop; `costMax` bounds that to some 50 ms, and behind a
+/// wrong one others have to wait, so that guessing takes no more than a fifth of a processor. Users that do not exist
+/// cost nothing.
 final class BcryptCheck: Sendable {
     /// Highest cost, as a power of two; `htpasswd -B` writes 5 and the Collector's documentation 10.
     static let costMax = 10
-    /// Answers that are remembered; beyond, all are forgotten.
+    /// Answers of one kind that are remembered; beyond, all of that kind are forgotten. So no number of wrong passwords
+    /// makes a right one cost its work again.
     static let answersMax = 4096
 
-    private let answers = Mutex<[[UInt8]: Bool]>([:])
+    private struct Answers {
+        var right: Set<[UInt8]> = []
+        var wrong: Set<[UInt8]> = []
+
+        func answer(_ key: [UInt8]) -> Bool? { right.contains(key) ? true : wrong.contains(key) ? false : nil }
+
+        mutating func remember(_ key: [UInt8], _ isRight: Bool) {
+            if isRight { Self.insert(key, &right) } else { Self.insert(key, &wrong) }
+        }
+
+        private static func insert(_ key: [UInt8], _ keys: inout Set<[UInt8]>) {
+            if keys.count >= answersMax { keys = [] }
+            keys.insert(key)
+        }
+    }
+
+    /// A wrong password holds up others that were not seen for this many times of the work it was.
+    private static let waitFactor = 4
+
+    private let answers = Mutex(Answers())
+    private let now: @Sendable () -> NIODeadline
+    /// When a password that was not seen may be worked out.
+    private let isFreeAt = Mutex(NIODeadline.uptimeNanoseconds(0))
+
+    init(now: @escaping @Sendable () -> NIODeadline = { .now() }) { self.now = now }
 
     /// How often passwords were worked out, for tests.
     let worked = Atomic<Int>(0)
 
-    /// Whether the password has this hash.
-    func matches(_ password: some Collection<UInt8>, _ hash: String) -> Bool {
+    /// Whether the password has this hash; nil when there was no time to work that out.
+    func matches(_ password: some Collection<UInt8>, _ hash: String) -> Bool? {
         let key = CredentialTable.digest(Array(hash.utf8) + [0] + Array(password))
-        if let known = answers.withLock({ $0[key] }) { return known }
+        if let known = answers.withLock({ $0.answer(key) }) { return known }
+        let begin = now()
+        guard isFreeAt.withLock({ $0 <= begin }) else { return nil }
         let matches = Self.work(Array(password), hash)
+        let end = now()
+        if !matches { isFreeAt.withLock { $0 = max($0, end + (end - begin) * Self.waitFactor) } }
         worked.wrappingAdd(1, ordering: .relaxed)
-        answers.withLock { answers in
-            if answers.count >= Self.answersMax { answers = [:] }
-            answers[key] = matches
-        }
+        answers.withLock { $0.remember(key, matches) }
         return matches
     }
 

@@ -55,9 +55,9 @@ package struct BearerTokenAuth: RequestAuthenticator {
         fixed = table
     }
 
-    package func tenant(for value: String) -> String? {
-        guard let token = Self.credential(value, scheme: scheme) else { return nil }
-        return (file?.table ?? fixed).tenant(of: token)
+    package func sender(of value: String) -> RequestSender {
+        guard let token = Self.credential(value, scheme: scheme) else { return .unknown }
+        return (file?.table ?? fixed).tenant(of: token).map { .tenant($0) } ?? .unknown
     }
 
     /// What follows the scheme, which must be in lowercase; nil when another scheme or nothing is there.

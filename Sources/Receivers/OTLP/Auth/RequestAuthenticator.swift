@@ -6,8 +6,18 @@ package protocol RequestAuthenticator: Sendable {
     /// The value of WWW-Authenticate in a refusal (RFC 9110, 11.6.1).
     var challenge: String { get }
 
-    /// The tenant that the credential belongs to, empty when it belongs to none, nil when the credential is wrong.
-    func tenant(for value: String) -> String?
+    /// Whose the credential in the header's value is.
+    func sender(of value: String) -> RequestSender
+}
+
+/// Whom a credential belongs to.
+package enum RequestSender: Equatable, Sendable {
+    /// The tenant's name, empty when the credential belongs to none.
+    case tenant(String)
+    /// The credential is wrong.
+    case unknown
+    /// It cannot be told yet; a sender that tries again may learn.
+    case busy
 }
 
 /// What a receiver checks its senders with.
@@ -18,6 +28,8 @@ struct AuthCheck: Sendable {
         case tenant(String)
         /// Why not, without a word of the credential.
         case refused(String)
+        /// Why it cannot be told now.
+        case later(String)
     }
 
     /// Judges the values of the authenticator's header. More than one could be read in two ways.
@@ -28,9 +40,10 @@ struct AuthCheck: Sendable {
         guard values.count == 1 else {
             return .refused("the header \(authenticator.headerName) is given more than once")
         }
-        guard let tenant = authenticator.tenant(for: value) else {
-            return .refused("the credential in the header \(authenticator.headerName) is not known")
+        switch authenticator.sender(of: value) {
+        case .tenant(let tenant): return .tenant(tenant)
+        case .unknown: return .refused("the credential in the header \(authenticator.headerName) is not known")
+        case .busy: return .later("too many unknown credentials are being checked; try again")
         }
-        return .tenant(tenant)
     }
 }

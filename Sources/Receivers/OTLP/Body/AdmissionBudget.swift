@@ -23,7 +23,7 @@ package final class AdmissionBudget: Sendable {
     private let roomBytes: Atomic<Int>
     private let aloneBytes = Atomic<Int>(0)
     private let isStarved = Atomic(false)
-    private let roomMakers = Mutex<[@Sendable () -> Void]>([])
+    private let roomMakers = Mutex<[ObjectIdentifier: @Sendable () -> Void]>([:])
     private let refusedRequests = Atomic<UInt64>(0)
     /// How fast bytes are released, for advice to those that are refused.
     let drainRate = DrainRate()
@@ -54,11 +54,17 @@ package final class AdmissionBudget: Sendable {
     /// took the memory it needs.
     package func takeStarved() -> Bool { isStarved.exchange(false, ordering: .relaxed) }
 
-    /// `make` is called, from any thread, when memory or descriptors are short that no request holds.
-    func whenRoomIsWanted(_ make: @escaping @Sendable () -> Void) { roomMakers.withLock { $0.append(make) } }
+    /// `make` is called, from any thread, when memory or descriptors are short that no request holds, until its owner
+    /// ends that.
+    func whenRoomIsWanted(by owner: AnyObject, _ make: @escaping @Sendable () -> Void) {
+        roomMakers.withLock { $0[ObjectIdentifier(owner)] = make }
+    }
+
+    /// To be called when `owner` goes.
+    func makesNoRoom(_ owner: AnyObject) { roomMakers.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(owner)) } }
 
     /// Asks for memory and descriptors that are not those of requests.
-    package func wantRoom() { for make in roomMakers.withLock({ $0 }) { make() } }
+    package func wantRoom() { for make in roomMakers.withLock({ Array($0.values) }) { make() } }
 
     /// Reserves `bytes` for a request that already holds `held` bytes. One that is going to want more, `expected` in
     /// all, is granted nothing unless there is room for all of that now.

@@ -40,8 +40,10 @@ final class ConnectionRegistry: Sendable {
     init(_ limits: ConnectionLimits, budget: AdmissionBudget) {
         self.limits = limits
         self.budget = budget
-        budget.whenRoomIsWanted { [weak self] in self?.makeRoom(now: .now()) }
+        budget.whenRoomIsWanted(by: self) { [weak self] in self?.makeRoom(now: .now()) }
     }
+
+    deinit { budget.makesNoRoom(self) }
 
     var count: Int { state.withLock { $0.channels.count } }
 

@@ -38,6 +38,7 @@ struct GRPCCall: Equatable {
             switch auth.verdict(headers[auth.authenticator.headerName]) {
             case .tenant(let tenant): self.tenant = tenant
             case .refused(let why): throw GRPCStatus(.unauthenticated, .unauthenticated, why)
+            case .later(let why): throw GRPCStatus(.unavailable, .overload, why, retrySeconds: 1)
             }
         }
         let path = headers.first(name: ":path") ?? ""

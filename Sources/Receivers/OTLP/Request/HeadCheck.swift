@@ -142,6 +142,9 @@ struct HeadCheck: Sendable {
             throw RefusalError(
                 .unauthorized, .unauthenticated, why,
                 headers: [Refusal.Header(name: "WWW-Authenticate", value: auth.authenticator.challenge)])
+        case .later(let why):
+            throw RefusalError(
+                Refusal(status: .serviceUnavailable, reason: .overload, message: why, retryAfter: 1))
         }
     }
 
