@@ -35,6 +35,12 @@ static inline CURLcode sluice_curl_set_string(CURL *handle, CURLoption option, c
     return curl_easy_setopt(handle, option, value);
 }
 
+/// For options that take bytes, which libcurl copies.
+static inline CURLcode sluice_curl_set_blob(CURL *handle, CURLoption option, const void *bytes, size_t size) {
+    struct curl_blob blob = {.data = (void *)bytes, .len = size, .flags = CURL_BLOB_COPY};
+    return curl_easy_setopt(handle, option, &blob);
+}
+
 static inline CURLcode sluice_curl_set_receiver(CURL *handle, CURLoption option, sluice_curl_receive value) {
     return curl_easy_setopt(handle, option, value);
 }

@@ -210,6 +210,12 @@ struct OptionSetter {
         note(sluice_curl_set_pointer(handle, option, pointer), name)
     }
 
+    /// Sets an option to a text that libcurl keeps a copy of, such as a certificate.
+    mutating func set(_ option: CURLoption, blob: Secret, _ name: String) {
+        let bytes = Array(blob.reveal().utf8)
+        note(sluice_curl_set_blob(handle, option, bytes, bytes.count), name)
+    }
+
     mutating func note(_ code: CURLcode, _ name: String) {
         if code != CURLE_OK && problem == nil {
             problem = "libcurl does not take the setting for \(name): \(String(cString: curl_easy_strerror(code)))"

@@ -25,14 +25,14 @@ package struct HTTPTLSOptions: ComponentOptions {
     /// No TLS, where the scheme of a URL does not say so.
     package var isInsecure = false
     package var skipsVerification = false
-    package var caFile: String?
-    package var certFile: String?
-    package var keyFile: String?
+    package var authorities: PEMSource?
+    package var certificate: PEMSource?
+    package var key: PEMSource?
     package var minVersion = Version.v1_2
     package var maxVersion: Version?
     /// Suites for TLS 1.2 by OpenSSL's names; the library's choice when empty.
     package var cipherSuites: [String] = []
-    /// Whether the system's certificates are trusted beside those of `caFile`.
+    /// Whether the system's certificates are trusted beside `authorities`.
     package var trustsSystem = false
     package var serverName: String?
 
@@ -52,14 +52,14 @@ package struct HTTPTLSOptions: ComponentOptions {
         skipsVerification = settings.bool(
             "insecure_skip_verify", default: false,
             "True takes any certificate, so that anybody on the way can read and change the data.")
-        caFile = settings.optionalString(
-            "ca_file", "File of PEM certificates to trust instead of the system's.")
-        certFile = settings.optionalString("cert_file", "File of the client's PEM certificate, for mutual TLS.")
-        keyFile = settings.optionalString("key_file", "File of the client's PEM key, for mutual TLS.")
+        authorities = PEMSource.read(&settings, "ca", "Certificates to trust instead of the system's, as PEM")
+        certificate = PEMSource.read(&settings, "cert", "The client's certificate for mutual TLS, as PEM")
+        key = PEMSource.read(&settings, "key", "The client's key for mutual TLS, as PEM")
         minVersion = settings.choice("min_version", default: Version.v1_2, "Oldest version of TLS that is spoken.")
         maxVersion = Self.newest(&settings)
         trustsSystem = settings.bool(
-            "include_system_ca_certs_pool", default: false, "True trusts the system's certificates beside ca_file.")
+            "include_system_ca_certs_pool", default: false,
+            "True trusts the system's certificates beside ca_file or ca_pem.")
         cipherSuites = TLSSuites.read(&settings)
         settings.accepted("curve_preferences", "The library chooses the curve.")
         serverName = settings.optionalString(
@@ -68,8 +68,9 @@ package struct HTTPTLSOptions: ComponentOptions {
         if let maxVersion, maxVersion.curlMinimum < minVersion.curlMinimum {
             settings.problem("is older than min_version", at: "max_version")
         }
-        if (certFile == nil) != (keyFile == nil) {
-            settings.problem("mutual TLS needs cert_file and key_file together: give the missing one")
+        if (certificate == nil) != (key == nil) {
+            settings.problem(
+                "mutual TLS needs cert_file and key_file together, or cert_pem and key_pem: give the missing one")
         }
     }
 
@@ -82,8 +83,8 @@ package struct HTTPTLSOptions: ComponentOptions {
 
     /// Files that cannot be read, with what to do about it.
     var unreadableFile: ExporterStartFailure? {
-        for (name, path) in [("ca_file", caFile), ("cert_file", certFile), ("key_file", keyFile)] {
-            if let path, access(path, R_OK) != 0 {
+        for (name, source) in [("ca_file", authorities), ("cert_file", certificate), ("key_file", key)] {
+            if case .file(let path)? = source, access(path, R_OK) != 0 {
                 return ExporterStartFailure(
                     "tls.\(name): \(path) cannot be read (\(String(cString: strerror(errno))))", at: "tls.\(name)",
                     fix: "check path and owner")
@@ -101,16 +102,28 @@ package struct HTTPTLSOptions: ComponentOptions {
         }
         setter.set(CURLOPT_SSL_VERIFYPEER, skipsVerification ? 0 : 1, "tls.insecure_skip_verify")
         setter.set(CURLOPT_SSL_VERIFYHOST, skipsVerification ? 0 : 2, "tls.insecure_skip_verify")
-        if let caFile {
-            setter.set(CURLOPT_CAINFO, caFile, "tls.ca_file")
-            // The system's certificates are a folder beside the file.
-            if !trustsSystem { setter.set(CURLOPT_CAPATH, pointer: nil, "tls.ca_file") }
+        if let authorities {
+            setter.set(CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, authorities, "tls.ca")
+            // The system's certificates are a folder beside these.
+            if !trustsSystem { setter.set(CURLOPT_CAPATH, pointer: nil, "tls.ca") }
             // Otherwise libcurl keeps what it has read for a day, and a changed file would not count.
-            setter.set(CURLOPT_CA_CACHE_TIMEOUT, 0, "tls.ca_file")
+            setter.set(CURLOPT_CA_CACHE_TIMEOUT, 0, "tls.ca")
         }
         // A resumed session stands on the files of its first handshake; changed ones would not count.
-        if caFile != nil || certFile != nil { setter.set(CURLOPT_SSL_SESSIONID_CACHE, 0, "tls") }
-        if let certFile { setter.set(CURLOPT_SSLCERT, certFile, "tls.cert_file") }
-        if let keyFile { setter.set(CURLOPT_SSLKEY, keyFile, "tls.key_file") }
+        if authorities != nil || certificate != nil { setter.set(CURLOPT_SSL_SESSIONID_CACHE, 0, "tls") }
+        if let certificate { setter.set(CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, certificate, "tls.cert") }
+        if let key { setter.set(CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, key, "tls.key") }
+    }
+}
+
+extension OptionSetter {
+    /// Sets the option for a file or the one for its text. `name` is the option's up to `_file` or `_pem`.
+    fileprivate mutating func set(
+        _ fileOption: CURLoption, _ textOption: CURLoption, _ source: PEMSource, _ name: String
+    ) {
+        switch source {
+        case .file(let path): set(fileOption, path, "\(name)_file")
+        case .text(let text): set(textOption, blob: text, "\(name)_pem")
+        }
     }
 }

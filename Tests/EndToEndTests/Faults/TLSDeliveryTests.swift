@@ -39,8 +39,16 @@ import Testing
             """)
     }
 
-    private func first(_ files: Certificates, to port: Int, version: String) throws -> RunningGateway {
-        try RunningGateway(
+    private func first(
+        _ files: Certificates, to port: Int, version: String, certificates: String? = nil
+    ) throws -> RunningGateway {
+        let certificates =
+            certificates
+                ?? """
+                ca_file: \(files.path("trusted.pem")), cert_file: \(files.path("shown.pem")), \
+                key_file: \(files.path("shown.key"))
+                """
+        return try RunningGateway(
             """
             receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
             exporters:
@@ -51,10 +59,7 @@ import Testing
                 retry_on: [400, 401, 403, 429, 502, 503, 504]
                 retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}
                 sending_queue: {num_consumers: 8}
-                tls:
-                  ca_file: \(files.path("trusted.pem"))
-                  cert_file: \(files.path("shown.pem"))
-                  key_file: \(files.path("shown.key"))
+                tls: {\(certificates)}
             service:
               telemetry:
                 metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
@@ -101,6 +106,24 @@ import Testing
         try await last.waitUntilDelivered()
         #expect(last.end(SIGTERM) == 0)
         #expect(try numbers(last) == ledger.all && ledger.all.count > 100)
+    }
+
+    @Test func `delivers with certificates that stand in the configuration`() async throws {
+        let files = try makeFiles()
+        let last = try last(files)
+        try await last.start()
+        let texts = """
+            ca_pem: "${file:\(files.path("ours.pem"))}", cert_pem: "${file:\(files.path("client.pem"))}", \
+            key_pem: "${file:\(files.path("client.key"))}"
+            """
+        let first = try first(files, to: last.grpcPort, version: "1.1", certificates: texts)
+        try await first.start()
+        #expect(try await first.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await first.waitUntilDelivered()
+        #expect(first.end(SIGTERM) == 0)
+        try await last.waitUntilDelivered()
+        #expect(last.end(SIGTERM) == 0)
+        #expect(try numbers(last) == Set(1..<(1 + NumberedSpans.perRequest)))
     }
 
     @Test func `follows files that change, and keeps what cannot be delivered meanwhile`() async throws {

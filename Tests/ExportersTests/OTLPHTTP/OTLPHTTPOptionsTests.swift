@@ -46,6 +46,20 @@ import Testing
         #expect(options.tls.cipherSuites == ["ECDHE-RSA-AES128-GCM-SHA256"])
     }
 
+    @Test func `certificates are taken as texts, which nobody sees`() throws {
+        let yaml = """
+            {endpoint: 'https://h', tls: {ca_pem: "-----BEGIN a", cert_file: /b, key_pem: "-----BEGIN secret"}}
+            """
+        let (options, problems) = options(OTLPHTTPOptions.self, yaml)
+        #expect(problems == [])
+        #expect(!"\(options)".contains("-----BEGIN"))
+        var target = CurlTargetOptions(url: "https://h")
+        target.tls = options.tls
+        let engine = CurlEngine()
+        _ = try CurlTarget(target, engine: engine)
+        engine.stop()
+    }
+
     @Test func `libcurl takes the versions and suites`() throws {
         let yaml = """
             {endpoint: 'https://h', tls: {min_version: "1.2", max_version: "1.2",
@@ -82,6 +96,8 @@ import Testing
         ("{endpoint: 'http://h', headers: {a: \"b\\r\\nc\"}}", "line break"),
         ("{endpoint: 'http://h', headers: {Content-Type: text/plain}}", "set by the exporter"),
         ("{endpoint: 'http://h', tls: {cert_file: /a}}", "cert_file and key_file together"),
+        ("{endpoint: 'http://h', tls: {ca_file: /a, ca_pem: '-----BEGIN '}}", "is given beside ca_pem"),
+        ("{endpoint: 'http://h', tls: {cert_file: /a, key_pem: secret}}", "holds no PEM"),
         ("{endpoint: 'http://h', sending_queue: {wait_for_result: true}}", "remove wait_for_result"),
         ("{endpoint: 'http://h', sending_queue: {batch: {max_size: 5}}}", "max_size"),
     ])

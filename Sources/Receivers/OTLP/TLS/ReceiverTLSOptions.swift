@@ -3,16 +3,10 @@ import NIOSSL
 
 /// Options under `tls` of a protocol, named as the Collector's.
 package struct ReceiverTLSOptions: Sendable {
-    /// Where a piece of PEM comes from.
-    enum Source: Sendable {
-        case file(String)
-        case text(Secret)
-    }
-
-    let certificate: Source
-    let key: Source
+    let certificate: PEMSource
+    let key: PEMSource
     /// Senders must show a certificate that one of these signed.
-    let clientCA: Source?
+    let clientCA: PEMSource?
     let versions: ClosedRange<Version>
     /// Codes of the suites for TLS 1.2; the library's choice when empty.
     let cipherSuites: [NIOTLSCipher]
@@ -37,8 +31,9 @@ package struct ReceiverTLSOptions: Sendable {
 
     /// Reads and declares the options of the group.
     init(_ settings: inout Settings) {
-        let certificate = Self.source(&settings, "cert", "The certificate, with those that signed it behind it, as PEM")
-        let key = Self.source(&settings, "key", "The private key as PEM")
+        let certificate = PEMSource.read(
+            &settings, "cert", "The certificate, with those that signed it behind it, as PEM")
+        let key = PEMSource.read(&settings, "key", "The private key as PEM")
         let clientCA = settings.optionalString(
             "client_ca_file", "PEM file of authorities; senders must show a certificate of one of them.")
         versions = Self.versions(&settings)
@@ -48,6 +43,7 @@ package struct ReceiverTLSOptions: Sendable {
             "How often the files are looked at for a change; new connections get what is there. 0 for never.")
         settings.accepted("client_ca_file_reload", "client_ca_file is read again as the other files are.")
         settings.accepted("ca_file", "A receiver checks senders with client_ca_file.")
+        settings.accepted("ca_pem", "A receiver checks senders with client_ca_file.")
         settings.accepted("include_system_ca_certs_pool", "A receiver checks senders with client_ca_file.")
         settings.accepted(
             "curve_preferences", "The library chooses the curve: X25519 with or without ML-KEM, or P-256.")
@@ -57,15 +53,6 @@ package struct ReceiverTLSOptions: Sendable {
         guard !settings.isDescribing else { return }
         if certificate == nil { settings.problem("needs a certificate: set cert_file or cert_pem") }
         if key == nil { settings.problem("needs the certificate's private key: set key_file or key_pem") }
-    }
-
-    private static func source(_ settings: inout Settings, _ name: String, _ sentence: String) -> Source? {
-        let file = settings.optionalString("\(name)_file", "\(sentence), in a file.")
-        let text = settings.secret("\(name)_pem", "\(sentence).")
-        if file != nil, text != nil {
-            settings.problem("is given beside \(name)_pem; keep one of them", at: "\(name)_file")
-        }
-        return file.map { .file($0) } ?? text.map { .text($0) }
     }
 
     private static func versions(_ settings: inout Settings) -> ClosedRange<Version> {
