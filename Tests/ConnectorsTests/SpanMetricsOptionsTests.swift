@@ -48,6 +48,40 @@ import Testing
         #expect(calls.attributes["region"] == "eu" && duration.attributes["region"] == "eu")
     }
 
+    /// Three of four are rejected, two of four, and none is told.
+    @Test func `a sampled span counts for those that it stands for`() throws {
+        func sampled(_ state: String) -> String {
+            span("a", 3).replacingOccurrences(of: "{\"traceId\"", with: "{\"traceState\":\"\(state)\",\"traceId\"")
+        }
+        let connector = connector("enable_metrics_sampling_method: true")
+        let spans = ["x=y, ot=rv:0123456789abcd;th:c", "ot=th:8", "ot=th:x", "vendor=th:c", ""].map(sampled)
+        let all = try points(connector.connect(batch(spans)).first)
+        let calls = all.filter { $0.metric.hasSuffix("calls") }
+        #expect(calls.first { $0.attributes["sampling.method"] == "extrapolated" }?.text("asInt") == "6")
+        #expect(calls.first { $0.attributes["sampling.method"] == "counted" }?.text("asInt") == "3")
+        let times = all.first {
+            $0.metric.hasSuffix("duration") && $0.attributes["sampling.method"] == "extrapolated"
+        }
+        #expect(times?.text("count") == "6" && times?.number("sum") == 18)
+    }
+
+    /// Of ids in all thirds of the range, one third counts for one more: 2^56 / (2^56 - th) is four thirds.
+    @Test func `a count that is no whole number is right on the average`() {
+        let state = Text("ot=th:4")
+        let sum = (0..<3_000).reduce(UInt64(0)) { sum, number in
+            let id = UInt64(number) &* 0x9E37_79B9_7F4A_7C15
+            return withUnsafeBytes(of: id.bigEndian) { sum + (AdjustedCount.of(state, spanID: Text($0)) ?? 0) }
+        }
+        #expect((3_850...4_150).contains(sum), "\(sum)")
+    }
+
+    @Test func `the shorter of the two expirations counts`() {
+        func expiration(_ yaml: String) -> Duration? { read(SpanMetricsOptions.self, yaml).options.output.expiration }
+        #expect(expiration("metrics_expiration: 5m\nseries_expiration: 1m") == .seconds(60))
+        #expect(expiration("metrics_expiration: 5m") == .seconds(300))
+        #expect(expiration("series_expiration: 0s") == nil)
+    }
+
     @Test func `an exponential histogram holds every value in its bucket, within its size`() throws {
         let connector = connector("histogram: {unit: s, exponential: {max_size: 10}}")
         let times = [1, 3, 10, 400, 401, 402, 5_000, 60_000]

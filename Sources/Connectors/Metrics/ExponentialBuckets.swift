@@ -19,9 +19,9 @@ struct ExponentialBuckets: Sendable {
 
     init(sizeMax: Int) { self.sizeMax = max(2, sizeMax) }
 
-    mutating func add(_ value: Double) {
+    mutating func add(_ value: Double, times: UInt64 = 1) {
         guard value > 0, value.isFinite else {
-            zeros &+= 1
+            zeros &+= times
             return
         }
         var index = Self.index(of: value, scale)
@@ -30,7 +30,7 @@ struct ExponentialBuckets: Sendable {
             index = Self.index(of: value, scale)
         }
         extend(to: index...index)
-        counts[index - offset] &+= 1
+        counts[index - offset] &+= times
     }
 
     mutating func merge(_ other: ExponentialBuckets) {

@@ -26,10 +26,16 @@ package struct MetricsOutputOptions: ComponentOptions {
             "aggregation_cardinality_limit", default: 2_000, in: 0...Self.seriesLimit, unit: "series",
             "Most series of one metric; what is beyond counts under otel.metric.overflow. 0 is the most there can be.")
         seriesMax = series == 0 ? Self.seriesLimit : series
-        let expiration = settings.duration(
-            "metrics_expiration", default: .zero, in: .zero ... .seconds(366 * 86_400),
-            "Cumulative series that counted nothing for so long are forgotten; 0 keeps them.")
-        self.expiration = expiration == .zero ? nil : expiration
+        let range = Duration.zero ... .seconds(366 * 86_400)
+        let expirations = [
+            settings.duration(
+                "metrics_expiration", default: .zero, in: range,
+                "Cumulative series that counted nothing for so long are forgotten; 0 keeps them."),
+            settings.duration(
+                "series_expiration", default: .zero, in: range,
+                "The same, since metrics_expiration holds for each series here; the shorter one counts."),
+        ]
+        expiration = expirations.filter { $0 > .zero }.min()
         for name in ["dimensions_cache_size", "resource_metrics_cache_size", "metric_timestamp_cache_size"] {
             settings.accepted(name, "aggregation_cardinality_limit bounds what is kept.")
         }
@@ -64,6 +70,8 @@ package struct SpanMetricsOptions: ComponentOptions {
     /// Scopes whose name and version become dimensions.
     package var scopes: Set<String>
     package var addsResource: Bool
+    /// Whether points tell by `sampling.method` if they count spans or what sampled ones stand for.
+    package var addsSamplingMethod: Bool
     /// Resource attributes that tell resources apart; empty for all.
     package var resourceKeys: [String]
 
@@ -115,6 +123,10 @@ package struct SpanMetricsOptions: ComponentOptions {
                 "Instrumentation scopes whose name and version become dimensions of their spans."))
         addsResource = settings.bool(
             "add_resource_attributes", default: true, "Whether points carry the attributes of the spans' resource.")
+        addsSamplingMethod = settings.bool(
+            "enable_metrics_sampling_method", default: false,
+            "Whether points have sampling.method: extrapolated for spans that a sampler's threshold in tracestate lets "
+                + "count for several, counted for others.")
         resourceKeys = settings.strings(
             "resource_metrics_key_attributes", default: [],
             "Resource attributes that tell resources apart; spans of resources that agree in them count together, "

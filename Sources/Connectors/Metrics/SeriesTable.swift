@@ -56,9 +56,9 @@ struct SeriesTable: Sendable {
 
     var isEmpty: Bool { series.isEmpty }
 
-    /// Adds one value. The texts are attribute lists; `exemplar` tells where it came from.
+    /// Adds a value that counts so many times. The texts are attribute lists; `exemplar` tells where it came from.
     mutating func add(
-        _ value: Double, resource: Text, attributes: Text, exemplar: MetricsWriter.Exemplar? = nil
+        _ value: Double, times: UInt64 = 1, resource: Text, attributes: Text, exemplar: MetricsWriter.Exemplar? = nil
     ) {
         var index = find(resource, attributes)
         if index == nil, series.count < limit, hasRoom(resource, attributes) { index = insert(resource, attributes) }
@@ -67,16 +67,16 @@ struct SeriesTable: Sendable {
             index = overflow()
         }
         guard let index else { return }
-        series[index].count &+= 1
+        series[index].count &+= times
         if series[index].exemplars.count < exemplarsMax, let exemplar {
             series[index].exemplars.append(exemplar)
         }
         guard shape != .counter else { return }
-        series[index].sum += value
+        series[index].sum += value * Double(times)
         series[index].min = Swift.min(series[index].min, value)
         series[index].max = Swift.max(series[index].max, value)
-        if !bounds.isEmpty { buckets[index * (bounds.count + 1) + bucket(of: value)] &+= 1 }
-        series[index].exponential?.add(value)
+        if !bounds.isEmpty { buckets[index * (bounds.count + 1) + bucket(of: value)] &+= times }
+        series[index].exponential?.add(value, times: times)
     }
 
     /// Whether the keys of another series may be kept: senders choose how long they are.

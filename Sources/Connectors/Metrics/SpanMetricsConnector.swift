@@ -4,7 +4,8 @@ import Synchronization
 import Telemetry
 
 /// Requests, errors and durations from spans, as the Collector's `spanmetrics` connector computes them: a counter
-/// `calls` and a histogram `duration`, by service, span name, kind and status.
+/// `calls` and a histogram `duration`, by service, span name, kind and status. A span that a sampler kept counts for
+/// those that it stands for.
 package final class SpanMetricsConnector: Connector {
     private typealias Dimensions = [(key: KeyID, option: SpanMetricsOptions.Dimension)]
 
@@ -87,24 +88,32 @@ package final class SpanMetricsConnector: Connector {
             point.removeAll()
             addStandard(span, set, records, &point)
             addScope(span, records, &point)
+            let adjusted = AdjustedCount.of(records.text(span.traceState), spanID: records.text(span.spanID))
+            let times = adjusted ?? 1
+            if options.addsSamplingMethod {
+                let method = adjusted == nil ? Text("counted") : Text("extrapolated")
+                AttributeList.append(Text("sampling.method"), method, to: &point)
+            }
             for dimension in dimensions { add(dimension, span.set, set, records, &point) }
             let common = point.count
             let milliseconds = Double(span.end > span.start ? span.end - span.start : 0) / 1e6
             let duration = options.countsSeconds ? milliseconds / 1_000 : milliseconds
             let exemplar = exemplar(span, duration, records)
             for dimension in callDimensions { add(dimension, span.set, set, records, &point) }
-            families[0].table.add(1, resource: resource.text, attributes: point.text, exemplar: exemplar)
+            families[0].table.add(
+                1, times: times, resource: resource.text, attributes: point.text, exemplar: exemplar)
             point.truncate(to: common)
             if options.hasHistogram {
                 for dimension in durationDimensions { add(dimension, span.set, set, records, &point) }
-                families[1].table.add(duration, resource: resource.text, attributes: point.text, exemplar: exemplar)
+                families[1].table.add(
+                    duration, times: times, resource: resource.text, attributes: point.text, exemplar: exemplar)
                 point.truncate(to: common)
             }
             guard options.eventDimensions != nil else { continue }
             for event in span.events.range where !records.events[event].edits.contains(.removed) {
                 for dimension in eventDimensions { add(dimension, records.events[event].set, set, records, &point) }
                 families[families.count - 1].table.add(
-                    1, resource: resource.text, attributes: point.text, exemplar: exemplar)
+                    1, times: times, resource: resource.text, attributes: point.text, exemplar: exemplar)
                 point.truncate(to: common)
             }
         }
