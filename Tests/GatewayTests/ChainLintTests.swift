@@ -50,6 +50,17 @@ import Testing
         #expect(!report("limit_mib: 90").contains("refuses requests from"))
     }
 
+    @Test func `an exporter without a queue whose senders do not wait for it`() {
+        let exporters = "{otlp_http: {endpoint: 'http://127.0.0.1:1', sending_queue: {enabled: false}}, debug: {}}"
+        func warnings(_ options: String) -> Int {
+            let names = "receivers: [otlp], exporters: [otlp_http, debug]"
+            let report = load("traces: {\(names)\(options)}, logs: {\(names)\(options)}", exporters: exporters)
+            return report.ranges(of: "`ack: delivered` in the pipelines of otlp_http").count
+        }
+        #expect(warnings("") == 1)
+        #expect(warnings(", ack: delivered") == 0)
+    }
+
     @Test func `redaction before normalization, in one pipeline or in one before it`() {
         #expect(report(["redaction", "gen_ai_normalizer"]).contains("after the redaction in processor redaction"))
         #expect(!report(["gen_ai_normalizer", "redaction"]).contains("after the redaction"))

@@ -15,6 +15,7 @@ struct ChainLints {
             checkNormalizer(pipeline, &problems)
             checkPolicies(pipeline, &problems)
             checkSinks(pipeline, &problems)
+            checkQueues(pipeline, &problems)
         }
         for exporter in configuration.components(of: .exporter) { checkOwnChain(exporter.id, &problems) }
     }
@@ -124,6 +125,27 @@ struct ChainLints {
                 fix: "name a redaction without dry_run in \(pipeline.id) or in `process:` of \(sink.id), unless that "
                     + "is meant",
                 at: sink.place, path: pipeline.path)
+        }
+    }
+
+    /// The Collector answers senders of an exporter without a queue after the export, unless something gathers first.
+    private func checkQueues(_ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems) {
+        let gathers = pipeline.processors.contains { reference in
+            switch processors[reference.id] {
+            case .traceStep?, .batch?: true
+            default: false
+            }
+        }
+        guard pipeline.options.acknowledgement != .delivered, !gathers,
+            pipeline.receivers.contains(where: { configuration.component(.receiver, $0.id) != nil })
+        else { return }
+        for sink in sinks(of: pipeline) {
+            let flag = configuration.component(.exporter, sink.id)?.body["sending_queue"]?["enabled"]
+            guard let flag, case .bool(false)? = flag.scalar?.value else { continue }
+            problems.warning(
+                "senders are answered when the journal is synced, before the delivery",
+                fix: "write `ack: delivered` in the pipelines of \(sink.id) to answer after it, as the Collector does",
+                at: flag.place, path: "exporters.\(sink.id).sending_queue.enabled")
         }
     }
 
