@@ -47,7 +47,7 @@ package indirect enum PolicyRule: Sendable {
     case boolean(key: String, value: Bool, isInverted: Bool)
     case probabilistic(salt: String, percentage: Double)
     case status([Int32])
-    case spansPerSecond(Int)
+    case spansPerSecond(Int, burst: Int)
     case bytesPerSecond(Int, burst: Int)
     /// No upper bound when the second is 0.
     case spanCount(least: Int, most: Int)
@@ -285,8 +285,11 @@ private struct LimitPolicies {
             return .probabilistic(salt: salt.isEmpty ? "default-hash-seed" : salt, percentage: share)
         }
         rate = settings.optionalGroup("rate_limiting", "As many traces as fit into a rate of spans.") {
-            .spansPerSecond(
-                $0.int("spans_per_second", default: 0, in: 0...Int(Int32.max), unit: "spans/s", "Spans per second."))
+            let rate = $0.int(
+                "spans_per_second", default: 0, in: 0...Int(Int32.max), unit: "spans/s", "Spans per second.")
+            let burst = $0.int(
+                "burst_capacity", default: 0, in: 0...(1 << 40), unit: "spans", "Spans at once; 0: twice the rate.")
+            return .spansPerSecond(rate, burst: burst == 0 ? rate * 2 : burst)
         }
         bytes = settings.optionalGroup("bytes_limiting", "As many traces as fit into a rate of encoded bytes.") {
             let rate = $0.int("bytes_per_second", default: 0, in: 0...(1 << 40), unit: "bytes/s", "Bytes per second.")

@@ -16,14 +16,14 @@ final class SecondWindow: Sendable {
     }
 }
 
-/// A token bucket of bytes.
-final class ByteBucket: Sendable {
+/// A token bucket of spans or bytes.
+final class TokenBucket: Sendable {
     private let rate: Double
     private let burst: Double
     private let state: Mutex<(tokens: Double, time: Int64?)>
 
-    init(bytesPerSecond: Int, burst: Int) {
-        rate = Double(bytesPerSecond)
+    init(perSecond: Int, burst: Int) {
+        rate = Double(perSecond)
         self.burst = Double(burst)
         state = Mutex((tokens: Double(burst), time: nil))
     }

@@ -28,8 +28,8 @@ struct TailPolicy: Sendable {
         case attribute(AttributeTest, isInverted: Bool)
         case hash(salt: [UInt8], most: UInt64)
         case status([Int32])
-        case spans(Int, SecondWindow)
-        case bytes(ByteBucket)
+        case spans(TokenBucket)
+        case bytes(TokenBucket)
         case count(least: Int, most: Int)
         case traceState(key: [UInt8], values: [[UInt8]])
         case traceFlags
@@ -62,8 +62,8 @@ struct TailPolicy: Sendable {
         case .probabilistic(let salt, let percentage):
             test = .hash(salt: Array(salt.utf8), most: TraceHash.threshold(percentage: percentage))
         case .status(let codes): test = .status(codes)
-        case .spansPerSecond(let rate): test = .spans(rate, SecondWindow())
-        case .bytesPerSecond(let rate, let burst): test = .bytes(ByteBucket(bytesPerSecond: rate, burst: burst))
+        case .spansPerSecond(let rate, let burst): test = .spans(TokenBucket(perSecond: rate, burst: burst))
+        case .bytesPerSecond(let rate, let burst): test = .bytes(TokenBucket(perSecond: rate, burst: burst))
         case .spanCount(let least, let most): test = .count(least: least, most: most)
         case .traceState(let key, let values):
             test = .traceState(key: Array(key.utf8), values: values.map { Array($0.utf8) })
@@ -177,7 +177,7 @@ struct TailPolicy: Sendable {
         case .hash(let salt, let most):
             return most > 0 && TraceHash.of(TraceShape.identifier(of: batch), salt: salt) <= most
         case .status(let codes): return TraceShape.contains(batch) { codes.contains($0.statusCode) }
-        case .spans(let rate, let window): return window.take(batch.liveCount, of: rate, now: now)
+        case .spans(let bucket): return bucket.take(batch.liveCount, now: now)
         case .bytes(let bucket): return bucket.take(TraceShape.bytes(of: batch), now: now)
         case .count(let least, let most):
             return batch.liveCount >= least && (most == 0 || batch.liveCount <= most)

@@ -282,11 +282,14 @@ import Testing
         [RuleBench.span("a102030405060708", trace: Self.trace(number))]
     }
 
-    @Test func `rates let through what fits into a second`() throws {
-        let sampler = try Sampler("{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 2}}")
-        #expect(try (0..<4).map { try sampler.keeps(span($0)) } == [true, true, false, false])
+    @Test func `rates let through what fits into a second, and bursts once`() throws {
+        let sampler = try Sampler(
+            "{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 2, burst_capacity: 3}}")
+        #expect(try (0..<5).map { try sampler.keeps(span($0)) } == [true, true, true, false, false])
         sampler.clock.now.withLock { $0 = 1_000_000_000 }
-        #expect(try sampler.keeps(span(9)))
+        #expect(try (5..<8).map { try sampler.keeps(span($0)) } == [true, true, false])
+        let plain = try Sampler("{name: p, type: rate_limiting, rate_limiting: {spans_per_second: 2}}")
+        #expect(try (0..<5).map { try plain.keeps(span($0)) } == [true, true, true, true, false])
     }
 
     @Test func `bytes fill up again over time`() throws {
