@@ -54,8 +54,10 @@ enum LegacyFilter {
     /// The condition that a match stands for.
     static func condition(_ value: ConfigValue, _ signal: Signal) throws(Fault) -> String {
         guard case .map(let members) = value else { throw Fault(words: "is no mapping") }
-        guard case .string(let type)? = members.first(where: { $0.0 == "match_type" })?.1,
-            ["regexp", "strict", "expr"].contains(type)
+        // A severity is compared as a number, so a match of it alone has no type.
+        let needsType = members.contains { $0.0 != "severity_number" && $0.1 != .null }
+        let type = if case .string(let word)? = member("match_type", of: members) { word } else { "" }
+        guard ["regexp", "strict", "expr"].contains(type) || !needsType
         else { throw Fault(words: "match_type must be strict, regexp or expr") }
         var parts: [String] = []
         for (key, value) in members where key != "match_type" && key != "regexp" && value != .null {

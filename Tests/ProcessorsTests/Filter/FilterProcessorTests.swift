@@ -137,6 +137,10 @@ import Testing
             "log_record: ['not ((severity_number >= 9 or severity_number == 0))']"
         ),
         (
+            "logs: {exclude: {severity_number: {min: ERROR}}}", "log_record: ['severity_number >= 17']"
+        ),
+        ("logs: {include: {severity_number: {min: 9}, bodies: [a]}}", "match_type must be strict, regexp or expr"),
+        (
             "spans: {exclude: {match_type: strict, attributes: [{key: n, value: 1}, {key: f, value: true}]}}",
             "traces: span: ['attributes[\"n\"] == 1 and attributes[\"f\"] == true']"
         ),
