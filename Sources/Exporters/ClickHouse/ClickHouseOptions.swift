@@ -21,7 +21,10 @@ package struct ClickHouseOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         helper = ExporterHelperOptions(&settings, defaultTimeout: .seconds(30))
-        endpoint = settings.requiredString("endpoint", "URL of the HTTP interface, such as http://127.0.0.1:8123.")
+        endpoint = settings.requiredString(
+            "endpoint",
+            "URL of the HTTP interface, such as http://127.0.0.1:8123. Of its query, database, username, password, "
+                + "compress and async_insert count as the options of these names.")
         database = settings.string("database", default: "default", "Database of the tables; it must be there.")
         username = settings.string("username", default: "default", "User to log in as.")
         password = settings.secret("password", "The user's password; never printed.")
@@ -47,7 +50,9 @@ package struct ClickHouseOptions: ComponentOptions {
                 "ttl, cluster_name and the names of tables count for table_shape: collector alone", at: "table_shape")
         }
         guard !settings.isDescribing else { return }
-        check(&settings)
+        let whole = endpoint
+        takeQuery(&settings)
+        check(whole, &settings)
     }
 
     /// Options that only make sense for the Collector's tables.
@@ -95,24 +100,23 @@ package struct ClickHouseOptions: ComponentOptions {
         }
     }
 
-    private func check(_ settings: inout Settings) {
+    private func check(_ whole: String, _ settings: inout Settings) {
         do throws(HTTPEndpoint.Fault) {
-            let parts = try HTTPEndpoint(endpoint)
-            if parts.path.contains("?") {
-                settings.problem("must have no query: settings have options of their own", at: "endpoint")
-            }
+            _ = try HTTPEndpoint(endpoint)
         } catch {
+            let query = whole == endpoint ? "" : " with the same query"
             let hint = Self.nativeHost(endpoint).map {
-                ": the HTTP interface is spoken, not the native one; write `endpoint: http://\($0):8123`, and "
+                ": the HTTP interface is spoken, not the native one; write `endpoint: http://\($0):8123`\(query), and "
                     + "`table_shape: collector` for the Collector's tables"
             }
             settings.problem(error.message + (hint ?? ""), at: "endpoint")
         }
-        for (key, text) in [("username", username), ("password", password?.reveal() ?? "")]
-        where text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+        let sent = [("database", database), ("username", username), ("password", password?.reveal() ?? "")]
+        for (key, text) in sent where text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
             settings.problem("holds a line break or control character", at: key)
         }
     }
+
     /// The host of an endpoint of the native protocol, nil for others.
     private static func nativeHost(_ endpoint: String) -> String? {
         guard let scheme = ["tcp://", "clickhouse://"].first(where: endpoint.hasPrefix) else { return nil }

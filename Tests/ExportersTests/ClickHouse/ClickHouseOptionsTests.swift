@@ -1,3 +1,4 @@
+import Configuration
 @testable import Exporters
 import Testing
 
@@ -41,6 +42,30 @@ import Testing
     ]) func `what would change a statement is refused`(_ more: String, _ words: String) {
         let problems = read(more).problems
         #expect(problems.contains { $0.contains(words) }, "\(problems)")
+    }
+
+    @Test func `the query of the endpoint stands for options`() {
+        func read(_ query: String, _ more: String = "") -> (options: ClickHouseOptions, problems: [String]) {
+            options(ClickHouseOptions.self, "{endpoint: 'http://db:8123\(query)'\(more)}")
+        }
+        let (taken, problems) = read(
+            "?database=x&username=u%20v&password=p%26q&compress=true&async_insert=1&dial_timeout=10s&max_threads=2")
+        #expect(problems == [] && taken.endpoint == "http://db:8123")
+        #expect(taken.database == "x" && taken.username == "u v" && taken.password?.reveal() == "p&q")
+        #expect(taken.compression == .lz4 && taken.insertsAsynchronously)
+        #expect(read("/?database=x&compress=zstd", ", database: y").options.database == "y")
+        #expect(read("?compress=br").problems.first?.contains("none of lz4, zstd, gzip") == true)
+        #expect(read("?secure=true").problems.first?.contains("write https://") == true)
+        #expect(read("?skip_verify=true").problems.first?.contains("insecure_skip_verify: true") == true)
+    }
+
+    @Test func `what of the query does not count is named`() {
+        var problems = ConfigProblems()
+        let yaml = "{endpoint: 'http://db:8123?dial_timeout=10s&max_threads=2&database=x'}"
+        let node = YAMLReader.read(yaml, file: "t.yaml", problems: &problems) ?? .null(at: .nowhere)
+        _ = readOptions(ClickHouseOptions.self, node: node, path: "exporters.test", problems: &problems)
+        let warnings = problems.warnings.map(\.message)
+        #expect(warnings.count == 2 && warnings[0].contains("dial_timeout") && warnings[1].contains("max_threads"))
     }
 
     @Test(arguments: ["tcp://db:9000?dial_timeout=10s", "clickhouse://u:p@db:9000/x"])
