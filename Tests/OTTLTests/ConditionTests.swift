@@ -38,6 +38,7 @@ import Testing
         "end_time - start_time == Duration(\"2.5s\")", "end_time - start_time > Duration(\"2s\")",
         "start_time + Duration(\"2500ms\") == end_time", "dropped_attributes_count == 4",
         "dropped_events_count == 2", "dropped_links_count == 0", "not IsRootSpan()",
+        "Len(events) == 1 and Len(span.links) == 0", "Len(attributes[\"text\"]) > Len(events)",
         "resource.attributes[\"service.name\"] == \"shop\"", "instrumentation_scope.name == \"lib\"",
         "scope.version == \"1.2\"", "cache[\"a\"] == nil",
     ]
@@ -49,7 +50,8 @@ import Testing
     static let others: [(OTTLContext, String)] = [
         (.spanevent, "name == \"tick\" and span.name == \"GET /user/7\""),
         (.spanevent, "attributes[\"n\"] == 1 and event_index == 0"),
-        (.spanevent, "time_unix_nano == 2000000000"),
+        (.spanevent, "time_unix_nano == 2000000000 and Len(span.events) == 1"),
+        (.datapoint, "Len(exemplars) == 0 and Len(datapoint.exemplars) < 1"),
         (.resource, "attributes[\"service.name\"] == \"shop\""),
         (.resource, "resource.attributes[\"service.name\"] == \"shop\""),
         (.scope, "name == \"lib\" and version == \"1.2\" and resource.attributes[\"service.name\"] == \"shop\""),
@@ -126,6 +128,9 @@ import Testing
         ("ParseCSV(name, \"a\", \",\", \"\") == nil", "header_delimiter is one character, not \"\""),
         ("ParseCSV(name, \"a\", mode=\"loose\") == nil", "mode is one of strict, lazyQuotes, ignoreQuotes"),
         ("attributes[1] == 1", "attributes are found by strings"), ("name[\"a\"] == 1", "name has no members"),
+        ("span.events == nil", "events can only be counted: Len(span.events)"),
+        ("Len(span.events[0]) == 1", "events can only be counted"),
+        ("Len(exemplars) == 1", "span has no field exemplars"),
         ("set(name, \"a\")", "set is an editor"), ("name == \"a\" name", "expected and, or, or the end"),
         ("ä == 1", "character 1: unexpected character \"ä\""), ("\"ä\" == é", "character 8: unexpected character"),
     ]) func `a condition that cannot be used says where and why`(_ source: String, _ words: String) {
@@ -136,7 +141,7 @@ import Testing
     @Test(arguments: [
         ("sett(name, \"a\")", "character 1: there is no editor sett, did you mean set?"),
         ("set(name)", "value is missing: set(target, value)"), ("set(\"a\", 1)", "character 5: set changes a field"),
-        ("set(kind.string, \"a\")", "can be read but not changed"), ("name == 1", "a statement begins with an editor"),
+        ("set(flags, 1)", "can be read but not changed"), ("name == 1", "a statement begins with an editor"),
         ("set(name, \"a\") were kind == 1", "expected where or the end"),
         ("merge_maps(attributes, {}, \"upsrt\")", "strategy is one of insert, update, upsert"),
         ("replace_pattern(name, \"a\", \"b\", Len)", "Len cannot change a replacement"),

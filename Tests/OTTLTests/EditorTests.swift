@@ -24,6 +24,8 @@ import Testing
         Row(
             "set(kind, SPAN_KIND_CLIENT)",
             then: "kind == 3 and name == \"GET /user/7\" and end_time_unix_nano == 3500000000"),
+        Row("set(kind.string, \"Producer\")", then: "kind == SPAN_KIND_PRODUCER"),
+        Row("set(span.kind.deprecated_string, \"SPAN_KIND_CLIENT\")", then: "kind.string == \"Client\""),
         Row("set(status.code, STATUS_CODE_OK)", then: "status.code == 1 and status.message == \"broken\""),
         Row("set(status.message, \"\")", then: "status.message == \"\" and status.code == 2"),
         Row("set(start_time_unix_nano, 5)", then: "start_time_unix_nano == 5 and end_time_unix_nano == 3500000000"),

@@ -11,7 +11,17 @@ extension Compiler {
                 ?? Compiler.hint(call.name, Function.converters.map(\.name))
             throw SyntaxFault(call.offset, "there is no converter \(call.name)\(hint)")
         }
+        if let count = try count(call) { return count }
         return try indexed(try self.call(call, signature), call.keys[...], at: call.offset)
+    }
+
+    /// `Len` of records that are no values, nil for all else.
+    private mutating func count(_ call: CallExpression) throws(SyntaxFault) -> Int32? {
+        guard call.name == "Len", call.arguments.count == 1, call.keys.isEmpty,
+            case .path(let path) = call.arguments[0].value,
+            context.reach.contains(where: { Field.counted($0, path.segments.last?.name ?? "") != nil })
+        else { return nil }
+        return try self.path(path, isCounted: true)
     }
 
     /// An editor.

@@ -148,7 +148,8 @@ struct Compiler {
 
     // MARK: Paths
 
-    mutating func path(_ path: PathExpression) throws(SyntaxFault) -> Int32 {
+    /// `isCounted` when the length of what it names is asked for.
+    mutating func path(_ path: PathExpression, isCounted: Bool = false) throws(SyntaxFault) -> Int32 {
         var segments = path.segments[...]
         guard let first = segments.first else { throw SyntaxFault(0, "expected a path") }
         if context == .request { return try request(first, segments.count) }
@@ -179,6 +180,11 @@ struct Compiler {
         } else if let owner = Compiler.owner(named, name) {
             base = try attributes(owner, &rest, last.offset)
         } else if let field = Field.table(of: named)[name] {
+            base = try self.field(field, name, &rest, last.offset)
+        } else if let field = Field.counted(named, name) {
+            guard isCounted, rest.isEmpty else {
+                throw SyntaxFault(last.offset, "\(name) can only be counted: Len(\(path.shown))")
+            }
             base = try self.field(field, name, &rest, last.offset)
         } else {
             throw unknown(name, named, segments.first?.offset ?? first.offset)

@@ -5,20 +5,20 @@ enum Field: UInt8 {
     case spanName, spanKind, spanKindName, spanKindSymbol, statusCode, statusMessage
     case spanTraceID, spanTraceIDText, spanID, spanIDText, parentID, parentIDText, traceState
     case spanStart, spanStartNanos, spanEnd, spanEndNanos
-    case spanDropped, spanDroppedEvents, spanDroppedLinks, spanFlags
+    case spanDropped, spanDroppedEvents, spanDroppedLinks, spanFlags, spanEventCount, spanLinkCount
     case eventName, eventTime, eventTimeNanos, eventDropped, eventIndex
     case logTime, logTimeNanos, logObservedTime, logObservedNanos, severityNumber, severityText
     case body, bodyText, logEventName, logTraceID, logTraceIDText, logSpanID, logSpanIDText, logFlags, logDropped
     case metricName, metricDescription, metricUnit, metricType, metricTemporality, metricIsMonotonic
     case pointStart, pointStartNanos, pointTime, pointTimeNanos, pointInt, pointDouble, pointCount, pointSum
-    case pointFlags, pointScale, pointZeroCount, pointMin, pointMax, pointBuckets, pointBounds
+    case pointFlags, pointScale, pointZeroCount, pointMin, pointMax, pointBuckets, pointBounds, pointExemplarCount
 
     /// Whether an editor can change it.
     var isSettable: Bool {
         switch self {
-        case .resourceDropped, .resourceSchemaURL, .scopeDropped, .scopeSchemaURL, .spanKindName, .spanKindSymbol,
-            .spanDropped, .spanDroppedEvents, .spanDroppedLinks, .spanFlags, .eventDropped, .eventIndex, .logDropped,
-            .metricType, .metricTemporality, .metricIsMonotonic:
+        case .resourceDropped, .resourceSchemaURL, .scopeDropped, .scopeSchemaURL, .spanDropped, .spanDroppedEvents,
+            .spanDroppedLinks, .spanFlags, .spanEventCount, .spanLinkCount, .eventDropped, .eventIndex, .logDropped,
+            .metricType, .metricTemporality, .metricIsMonotonic, .pointExemplarCount:
             false
         default: true
         }
@@ -35,6 +35,16 @@ enum Field: UInt8 {
         case .metric: metric
         case .datapoint: point
         case .request: [:]
+        }
+    }
+
+    /// Records below one of a context, which are no values: only their number can be read, as `Len(events)`.
+    static func counted(_ context: OTTLContext, _ name: String) -> Field? {
+        switch (context, name) {
+        case (.span, "events"): .spanEventCount
+        case (.span, "links"): .spanLinkCount
+        case (.datapoint, "exemplars"): .pointExemplarCount
+        default: nil
         }
     }
 

@@ -113,6 +113,11 @@ extension Program {
                 throw EvaluationFailure(.notSettable)
             }
             assign(field, number: small, &batch, place)
+        case .spanKindName, .spanKindSymbol:
+            guard case .string(let name) = value,
+                let kind = SpanKindText.kind(name, isSymbol: field == .spanKindSymbol)
+            else { throw EvaluationFailure(.notSettable) }
+            assign(.spanKind, number: kind, &batch, place)
         case .spanTraceID, .spanTraceIDText, .logTraceID, .logTraceIDText:
             assign(field, id: try identifier(value, 16, &batch, &state), &batch, place)
         case .spanID, .spanIDText, .parentID, .parentIDText, .logSpanID, .logSpanIDText:

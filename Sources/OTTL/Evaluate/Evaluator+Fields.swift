@@ -38,7 +38,8 @@ extension Program {
         case .metricName, .metricDescription, .metricUnit, .metricType, .metricTemporality, .metricIsMonotonic:
             return metricField(field, batch, place)
         case .pointStart, .pointStartNanos, .pointTime, .pointTimeNanos, .pointInt, .pointDouble, .pointCount,
-            .pointSum, .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds:
+            .pointSum, .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds,
+            .pointExemplarCount:
             return try pointField(field, batch, place, &state)
         case .body, .bodyText, .logTime, .logTimeNanos, .logObservedTime, .logObservedNanos, .severityNumber,
             .severityText, .logEventName, .logTraceID, .logTraceIDText, .logSpanID, .logSpanIDText, .logFlags,
@@ -71,6 +72,11 @@ extension Program {
         case .spanDroppedEvents: return .int(Raw.varint(batch, span.raw, tag: 0x60))
         case .spanDroppedLinks: return .int(Raw.varint(batch, span.raw, tag: 0x70))
         case .spanFlags: return .int(Int64(span.flags))
+        case .spanEventCount:
+            var count: Int64 = 0
+            for event in span.events.range where !batch.events[event].edits.contains(.removed) { count += 1 }
+            return .int(count)
+        case .spanLinkCount: return .int(Int64(span.links.count))
         default: return .none
         }
     }
@@ -149,6 +155,7 @@ extension Program {
         case .pointFlags:
             return .int(Raw.varint(raw, tag: isNumber || kind == .summary ? 0x40 : 0x50))
         case .pointBuckets, .pointBounds: return try buckets(field, kind, raw, batch, &state)
+        case .pointExemplarCount: return .int(Int64((try? MetricPoint(raw, kind))?.exemplars.count ?? 0))
         default: break
         }
         guard !isNumber else { return .none }
@@ -268,6 +275,11 @@ enum SpanKindText {
     static func name(_ kind: Int32, isSymbol: Bool) -> Text {
         guard kind >= 0, kind < 6 else { return .empty }
         return Text(isSymbol ? symbols[Int(kind)] : names[Int(kind)])
+    }
+
+    /// The kind of a name, nil for a text that is none.
+    static func kind(_ name: Text, isSymbol: Bool) -> Int32? {
+        (isSymbol ? symbols : names).firstIndex { name == $0 }.map { Int32($0) }
     }
 }
 
