@@ -110,4 +110,25 @@ struct ExpansionTests {
         _ = readOptions(RequiredOptions.self, node: loaded.tree, path: "x", problems: &loaded.problems)
         #expect(loaded.headlines.filter { $0.contains("address") }.count == 1)
     }
+
+    @Test func `what may follow from a reference that failed is not told`() {
+        var loaded = load("a: ${GONE}\nlist: ['${GONE}']\ngroup: ${GONE}\nfine: 5\nvoid: ${VOID:-}\n")
+        readSettings(node: loaded.tree, path: "x", problems: &loaded.problems) { settings in
+            let isThere = settings.optionalString("a", "A text.") != nil
+            _ = settings.strings("list", default: [], "Texts.")
+            settings.group("group", "A group.") { _ = $0.requiredString("name", "A name.") }
+            let fine = settings.int("fine", default: 0, in: 0...9, "A number.")
+            _ = settings.value("void", "Anything.")
+            if !isThere {
+                settings.problem("needs a or b")
+                settings.problem("needs one of them", at: "a")
+                settings.problem("needs it", at: "b")
+                settings.warning("does nothing without it")
+            }
+            if fine > 4 { settings.problem("is too large", at: "fine") }
+            if settings.isPresent("void") { settings.problem("is empty", at: "void") }
+        }
+        let headlines = loaded.headlines
+        #expect(headlines.count == 5 && headlines.count { $0.contains("GONE is not set") } == 3, "\(headlines)")
+    }
 }

@@ -96,7 +96,6 @@ extension Settings {
                     problems.markSecret(childPath(name), at: entry.value.place)
                     problems.markSecret(childPath("\(written).\(entry.key)"), at: entry.keyPlace)
                 }
-                if entry.value.isFailedExpansion { continue }
                 if entry.value.isNull, entry.value.expandedText == nil {
                     report("has no value", fix: "give it one, or \"\" for an empty text", name, at: entry.value)
                 } else if let text = text(name, entry.value) {

@@ -69,7 +69,7 @@ extension Settings {
         }
         return visit(
             entry?.value.map ?? [], key: entry?.key ?? key, pattern: key, place: entry?.keyPlace ?? place,
-            isMuted: isMuted || isFaulty, read)
+            isMuted: isMuted || isFaulty || entry?.value.isFailedExpansion == true, read)
     }
 
     /// Runs a reader on a nested mapping and takes over what it found.

@@ -50,7 +50,7 @@ package struct Settings {
         let isFaulty = node.map == nil && !node.isNull
         self.init(
             entries: node.map ?? [], path: path, pattern: "", place: node.place, aliases: aliases,
-            isDescribing: false, isMuted: isFaulty)
+            isDescribing: false, isMuted: isFaulty || node.isFailedExpansion)
         if isFaulty {
             problems.error(
                 "expects a mapping of options, not \(node.kind)",
@@ -76,9 +76,10 @@ package struct Settings {
             "has no effect here: \(sentence)", at: entry.keyPlace, path: childPath(entry.key))
     }
 
-    /// Reports a fault that shows only across options, at a key of this mapping or at the mapping itself.
+    /// Reports a fault that shows only across options, at a key of this mapping or at the mapping itself. One that a
+    /// reference that failed may be the cause of is left out, since that is an error already.
     package mutating func problem(_ message: String, at key: String? = nil) {
-        guard !isMuted else { return }
+        guard !isMuted, !followsFailure(key) else { return }
         guard let key else { return problems.error(message, at: place, path: path) }
         problems.error(message, at: entry(key)?.value.place ?? place, path: childPath(key))
     }
@@ -93,9 +94,15 @@ package struct Settings {
 
     /// Warns of a value that works and may not be meant, at a key of this mapping or at the mapping itself.
     package mutating func warning(_ message: String, fix: String? = nil, at key: String? = nil) {
-        guard !isMuted else { return }
+        guard !isMuted, !followsFailure(key) else { return }
         guard let key else { return problems.warning(message, fix: fix, at: place, path: path) }
         problems.warning(message, fix: fix, at: entry(key)?.value.place ?? place, path: childPath(key))
+    }
+
+    /// Whether a reference failed in the value of a key, or of any when the key is absent.
+    private func followsFailure(_ key: String?) -> Bool {
+        guard let key, let value = entry(key)?.value else { return entries.contains { $0.value.hasFailedExpansion } }
+        return value.hasFailedExpansion
     }
 
     /// True when the key or another spelling of it is in the file, even with nothing behind it.
@@ -131,7 +138,7 @@ package struct Settings {
     func childPattern(_ key: String) -> String { pattern.isEmpty ? key : "\(pattern).\(key)" }
 
     mutating func report(_ message: String, fix: String? = nil, _ key: String, at node: ConfigNode) {
-        guard !isMuted else { return }
+        guard !isMuted, !node.isFailedExpansion else { return }
         let path = childPath(key)
         let shown = KeyMask.mask(path: key)
         problems.error(

@@ -70,8 +70,10 @@ package struct ConfigExpansion {
             return result
         } catch {
             problems.error(error.message, fix: error.fix, at: node.place, path: path)
-            return ConfigNode(
-                .scalar(ConfigScalar(text: "", value: .null, isPlain: true)), place: node.place, isExpanded: true)
+            var failed = ConfigNode.null(at: node.place)
+            failed.isExpanded = true
+            failed.isFailedExpansion = true
+            return failed
         }
     }
 

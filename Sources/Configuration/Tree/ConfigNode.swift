@@ -36,6 +36,8 @@ package struct ConfigNode: Sendable {
     /// The text that stood in for a value that is one whole reference, before YAML gave it a type; options that want
     /// a string take this text, as in the Collector. Nil for other values and for references that failed.
     package var expandedText: String?
+    /// True for a reference that could not be resolved, which leaves null; it was reported where it was met.
+    var isFailedExpansion = false
 
     /// Makes a node.
     package init(_ content: Content, place: ConfigPlace, isExpanded: Bool = false, expandedText: String? = nil) {
@@ -131,8 +133,14 @@ extension ConfigNode {
     /// True for `null`, `~` and nothing at all.
     package var isNull: Bool { scalar?.value == .null }
 
-    /// True for a reference that could not be resolved; it was reported where it was met.
-    var isFailedExpansion: Bool { isNull && isExpanded && expandedText == nil }
+    /// True when a reference in this node or below it could not be resolved, so that what is missing may not be.
+    package var hasFailedExpansion: Bool {
+        switch content {
+        case .scalar: isFailedExpansion
+        case .list(let nodes): nodes.contains(where: \.hasFailedExpansion)
+        case .map(let entries): entries.contains(where: \.value.hasFailedExpansion)
+        }
+    }
 
     /// The value under a key, or nil when this is no mapping or has no such key.
     package subscript(key: String) -> ConfigNode? { entry(key)?.value }

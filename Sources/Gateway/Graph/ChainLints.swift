@@ -24,7 +24,8 @@ struct ChainLints {
     private func checkLimits(_ problems: inout ConfigProblems) {
         let used = configuration.pipelines.flatMap(\.processors).map(\.id)
         for component in configuration.components(of: .processor) where used.contains(component.id) {
-            guard case .memoryLimiter(let options)? = processors[component.id] else { continue }
+            guard case .memoryLimiter(let options)? = processors[component.id], !component.body.hasFailedExpansion
+            else { continue }
             let soft = options.softLimit(ofTotal: SystemFacts.memoryTotal)
             guard soft < MemoryShares.leastSoft else { continue }
             let least = MemoryShares.leastSoft >> 20

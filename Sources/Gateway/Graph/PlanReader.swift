@@ -131,7 +131,8 @@ struct PlanReader {
                 plan.connectors.append((reference.id.description, connector, outputs))
             }
             guard let exporter = exporters[reference.id] else { continue }
-            if let accepts = exporter.accepts, !accepts(pipeline.signal) {
+            let body = configuration.component(.exporter, reference.id)?.body
+            if let accepts = exporter.accepts, !accepts(pipeline.signal), body?.hasFailedExpansion != true {
                 problems.error(
                     "exporter \(reference.id) does not take \(pipeline.signal.rawValue)",
                     fix: "name it in a pipeline of what it takes, or set the endpoint that it lacks: endpoint or "

@@ -61,7 +61,9 @@ package struct AttributeAction: Sendable {
         source = sources.first ?? .none
         guard !settings.isDescribing else { return }
         if word.isEmpty {
-            settings.problem("needs an action: insert, update, upsert, delete, hash, extract or convert", at: "key")
+            settings.problem(
+                "needs an action: insert, update, upsert, delete, hash, extract or convert",
+                at: settings.isPresent("action") ? "action" : "key")
         } else if ActionKind(rawValue: word.lowercased()) == nil {
             settings.problem(
                 "there is no action \(word): use insert, update, upsert, delete, hash, extract or convert",
