@@ -78,6 +78,7 @@ struct ConfigurationOptions: ParsableArguments {
         let loaded = LoadedConfiguration.load(
             files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory, trial: trial)
         if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
+        if let summary = loaded.problems.summary { Terminal.error(summary) }
         return loaded
     }
 }

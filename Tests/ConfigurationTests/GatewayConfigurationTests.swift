@@ -97,6 +97,22 @@ struct GatewayConfigurationTests {
             ])
     }
 
+    @Test(arguments: [
+        ("{a: , b: {x: 1}}", "expects a list of components, not a mapping; write `processors: [a, b]`, and options "),
+        ("{limit: 100}", "expects a list of components, not a mapping; write `processors: [a, b]`, and options under"),
+        ("[a: {x: 1}, b]", "expects a component's id, not a mapping; write `- a`, and options under `processors:` at"),
+    ]) func `options in the list of a pipeline are told where they belong`(_ list: String, _ words: String) {
+        let headlines = gateway(
+            """
+            receivers: {r: }
+            processors: {a: , b: }
+            exporters: {e: }
+            service: {pipelines: {traces: {receivers: [r], processors: \(list), exporters: [e]}}}
+            """
+        ).1.problems.errors.map(ConfigProblems.headline)
+        #expect(headlines.count == 1 && headlines[0].contains(words), "\(headlines)")
+    }
+
     @Test func `many problems are told at once`() throws {
         let headlines = gateway(try fixture("many-problems.yaml")).1.headlines
         let wanted = [

@@ -44,6 +44,17 @@ struct ProblemsTests {
         #expect(problems.report().hasSuffix("… and \(problems.omitted) more\n"))
     }
 
+    @Test func `several errors are counted at the end`() {
+        var problems = ConfigProblems()
+        problems.error("a", at: .nowhere, path: "exporters.x.endpoint")
+        problems.warning("b", at: .nowhere)
+        #expect(problems.summary == nil)
+        problems.error("c", at: .nowhere, path: "exporters.y")
+        #expect(problems.summary == "2 errors, 1 warning")
+        #expect(problems.hasErrors(at: "exporters.x") && problems.hasErrors(at: "exporters.y"))
+        #expect(!problems.hasErrors(at: "exporters.z") && !problems.hasErrors(at: "exporters.x.end"))
+    }
+
     @Test func `warnings alone do not stop the start`() {
         var problems = ConfigProblems()
         problems.warning("w", at: .nowhere)

@@ -134,6 +134,26 @@ struct SettingsTests {
             ])
     }
 
+    @Test func `a key that stands beside its group is told where it belongs`() {
+        var loaded = load("insecure: true\nage: 5\nenabled: true\n")
+        readSettings(node: loaded.tree, path: "x", problems: &loaded.problems) { settings in
+            settings.group("tls", "TLS.") { tls in
+                _ = tls.bool("insecure", default: false, "No TLS.")
+                _ = tls.bool("enabled", default: false, "TLS.")
+            }
+            settings.group("queue", "A queue.") { queue in
+                _ = queue.int("age", default: 0, in: 0...9, "An age.")
+                _ = queue.bool("enabled", default: false, "A queue.")
+            }
+        }
+        #expect(
+            loaded.headlines == [
+                "c.yaml:1:1: error: x.insecure: unknown key; it belongs below `tls`: write `tls: {insecure: true}`",
+                "c.yaml:2:1: error: x.age: unknown key; it belongs below `queue`: write `queue: {age: …}`",
+                "c.yaml:3:1: error: x.enabled: unknown key; known keys: tls, queue",
+            ])
+    }
+
     @Test func `other spellings read as the option, but not both at once`() {
         let (read, loaded) = options(ThingOptions.self, "max_size: 7")
         #expect(read.size == 7 && loaded.headlines == [])

@@ -92,6 +92,21 @@ import Testing
         #expect(errors + warnings == [] && plan.pipelines.count == 1)
     }
 
+    @Test func `an option that is not indented is told whose it is`() {
+        let (_, errors, _) = load(
+            """
+            receivers: {otlp: {protocols: {http: }}}
+            processors:
+              memory_limiter:
+              limit_mib: 100
+              check_interval: 1s
+            exporters: {debug: }
+            service: {pipelines: {traces: {receivers: [otlp], processors: [memory_limiter], exporters: [debug]}}}
+            """, skips: false)
+        let told = errors.filter { $0.contains("stands beside memory_limiter, whose option it is; indent it below") }
+        #expect(told.count == 2 && errors.count == 3, "\(errors)")
+    }
+
     @Test func `a component that nothing defines gets the advice of its type`() {
         let (_, errors, _) = load(
             """

@@ -11,11 +11,13 @@ struct GatewayReader {
         guard let service = tree.entry("service"), let entries = mapping(service, path: "service") else { return }
         refuseUnknown(service.value, known: ["extensions", "pipelines", "telemetry"], path: "service")
         if let entry = entries.first(where: { $0.key == "extensions" }) {
-            configuration.extensions = readReferences(entry, path: "service.extensions")
+            configuration.extensions = readReferences(
+                entry, path: "service.extensions", defined: configuration.components)
         }
         if let entry = entries.first(where: { $0.key == "pipelines" }) {
             for pipeline in mapping(entry, path: "service.pipelines") ?? [] {
-                if let read = readPipeline(pipeline) { configuration.pipelines.append(read) }
+                let read = readPipeline(pipeline, defined: configuration.components)
+                if let read { configuration.pipelines.append(read) }
             }
         }
     }
@@ -38,7 +40,9 @@ struct GatewayReader {
         return components
     }
 
-    private mutating func readPipeline(_ entry: ConfigNode.Entry) -> GatewayConfiguration.Pipeline? {
+    private mutating func readPipeline(
+        _ entry: ConfigNode.Entry, defined: [GatewayConfiguration.Component]
+    ) -> GatewayConfiguration.Pipeline? {
         let path = "service.pipelines.\(entry.key)"
         guard let id = readID(entry.key, at: entry.keyPlace, path: path) else { return nil }
         if id.type == "profiles" {
@@ -58,7 +62,7 @@ struct GatewayReader {
         let options = readOptions(PipelineOptions.self, node: entry.value, path: path, problems: &problems)
         var lists: [String: [GatewayConfiguration.Reference]] = [:]
         for list in entries where ["receivers", "processors", "exporters"].contains(list.key) {
-            lists[list.key] = readReferences(list, path: "\(path).\(list.key)")
+            lists[list.key] = readReferences(list, path: "\(path).\(list.key)", defined: defined)
         }
         return GatewayConfiguration.Pipeline(
             signal: signal, id: id, place: entry.keyPlace, receivers: lists["receivers"] ?? [],
@@ -67,22 +71,37 @@ struct GatewayReader {
     }
 
     private mutating func readReferences(
-        _ entry: ConfigNode.Entry, path: String
+        _ entry: ConfigNode.Entry, path: String, defined: [GatewayConfiguration.Component]
     ) -> [GatewayConfiguration.Reference] {
         if entry.value.isNull { return [] }
+        let names = defined.filter { $0.kind.section == entry.key }.map(\.id.description)
         guard let elements = entry.value.texts else {
-            let example = entry.value.scalar.map(\.text) ?? "otlp"
+            let keys = entry.value.map?.filter { names.contains($0.key) } ?? []
+            let example = entry.value.scalar.map { [$0.text] } ?? (keys.isEmpty ? names : keys.map(\.key))
+            let hint = entry.value.map == nil ? "" : ", and options under `\(entry.key):` at the top"
             problems.error(
-                "expects a list of components, not \(entry.value.kind)", fix: "write `\(entry.key): [\(example)]`",
+                "expects a list of components, not \(entry.value.kind)",
+                fix: "write `\(entry.key): [\(example.prefix(4).joined(separator: ", "))]`\(hint)",
                 at: entry.value.place, path: path)
-            return []
+            return keys.compactMap { key in
+                (try? ComponentID(parsing: key.key)).map {
+                    GatewayConfiguration.Reference(id: $0, place: key.keyPlace)
+                }
+            }
         }
         var references: [GatewayConfiguration.Reference] = []
         for (index, element) in elements.enumerated() {
             let place = "\(path)[\(index)]"
             guard let scalar = element.scalar, !element.isNull else {
-                if !element.isFailedExpansion {
-                    problems.error("expects a component's id, not \(element.kind)", at: element.place, path: place)
+                if element.isFailedExpansion { continue }
+                let key = element.map?.first { names.contains($0.key) }?.key
+                problems.error(
+                    "expects a component's id, not \(element.kind)",
+                    fix: element.map == nil
+                        ? nil : "write `- \(key ?? "NAME")`, and options under `\(entry.key):` at the top",
+                    at: element.place, path: place)
+                if let key, let id = try? ComponentID(parsing: key) {
+                    references.append(.init(id: id, place: element.place))
                 }
                 continue
             }

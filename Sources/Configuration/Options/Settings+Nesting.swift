@@ -82,6 +82,7 @@ extension Settings {
             isDescribing: isDescribing, isMuted: isMuted)
         let value = read(&nested)
         nested.refuseUnknownKeys()
+        if !key.hasSuffix("]") { groups.append((key, nested.known)) }
         problems.merge(nested.problems)
         return value
     }

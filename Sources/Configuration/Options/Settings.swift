@@ -17,6 +17,8 @@ package struct Settings {
     /// Other spellings by the pattern of their mapping.
     var aliases: [String: [Alias]]
     var known: [String] = []
+    /// The groups of the mapping with their keys, for a key that stands beside its group.
+    var groups: [(key: String, known: [String])] = []
     var descriptions: [OptionDescription] = []
     var problems = ConfigProblems()
 
@@ -188,9 +190,17 @@ package struct Settings {
             }
             let names = known + others.map(\.old)
             problems.error(
-                "unknown key", fix: Suggestion.fix(for: entry.key, among: names, noun: "keys"),
+                "unknown key", fix: move(entry) ?? Suggestion.fix(for: entry.key, among: names, noun: "keys"),
                 at: entry.keyPlace, path: childPath(entry.key))
         }
+    }
+
+    /// What to write for a key that one of the groups has.
+    private func move(_ entry: ConfigNode.Entry) -> String? {
+        let owners = groups.filter { $0.known.contains(entry.key) }
+        guard owners.count == 1, let group = owners.first?.key else { return nil }
+        let value = if case .bool(let flag)? = entry.value.scalar?.value { String(flag) } else { "…" }
+        return "it belongs below `\(group)`: write `\(group): {\(entry.key): \(value)}`"
     }
 
     /// The descriptions with other spellings filled in.

@@ -141,6 +141,11 @@ package struct ConfigProblems: Error, Sendable {
     /// True when the gateway must not start.
     package var hasErrors: Bool { hasOmittedErrors || found.contains { $0.severity == .error } }
 
+    /// True when there is an error of an option at or below a path, such as `exporters.otlp_http`.
+    package func hasErrors(at path: String) -> Bool {
+        found.contains { $0.severity == .error && ($0.path == path || $0.path.hasPrefix(path + ".")) }
+    }
+
     /// The lines of a remembered file up to that of a place; empty when the file or line is unknown.
     func sourceLines(upTo place: ConfigPlace) -> [Substring] {
         guard place.line > 0, let text = sources[place.file] else { return [] }

@@ -13,6 +13,14 @@ extension ConfigProblems {
         return text
     }
 
+    /// How many errors and warnings there are, for the end of a report; nil when there is one error at most.
+    package var summary: String? {
+        guard errors.count > 1 else { return nil }
+        let more = omitted > 0 ? " or more" : ""
+        let behind = warnings.isEmpty ? "" : warnings.count == 1 ? ", 1 warning" : ", \(warnings.count) warnings"
+        return "\(errors.count)\(more) errors\(behind)"
+    }
+
     /// One problem on one line: `config.yaml:12:7: error: exporters.otlp_http.endpont: unknown key; did you mean …`.
     package static func headline(_ problem: ConfigProblem) -> String {
         var line = ""

@@ -134,7 +134,7 @@ extension ConfigNode {
     package var isNull: Bool { scalar?.value == .null }
 
     /// True when a reference in this node or below it could not be resolved, so that what is missing may not be.
-    package var hasFailedExpansion: Bool {
+    var hasFailedExpansion: Bool {
         switch content {
         case .scalar: isFailedExpansion
         case .list(let nodes): nodes.contains(where: \.hasFailedExpansion)

@@ -24,7 +24,7 @@ struct ChainLints {
     private func checkLimits(_ problems: inout ConfigProblems) {
         let used = configuration.pipelines.flatMap(\.processors).map(\.id)
         for component in configuration.components(of: .processor) where used.contains(component.id) {
-            guard case .memoryLimiter(let options)? = processors[component.id], !component.body.hasFailedExpansion
+            guard case .memoryLimiter(let options)? = processors[component.id], !problems.hasErrors(at: component.path)
             else { continue }
             let soft = options.softLimit(ofTotal: SystemFacts.memoryTotal)
             guard soft < MemoryShares.leastSoft else { continue }

@@ -45,6 +45,12 @@ struct PlanReader {
                     continue
                 }
             }
+            if let owner = owner(of: component) {
+                problems.error(
+                    "stands beside \(owner), whose option it is", fix: "indent it below `\(owner):`",
+                    at: component.place, path: component.path)
+                continue
+            }
             let advice = TypeAdvice.advice(type, component.kind)
             if let advice, !isUsed(component) {
                 problems.warning(
@@ -60,6 +66,17 @@ struct PlanReader {
                 "unknown \(component.kind.rawValue) type \"\(type)\"", fix: "\(fix); \(TypeAdvice.skipping)",
                 at: component.place, path: component.path)
         }
+    }
+
+    /// The component above one of an unknown type that has an option of its name: the option is not indented.
+    private func owner(of component: GatewayConfiguration.Component) -> ComponentID? {
+        let known = Registry.references.filter { $0.kind == component.kind }
+        for other in configuration.components(of: component.kind).prefix(while: { $0.id != component.id }).reversed() {
+            let type = known.first { $0.type == other.id.type || $0.aliases.contains(other.id.type) }
+            guard let type else { continue }
+            return type.options.contains { $0.key == component.id.description } ? other.id : nil
+        }
+        return nil
     }
 
     /// Whether a pipeline or the list of extensions names a component.
@@ -131,8 +148,9 @@ struct PlanReader {
                 plan.connectors.append((reference.id.description, connector, outputs))
             }
             guard let exporter = exporters[reference.id] else { continue }
-            let body = configuration.component(.exporter, reference.id)?.body
-            if let accepts = exporter.accepts, !accepts(pipeline.signal), body?.hasFailedExpansion != true {
+            // A faulty exporter may lack an endpoint that is only misspelt.
+            let isFaulty = problems.hasErrors(at: "exporters.\(reference.id)")
+            if let accepts = exporter.accepts, !accepts(pipeline.signal), !isFaulty {
                 problems.error(
                     "exporter \(reference.id) does not take \(pipeline.signal.rawValue)",
                     fix: "name it in a pipeline of what it takes, or set the endpoint that it lacks: endpoint or "
