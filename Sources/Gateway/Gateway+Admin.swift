@@ -59,6 +59,11 @@ extension Gateway {
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExporterOutcomes.encode(all))
     }
 
+    /// What the Collector's extension answers.
+    static func healthy(since date: String, uptime: Duration) -> String {
+        "{\"status\":\"Server available\",\"upSince\":\"\(date)\",\"uptime\":\"\(DurationText.format(uptime))\"}\n"
+    }
+
     private var health: AdminAnswer {
         let problems = parts.withLock { parts in
             parts.journals.compactMap { open in
@@ -66,8 +71,9 @@ extension Gateway {
             }
         }
         if problems.isEmpty {
+            let uptime = Duration.milliseconds(Int((SystemFacts.monotonicSeconds - startTime) * 1_000))
             return AdminAnswer(
-                status: .ok, contentType: "application/json", body: "{\"status\":\"Server available\"}\n")
+                status: .ok, contentType: "application/json", body: Self.healthy(since: startDate, uptime: uptime))
         }
         let text = problems.joined(separator: "; ").replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         return AdminAnswer(

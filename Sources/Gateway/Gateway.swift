@@ -27,7 +27,9 @@ package final class Gateway: Sendable {
     let lastReload = Atomic(true)
     /// Bytes of the process before anything of a plan is made.
     private let baseline: Int
-    private let startTime = SystemFacts.monotonicSeconds
+    let startTime = SystemFacts.monotonicSeconds
+    /// The same for people.
+    let startDate = GatewayLogHandler.timestamp()
 
     package init(plan: GatewayPlan, dataDirectory: String, log: Logger) {
         self.dataDirectory = dataDirectory
