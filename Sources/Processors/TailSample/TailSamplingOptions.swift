@@ -72,6 +72,8 @@ package struct TailSamplingOptions: ComponentOptions {
         }
         settings.accepted("expected_new_traces_per_sec", "memory grows as it is needed")
         settings.accepted("block_on_overflow", "the oldest traces are decided early instead")
+        settings.accepted("num_shards", "a pipeline's traces are decided in one place")
+        settings.accepted("tail_storage", "spans wait in the journal")
         settings.accepted(
             "drop_pending_traces_on_shutdown", "traces that are not complete wait in the journal for the next start")
         if policies.isEmpty, !settings.isDescribing { settings.problem("needs at least one policy", at: "policies") }

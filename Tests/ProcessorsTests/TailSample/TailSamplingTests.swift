@@ -292,6 +292,12 @@ import Testing
         #expect(try (0..<5).map { try plain.keeps(span($0)) } == [true, true, true, true, false])
     }
 
+    @Test func `options of the Collector's that mean nothing here are warnings`() {
+        let yaml = "{policies: [{name: p, type: always_sample}], num_shards: 4, tail_storage: pebble_tail_storage}"
+        let headlines = RuleBench.options(TailSamplingOptions.self, yaml).headlines
+        #expect(headlines.count == 2 && headlines.allSatisfy { $0.contains("warning: ") }, "\(headlines)")
+    }
+
     @Test func `bytes fill up again over time`() throws {
         // What a span adds to a request; what stands around spans does not count.
         let size =
