@@ -144,6 +144,28 @@ extension Program {
 
 /// Finds the context that a text with prefixed paths is about.
 package enum OTTLInference {
+    /// The context in which all paths of a condition or statement can be read, whatever the signal: the most specific
+    /// that they name. Nil when a path has no prefix, or no context reaches them all.
+    package static func context(condition: String, statement: String) -> OTTLContext? {
+        var paths: [PathExpression] = []
+        do throws(SyntaxFault) {
+            if statement.isEmpty {
+                PathScan.collect(try Parser.condition(condition), &paths)
+            } else {
+                let parsed = try Parser.statement(statement)
+                PathScan.collect(.call(parsed.editor), &paths)
+                if let condition = parsed.condition { PathScan.collect(condition, &paths) }
+            }
+        } catch { return nil }
+        var named: [OTTLContext] = []
+        for path in paths {
+            let name = path.segments.first?.name ?? ""
+            guard let context = name == "otelcol" ? OTTLContext.request : OTTLContext(prefix: name) else { return nil }
+            named.append(context)
+        }
+        return named.first { context in named.allSatisfy { context.reach.contains($0) } }
+    }
+
     /// The most specific of the contexts that the paths of all texts name, for a signal. Fails when a path has no
     /// prefix, or one that the signal does not have.
     package static func context(

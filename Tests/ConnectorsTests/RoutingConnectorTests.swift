@@ -107,6 +107,31 @@ import Testing
         #expect(try connector.connect(request).map(\.output) == [0])
     }
 
+    @Test(arguments: ["otelcol.client.metadata[\"X-Tenant\"][0]", "otelcol.grpc.metadata['x-tenant']"])
+    func `headers have the name of the newer Collectors`(_ path: String) throws {
+        let yaml = """
+            table: [{condition: '\(path.replacing("'", with: "\"")) == "acme"', pipelines: [traces/a]}]
+            default_pipelines: [traces/other]
+            """
+        let options = read(RoutingOptions.self, yaml).options
+        #expect(options.contextKeys == ["x-tenant"] && options.table.first?.context == .request)
+        let connector = try self.connector(yaml)
+        var request = try batch(spans)
+        #expect(try connector.connect(request).map(\.output) == [2])
+        request.metadata = RequestMetadata([.init(name: "x-tenant", value: "acme")])
+        #expect(try connector.connect(request).map(\.output) == [0])
+    }
+
+    @Test(arguments: [
+        ("condition: 'span.name == \"a\" and resource.attributes[\"b\"] == 1'", RouteContext.span),
+        ("statement: 'route() where log.body == \"a\"'", .log), ("condition: 'attributes[\"a\"] == 1'", .resource),
+        ("condition: 'datapoint.value_int > 1 and metric.name == \"a\"'", .datapoint),
+        ("context: resource, condition: 'resource.attributes[\"a\"] == 1'", .resource),
+    ]) func `a route without a context looks at what its paths name`(_ line: String, _ context: RouteContext) {
+        let read = read(RoutingOptions.self, "table: [{\(line), pipelines: [a]}]")
+        #expect(read.problems == [] && read.options.table.first?.context == context)
+    }
+
     @Test func `the tenant is a fact about the request`() throws {
         let connector = try self.connector(
             """
@@ -222,6 +247,10 @@ import Testing
         ),
         ("table: [{condition: 'nam == 1', pipelines: [a]}]", "resource has no field nam"),
         ("table: [{condition: 'true', match: trace, pipelines: [a]}]", "needs context: span"),
+        (
+            "table: [{context: resource, condition: 'otelcol.client.metadata[\"a\"] == \"b\"', pipelines: [a]}]",
+            "known to routes alone"
+        ),
     ]) func `faults of the file are told`(_ yaml: String, _ words: String) {
         let problems = read(RoutingOptions.self, yaml).problems
         #expect(problems.contains { $0.contains(words) }, "\(problems)")

@@ -84,6 +84,10 @@ import Testing
     @Test func `the request context knows facts by name whatever their case`() throws {
         #expect(try Lab.holds("request[\"x-tenant\"] == \"acme\"", .request, on: Sample.span))
         #expect(try Lab.holds("request[\"other\"] == nil", .request, on: Sample.span))
+        #expect(try Lab.holds("otelcol.client.metadata[\"x-tenant\"][0] == \"acme\"", .request, on: Sample.span))
+        #expect(try Lab.holds("otelcol.grpc.metadata[\"X-Tenant\"] == \"acme\"", .request, on: Sample.span))
+        #expect(Lab.problem("otelcol.client.metadata[\"a\"][1] == nil", .request).contains("its index is [0]"))
+        #expect(Lab.problem("otelcol.client.addr == nil", .request).contains("knows request[\"name\"] and"))
     }
 
     @Test(arguments: [

@@ -43,7 +43,10 @@ package struct RouteOption: Sendable {
     package var pipelines: [String]
 
     init(_ settings: inout Settings) {
-        context = settings.choice("context", default: RouteContext.resource, "What the condition looks at.")
+        context = settings.choice(
+            "context", default: RouteContext.resource,
+            "What the condition looks at; left out, what its paths begin with, such as span.attributes or "
+                + "otelcol.client.metadata.")
         condition = settings.string("condition", default: "", "OTTL condition of what is routed.")
         statement = settings.string("statement", default: "", "The same as a statement: route() where ….")
         pipelines = settings.strings("pipelines", default: [], "Pipelines that get what matches.")
@@ -53,6 +56,11 @@ package struct RouteOption: Sendable {
             "match", default: RouteMatch.record,
             "trace sends all spans of a trace once one matches, as far as they are in one batch.")
         guard !settings.isDescribing else { return }
+        if !settings.isPresent("context"),
+            let named = OTTLInference.context(condition: condition, statement: statement)
+        {
+            context = RouteContext(rawValue: named.rawValue) ?? context
+        }
         if condition.isEmpty == statement.isEmpty {
             settings.problem("needs a condition or a statement, and not both", at: "condition")
         }
@@ -67,9 +75,11 @@ package struct RouteOption: Sendable {
     var requestKeys: Set<String> {
         guard context == .request else { return [] }
         var keys: Set<String> = []
-        for part in condition.split(separator: "request[").dropFirst(condition.hasPrefix("request[") ? 0 : 1) {
-            guard let quote = part.first, quote == "\"" || quote == "'" else { continue }
-            keys.insert(part.dropFirst().prefix { $0 != quote }.lowercased())
+        for start in ["request[", "metadata["] {
+            for part in condition.split(separator: start, omittingEmptySubsequences: false).dropFirst() {
+                guard let quote = part.first, quote == "\"" || quote == "'" else { continue }
+                keys.insert(part.dropFirst().prefix { $0 != quote }.lowercased())
+            }
         }
         return keys
     }

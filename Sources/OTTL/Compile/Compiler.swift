@@ -152,7 +152,13 @@ struct Compiler {
     mutating func path(_ path: PathExpression, isCounted: Bool = false) throws(SyntaxFault) -> Int32 {
         var segments = path.segments[...]
         guard let first = segments.first else { throw SyntaxFault(0, "expected a path") }
-        if context == .request { return try request(first, segments.count) }
+        if context == .request { return try request(path, first) }
+        if first.name == "otelcol" {
+            throw SyntaxFault(
+                first.offset,
+                "facts about the request are known to routes alone: put an attributes processor with "
+                    + "`from_context: metadata.NAME` in front and ask for its attribute")
+        }
         var named = context
         if let other = OTTLContext(prefix: first.name) {
             guard context.reach.contains(other) else {
@@ -257,12 +263,29 @@ struct Compiler {
         }
     }
 
-    private mutating func request(_ segment: PathExpression.Segment, _ count: Int) throws(SyntaxFault) -> Int32 {
-        guard segment.name == "request", count == 1, segment.keys.count == 1, let key = segment.keys.first else {
-            throw SyntaxFault(segment.offset, "the request context knows request[\"name\"] alone")
+    /// `request["name"]`, or `otelcol.client.metadata["name"]` with or without the index of its one value.
+    private mutating func request(
+        _ path: PathExpression, _ first: PathExpression.Segment
+    ) throws(SyntaxFault) -> Int32 {
+        let keys = path.segments.last?.keys ?? []
+        let isNamed =
+            switch path.shown {
+            case "request": keys.count == 1
+            case "otelcol.client.metadata", "otelcol.grpc.metadata": keys.count == 1 || keys.count == 2
+            default: false
+            }
+        guard isNamed, path.segments.dropLast().allSatisfy(\.keys.isEmpty) else {
+            throw SyntaxFault(
+                first.offset,
+                "the request context knows request[\"name\"] and otelcol.client.metadata[\"name\"] alone")
         }
-        var node = Node(.request, at: segment.offset)
-        node.first = try value(key)
+        if keys.count == 2 {
+            guard case .int(0) = keys[1] else {
+                throw SyntaxFault(first.offset, "one value of a header is kept: its index is [0]")
+            }
+        }
+        var node = Node(.request, at: first.offset)
+        node.first = try value(keys[0])
         return add(node)
     }
 
