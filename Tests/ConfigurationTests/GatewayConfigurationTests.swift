@@ -113,6 +113,14 @@ struct GatewayConfigurationTests {
         #expect(headlines.count == 1 && headlines[0].contains(words), "\(headlines)")
     }
 
+    @Test func `a list of receivers with a fault is not told as an empty one`() {
+        let text = """
+            exporters: {e: }
+            service: {pipelines: {traces: {receivers: ['${GONE}'], exporters: [e]}}}
+            """
+        #expect(gateway(text).1.problems.errors.map(\.path) == ["service.pipelines.traces.receivers[0]"])
+    }
+
     @Test func `many problems are told at once`() throws {
         let headlines = gateway(try fixture("many-problems.yaml")).1.headlines
         let wanted = [

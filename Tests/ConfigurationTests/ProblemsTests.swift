@@ -53,6 +53,8 @@ struct ProblemsTests {
         #expect(problems.summary == "2 errors, 1 warning")
         #expect(problems.hasErrors(at: "exporters.x") && problems.hasErrors(at: "exporters.y"))
         #expect(!problems.hasErrors(at: "exporters.z") && !problems.hasErrors(at: "exporters.x.end"))
+        problems.error("d", at: .nowhere, path: "receivers[1]")
+        #expect(problems.hasErrors(at: "receivers") && !problems.hasErrors(at: "receiver"))
     }
 
     @Test func `warnings alone do not stop the start`() {

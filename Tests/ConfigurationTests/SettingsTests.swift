@@ -177,6 +177,8 @@ struct SettingsTests {
         let missing = options(RequiredOptions.self, "{}").loaded.headlines
         #expect(missing.count == 2)
         #expect(missing.first == "c.yaml:1:1: error: x.address: is required and missing (string); add `address: …`")
+        let misspelt = options(RequiredOptions.self, "{mode: slow, adress: here}").loaded.headlines
+        #expect(misspelt == ["c.yaml:1:14: error: x.adress: unknown key; did you mean \"address\"?"])
     }
 
     @Test func `accepted options are warnings, cross checks are errors`() {
@@ -202,7 +204,6 @@ struct SettingsTests {
                 """
             ).loaded.headlines == [
                 "c.yaml:1:11: error: x.headers[0]: expects a mapping, not an integer; write `- {name: …, value: …}`",
-                "c.yaml:1:14: error: x.headers[1].name: is required and missing (string); add `name: …`",
                 "c.yaml:1:15: error: x.headers[1].nam: unknown key; did you mean \"name\"?",
                 "c.yaml:2:13: error: x.labels.a: expects a string, not an integer (1); "
                     + "put it in quotes: `labels.a: \"1\"`",

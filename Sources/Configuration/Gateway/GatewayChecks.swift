@@ -30,11 +30,12 @@ struct GatewayChecks {
                 at: tree.entry("service")?.keyPlace ?? tree.place, path: "service.pipelines")
         }
         for pipeline in configuration.pipelines {
-            if pipeline.receivers.isEmpty {
+            // A list with a fault is no empty one.
+            if pipeline.receivers.isEmpty, !problems.hasErrors(at: "\(pipeline.path).receivers") {
                 problems.error(
                     "has no receiver", fix: "add `receivers: [otlp]`", at: pipeline.place, path: pipeline.path)
             }
-            if pipeline.exporters.isEmpty {
+            if pipeline.exporters.isEmpty, !problems.hasErrors(at: "\(pipeline.path).exporters") {
                 problems.error(
                     "has no exporter", fix: "add `exporters: [debug]`", at: pipeline.place, path: pipeline.path)
             }

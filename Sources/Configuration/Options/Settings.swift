@@ -189,6 +189,10 @@ package struct Settings {
                 continue
             }
             let names = known + others.map(\.old)
+            if let meant = Suggestion.nearest(to: entry.key, among: names), self.entry(meant) == nil {
+                // That it is missing follows from its misspelling.
+                problems.removeErrors(of: childPath(meant))
+            }
             problems.error(
                 "unknown key", fix: move(entry) ?? Suggestion.fix(for: entry.key, among: names, noun: "keys"),
                 at: entry.keyPlace, path: childPath(entry.key))

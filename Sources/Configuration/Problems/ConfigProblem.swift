@@ -143,7 +143,16 @@ package struct ConfigProblems: Error, Sendable {
 
     /// True when there is an error of an option at or below a path, such as `exporters.otlp_http`.
     package func hasErrors(at path: String) -> Bool {
-        found.contains { $0.severity == .error && ($0.path == path || $0.path.hasPrefix(path + ".")) }
+        found.contains { problem in
+            guard problem.severity == .error, problem.path.hasPrefix(path) else { return false }
+            let next = problem.path.dropFirst(path.count).first
+            return next == nil || next == "." || next == "["
+        }
+    }
+
+    /// Takes out the errors of an option for which another one is told.
+    mutating func removeErrors(of path: String) {
+        found.removeAll { $0.severity == .error && $0.path == path }
     }
 
     /// The lines of a remembered file up to that of a place; empty when the file or line is unknown.
