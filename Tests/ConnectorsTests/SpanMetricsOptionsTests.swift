@@ -75,6 +75,31 @@ import Testing
         #expect((3_850...4_150).contains(sum), "\(sum)")
     }
 
+    @Test func `dimensions may be named by a pattern`() throws {
+        let connector = connector("dimensions: [{glob: 'k8s.*.name'}]\nhistogram: {disable: true}")
+        let json = resource(
+            ["k8s.pod.name": "p", "k8s.node.name": "n", "k8s.pod.uid": "u"],
+            [
+                span("a", 1, ["k8s.pod.name": "own", "k8s.name": "x"]),
+                span("b", 1, ["k8s.zone.name": "z", "k8s.area.name": "y"]),
+            ])
+        let all = try points(connector.connect(request("{\"resourceSpans\":[\(json)]}")).first)
+        let own = try #require(all.first { $0.attributes["span.name"] == "a" })
+        #expect(own.attributes["k8s.pod.name"] == "own" && own.attributes["k8s.node.name"] == "n")
+        #expect(own.attributes["k8s.name"] == nil && own.attributes["k8s.pod.uid"] == nil)
+        let other = try #require(all.first { $0.attributes["span.name"] == "b" })
+        #expect(other.attributes["k8s.pod.name"] == "p" && other.attributes["k8s.area.name"] == "y")
+    }
+
+    @Test(arguments: [
+        ("k8s.*", "k8s.pod", true), ("k8s.*", "k8s.", true), ("k8s.*", "k8s", false), ("*", "", true),
+        ("*.name", "k8s.name.pod.name", true), ("*.name", "k8s.names", false), ("a?c*", "abcabc", true),
+        ("a?c", "ac", false), ("*a*b", "xaxbxb", true), ("*a*b", "xaxbxbx", false), ("name", "name", true),
+    ]) func `a pattern of keys`(_ pattern: String, _ key: String, _ matches: Bool) {
+        var key = key
+        #expect(key.withUTF8 { KeyGlob.matches(Array(pattern.utf8), Text(UnsafeRawBufferPointer($0))) } == matches)
+    }
+
     @Test func `the shorter of the two expirations counts`() {
         func expiration(_ yaml: String) -> Duration? { read(SpanMetricsOptions.self, yaml).options.output.expiration }
         #expect(expiration("metrics_expiration: 5m\nseries_expiration: 1m") == .seconds(60))

@@ -47,7 +47,10 @@ package struct MetricsOutputOptions: ComponentOptions {
 /// Options of the `spanmetrics` connector, with the Collector's names.
 package struct SpanMetricsOptions: ComponentOptions {
     package struct Dimension: Sendable {
+        /// Empty when there is a pattern instead.
         package var name: String
+        /// Pattern of names; empty for none.
+        package var glob = ""
         /// Value for spans that have none; without it they get no such attribute.
         package var fallback: String?
     }
@@ -137,10 +140,16 @@ package struct SpanMetricsOptions: ComponentOptions {
     private static func dimensions(
         _ key: String, _ sentence: String, _ settings: inout Settings
     ) -> [Dimension] {
-        settings.list(key, sentence) {
-            Dimension(
-                name: $0.requiredString("name", "Key of the attribute."),
-                fallback: $0.optionalString("default", "Value where a span has none."))
+        settings.list(key, sentence) { entry in
+            let name = entry.string("name", default: "", "Key of the attribute.")
+            let glob = entry.string(
+                "glob", default: "", "Pattern of keys in place of a name: * stands for any text, ? for one byte.")
+            let fallback = entry.optionalString("default", "Value where a span has none; with a name.")
+            if name.isEmpty == glob.isEmpty { entry.problem("needs a name or a glob, and not both") }
+            if glob.contains(where: { "[]{}\\".contains($0) }) {
+                entry.problem("knows * and ? alone: write several entries instead", at: "glob")
+            }
+            return Dimension(name: name, glob: glob, fallback: fallback)
         }
     }
 

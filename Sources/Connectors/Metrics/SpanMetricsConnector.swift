@@ -185,12 +185,64 @@ package final class SpanMetricsConnector: Connector {
         _ dimension: (key: KeyID, option: SpanMetricsOptions.Dimension), _ own: SetIndex, _ resource: SetIndex,
         _ records: borrowing RecordBatch, _ point: inout ByteColumn
     ) {
+        guard dimension.option.glob.isEmpty else {
+            return addMatching(dimension.option.glob, own, resource, records, &point)
+        }
         let name = keys.text(of: keys.reference(of: dimension.key))
         if let index = records.find(dimension.key, in: own) ?? records.find(dimension.key, in: resource) {
             return AttributeList.append(name, records.attributes[index], of: records, to: &point)
         }
         guard var fallback = dimension.option.fallback else { return }
         fallback.withUTF8 { AttributeList.append(name, Text(UnsafeRawBufferPointer($0)), to: &point) }
+    }
+}
+
+extension SpanMetricsConnector {
+    /// The attributes whose keys match, the record's own before its resource's, in the order of their keys.
+    private func addMatching(
+        _ glob: String, _ own: SetIndex, _ resource: SetIndex, _ records: borrowing RecordBatch,
+        _ point: inout ByteColumn
+    ) {
+        let pattern = Array(glob.utf8)
+        var found: [(key: Text, attribute: Int)] = []
+        for set in [own, resource] {
+            let before = found.count
+            for attribute in records.range(of: set) {
+                let key = records.text(records.attributes[attribute].key)
+                guard KeyGlob.matches(pattern, key), !found[..<before].contains(where: { $0.key == key }) else {
+                    continue
+                }
+                found.append((key, attribute))
+            }
+        }
+        found.sort { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }
+        for one in found {
+            AttributeList.append(one.key, records.attributes[one.attribute], of: records, to: &point)
+        }
+    }
+}
+
+/// Patterns of keys: `*` stands for any text, `?` for one byte.
+enum KeyGlob {
+    static func matches(_ pattern: [UInt8], _ key: Text) -> Bool {
+        var (place, index) = (0, 0)
+        // Behind the last star, and where what it stands for ends.
+        var star: (place: Int, end: Int)?
+        while index < key.count {
+            if place < pattern.count, pattern[place] == UInt8(ascii: "*") {
+                place += 1
+                star = (place, index)
+            } else if place < pattern.count, pattern[place] == UInt8(ascii: "?") || pattern[place] == key[index] {
+                place += 1
+                index += 1
+            } else if let last = star {
+                star = (last.place, last.end + 1)
+                (place, index) = (last.place, last.end + 1)
+            } else {
+                return false
+            }
+        }
+        return pattern[place...].allSatisfy { $0 == UInt8(ascii: "*") }
     }
 }
 
