@@ -1,4 +1,5 @@
 import Configuration
+import Dispatch
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -61,11 +62,13 @@ struct AdminRequest: Sendable {
     }
 }
 
-/// A small read-only HTTP listener: the metrics endpoint and the health check.
+/// A small read-only HTTP listener: the metrics endpoint and the health check. Answers are made on a thread of its own,
+/// since some look at files, and some are long.
 final class AdminServer: Sendable {
     private let routes: @Sendable (AdminRequest) -> AdminAnswer?
     private let address: TelemetryConfiguration.Address
     private let channel = Mutex<(any Channel)?>(nil)
+    private let queue = DispatchQueue(label: "sluice.admin")
 
     init(address: TelemetryConfiguration.Address, routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?) {
         self.address = address
@@ -74,7 +77,7 @@ final class AdminServer: Sendable {
 
     /// Listens; returns the port. Throws `GatewayStartFailure` when the address cannot be had.
     func start(_ group: any EventLoopGroup, what: String) async throws -> Int {
-        let routes = routes
+        let (routes, queue) = (routes, queue)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer(AcceptGate.install)
@@ -84,7 +87,7 @@ final class AdminServer: Sendable {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(
                         withPipeliningAssistance: true, withErrorHandling: true)
                     try channel.pipeline.syncOperations.addHandlers([
-                        IdleStateHandler(readTimeout: .seconds(30)), AdminHandler(routes: routes),
+                        IdleStateHandler(readTimeout: .seconds(30)), AdminHandler(routes: routes, queue: queue),
                     ])
                 }
             }
@@ -114,9 +117,13 @@ private final class AdminHandler: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let routes: @Sendable (AdminRequest) -> AdminAnswer?
+    private let queue: DispatchQueue
     private var head: HTTPRequestHead?
 
-    init(routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?) { self.routes = routes }
+    init(routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?, queue: DispatchQueue) {
+        self.routes = routes
+        self.queue = queue
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -142,12 +149,25 @@ private final class AdminHandler: ChannelInboundHandler {
     private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let peer = context.channel.remoteAddress?.ipAddress ?? ""
         let isLocal = peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.")
-        var answer =
-            routes(
-                AdminRequest(
-                    uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host"),
-                    accept: request.headers[canonicalForm: "accept"].joined(separator: ",")))
-            ?? AdminAnswer(status: .notFound, contentType: "text/plain; charset=utf-8", body: "not found\n")
+        let asked = AdminRequest(
+            uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host"),
+            accept: request.headers[canonicalForm: "accept"].joined(separator: ","))
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        // The next request of the connection comes when this one is answered.
+        queue.async { [routes, loop = context.eventLoop] in
+            let answer =
+                routes(asked)
+                ?? AdminAnswer(status: .notFound, contentType: "text/plain; charset=utf-8", body: "not found\n")
+            loop.execute {
+                let (handler, context) = bound.value
+                handler.write(answer, to: request, context)
+            }
+        }
+    }
+
+    private func write(_ answer: AdminAnswer, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
+        var answer = answer
         if request.method != .GET && request.method != .HEAD {
             answer = AdminAnswer(status: .methodNotAllowed, contentType: "text/plain", body: "only GET\n")
         }

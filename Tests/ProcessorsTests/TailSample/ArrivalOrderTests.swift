@@ -17,7 +17,7 @@ import Testing
         "type: boolean_attribute, boolean_attribute: {key: f, value: true}",
         "type: probabilistic, probabilistic: {sampling_percentage: 50}",
         "type: status_code, status_code: {status_codes: [ERROR]}",
-        "type: rate_limiting, rate_limiting: {spans_per_second: 7}",
+        "type: rate_limiting, rate_limiting: {spans_per_second: 7, burst_capacity: 7}",
         "type: bytes_limiting, bytes_limiting: {bytes_per_second: 1200, burst_capacity: 1200}",
         "type: span_count, span_count: {min_spans: 4, max_spans: 9}",
         "type: trace_state, trace_state: {key: x, values: [a1]}", "type: trace_flags",
