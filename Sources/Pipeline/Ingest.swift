@@ -58,4 +58,12 @@ package protocol Ingest: AnyObject, Sendable {
 
     /// Begins to store what was ingested, if that has not begun.
     func flush()
+
+    /// Whether a request of this signal waits for a disk before it is with the journals, so that no event loop should
+    /// bring it.
+    func waitsForDisk(_ signal: Signal) -> Bool
+}
+
+extension Ingest {
+    package func waitsForDisk(_ signal: Signal) -> Bool { false }
 }

@@ -39,12 +39,14 @@ private final class WaitingStep: Processor {
         let intake = ReceiverIntake(
             receiver: "otlp", transport: "http", pipelines: [pipeline], keys: .empty, pool: WorkspacePool(),
             metrics: metrics)
+        let switched = SwitchedIngest([.traces])
+        switched.release(to: intake)
         var caller: UInt = 0
         let reply = await withCheckedContinuation { done in
             caller = UInt(pthread_self())
             // Gone when ingest returns, as a receiver's buffer is.
             Array(Self.span.utf8).withUnsafeBytes { bytes in
-                intake.ingest(IngestRequest(signal: .traces, encoding: .json, body: bytes)) {
+                switched.ingest(IngestRequest(signal: .traces, encoding: .json, body: bytes)) {
                     done.resume(returning: $0)
                 }
             }

@@ -20,7 +20,7 @@ package final class FallbackExporter: Exporter {
         var task: Task<Void, Never>
     }
 
-    /// Stands for a pipeline where there is none: in the names of journals that are kept for exporters, of their cursors
+    /// Stands for a pipeline where there is none: in names of journals that are kept for exporters, of their cursors
     /// and in labels.
     package static let missed = "missed"
 

@@ -11,9 +11,8 @@ final class ReceiverIntake: Ingest {
     private let tap: TapHub?
     private let accepted: [Counter]
     private let refused: [Counter]
-    /// Signals of which a chain waits for a disk, and where those run.
-    private let diskSignals: Set<Signal>
-    private let lanes: DiskLanes?
+    /// By signal: whether a chain waits for a disk.
+    private let waits: [Bool]
 
     init(
         receiver: String, transport: String, pipelines: [PipelineIntake], keys: KeyTable, pool: WorkspacePool,
@@ -23,8 +22,9 @@ final class ReceiverIntake: Ingest {
         self.pipelines = pipelines
         self.keys = keys
         self.pool = pool
-        diskSignals = Set(pipelines.filter(\.chain.waitsForDisk).map(\.signal))
-        lanes = diskSignals.isEmpty ? nil : DiskLanes()
+        waits = Signal.allCases.map { signal in
+            pipelines.contains { $0.signal == signal && $0.chain.waitsForDisk }
+        }
         let labels = [(name: "receiver", value: receiver), (name: "transport", value: transport)]
         accepted = Signal.allCases.map {
             metrics.counter(
@@ -39,20 +39,13 @@ final class ReceiverIntake: Ingest {
 
     func accepts(_ signal: Signal) -> Bool { pipelines.contains { $0.signal == signal } }
 
+    func waitsForDisk(_ signal: Signal) -> Bool { waits[Int(signal.rawValue) - 1] }
+
     func flush() {
         for pipeline in pipelines { pipeline.journal.flush() }
     }
 
     func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
-        guard let lanes, diskSignals.contains(request.signal) else { return take(request, reply) }
-        let kept = KeptRequest(request)
-        lanes.run { [self] in
-            kept.withRequest { take($0, reply) }
-            flush()
-        }
-    }
-
-    private func take(_ request: IngestRequest, _ reply: @escaping @Sendable (IngestReply) -> Void) {
         let appends: Appends? = pool.withWorkspace { workspace in
             prepare(request, workspace, reply)
         }
@@ -131,31 +124,6 @@ extension ReadSummary {
     /// The answer to a request that was taken but for what this summary counts. A message alone is a warning.
     fileprivate var answer: IngestReply {
         rejectedMessage.isEmpty ? .accepted : .partial(rejected: Int64(rejected), message: rejectedMessage)
-    }
-}
-
-/// A request that outlives the call which brought it.
-private struct KeptRequest: Sendable {
-    private let signal: Signal
-    private let encoding: WireEncoding
-    private let bytes: [UInt8]
-    private let tenant: String
-    private let metadata: RequestMetadata
-
-    init(_ request: IngestRequest) {
-        signal = request.signal
-        encoding = request.encoding
-        bytes = request.whole ?? Array(request.body)
-        tenant = request.tenant
-        metadata = request.metadata
-    }
-
-    func withRequest(_ body: (IngestRequest) -> Void) {
-        bytes.withUnsafeBytes {
-            body(
-                IngestRequest(
-                    signal: signal, encoding: encoding, body: $0, whole: bytes, tenant: tenant, metadata: metadata))
-        }
     }
 }
 

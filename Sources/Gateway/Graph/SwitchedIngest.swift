@@ -2,12 +2,13 @@ import Pipeline
 import Synchronization
 import Telemetry
 
-/// Hands a receiver's requests to the pipelines of the configuration in force. While one takes the place of another
-/// requests wait here; the receivers bound how many, since each counts as in memory until it is answered.
+/// Hands a receiver's requests to the pipelines of the configuration in force, off the event loop where those wait for
+/// a disk. While one configuration takes the place of another requests wait here; the receivers bound how many, since
+/// each counts as in memory until it is answered.
 final class SwitchedIngest: Ingest {
     private typealias Reply = @Sendable (IngestReply) -> Void
 
-    /// A request that waits, with a body of its own.
+    /// A request that outlives the call which brought it, with a body of its own.
     private struct Waiting: Sendable {
         var signal: Signal
         var encoding: WireEncoding
@@ -36,7 +37,7 @@ final class SwitchedIngest: Ingest {
     private struct State {
         /// Nil while requests wait.
         var target: (any Ingest)?
-        /// Calls of `ingest` that have not returned.
+        /// Requests that are on their way to the pipelines.
         var active = 0
         var waiting: [Waiting] = []
         var holder: CheckedContinuation<Void, Never>?
@@ -51,6 +52,7 @@ final class SwitchedIngest: Ingest {
 
     let signals: Set<Signal>
     private let state = Mutex(State())
+    private let lanes = DiskLanes()
 
     /// Requests wait until the first `release`. `signals` are those that it accepts, whatever stands behind it.
     init(_ signals: Set<Signal>) { self.signals = signals }
@@ -63,7 +65,19 @@ final class SwitchedIngest: Ingest {
             return state.target
         }
         guard let target else { return wait(request, reply) }
-        target.ingest(request, reply: reply)
+        guard target.waitsForDisk(request.signal) else {
+            target.ingest(request, reply: reply)
+            return didIngest()
+        }
+        let kept = Waiting(request, reply)
+        lanes.run { [self] in
+            kept.ingest(into: target)
+            target.flush()
+            didIngest()
+        }
+    }
+
+    private func didIngest() {
         let holder = state.withLock { state in
             state.active -= 1
             return state.takeHolder()

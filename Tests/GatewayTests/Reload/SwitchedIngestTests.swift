@@ -15,13 +15,18 @@ private final class Target: Ingest {
     private let state = Mutex(State())
     /// Runs within each call.
     private let during: @Sendable () -> Void
+    private let waits: Bool
 
-    init(during: @escaping @Sendable () -> Void = {}) { self.during = during }
+    init(waits: Bool = false, during: @escaping @Sendable () -> Void = {}) {
+        self.waits = waits
+        self.during = during
+    }
 
     var bodies: [[UInt8]] { state.withLock { $0.bodies } }
     var flushes: Int { state.withLock { $0.flushes } }
 
     func accepts(_ signal: Signal) -> Bool { true }
+    func waitsForDisk(_ signal: Signal) -> Bool { waits }
 
     func ingest(_ request: IngestRequest, reply: @escaping @Sendable (IngestReply) -> Void) {
         during()
@@ -83,10 +88,10 @@ private final class Target: Ingest {
         #expect(second.bodies == [[2]] && replies.count == 2)
     }
 
-    @Test func `a hold waits for the calls under way`() async {
+    @Test(arguments: [false, true]) func `a hold waits for the calls under way`(waits: Bool) async {
         let gate = Gate()
         let ingest = SwitchedIngest([.traces])
-        let target = Target {
+        let target = Target(waits: waits) {
             gate.began.store(true, ordering: .sequentiallyConsistent)
             while !gate.mayEnd.load(ordering: .sequentiallyConsistent) {}
         }
@@ -103,9 +108,10 @@ private final class Target: Ingest {
         await posted
     }
 
-    @Test func `nothing is lost or handed on twice, whoever posts while targets change`() async {
+    @Test(arguments: [false, true])
+    func `nothing is lost or handed on twice, whoever posts while targets change`(waits: Bool) async {
         let ingest = SwitchedIngest([.traces])
-        let targets = (0..<50).map { _ in Target() }
+        let targets = (0..<50).map { _ in Target(waits: waits) }
         await withTaskGroup(of: Void.self) { tasks in
             for poster in 0..<2 {
                 tasks.addTask {
@@ -121,6 +127,8 @@ private final class Target: Ingest {
                 ingest.release(to: targets[0])
             }
         }
+        // What is on its way comes before this.
+        await ingest.hold()
         #expect(targets.reduce(0) { $0 + $1.bodies.count } == 4_000)
         #expect(replies.count == 4_000)
     }
