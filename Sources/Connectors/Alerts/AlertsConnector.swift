@@ -129,8 +129,7 @@ package final class AlertsConnector: Connector {
 
     /// FNV-1a over the bytes; never 0.
     static func hash(_ bytes: some Swift.Sequence<UInt8>) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let hash = FNV.hash(bytes)
         return hash == 0 ? 1 : hash
     }
 

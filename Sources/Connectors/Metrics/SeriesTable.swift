@@ -153,10 +153,8 @@ struct SeriesTable: Sendable {
     // MARK: Looking up
 
     private static func hash(_ resource: Text, _ attributes: Text) -> UInt64 {
-        // FNV-1a over both: lists differ anywhere, and many begin and end alike.
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in resource.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        for byte in attributes.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        // Over all of both: lists differ anywhere, and many begin and end alike.
+        let hash = FNV.hash(attributes.bytes, after: FNV.hash(resource.bytes))
         return hash ^ hash >> 32
     }
 

@@ -74,8 +74,7 @@ package struct ValueMap: BitwiseCopyable {
     }
 
     private static func hash(_ text: Text) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in 0..<text.count { hash = (hash ^ UInt64(text[index])) &* 0x0000_0100_0000_01B3 }
+        let hash = FNV.hash(text.bytes)
         return hash ^ (hash >> 32)
     }
 

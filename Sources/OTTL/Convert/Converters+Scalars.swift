@@ -32,7 +32,7 @@ extension Program {
         case .traceID: return try identifier(call, 16, batch, place, &state)
         case .murmur3, .murmur3Wide:
             return .string(try murmur(call.node.function, try call.text(0, batch, place, &state), &state))
-        case .fnv: return .int(FNV.hash(try call.text(0, batch, place, &state)))
+        case .fnv: return .int(Int64(bitPattern: FNV.hash(try call.text(0, batch, place, &state).bytes)))
         default:
             let text = try call.text(0, batch, place, &state)
             return .string(try Program.digest(call.node.function, text, &state))
@@ -166,15 +166,6 @@ extension Program {
         var hash = Hash()
         hash.update(bufferPointer: text.bytes)
         for byte in hash.finalize() { ValueText.appendHex(byte, to: &output) }
-    }
-}
-
-/// FNV-1a of 64 bits: draft-eastlake-fnv, section 3.
-enum FNV {
-    static func hash(_ text: Text) -> Int64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in text.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return Int64(bitPattern: hash)
     }
 }
 

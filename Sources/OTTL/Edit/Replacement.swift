@@ -131,7 +131,7 @@ extension Program {
         switch function {
         case .md5, .sha1, .sha256, .sha512: return try Program.digest(function, text, &state)
         case .fnv:
-            state.scratch.append(string: String(FNV.hash(text)))
+            state.scratch.append(string: String(Int64(bitPattern: FNV.hash(text.bytes))))
         case .toLowerCase: return try casedText(.lower, text, &state)
         case .toUpperCase: return try casedText(.upper, text, &state)
         case .toSnakeCase: return try casedText(.snake, text, &state)

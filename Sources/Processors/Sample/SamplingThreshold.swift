@@ -1,3 +1,5 @@
+import Telemetry
+
 /// OpenTelemetry's consistent probability sampling: 56 random bits of a trace against a 56-bit rejection threshold
 /// (TraceState: Probability Sampling; W3C Trace Context Level 2).
 package struct SamplingThreshold: Equatable, Comparable, Sendable {
@@ -52,19 +54,12 @@ enum HashedRandomness {
 
     /// FNV-1a over the seed (little-endian) and the bytes, as the Collector computes it; the lower 14 bits decide.
     static func of(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> UInt64 {
-        let hash = fnv(bytes, seed: seed)
+        let hash = FNV.hash32(bytes, after: withUnsafeBytes(of: seed.littleEndian) { FNV.hash32($0) })
         let bucket = UInt64(hash) & (buckets - 1)
         // Collector: kept when bucket < rate. Here: kept when random >= threshold, hence the complement on top.
         let unused = UInt64(hash >> 18)
         let mixed = unused ^ (unused << 10)
         return (buckets - 1 - bucket) << 42 | mixed << 14 | bucket
-    }
-
-    static func fnv(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> UInt32 {
-        var hash: UInt32 = 2_166_136_261
-        for byte: UInt32 in 0..<4 { hash = (hash ^ ((seed >> (8 * byte)) & 0xFF)) &* 16_777_619 }
-        for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-        return hash
     }
 
     /// The threshold of a percentage in this mode: 14 bits, rounded down in 32-bit arithmetic as the Collector does.

@@ -1,5 +1,6 @@
 import Glibc
 import OTLP
+import Telemetry
 
 /// A file of decisions, appended as they are made. Its owner holds a lock around every call. It is not synced: it
 /// survives the process, and what a power loss takes is decided again, since the traces come again from the journal.
@@ -8,7 +9,8 @@ import OTLP
 ///
 ///     kind u8 | size of tenant u8 | size of session u16 | trace id 16 | probability f64 | tenant | session | sum u32
 ///
-/// Reading ends at the first record that is cut or whose sum is wrong; the rest is cut off.
+/// The sum is the FNV-1a of what is before it. Reading ends at the first record that is cut or whose sum is wrong; the
+/// rest is cut off.
 final class DecisionLog {
     enum Entry: Equatable, Sendable {
         case decision(DecisionCache.Key, SamplingDecision)
@@ -128,7 +130,7 @@ final class DecisionLog {
         add(trace.low, 8)
         add(probability.bitPattern, 8)
         bytes += names.0 + names.1
-        add(UInt64(sum(bytes[...])), 4)
+        add(UInt64(FNV.hash32(bytes)), 4)
         return bytes
     }
 
@@ -139,7 +141,7 @@ final class DecisionLog {
         }
         let tenantEnd = headSize + Int(bytes[index + 1])
         let end = tenantEnd + Int(number(2, 2))
-        guard bytes.count - index >= end + 4, number(end, 4) == UInt64(sum(bytes[index..<index + end])) else {
+        guard bytes.count - index >= end + 4, number(end, 4) == UInt64(FNV.hash32(bytes[index..<index + end])) else {
             return nil
         }
         let tenant = String(decoding: bytes[index + headSize..<index + tenantEnd], as: UTF8.self)
@@ -157,11 +159,6 @@ final class DecisionLog {
             return .session(DecisionCache.Session(name: session, tenant: tenant))
         default: return nil
         }
-    }
-
-    /// FNV-1a of 32 bits.
-    private static func sum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-        bytes.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
     }
 }
 

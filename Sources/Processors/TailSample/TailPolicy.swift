@@ -259,10 +259,7 @@ struct AttributeTest: Sendable {
 /// The Collector's hash of a trace id, and of names that are too long to keep: FNV-1a of 64 bits over salt and text.
 enum TraceHash {
     static func of(_ trace: Text, salt: [UInt8]) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in salt { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        for byte in trace.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return hash
+        FNV.hash(trace.bytes, after: FNV.hash(salt))
     }
 
     /// The largest hash that is sampled; 0 means none.

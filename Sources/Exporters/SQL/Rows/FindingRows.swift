@@ -45,12 +45,12 @@ struct FindingRows: Sendable {
     /// The row of a log record. It has no place among the events of its span, so its name, rule and time make one
     /// behind all of these: the same record has the same place whenever it comes.
     func append(_ log: LogRecord, _ scratch: inout RowScratch) {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        var hash = FNV.hash([UInt8]())
         for key in [pattern, rule] {
             guard let text = scratch.records.string(key, in: log.set) else { continue }
-            for byte in text.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            hash = FNV.hash(text.bytes, after: hash)
         }
-        for shift in stride(from: 0, to: 64, by: 8) { hash = (hash ^ (log.time >> shift & 0xFF)) &* 0x100_0000_01B3 }
+        hash = withUnsafeBytes(of: log.time.littleEndian) { FNV.hash($0, after: hash) }
         append(
             traceID: log.traceID, spanID: log.spanID, position: Int64(1 << 32 | hash >> 33), time: log.knownTime,
             own: log.set, owner: log.set, &scratch)
