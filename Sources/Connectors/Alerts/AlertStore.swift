@@ -94,7 +94,7 @@ struct AlertStore {
         remember(step.hash)
         guard descriptor >= 0, var line = try? [UInt8](JSONEncoder().encode(step)) else { return "no journal" }
         line.append(0x0A)
-        guard AlertStore.writeAll(line, descriptor), fdatasync(descriptor) == 0 else {
+        guard Descriptor.writeAll(line, to: descriptor), fdatasync(descriptor) == 0 else {
             let reason = "\(path).log: \(String(cString: strerror(errno)))"
             // Half a line would swallow the next one.
             ftruncate(descriptor, off_t(journalBytes))
@@ -114,7 +114,7 @@ struct AlertStore {
         }
         let fresh = Glibc.open(path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard fresh >= 0 else { throw AlertStore.failure(path) }
-        let isWritten = AlertStore.writeAll(bytes, fresh) && fsync(fresh) == 0
+        let isWritten = Descriptor.writeAll(bytes, to: fresh) && fsync(fresh) == 0
         Glibc.close(fresh)
         guard isWritten, rename(path + ".new", path + ".json") == 0 else { throw AlertStore.failure(path) }
         // A crash before the journal is emptied leaves steps that the snapshot has; their numbers say so.
@@ -134,18 +134,6 @@ struct AlertStore {
 
     private static func failure(_ path: String) -> ProcessFailure {
         ProcessFailure(reason: "\(path): \(String(cString: strerror(errno)))")
-    }
-
-    static func writeAll(_ bytes: [UInt8], _ descriptor: Int32) -> Bool {
-        var offset = 0
-        while offset < bytes.count {
-            let rest = bytes[offset...]
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return false }
-            offset += count
-        }
-        return true
     }
 
     static func read(_ path: String) -> [UInt8]? {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import GenAI
 import Glibc
+import Pipeline
 
 /// Judgements by the hash of what was asked, in memory and in a file, so that a restart asks nothing anew.
 ///
@@ -84,7 +85,7 @@ struct JudgeCache {
             hash: hash, score: judgement.score, label: judgement.label, explanation: judgement.explanation)
         guard var bytes = try? [UInt8](JSONEncoder().encode(line)) else { return false }
         bytes.append(0x0A)
-        return AlertStore.writeAll(bytes, descriptor)
+        return Descriptor.writeAll(bytes, to: descriptor)
     }
 
     mutating func close() {

@@ -1,4 +1,5 @@
 import Glibc
+import Pipeline
 package import Telemetry
 
 /// What `list` tells of a letter without reading its request.
@@ -163,13 +164,7 @@ package struct DeadLetterFolder: Sendable {
         let descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return DeadLetterFailure("open", partial) }
         defer { close(descriptor) }
-        var at = 0
-        while at < bytes.count {
-            let count = bytes[at...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return DeadLetterFailure("write", partial, count < 0 ? errno : ENOSPC) }
-            at += count
-        }
+        guard Descriptor.writeAll(bytes, to: descriptor) else { return DeadLetterFailure("write", partial) }
         return fsync(descriptor) == 0 ? nil : DeadLetterFailure("fsync", partial)
     }
 

@@ -1,4 +1,3 @@
-import Glibc
 package import Pipeline
 import Synchronization
 import Telemetry
@@ -41,14 +40,6 @@ package final class DebugExporter: Exporter {
     /// What cannot be shown is not worth stopping for: a closed terminal must not hold back the pipeline.
     private static func write(_ text: String, to descriptor: Int32) {
         var text = text
-        text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while !rest.isEmpty {
-                let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { return }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
-        }
+        text.withUTF8 { _ = Descriptor.writeAll(UnsafeRawBufferPointer($0), to: descriptor) }
     }
 }

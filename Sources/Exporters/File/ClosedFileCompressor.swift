@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Pipeline
 import Synchronization
 
 /// Compresses closed files in the background, one after the other, in pieces of a few MiB.
@@ -63,25 +64,14 @@ final class ClosedFileCompressor: Sendable {
             guard count >= 0 else { return problem("read", path) }
             if count == 0 { break }
             if isEnding.load(ordering: .relaxed) { return nil }
-            guard let compressed = compression.compress(Array(piece[..<count])), write(compressed, to: output) else {
-                return problem("write", partial)
-            }
+            guard let compressed = compression.compress(Array(piece[..<count])),
+                Descriptor.writeAll(compressed, to: output)
+            else { return problem("write", partial) }
         }
         guard fsync(output) == 0, rename(partial, path + ending) == 0, RotationNames(path: path).syncDirectory() else {
             return problem("sync", partial)
         }
         return unlink(path) == 0 ? nil : problem("remove", path)
-    }
-
-    private func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-        var at = 0
-        while at < bytes.count {
-            let count = bytes[at...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return false }
-            at += count
-        }
-        return true
     }
 
     private func problem(_ what: String, _ path: String) -> String {

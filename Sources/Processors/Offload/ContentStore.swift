@@ -84,14 +84,7 @@ final class ContentStore: Sendable {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
         let descriptor = open(temporary, flags, 0o600)
         guard descriptor >= 0 else { return false }
-        var done = 0
-        while done < content.count {
-            let count = Glibc.write(descriptor, content.start + done, content.count - done)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            done += count
-        }
-        let isGood = done == content.count && fdatasync(descriptor) == 0
+        let isGood = Descriptor.writeAll(content.bytes, to: descriptor) && fdatasync(descriptor) == 0
         close(descriptor)
         guard isGood, rename(temporary, target) == 0 else {
             unlink(temporary)

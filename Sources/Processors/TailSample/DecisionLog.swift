@@ -1,5 +1,6 @@
 import Glibc
 import OTLP
+import Pipeline
 import Telemetry
 
 /// A file of decisions, appended as they are made. Its owner holds a lock around every call. It is not synced: it
@@ -50,7 +51,7 @@ final class DecisionLog {
     /// Appends a record and returns how many there are. A record that cannot be written is not remembered over a
     /// restart.
     func append(_ entry: Entry) -> Int {
-        if DecisionLog.write(DecisionLog.encode(entry), to: descriptor) { count += 1 }
+        if Descriptor.writeAll(DecisionLog.encode(entry), to: descriptor) { count += 1 }
         return count
     }
 
@@ -62,7 +63,7 @@ final class DecisionLog {
         guard new >= 0 else { return }
         var bytes: [UInt8] = []
         for entry in entries { bytes += DecisionLog.encode(entry) }
-        guard DecisionLog.write(bytes, to: new), rename(temporary, path) == 0 else {
+        guard Descriptor.writeAll(bytes, to: new), rename(temporary, path) == 0 else {
             close(new)
             unlink(temporary)
             return
@@ -91,19 +92,6 @@ final class DecisionLog {
             }
         }
         return Array(bytes.prefix(done))
-    }
-
-    private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-        bytes.withUnsafeBytes { buffer in
-            var done = 0
-            while done < buffer.count, let base = buffer.baseAddress {
-                let size = Glibc.write(descriptor, base + done, buffer.count - done)
-                if size < 0, errno == EINTR { continue }
-                guard size > 0 else { return false }
-                done += size
-            }
-            return true
-        }
     }
 
     private static func encode(_ entry: Entry) -> [UInt8] {
