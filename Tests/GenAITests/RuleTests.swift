@@ -120,7 +120,7 @@ import Testing
         let tables = try Tables.shared.get()
         #expect(tables.summary.count == 50)
         #expect(tables.summary.map(\.rules).reduce(0, +) > 600)
-        #expect(Set(tables.dialectNames) == Set(Tables.embeddedDialects))
+        #expect(Set(tables.summary.map(\.dialect)) == Set(Tables.embeddedDialects))
     }
 
     @Test func `a broken table names its place`() {

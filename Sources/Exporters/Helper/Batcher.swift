@@ -86,9 +86,6 @@ package struct Batcher: Sendable {
     /// When the oldest group has to leave.
     package var deadline: Duration? { groups.first?.deadline }
 
-    /// Items that wait in open groups.
-    package var pendingItems: Int { groups.reduce(0) { $0 + $1.items } }
-
     /// Takes the next part and appends what has to leave now to `ready`.
     package mutating func add(_ part: BatchPart, now: Duration, ready: inout [PreparedBatch]) {
         guard let options else {

@@ -194,9 +194,6 @@ package final class Tables: @unchecked Sendable {
         pool = draft.pool
     }
 
-    /// Names of the dialects that `sources` may list.
-    package var dialectNames: [String] { layout.dialects.map(\.name.string) }
-
     /// Names of the dialects and the number of their rules, in order of work.
     package var summary: [(dialect: String, rules: Int)] {
         layout.order.map { (layout.dialects[$0].name.string, layout.dialects[$0].rules.count) }

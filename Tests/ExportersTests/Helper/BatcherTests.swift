@@ -101,7 +101,8 @@ import Testing
         for tenant in 0..<200 { batcher.add(part(1, tenant: "t\(tenant)"), now: .zero, ready: &ready) }
         #expect(ready.count == 200 - Batcher.openGroupsMax)
         #expect(ready.first?.batch.tenant == "t0")
-        #expect(batcher.pendingItems == Batcher.openGroupsMax)
+        batcher.flushAll(ready: &ready)
+        #expect(ready.count == 200)
     }
 
     @Test func `splits a frame that is too large and loses no record`() {
