@@ -53,12 +53,7 @@ import Testing
         let bench = try FaultBench()
         try await bench.gateway.start()
         let clients = bench.load(2)
-        // The port of the sink is taken, which only shows when the gateway asks for it.
-        bench.gateway.replace(
-            "receivers: {otlp:",
-            with:
-                "receivers: {otlp/other: {protocols: {http: {endpoint: \"127.0.0.1:\(bench.sink.port)\"}}}, otlp:")
-        bench.gateway.replace("receivers: [otlp]", with: "receivers: [otlp, otlp/other]")
+        addReceiverAtTakenPort(bench)
         bench.gateway.replace("exporters:\n  otlp_http:\n", with: "exporters:\n  debug:\n  otlp_http:\n")
         #expect(try await bench.gateway.reload() == false)
         #expect(bench.gateway.logText.contains("otlp/other"))
@@ -115,11 +110,7 @@ import Testing
         #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
         try await bench.wait("an attempt") { bench.sink.requests > 0 }
         bench.gateway.replace("storage: memory", with: "storage: file_storage")
-        bench.gateway.replace(
-            "receivers: {otlp:",
-            with:
-                "receivers: {otlp/other: {protocols: {http: {endpoint: \"127.0.0.1:\(bench.sink.port)\"}}}, otlp:")
-        bench.gateway.replace("receivers: [otlp]", with: "receivers: [otlp, otlp/other]")
+        addReceiverAtTakenPort(bench)
         #expect(try await bench.gateway.reload() == false)
         #expect(try await bench.gateway.metric("sluice_exporter_dropped_items_total") == 0)
         bench.sink.behave(.accept)
@@ -248,5 +239,14 @@ import Testing
         try await bench.expectNothingLost(restart: true)
         #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
         #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    /// The port of the sink is taken, which only shows when the gateway asks for it.
+    private func addReceiverAtTakenPort(_ bench: FaultBench) {
+        bench.gateway.replace(
+            "receivers: {otlp:",
+            with:
+                "receivers: {otlp/other: {protocols: {http: {endpoint: \"127.0.0.1:\(bench.sink.port)\"}}}, otlp:")
+        bench.gateway.replace("receivers: [otlp]", with: "receivers: [otlp, otlp/other]")
     }
 }
