@@ -53,6 +53,16 @@ extension Normalizer {
         case .toolDefinitions, .toolSchema: return value(toolDefinitions(source))
         case .jsonTools: return value(toolsMember(source))
         case .system: return value(system(source))
+        case .int, .double, .bool, .copy, .string, .json, .rest: return typed(transform, target, type, source, drop)
+        default: return .nothing
+        }
+    }
+
+    /// The outcome of a transform that keeps what a value says and only gives it a type.
+    private mutating func typed(
+        _ transform: Transform, _ target: TargetID, _ type: TargetType, _ source: SourceValue, _ drop: DropValue
+    ) -> Outcome {
+        switch transform {
         case .int:
             guard let number = integer(source), !isDropped(drop, number) else { return .nothing }
             return .value(.int(number))
@@ -64,10 +74,9 @@ extension Normalizer {
             guard let flag = bool(source) else { return .nothing }
             if case .no = drop, !flag { return .nothing }
             return .value(.bool(flag))
-        case .copy, .string, .json, .rest:
+        default:
             if case .word(let word) = drop, text(source) == word { return .nothing }
             return value(cast(source, to: type))
-        default: return .nothing
         }
     }
 

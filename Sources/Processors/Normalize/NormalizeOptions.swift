@@ -10,19 +10,7 @@ package struct NormalizeOptions: ComponentOptions {
     package var reportsQuality: Bool
 
     package init(_ settings: inout Settings) {
-        let known = Tables.embeddedDialects
-        let given = NormalizeSources(&settings)
-        let sources = given.names
-        let excluded = settings.strings(
-            "exclude_sources", default: [], "Dialects that are not rewritten, whatever sources says.")
-        for (key, names) in [("sources", sources), ("exclude_sources", excluded)] {
-            for name in names where !known.contains(name) && !settings.isDescribing {
-                let fix = Suggestion.fix(for: name, among: known, noun: "dialects") ?? ""
-                settings.problem("\"\(name)\" is no GenAI dialect; \(fix)", at: key)
-            }
-        }
-        engine.sources = given.isGiven ? sources.flatMap(NormalizeSources.parts) : nil
-        engine.excluded = excluded
+        Self.readSources(&engine, &settings)
         engine.removeOriginals = settings.bool(
             "remove_originals", default: false,
             "Removes an attribute whose whole content was carried into current ones. A document of which something "
@@ -34,8 +22,6 @@ package struct NormalizeOptions: ComponentOptions {
             settings.stringMap(
                 "custom_mappings", "More attributes to copy, old name: new name; they run before the dialects."
             ).map { ($0.key, $0.value) }
-        engine.sourceMappings = given.mappings
-        engine.sourceOptions = given.options
         engine.profile = settings.choice(
             "target_profile", default: TargetProfile.genAIDev,
             "Version of the conventions whose names are written. Names that a version does not have and that had no "
@@ -64,6 +50,28 @@ package struct NormalizeOptions: ComponentOptions {
             "quality_report", default: true,
             "Counts per service and instrumentation what its GenAI spans lack: operation, model, usage, results, "
                 + "conversation, a parent in the same request.")
+        Self.readLimits(&engine, &settings)
+    }
+
+    private static func readSources(_ engine: inout NormalizerOptions, _ settings: inout Settings) {
+        let known = Tables.embeddedDialects
+        let given = NormalizeSources(&settings)
+        let sources = given.names
+        let excluded = settings.strings(
+            "exclude_sources", default: [], "Dialects that are not rewritten, whatever sources says.")
+        for (key, names) in [("sources", sources), ("exclude_sources", excluded)] {
+            for name in names where !known.contains(name) && !settings.isDescribing {
+                let fix = Suggestion.fix(for: name, among: known, noun: "dialects") ?? ""
+                settings.problem("\"\(name)\" is no GenAI dialect; \(fix)", at: key)
+            }
+        }
+        engine.sources = given.isGiven ? sources.flatMap(NormalizeSources.parts) : nil
+        engine.excluded = excluded
+        engine.sourceMappings = given.mappings
+        engine.sourceOptions = given.options
+    }
+
+    private static func readLimits(_ engine: inout NormalizerOptions, _ settings: inout Settings) {
         engine.limits.nodes = settings.int(
             "max_json_values", default: 500_000, in: 1_000...5_000_000,
             "Most values in all JSON of one span; what is beyond stays as it is.")
