@@ -6,6 +6,7 @@ package final class Counter: Sendable {
 
     package init() {}
 
+    /// Adds; a negative amount counts as 0.
     package func add(_ amount: Int = 1) {
         storage.wrappingAdd(UInt64(clamping: amount), ordering: .relaxed)
     }
@@ -19,6 +20,7 @@ package final class Counter: Sendable {
 package final class SelfMetrics: Sendable {
     /// One time series: a metric name, its labels, and where its value comes from.
     package struct Series: Sendable {
+        /// The metric types of the Prometheus text format that are used.
         package enum Kind: Sendable { case counter, gauge }
 
         package var name: String

@@ -106,9 +106,11 @@ public struct ByteColumn: ~Copyable {
         count &+= range.count
     }
 
+    /// Empties the column; memory stays.
     @inlinable
     public mutating func removeAll() { count = 0 }
 
+    /// Cuts the column to its first `newCount` bytes; memory stays.
     @inlinable
     public mutating func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)

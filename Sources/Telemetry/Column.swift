@@ -59,6 +59,7 @@ public struct Column<Element: BitwiseCopyable>: ~Copyable {
         (base + index).update(from: base + index + 1, count: end - index - 1)
     }
 
+    /// Empties the column; memory stays.
     @inlinable
     public mutating func removeAll() { count = 0 }
 

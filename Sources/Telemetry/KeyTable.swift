@@ -29,6 +29,7 @@ public final class KeyTable: Sendable {
             ids[name] = id
             return KeyID(id)
         }
+        /// The table of all keys that were asked for until now.
         public func build() -> KeyTable { KeyTable(names: names) }
     }
 
@@ -102,6 +103,7 @@ public final class KeyTable: Sendable {
     @inlinable
     public func name(of id: KeyID) -> String { id == .unknown ? "" : names[Int(id.value) - 1] }
 
+    /// The text that a reference into the table's own bytes means.
     @inlinable @inline(__always)
     public func text(of reference: TextRef) -> Text {
         let offset = Int(reference.offset & TextRef.offsetMask)

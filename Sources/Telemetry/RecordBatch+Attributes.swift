@@ -130,24 +130,28 @@ extension RecordBatch {
         }
     }
 
+    /// Marks a part of a span, and what is above it, for writing anew.
     @inlinable
     public mutating func markSpan(_ index: Int, _ part: EditFlags) {
         spans[index].edits.insert(part)
         markScope(Int(spans[index].scope))
     }
 
+    /// As `markSpan`.
     @inlinable
     public mutating func markLog(_ index: Int, _ part: EditFlags) {
         logs[index].edits.insert(part)
         markScope(Int(logs[index].scope))
     }
 
+    /// As `markSpan`; what changes in a point counts as the part `points`.
     @inlinable
     public mutating func markMetric(_ index: Int, _ part: EditFlags) {
         metrics[index].edits.insert(part)
         markScope(Int(metrics[index].scope))
     }
 
+    /// Marks that something below a scope changed, not the scope's own fields.
     @inlinable
     public mutating func markScope(_ index: Int) {
         markEdited()

@@ -9,6 +9,7 @@ extension RecordBatch {
         liveCount -= 1
     }
 
+    /// As `removeSpan`.
     @inlinable
     public mutating func removeLog(_ index: Int) {
         guard !logs[index].edits.contains(.removed) else { return }
@@ -24,6 +25,7 @@ extension RecordBatch {
         for point in metrics[index].points.range where !points[point].edits.contains(.removed) { liveCount -= 1 }
     }
 
+    /// As `removeSpan`; the metric stays, also without points.
     @inlinable
     public mutating func removePoint(_ index: Int) {
         guard !points[index].edits.contains(.removed) else { return }
@@ -32,6 +34,7 @@ extension RecordBatch {
         liveCount -= 1
     }
 
+    /// Takes an event out of its span; the count of the batch is of spans and stays.
     @inlinable
     public mutating func removeEvent(_ index: Int) {
         guard !events[index].edits.contains(.removed) else { return }
@@ -107,12 +110,14 @@ extension RecordBatch {
         markSpan(index, .fields)
     }
 
+    /// 0 unset, 1 ok, 2 error; other numbers are written as they are.
     @inlinable
     public mutating func setStatusCode(_ code: Int32, ofSpan index: Int) {
         spans[index].statusCode = code
         markSpan(index, .status)
     }
 
+    /// `time` in Unix nanoseconds.
     @inlinable
     public mutating func setTime(_ time: UInt64, ofEvent index: Int) {
         events[index].time = time

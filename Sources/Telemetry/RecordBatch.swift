@@ -155,6 +155,7 @@ public struct RecordBatch: ~Copyable {
             + points.footprint + metrics.footprint
     }
 
+    /// Makes the writer look at the records instead of copying the request; each edit does it.
     @inlinable
     public mutating func markEdited() { isEdited = true }
 }

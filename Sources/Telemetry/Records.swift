@@ -149,6 +149,7 @@ public struct AttributeRecord: BitwiseCopyable, Sendable {
         flags.formUnion(.replaced)
     }
 
+    /// The kind of a value and its 64 bits: a number as it is, or a reference as `pack` has it.
     @inline(__always)
     @inlinable
     public static func encode(_ value: AttributeValue) -> (ValueKind, UInt64) {
@@ -165,11 +166,13 @@ public struct AttributeRecord: BitwiseCopyable, Sendable {
         }
     }
 
+    /// Offset in the lower, length in the upper 32 bits.
     @inline(__always)
     @inlinable
     public static func pack(_ text: TextRef) -> UInt64 { UInt64(text.offset) | UInt64(text.length) << 32 }
 }
 
+/// What the writer needs to know of an attribute beside its value.
 public struct AttributeFlags: OptionSet, BitwiseCopyable, Sendable {
     public let rawValue: UInt8
     @inlinable

@@ -7,7 +7,9 @@ package struct AlertMonitor: Sendable {
     /// The group of values for which there was no room.
     static let overflowGroup = ["(other)"]
 
+    /// A step in the life of an alert, of one group of one rule; `rule` is an index into the rules.
     package struct Event: Sendable, Equatable {
+        /// `reminder`: still open, told again after `remind_every`.
         package enum State: String, Sendable { case open, reminder, resolved }
 
         package var rule: Int

@@ -49,6 +49,7 @@ package enum AlertAggregation: String, CaseIterable, Sendable, Codable {
     }
 }
 
+/// How the value of a window is compared with the threshold of a rule.
 package enum AlertOperator: String, CaseIterable, Sendable, Codable {
     case above = ">"
     case atLeast = ">="
@@ -69,6 +70,7 @@ package enum AlertOperator: String, CaseIterable, Sendable, Codable {
     }
 }
 
+/// How grave an alert is; `number` maps it to INFO, WARN, ERROR and FATAL of the logs data model.
 package enum AlertSeverity: String, CaseIterable, Sendable, Codable {
     case info, warning, error, critical
 

@@ -4,6 +4,7 @@ import Telemetry
 package enum AlertRecord {
     package static let eventName = "sluice.alert"
 
+    /// The record of one event; a resolved alert is informational whatever the severity of its rule.
     package static func make(_ event: AlertMonitor.Event, _ rule: AlertRule, connector: String) -> EventLog {
         let isOver = event.state == .resolved
         var record = EventLog(

@@ -164,6 +164,7 @@ package struct AlertControl: Codable, Sendable, Equatable {
     /// Where it lies.
     package static func path(_ dataDirectory: String) -> String { dataDirectory + "/alerts/control.json" }
 
+    /// What was said; nothing where the file is not there or cannot be read.
     package static func read(_ dataDirectory: String) -> AlertControl {
         guard let bytes = AlertStore.read(path(dataDirectory)) else { return AlertControl() }
         return (try? JSONDecoder().decode(AlertControl.self, from: Data(bytes))) ?? AlertControl()

@@ -3,6 +3,7 @@ import Telemetry
 
 /// One log record that a connector makes: an event in the sense of the semantic conventions.
 package struct EventLog: Sendable, Equatable {
+    /// The kinds of attribute values that connectors write.
     package enum Value: Sendable, Equatable {
         case text(String)
         case int(Int)

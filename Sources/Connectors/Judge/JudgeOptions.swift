@@ -4,6 +4,7 @@ import OTTL
 /// One entry of `judges`.
 package struct JudgeRule: Sendable {
     enum Tier: String, CaseIterable, Sendable { case hint, tag, alert }
+    /// What one question is about.
     package enum Level: String, CaseIterable, Sendable { case span, trace, session }
 
     package var name: String
@@ -50,6 +51,7 @@ package struct JudgeRule: Sendable {
 
 /// Options of the `judge` connector.
 package struct JudgeOptions: ComponentOptions {
+    /// The `response_format` of requests; `none` sends no such member.
     package enum AnswerFormat: String, CaseIterable, Sendable { case none, jsonObject = "json_object" }
 
     package var url: String

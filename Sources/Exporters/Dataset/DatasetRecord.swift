@@ -6,11 +6,13 @@ package import GenAI
 package struct DatasetRecord: Codable, Sendable, Equatable {
     package static let formatName = "sluice.dataset/1"
 
+    /// A tool that the agent had; `parameters` is its JSON Schema.
     package struct Tool: Codable, Sendable, Equatable {
         var name: String
         var parameters: JSONValue
     }
 
+    /// A tool call, in order of time; arguments and result are nil when they were not captured.
     package struct Call: Codable, Sendable, Equatable {
         var id: String
         var name: String
@@ -21,6 +23,7 @@ package struct DatasetRecord: Codable, Sendable, Equatable {
         var span_id: String
     }
 
+    /// What `agent_findings`, an evaluator or a judge found in the trace; ids are hexadecimal digits.
     package struct Finding: Codable, Sendable, Equatable {
         package var name: String
         package var rule: String
@@ -34,6 +37,7 @@ package struct DatasetRecord: Codable, Sendable, Equatable {
         var is_first_bad_step: Bool
     }
 
+    /// What the whole run took; `cost` in US dollars.
     package struct Usage: Codable, Sendable, Equatable {
         var input_tokens: Double
         var output_tokens: Double
@@ -188,6 +192,7 @@ package struct DatasetSplits: Sendable, Equatable {
         left.shares.elementsEqual(right.shares) { $0 == $1 }
     }
 
+    /// The split by the hash of the record's split key, so that a record stays where it is as others come.
     package func split(of record: DatasetRecord) -> String {
         let digits = DatasetText.hash(Array(record.splitKey.utf8)).prefix(8)
         var place = Double(Int(digits, radix: 16) ?? 0) / 4_294_967_296

@@ -2,6 +2,7 @@ import FoundationEssentials
 
 /// A version of a dataset: a folder with a file per split and a manifest.
 package struct DatasetManifest: Codable, Sendable, Equatable {
+    /// A file of the version, named relative to its folder.
     package struct Split: Codable, Sendable, Equatable {
         package var file: String
         package var records: Int
@@ -60,6 +61,7 @@ package enum DatasetFiles {
             .compactMap { $0.hasPrefix("v") ? Int($0.dropFirst()) : nil }.max()
     }
 
+    /// Reads the manifest in the folder of a version.
     package static func manifest(_ folder: String) throws(DatasetFault) -> DatasetManifest {
         guard let data = try? Data(contentsOf: URL(fileURLWithPath: folder + "/manifest.json")),
             let manifest = try? JSONDecoder().decode(DatasetManifest.self, from: data)
@@ -173,6 +175,7 @@ package enum DatasetFiles {
 
     // MARK: Comparing
 
+    /// What separates two versions, each list by id.
     package struct Difference: Sendable, Equatable {
         package var added: [DatasetRecord] = []
         package var removed: [DatasetRecord] = []
@@ -187,6 +190,7 @@ package enum DatasetFiles {
         }
     }
 
+    /// Compares by id. Changed is an example of another split, expectation or set of findings.
     package static func difference(_ old: [DatasetRecord], _ new: [DatasetRecord]) -> Difference {
         let before = Dictionary(old.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let after = Dictionary(new.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })

@@ -16,6 +16,7 @@ package struct PathTemplate: Sendable, Equatable {
         case date(String)
     }
 
+    /// Why a text is no template, in words behind the name of the option.
     package struct Fault: Error, Equatable {
         package var message: String
     }

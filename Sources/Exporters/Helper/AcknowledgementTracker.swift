@@ -117,6 +117,7 @@ package struct SettledParts: Sendable {
 
     package init() {}
 
+    /// Adds what settling one part gave. Parts come in the order in which they were settled.
     package mutating func add(_ progress: AcknowledgementTracker.Progress) {
         switch progress {
         case .none: break
@@ -130,6 +131,7 @@ package struct SettledParts: Sendable {
         }
     }
 
+    /// Acknowledges and settles in the journal what was added; frames before the acknowledged place are in that.
     package func tell(_ cursor: any FrameCursor) {
         if let acknowledged { cursor.acknowledge(before: acknowledged) }
         for aside in asides where acknowledged.map({ $0 < aside.upperBound }) ?? true { cursor.settle(aside) }

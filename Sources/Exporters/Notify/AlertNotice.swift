@@ -4,7 +4,9 @@ import Telemetry
 
 /// An alert as the `alerts` connector writes it into a log record.
 package struct AlertNotice: Sendable, Equatable {
+    /// What became of the alert, by the words of the log record.
     package enum State: String, Sendable { case open, reminder, resolved }
+    /// The severity of the rule, by the words of the log record.
     package enum Severity: String, Sendable { case info, warning, error, critical }
 
     package var state = State.open

@@ -5,6 +5,7 @@ package enum PrometheusSyntax {
         labels.map { "\($0.name)=\"\(escaped($0.value))\"" }.joined(separator: ",")
     }
 
+    /// A sample's value as both text formats spell it; whole numbers without a fraction.
     package static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }

@@ -41,6 +41,7 @@ package struct ContentHash {
         return hash.value
     }
 
+    /// The same for the UTF-8 of a string.
     package static func of(_ string: String) -> UInt64 {
         var string = string
         return string.withUTF8 { of(Text(UnsafeRawBufferPointer($0))) }

@@ -45,6 +45,7 @@ package final class FindingKeys: Sendable {
 
     private static let exceptionKeys = ["exception.message", "exception.type"]
 
+    /// Asks for the numbers of all keys that findings read; `init` looks them up in the table of them.
     package static func intern(_ builder: inout KeyTable.Builder) {
         for slot in Slot.allCases { _ = builder.intern(slot.key) }
         for key in exceptionKeys { _ = builder.intern(key) }

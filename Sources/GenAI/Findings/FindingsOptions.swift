@@ -71,6 +71,7 @@ package struct FindingsOptions: Sendable {
 
 /// A rule that an agent was told to keep and that a program can check.
 package struct ContextRule: Sendable {
+    /// What has to be so in a trace. Tools go by their names.
     package enum Demand: Sendable {
         /// The tool has to be called in a trace that calls `trigger` (any trace when nil).
         case must(tool: String, trigger: String?)

@@ -107,6 +107,7 @@ extension JSONTree {
         return result ?? add(JSONNode(.null))
     }
 
+    /// Adds a number; its digits lie in the arena.
     package mutating func number(_ value: Int64) -> JSONRef {
         let out = arena.allocate(20)
         var digits = value.magnitude
@@ -123,6 +124,7 @@ extension JSONTree {
         return add(JSONNode(.number, Text(start: UnsafeRawPointer(out + at), count: 20 - at)))
     }
 
+    /// Adds a number, without a fraction when it is whole; null for what JSON has no number for.
     package mutating func number(_ value: Double) -> JSONRef {
         guard value.isFinite else { return add(JSONNode(.null)) }
         if let whole = Int64(exactly: value), abs(value) < 1e15 { return number(whole) }

@@ -68,6 +68,7 @@ package struct JSONTree: ~Copyable {
 
     package init(limits: JSONLimits = JSONLimits()) { self.limits = limits }
 
+    /// Forgets all values but keeps memory. References and texts of before are invalid then.
     package mutating func reset() {
         nodes.removeAll()
         arena.reset()
@@ -76,6 +77,7 @@ package struct JSONTree: ~Copyable {
     @inline(__always)
     package subscript(ref: JSONRef) -> JSONNode { nodes[Int(ref.index)] }
 
+    /// Adds a node without looking at the limits: callers that read input ask `hasRoom` first.
     package mutating func add(_ node: JSONNode) -> JSONRef {
         nodes.append(node)
         return JSONRef(Int32(truncatingIfNeeded: nodes.count - 1))

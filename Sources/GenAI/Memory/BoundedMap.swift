@@ -34,6 +34,7 @@ package struct BoundedMap<Value: Sendable>: Sendable {
         entries.sorted { $0.value.stamp < $1.value.stamp }.map { ($0.key, $0.value.value) }
     }
 
+    /// The value of a key; does not count as use.
     package func peek(_ key: UInt64) -> Value? { entries[key]?.value }
 
     /// The value of a key, and a note that it was used.
@@ -45,6 +46,7 @@ package struct BoundedMap<Value: Sendable>: Sendable {
         return entry.value
     }
 
+    /// Sets the value of a key, which counts as use. Others may leave.
     package mutating func set(_ key: UInt64, _ value: Value) {
         if tracksChanges { changes.append(Change(key: key, before: entries[key], isSet: true)) }
         clock += 1

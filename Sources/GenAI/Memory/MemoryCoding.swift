@@ -19,6 +19,7 @@ package struct MemoryWriter {
 
     package mutating func add(_ number: Double) { add(number.bitPattern) }
 
+    /// Adds a list: its count in 32 bits, then its values.
     package mutating func add<Value: MemoryValue>(_ list: [Value]) {
         add(UInt32(clamping: list.count))
         for value in list { value.write(to: &self) }
@@ -55,12 +56,14 @@ package struct MemoryReader {
 
     package var isAtEnd: Bool { at == bytes.endIndex }
 
+    /// The next bytes; nil, and nothing is taken, when there are fewer.
     package mutating func take(_ count: Int) -> ArraySlice<UInt8>? {
         guard count >= 0, count <= bytes.endIndex - at else { return nil }
         defer { at += count }
         return bytes[at..<at + count]
     }
 
+    /// The next number in the width of its type; nil when the bytes end before.
     package mutating func number<Number: FixedWidthInteger>(_: Number.Type = Number.self) -> Number? {
         guard let part = take(Number.bitWidth / 8) else { return nil }
         return part.withUnsafeBytes { Number(littleEndian: $0.loadUnaligned(as: Number.self)) }

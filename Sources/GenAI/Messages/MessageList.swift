@@ -2,6 +2,7 @@ package import Telemetry
 
 /// A piece of text or JSON on its way from a source into a message, without a copy.
 package struct Fragment: BitwiseCopyable {
+    /// Which of the two others holds the content.
     package enum Form: UInt8, BitwiseCopyable, Sendable {
         case none
         /// Decoded text.

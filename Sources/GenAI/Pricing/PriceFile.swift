@@ -9,6 +9,7 @@ package enum PriceFile {
     /// Compiles a regular expression into a test of a whole name; nil when it is none.
     package typealias PatternMaker = (String) -> (@Sendable (String) -> Bool)?
 
+    /// Reads a file of either shape. Throws when it is neither, or when no name in it has a usable price.
     package static func read(
         _ text: Text, pattern: PatternMaker = { _ in nil }
     ) throws(PriceFileProblem) -> PriceTable {

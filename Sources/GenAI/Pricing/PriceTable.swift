@@ -28,6 +28,8 @@ package struct PriceTable: Sendable {
     /// Whether any name has a price that a span's counts can be multiplied with.
     var isUsable: Bool { prices.values.contains { $0.isUsable } }
 
+    /// Sets a price under `provider/model` and, for the first provider of that model, under `model`; names are
+    /// lowercased. A price without units is left out.
     package mutating func set(_ price: ModelPrice, provider: String, model: String) {
         guard price.isUsable || !price.unread.isEmpty, !model.isEmpty else { return }
         let name = model.lowercased()

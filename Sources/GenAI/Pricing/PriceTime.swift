@@ -10,6 +10,7 @@ package struct PriceTime: Sendable, Equatable {
 
     private static let day: UInt64 = 86_400
 
+    /// Whether it holds at a time in Unix nanoseconds.
     package func holds(_ nanoseconds: UInt64) -> Bool {
         let seconds = nanoseconds / 1_000_000_000
         guard seconds >= from else { return false }

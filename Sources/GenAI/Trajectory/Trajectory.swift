@@ -13,12 +13,14 @@ package struct Trajectory: Sendable {
         }
     }
 
+    /// A turn of the conversation.
     package struct Message: Sendable, Equatable {
         package var role: String
         /// The text parts, one behind the other.
         package var text: String
     }
 
+    /// A tool call; empty texts stand for what the telemetry does not tell.
     package struct Call: Sendable, Equatable {
         package var id = ""
         package var name = ""
@@ -33,6 +35,7 @@ package struct Trajectory: Sendable {
         package var seconds = 0.0
     }
 
+    /// An event `gen_ai.evaluation.result`: `name` is what was judged, `rule` by what; ids are hexadecimal digits.
     package struct Event: Sendable, Equatable {
         package var name = ""
         package var rule = ""

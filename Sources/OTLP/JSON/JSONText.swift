@@ -40,6 +40,7 @@ package enum JSONText {
         }
     }
 
+    /// Appends the decimal digits.
     package static func append(_ value: UInt64, to output: inout ByteColumn) {
         var divisor: UInt64 = 1
         while value / divisor >= 10 { divisor *= 10 }
@@ -49,6 +50,7 @@ package enum JSONText {
         }
     }
 
+    /// The same with a sign.
     package static func append(_ value: Int64, to output: inout ByteColumn) {
         if value < 0 { output.append(UInt8(ascii: "-")) }
         append(value.magnitude, to: &output)

@@ -36,7 +36,9 @@ package struct TraceIndex: ~Copyable {
 
     package var resourceCount: Int { resources.count }
     package var scopeCount: Int { scopes.count }
+    /// The encoded fields of a ResourceSpans without its scopes; `number` as in a run.
     package func resource(_ number: Int) -> Text { heads.text[resources[number]] }
+    /// The encoded fields of a ScopeSpans without its spans.
     package func scope(_ number: Int) -> Text { heads.text[scopes[number]] }
 
     /// Reads a request, forgetting the one before. A request whose spans are all of one trace is one run.

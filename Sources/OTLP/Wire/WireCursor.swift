@@ -2,6 +2,7 @@ package import Telemetry
 
 /// Why bytes are not a valid OTLP request. The text is for the sender.
 package struct DecodeFailure: Error, Equatable, Sendable {
+    /// What is wrong. The second line is of JSON only.
     package enum Reason: Sendable {
         case truncated, malformedVarint, malformedTag, unbalancedGroup, tooDeep, tooManyElements, invalidUTF8
         case syntax, wrongType, outOfRange, trailingBytes, badIdentifier
@@ -60,6 +61,7 @@ package struct WireCursor {
         @inline(__always) get { at >= end }
     }
 
+    /// Reads a varint of at most ten bytes; bits beyond 64 are cut off, as other readers do.
     @inline(__always)
     package mutating func varint() throws(DecodeFailure) -> UInt64 {
         guard at < end else { throw DecodeFailure(.truncated, at: at) }
@@ -136,6 +138,7 @@ package struct WireCursor {
         return from..<at
     }
 
+    /// Reads 8 bytes, little-endian: the payload of fixed64, sfixed64 and double.
     @inline(__always)
     package mutating func fixed64() throws(DecodeFailure) -> UInt64 {
         guard end &- at >= 8 else { throw DecodeFailure(.truncated, at: at) }
@@ -144,6 +147,7 @@ package struct WireCursor {
         return UInt64(littleEndian: value)
     }
 
+    /// Reads 4 bytes, little-endian: the payload of fixed32, sfixed32 and float.
     @inline(__always)
     package mutating func fixed32() throws(DecodeFailure) -> UInt32 {
         guard end &- at >= 4 else { throw DecodeFailure(.truncated, at: at) }

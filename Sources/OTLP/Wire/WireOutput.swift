@@ -9,6 +9,7 @@ package struct OpenMessage {
 /// Protobuf writing on a byte column. Lengths are written in place after the content: the room kept for them comes from
 /// a guess (usually the length of the received message), and content moves only when the guess was wrong.
 extension ByteColumn {
+    /// Appends a varint in as few bytes as it takes.
     @inline(__always)
     package mutating func appendVarint(_ value: UInt64) {
         if value < 0x80 { return append(UInt8(truncatingIfNeeded: value)) }
@@ -28,6 +29,7 @@ extension ByteColumn {
         append(UInt8(truncatingIfNeeded: value))
     }
 
+    /// Begins a field that is a message; `tag` is field number and wire type, `guess` the expected length in bytes.
     @inline(__always)
     package mutating func beginMessage(tag: UInt32, guess: Int) -> OpenMessage {
         appendVarint(UInt64(tag))
@@ -39,6 +41,7 @@ extension ByteColumn {
         return OpenMessage(start: start, width: width)
     }
 
+    /// Ends the message that was begun last and is not ended yet.
     @inline(__always)
     package mutating func endMessage(_ open: OpenMessage) {
         let contentStart = open.start &+ open.width

@@ -104,6 +104,7 @@ package struct MetricsWriter: ~Copyable {
         output.endMessage(metric)
     }
 
+    /// A point of a sum; `attributes` is an `AttributeList`.
     package mutating func sumPoint(_ attributes: Text, value: Int64, exemplars: [Exemplar] = []) {
         let point = output.beginMessage(tag: 0x0A, guess: attributes.count + 40)
         appendWindow()

@@ -104,10 +104,12 @@ package final class EvaluationPool: Sendable {
 
     package init() {}
 
+    /// An idle memory, or a new one. The caller gives it back.
     package func take() -> EvaluationMemory {
         idle.withLock { $0.popLast() } ?? EvaluationMemory()
     }
 
+    /// Empties a memory and keeps it unless enough are idle.
     package func give(_ memory: EvaluationMemory) {
         memory.state.finish()
         idle.withLock { all in

@@ -4,6 +4,7 @@ import FoundationEssentials
 /// A request header whose value is secret: given in the configuration, or read from a file that may be replaced while
 /// the gateway runs, as secret stores do.
 package struct HTTPCredential: Sendable {
+    /// Where the secret is. Files are read again when they change.
     package enum Source: Sendable {
         case text(Secret)
         /// Path of a file; spaces and line ends around its content do not count.

@@ -152,6 +152,7 @@ package enum SpanWords {
     /// The value of a kind's word; 0 for an unknown word.
     package static func kind(_ word: String) -> Int64 { value(of: word, in: kinds) }
 
+    /// The value of a status code's word; 0, unset, for an unknown word.
     package static func status(_ word: String) -> Int64 { value(of: word, in: statuses) }
 
     private static func append(_ value: Int32, of words: [StaticString], to row: inout RowBuffer) {
