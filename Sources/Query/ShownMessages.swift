@@ -1,3 +1,4 @@
+import Exporters
 import FoundationEssentials
 
 /// Messages of a model call as a person reads them: who says what, and which tools are called.
@@ -11,7 +12,7 @@ struct ShownMessages {
             if let text = try? container.decode(String.self) {
                 self = .text(text)
             } else {
-                self = .other(try JSONNode(from: decoder).text)
+                self = .other(ShownMessages.line(try JSONValue(from: decoder)))
             }
         }
 
@@ -23,27 +24,18 @@ struct ShownMessages {
     }
 
     /// Any JSON, written back in one line with its members in the order of their names.
-    private struct JSONNode: Decodable {
-        var text: String
-
-        init(from decoder: any Decoder) throws {
-            let container = try decoder.singleValueContainer()
-            if container.decodeNil() {
-                text = "null"
-            } else if let flag = try? container.decode(Bool.self) {
-                text = flag ? "true" : "false"
-            } else if let number = try? container.decode(Int64.self) {
-                text = String(number)
-            } else if let number = try? container.decode(Double.self) {
-                text = "\(number)"
-            } else if let string = try? container.decode(String.self) {
-                text = "\"" + string.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
-            } else if let list = try? container.decode([JSONNode].self) {
-                text = "[" + list.map(\.text).joined(separator: ",") + "]"
-            } else {
-                let members = try container.decode([String: JSONNode].self).sorted { $0.key < $1.key }
-                text = "{" + members.map { "\"\($0.key)\":\($0.value.text)" }.joined(separator: ",") + "}"
-            }
+    private static func line(_ value: JSONValue) -> String {
+        switch value {
+        case .null: return "null"
+        case .bool(let flag): return flag ? "true" : "false"
+        case .int(let number): return String(number)
+        case .double(let number): return "\(number)"
+        case .string(let text):
+            return "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        case .list(let items): return "[" + items.map(line).joined(separator: ",") + "]"
+        case .object(let members):
+            let sorted = members.sorted { $0.key < $1.key }
+            return "{" + sorted.map { "\"\($0.key)\":\(line($0.value))" }.joined(separator: ",") + "}"
         }
     }
 
