@@ -1,6 +1,6 @@
 import Glibc
 
-/// Calls on a file descriptor that blocks.
+/// Calls on descriptors of files, which may block.
 package enum Descriptor {
     /// Writes all of the bytes, whatever a signal or a full pipe cuts off. False when that failed: `errno` says why,
     /// and a part may be written.
@@ -20,5 +20,13 @@ package enum Descriptor {
     /// As the other.
     package static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         bytes.withUnsafeBytes { writeAll($0, to: descriptor) }
+    }
+
+    /// Makes the names in a folder durable. False when it cannot be opened, or its file system cannot do that.
+    package static func syncFolder(_ path: String) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
     }
 }

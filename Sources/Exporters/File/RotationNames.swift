@@ -1,4 +1,5 @@
 import Glibc
+import Pipeline
 
 /// Names of closed files: `name-2006-01-02T15-04-05.000.ext` beside `name.ext`, as lumberjack (the Collector's
 /// rotation) writes them. Pure but for `syncDirectory`: the time is a parameter.
@@ -28,12 +29,7 @@ struct RotationNames: Equatable, Sendable {
 
     /// Makes names in the directory durable; false where the file system cannot, which is no reason to stop writing.
     @discardableResult
-    func syncDirectory() -> Bool {
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return fsync(descriptor) == 0
-    }
+    func syncDirectory() -> Bool { Descriptor.syncFolder(directory) }
 
     /// Path of a file of the directory.
     func path(_ name: String) -> String { directory == "/" ? "/" + name : directory + "/" + name }

@@ -90,14 +90,7 @@ final class ContentStore: Sendable {
             unlink(temporary)
             return false
         }
-        return sync(folder)
-    }
-
-    /// Makes the name durable as well.
-    private func sync(_ folder: String) -> Bool {
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return fsync(descriptor) == 0
+        // The name is to last as well.
+        return Descriptor.syncFolder(folder)
     }
 }
