@@ -236,10 +236,7 @@ import Testing
         let gate = Gate()
         let journal = try openFake(disk, options: options)
         await journal.storeAll(0..<1)
-        disk.onCall { call in
-            if call.name == "fdatasync" { gate.pass() }
-            return nil
-        }
+        disk.stopSyncs(at: gate)
         let results = Results()
         journal.append(frame(0)) { results.add($0) }
         gate.waitForVisitor()
@@ -260,10 +257,7 @@ import Testing
         let gate = Gate()
         let journal = try openFake(disk, options: DiskJournalOptions())
         await journal.storeAll(0..<1)
-        disk.onCall { call in
-            if call.name == "fdatasync" { gate.pass() }
-            return nil
-        }
+        disk.stopSyncs(at: gate)
         let results = Results()
         journal.append(frame(1)) { results.add($0) }
         gate.waitForVisitor()

@@ -55,6 +55,14 @@ final class FakeDisk: JournalFileSystem {
     /// Asked before each call.
     func onCall(_ fault: (@Sendable (Call) -> Fault?)?) { state.withLock { $0.fault = fault } }
 
+    /// Lets each sync wait at the gate.
+    func stopSyncs(at gate: Gate) {
+        onCall { call in
+            if call.name == "fdatasync" { gate.pass() }
+            return nil
+        }
+    }
+
     func pretend(_ lie: Lie) { state.withLock { $0.lie = lie } }
 
     var calls: [Call] { state.withLock { $0.calls } }

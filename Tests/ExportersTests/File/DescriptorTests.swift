@@ -3,7 +3,7 @@ import Pipeline
 import Testing
 
 @Suite struct `Writing to a descriptor` {
-    @Test func `writes every byte, and nothing is soon done`() throws {
+    @Test func `writes every byte, and has nothing to do for none`() throws {
         let directory = TemporaryDirectory()
         let descriptor = open(directory.file("bytes"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         try #require(descriptor >= 0)

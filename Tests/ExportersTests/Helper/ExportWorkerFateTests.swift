@@ -27,6 +27,13 @@ import Testing
         return ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
     }
 
+    /// A worker with a frame of two records that the destination refuses.
+    private func refusedWorker(_ box: DeadLetterBox, _ log: LogLines) -> ExportWorker {
+        worker(
+            [frame(2)], clock: FlyingClock(), box: box, log: log,
+            exporter: ScriptedExporter { _ in .permanent(reason: "no") })
+    }
+
     private func deadLetterBox(_ folder: DeadLetterFolder, _ yaml: String = "{}") -> DeadLetterBox {
         DeadLetterBox(
             folder: folder, options: options(DeadLetterOptions.self, yaml).options, exporterID: "test",
@@ -143,9 +150,7 @@ import Testing
         let folder = DeadLetterFolder(path: directory.path + "/d/test")
         let box = deadLetterBox(folder)
         let log = LogLines()
-        let worker = worker(
-            [frame(2)], clock: FlyingClock(), box: box, log: log,
-            exporter: ScriptedExporter { _ in .permanent(reason: "no") })
+        let worker = refusedWorker(box, log)
         async let running: Void = worker.run()
         while !log.lines.contains(where: { $0.contains("a dead letter waits") }) { await Task.yield() }
         #expect(worker.account.droppedItems(reason: "rejected") == 0 && worker.heldItems == 2)
@@ -161,9 +166,7 @@ import Testing
         try Data().write(to: URL(filePath: directory.file("d")))
         let box = deadLetterBox(DeadLetterFolder(path: directory.path + "/d/test"))
         let log = LogLines()
-        let worker = worker(
-            [frame(2)], clock: FlyingClock(), box: box, log: log,
-            exporter: ScriptedExporter { _ in .permanent(reason: "no") })
+        let worker = refusedWorker(box, log)
         async let running: Void = worker.run()
         while !log.lines.contains(where: { $0.contains("a dead letter waits") }) { await Task.yield() }
         await worker.drain(deadline: .zero)
