@@ -62,14 +62,29 @@ package final class Gateway: Sendable {
     }
 
     /// Stops intake, delivers what is held until the deadline, closes everything. Safe to call twice.
+    ///
+    /// Senders whose requests are under way have three quarters of the time, and those that wait for a delivery or for
+    /// room half of it: what they have sent goes on in the rest.
     package func shutdown(deadline: Duration) async {
+        let start = SystemFacts.monotonicSeconds
         let parts = parts.withLock { parts in
             defer { parts = GatewayParts(parts.context) }
             return parts
         }
         for task in parts.memory { task.cancel() }
-        for running in parts.receivers + parts.retiring { await running.receiver.shutdown(deadline: deadline) }
-        await drain(parts, within: deadline, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
+        let limit = Task {
+            do { try await WorkerEffects.system().sleep(deadline / 2) } catch { return }
+            for watch in Array(parts.watches.values) + parts.earlierWatches { watch.turnAway() }
+            for (_, worker, _) in parts.workers { worker.turnSendersAway() }
+        }
+        await withTaskGroup(of: Void.self) { tasks in
+            for running in parts.receivers + parts.retiring {
+                tasks.addTask { await running.receiver.shutdown(deadline: deadline * 3 / 4) }
+            }
+        }
+        limit.cancel()
+        let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
+        await drain(parts, within: left, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
         for exporter in parts.exporters { await exporter.shutdown() }
         for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }

@@ -20,6 +20,8 @@ package final class DeadLetterBox: Sendable {
     private let folder: DeadLetterFolder
     private let maxBytes: Int
     private let maxAge: UInt64
+    /// Time between two looks for letters that are too old.
+    private let sweepInterval: Duration
     private let now: @Sendable () -> UInt64
     private let queue = DispatchQueue(label: "sluice.dead-letters")
     private let kept = Mutex(Kept())
@@ -28,8 +30,9 @@ package final class DeadLetterBox: Sendable {
     /// `now` is Unix time in nanoseconds. Registers the box's metrics.
     package init(
         folder: DeadLetterFolder, options: DeadLetterOptions, exporterID: String, metrics: SelfMetrics,
-        now: @escaping @Sendable () -> UInt64 = DeadLetterBox.systemTime
+        sweepInterval: Duration? = nil, now: @escaping @Sendable () -> UInt64 = DeadLetterBox.systemTime
     ) {
+        self.sweepInterval = sweepInterval ?? min(max(options.maxAge / 20, .seconds(1)), .seconds(600))
         self.folder = folder
         self.now = now
         maxBytes = options.maxBytes
@@ -52,13 +55,22 @@ package final class DeadLetterBox: Sendable {
         return UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
     }
 
-    /// Reads what an earlier run left and removes what is too old. Without it, the first `keep` does that.
+    /// Reads what an earlier run left and removes what is too old, now and from time to time. Without it, only `keep`
+    /// does that.
     package func start() async {
         await withCheckedContinuation { continuation in
             queue.async {
                 self.prepare()
                 continuation.resume()
             }
+        }
+        scheduleSweep()
+    }
+
+    private func scheduleSweep() {
+        queue.asyncAfter(deadline: .now() + .milliseconds(Int(sweepInterval / .milliseconds(1)))) { [weak self] in
+            self?.removeOld(room: 0)
+            self?.scheduleSweep()
         }
     }
 

@@ -74,7 +74,8 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         // A file that somebody has moved or removed, as logrotate does, takes no more records.
         if descriptor >= 0, isRegular, FileIdentity(options.path) != identity { close() }
         guard descriptor < 0 else { return }
-        if options.createsDirectory && !wasOpened { try createDirectory() }
+        // Also one that somebody has removed since.
+        if options.createsDirectory, access(names.directory, F_OK) != 0 { try createDirectory() }
         try openPrepared()
         if !wasOpened { compressLeft() }
         wasOpened = true

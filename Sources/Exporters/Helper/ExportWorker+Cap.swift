@@ -19,7 +19,12 @@ extension ExportWorker {
     }
 
     /// Whether a sender that is refused may wait for room.
-    package var letsSendersWait: Bool { setup.options.queue.blocksOnOverflow }
+    package var letsSendersWait: Bool {
+        setup.options.queue.blocksOnOverflow && !state.withLock { $0.turnsSendersAway }
+    }
+
+    /// The gateway ends: nobody waits for room any more.
+    package func turnSendersAway() { state.withLock { $0.turnsSendersAway = true } }
 
     /// `type/name` of the exporter.
     package var exporterID: String { setup.exporterID }

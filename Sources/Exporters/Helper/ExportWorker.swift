@@ -84,6 +84,7 @@ package final class ExportWorker: Sendable {
         var isLeaving = false
         /// Another worker may go on with what is left.
         var mayGoOn = false
+        var turnsSendersAway = false
         var isStarted = false
         var isFinished = false
         var waiters: [CheckedContinuation<Void, Never>] = []

@@ -24,6 +24,8 @@ final class DeliveryWatch: Sendable {
         var waiters: [Waiter] = []
         var lastID = 0
         var timeout: Duration
+        /// Nobody may wait any more.
+        var isEnding = false
         var losses: [Sequence: String] = [:]
         /// Keys of `losses`, oldest first.
         var order: [Sequence] = []
@@ -84,6 +86,7 @@ final class DeliveryWatch: Sendable {
         }
         let early: Reception? = state.withLock { state in
             if state.position >= waiter.end { return state.reception(of: waiter) }
+            if state.isEnding { return Self.turnedAway }
             state.waiters.append(waiter)
             state.waiters[state.waiters.count - 1].limit = limit
             return nil
@@ -111,6 +114,22 @@ final class DeliveryWatch: Sendable {
             waiter.completion(.taken)
         }
     }
+
+    /// The gateway ends: those who wait, and who comes, are asked to come again.
+    func turnAway() {
+        let waiters = state.withLock { state in
+            state.isEnding = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters {
+            waiter.limit?.cancel()
+            waiter.completion(Self.turnedAway)
+        }
+    }
+
+    private static let turnedAway = Reception.refused(
+        reason: "the gateway ends before it is delivered; try again", retryAfter: .seconds(5))
 
     /// Answers those whose wait is over by `change`.
     private func answer(_ change: (inout State) -> Void) {

@@ -115,9 +115,10 @@ extension PipelineIntake {
             for _ in 0..<PipelineIntake.waitsMax {
                 try? await WorkerEffects.system().sleep(PipelineIntake.waitInterval)
                 let admission = self.admission()
-                if admission.full == nil {
+                guard let full = admission.full else {
                     return store(frame, filtered, admission.skipping, moreFollows: false, completion)
                 }
+                if !full.letsSendersWait { break }
             }
             metrics.refused.add(Int(frame.header.itemCount) + filtered)
             completion(refusal)

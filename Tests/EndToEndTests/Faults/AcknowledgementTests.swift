@@ -25,6 +25,37 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test(arguments: [
+        (pipeline: ["ack: delivered", "ack_timeout: 600s"], queue: ""), ([], "block_on_overflow: true, "),
+    ])
+    func `a sender that waits when the gateway ends is asked to come again`(
+        pipeline: [String], queue: String
+    ) async throws {
+        let bench = try FaultBench(pipeline: pipeline)
+        bench.gateway.arguments = ["--shutdown-timeout", "4"]
+        bench.gateway.replace("num_consumers: 4", with: "\(queue)queue_size: 1, sizer: requests, num_consumers: 4")
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        if !queue.isEmpty {
+            #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        }
+        let gateway = bench.gateway
+        async let status = gateway.post(NumberedSpans.request(11), path: "/v1/traces")
+        if queue.isEmpty { try await bench.wait("an attempt") { bench.sink.requests > 0 } }
+        try await bench.wait("the request") {
+            try await bench.gateway.metric("sluice_receiver_inflight_bytes") > 0
+        }
+        bench.gateway.signal(SIGTERM)
+        #expect(try await status == 503)
+        #expect(bench.gateway.end(0) == 0)
+        let left = queue.isEmpty ? Set(11...20) : Set(1...10)
+        bench.sink.behave(.accept)
+        bench.gateway.arguments = []
+        try await bench.gateway.start()
+        #expect(try await bench.sink.wait(for: Set(left.map(UInt64.init))).isEmpty)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test(.enabled(if: Tracer.isPossible, "needs strace and the right to use it"))
     func `answers before the disk has it only when told to`() async throws {
         for (ack, limit) in [("received", 0.0...3.5), ("durable", 4.0...600.0)] {

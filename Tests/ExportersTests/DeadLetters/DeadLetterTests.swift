@@ -7,7 +7,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-@Suite struct DeadLetterTests {
+@Suite(.timeLimit(.minutes(15))) struct DeadLetterTests {
     private let directory = TemporaryDirectory()
     private var folder: DeadLetterFolder {
         DeadLetterFolder(path: DeadLetterFolder.root(directory.path) + "/otlp_http")
@@ -96,6 +96,21 @@ import Testing
         let later = self.box("{max_size: 1MiB, max_age: 60s}", time: 61_000_000_100)
         await later.start()
         #expect(folder.list().isEmpty)
+    }
+
+    @Test func `letters that are too old go without others that come`() async throws {
+        let metrics = SelfMetrics()
+        let time = Atomic<UInt64>(1_000_000_000)
+        let box = DeadLetterBox(
+            folder: folder, options: options(DeadLetterOptions.self, "{max_age: 60s}").options,
+            exporterID: "otlp_http/a", metrics: metrics, sweepInterval: .milliseconds(1),
+            now: { time.load(ordering: .relaxed) })
+        await box.start()
+        _ = await box.keep(letter(1))
+        #expect(folder.list().count == 1)
+        time.store(62_000_000_000, ordering: .relaxed)
+        while !folder.list().isEmpty { await Task.yield() }
+        #expect(metrics.series.first { $0.name == "sluice_dead_letters_removed_total" }?.read() == 1)
     }
 
     @Test func `its figures follow what commands remove`() async throws {

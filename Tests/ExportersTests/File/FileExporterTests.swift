@@ -117,6 +117,10 @@ import Testing
             options: options(FileOptions.self, "{path: \(path), create_directory: true}").options, build: build)
         try await created.start()
         #expect(FileManager.default.fileExists(atPath: path))
+        // Also one that somebody removes later.
+        try FileManager.default.removeItem(atPath: directory.file("a"))
+        #expect(await created.export(batch("again")) == .delivered)
+        #expect(FileManager.default.fileExists(atPath: path))
     }
 
     @Test func `begins a new file when the current one is full and keeps the newest closed ones`() async throws {

@@ -81,6 +81,23 @@ import Testing
         #expect(third.series.map { $0.read() } == [5, 1])
     }
 
+    @Test func `at the end nobody waits for a delivery any more`() throws {
+        let watch = DeliveryWatch(timeout: .seconds(600))
+        let journal = MemoryJournal()
+        let cursor = watch.watched(try journal.cursor(named: "a"), named: "a")
+        let answers = Mutex<[Reception]>([])
+        let frame = StoredFrame(
+            sequence: Sequence(0), frame: Frame(header: FrameHeader(signal: .traces, itemCount: 5), bytes: [1]))
+        func wait() { watch.wait(for: frame) { answer in answers.withLock { $0.append(answer) } } }
+        wait()
+        watch.turnAway()
+        wait()
+        cursor.acknowledge(before: Sequence(5))
+        wait()
+        let kinds = answers.withLock { $0.map { if case .refused(_, _, false) = $0 { "later" } else { "taken" } } }
+        #expect(kinds == ["later", "later", "taken"])
+    }
+
     @Test func `who waits for a delivery is answered by those who are still there`() throws {
         let watch = DeliveryWatch(timeout: .seconds(600))
         let journal = MemoryJournal()
