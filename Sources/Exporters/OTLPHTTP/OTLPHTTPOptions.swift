@@ -83,7 +83,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
             settings.ints(
                 "retry_on", default: preset?.retryOn ?? OTLPAnswer.retryable, in: 400...599,
                 "HTTP statuses after which a batch is sent again; all others but 2xx and 413 are final. Add 401 and "
-                    + "403 to wait for repaired credentials, 408 for proxies that answer it."))
+                    + "403 to wait for repaired credentials, 408 for proxies that answer it; with 413 batches are no "
+                    + "longer halved."))
         requestBodyMax = settings.bytes(
             "max_request_body_size", default: preset?.requestBodyMax ?? 64 << 20, in: 1_024...(1 << 30),
             "Largest request before compression; larger batches are split, and a single larger record is a dead "
@@ -168,7 +169,10 @@ package struct OTLPHTTPOptions: ComponentOptions {
         let base = settings.optionalString(
             "endpoint",
             "Base URL; /v1/traces, /v1/logs and /v1/metrics are added to it, unless the preset takes whole URLs.")
-        if let base { check(base, at: "endpoint", &settings) }
+        if let base {
+            check(base, at: "endpoint", &settings)
+            warnOfBarePath(base, vendor, &settings)
+        }
         var urls: [(signal: Signal, url: String)] = []
         for signal in Signal.allCases {
             let key = "\(signal)_endpoint"
@@ -185,6 +189,18 @@ package struct OTLPHTTPOptions: ComponentOptions {
             if let url = own ?? common { urls.append((signal, url)) }
         }
         return urls
+    }
+
+    /// A host alone where the preset takes whole URLs is hardly meant.
+    private static func warnOfBarePath(_ base: String, _ vendor: PresetOptions, _ settings: inout Settings) {
+        guard let preset = vendor.preset, case .full(let whole)? = preset.address, let url = whole.first?.url,
+            let known = try? HTTPEndpoint(url.replacing("{region}", with: "region")), known.path.count > 1,
+            let given = try? HTTPEndpoint(base), given.path.isEmpty || given.path == "/"
+        else { return }
+        settings.warning(
+            "is posted to as it is, since \(preset.name) takes whole URLs",
+            fix: "add the path, such as \(base.hasSuffix("/") ? String(base.dropLast()) : base)\(known.path)",
+            at: "endpoint")
     }
 
     /// Adds the preset's headers where the file has none of that name, and checks that nothing is missing.

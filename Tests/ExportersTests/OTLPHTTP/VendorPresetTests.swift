@@ -58,6 +58,20 @@ import Testing
         #expect(rendering.render([]) == [])
     }
 
+    @Test func `a host alone is told where a preset takes whole URLs`() throws {
+        func fixes(_ endpoint: String) throws -> [String] {
+            var problems = ConfigProblems()
+            let yaml = "{preset: phoenix, endpoint: '\(endpoint)', api_key: k}"
+            let node = try #require(YAMLReader.read(yaml, file: "t.yaml", problems: &problems))
+            _ = readOptions(OTLPHTTPOptions.self, node: node, path: "exporters.x", problems: &problems)
+            return problems.warnings.compactMap(\.fix)
+        }
+        #expect(
+            try fixes("http://127.0.0.1:6006/") == ["add the path, such as http://127.0.0.1:6006/v1/traces"])
+        #expect(try fixes("http://127.0.0.1:6006") == ["add the path, such as http://127.0.0.1:6006/v1/traces"])
+        #expect(try fixes("http://127.0.0.1:6006/v1/traces").isEmpty)
+    }
+
     @Test func `lets every value be overridden`() {
         let (changed, problems) = options(
             OTLPHTTPOptions.self,
