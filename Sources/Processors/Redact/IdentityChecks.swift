@@ -157,8 +157,10 @@ extension DetectorScan {
     /// `bc1…`, an address in bech32 or bech32m with its checksum (BIP 173, BIP 350).
     @inline(never)
     func segwitAddress(_ bytes: ByteCursor, _ start: Int) -> Match? {
-        let end = bytes.endOfAlphanumerics(start)
-        guard bytes.isTokenStart(start), (42...62).contains(end &- start) else { return nil }
+        guard bytes.isTokenStart(start) else { return nil }
+        var end = start
+        while end &- start <= 62, bytes.isAlphanumeric(end) { end &+= 1 }
+        guard (42...62).contains(end &- start) else { return nil }
         let alphabet: StaticString = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
         let generator: [UInt32] = [0x3B6A_57B2, 0x2650_8E6D, 0x1EA1_19FA, 0x3D42_33DD, 0x2A14_62B3]
         // The prefix "bc" expanded: high bits, a zero, low bits.

@@ -15,14 +15,19 @@ enum EscapeKind {
             return
         }
         let bytes = ByteCursor(text)
+        // Asked once for all escapes.
+        var hasAt: Bool?
         while true {
             while bytes[index] == 0x5C { index &+= 1 }
             switch bytes[index] {
             case 0x75:
                 // Above ASCII, such as the quotes and accents of prose, only parts of mail addresses can hide.
-                if EscapeKind.isASCII(bytes, index) || EscapeKind.isInvisible(bytes, index)
-                    || EscapeKind.isLetter(bytes, index) && text.firstIndex(of: 0x40) != nil
-                {
+                var hides = EscapeKind.isASCII(bytes, index) || EscapeKind.isInvisible(bytes, index)
+                if !hides, EscapeKind.isLetter(bytes, index) {
+                    hides = hasAt ?? (text.firstIndex(of: 0x40) != nil)
+                    hasAt = hides
+                }
+                if hides {
                     self = .hiding
                     return
                 }

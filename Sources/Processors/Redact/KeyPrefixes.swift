@@ -213,11 +213,11 @@ extension DetectorScan {
     func azureSecret(_ bytes: ByteCursor, _ index: Int) -> Match? {
         guard detectors.has(.azureKey) else { return nil }
         let start = index &- 3
-        guard start >= 0 else { return nil }
+        guard start >= 0, !isAzureByte(bytes[start &- 1]) else { return nil }
         for place in start..<index where !isAzureByte(bytes[place]) { return nil }
         var end = index &+ 3
-        while isAzureByte(bytes[end]) { end &+= 1 }
-        guard end &- start >= 37, end &- start <= 44, !isAzureByte(bytes[start &- 1]) else { return nil }
+        while end &- start <= 44, isAzureByte(bytes[end]) { end &+= 1 }
+        guard end &- start >= 37, end &- start <= 44 else { return nil }
         return Match(start, end, Detector.azureKey.tag)
     }
 
@@ -250,6 +250,8 @@ extension DetectorScan {
         var slashes = 0
         while ByteClass.isAlphanumeric(bytes[end]) || (bytes[end] == 0x2F && bytes.isAlphanumeric(end &+ 1)) {
             if bytes[end] == 0x2F { slashes &+= 1 }
+            // What has more parts is a path, in which `/services/T` may come again and again.
+            if slashes > 2 { return nil }
             end &+= 1
         }
         guard slashes == 2, end &- index >= 30 else { return nil }

@@ -87,15 +87,15 @@ extension DetectorScan {
     @inline(never)
     func amazon(_ bytes: ByteCursor, _ start: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
         guard bytes[start] == 0x41 else { return nil }
-        let end = bytes.endOfAlphanumerics(start)
         // Behind a small letter or an underscore only a key of the documented length.
         let before = bytes[start &- 1]
         let isGlued = before == 0x5F || ByteClass.isLetter(before) && !ByteClass.isUpper(before)
-        guard bytes.isTokenStart(start) || isGlued && end &- start == 20 else { return nil }
-        guard end &- start >= 16, end &- start <= 128, !ByteClass.isWord(bytes[end]) else { return nil }
-        for offset in start..<end where ByteClass.isLetter(bytes[offset]) && !ByteClass.isUpper(bytes[offset]) {
-            return nil
-        }
+        let isAlone = bytes.isTokenStart(start)
+        guard isAlone || isGlued else { return nil }
+        let most = isAlone ? 128 : 20
+        var end = start
+        while end &- start < most, ByteClass.isUpper(bytes[end]) || bytes.isDigit(end) { end &+= 1 }
+        guard end &- start >= (isAlone ? 16 : 20), !ByteClass.isWord(bytes[end]) else { return nil }
         if let secret = secret(bytes, max(0, start &- 256), start) { DetectorScan.merge(secret, first, &matches) }
         DetectorScan.merge(Match(start, end, Detector.awsKey.tag), first, &matches)
         guard let secret = secret(bytes, end, min(bytes.count, end &+ 256)) else { return end }
