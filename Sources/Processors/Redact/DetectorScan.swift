@@ -29,6 +29,7 @@ final class DetectorScan: Sendable {
         let first = matches.count
         let places = text.count &- 2
         let table = triggers.table
+        var memory = ScanMemory(text.count)
         var resume = 0
         // A number at the very beginning has nothing before it.
         if triggers.hasNumbers, bytes.isDigit(0) { resume = number(bytes, 0, first, &matches) ?? 0 }
@@ -44,7 +45,7 @@ final class DetectorScan: Sendable {
                 mask &= mask &- 1
                 guard index >= resume else { continue }
                 let kinds = UInt32(sluice_trigger_sets(table, bytes.start + index))
-                if kinds != 0 { resume = check(kinds, bytes, index, first, &matches) ?? resume }
+                if kinds != 0 { resume = check(kinds, bytes, index, first, &memory, &matches) ?? resume }
             }
             base &+= 64
         }
@@ -52,7 +53,8 @@ final class DetectorScan: Sendable {
 
     /// Looks closer at the triple at `index`; returns where to go on when something was found or can be passed over.
     private func check(
-        _ kinds: UInt32, _ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>
+        _ kinds: UInt32, _ bytes: ByteCursor, _ index: Int, _ first: Int, _ memory: inout ScanMemory,
+        _ matches: inout Column<Match>
     ) -> Int? {
         var rest = kinds
         while rest != 0 {
@@ -63,13 +65,14 @@ final class DetectorScan: Sendable {
                 case Kind.number:
                     bytes.isTokenStart(index &+ 1) ? number(bytes, index &+ 1, first, &matches) : nil
                 case Kind.at: record(email(bytes, index &+ 1, index &+ 2), first, &matches)
-                case Kind.underscore, Kind.dashOrDot: record(prefixedKey(bytes, index &+ 3), first, &matches)
-                case Kind.capital: capital(bytes, index, first, &matches)
+                case Kind.underscore, Kind.dashOrDot:
+                    record(prefixedKey(bytes, index &+ 3, &memory), first, &matches)
+                case Kind.capital: capital(bytes, index, first, &memory, &matches)
                 case Kind.scheme where bytes[index] == 0x61:
                     record(databricksToken(bytes, index &- 1), first, &matches)
                 case Kind.scheme: record(scheme(bytes, index), first, &matches)
                 case Kind.colon: colon(bytes, index, first, &matches)
-                default: labelled(bytes, index, first, &matches)
+                default: labelled(bytes, index, first, &memory, &matches)
                 }
             if let end { return end }
         }
@@ -78,13 +81,13 @@ final class DetectorScan: Sendable {
 
     /// Triples of capitals: each names its detector.
     private func capital(
-        _ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>
+        _ bytes: ByteCursor, _ index: Int, _ first: Int, _ memory: inout ScanMemory, _ matches: inout Column<Match>
     ) -> Int? {
         let second = bytes[index &+ 1]
         let third = bytes[index &+ 2]
         switch (bytes[index], second, third) {
-        case (0x65, 0x79, 0x4A): return record(webToken(bytes, index), first, &matches)
-        case (0x49, 0x7A, 0x61): return record(googleKey(bytes, index), first, &matches)
+        case (0x65, 0x79, 0x4A): return record(webToken(bytes, index, &memory.keys), first, &matches)
+        case (0x49, 0x7A, 0x61): return record(googleKey(bytes, index, &memory.keys), first, &matches)
         case (0x2D, 0x42, 0x45): return record(privateKey(bytes, index &- 4), first, &matches)
         case (0x50, 0x3C, _): return record(passportZone(bytes, index), first, &matches)
         case (0x62, 0x63, 0x31): return record(segwitAddress(bytes, index), first, &matches)

@@ -92,28 +92,29 @@ struct KeyPrefixTable: Sendable {
 extension DetectorScan {
     /// The key whose prefix ends right before `body`.
     @inline(never)
-    func prefixedKey(_ bytes: ByteCursor, _ body: Int) -> Match? {
+    func prefixedKey(_ bytes: ByteCursor, _ body: Int, _ memory: inout ScanMemory) -> Match? {
         for index in prefixes.candidates(bytes[body &- 2]) {
             let prefix = prefixes.all[index]
             let start = body &- prefix.text.count
             guard bytes.has(prefix.text, at: start) else { continue }
             let isGlued = !bytes.isTokenStart(start)
             if prefix.text.count == 3, bytes.has("sk-", at: start) {
-                if !isGlued { return secretKey(bytes, start) }
+                if !isGlued { return secretKey(bytes, start, &memory.keys) }
                 continue
             }
-            guard let end = end(of: prefix, bytes, body) else { continue }
-            if !isGlued || prefix.isDistinct && looksRandom(bytes, body..<end) {
+            guard !isGlued || prefix.isDistinct, let end = end(of: prefix, bytes, body, &memory) else { continue }
+            if !isGlued || looksRandom(bytes, body..<end) {
                 return Match(start, end, prefix.detector.tag)
             }
         }
         return nil
     }
 
-    /// Whether a key's body cannot be a word: as long as real ones, with digits and letters of both cases.
+    /// Whether a key's body cannot be a word: as long as real ones, with digits and letters of both cases at its
+    /// beginning, as all that are random have them.
     private func looksRandom(_ bytes: ByteCursor, _ body: Range<Int>) -> Bool {
         var (digits, uppers, lowers) = (0, 0, 0)
-        for index in body {
+        for index in body.prefix(256) {
             let byte = bytes[index]
             if ByteClass.isDigit(byte) { digits &+= 1 }
             if ByteClass.isUpper(byte) { uppers &+= 1 } else if ByteClass.isLetter(byte) { lowers &+= 1 }
@@ -121,68 +122,48 @@ extension DetectorScan {
         return body.count >= 20 && digits >= 2 && uppers >= 2 && lowers >= 2
     }
 
-    private func end(of prefix: KeyPrefix, _ bytes: ByteCursor, _ body: Int) -> Int? {
+    private func end(
+        of prefix: KeyPrefix, _ bytes: ByteCursor, _ body: Int, _ memory: inout ScanMemory
+    ) -> Int? {
         var end = body
-        var hasDigit = prefix.body == .alphanumeric || prefix.body == .hexadecimal
-        var cases = (upper: false, lower: false)
-        loop: while true {
-            let byte = bytes[end]
-            switch prefix.body {
-            case .alphanumeric: guard ByteClass.isAlphanumeric(byte) else { break loop }
-            case .hexadecimal: guard ByteClass.hexValue(byte) != nil else { break loop }
-            case .url: guard ByteClass.isURLBase64(byte) else { break loop }
-            case .dotted:
-                guard ByteClass.isURLBase64(byte) || (byte == 0x2E && bytes.isAlphanumeric(end &+ 1)) else {
-                    break loop
-                }
-            }
-            if ByteClass.isDigit(byte) { hasDigit = true }
-            if ByteClass.isLetter(byte) {
-                if ByteClass.isUpper(byte) { cases.upper = true } else { cases.lower = true }
-            }
-            end &+= 1
+        var isRandom = true
+        switch prefix.body {
+        // The sign that ends the prefix is none of these, so no other key with such a prefix begins in the body.
+        case .alphanumeric: end = bytes.endOfAlphanumerics(body)
+        case .hexadecimal: while ByteClass.hexValue(bytes[end]) != nil { end &+= 1 }
+        case .url:
+            end = memory.keys.end(bytes, from: body)
+            isRandom = memory.keys.hasDigit(from: body) || memory.keys.hasCases(from: body)
+        case .dotted:
+            end = memory.dottedKeys.end(bytes, from: body, withDots: true)
+            isRandom = memory.dottedKeys.hasDigit(from: body) || memory.dottedKeys.hasCases(from: body)
         }
-        let isRandom = hasDigit || (cases.upper && cases.lower)
         return isRandom && end &- body >= prefix.least ? end : nil
     }
 
     /// `sk-…`: OpenAI, Anthropic, OpenRouter, Langfuse, DeepSeek and others. Words in kebab case are told apart by
     /// needing a digit and one run of at least twelve letters and digits, unless a provider's infix follows.
-    private func secretKey(_ bytes: ByteCursor, _ start: Int) -> Match? {
+    private func secretKey(_ bytes: ByteCursor, _ start: Int, _ run: inout KeyRun) -> Match? {
         // Behind a dash it may be a part of a word such as `task-sk-…`, so it has to look more like a key.
         let isChained = bytes[start &- 1] == 0x2D
         let body = start &+ 3
-        var end = body
-        var run = 0
-        var longest = 0
-        var digits = 0
-        while ByteClass.isURLBase64(bytes[end]) {
-            let byte = bytes[end]
-            if ByteClass.isDigit(byte) { digits &+= 1 }
-            run = ByteClass.isAlphanumeric(byte) ? run &+ 1 : 0
-            longest = max(longest, run)
-            end &+= 1
-        }
+        let end = run.end(bytes, from: body)
         let hasInfix =
             bytes.has("ant-", at: body) || bytes.has("proj-", at: body) || bytes.has("svcacct-", at: body)
             || bytes.has("or-v1-", at: body) || bytes.has("lf-", at: body) || bytes.has("admin-", at: body)
         let least = hasInfix ? 12 : 16
-        guard end &- body >= least, digits > 0, hasInfix || longest >= (isChained ? 20 : 12) else { return nil }
+        let isLong = isChained ? run.hasTwenty(from: body) : run.hasTwelve(from: body)
+        guard end &- body >= least, run.hasDigit(from: body), hasInfix || isLong else { return nil }
         return Match(start, end, Detector.apiKey.tag)
     }
 
     /// `AIza` and 35 more characters; `index` is that of the `I`.
     @inline(never)
-    func googleKey(_ bytes: ByteCursor, _ index: Int) -> Match? {
+    func googleKey(_ bytes: ByteCursor, _ index: Int, _ run: inout KeyRun) -> Match? {
         let start = index &- 1
         guard bytes[start] == 0x41, bytes.isTokenStart(start) else { return nil }
-        var end = index &+ 3
-        var hasDigit = false
-        while ByteClass.isURLBase64(bytes[end]) {
-            if bytes.isDigit(end) { hasDigit = true }
-            end &+= 1
-        }
-        return hasDigit && end &- start >= 33 ? Match(start, end, Detector.googleKey.tag) : nil
+        let end = run.end(bytes, from: index &+ 3)
+        return run.hasDigit(from: index &+ 3) && end &- start >= 33 ? Match(start, end, Detector.googleKey.tag) : nil
     }
 
     /// `SK` and 32 hexadecimal digits.

@@ -91,28 +91,28 @@ enum SecretLabel {
     }
 
     /// Whether a value is what the label promises.
-    func accepts(_ bytes: ByteCursor, _ start: Int, _ end: Int, _ style: Style) -> Bool {
-        guard end > start, !SecretLabel.isPlaceholder(bytes, start, end) else { return false }
-        let facts = ValueFacts(bytes, start, end)
+    func accepts(_ bytes: ByteCursor, _ facts: ValueFacts, _ style: Style) -> Bool {
+        guard facts.count > 0, !SecretLabel.isPlaceholder(bytes, facts.start, facts.end) else { return false }
         switch self {
         case .password: return acceptsPassword(facts, style)
         case .token:
-            return facts.count >= 10 && facts.digits > 0 && facts.letters > 0 && !facts.hasSpace && !facts.isURL
+            return facts.count >= 10 && facts.hasDigit && facts.hasLetter && !facts.hasSpace && !facts.isURL
         case .cookie: return facts.count >= 6 && facts.hasEquals
-        case .session: return facts.count >= 8 && facts.digits > 0 && !style.isColon
+        case .session: return facts.count >= 8 && facts.hasDigit && !style.isColon
         case .signature: return facts.count >= 20 && !style.isColon
         case .azureKey: return facts.count >= 40 && !facts.hasSpace
         case .amazonSecret: return false
         case .authorization:
             // Bearer and Basic have detectors of their own, which leave the scheme in place.
+            let start = facts.start
             if bytes.hasFolded("bearer ", at: start) || bytes.hasFolded("basic ", at: start) { return false }
-            return style.isMember && facts.count >= 8 && facts.digits > 0
+            return style.isMember && facts.count >= 8 && facts.hasDigit
         }
     }
 
     private func acceptsPassword(_ facts: ValueFacts, _ style: Style) -> Bool {
         guard facts.count >= 4 else { return false }
-        let isOnlyWords = facts.digits == 0 && facts.signs == 0
+        let isOnlyWords = !facts.hasDigit && !facts.hasSign
         if style.isQuoted || style.isMember { return !(facts.hasSpace && isOnlyWords) }
         if facts.isCall { return false }
         // Prose and code: `password: required`, `password=user.password`.
@@ -139,49 +139,80 @@ enum SecretLabel {
     }
 }
 
-/// What a value is made of.
-private struct ValueFacts {
-    var count: Int
-    var digits = 0
-    var letters = 0
-    /// Punctuation that words do not have.
-    var signs = 0
-    var hasSpace = false
-    var hasEquals = false
-    /// A dot or underscore, as in names of a program.
-    var hasJoint = false
-    var isURL: Bool
-    /// A bracket follows, as behind the name of a function.
-    var isCall: Bool
+/// What a value is made of. Of each kind of byte the last place is kept, so that the facts of a value are known for
+/// every value that begins inside it and ends with it.
+struct ValueFacts {
+    private(set) var start = 0
+    private(set) var end = 0
+    private var lastDigit = -1
+    private var lastLetter = -1
+    private var lastSign = -1
+    private var lastSpace = -1
+    private var lastEquals = -1
+    private var lastJoint = -1
+    private var lastURL = -1
+    private var lastBracket = -1
+    /// The value begins with a slash.
+    private var isPath = false
+    /// A bracket follows.
+    private var isBeforeBracket = false
+
+    /// Of nothing.
+    init() {}
 
     init(_ bytes: ByteCursor, _ start: Int, _ end: Int) {
-        count = end &- start
-        isURL = bytes[start] == 0x2F
-        isCall = bytes[end] == 0x28 || bytes[end] == 0x5B
+        self.start = start
+        self.end = end
+        isPath = bytes[start] == 0x2F
+        isBeforeBracket = bytes[end] == 0x28 || bytes[end] == 0x5B
         for index in start..<end {
             let byte = bytes[index]
             if ByteClass.isDigit(byte) {
-                digits &+= 1
+                lastDigit = index
             } else if ByteClass.isLetter(byte) || byte >= 0x80 {
-                letters &+= 1
+                lastLetter = index
             } else if ByteClass.isSpace(byte) {
-                hasSpace = true
+                lastSpace = index
             } else if byte == 0x2E || byte == 0x5F {
-                hasJoint = true
+                lastJoint = index
             } else if byte != 0x2D, byte != 0x27, byte != 0x2C {
-                signs &+= 1
-                if byte == 0x3D { hasEquals = true }
-                if byte == 0x3A, bytes[index &+ 1] == 0x2F, bytes[index &+ 2] == 0x2F { isURL = true }
-                if byte == 0x28 || byte == 0x5B { isCall = true }
+                lastSign = index
+                if byte == 0x3D { lastEquals = index }
+                if byte == 0x3A, bytes[index &+ 1] == 0x2F, bytes[index &+ 2] == 0x2F { lastURL = index }
+                if byte == 0x28 || byte == 0x5B { lastBracket = index }
             }
         }
     }
+
+    /// The facts of the value that begins at `start` and ends with this one; nil when none begins inside it there.
+    func suffix(_ bytes: ByteCursor, from start: Int) -> ValueFacts? {
+        guard start >= self.start, start < end else { return nil }
+        var facts = self
+        facts.start = start
+        facts.isPath = bytes[start] == 0x2F
+        return facts
+    }
+
+    var count: Int { end &- start }
+    var hasDigit: Bool { lastDigit >= start }
+    var hasLetter: Bool { lastLetter >= start }
+    /// Punctuation that words do not have.
+    var hasSign: Bool { lastSign >= start }
+    var hasSpace: Bool { lastSpace >= start }
+    var hasEquals: Bool { lastEquals >= start }
+    /// A dot or underscore, as in names of a program.
+    var hasJoint: Bool { lastJoint >= start }
+    var isURL: Bool { isPath || lastURL >= start }
+    /// A bracket is there or follows, as behind the name of a function.
+    var isCall: Bool { isBeforeBracket || lastBracket >= start }
 }
 
 extension DetectorScan {
     /// The value behind a name such as `password`; `index` is that of the triple that ends the name.
     @inline(never)
-    func labelled(_ bytes: ByteCursor, _ index: Int, _ first: Int, _ matches: inout Column<Match>) -> Int? {
+    func labelled(
+        _ bytes: ByteCursor, _ index: Int, _ first: Int, _ memory: inout ScanMemory, _ matches: inout Column<Match>
+    ) -> Int? {
         let end = bytes[index &+ 1] == 0x20 ? index &+ 1 : index &+ 2
         guard let label = SecretLabel.find(bytes, endingAt: end),
             detectors.has(DetectorSet(label.detector))
@@ -189,14 +220,18 @@ extension DetectorScan {
         if label == .amazonSecret {
             return record(secret(bytes, end, min(bytes.count, end &+ 64)), first, &matches)
         }
-        guard var value = LabelledValue(bytes, behind: end, toEndOfLine: label == .cookie) else { return nil }
+        guard var value = LabelledValue(bytes, behind: end, toEndOfLine: label == .cookie, &memory) else { return nil }
         var start: Int?
         while true {
-            if label.accepts(bytes, value.start, value.end, value.style) {
+            // Nobody knows where values end that were read that often: the rest is withheld.
+            if memory.quotedBytes < 0 {
+                return record(Match(value.start, bytes.count, label.detector.tag), first, &matches)
+            }
+            if label.accepts(bytes, value.facts, value.style) {
                 DetectorScan.merge(Match(value.start, value.end, label.detector.tag), first, &matches)
                 start = start ?? value.start
             }
-            guard value.isInList, value.advance(bytes) else { break }
+            guard value.isInList, value.advance(bytes, &memory) else { break }
         }
         // What stands inside may have a better name, so the search goes on there; a cookie goes whole.
         return label == .cookie ? value.end : start
@@ -210,17 +245,17 @@ extension DetectorScan {
         else { return nil }
         if label == .amazonSecret { return secret(ByteCursor(value), 0, value.count) == nil ? nil : .awsKey }
         let style = SecretLabel.Style(isQuoted: true, isColon: false, isMember: true)
-        return label.accepts(ByteCursor(value), 0, value.count, style) ? label.detector : nil
+        let bytes = ByteCursor(value)
+        return label.accepts(bytes, ValueFacts(bytes, 0, value.count), style) ? label.detector : nil
     }
 }
 
 /// A value behind a name: `name=value`, `name: value`, `"name": "value"`, with quotes escaped as often as need be, or
 /// the elements of a list of quoted values.
 private struct LabelledValue {
-    var start = 0
-    var end = 0
-    var style = SecretLabel.Style()
-    var isInList = false
+    private(set) var facts = ValueFacts()
+    private(set) var style = SecretLabel.Style()
+    private(set) var isInList = false
     /// Backslashes before each quote.
     private var slashes = 0
     private var quote: UInt8 = 0
@@ -228,7 +263,10 @@ private struct LabelledValue {
     /// A header's value without quotes goes to the end of its line.
     private let goesToEndOfLine: Bool
 
-    init?(_ bytes: ByteCursor, behind name: Int, toEndOfLine: Bool) {
+    var start: Int { facts.start }
+    var end: Int { facts.end }
+
+    init?(_ bytes: ByteCursor, behind name: Int, toEndOfLine: Bool, _ memory: inout ScanMemory) {
         goesToEndOfLine = toEndOfLine
         var index = LabelledValue.skipSlashes(bytes, name)
         if LabelledValue.isQuote(bytes[index]) {
@@ -251,39 +289,46 @@ private struct LabelledValue {
             isInList = true
             index = element
         }
-        take(bytes, index)
+        take(bytes, index, &memory)
     }
 
     /// Goes on to the next element of a list.
-    mutating func advance(_ bytes: ByteCursor) -> Bool {
+    mutating func advance(_ bytes: ByteCursor, _ memory: inout ScanMemory) -> Bool {
         var index = end &+ slashes &+ 1
         index = LabelledValue.skipSpaces(bytes, index)
         guard bytes[index] == 0x2C else { return false }
         index = LabelledValue.skipSpaces(bytes, index &+ 1)
         guard LabelledValue.isQuote(bytes[LabelledValue.skipSlashes(bytes, index)]) else { return false }
-        take(bytes, index)
+        take(bytes, index, &memory)
         return end > start
     }
 
-    private mutating func take(_ bytes: ByteCursor, _ index: Int) {
+    private mutating func take(_ bytes: ByteCursor, _ index: Int, _ memory: inout ScanMemory) {
         let opening = LabelledValue.skipSlashes(bytes, index)
         if LabelledValue.isQuote(bytes[opening]) {
             style.isQuoted = true
             slashes = opening &- index
             quote = bytes[opening]
-            start = opening &+ 1
-            end = start
-            while end < bytes.count {
-                let next = LabelledValue.skipSlashes(bytes, end)
-                if bytes[next] == quote, next &- end <= slashes { return }
-                if bytes[next] == 0x0A { return }
-                end = min(next &+ 1, bytes.count)
-            }
+            facts = ValueFacts(bytes, opening &+ 1, endOfQuoted(bytes, opening &+ 1))
+            memory.quotedBytes &-= facts.count &+ slashes &+ 1
+        } else if let known = (goesToEndOfLine ? memory.line : memory.word).suffix(bytes, from: index) {
+            facts = known
         } else {
-            start = index
-            end = index
+            var end = index
             while end < bytes.count, !endsBareValue(bytes, end) { end &+= 1 }
+            facts = ValueFacts(bytes, index, end)
+            if goesToEndOfLine { memory.line = facts } else { memory.word = facts }
         }
+    }
+
+    private func endOfQuoted(_ bytes: ByteCursor, _ start: Int) -> Int {
+        var end = start
+        while end < bytes.count {
+            let next = LabelledValue.skipSlashes(bytes, end)
+            if (bytes[next] == quote && next &- end <= slashes) || bytes[next] == 0x0A { return end }
+            end = min(next &+ 1, bytes.count)
+        }
+        return end
     }
 
     private static func isQuote(_ byte: UInt8) -> Bool { byte == 0x22 || byte == 0x27 }

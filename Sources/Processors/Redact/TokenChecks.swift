@@ -64,9 +64,8 @@ extension DetectorScan {
     /// Three (JWS) or five (JWE) parts of base64url, the first an encoded JSON object (RFC 7519), hence
     /// the `eyJ`.
     @inline(never)
-    func webToken(_ bytes: ByteCursor, _ start: Int) -> Match? {
-        var end = start
-        while ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
+    func webToken(_ bytes: ByteCursor, _ start: Int, _ run: inout KeyRun) -> Match? {
+        var end = run.end(bytes, from: start)
         guard end &- start >= 10, bytes[end] == 0x2E else { return nil }
         let payload = end &+ 1
         end = payload
