@@ -7,8 +7,10 @@ package import Telemetry
 /// integers as strings or numbers, unknown names skipped, `null` as absent. The field `@unknown` (base64) carries
 /// protobuf fields that the schema does not know; `OTLPJSONWriter` writes it, so that a way through JSON loses nothing.
 package struct OTLPJSONReader {
-    /// Levels of objects and arrays, including values that are skipped.
-    static let depthMax = 160
+    /// Levels of messages, and of objects and arrays in values that are skipped: as many as the deepest value has that
+    /// `OTLPReader` takes. The value of an exemplar's attribute is the ninth level; each of 64 maps in it
+    /// (`ReadLimits.depth`) takes three more, for the map, its member and the member's value.
+    static let depthMax = 9 + 3 * 64
 
     let json: Text
     let signal: Signal

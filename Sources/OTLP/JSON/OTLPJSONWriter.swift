@@ -10,7 +10,7 @@ package struct OTLPJSONWriter {
     let schema = Schema.shared
 
     /// Levels of messages; deeper ones are written as `{}`. A reader of ours never lets them in.
-    static let depthMax = 200
+    static let depthMax = OTLPJSONReader.depthMax
 
     /// Appends one JSON object. `protobuf` should have been read by `OTLPReader` before; on bytes that are no message
     /// the output is cut short but stays valid JSON.

@@ -143,8 +143,8 @@ import Testing
 }
 
 @Suite struct `Budgets of the readers` {
-    /// A span whose attribute nests `levels` arrays or maps.
-    private func nested(_ levels: Int, isMap: Bool) -> [UInt8] {
+    /// A value that nests `levels` arrays or maps.
+    private func value(_ levels: Int, isMap: Bool) -> [UInt8] {
         var value = WireBytes.build { $0.text(1, "core") }
         for _ in 0..<levels {
             let inner = value
@@ -156,13 +156,75 @@ import Testing
                 }
             }
         }
-        return WireBytes.request(
+        return value
+    }
+
+    /// A span whose attribute nests `levels` arrays or maps.
+    private func nested(_ levels: Int, isMap: Bool) -> [UInt8] {
+        WireBytes.request(
             records: [
                 WireBytes.build { span in
                     span.ids()
-                    span.message(9) { $0.data(2, value) }
+                    span.message(9) { $0.data(2, value(levels, isMap: isMap)) }
                 }
             ])
+    }
+
+    /// A request that has the value wherever one may stand.
+    private func everywhere(_ value: [UInt8], _ signal: Signal) -> [UInt8] {
+        func pair(_ field: UInt32, _ owner: inout WireBytes) {
+            owner.message(field) {
+                $0.text(1, "k")
+                $0.data(2, value)
+            }
+        }
+        func metric(_ kind: UInt32, attributes: UInt32, exemplars: UInt32?) -> [UInt8] {
+            WireBytes.build { metric in
+                metric.message(kind) { data in
+                    data.message(1) { point in
+                        pair(attributes, &point)
+                        if let exemplars { point.message(exemplars) { pair(7, &$0) } }
+                    }
+                }
+                pair(12, &metric)
+            }
+        }
+        let records: [[UInt8]]
+        switch signal {
+        case .traces:
+            let span = WireBytes.build { span in
+                span.ids()
+                pair(9, &span)
+                span.message(11) { pair(3, &$0) }
+                span.message(13) { link in
+                    link.ids()
+                    pair(4, &link)
+                }
+            }
+            records = [span]
+        case .logs:
+            let log = WireBytes.build { log in
+                log.data(5, value)
+                pair(6, &log)
+            }
+            records = [log]
+        case .metrics:
+            records = [
+                metric(5, attributes: 7, exemplars: 5), metric(7, attributes: 7, exemplars: 5),
+                metric(9, attributes: 9, exemplars: 8), metric(10, attributes: 1, exemplars: 11),
+                metric(11, attributes: 7, exemplars: nil),
+            ]
+        }
+        return WireBytes.request(resource: { pair(1, &$0) }, scope: { pair(3, &$0) }, records: records)
+    }
+
+    @Test(arguments: Signal.allCases, [false, true])
+    func `a value of the most levels goes through JSON and back, wherever it stands`(
+        signal: Signal, isMap: Bool
+    ) throws {
+        let request = everywhere(value(ReadLimits().depth, isMap: isMap), signal)
+        #expect(try Rewriting.rewrite(request, signal) == request)
+        #expect(try JSONCase.transcode(JSONCase.write(request, signal), signal) == request)
     }
 
     @Test(arguments: [false, true])
@@ -269,8 +331,8 @@ import Testing
                 String(repeating: open, count: levels) + "1" + String(repeating: close, count: levels)
             return Array(#"{"later":\#(value)}"#.utf8)
         }
-        #expect(throws: Never.self) { try JSONCase.transcode(text(150), .traces) }
-        for levels in [160, 100_000] {
+        #expect(throws: Never.self) { try JSONCase.transcode(text(200), .traces) }
+        for levels in [201, 100_000] {
             #expect {
                 try JSONCase.transcode(text(levels), .traces)
             } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
