@@ -116,14 +116,9 @@ extension Program {
         case .metricType: return .int(Int64(metric.kind.rawValue))
         default:
             // Sum 7, Histogram 9, ExponentialHistogram 10: temporality 2, is_monotonic 3.
-            var outer = WireCursor(batch.text(metric.raw))
-            while let data = outer.nextField() {
-                guard data.tag == 0x3A || data.tag == 0x4A || data.tag == 0x52 else { continue }
-                let content = outer.bytes[data.content]
-                if field == .metricTemporality { return .int(Raw.varint(content, tag: 0x10)) }
-                return data.tag == 0x3A ? .bool(Raw.varint(content, tag: 0x18) != 0) : .none
-            }
-            return field == .metricTemporality ? .int(0) : .none
+            let number = Raw.dataNumber(batch.text(metric.raw), tag: field == .metricTemporality ? 0x10 : 0x18)
+            if field == .metricTemporality { return .int(number) }
+            return metric.kind == .sum ? .bool(number != 0) : .none
         }
     }
 
@@ -149,9 +144,8 @@ extension Program {
         case .pointTimeNanos: return .int(Int64(bitPattern: point.time))
         case .pointStart: return .time(Int64(bitPattern: Raw.fixed64(raw, tag: 0x11) ?? 0))
         case .pointStartNanos: return .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x11) ?? 0))
-        case .pointInt: return isNumber ? .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x31) ?? 0)) : .none
-        case .pointDouble:
-            return isNumber ? .double(Double(bitPattern: Raw.fixed64(raw, tag: 0x21) ?? 0)) : .none
+        case .pointInt: return isNumber ? .int(Int64(bitPattern: Raw.number(raw, tag: 0x31))) : .none
+        case .pointDouble: return isNumber ? .double(Double(bitPattern: Raw.number(raw, tag: 0x21))) : .none
         case .pointFlags:
             return .int(Raw.varint(raw, tag: isNumber || kind == .summary ? 0x40 : 0x50))
         case .pointBuckets, .pointBounds: return try buckets(field, kind, raw, batch, &state)
@@ -215,9 +209,25 @@ enum Raw {
         varint(batch.text(raw), tag: tag)
     }
 
-    /// The last varint field of this tag, 0 when there is none.
-    static func varint(_ content: Text, tag wanted: UInt32) -> Int64 {
-        var found: UInt64 = 0
+    /// A varint field of a metric's data. Pieces of one kind of data are merged; another kind takes their place.
+    static func dataNumber(_ metric: Text, tag: UInt32) -> Int64 {
+        var (found, last): (Int64, UInt32) = (0, 0)
+        var outer = WireCursor(metric)
+        while let data = outer.nextField() {
+            switch data.tag {
+            case 0x2A, 0x5A: (found, last) = (0, data.tag)
+            case 0x3A, 0x4A, 0x52:
+                if data.tag != last { (found, last) = (0, data.tag) }
+                found = varint(outer.bytes[data.content], tag: tag, else: found)
+            default: break
+            }
+        }
+        return found
+    }
+
+    /// The last varint field of this tag, `other` when there is none.
+    static func varint(_ content: Text, tag wanted: UInt32, else other: Int64 = 0) -> Int64 {
+        var found = UInt64(bitPattern: other)
         var cursor = WireCursor(content)
         do throws(DecodeFailure) {
             while !cursor.isAtEnd {
@@ -228,12 +238,18 @@ enum Raw {
         return Int64(bitPattern: found)
     }
 
-    static func fixed64(_ content: Text, tag wanted: UInt32) -> UInt64? {
+    /// The value of a gauge's or sum's point when it is the member with this tag, else 0: of a oneof the last counts.
+    static func number(_ content: Text, tag wanted: UInt32) -> UInt64 {
+        fixed64(content, tag: wanted, replacedBy: wanted == 0x21 ? 0x31 : 0x21) ?? 0
+    }
+
+    static func fixed64(_ content: Text, tag wanted: UInt32, replacedBy other: UInt32? = nil) -> UInt64? {
         var found: UInt64?
         var cursor = WireCursor(content)
         do throws(DecodeFailure) {
             while !cursor.isAtEnd {
                 let tag = try cursor.tag()
+                if tag == other { found = nil }
                 if tag == wanted { found = try cursor.fixed64() } else { try cursor.skip(tag) }
             }
         } catch { return found }

@@ -8,6 +8,23 @@ struct MetricPoint {
         var offset: Int64 = 0
         var counts: [UInt64] = []
         var isThere = false
+
+        /// Reads the message, or one more piece of it.
+        mutating func read(_ message: Text, _ range: Range<Int>) throws(DecodeFailure) {
+            isThere = true
+            var cursor = WireCursor(message, range)
+            while !cursor.isAtEnd {
+                let tag = try cursor.tag()
+                switch tag {
+                case 0x08: offset = MetricPoint.unzigzag(try cursor.varint())
+                case 0x10: counts.append(try cursor.varint())
+                case 0x12:
+                    var packed = WireCursor(message, try cursor.length())
+                    while !packed.isAtEnd { counts.append(try packed.varint()) }
+                default: try cursor.skip(tag)
+                }
+            }
+        }
     }
 
     /// Encoded KeyValue messages.
@@ -113,29 +130,12 @@ struct MetricPoint {
         case (.exponentialHistogram, 0x30): scale = Self.unzigzag(try cursor.varint())
         case (.exponentialHistogram, 0x39): zeros = try cursor.fixed64()
         case (.exponentialHistogram, 0x71): zeroThreshold = Double(bitPattern: try cursor.fixed64())
-        case (.exponentialHistogram, 0x42): positive = try Self.buckets(message, try cursor.length())
-        case (.exponentialHistogram, 0x4A): negative = try Self.buckets(message, try cursor.length())
+        case (.exponentialHistogram, 0x42): try positive.read(message, try cursor.length())
+        case (.exponentialHistogram, 0x4A): try negative.read(message, try cursor.length())
         case (.summary, 0x32): quantiles.append(try Self.quantile(message, try cursor.length()))
         default: return false
         }
         return true
-    }
-
-    private static func buckets(_ message: Text, _ range: Range<Int>) throws(DecodeFailure) -> Buckets {
-        var buckets = Buckets(isThere: true)
-        var cursor = WireCursor(message, range)
-        while !cursor.isAtEnd {
-            let tag = try cursor.tag()
-            switch tag {
-            case 0x08: buckets.offset = unzigzag(try cursor.varint())
-            case 0x10: buckets.counts.append(try cursor.varint())
-            case 0x12:
-                var packed = WireCursor(message, try cursor.length())
-                while !packed.isAtEnd { buckets.counts.append(try packed.varint()) }
-            default: try cursor.skip(tag)
-            }
-        }
-        return buckets
     }
 
     private static func quantile(

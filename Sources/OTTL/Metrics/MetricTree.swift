@@ -34,7 +34,7 @@ struct MetricTree {
             case 0x1A: unit = Self.bytes(message[try cursor.length()])
             default:
                 if let data = Self.kinds.first(where: { $0.tag == tag }) {
-                    if kind != data.kind { (points, dataRest) = ([], []) }
+                    if kind != data.kind { (points, temporality, isMonotonic, dataRest) = ([], 0, false, []) }
                     kind = data.kind
                     try readData(message[try cursor.length()])
                 } else {

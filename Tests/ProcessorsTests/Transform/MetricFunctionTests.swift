@@ -314,6 +314,33 @@ import Testing
         }
     }
 
+    @Test func `buckets in pieces are converted as protobuf merges them`() throws {
+        // JSON with a name twice becomes protobuf with a field twice.
+        let pieces = Self.exponential.replacing(#","6"]"#, with: #"]},"positive":{"bucketCounts":["6"]"#)
+        let call = "convert_exponential_histogram_to_histogram(\"upper\", [0.0, 3.5, 7.0, 10.0])"
+        #expect(try run([call], on: [pieces]) == run([call], on: [Self.exponential]))
+    }
+
+    @Test func `a point with two values has the last, and a sum in pieces is one`() throws {
+        let sum = """
+            {"name":"n","sum":{"aggregationTemporality":1,"isMonotonic":true},
+            "sum":{"dataPoints":[{"asInt":"7","asDouble":1.5}]}}
+            """
+        try expect(
+            [
+                "set(attributes[\"t\"], metric.aggregation_temporality)",
+                "set(attributes[\"m\"], metric.is_monotonic)", "set(attributes[\"i\"], value_int)",
+                "set(attributes[\"d\"], value_double)",
+            ], on: [sum],
+            [
+                """
+                {"name":"n","sum":{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[{"asDouble":1.5,
+                "attributes":[{"key":"t","value":{"intValue":"1"}},{"key":"m","value":{"boolValue":true}},
+                {"key":"i","value":{"intValue":"0"}},{"key":"d","value":{"doubleValue":1.5}}]}]}}
+                """
+            ], context: "datapoint")
+    }
+
     @Test func `chance leaves no value out`() throws {
         let got = try run(
             ["convert_exponential_histogram_to_histogram(\"random\", [0.0, 3.0, 5.0, 7.0])"], on: [Self.exponential])
