@@ -7,7 +7,8 @@ struct ExponentialBuckets {
     private(set) var offset: Int64 = 0
     private(set) var counts: [UInt64] = []
 
-    init(_ message: Text) {
+    /// Reads the message, or one more piece of it.
+    mutating func read(_ message: Text) {
         var walker = WireWalker(message)
         while let field = walker.next() {
             switch field.tag {

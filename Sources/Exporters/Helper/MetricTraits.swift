@@ -8,12 +8,20 @@ struct MetricTraits {
     private(set) var temporality: Temporality?
     private(set) var isMonotonic = false
 
-    /// Fields 2 and 3 of sum (7), histogram (9) and exponential histogram (10).
+    /// Fields 2 and 3 of sum (7), histogram (9) and exponential histogram (10). Pieces of one kind of data are merged;
+    /// another kind, such as gauge (5) or summary (11), takes their place.
     init(_ metric: Text) {
+        var last: UInt32 = 0
         var walker = WireWalker(metric)
         while let field = walker.next() {
-            guard [0x3A, 0x4A, 0x52].contains(field.tag) else { continue }
-            temporality = .unspecified
+            let isPlain = field.tag == 0x2A || field.tag == 0x5A
+            guard isPlain || [0x3A, 0x4A, 0x52].contains(field.tag) else { continue }
+            if field.tag != last {
+                temporality = isPlain ? nil : Temporality.unspecified
+                isMonotonic = false
+            }
+            last = field.tag
+            if isPlain { continue }
             var data = WireWalker(field.content)
             while let part = data.next() {
                 if part.tag == 0x10 { temporality = Temporality(rawValue: part.number) ?? .unspecified }

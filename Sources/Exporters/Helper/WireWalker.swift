@@ -14,6 +14,9 @@ struct WireWalker {
         var range = 0..<0
 
         var fieldNumber: UInt32 { tag >> 3 }
+
+        /// The members that a field of repeated fixed64 or double values adds: a packed run, or a single one.
+        var words: [UInt64] { tag & 7 == 2 ? WireWalker.words(content) : [number] }
     }
 
     private let bytes: Text
@@ -55,7 +58,7 @@ struct WireWalker {
     }
 
     /// The members of a packed run of fixed64 or double values.
-    static func words(_ bytes: Text) -> [UInt64] {
+    private static func words(_ bytes: Text) -> [UInt64] {
         var walker = WireWalker(bytes)
         var values: [UInt64] = []
         values.reserveCapacity(bytes.count / 8)

@@ -18,8 +18,8 @@ struct PrometheusPointReader {
     private var scale: Int64 = 0
     private var zeroCount: UInt64 = 0
     private var zeroThreshold = 0.0
-    private var positive = Text.empty
-    private var negative = Text.empty
+    private var positive = ExponentialBuckets()
+    private var negative = ExponentialBuckets()
 
     init(_ point: Text, kind: MetricKind) {
         value = .number(0)
@@ -44,8 +44,8 @@ struct PrometheusPointReader {
 
     private mutating func readNumber(_ field: WireWalker.Field) {
         switch field.tag {
-        case 0x21: double = Double(bitPattern: field.number)
-        case 0x31: integer = Int64(bitPattern: field.number)
+        case 0x21: (integer, double) = (nil, Double(bitPattern: field.number))
+        case 0x31: (integer, double) = (Int64(bitPattern: field.number), nil)
         case 0x2A: readExemplar(field.content)
         case 0x40: isEnd = field.number & 1 == 1
         default: break
@@ -56,10 +56,8 @@ struct PrometheusPointReader {
         switch field.tag {
         case 0x21: count = field.number
         case 0x29: sum = Double(bitPattern: field.number)
-        case 0x31: counts.append(field.number)
-        case 0x32: counts += WireWalker.words(field.content)
-        case 0x39: bounds.append(field.number)
-        case 0x3A: bounds += WireWalker.words(field.content)
+        case 0x31, 0x32: counts += field.words
+        case 0x39, 0x3A: bounds += field.words
         case 0x42: readExemplar(field.content)
         case 0x50: isEnd = field.number & 1 == 1
         default: break
@@ -72,8 +70,8 @@ struct PrometheusPointReader {
         case 0x29: sum = Double(bitPattern: field.number)
         case 0x30: scale = WireWalker.zigzag(field.number)
         case 0x39: zeroCount = field.number
-        case 0x42: positive = field.content
-        case 0x4A: negative = field.content
+        case 0x42: positive.read(field.content)
+        case 0x4A: negative.read(field.content)
         case 0x50: isEnd = field.number & 1 == 1
         case 0x5A: readExemplar(field.content)
         case 0x71: zeroThreshold = Double(bitPattern: field.number)
@@ -138,9 +136,8 @@ struct PrometheusPointReader {
     }
 
     /// Buckets of one sign with something in them, by index.
-    private static func filled(_ message: Text) -> [(index: Double, count: UInt64)] {
-        let buckets = ExponentialBuckets(message)
-        return buckets.counts.enumerated().filter { $0.element > 0 }.map { place, count in
+    private static func filled(_ buckets: ExponentialBuckets) -> [(index: Double, count: UInt64)] {
+        buckets.counts.enumerated().filter { $0.element > 0 }.map { place, count in
             (Double(buckets.offset) + Double(place), count)
         }
     }

@@ -75,6 +75,8 @@ struct PrometheusReader: Sendable {
             isGauge: metric.kind == .gauge)
         for index in metric.points.range where !records.isRemoved(point: index) {
             let record = records.points[index]
+            // The data is a oneof: points of another kind stand in what a later member replaced.
+            guard record.kind == metric.kind else { continue }
             guard !(isDelta && kind == .gauge) else {
                 refusals[.notAdditive, default: 0] += 1
                 continue

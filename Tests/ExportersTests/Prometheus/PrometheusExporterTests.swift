@@ -162,6 +162,28 @@ import Testing
             } == [#""-2"} 4"#, #""0"} 5"#, #""2"} 7"#, #""8"} 10"#, #""+Inf"} 10"#])
     }
 
+    @Test func `a metric in pieces is read as protobuf merges it`() async throws {
+        let exporter = exporter(", without_scope_info: true")
+        // JSON with a name twice becomes protobuf with a field twice.
+        let sum = """
+            {"name": "n", "gauge": {"dataPoints": [{"timeUnixNano": 7, "asInt": 9}]},
+             "sum": {"aggregationTemporality": 2, "isMonotonic": true},
+             "sum": {"dataPoints": [{"timeUnixNano": 6, "asDouble": 1.5, "asInt": 3}]}}
+            """
+        let exponential = """
+            {"name": "e", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [{
+              "timeUnixNano": 5, "count": 5, "positive": {"offset": 0, "bucketCounts": [2]},
+              "positive": {"bucketCounts": [3]}}]}}
+            """
+        #expect(await exporter.export(try batch(sum + "," + exponential)) == .delivered)
+        let labels = #"instance="i-1",job="eu/shop""#
+        #expect(lines(exporter).contains("n_total{\(labels)} 3"))
+        #expect(
+            lines(exporter).compactMap { line in
+                line.firstRange(of: "le=").map { String(line[$0.upperBound...]) }
+            } == [#""2"} 2"#, #""4"} 5"#, #""+Inf"} 5"#])
+    }
+
     @Test func `deltas of histograms with other bounds keep their counts`() async throws {
         let exporter = exporter(", without_scope_info: true")
         let delta = histogram.replacing(#""aggregationTemporality": 2"#, with: #""aggregationTemporality": 1"#)

@@ -4,6 +4,7 @@ import Glibc
 import OTLP
 import Pipeline
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(15))) struct SQLiteExporterTests {
@@ -121,6 +122,66 @@ import Testing
         #expect(histogram["sum"] == 6.0)
         #expect(histogram["temporality"] == "delta")
         #expect(histogram["point"] == #"{"bucket_counts":[1,2]}"#)
+    }
+
+    @Test func `the buckets of a histogram count packed, unpacked and in several pieces`() async throws {
+        let exporter = try await start()
+        func packed(_ words: [UInt64]) -> [UInt8] { WireBytes.build { for word in words { $0.word64(word) } } }
+        let (low, high) = (0.5.bitPattern, 2.5.bitPattern)
+        let forms: [(inout WireBytes) -> Void] = [
+            { point in
+                point.data(6, packed([1, 2, 3]))
+                point.data(7, packed([low, high]))
+            },
+            { point in
+                for count in 1...3 { point.fixed64(6, UInt64(count)) }
+                for bound in [low, high] { point.fixed64(7, bound) }
+            },
+            { point in
+                point.data(6, packed([1]))
+                point.fixed64(7, low)
+                point.fixed64(6, 2)
+                point.data(7, packed([high]))
+                point.data(6, packed([3]))
+            },
+        ]
+        let metrics = forms.map { form in
+            WireBytes.build { metric in metric.message(9) { $0.message(1, form) } }
+        }
+        let request = WireBytes.request(records: metrics)
+        #expect(await exporter.export(ExportBatch(signal: .metrics, itemCount: 3, bytes: request)) == .delivered)
+        #expect(
+            try value("SELECT count(*) || ' ' || group_concat(DISTINCT point) FROM metric_points")
+                == #"3 {"bucket_counts":[1,2,3],"explicit_bounds":[0.5,2.5]}"#)
+    }
+
+    @Test func `points and metrics in pieces are stored as protobuf merges them`() async throws {
+        let exporter = try await start()
+        let sum = WireBytes.build { metric in
+            metric.message(7) { $0.number(2, 1) }
+            metric.message(7) { data in
+                data.message(1) { point in
+                    point.fixed64(6, 7)
+                    point.fixed64(4, 1.5.bitPattern)
+                }
+            }
+        }
+        let exponential = WireBytes.build { metric in
+            metric.message(10) { data in
+                data.message(1) { point in
+                    // Zigzag.
+                    point.message(8) { $0.number(1, 4) }
+                    point.message(8) { $0.number(2, 5) }
+                    point.message(8) { $0.number(2, 6) }
+                }
+            }
+        }
+        let request = WireBytes.request(records: [sum, exponential])
+        #expect(await exporter.export(ExportBatch(signal: .metrics, itemCount: 2, bytes: request)) == .delivered)
+        #expect(try value("SELECT temporality || ' ' || value FROM metric_points WHERE type = 'sum'") == "delta 1.5")
+        #expect(
+            try value("SELECT point FROM metric_points WHERE type = 'exponential_histogram'")
+                == #"{"scale":0,"zero_count":0,"positive":{"offset":2,"bucket_counts":[5,6]}}"#)
     }
 
     @Test func `knows the records of a frame that is cut again`() async throws {

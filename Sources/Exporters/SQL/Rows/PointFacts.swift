@@ -18,29 +18,32 @@ struct PointFacts: ~Copyable {
         var walker = WireWalker(point)
         var lists: [UInt32: [Text]] = [:]
         var scalars: [UInt32: UInt64] = [:]
+        var words: [UInt32: [UInt64]] = [:]
         while let field = walker.next() {
-            if field.tag & 7 == 2 {
-                lists[field.fieldNumber, default: []].append(field.content)
-            } else {
-                scalars[field.fieldNumber] = field.number
+            switch (kind, field.tag) {
+            case (.histogram, 0x31), (.histogram, 0x32), (.histogram, 0x39), (.histogram, 0x3A):
+                words[field.fieldNumber, default: []] += field.words
+            // The value is a oneof: the last member counts.
+            case (.gauge, 0x21), (.sum, 0x21): (integer, double) = (nil, Double(bitPattern: field.number))
+            case (.gauge, 0x31), (.sum, 0x31): (integer, double) = (Int64(bitPattern: field.number), nil)
+            case (_, let tag) where tag & 7 == 2: lists[field.fieldNumber, default: []].append(field.content)
+            default: scalars[field.fieldNumber] = field.number
             }
         }
         startTime = scalars[2] ?? 0
         details.append(UInt8(ascii: "{"))
         switch kind {
-        case .none, .gauge, .sum:
-            double = scalars[4].map { Double(bitPattern: $0) }
-            integer = scalars[6].map { Int64(bitPattern: $0) }
+        case .none, .gauge, .sum: break
         case .histogram:
             setTotals(scalars, least: 11, most: 12)
-            appendWords("bucket_counts", lists[6], asDouble: false)
-            appendWords("explicit_bounds", lists[7], asDouble: true)
+            appendWords("bucket_counts", words[6], asDouble: false)
+            appendWords("explicit_bounds", words[7], asDouble: true)
         case .exponentialHistogram:
             setTotals(scalars, least: 12, most: 13)
             appendNumber("scale", WireWalker.zigzag(scalars[6] ?? 0))
             appendNumber("zero_count", Int64(clamping: scalars[7] ?? 0))
-            appendBuckets("positive", lists[8]?.last)
-            appendBuckets("negative", lists[9]?.last)
+            appendBuckets("positive", lists[8])
+            appendBuckets("negative", lists[9])
         case .summary:
             setTotals(scalars, least: nil, most: nil)
             appendQuantiles(lists[6] ?? [])
@@ -67,28 +70,26 @@ struct PointFacts: ~Copyable {
         JSONText.append(value, to: &details)
     }
 
-    /// Packed fixed64 words or doubles.
-    private mutating func appendWords(_ name: StaticString, _ runs: [Text]?, asDouble: Bool) {
-        guard let runs else { return }
+    /// Fixed64 words or doubles.
+    private mutating func appendWords(_ name: StaticString, _ words: [UInt64]?, asDouble: Bool) {
+        guard let words else { return }
         appendName(name)
         details.append(UInt8(ascii: "["))
-        var isFirst = true
-        for run in runs {
-            for word in WireWalker.words(run) {
-                if !isFirst { details.append(UInt8(ascii: ",")) }
-                isFirst = false
-                if asDouble {
-                    JSONText.append(Double(bitPattern: word), to: &details)
-                } else {
-                    JSONText.append(word, to: &details)
-                }
+        for (index, word) in words.enumerated() {
+            if index > 0 { details.append(UInt8(ascii: ",")) }
+            if asDouble {
+                JSONText.append(Double(bitPattern: word), to: &details)
+            } else {
+                JSONText.append(word, to: &details)
             }
         }
         details.append(UInt8(ascii: "]"))
     }
 
-    private mutating func appendBuckets(_ name: StaticString, _ message: Text?) {
-        guard let buckets = message.map(ExponentialBuckets.init) else { return }
+    private mutating func appendBuckets(_ name: StaticString, _ pieces: [Text]?) {
+        guard let pieces else { return }
+        var buckets = ExponentialBuckets()
+        for piece in pieces { buckets.read(piece) }
         appendName(name)
         details.append("{\"offset\":")
         JSONText.append(buckets.offset, to: &details)
