@@ -78,11 +78,24 @@ package enum ValueJSON {
         output.append(UInt8(ascii: "}"))
     }
 
-    /// One AnyValue message; the last member counts.
+    /// One AnyValue message; the last member counts, which may be a list or map in pieces.
     private static func appendAny(_ message: Text, depth: Int, to output: inout ByteColumn) {
         var last: WireWalker.Field?
+        var isInPieces = false
         var walker = WireWalker(message)
-        while let field = walker.next() { last = field }
+        while let field = walker.next() {
+            isInPieces = field.tag == last?.tag && (field.tag == 0x2A || field.tag == 0x32)
+            last = field
+        }
+        if isInPieces, let tag = last?.tag {
+            let content = joined(message, tag: tag)
+            if tag == 0x2A {
+                appendArray(content.text, depth: depth + 1, to: &output)
+            } else {
+                appendMap(content.text, depth: depth + 1, to: &output)
+            }
+            return
+        }
         switch last?.tag {
         case 0x0A: JSONText.append(last?.content ?? .empty, to: &output)
         case 0x10: output.append(last?.number == 0 ? "false" : "true")
@@ -93,6 +106,16 @@ package enum ValueJSON {
         case 0x3A: appendBase64(last?.content ?? .empty, to: &output)
         default: output.append("null")
         }
+    }
+
+    /// The last fields of a message with this tag as one: merging messages is concatenating them.
+    private static func joined(_ message: Text, tag: UInt32) -> ByteColumn {
+        var content = ByteColumn()
+        var walker = WireWalker(message)
+        while let field = walker.next() {
+            if field.tag == tag { content.append(field.content) } else { content.removeAll() }
+        }
+        return content
     }
 
     private static func appendBase64(_ bytes: Text, to output: inout ByteColumn) {

@@ -146,6 +146,9 @@ extension OTLPReader {
         }
         closeRun(run, set, &batch)
         log.hasHiddenBodies = flags.contains(.hasHiddenValues)
+        if log.hasHiddenBodies, log.bodyKind == .array || log.bodyKind == .map {
+            log.bodyPayload = joined(log.bodyKind, of: range, tag: 0x2A, body, &batch)
+        }
         // OTLP: a log record with an invalid id is kept and counts as not tied to a trace.
         if !isIdentifier(body, log.traceID, 16) { log.traceID = .empty }
         if !isIdentifier(body, log.spanID, 8) { log.spanID = .empty }

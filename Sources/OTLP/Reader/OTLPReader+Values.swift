@@ -135,6 +135,9 @@ extension OTLPReader {
                 flags.insert(.hasUnknownFields)
             }
         }
+        if flags.contains(.hasHiddenValues), kind == .array || kind == .map {
+            payload = joined(kind, of: range, tag: 0x12, body, &batch)
+        }
         if keys > 1 { flags.insert(.hasHiddenValues) }
         let name = Text(start: body.start + Int(key.offset), count: Int(key.length))
         batch.attributes.append(
@@ -186,6 +189,28 @@ extension OTLPReader {
                 flags.insert(.hasUnknownFields)
             }
         }
+    }
+
+    /// The content of the list or map that is the last of several members of a value, and may come in pieces: merging
+    /// messages is concatenating them. `owner` is the message around the AnyValues, which have this tag there.
+    func joined(
+        _ kind: ValueKind, of owner: Range<Int>, tag: UInt32, _ body: Text, _ batch: inout RecordBatch
+    ) -> UInt64 {
+        let member = OTLPWriter.memberTag(kind)
+        var content = ByteColumn()
+        var outer = WireCursor(body, owner)
+        while let value = outer.nextField() {
+            guard value.tag == tag else { continue }
+            var inner = WireCursor(body, value.content)
+            while let field = inner.nextField() {
+                if field.tag == member {
+                    content.append(body[field.content])
+                } else if OTLPWriter.isMember(field.tag) {
+                    content.removeAll()
+                }
+            }
+        }
+        return AttributeRecord.pack(batch.addText(content.text))
     }
 
     /// Checks the members of an ArrayValue or KeyValueList: well-formed, valid UTF-8, not too deep. The recursion is

@@ -184,6 +184,29 @@ import Testing
                 == #"{"scale":0,"zero_count":0,"positive":{"offset":2,"bucket_counts":[5,6]}}"#)
     }
 
+    @Test func `lists in pieces are stored as protobuf merges them`() async throws {
+        let exporter = try await start()
+        func pieces(_ message: inout WireBytes) {
+            for number in [1, 2] as [UInt64] {
+                message.message(5) { list in list.message(1) { $0.number(3, number) } }
+            }
+        }
+        let span = WireBytes.build { span in
+            span.ids()
+            for isNested in [false, true] {
+                span.message(9) { pair in
+                    pair.text(1, isNested ? "nested" : "plain")
+                    pair.message(2) { value in
+                        if isNested { value.message(5) { $0.message(1, pieces) } } else { pieces(&value) }
+                    }
+                }
+            }
+        }
+        let request = WireBytes.request(records: [span])
+        #expect(await exporter.export(ExportBatch(signal: .traces, itemCount: 1, bytes: request)) == .delivered)
+        #expect(try value("SELECT attributes FROM spans") == #"{"plain":[1,2],"nested":[[1,2]]}"#)
+    }
+
     @Test func `knows the records of a frame that is cut again`() async throws {
         let exporter = try await start()
         let bytes = TestRequest.logs((1...25).map { "record \($0)" })

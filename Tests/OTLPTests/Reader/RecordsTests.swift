@@ -113,6 +113,40 @@ import Testing
         }
     }
 
+    @Test func `a list in pieces is one, from the last member of another kind on`() throws {
+        func item(_ number: UInt64) -> [UInt8] { WireBytes.build { $0.message(1) { $0.number(3, number) } } }
+        let value = WireBytes.build { value in
+            value.data(5, item(1))
+            value.text(1, "between")
+            value.data(5, item(2))
+            value.data(5, item(3))
+        }
+        let span = WireBytes.build { span in
+            span.ids()
+            span.message(9) { $0.data(2, value) }
+            span.message(9) { pair in
+                for number in [2, 3] as [UInt64] { pair.message(2) { $0.data(5, item(number)) } }
+            }
+        }
+        let request = WireBytes.request(records: [span])
+        try spans(request) { batch in
+            let contents = batch.range(of: batch.spans[0].set).map { index in
+                [UInt8](batch.text(batch.attributes[index].text).bytes)
+            }
+            #expect(contents == [item(2) + item(3), item(2) + item(3)])
+        }
+        #expect(try Rewriting.rewrite(request, .traces) == request)
+        var batch = RecordBatch()
+        let log = WireBytes.build { $0.data(5, value) }
+        try Rewriting.read(WireBytes.request(records: [log]), .logs, into: &batch) { batch in
+            guard case .array(let list) = batch.logs[0].body else {
+                Issue.record("\(batch.logs[0].bodyKind)")
+                return
+            }
+            #expect([UInt8](batch.text(list).bytes) == item(2) + item(3))
+        }
+    }
+
     @Test func `a known number with another wire type, groups and long varints are read over`() throws {
         let span = WireBytes.build {
             $0.ids()
