@@ -197,20 +197,22 @@ extension OTLPReader {
         _ kind: ValueKind, of owner: Range<Int>, tag: UInt32, _ body: Text, _ batch: inout RecordBatch
     ) -> UInt64 {
         let member = OTLPWriter.memberTag(kind)
-        var content = ByteColumn()
-        var outer = WireCursor(body, owner)
-        while let value = outer.nextField() {
-            guard value.tag == tag else { continue }
-            var inner = WireCursor(body, value.content)
-            while let field = inner.nextField() {
-                if field.tag == member {
-                    content.append(body[field.content])
-                } else if OTLPWriter.isMember(field.tag) {
-                    content.removeAll()
+        let content = batch.buildText { output in
+            let start = output.count
+            var outer = WireCursor(body, owner)
+            while let value = outer.nextField() {
+                guard value.tag == tag else { continue }
+                var inner = WireCursor(body, value.content)
+                while let field = inner.nextField() {
+                    if field.tag == member {
+                        output.append(body[field.content])
+                    } else if OTLPWriter.isMember(field.tag) {
+                        output.truncate(to: start)
+                    }
                 }
             }
         }
-        return AttributeRecord.pack(batch.addText(content.text))
+        return AttributeRecord.pack(content)
     }
 
     /// Checks the members of an ArrayValue or KeyValueList: well-formed, valid UTF-8, not too deep. The recursion is
