@@ -15,6 +15,8 @@ struct RedactionState: ~Copyable {
     var searches = Column<PlacedSearch>()
     /// Open JSON containers of the texts being walked: 1 for an object, 0 for an array.
     var containers = Column<UInt8>()
+    /// Bytes of the value in hand that may still be decoded.
+    var decodable = 0
     /// Decoded strings by nesting.
     let levels: [DecodedText] = (0..<TextLimits.depth).map { _ in DecodedText() }
     /// The value being rewritten.
@@ -61,6 +63,10 @@ enum TextLimits {
     static let depth = 8
     /// Bytes of one string that are decoded.
     static let decodedBytes = 16 << 20
+    /// Copies of a value that are decoded, with some bytes more for short ones. Two kinds of escapes that hide each
+    /// other eight times would be hundreds of copies.
+    static let decodings = 32
+    static let decodedBytesLeast = 16 << 10
     /// Open JSON containers; deeper text is not taken for JSON but scanned as plain text.
     static let containers = 4_096
     /// AnyValue messages inside each other.

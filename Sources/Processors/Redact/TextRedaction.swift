@@ -33,6 +33,7 @@ struct TextRedaction: Sendable {
             return true
         }
         let mark = state.hits.count
+        state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
         collect(View(text: text, map: 0, base: 0, depth: 0), &state)
         if state.hits.count > mark, TextRedaction.namesIdentifier(state.key) { dropChance(text, mark, &state) }
         guard state.hits.count > mark else { return false }
@@ -183,10 +184,12 @@ struct TextRedaction: Sendable {
     private func decode(
         _ view: View, _ start: Int, _ end: Int, _ markup: Markup?, _ state: inout RedactionState
     ) {
-        guard view.map < TextLimits.depth, view.depth < TextLimits.depth, end - start <= TextLimits.decodedBytes else {
+        let isNear = view.map < TextLimits.depth && view.depth < TextLimits.depth
+        guard isNear, end - start <= min(TextLimits.decodedBytes, state.decodable) else {
             add(view, start, end, .tooDeep, &state)
             return
         }
+        state.decodable -= end - start
         let level = state.levels[view.map]
         level.decode(view, start..<end, outer: view.map == 0 ? nil : state.levels[view.map &- 1], markup)
         // Nothing to resolve: the view itself has been scanned already. A form may differ in its spaces only.

@@ -53,6 +53,17 @@ import Testing
         #expect(found == [.password])
     }
 
+    @Test func `a value under very many layers of escapes is withheld, and one under a few is read`() throws {
+        let words = String(repeating: "word ", count: 13_000)
+        let layers = String(repeating: "\\", count: 256) + "/ %" + String(repeating: "25", count: 9) + "41 "
+        let seconds = try ProcessorTime.measure {
+            #expect(try redact(layers + words + "jo@example.com").text.hasPrefix("[REDACTED:TOO_DEEP]"))
+        }
+        #expect(seconds < 2)
+        let few = #"\\/ "# + words
+        #expect(try redact(few + "jo%2540example.com").text == few + "[REDACTED:EMAIL]")
+    }
+
     @Test(arguments: [
         ("eyJeyJeyJeyJ.eyJzdWIiOiJqbyJ9.c2lnbmF0dXJl", "[REDACTED:JWT]"),
         ("sk-a-sk-ant-b1-c2-d3-e4", "sk-a-[REDACTED:API_KEY]"),
