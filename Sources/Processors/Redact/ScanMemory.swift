@@ -1,5 +1,3 @@
-import Telemetry
-
 /// What one pass over a text remembers, so that no stretch of it is read again for each trigger in it.
 ///
 /// A text may repeat `eyJ`, `sk-` or `token=` without an end; reading on from each of them would take time that grows

@@ -57,11 +57,13 @@ import Testing
         let words = String(repeating: "word ", count: 13_000)
         let layers = String(repeating: "\\", count: 256) + "/ %" + String(repeating: "25", count: 9) + "41 "
         let seconds = try ProcessorTime.measure {
-            #expect(try redact(layers + words + "jo@example.com").text.hasPrefix("[REDACTED:TOO_DEEP]"))
+            let after = try redact(layers + words + "jo@example.com").text
+            #expect(after.hasPrefix("[REDACTED:TOO_DEEP]"))
         }
         #expect(seconds < 2)
         let few = #"\\/ "# + words
-        #expect(try redact(few + "jo%2540example.com").text == few + "[REDACTED:EMAIL]")
+        let after = try redact(few + "jo%2540example.com").text
+        #expect(after == few + "[REDACTED:EMAIL]")
     }
 
     @Test(arguments: [
@@ -74,6 +76,7 @@ import Testing
         ("AKIAAKIA-AKIAIOSFODNN7EXAMPLF", "AKIAAKIA-[REDACTED:AWS_KEY]"),
     ])
     func `a key among triggers like its own is masked as if it stood alone`(text: String, expected: String) throws {
-        #expect(try redact(text, .secrets).text == expected)
+        let after = try redact(text, .secrets).text
+        #expect(after == expected)
     }
 }
