@@ -154,7 +154,7 @@ extension OTLPReader {
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
-            if kind != .empty, tag <= 0x40 { flags.insert(.hasHiddenValues) }
+            if kind != .empty, OTLPWriter.isMember(tag) { flags.insert(.hasHiddenValues) }
             switch tag {
             case 0x0A:
                 payload = AttributeRecord.pack(try readText(body, &cursor))

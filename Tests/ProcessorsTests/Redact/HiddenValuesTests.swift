@@ -48,6 +48,23 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        // A field number that AnyValue has, with a type that it does not have: nobody's value.
+        [0x0D, 1, 2, 3, 4], [0x08, 5], [0x12, 2, 0x61, 0x62], [0x39, 1, 2, 3, 4, 5, 6, 7, 8], [0x33, 0x34],
+    ] as [[UInt8]]) func `a field of another type than the schema's hides nothing`(unknown: [UInt8]) throws {
+        let known: [[UInt8]] = [
+            [0x40, 5], Wire.string("clean"), Wire.int(7), Wire.bool(false), Wire.array([Wire.int(1)]), [],
+        ]
+        for value in known {
+            for value in [value + unknown, unknown + value] {
+                let span = Wire.traces(span: Wire.attributes(9, [("k", value)]))
+                #expect(try run(span, .traces, Self.all) == span)
+                let log = Wire.logs(records: [Wire.field(5, value)])
+                #expect(try run(log, .logs, Self.all) == log)
+            }
+        }
+    }
+
     @Test(arguments: values) func `an allowed value does not shield what it hides`(_ value: [UInt8]) throws {
         let request = Wire.traces(span: Wire.attributes(9, [("k", value)]))
         let rules = "{allow_all_keys: true, detectors: all, allowed_values: [clean]}"
