@@ -2,15 +2,14 @@ import OTLP
 import Telemetry
 
 extension Program {
-    /// Gives a field of a data point a value. The point's message is written anew; its attributes are those of its set.
+    /// Gives a field of a data point a value: behind all other fields of the point, which stay as they came.
     func assign(
         point field: Field, _ value: Value, _ batch: inout RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
         let index = Int(place.part)
         let kind = batch.metrics[Int(batch.points[index].metric)].kind
-        guard var point = try? MetricPoint(batch.text(batch.points[index].raw), kind) else {
-            throw EvaluationFailure(.notSettable)
-        }
+        // Has this field only.
+        var point = MetricPoint()
         switch field {
         case .pointStart, .pointStartNanos: point.start = try Program.nanoseconds(field, value)
         case .pointTime, .pointTimeNanos: point.time = try Program.nanoseconds(field, value)
@@ -23,9 +22,14 @@ extension Program {
             guard try point.set(field, value, kind) else { throw EvaluationFailure(.notSettable) }
         }
         let mark = state.scratch.count
+        let replaced = MetricPoint.tags(of: field, kind)
+        var cursor = WireCursor(batch.text(batch.points[index].raw))
+        while let old = cursor.nextField() {
+            if !replaced.contains(old.tag) { state.scratch.append(cursor.bytes[old.whole]) }
+        }
         point.append(kind, to: &state.scratch)
         batch.setContent(batch.addText(try state.take(from: mark)), ofPoint: index)
-        batch.points[index].time = point.time
+        if field == .pointTime || field == .pointTimeNanos { batch.points[index].time = point.time }
     }
 
     private static func nanoseconds(_ field: Field, _ value: Value) throws(EvaluationFailure) -> UInt64 {
@@ -39,6 +43,25 @@ extension Program {
 }
 
 extension MetricPoint {
+    /// The tags that a field of points of this kind comes with, packed or not.
+    fileprivate static func tags(of field: Field, _ kind: MetricKind) -> [UInt32] {
+        let tags = Tags(kind)
+        switch field {
+        case .pointStart, .pointStartNanos: return [0x11]
+        case .pointTime, .pointTimeNanos: return [0x19]
+        case .pointFlags: return [tags.flags]
+        case .pointMin: return [tags.min]
+        case .pointMax: return [tags.max]
+        case .pointInt, .pointDouble: return [0x21, 0x31]
+        case .pointCount: return [0x21]
+        case .pointSum: return [0x29]
+        case .pointScale: return [0x30]
+        case .pointZeroCount: return [0x39]
+        case .pointBuckets: return [0x31, 0x32]
+        default: return [0x39, 0x3A]
+        }
+    }
+
     /// False when points of this kind have no such field, or the value is not of its type.
     fileprivate mutating func set(_ field: Field, _ value: Value, _ kind: MetricKind) throws(EvaluationFailure) -> Bool
     {

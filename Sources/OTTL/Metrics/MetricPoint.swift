@@ -58,7 +58,7 @@ struct MetricPoint {
     var negative = Buckets()
 
     /// The numbers of fields that differ between the kinds.
-    private struct Tags {
+    struct Tags {
         var attributes: UInt32
         var exemplars: UInt32
         var flags: UInt32
