@@ -180,7 +180,7 @@ let package = Package(
             ],
             swiftSettings: house),
         .testTarget(
-            name: "OTTLTests", dependencies: ["OTTL", "Telemetry", "OTLP"], swiftSettings: house),
+            name: "OTTLTests", dependencies: ["OTTL", "Telemetry", "OTLP", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "ProcessorsTests",
             dependencies: [

@@ -100,6 +100,17 @@ extension RecordBatch {
         markEdited(set)
     }
 
+    /// Ends a set before the attribute at `index`, for loops that move those that stay forward over those that go:
+    /// one pass, where `remove` for each would move what is behind it every time.
+    @inlinable
+    public mutating func cut(_ set: SetIndex, at index: Int) {
+        let range = sets[set.index].attributes.range
+        precondition(index >= range.lowerBound && index <= range.upperBound)
+        if index == range.upperBound { return }
+        sets[set.index].attributes.count = UInt32(truncatingIfNeeded: index - range.lowerBound)
+        markEdited(set)
+    }
+
     // MARK: Marking
 
     /// Marks the set, its owner and everything above as edited.

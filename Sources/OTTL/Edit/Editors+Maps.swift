@@ -19,9 +19,9 @@ extension Program {
             try load(target, batch, &state)
             try removeKeys(call.pattern(1), matching: call.node.function == .deleteMatchingKeys, &state)
         case .keepKeys:
-            let keys = try call.list(1, batch, place, &state)
+            loadKeys(try call.list(1, batch, place, &state), &state)
             try load(target, batch, &state)
-            for index in state.draft.entries.indices where !contains(keys, state.draft.entries[index].key) {
+            for index in state.draft.entries.indices where state.keys.find(state.draft.entries[index].key) == nil {
                 state.draft.entries[index].isRemoved = true
             }
         case .limit: try limit(call, target, batch, place, &state)
@@ -40,10 +40,11 @@ extension Program {
         guard state.draft.load(target, batch) else { throw EvaluationFailure(.wrongType) }
     }
 
-    private func contains(_ list: Text, _ key: Text) -> Bool {
+    /// The texts of a list as the keys to look for.
+    private func loadKeys(_ list: Text, _ state: inout EvaluationState) {
+        state.keys.removeAll()
         var reader = ListReader(list)
-        while let item = reader.next() { if case .string(let text) = item, text == key { return true } }
-        return false
+        while let item = reader.next() { if case .string(let text) = item { state.keys.add(text, .none) } }
     }
 
     // MARK: Fewer members
@@ -66,12 +67,12 @@ extension Program {
         _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
         let most = try call.int(1, batch, place, &state)
-        let priority = try call.list(2, batch, place, &state)
+        loadKeys(try call.list(2, batch, place, &state), &state)
         guard most >= 0 else { throw EvaluationFailure(.outOfRange) }
         try load(target, batch, &state)
         var left = Int64(state.draft.entries.count)
         for index in state.draft.entries.indices.reversed() where left > most {
-            if contains(priority, state.draft.entries[index].key) { continue }
+            if state.keys.find(state.draft.entries[index].key) != nil { continue }
             state.draft.entries[index].isRemoved = true
             left -= 1
         }
@@ -122,19 +123,35 @@ extension Program {
         let isKeys = try isPattern ? call.text(1, batch, place, &state) == "key" : false
         let replacement = try self.replacement(call, first: isPattern ? 2 : 1, batch, place, &state)
         try load(target, batch, &state)
+        if isKeys { return try replaceKeys(replacement, &state) }
         for index in state.draft.entries.indices {
-            let entry = state.draft.entries[index]
-            if isKeys {
-                guard let key = try replacement.all(in: entry.key, &state) else { continue }
-                // A key that is already there is overwritten, as a map would.
-                if let other = state.draft.find(key), other != index { state.draft.entries[other].isRemoved = true }
-                state.draft.entries[index].key = key
-                state.draft.entries[index].isRenamed = true
-                continue
-            }
-            guard case .string(let text) = entry.value else { continue }
+            guard case .string(let text) = state.draft.entries[index].value else { continue }
             let new = try isPattern ? replacement.all(in: text, &state) : replacement.whole(text, &state)
             if let new { state.draft.change(index, .string(new)) }
+        }
+    }
+
+    /// Where a new key meets the key of another member, the later of the two stays, as when a map is filled in order.
+    /// Keys that came twice and are not replaced stay so.
+    private func replaceKeys(
+        _ replacement: Replacement, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) {
+        state.keys.removeAll()
+        for index in state.draft.entries.indices {
+            if let key = try replacement.all(in: state.draft.entries[index].key, &state) {
+                state.draft.entries[index].key = key
+                state.draft.entries[index].isRenamed = true
+            }
+            let entry = state.draft.entries[index]
+            guard let place = state.keys.find(entry.key) else {
+                state.keys.add(entry.key, .int(Int64(index)))
+                continue
+            }
+            guard case .int(let earlier) = state.keys.entries[place].value else { continue }
+            if entry.isRenamed || state.draft.entries[Int(earlier)].isRenamed {
+                state.draft.entries[Int(earlier)].isRemoved = true
+            }
+            state.keys.change(place, .int(Int64(index)))
         }
     }
 
@@ -153,7 +170,7 @@ extension Program {
             if let index = state.draft.find(member.key) {
                 if updates { state.draft.change(index, member.value) }
             } else if inserts {
-                state.draft.put(member.key, member.value)
+                state.draft.add(member.key, member.value)
             }
         }
     }
@@ -199,13 +216,13 @@ extension Program {
                 index += 1
             }
         default:
+            guard resolves, let first = state.draft.find(key) else { return state.draft.put(key, value) }
             var name = key
-            var number = 0
-            while resolves, state.draft.find(name) != nil {
-                name = try joined(key, number: number, &state)
-                number += 1
-            }
-            state.draft.put(name, value)
+            repeat {
+                name = try joined(key, number: Int(state.draft.entries[first].conflicts), &state)
+                state.draft.entries[first].conflicts += 1
+            } while state.draft.find(name) != nil
+            state.draft.add(name, value)
         }
     }
 

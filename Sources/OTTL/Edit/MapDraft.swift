@@ -11,15 +11,40 @@ struct MapDraft: ~Copyable {
         var isRemoved = false
         var isChanged = false
         var isRenamed = false
+        /// The number that the next member with this key is given by `flatten`.
+        var conflicts: Int32 = 0
     }
 
     var entries = Column<Entry>()
+    /// Where the first member of each key is, by the hash of the key: one more than its index, 0 for none. Only maps
+    /// of many members have it. The hash is seeded, since keys come from senders.
+    private var slots = Column<Int32>()
+    /// How many slots are taken, and how many entries were looked at.
+    private var taken = 0
+    private var indexed = 0
 
-    mutating func removeAll() { entries.removeAll() }
+    /// Members that are searched one by one.
+    static let searchedMax = 16
+    /// Members that memory is kept for.
+    private static let keptMax = 1 << 12
+
+    mutating func removeAll() {
+        entries.removeAll()
+        slots.removeAll()
+        (taken, indexed) = (0, 0)
+    }
+
+    /// Empties the draft and gives back memory that one map made large.
+    mutating func finish() {
+        removeAll()
+        guard entries.capacity > MapDraft.keptMax else { return }
+        entries = Column()
+        slots = Column()
+    }
 
     /// Reads a map; false for other values.
     mutating func load(_ map: Value, _ batch: borrowing RecordBatch) -> Bool {
-        entries.removeAll()
+        removeAll()
         switch map {
         case .set(let set):
             for index in batch.range(of: set) {
@@ -45,9 +70,49 @@ struct MapDraft: ~Copyable {
         return count
     }
 
-    func find(_ key: Text) -> Int? {
-        for index in entries.indices where !entries[index].isRemoved && entries[index].key == key { return index }
-        return nil
+    /// The first member with a key. What was found or passed over once must not be removed or renamed before the next
+    /// search.
+    mutating func find(_ key: Text) -> Int? {
+        guard entries.count > MapDraft.searchedMax else {
+            for index in entries.indices where !entries[index].isRemoved && entries[index].key == key { return index }
+            return nil
+        }
+        while indexed < entries.count {
+            enter(indexed)
+            indexed += 1
+        }
+        guard slots.count > 0 else { return nil }
+        let place = slots[slot(of: key)]
+        return place == 0 ? nil : Int(place) - 1
+    }
+
+    private mutating func enter(_ index: Int) {
+        guard !entries[index].isRemoved else { return }
+        if (taken + 1) * 2 > slots.count {
+            let size = max(slots.count * 2, 64)
+            slots.removeAll()
+            for _ in 0..<size { slots.append(0) }
+            taken = 0
+            for earlier in 0..<index where !entries[earlier].isRemoved { fill(earlier) }
+        }
+        fill(index)
+    }
+
+    private mutating func fill(_ index: Int) {
+        let slot = self.slot(of: entries[index].key)
+        guard slots[slot] == 0 else { return }
+        slots[slot] = Int32(truncatingIfNeeded: index + 1)
+        taken += 1
+    }
+
+    /// The slot that a key has or would get; half of them are free at least.
+    private func slot(of key: Text) -> Int {
+        var hasher = Hasher()
+        hasher.combine(bytes: key.bytes)
+        let mask = slots.count - 1
+        var slot = hasher.finalize() & mask
+        while slots[slot] != 0, !(entries[Int(slots[slot]) - 1].key == key) { slot = (slot + 1) & mask }
+        return slot
     }
 
     mutating func change(_ index: Int, _ value: Value) {
@@ -59,9 +124,12 @@ struct MapDraft: ~Copyable {
         if let index = find(key) {
             change(index, value)
         } else {
-            entries.append(Entry(key: key, value: value))
+            add(key, value)
         }
     }
+
+    /// A new member.
+    mutating func add(_ key: Text, _ value: Value) { entries.append(Entry(key: key, value: value)) }
 }
 
 extension Program {
@@ -99,10 +167,14 @@ extension Program {
                 batch.markEdited(set)
             }
         }
-        for index in state.draft.entries.indices.reversed() {
-            let entry = state.draft.entries[index]
-            if entry.source >= 0, entry.isRemoved { batch.remove(at: Int(entry.source), from: set) }
+        // The members of a set are the first of the draft, in the same order.
+        let range = batch.range(of: set)
+        var kept = range.lowerBound
+        for index in range where !state.draft.entries[index - range.lowerBound].isRemoved {
+            if kept < index { batch.attributes[kept] = batch.attributes[index] }
+            kept += 1
         }
+        batch.cut(set, at: kept)
         for index in state.draft.entries.indices {
             let entry = state.draft.entries[index]
             guard entry.source < 0, !entry.isRemoved else { continue }

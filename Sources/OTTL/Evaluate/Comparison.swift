@@ -81,7 +81,9 @@ enum Comparison {
                 if !isSame(mine, its, batch) { return false }
             }
         case (.map, .map), (.map, .set), (.set, .map), (.set, .set):
-            return Members.count(left, batch) == Members.count(right, batch) && contains(left, right, batch)
+            let count = Members.count(left, batch)
+            guard count == Members.count(right, batch) else { return false }
+            return count > MapDraft.searchedMax ? contains(many: left, right, batch) : contains(left, right, batch)
         default: return holds(.equal, left, right, batch)
         }
     }
@@ -98,6 +100,20 @@ enum Comparison {
             var reader = MapReader(content)
             while let member = reader.next() { if !has(whole, member.key, member.value, batch) { return false } }
         default: return false
+        }
+        return true
+    }
+
+    /// The same for many members, with a table of their keys; of equal keys the last counts.
+    private static func contains(many whole: Value, _ part: Value, _ batch: borrowing RecordBatch) -> Bool {
+        var members = MapDraft()
+        var read = MapDraft()
+        guard read.load(whole, batch) else { return false }
+        for index in read.entries.indices { members.put(read.entries[index].key, read.entries[index].value) }
+        guard read.load(part, batch) else { return false }
+        for index in read.entries.indices {
+            guard let place = members.find(read.entries[index].key) else { return false }
+            if !isSame(members.entries[place].value, read.entries[index].value, batch) { return false }
         }
         return true
     }

@@ -36,6 +36,8 @@ package struct EvaluationState: ~Copyable {
     package var matcher = PatternMatcher()
     /// The map that an editor works on.
     var draft = MapDraft()
+    /// Keys that an editor looks for: those of a list, or those that members have by now.
+    var keys = MapDraft()
     /// Content of the `cache` map of the record in hand.
     var cache = ByteColumn()
     /// What an editor of metrics that has just run wants.
@@ -63,7 +65,8 @@ package struct EvaluationState: ~Copyable {
         cache.shrink(to: 1 << 16)
         scratch.removeAll()
         scratch.shrink(to: 1 << 20)
-        draft.removeAll()
+        draft.finish()
+        keys.finish()
         metricChange = nil
         request = []
     }

@@ -137,14 +137,13 @@ struct ActionProgram: Sendable {
     private func delete(
         _ step: Step, _ set: SetIndex, _ batch: inout RecordBatch, _ state: borrowing RedactionState
     ) {
-        var index = batch.range(of: set).lowerBound
-        while index < batch.range(of: set).upperBound {
-            if isTarget(step, index, batch, state) {
-                batch.remove(at: index, from: set)
-            } else {
-                index += 1
-            }
+        let range = batch.range(of: set)
+        var kept = range.lowerBound
+        for index in range where !isTarget(step, index, batch, state) {
+            if kept < index { batch.attributes[kept] = batch.attributes[index] }
+            kept += 1
         }
+        batch.cut(set, at: kept)
     }
 
     private func hash(

@@ -158,9 +158,13 @@ package struct GroupByAttributesProcessor: Processor {
                 }
                 attributes.append(attribute)
             }
-            for key in keys {
-                while let index = batch.find(key, in: set) { batch.remove(at: index, from: set) }
+            let range = batch.range(of: set)
+            var kept = range.lowerBound
+            for index in range where !keys.contains(batch.attributes[index].keyID) {
+                if kept < index { batch.attributes[kept] = batch.attributes[index] }
+                kept += 1
             }
+            batch.cut(set, at: kept)
             let place = places[Array(name.bytes)] ?? groups.count
             if place == groups.count {
                 places[Array(name.bytes)] = place

@@ -191,8 +191,10 @@ extension RedactionPolicy {
 
     private func redact(_ set: SetIndex, _ batch: inout RecordBatch, _ state: inout RedactionState) {
         begin(&state)
-        var index = batch.range(of: set).lowerBound
-        while index < batch.range(of: set).upperBound {
+        let range = batch.range(of: set)
+        // Those that stay move forward over those that go.
+        var kept = range.lowerBound
+        for index in range {
             let attribute = batch.attributes[index]
             let key = batch.text(attribute.key)
             if isIgnored(attribute.keyID, key, state) {
@@ -201,15 +203,14 @@ extension RedactionPolicy {
                 state.summary.redacted += 1
                 note(.redacted, key, &state)
                 state.counts[Int(MatchTag.removedKey.rawValue)] += 1
-                if !isDryRun {
-                    batch.remove(at: index, from: set)
-                    continue
-                }
+                if !isDryRun { continue }
             } else {
                 redact(attribute, at: index, in: set, &batch, &state)
             }
-            index += 1
+            if kept < index { batch.attributes[kept] = batch.attributes[index] }
+            kept += 1
         }
+        batch.cut(set, at: kept)
         state.key = .empty
         summarize(set, attributeKeys, &batch, &state)
     }

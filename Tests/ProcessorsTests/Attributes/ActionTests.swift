@@ -75,6 +75,17 @@ private func text(_ pairs: [(key: String, value: String)]) -> [String] {
         }
     }
 
+    @Test func `delete takes all attributes that match and leaves the order of the others`() throws {
+        let attributes = ["x1", "a", "x2", "x3", "b", "x1", "c"].enumerated().map { ($1, Wire.int(Int64($0))) }
+        #expect(text(try run("{pattern: \"^x\", action: delete}", attributes)) == ["a=1", "b=4", "c=6"])
+        #expect(text(try run("{key: x1, action: delete}", attributes)) == ["a=1", "x2=2", "x3=3", "b=4", "c=6"])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `delete bears very many attributes`() throws {
+        let attributes = (0..<200_000).map { ($0 < 100_000 ? "x\($0)" : "a\($0)", Wire.int(1)) }
+        #expect(try run("{pattern: \"^x\", action: delete}", attributes).count == 100_000)
+    }
+
     @Test func `what is not kept of a request is told`() {
         func headlines(_ context: String) -> [String] {
             options(AttributesOptions.self, "{actions: [{key: k, from_context: \(context), action: insert}]}").headlines

@@ -63,6 +63,11 @@ import Testing
             + Wire.field(5, name) + Wire.attributes(9, values)
     }
 
+    @Test func `a key that comes several times leaves the record each time, the last value counts`() throws {
+        let values = [("k", Wire.int(1)), ("a", Wire.int(2)), ("k", Wire.int(3)), ("b", Wire.int(4))]
+        #expect(try run("k", Wire.traces(spans: [span("s", values)])) == ["{k=3} s{a=2,b=4}"])
+    }
+
     @Test func `spans with equal values come under one resource, others stay`() throws {
         let request = Wire.traces(
             resource: Wire.strings(1, [("r", "1")]), scope: Wire.field(1, "lib"),

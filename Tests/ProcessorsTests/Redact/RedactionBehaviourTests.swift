@@ -47,6 +47,20 @@ import Testing
         #expect(try run(all, [(key, Wire.string(value))]) == [key: "\"\(value)\""])
     }
 
+    @Test func `keys that are not allowed go, between those that stay and are masked`() throws {
+        let mail = Wire.string("jo@example.com")
+        let after = try run(
+            "{allowed_keys: [a, b], detectors: all}",
+            [("x", Wire.int(1)), ("a", mail), ("y", mail), ("z", Wire.int(2)), ("b", Wire.int(3))])
+        #expect(after.keys.sorted() == ["a", "b"])
+        #expect(after["b"] == "3" && after["a"]?.contains("jo@") == false, "\(after)")
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `very many keys that are not allowed go`() throws {
+        let attributes = (0..<200_000).map { ("k\($0)", Wire.int(1)) }
+        #expect(try run("{allowed_keys: [k199999]}", attributes) == ["k199999": "1"])
+    }
+
     @Test func `identifiers of digits stay, other text under their keys does not`() throws {
         let digits = "4111111111111111"
         let after = try run(
