@@ -48,10 +48,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        // A field number that AnyValue has, with a type that it does not have: nobody's value.
-        [0x0D, 1, 2, 3, 4], [0x08, 5], [0x12, 2, 0x61, 0x62], [0x39, 1, 2, 3, 4, 5, 6, 7, 8], [0x33, 0x34],
-    ] as [[UInt8]]) func `a field of another type than the schema's hides nothing`(unknown: [UInt8]) throws {
+    @Test(
+        arguments: [
+            // A field number that AnyValue has, with a type that it does not have: nobody's value.
+            [0x0D, 1, 2, 3, 4], [0x08, 5], [0x12, 2, 0x61, 0x62], [0x39, 1, 2, 3, 4, 5, 6, 7, 8], [0x33, 0x34],
+        ] as [[UInt8]]) func `a field of another type than the schema's hides nothing`(unknown: [UInt8]) throws
+    {
         let known: [[UInt8]] = [
             [0x40, 5], Wire.string("clean"), Wire.int(7), Wire.bool(false), Wire.array([Wire.int(1)]), [],
         ]

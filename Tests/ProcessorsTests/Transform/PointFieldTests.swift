@@ -32,14 +32,15 @@ import Testing
         return fields.flatMap { $0 }
     }()
 
-    @Test(arguments: [
-        ("flags, 1", [0x50], [0x50, 1]), ("scale, 3", [0x30], [0x30, 6]), ("flags, 0", [0x50], []),
-        ("start_time_unix_nano, 5", [0x11], fixed(0x11, 5)), ("time_unix_nano, 5", [0x19], fixed(0x19, 5)),
-        ("count, 3", [0x21], fixed(0x21, 3)), ("zero_count, 2", [0x39], fixed(0x39, 2)),
-        ("sum, 2.0", [0x29], fixed(0x29, 0x4000_0000_0000_0000)),
-        ("min, 2.0", [0x61], fixed(0x61, 0x4000_0000_0000_0000)),
-        ("max, 2.0", [0x69], fixed(0x69, 0x4000_0000_0000_0000)),
-    ] as [(String, [UInt8], [UInt8])])
+    @Test(
+        arguments: [
+            ("flags, 1", [0x50], [0x50, 1]), ("scale, 3", [0x30], [0x30, 6]), ("flags, 0", [0x50], []),
+            ("start_time_unix_nano, 5", [0x11], fixed(0x11, 5)), ("time_unix_nano, 5", [0x19], fixed(0x19, 5)),
+            ("count, 3", [0x21], fixed(0x21, 3)), ("zero_count, 2", [0x39], fixed(0x39, 2)),
+            ("sum, 2.0", [0x29], fixed(0x29, 0x4000_0000_0000_0000)),
+            ("min, 2.0", [0x61], fixed(0x61, 0x4000_0000_0000_0000)),
+            ("max, 2.0", [0x69], fixed(0x69, 0x4000_0000_0000_0000)),
+        ] as [(String, [UInt8], [UInt8])])
     func `a field that is set leaves all others as they came`(what: String, tag: [UInt8], written: [UInt8]) throws {
         let isVarint = tag[0] & 7 == 0
         let old = isVarint ? tag + [8] : Self.fixed(tag[0], 9)
