@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Editors of maps against lists that are searched one by one, and on more keys than such a search can bear.
-@Suite(.timeLimit(.minutes(1))) struct ManyKeysTests {
+@Suite(.timeLimit(.minutes(5))) struct ManyKeysTests {
     struct Member: Equatable {
         var key: String
         var value: Int64

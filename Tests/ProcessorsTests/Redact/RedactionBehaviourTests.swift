@@ -56,7 +56,7 @@ import Testing
         #expect(after["b"] == "3" && after["a"]?.contains("jo@") == false, "\(after)")
     }
 
-    @Test(.timeLimit(.minutes(1))) func `very many keys that are not allowed go`() throws {
+    @Test(.timeLimit(.minutes(5))) func `very many keys that are not allowed go`() throws {
         let attributes = (0..<200_000).map { ("k\($0)", Wire.int(1)) }
         #expect(try run("{allowed_keys: [k199999]}", attributes) == ["k199999": "1"])
     }

@@ -32,7 +32,7 @@ import Testing
         for trigger in Self.triggers {
             let text = repeated(trigger + tail, 64 << 10)
             let seconds = try ProcessorTime.measure { _ = try redact(text, decodesBase64: true) }
-            #expect(seconds < 1, "\(trigger)\(tail)")
+            #expect(seconds < 3, "\(trigger)\(tail)")
         }
     }
 
