@@ -2,6 +2,7 @@ import CSupport
 import Glibc
 import OTLP
 import Pipeline
+import Telemetry
 
 /// Remembers on disk which traces a stage has passed on though it cannot acknowledge them yet, because older frames of
 /// its journal hold spans of traces that are still open. After a restart they are not passed on again.
@@ -25,7 +26,7 @@ struct PassedTraces: ~Copyable {
         /// Makes what was written to a descriptor durable; false when that failed.
         var sync: @Sendable (Int32) -> Bool = { fdatasync($0) == 0 }
         /// Writes all of some bytes to a descriptor; false when that failed.
-        var write: @Sendable ([UInt8], Int32) -> Bool = { PassedFormat.write($0, to: $1) }
+        var write: @Sendable ([UInt8], Int32) -> Bool = { Descriptor.writeAll($0, to: $1) }
     }
 
     struct Record: Equatable {
@@ -49,10 +50,7 @@ struct PassedTraces: ~Copyable {
         fileprivate static let nothing = Record(
             trace: TraceID(high: 0, low: 0), tenant: 0, from: .max, to: 0, end: 0)
 
-        /// FNV-1a of 64 bits.
-        static func hash(_ tenant: String) -> UInt64 {
-            tenant.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-        }
+        static func hash(_ tenant: String) -> UInt64 { FNV.hash(tenant.utf8) }
     }
 
     private struct File {
@@ -175,7 +173,7 @@ struct PassedTraces: ~Copyable {
             return false
         }
         files.append(File(number: number, records: 0, to: 0))
-        PassedFormat.syncFolder(place.folder)
+        _ = Descriptor.syncFolder(place.folder)
         return true
     }
 
@@ -327,27 +325,6 @@ enum PassedFormat {
             }
         }
         return numbers.sorted()
-    }
-
-    /// Makes the names of new files durable.
-    static func syncFolder(_ path: String) {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        fsync(descriptor)
-        close(descriptor)
-    }
-
-    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-        bytes.withUnsafeBytes { buffer in
-            var done = 0
-            while done < buffer.count, let base = buffer.baseAddress {
-                let size = Glibc.write(descriptor, base + done, buffer.count - done)
-                if size < 0, errno == EINTR { continue }
-                guard size > 0 else { return false }
-                done += size
-            }
-            return true
-        }
     }
 
     /// A file's bytes; nil when it cannot be read or is larger.

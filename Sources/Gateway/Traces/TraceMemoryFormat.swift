@@ -79,7 +79,7 @@ enum TraceMemoryFormat {
             unlink(fresh)
             return -1
         }
-        PassedFormat.syncFolder(place.folder)
+        _ = Descriptor.syncFolder(place.folder)
         return descriptor
     }
 

@@ -46,7 +46,7 @@ import Testing
         case .writesNothing: place.write = { _, _ in false }
         case .writesHalf:
             place.write = { bytes, descriptor in
-                _ = PassedFormat.write(Array(bytes.prefix(60)), to: descriptor)
+                _ = Descriptor.writeAll(Array(bytes.prefix(60)), to: descriptor)
                 return bytes.count <= 48
             }
         case .doesNotSync: place.sync = { _ in false }

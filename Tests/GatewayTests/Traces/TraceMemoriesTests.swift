@@ -149,7 +149,7 @@ import Testing
     @Test func `on a full disk it goes on without, tells once, and is whole again when there is room`() throws {
         let isFull = Mutex(false)
         var place = place()
-        place.write = { bytes, descriptor in isFull.withLock { $0 } ? false : PassedFormat.write(bytes, to: descriptor)
+        place.write = { bytes, descriptor in isFull.withLock { $0 } ? false : Descriptor.writeAll(bytes, to: descriptor)
         }
         let probe = MemoryProbe()
         var memories = memories(probe, next: 0, place)
