@@ -111,6 +111,20 @@ extension RecordBatch {
         markEdited(set)
     }
 
+    /// Removes the attributes for which `isGone` holds, given the batch and an index; those that stay move forward.
+    @inlinable
+    public mutating func removeAttributes(
+        from set: SetIndex, where isGone: (borrowing RecordBatch, Int) -> Bool
+    ) {
+        let range = range(of: set)
+        var kept = range.lowerBound
+        for index in range where !isGone(self, index) {
+            if kept < index { attributes[kept] = attributes[index] }
+            kept += 1
+        }
+        cut(set, at: kept)
+    }
+
     // MARK: Marking
 
     /// Marks the set, its owner and everything above as edited.

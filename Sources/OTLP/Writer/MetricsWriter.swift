@@ -229,7 +229,7 @@ package enum AttributeList {
         let length = isText ? Int(attribute.text.length) + 4 : 12
         let open = list.beginMessage(tag: 0x0A, guess: WireSize.field(key.count) + length)
         list.appendField(tag: 0x0A, key)
-        OTLPWriter(body: batch.input, window: 0..<0, isWindowed: false)
+        OTLPWriter(body: batch.input)
             .writeValue(batch, tag: 0x12, attribute.kind, attribute.payload, &list)
         list.endMessage(open)
     }

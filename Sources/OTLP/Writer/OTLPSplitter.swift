@@ -15,10 +15,12 @@ package enum OTLPSplitter {
             guard maxItems > 0, batch.recordCount > maxItems else { return [(bytes, batch.recordCount)] }
             var parts: [(bytes: [UInt8], items: Int)] = []
             var output = ByteColumn()
+            var writer = PieceWriter(batch)
             for window in windows(batch, maxItems) {
                 output.removeAll()
-                OTLPWriter.write(batch, window: window.records, into: &output)
-                if output.count > 0 { parts.append(([UInt8](output.bytes), window.items)) }
+                writer.write(window.records, of: batch, into: &output)
+                writer.writeUnknown(of: batch, into: &output)
+                parts.append(([UInt8](output.bytes), window.items))
             }
             return parts
         }
@@ -32,38 +34,16 @@ package enum OTLPSplitter {
             do throws(DecodeFailure) {
                 _ = try OTLPReader.read(Text(raw), signal: signal, keys: .empty, into: &batch)
             } catch { return nil }
-            let count = batch.recordCount
-            guard let first = places.first, let last = places.last, last.upperBound <= count else { return nil }
-            let window = window(batch, around: first.lowerBound..<last.upperBound)
-            let starts = [0] + places.map(\.upperBound)
-            let ends = places.map(\.lowerBound) + [count]
-            for (start, end) in zip(starts, ends) where start < end {
-                for index in start..<end { remove(index, from: &batch) }
-            }
+            guard let last = places.last, last.upperBound <= batch.recordCount else { return nil }
+            var writer = PieceWriter(batch)
             var output = ByteColumn()
-            OTLPWriter.write(batch, window: window, into: &output)
+            if signal == .metrics {
+                writer.write(points: places.lazy.joined(), of: batch, into: &output)
+            } else {
+                writer.write(places.lazy.joined(), of: batch, into: &output)
+            }
+            writer.writeUnknown(of: batch, into: &output)
             return [UInt8](output.bytes)
-        }
-    }
-
-    /// The records of a batch that hold these items: for metrics those of points.
-    private static func window(_ batch: borrowing RecordBatch, around items: Range<Int>) -> Range<Int> {
-        guard batch.signal == .metrics else { return items }
-        var start = 0
-        var window: Range<Int>?
-        for metric in batch.metrics.indices {
-            let points = start..<start + Int(batch.metrics[metric].points.count)
-            start = points.upperBound
-            if points.overlaps(items) { window = (window?.lowerBound ?? metric)..<metric + 1 }
-        }
-        return window ?? 0..<0
-    }
-
-    private static func remove(_ index: Int, from batch: inout RecordBatch) {
-        switch batch.signal {
-        case .traces: batch.removeSpan(index)
-        case .logs: batch.removeLog(index)
-        case .metrics: batch.removePoint(index)
         }
     }
 

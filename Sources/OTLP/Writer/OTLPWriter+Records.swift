@@ -200,67 +200,93 @@ extension OTLPWriter {
 
     func writeMetric(_ batch: borrowing RecordBatch, _ metric: MetricRecord, _ output: inout ByteColumn) {
         let open = output.beginMessage(tag: 0x12, guess: Int(metric.raw.length))
+        let raw = body[range(metric.raw)]
         var due = metric.edits
         var nextPoint = Int(metric.points.start)
-        var cursor = WireCursor(body, range(metric.raw))
+        var cursor = WireCursor(raw)
         while let field = cursor.nextField() {
-            if field.tag == 0x62 && metric.edits.contains(.attributes) {
-                if due.remove(.attributes) != nil { writeAttributes(batch, metric.set, tag: 0x62, &output) }
-            } else if MetricShape.kind(ofTag: field.tag) != nil && metric.edits.contains(.points) {
-                writeData(batch, metric, field, &nextPoint, &output)
-            } else if metric.edits.contains(.fields), field.tag == 0x0A || field.tag == 0x12 || field.tag == 0x1A {
-                continue
+            if MetricShape.kind(ofTag: field.tag) != nil && metric.edits.contains(.points) {
+                writeData(batch, field, of: raw, &nextPoint, &output)
             } else {
-                output.append(body[field.whole])
+                writeField(batch, metric, field, of: raw, &due, &output)
             }
         }
-        if due.contains(.attributes) { writeAttributes(batch, metric.set, tag: 0x62, &output) }
-        if due.contains(.fields) {
-            output.appendField(tag: 0x0A, batch.text(metric.name))
-            if !metric.details.isEmpty { output.appendField(tag: 0x12, batch.text(metric.details)) }
-            if !metric.unit.isEmpty { output.appendField(tag: 0x1A, batch.text(metric.unit)) }
-        }
+        writeDue(batch, metric, due, &output)
         output.endMessage(open)
+    }
+
+    /// The fields of a metric in `fields`, which holds no data.
+    func writeHead(
+        _ batch: borrowing RecordBatch, _ metric: MetricRecord, of fields: Text, _ output: inout ByteColumn
+    ) {
+        var due = metric.edits
+        var cursor = WireCursor(fields)
+        while let field = cursor.nextField() { writeField(batch, metric, field, of: fields, &due, &output) }
+        writeDue(batch, metric, due, &output)
+    }
+
+    /// A field of a metric of which no point changed.
+    private func writeField(
+        _ batch: borrowing RecordBatch, _ metric: MetricRecord, _ field: WireField, of source: Text,
+        _ due: inout EditFlags, _ output: inout ByteColumn
+    ) {
+        switch field.tag {
+        case 0x62 where metric.edits.contains(.attributes):
+            if due.remove(.attributes) != nil { writeAttributes(batch, metric.set, tag: 0x62, &output) }
+        case 0x0A where metric.edits.contains(.fields), 0x12 where metric.edits.contains(.fields),
+            0x1A where metric.edits.contains(.fields):
+            break
+        default: output.append(source[field.whole])
+        }
+    }
+
+    private func writeDue(
+        _ batch: borrowing RecordBatch, _ metric: MetricRecord, _ due: EditFlags, _ output: inout ByteColumn
+    ) {
+        if due.contains(.attributes) { writeAttributes(batch, metric.set, tag: 0x62, &output) }
+        guard due.contains(.fields) else { return }
+        output.appendField(tag: 0x0A, batch.text(metric.name))
+        if !metric.details.isEmpty { output.appendField(tag: 0x12, batch.text(metric.details)) }
+        if !metric.unit.isEmpty { output.appendField(tag: 0x1A, batch.text(metric.unit)) }
     }
 
     /// A Gauge, Sum, … message whose points changed.
     private func writeData(
-        _ batch: borrowing RecordBatch, _ metric: MetricRecord, _ data: WireField, _ nextPoint: inout Int,
+        _ batch: borrowing RecordBatch, _ data: WireField, of source: Text, _ nextPoint: inout Int,
         _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: data.tag, guess: data.content.count)
-        var cursor = WireCursor(body, data.content)
+        var cursor = WireCursor(source, data.content)
         while let field = cursor.nextField() {
             guard field.tag == 0x0A else {
-                output.append(body[field.whole])
+                output.append(source[field.whole])
                 continue
             }
             let point = batch.points[nextPoint]
             nextPoint += 1
-            if point.edits.contains(.removed) { continue }
-            if point.edits.isEmpty {
-                output.append(body[field.whole])
-            } else {
-                let attributes = MetricShape.attributesTag(point.kind)
-                let content = point.edits.contains(.body) ? batch.text(point.raw) : body[field.content]
-                let set = point.edits.contains(.attributes) ? point.set : nil
-                writeWithAttributes(batch, content, tag: 0x0A, set: set, attributes: attributes, &output)
-            }
+            if !point.edits.contains(.removed) { writePoint(batch, point, &output) }
         }
         output.endMessage(open)
     }
 
-    /// A message of which only the attributes changed; without a set they stay as in `content`.
+    /// A data point, whether it is live or not.
+    func writePoint(_ batch: borrowing RecordBatch, _ point: PointRecord, _ output: inout ByteColumn) {
+        // Of a point with a new body `raw` is that.
+        let content = batch.text(point.raw)
+        if point.edits.contains(.attributes) {
+            let attributes = MetricShape.attributesTag(point.kind)
+            writeWithAttributes(batch, content, tag: 0x0A, set: point.set, attributes: attributes, &output)
+        } else {
+            output.appendField(tag: 0x0A, content)
+        }
+    }
+
+    /// A message of which only the attributes changed.
     private func writeWithAttributes(
-        _ batch: borrowing RecordBatch, _ content: Text, tag: UInt32, set: SetIndex?, attributes: UInt32,
+        _ batch: borrowing RecordBatch, _ content: Text, tag: UInt32, set: SetIndex, attributes: UInt32,
         _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: tag, guess: content.count)
-        guard let set else {
-            output.append(content)
-            output.endMessage(open)
-            return
-        }
         var isDue = true
         var cursor = WireCursor(content)
         while let part = cursor.nextField() {

@@ -7,26 +7,14 @@ package import Telemetry
 /// records are not written.
 package struct OTLPWriter {
     let body: Text
-    /// Records to write, by index in the signal's column (for metrics: metrics). All by default.
-    let window: Range<Int>
-    let isWindowed: Bool
 
     /// Appends the request to `output`. Nothing is appended when no record is left.
     package static func write(_ batch: borrowing RecordBatch, into output: inout ByteColumn) {
-        if !batch.isEdited {
+        if batch.isEdited {
+            OTLPWriter(body: batch.input).writeRequest(batch, &output)
+        } else {
             output.append(batch.input)
-            return
         }
-        let writer = OTLPWriter(body: batch.input, window: 0..<Int.max, isWindowed: false)
-        writer.writeRequest(batch, &output)
-    }
-
-    /// Appends a request with only the records of `window`.
-    package static func write(
-        _ batch: borrowing RecordBatch, window: Range<Int>, into output: inout ByteColumn
-    ) {
-        let writer = OTLPWriter(body: batch.input, window: window, isWindowed: true)
-        writer.writeRequest(batch, &output)
     }
 
     private func writeRequest(_ batch: borrowing RecordBatch, _ output: inout ByteColumn) {
@@ -40,7 +28,7 @@ package struct OTLPWriter {
             }
             let record = batch.resources[next]
             next += 1
-            if record.edits.isEmpty && !isWindowed {
+            if record.edits.isEmpty {
                 output.append(body[field.whole])
             } else if hasLiveRecords(batch, record) {
                 writeResourceContainer(batch, record, &output)
@@ -50,12 +38,11 @@ package struct OTLPWriter {
 
     // MARK: What is left to write
 
-    func isLive(_ batch: borrowing RecordBatch, item: Int) -> Bool {
-        guard window.contains(item) else { return false }
+    private func isLive(_ batch: borrowing RecordBatch, item: Int) -> Bool {
         switch batch.signal {
-        case .traces: return !batch.spans[item].edits.contains(.removed)
-        case .logs: return !batch.logs[item].edits.contains(.removed)
-        case .metrics: return isLiveMetric(batch, batch.metrics[item])
+        case .traces: !batch.spans[item].edits.contains(.removed)
+        case .logs: !batch.logs[item].edits.contains(.removed)
+        case .metrics: isLiveMetric(batch, batch.metrics[item])
         }
     }
 
@@ -70,16 +57,14 @@ package struct OTLPWriter {
     /// An envelope that came empty stays as it came; one that lost all its records goes.
     private func hasLiveItems(_ batch: borrowing RecordBatch, _ scope: ScopeRecord) -> Bool {
         let items = scope.items.range
-        if items.isEmpty { return !isWindowed }
-        if !isWindowed && !scope.edits.contains(.children) { return true }
-        for item in items.clamped(to: window) where isLive(batch, item: item) { return true }
+        if items.isEmpty || !scope.edits.contains(.children) { return true }
+        for item in items where isLive(batch, item: item) { return true }
         return false
     }
 
     private func hasLiveRecords(_ batch: borrowing RecordBatch, _ resource: ResourceRecord) -> Bool {
         let scopes = resource.scopes.range
-        if scopes.isEmpty { return !isWindowed }
-        if !isWindowed && !resource.edits.contains(.children) { return true }
+        if scopes.isEmpty || !resource.edits.contains(.children) { return true }
         for scope in scopes where hasLiveItems(batch, batch.scopes[scope]) { return true }
         return false
     }
@@ -90,32 +75,24 @@ package struct OTLPWriter {
         _ batch: borrowing RecordBatch, _ record: ResourceRecord, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x0A, guess: Int(record.raw.length))
-        var resourceIsDue = record.edits.contains(.attributes)
-        var schemaIsDue = record.edits.contains(.schemaURL)
+        let raw = batch.text(record.raw)
+        var due = record.edits
         var nextScope = Int(record.scopes.start)
-        var cursor = WireCursor(body, range(record.raw))
+        var cursor = WireCursor(raw)
         while let field = cursor.nextField() {
-            switch field.tag {
-            case 0x0A where record.edits.contains(.attributes):
-                if resourceIsDue {
-                    writeMerged(batch, container: record.raw, set: record.set, attributes: 0x0A, &output)
-                    resourceIsDue = false
-                }
-            case 0x1A where record.edits.contains(.schemaURL):
-                if schemaIsDue { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
-                schemaIsDue = false
-            case 0x12:
-                let scope = batch.scopes[nextScope]
-                nextScope += 1
-                if scope.edits.isEmpty && !isWindowed {
-                    output.append(body[field.whole])
-                } else if hasLiveItems(batch, scope) {
-                    writeScopeContainer(batch, scope, &output)
-                }
-            default: output.append(body[field.whole])
+            guard field.tag == 0x12 else {
+                writeField(batch, record, field, of: raw, &due, &output)
+                continue
+            }
+            let scope = batch.scopes[nextScope]
+            nextScope += 1
+            if scope.edits.isEmpty {
+                output.append(raw[field.whole])
+            } else if hasLiveItems(batch, scope) {
+                writeScopeContainer(batch, scope, &output)
             }
         }
-        if resourceIsDue { writeMerged(batch, container: record.raw, set: record.set, attributes: 0x0A, &output) }
+        writeDue(batch, record, of: raw, due, &output)
         output.endMessage(open)
     }
 
@@ -123,63 +100,123 @@ package struct OTLPWriter {
         _ batch: borrowing RecordBatch, _ record: ScopeRecord, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x12, guess: Int(record.raw.length))
-        let rewritesScope = record.edits.contains(.attributes) || record.edits.contains(.fields)
-        var scopeIsDue = rewritesScope
-        var schemaIsDue = record.edits.contains(.schemaURL)
+        let raw = batch.text(record.raw)
+        var due = record.edits
         var next = Int(record.items.start)
-        var cursor = WireCursor(body, range(record.raw))
+        var cursor = WireCursor(raw)
         while let field = cursor.nextField() {
-            switch field.tag {
-            case 0x0A where rewritesScope:
-                if scopeIsDue { writeScope(batch, record, &output) }
-                scopeIsDue = false
-            case 0x1A where record.edits.contains(.schemaURL):
-                if schemaIsDue { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
-                schemaIsDue = false
-            case 0x12:
-                writeItem(batch, next, field, &output)
-                next += 1
-            default: output.append(body[field.whole])
+            guard field.tag == 0x12 else {
+                writeField(batch, record, field, of: raw, &due, &output)
+                continue
             }
+            if isLive(batch, item: next) { writeRecord(batch, next, &output) }
+            next += 1
         }
-        if scopeIsDue { writeScope(batch, record, &output) }
+        writeDue(batch, record, of: raw, due, &output)
         output.endMessage(open)
     }
 
-    private func writeItem(
-        _ batch: borrowing RecordBatch, _ item: Int, _ field: WireField, _ output: inout ByteColumn
-    ) {
-        guard isLive(batch, item: item) else { return }
+    /// A record of the signal, whether it is live or not.
+    func writeRecord(_ batch: borrowing RecordBatch, _ item: Int, _ output: inout ByteColumn) {
+        let raw: TextRef
         switch batch.signal {
-        case .traces where !batch.spans[item].edits.isEmpty: writeSpan(batch, batch.spans[item], &output)
-        case .logs where !batch.logs[item].edits.isEmpty: writeLog(batch, batch.logs[item], &output)
-        case .metrics where !batch.metrics[item].edits.isEmpty: writeMetric(batch, batch.metrics[item], &output)
-        default: output.append(body[field.whole])
+        case .traces:
+            if !batch.spans[item].edits.isEmpty { return writeSpan(batch, batch.spans[item], &output) }
+            raw = batch.spans[item].raw
+        case .logs:
+            if !batch.logs[item].edits.isEmpty { return writeLog(batch, batch.logs[item], &output) }
+            raw = batch.logs[item].raw
+        case .metrics:
+            if !batch.metrics[item].edits.isEmpty { return writeMetric(batch, batch.metrics[item], &output) }
+            raw = batch.metrics[item].raw
+        }
+        output.appendField(tag: 0x12, body[range(raw)])
+    }
+
+    // MARK: What an envelope has besides its records
+
+    /// The fields of a resource's container in `fields`, which holds no scopes.
+    func writeHead(
+        _ batch: borrowing RecordBatch, _ record: ResourceRecord, of fields: Text, _ output: inout ByteColumn
+    ) {
+        var due = record.edits
+        var cursor = WireCursor(fields)
+        while let field = cursor.nextField() { writeField(batch, record, field, of: fields, &due, &output) }
+        writeDue(batch, record, of: fields, due, &output)
+    }
+
+    /// The fields of a scope's container in `fields`, which holds no records.
+    func writeHead(
+        _ batch: borrowing RecordBatch, _ record: ScopeRecord, of fields: Text, _ output: inout ByteColumn
+    ) {
+        var due = record.edits
+        var cursor = WireCursor(fields)
+        while let field = cursor.nextField() { writeField(batch, record, field, of: fields, &due, &output) }
+        writeDue(batch, record, of: fields, due, &output)
+    }
+
+    /// A field of a resource's container that is no scope: what was edited takes the place of its first occurrence.
+    private func writeField(
+        _ batch: borrowing RecordBatch, _ record: ResourceRecord, _ field: WireField, of source: Text,
+        _ due: inout EditFlags, _ output: inout ByteColumn
+    ) {
+        switch field.tag {
+        case 0x0A where record.edits.contains(.attributes):
+            writeDue(batch, record, of: source, due, &output)
+            due.remove(.attributes)
+        case 0x1A where record.edits.contains(.schemaURL):
+            if due.remove(.schemaURL) != nil { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
+        default: output.append(source[field.whole])
         }
     }
 
-    private func writeScope(_ batch: borrowing RecordBatch, _ record: ScopeRecord, _ output: inout ByteColumn) {
-        let hasNewName = record.edits.contains(.fields)
+    private func writeDue(
+        _ batch: borrowing RecordBatch, _ record: ResourceRecord, of source: Text, _ due: EditFlags,
+        _ output: inout ByteColumn
+    ) {
+        if due.contains(.attributes) { writeMerged(batch, of: source, set: record.set, attributes: 0x0A, &output) }
+    }
+
+    /// The same for a scope's container.
+    private func writeField(
+        _ batch: borrowing RecordBatch, _ record: ScopeRecord, _ field: WireField, of source: Text,
+        _ due: inout EditFlags, _ output: inout ByteColumn
+    ) {
+        switch field.tag {
+        case 0x0A where record.edits.contains(.attributes) || record.edits.contains(.fields):
+            writeDue(batch, record, of: source, due, &output)
+            due.subtract([.attributes, .fields])
+        case 0x1A where record.edits.contains(.schemaURL):
+            if due.remove(.schemaURL) != nil { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
+        default: output.append(source[field.whole])
+        }
+    }
+
+    private func writeDue(
+        _ batch: borrowing RecordBatch, _ record: ScopeRecord, of source: Text, _ due: EditFlags,
+        _ output: inout ByteColumn
+    ) {
+        guard due.contains(.attributes) || due.contains(.fields) else { return }
         writeMerged(
-            batch, container: record.raw, set: record.set, attributes: 0x1A,
-            names: hasNewName ? (record.name, record.version) : nil, &output)
+            batch, of: source, set: record.set, attributes: 0x1A,
+            names: record.edits.contains(.fields) ? (record.name, record.version) : nil, &output)
     }
 
     /// Writes the Resource or InstrumentationScope (field 1 of its container) with the set's attributes, and a scope's
     /// name and version when they are new. All occurrences in the container are merged into one.
     private func writeMerged(
-        _ batch: borrowing RecordBatch, container: TextRef, set: SetIndex, attributes: UInt32,
+        _ batch: borrowing RecordBatch, of container: Text, set: SetIndex, attributes: UInt32,
         names: (name: TextRef, version: TextRef)? = nil, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x0A, guess: 300)
-        var outer = WireCursor(body, range(container))
+        var outer = WireCursor(container)
         while let occurrence = outer.nextField() {
             guard occurrence.tag == 0x0A else { continue }
-            var inner = WireCursor(body, occurrence.content)
+            var inner = WireCursor(container, occurrence.content)
             while let field = inner.nextField() {
                 if field.tag == attributes { continue }
                 if names != nil, field.tag == 0x0A || field.tag == 0x12 { continue }
-                output.append(body[field.whole])
+                output.append(container[field.whole])
             }
         }
         if let names {

@@ -65,83 +65,19 @@ package enum TraceSplitter {
             return [TracePiece(trace: first.trace, bytes: start..<output.count, items: order.count, hasRoot: hasRoot)]
         }
         order.sort { $0.trace != $1.trace ? $0.trace < $1.trace : $0.span < $1.span }
-        var heads = EnvelopeHeads(batch)
+        var writer = PieceWriter(batch)
         var pieces: [TracePiece] = []
         var at = 0
         while at < order.count {
             var end = at
             while end < order.count, order[end].trace == order[at].trace { end += 1 }
             let start = output.count
-            let hasRoot = write(order[at..<end], batch, &heads, &output)
+            writer.write(order[at..<end].lazy.map(\.span), of: batch, into: &output)
+            let hasRoot = order[at..<end].contains { batch.spans[$0.span].parentID.isEmpty }
             pieces.append(
                 TracePiece(trace: order[at].trace, bytes: start..<output.count, items: end - at, hasRoot: hasRoot))
             at = end
         }
         return pieces
-    }
-
-    /// Writes the spans of one trace, which stand in the order of the request. Returns whether one has no parent.
-    private static func write(
-        _ spans: ArraySlice<(trace: TraceID, span: Int)>, _ batch: borrowing RecordBatch, _ heads: inout EnvelopeHeads,
-        _ output: inout ByteColumn
-    ) -> Bool {
-        var hasRoot = false
-        var open: (resource: Int, message: OpenMessage)?
-        var openScope: (scope: Int, message: OpenMessage)?
-        for entry in spans {
-            let span = batch.spans[entry.span]
-            let scope = Int(span.scope)
-            let resource = Int(batch.scopes[scope].resource)
-            if openScope?.scope != scope {
-                if let openScope { output.endMessage(openScope.message) }
-                openScope = nil
-                if open?.resource != resource {
-                    if let open { output.endMessage(open.message) }
-                    open = (resource, output.beginMessage(tag: 0x0A, guess: Int(span.raw.length) + 200))
-                    output.append(heads.resource(resource, batch))
-                }
-                openScope = (scope, output.beginMessage(tag: 0x12, guess: Int(span.raw.length) + 100))
-                output.append(heads.scope(scope, batch))
-            }
-            output.appendField(tag: 0x12, batch.text(span.raw))
-            if span.parentID.isEmpty { hasRoot = true }
-        }
-        if let openScope { output.endMessage(openScope.message) }
-        if let open { output.endMessage(open.message) }
-        return hasRoot
-    }
-}
-
-/// What stands around the spans: the fields of each ResourceSpans and ScopeSpans but for the repeated children, which
-/// have field number 2 in both.
-private struct EnvelopeHeads: ~Copyable {
-    private var bytes = ByteColumn()
-    private var resources: [Range<Int>?]
-    private var scopes: [Range<Int>?]
-
-    init(_ batch: borrowing RecordBatch) {
-        resources = Array(repeating: nil, count: batch.resources.count)
-        scopes = Array(repeating: nil, count: batch.scopes.count)
-    }
-
-    mutating func resource(_ index: Int, _ batch: borrowing RecordBatch) -> Text {
-        let range = resources[index] ?? collect(batch.text(batch.resources[index].raw))
-        resources[index] = range
-        return bytes.text[range]
-    }
-
-    mutating func scope(_ index: Int, _ batch: borrowing RecordBatch) -> Text {
-        let range = scopes[index] ?? collect(batch.text(batch.scopes[index].raw))
-        scopes[index] = range
-        return bytes.text[range]
-    }
-
-    private mutating func collect(_ message: Text) -> Range<Int> {
-        let start = bytes.count
-        var cursor = WireCursor(message)
-        while let field = cursor.nextField() {
-            if field.tag != 0x12 { bytes.append(message[field.whole]) }
-        }
-        return start..<bytes.count
     }
 }

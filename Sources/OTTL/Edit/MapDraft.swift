@@ -168,13 +168,8 @@ extension Program {
             }
         }
         // The members of a set are the first of the draft, in the same order.
-        let range = batch.range(of: set)
-        var kept = range.lowerBound
-        for index in range where !state.draft.entries[index - range.lowerBound].isRemoved {
-            if kept < index { batch.attributes[kept] = batch.attributes[index] }
-            kept += 1
-        }
-        batch.cut(set, at: kept)
+        let first = batch.range(of: set).lowerBound
+        batch.removeAttributes(from: set) { state.draft.entries[$1 - first].isRemoved }
         for index in state.draft.entries.indices {
             let entry = state.draft.entries[index]
             guard entry.source < 0, !entry.isRemoved else { continue }

@@ -137,13 +137,7 @@ struct ActionProgram: Sendable {
     private func delete(
         _ step: Step, _ set: SetIndex, _ batch: inout RecordBatch, _ state: borrowing RedactionState
     ) {
-        let range = batch.range(of: set)
-        var kept = range.lowerBound
-        for index in range where !isTarget(step, index, batch, state) {
-            if kept < index { batch.attributes[kept] = batch.attributes[index] }
-            kept += 1
-        }
-        batch.cut(set, at: kept)
+        batch.removeAttributes(from: set) { isTarget(step, $1, $0, state) }
     }
 
     private func hash(

@@ -25,14 +25,20 @@ package struct GroupByAttributesProcessor: Processor {
     private let keys: [KeyID]
     private let pool = GroupPool()
     private let grouped: Counter
+    private let left: Counter
 
-    /// Registers the counter.
+    /// Registers the counters.
     package init(options: GroupByAttributesOptions, build: inout ProcessorBuild) {
         var keys: [KeyID] = []
         for key in options.keys { keys.append(build.keys.intern(key)) }
         self.keys = keys
         grouped = build.metrics.counter(
             "sluice_groupbyattrs_moved_items_total", "Records that were moved to another resource.",
+            build.labels)
+        left = build.metrics.counter(
+            "sluice_groupbyattrs_left_items_total",
+            "Records of requests that stayed as they were, since copies of their resources would have taken more than "
+                + "16 MiB and four times their bytes.",
             build.labels)
     }
 
@@ -48,25 +54,42 @@ package struct GroupByAttributesProcessor: Processor {
         scratch.flat.removeAll()
         OTLPWriter.write(batch, into: &scratch.flat)
         do throws(DecodeFailure) {
-            var moved = 0
-            if moves {
-                _ = try OTLPReader.read(
-                    scratch.flat.text, signal: batch.signal, keys: batch.keys, into: &scratch.batch)
-                moved = regroup(&scratch.batch, &scratch.output)
-                swap(&scratch.flat, &scratch.output)
-            }
+            let moved = moves ? try move(scratch, batch.signal, batch.keys) : 0
+            let records = moved > 0 ? scratch.moved.text : scratch.flat.text
             scratch.output.removeAll()
-            let isMerged = RequestCompaction.run(scratch.flat.text, into: &scratch.output)
-            guard moves || isMerged else { return }
-            batch.transcoded.removeAll()
-            batch.transcoded.append(isMerged ? scratch.output.text : scratch.flat.text)
-            _ = try OTLPReader.read(
-                batch.transcoded.text, signal: batch.signal, keys: batch.keys, into: &batch)
-            batch.markEdited()
-            grouped.add(moved)
+            let isMerged = RequestCompaction.run(records, into: &scratch.output)
+            guard moved > 0 || isMerged else { return }
+            do throws(DecodeFailure) {
+                try take(isMerged ? scratch.output.text : records, &batch)
+                grouped.add(moved)
+            } catch {
+                // Envelopes take more in memory than a request may have.
+                left.add(scratch.batch.recordCount)
+                try take(scratch.flat.text, &batch)
+            }
         } catch {
             throw ProcessFailure(reason: "records could not be grouped: \(error.message)")
         }
+    }
+
+    /// Goes on with this request in place of the batch's.
+    private func take(_ request: Text, _ batch: inout RecordBatch) throws(DecodeFailure) {
+        batch.transcoded.removeAll()
+        batch.transcoded.append(request)
+        _ = try OTLPReader.read(batch.transcoded.text, signal: batch.signal, keys: batch.keys, into: &batch)
+        batch.markEdited()
+    }
+
+    /// Writes `flat` into `moved` with its records under resources of their values; returns how many moved, none when
+    /// that would take too much.
+    private func move(
+        _ scratch: GroupScratch, _ signal: Signal, _ keys: KeyTable
+    ) throws(DecodeFailure) -> Int {
+        _ = try OTLPReader.read(scratch.flat.text, signal: signal, keys: keys, into: &scratch.batch)
+        scratch.moved.removeAll()
+        if let moved = regroup(&scratch.batch, &scratch.moved) { return moved }
+        left.add(scratch.batch.recordCount)
+        return 0
     }
 
     private func hasWork(_ batch: borrowing RecordBatch) -> Bool {
@@ -87,56 +110,57 @@ package struct GroupByAttributesProcessor: Processor {
         var items: [Int] = []
     }
 
-    /// Writes the batch resource by resource and group by group; returns how many records moved.
-    private func regroup(_ batch: inout RecordBatch, _ output: inout ByteColumn) -> Int {
-        output.removeAll()
+    /// Writes what stays, and behind it group by group what moves; returns how many records moved, or nil when the
+    /// copies of resources and scopes would take more than the request may grow by.
+    private func regroup(_ batch: inout RecordBatch, _ output: inout ByteColumn) -> Int? {
+        let outputMax = batch.input.count * 4 + Self.growthMax
         let groups = groups(&batch)
-        for group in groups { hide(group.items, true, &batch) }
+        for group in groups {
+            for item in group.items { hide(item, &batch) }
+        }
+        OTLPWriter.write(batch, into: &output)
+        var writer = PieceWriter(batch)
         var moved = 0
         for group in groups {
-            hide(group.items, false, &batch)
+            for item in group.items { show(item, &batch) }
             let set = batch.resources[group.resource].set
             let before = batch.sets[set.index]
+            let attributes = batch.attributes.count
             for attribute in group.attributes { batch.upsertCopy(attribute, in: set) }
-            if !group.attributes.isEmpty { moved += group.items.count }
-            OTLPWriter.write(batch, into: &output)
-            // The run of the attributes moved to the end of the column when it grew; the old one is intact.
+            if batch.signal == .metrics {
+                writer.write(points: group.items, of: batch, into: &output)
+            } else {
+                writer.write(group.items, of: batch, into: &output)
+            }
+            // The copies are behind the run of the received attributes, which is intact.
             batch.sets[set.index].attributes = before.attributes
-            hide(group.items, true, &batch)
+            batch.attributes.truncate(to: attributes)
+            if output.count > outputMax { return nil }
+            moved += group.items.count
         }
         return moved
     }
 
-    private func hide(_ items: [Int], _ isHidden: Bool, _ batch: inout RecordBatch) {
-        for item in items {
-            switch batch.signal {
-            case .traces:
-                batch.markSpan(item, .attributes)
-                if isHidden {
-                    batch.spans[item].edits.insert(.removed)
-                } else {
-                    batch.spans[item].edits.remove(.removed)
-                }
-            case .logs:
-                batch.markLog(item, .attributes)
-                if isHidden {
-                    batch.logs[item].edits.insert(.removed)
-                } else {
-                    batch.logs[item].edits.remove(.removed)
-                }
-            case .metrics:
-                batch.points[item].edits.insert(.attributes)
-                batch.markMetric(Int(batch.points[item].metric), .points)
-                if isHidden {
-                    batch.points[item].edits.insert(.removed)
-                } else {
-                    batch.points[item].edits.remove(.removed)
-                }
-            }
+    /// Bytes that any request may grow by, besides four times its own.
+    private static let growthMax = 16 << 20
+
+    private func hide(_ item: Int, _ batch: inout RecordBatch) {
+        switch batch.signal {
+        case .traces: batch.removeSpan(item)
+        case .logs: batch.removeLog(item)
+        case .metrics: batch.removePoint(item)
         }
     }
 
-    /// All records by resource and values, in order of first appearance; the attributes leave their records.
+    private func show(_ item: Int, _ batch: inout RecordBatch) {
+        switch batch.signal {
+        case .traces: batch.spans[item].edits.remove(.removed)
+        case .logs: batch.logs[item].edits.remove(.removed)
+        case .metrics: batch.points[item].edits.remove(.removed)
+        }
+    }
+
+    /// The records that move by resource and values, in order of first appearance; the attributes leave their records.
     private func groups(_ batch: inout RecordBatch) -> [Group] {
         var groups: [Group] = []
         var places: [[UInt8]: Int] = [:]
@@ -158,13 +182,8 @@ package struct GroupByAttributesProcessor: Processor {
                 }
                 attributes.append(attribute)
             }
-            let range = batch.range(of: set)
-            var kept = range.lowerBound
-            for index in range where !keys.contains(batch.attributes[index].keyID) {
-                if kept < index { batch.attributes[kept] = batch.attributes[index] }
-                kept += 1
-            }
-            batch.cut(set, at: kept)
+            if attributes.isEmpty { continue }
+            batch.removeAttributes(from: set) { keys.contains($0.attributes[$1].keyID) }
             let place = places[Array(name.bytes)] ?? groups.count
             if place == groups.count {
                 places[Array(name.bytes)] = place
@@ -193,7 +212,9 @@ package struct GroupByAttributesProcessor: Processor {
 // Unchecked because the pool hands it to one run at a time and nobody else holds it.
 private final class GroupScratch: @unchecked Sendable {
     var batch = RecordBatch()
+    /// The request as it came to the processor, with the records moved, and with equal resources merged.
     var flat = ByteColumn()
+    var moved = ByteColumn()
     var output = ByteColumn()
 }
 

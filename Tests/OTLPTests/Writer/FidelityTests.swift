@@ -7,7 +7,7 @@ import Testing
     @Test(arguments: CorpusPayload.protobuf)
     func `is written as the very bytes that came`(payload: CorpusPayload) throws {
         #expect(try Rewriting.rewrite(payload.bytes, payload.signal) == payload.bytes)
-        #expect(try window(payload.bytes, payload.signal) == payload.bytes)
+        #expect(try walked(payload.bytes, payload.signal) == payload.bytes)
     }
 
     @Test(arguments: Signal.allCases)
@@ -38,12 +38,15 @@ import Testing
         #expect(oracle.messages(1).count == whole.messages(1).count)
     }
 
-    /// All records through the window: the writer then walks every container.
-    private func window(_ request: [UInt8], _ signal: Signal) throws -> [UInt8] {
+    /// Written as if a record had been edited in every scope: the writer then walks every container.
+    private func walked(_ request: [UInt8], _ signal: Signal) throws -> [UInt8] {
         var batch = RecordBatch()
         var output = ByteColumn()
         try Rewriting.read(request, signal, into: &batch) { batch in
-            OTLPWriter.write(batch, window: 0..<Int.max, into: &output)
+            batch.markEdited()
+            for index in batch.resources.indices { batch.resources[index].edits.insert(.children) }
+            for index in batch.scopes.indices { batch.scopes[index].edits.insert(.children) }
+            OTLPWriter.write(batch, into: &output)
         }
         return [UInt8](output.bytes)
     }
@@ -77,6 +80,87 @@ import Testing
                 resource.messages(2).contains { !$0.messages(2).isEmpty }
             })
         #expect(OTLPSplitter.keep([0..<all.count + 1], of: bytes, signal: payload.signal) == nil)
+    }
+
+    @Test(arguments: CorpusPayload.protobuf.filter { $0.signal == .metrics })
+    func `keeps data points at some places below all that is around them`(payload: CorpusPayload) throws {
+        let whole = try #require(OracleMessage.decode(payload.bytes, .request(.metrics)))
+        let all = points(whole)
+        let places = all.count > 2 ? [0..<1, 2..<all.count] : [0..<all.count]
+        let kept = try #require(OTLPSplitter.keep(places, of: payload.bytes, signal: .metrics))
+        let decoded = try #require(OracleMessage.decode(kept, .request(.metrics)))
+        #expect(points(decoded) == places.flatMap { all[$0] })
+        #expect(!all.isEmpty)
+    }
+
+    @Test func `a metric with data of two kinds keeps each point in data of its kind`() throws {
+        let points = (0..<4).map { value in WireBytes.build { $0.fixed64(3, UInt64(value)) } }
+        let request = metric {
+            $0.message(5) { gauge in for point in points[..<2] { gauge.data(1, point) } }
+            $0.message(7) { sum in
+                sum.data(1, points[2])
+                sum.number(2, 2)
+                sum.data(1, points[3])
+            }
+        }
+        let kept = try #require(OTLPSplitter.keep([1..<2, 3..<4], of: request, signal: .metrics))
+        let decoded = try #require(OracleMessage.decode(kept, .request(.metrics)))
+        let metrics = decoded.messages(1).flatMap { $0.messages(2) }.flatMap { $0.messages(2) }
+        let expected = [
+            metric { $0.message(5) { $0.data(1, points[1]) } },
+            metric {
+                $0.message(7) {
+                    $0.number(2, 2)
+                    $0.data(1, points[3])
+                }
+            },
+        ].compactMap { OracleMessage.decode($0, .request(.metrics)) }
+        #expect(metrics == expected.flatMap { $0.messages(1) }.flatMap { $0.messages(2) }.flatMap { $0.messages(2) })
+    }
+
+    private func metric(_ data: (inout WireBytes) -> Void) -> [UInt8] {
+        let metric = WireBytes.build {
+            $0.text(1, "m")
+            data(&$0)
+        }
+        return WireBytes.request(records: [metric])
+    }
+
+    private let span = WireBytes.build { $0.ids() }
+
+    @Test func `what no schema knows beside the resources is in each part`() {
+        let unknown = WireBytes.build { $0.text(1000, "later") }
+        let parts = OTLPSplitter.split(
+            WireBytes.request(records: [span, span]) + unknown, signal: .traces, maxItems: 1)
+        #expect(parts.map(\.bytes) == [1, 2].map { _ in WireBytes.request(records: [span]) + unknown })
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `two hundred thousand records one by one take time for as many`() {
+        let request = WireBytes.request(records: Array(repeating: span, count: 200_000))
+        let parts = OTLPSplitter.split(request, signal: .traces, maxItems: 1)
+        #expect(parts.count == 200_000)
+        #expect(Set(parts.map(\.bytes)) == [WireBytes.request(records: [span])])
+    }
+
+    /// Numbers of the data messages of a metric.
+    private static let dataFields: [UInt32] = [5, 7, 9, 10, 11]
+
+    /// Each data point with what is around it.
+    private func points(_ request: OracleMessage) -> [[OracleMessage]] {
+        records(request).flatMap { placed in
+            Self.dataFields.flatMap { number in
+                placed.record.messages(number).flatMap { data in
+                    data.messages(1).map { point in
+                        var metric = placed.record
+                        for field in Self.dataFields { metric.fields[field] = nil }
+                        var around = data
+                        around.fields[1] = nil
+                        return [placed.resource, placed.scope, metric, around, point]
+                    }
+                }
+            }
+        }
     }
 
     private struct Placed: Equatable {

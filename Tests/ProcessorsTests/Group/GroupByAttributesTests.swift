@@ -78,7 +78,7 @@ import Testing
             ])
         #expect(
             try run("host", request) == [
-                "{r=1,host=x} a{k=1} d{}", "{r=1,host=y} b{}", "{r=1} c{other=2}",
+                "{r=1} c{other=2}", "{r=1,host=x} a{k=1} d{}", "{r=1,host=y} b{}",
             ])
     }
 
@@ -95,7 +95,7 @@ import Testing
         let request = Wire.traces(
             resource: Wire.strings(1, [("host", "old"), ("r", "1")]),
             spans: [span("a", [("host", Wire.string("new"))]), span("b", [])])
-        #expect(try run("host", request) == ["{host=new,r=1} a{}", "{host=old,r=1} b{}"])
+        #expect(try run("host", request) == ["{host=old,r=1} b{}", "{host=new,r=1} a{}"])
     }
 
     @Test func `log records and data points move as well`() throws {
@@ -107,6 +107,47 @@ import Testing
         let metric = Wire.field(
             1, Wire.field(2, Wire.field(2, Wire.field(1, "m") + Wire.field(5, points))))
         #expect(try run("h", metric, .metrics) == ["{h=1} point{}", "{h=2} point{}"])
+    }
+
+    @Test func `a metric without points and an empty resource come once, however many groups there are`() throws {
+        let points = [[("h", "1")], [("h", "2")]].flatMap { Wire.field(1, Wire.strings(7, $0)) }
+        let metrics = Wire.field(2, Wire.field(1, "m") + Wire.field(5, points)) + Wire.field(2, Wire.field(1, "empty"))
+        let request = Wire.field(1, Wire.field(2, metrics)) + Wire.field(1, [])
+        #expect(try run("h", request, .metrics) == ["{} ", "{h=1} point{}", "{h=2} point{}"])
+    }
+
+    /// The request behind the processor with the key `host`, and how many records stayed since it would grow too much.
+    private func byHost(_ request: [UInt8]) throws -> (bytes: [UInt8], left: UInt64) {
+        var bench = Bench()
+        var build = bench.build(.traces)
+        let read = options(GroupByAttributesOptions.self, "{keys: [host]}").options
+        let processor = GroupByAttributesProcessor(options: read, build: &build)
+        let bytes = try Bench.run(processor, build, request).bytes
+        let left = bench.metrics.counter("sluice_groupbyattrs_left_items_total", "", build.labels)
+        return (bytes, left.value)
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `fifty thousand values are as many resources, in time for as many`() throws {
+        let spans = (0..<50_000).map { span("s", [("host", Wire.int(Int64($0)))]) }
+        let (bytes, left) = try byHost(Wire.traces(spans: spans))
+        #expect(left == 0)
+        var batch = RecordBatch()
+        try bytes.withUnsafeBytes { input in
+            _ = try OTLPReader.read(Text(input), signal: .traces, keys: .empty, into: &batch)
+            #expect(batch.resources.count == 50_000)
+            #expect(batch.spans.count == 50_000)
+            #expect(attributes(batch.resources[49_999].set, batch) == "{host=49999}")
+        }
+    }
+
+    @Test func `records stay where copies of their resource would take too much`() throws {
+        let resource = Wire.strings(1, [("large", String(repeating: "x", count: 1 << 20))])
+        let spans = (0..<100).map { span("s", [("host", Wire.int(Int64($0)))]) }
+        let request = Wire.traces(resource: resource, spans: spans)
+        let (bytes, left) = try byHost(request)
+        #expect(bytes == request)
+        #expect(left == 100)
     }
 
     @Test func `a request without the keys leaves as it came`() throws {
