@@ -169,7 +169,7 @@ enum FrameSplit {
         guard batch.itemCount > 1 else { return [noted(batch, places)] }
         let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
         let pieces = split(whole, signal: batch.signal, maxItems: 1)
-        if pieces.count == batch.itemCount {
+        if pieces.count == batch.itemCount, pieces.allSatisfy({ $0.items == 1 }) {
             return places.map { noted(batch.with(itemCount: 1, bytes: pieces[$0].bytes), [$0]) }
         }
         let ranges = JournaledRecords.joined(places.map { $0..<$0 + 1 })

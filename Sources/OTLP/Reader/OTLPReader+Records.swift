@@ -249,17 +249,6 @@ enum MetricShape {
         }
     }
 
-    /// Tag of the data message of this kind. A metric without data has no points that would be asked for.
-    static func tag(of kind: MetricKind) -> UInt32 {
-        switch kind {
-        case .none, .gauge: 0x2A
-        case .sum: 0x3A
-        case .histogram: 0x4A
-        case .exponentialHistogram: 0x52
-        case .summary: 0x5A
-        }
-    }
-
     /// Tag of the attributes in a data point of this kind.
     static func attributesTag(_ kind: MetricKind) -> UInt32 {
         switch kind {

@@ -16,7 +16,8 @@ package enum OTLPSplitter {
             var parts: [(bytes: [UInt8], items: Int)] = []
             var output = ByteColumn()
             var writer = PieceWriter(batch)
-            for window in windows(batch, maxItems) {
+            // Those that the reader took out are in no part, and a part of only such is none.
+            for window in windows(batch, maxItems) where window.items > 0 || signal == .metrics {
                 output.removeAll()
                 writer.write(window.records, of: batch, into: &output)
                 writer.writeUnknown(of: batch, into: &output)
@@ -51,8 +52,8 @@ package enum OTLPSplitter {
     {
         guard batch.signal == .metrics else {
             return stride(from: 0, to: batch.recordCount, by: maxItems).map { start in
-                let end = min(start + maxItems, batch.recordCount)
-                return (start..<end, end - start)
+                let records = start..<min(start + maxItems, batch.recordCount)
+                return (records, records.count { !isRemoved($0, batch) })
             }
         }
         var result: [(records: Range<Int>, items: Int)] = []
@@ -69,5 +70,9 @@ package enum OTLPSplitter {
         }
         if start < batch.metrics.count { result.append((start..<batch.metrics.count, items)) }
         return result
+    }
+
+    private static func isRemoved(_ record: Int, _ batch: borrowing RecordBatch) -> Bool {
+        batch.signal == .traces ? batch.isRemoved(span: record) : batch.isRemoved(log: record)
     }
 }

@@ -11,9 +11,21 @@ package struct PieceWriter: ~Copyable {
     private var request: Range<Int>?
     private var resources: [Range<Int>?]
     private var scopes: [Range<Int>?]
-    private var metrics: [Range<Int>?]
-    /// Per metric and kind of data: what the data messages of that kind hold besides points.
-    private var data: [UInt64: Range<Int>] = [:]
+    private var metrics: [MetricHead?]
+    private var data: [DataHead] = []
+
+    /// What a metric holds besides data, and its data messages.
+    private struct MetricHead {
+        var fields: Range<Int>
+        var data: Range<Int>
+    }
+
+    /// What a data message holds besides points, and the first of these.
+    private struct DataHead {
+        var tag: UInt32
+        var fields: Range<Int>
+        var firstPoint: Int
+    }
 
     /// Pieces are written from this batch only; its attributes and edits may change between them.
     package init(_ batch: borrowing RecordBatch) {
@@ -49,7 +61,8 @@ package struct PieceWriter: ~Copyable {
         var path = Path()
         for index in points where !batch.isRemoved(point: index) {
             let point = batch.points[index]
-            enter(metric: Int(point.metric), point.kind, &path, batch, &output)
+            enter(metric: Int(point.metric), &path, batch, &output)
+            enter(dataOf: index, in: Int(point.metric), &path, &output)
             writer.writePoint(batch, point, &output)
         }
         path.close(&output)
@@ -62,12 +75,17 @@ package struct PieceWriter: ~Copyable {
         var resource: (index: Int, message: OpenMessage)?
         var scope: (index: Int, message: OpenMessage)?
         var metric: (index: Int, message: OpenMessage)?
-        var data: (kind: MetricKind, message: OpenMessage)?
+        var data: (index: Int, message: OpenMessage)?
+
+        mutating func closeData(_ output: inout ByteColumn) {
+            if let data { output.endMessage(data.message) }
+            data = nil
+        }
 
         mutating func closeMetric(_ output: inout ByteColumn) {
-            if let data { output.endMessage(data.message) }
+            closeData(&output)
             if let metric { output.endMessage(metric.message) }
-            (data, metric) = (nil, nil)
+            metric = nil
         }
 
         mutating func closeScope(_ output: inout ByteColumn) {
@@ -121,22 +139,31 @@ package struct PieceWriter: ~Copyable {
     }
 
     private mutating func enter(
-        metric: Int, _ kind: MetricKind, _ path: inout Path, _ batch: borrowing RecordBatch, _ output: inout ByteColumn
+        metric: Int, _ path: inout Path, _ batch: borrowing RecordBatch, _ output: inout ByteColumn
     ) {
-        if path.metric?.index == metric && path.data?.kind == kind { return }
+        if path.metric?.index == metric { return }
         path.closeMetric(&output)
         let record = batch.metrics[metric]
         enter(scope: Int(record.scope), &path, batch, &output)
         path.metric = (metric, output.beginMessage(tag: 0x12, guess: 300))
-        let raw = batch.text(record.raw)
-        let head = metrics[metric] ?? collect(raw) { MetricShape.kind(ofTag: $0) == nil }
+        let head = metrics[metric] ?? collect(record, of: batch)
         metrics[metric] = head
-        writer.writeHead(batch, record, of: heads.text[head], &output)
-        path.data = (kind, output.beginMessage(tag: MetricShape.tag(of: kind), guess: 300))
-        let place = UInt64(metric) << 8 | UInt64(kind.rawValue)
-        let dataHead = data[place] ?? collectData(raw, kind)
-        data[place] = dataHead
-        output.append(heads.text[dataHead])
+        writer.writeHead(batch, record, of: heads.text[head.fields], &output)
+    }
+
+    /// Each data message is written as one again, so that it means what it did, of whatever kinds they are.
+    private mutating func enter(dataOf point: Int, in metric: Int, _ path: inout Path, _ output: inout ByteColumn) {
+        guard let all = metrics[metric]?.data else { return }
+        // The last that begins at the point or before it; points come in order.
+        var (index, end) = (path.data?.index ?? all.lowerBound, all.upperBound)
+        while end - index > 1 {
+            let middle = index + (end - index) / 2
+            if data[middle].firstPoint <= point { index = middle } else { end = middle }
+        }
+        if path.data?.index == index { return }
+        path.closeData(&output)
+        path.data = (index, output.beginMessage(tag: data[index].tag, guess: 300))
+        output.append(heads.text[data[index].fields])
     }
 
     private mutating func collect(_ message: Text, where isWanted: (UInt32) -> Bool) -> Range<Int> {
@@ -148,17 +175,24 @@ package struct PieceWriter: ~Copyable {
         return start..<heads.count
     }
 
-    /// Temporality and the like; points have field number 1 in data of all kinds.
-    private mutating func collectData(_ metric: Text, _ kind: MetricKind) -> Range<Int> {
-        let start = heads.count
-        var outer = WireCursor(metric)
-        while let message = outer.nextField() {
-            guard message.tag == MetricShape.tag(of: kind) else { continue }
-            var cursor = WireCursor(metric, message.content)
-            while let field = cursor.nextField() {
-                if field.tag != 0x0A { heads.append(metric[field.whole]) }
+    private mutating func collect(_ metric: MetricRecord, of batch: borrowing RecordBatch) -> MetricHead {
+        let raw = batch.text(metric.raw)
+        let fields = collect(raw) { MetricShape.kind(ofTag: $0) == nil }
+        let first = data.count
+        var point = Int(metric.points.start)
+        var cursor = WireCursor(raw)
+        while let message = cursor.nextField() {
+            guard MetricShape.kind(ofTag: message.tag) != nil else { continue }
+            var head = DataHead(tag: message.tag, fields: heads.count..<heads.count, firstPoint: point)
+            var inner = WireCursor(raw, message.content)
+            while let field = inner.nextField() {
+                // Points have field number 1 in data of all kinds.
+                if field.tag == 0x0A { point += 1 } else { heads.append(raw[field.whole]) }
             }
+            head.fields = head.fields.lowerBound..<heads.count
+            // One without points is none that a point is in.
+            if point > head.firstPoint { data.append(head) }
         }
-        return start..<heads.count
+        return MetricHead(fields: fields, data: first..<data.count)
     }
 }

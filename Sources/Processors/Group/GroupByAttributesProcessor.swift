@@ -20,7 +20,8 @@ package struct GroupByAttributesOptions: ComponentOptions {
 ///
 /// Records of one received resource with equal values come under one resource, which has the attributes of the received
 /// one and the moved ones. Records without any of the keys stay where they are. Then equal resources and scopes of the
-/// request are merged, which is all that happens without keys (the Collector's compaction).
+/// request are merged, which is all that happens without keys (the Collector's compaction). Where the copies of a
+/// resource would make the request too large its records stay, and are counted.
 package struct GroupByAttributesProcessor: Processor {
     private let keys: [KeyID]
     private let pool = GroupPool()
@@ -37,8 +38,8 @@ package struct GroupByAttributesProcessor: Processor {
             build.labels)
         left = build.metrics.counter(
             "sluice_groupbyattrs_left_items_total",
-            "Records of requests that stayed as they were, since copies of their resources would have taken more than "
-                + "16 MiB and four times their bytes.",
+            "Records that stayed under their resource, since their request would have become too large: over 16 MiB "
+                + "and four times its bytes, or with more resources than a request of its size may have.",
             build.labels)
     }
 
@@ -63,8 +64,8 @@ package struct GroupByAttributesProcessor: Processor {
                 try take(isMerged ? scratch.output.text : records, &batch)
                 grouped.add(moved)
             } catch {
-                // Envelopes take more in memory than a request may have.
-                left.add(scratch.batch.recordCount)
+                // Envelopes, or the records below fewer of them, take more in memory than such a request may have.
+                left.add(moved)
                 try take(scratch.flat.text, &batch)
             }
         } catch {
@@ -87,8 +88,9 @@ package struct GroupByAttributesProcessor: Processor {
     ) throws(DecodeFailure) -> Int {
         _ = try OTLPReader.read(scratch.flat.text, signal: signal, keys: keys, into: &scratch.batch)
         scratch.moved.removeAll()
-        if let moved = regroup(&scratch.batch, &scratch.moved) { return moved }
-        left.add(scratch.batch.recordCount)
+        let candidates = groups(&scratch.batch)
+        if let moved = regroup(candidates, &scratch.batch, &scratch.moved) { return moved }
+        left.add(candidates.reduce(0) { $0 + $1.items.count })
         return 0
     }
 
@@ -112,9 +114,10 @@ package struct GroupByAttributesProcessor: Processor {
 
     /// Writes what stays, and behind it group by group what moves; returns how many records moved, or nil when the
     /// copies of resources and scopes would take more than the request may grow by.
-    private func regroup(_ batch: inout RecordBatch, _ output: inout ByteColumn) -> Int? {
+    private func regroup(
+        _ groups: [Group], _ batch: inout RecordBatch, _ output: inout ByteColumn
+    ) -> Int? {
         let outputMax = batch.input.count * 4 + Self.growthMax
-        let groups = groups(&batch)
         for group in groups {
             for item in group.items { hide(item, &batch) }
         }
@@ -216,6 +219,19 @@ private final class GroupScratch: @unchecked Sendable {
     var flat = ByteColumn()
     var moved = ByteColumn()
     var output = ByteColumn()
+
+    /// Gives back what a large request took.
+    func shrink() {
+        flat.removeAll()
+        flat.shrink(to: Self.keptMax)
+        moved.removeAll()
+        moved.shrink(to: Self.keptMax)
+        output.removeAll()
+        output.shrink(to: Self.keptMax)
+        if batch.footprint > Self.keptMax { batch = RecordBatch() }
+    }
+
+    private static let keptMax = 1 << 20
 }
 
 /// Idle working memories.
@@ -225,6 +241,7 @@ private final class GroupPool: Sendable {
     func take() -> GroupScratch { idle.withLock { $0.popLast() } ?? GroupScratch() }
 
     func give(_ scratch: GroupScratch) {
+        scratch.shrink()
         idle.withLock { all in
             if all.count < 16 { all.append(scratch) }
         }

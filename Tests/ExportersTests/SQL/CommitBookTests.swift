@@ -2,6 +2,7 @@
 import OTLP
 import Pipeline
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct CommitBookTests {
@@ -111,5 +112,23 @@ import Testing
         batch.bytes = [0xFF]
         let broken = FrameSplit.without([part(10, 0..<1)], batch)
         #expect(broken.count == 0 && broken.rest?.bytes == [0xFF] && broken.rest?.journaled == nil)
+    }
+
+    @Test func `a metric without points is not taken for a record of its own`() throws {
+        let points = WireBytes.build { data in for value: UInt64 in [1, 2] { data.message(1) { $0.fixed64(3, value) } }
+        }
+        let metric = WireBytes.build {
+            $0.text(1, "m")
+            $0.data(5, points)
+        }
+        let bytes = WireBytes.request(records: [metric, WireBytes.build { $0.text(1, "empty") }])
+        let batch = ExportBatch(signal: .metrics, itemCount: 2, bytes: bytes)
+        let letters = FrameSplit.records([1], of: batch)
+        let second = WireBytes.build {
+            $0.text(1, "m")
+            $0.message(5) { data in data.message(1) { $0.fixed64(3, 2) } }
+        }
+        #expect(letters.map(\.bytes) == [WireBytes.request(records: [second])])
+        #expect(letters.map(\.itemCount) == [1])
     }
 }
