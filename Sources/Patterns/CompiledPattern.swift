@@ -51,7 +51,8 @@ package final class CompiledPattern: @unchecked Sendable {
     /// Searches `text` from byte `from`. The groups are read from `matcher` until its next use.
     package func find(in text: Text, from: Int, _ matcher: borrowing PatternMatcher) -> PatternResult {
         guard text.count &- from >= minimumLength else { return .none }
-        if required != 0 {
+        // Once for a text: with each match of many it would be a look through all that is left.
+        if required != 0, from == 0 {
             let isLetter = (required | 0x20) &- 0x61 < 26
             let other = isLetter ? required ^ 0x20 : required
             let isThere = text.firstIndex(of: required, from: from) != nil

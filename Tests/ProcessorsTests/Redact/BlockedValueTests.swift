@@ -168,4 +168,21 @@ import Testing
         }
         return pattern.replacing("(?i)", with: "", maxReplacements: depth == 3 ? 0 : 9)
     }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a letter that stands there in the other case only is not looked for again behind each match`() throws {
+        let pattern = try CompiledPattern("(?i)[0-9]+k")
+        let matcher = PatternMatcher()
+        // A look through what is left for each match would be two terabytes.
+        let text = [UInt8](String(repeating: "12K ", count: 1 << 20).utf8)
+        let count = text.withUnsafeBytes { bytes in
+            var (count, from) = (0, 0)
+            while case .found(let range) = pattern.find(in: Text(bytes), from: from, matcher) {
+                count += 1
+                from = range.upperBound
+            }
+            return count
+        }
+        #expect(count == 1 << 20)
+    }
 }
