@@ -31,6 +31,14 @@ struct LetterSelection: ParsableArguments {
         }
     }
 
+    /// Those of which not even the beginning can be read, so that nobody knows their exporter.
+    func damaged() -> [(folder: DeadLetterFolder, id: String, path: String, bytes: Int)] {
+        guard exporter == nil else { return [] }
+        return DeadLetterFolder.all(dataDirectory).flatMap { folder in
+            folder.damaged().map { (folder, $0.id, $0.path, $0.bytes) }
+        }
+    }
+
     /// Those with one of the ids, or all. Ends the command when ids are missing.
     func letters(ids: [String], all: Bool) throws -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
         guard all != !ids.isEmpty else {
@@ -43,6 +51,11 @@ struct LetterSelection: ParsableArguments {
         }
         let unknown = ids.filter { id in !found.contains { $0.entry.id == id } }
         guard unknown.isEmpty else {
+            if let broken = damaged().first(where: { unknown.contains($0.id) }) {
+                throw Exit.failed(
+                    "the letter \(broken.id) is damaged; what is left of it is in \(broken.path), "
+                        + "`sluice dlq drop \(broken.id)` removes it")
+            }
             throw Exit.failed("there is no letter \(unknown.joined(separator: ", ")) in \(dataDirectory)")
         }
         return found.filter { ids.contains($0.entry.id) }
@@ -55,6 +68,7 @@ struct ListLetters: ParsableCommand {
 
     func run() throws {
         let letters = selection.letters()
+        let damaged = selection.damaged()
         if letters.isEmpty { try Terminal.requireDataDirectory(selection.dataDirectory) }
         for (_, entry) in letters {
             let time = GatewayLogHandler.timestamp(seconds: Int(entry.time / 1_000_000_000))
@@ -62,7 +76,8 @@ struct ListLetters: ParsableCommand {
                 "\(entry.id)  \(time)  \(entry.exporter)  \(entry.itemCount) \(entry.signal.itemName)  "
                     + "\(entry.fileBytes) bytes  \(entry.cause.rawValue): \(entry.message)")
         }
-        if letters.isEmpty { selection.tellNone() }
+        for letter in damaged { print("\(letter.id)  damaged  \(letter.bytes) bytes in \(letter.path)") }
+        if letters.isEmpty, damaged.isEmpty { selection.tellNone() }
     }
 }
 
@@ -147,8 +162,12 @@ struct DropLetters: ParsableCommand {
     var ids: [String] = []
 
     func run() throws {
-        for (folder, entry) in try selection.letters(ids: ids, all: all) {
-            if folder.remove(entry.id) { print("\(entry.id): dropped") }
+        let damaged = selection.damaged().filter { all || ids.contains($0.id) }
+        let rest = ids.filter { id in !damaged.contains { $0.id == id } }
+        var letters = damaged.map { ($0.folder, $0.id) }
+        if damaged.isEmpty || !rest.isEmpty || all && !selection.letters().isEmpty {
+            letters += try selection.letters(ids: rest, all: all).map { ($0.folder, $0.entry.id) }
         }
+        for (folder, id) in letters where folder.remove(id) { print("\(id): dropped") }
     }
 }

@@ -69,4 +69,20 @@ import Testing
         let (_, text) = try run([command, "/nope.json"])
         #expect(text.contains("/nope.json cannot be read: No such file or directory"), "\(text)")
     }
+
+    @Test func `a damaged letter is listed with its file, told as such, and dropped`() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-damaged-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let letters = folder + "/dead-letters/otlp_http"
+        try FileManager.default.createDirectory(atPath: letters, withIntermediateDirectories: true)
+        let id = "00000000000000000009"
+        try Data([1, 2]).write(to: URL(filePath: "\(letters)/\(id).letter"))
+        let here = ["--data-directory", folder]
+        let list = try run(["dlq", "list"] + here)
+        #expect(list.status == 0 && list.text == "\(id)  damaged  2 bytes in \(letters)/\(id).letter\n", "\(list.text)")
+        let show = try run(["dlq", "show", id] + here)
+        #expect(show.status == 1 && show.text.contains("is damaged; what is left of it is in \(letters)"), "\(show.text)")
+        #expect(try run(["dlq", "drop", "--all"] + here).text == "\(id): dropped\n")
+        #expect(try run(["dlq", "list"] + here).text.contains("no dead letters"))
+    }
 }

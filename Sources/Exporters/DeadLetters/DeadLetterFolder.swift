@@ -99,16 +99,26 @@ package struct DeadLetterFolder: Sendable {
         }
     }
 
-    /// All letters, oldest first. Files that are no letters are left out.
+    /// All letters, oldest first, but for those whose beginning cannot be read.
     package func list() -> [DeadLetterEntry] {
         sizes().compactMap { id, time, bytes in
-            guard let front = Self.read(file(id), atMost: DeadLetterFormat.headMax),
-                let (head, signal, _) = DeadLetterFormat.head(front[...])
-            else { return nil }
+            guard let (head, signal) = head(of: id) else { return nil }
             return DeadLetterEntry(
                 id: id, time: time, exporter: head.exporter, pipeline: head.pipeline, cause: head.cause,
                 message: head.message, signal: signal, itemCount: head.items, fileBytes: bytes)
         }
+    }
+
+    /// The letters that `list` leaves out, with the paths of their files and their sizes.
+    package func damaged() -> [(id: String, path: String, bytes: Int)] {
+        sizes().compactMap { id, _, bytes in head(of: id) == nil ? (id, file(id), bytes) : nil }
+    }
+
+    private func head(of id: String) -> (head: DeadLetterFormat.Head, signal: Signal)? {
+        guard let front = Self.read(file(id), atMost: DeadLetterFormat.headMax),
+            let (head, signal, _) = DeadLetterFormat.head(front[...])
+        else { return nil }
+        return (head, signal)
     }
 
     /// The letter with its request, nil when there is none of this id or it is damaged.

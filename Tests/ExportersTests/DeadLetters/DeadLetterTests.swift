@@ -152,6 +152,8 @@ import Testing
         _ = FileManager.default.createFile(atPath: folder.path + "/notes.txt", contents: Data())
         _ = await box(time: 70).keep(letter(2))
         #expect(folder.list().map(\.itemCount) == [1, 2])
+        #expect(folder.damaged().map(\.id) == ["00000000000000000009"])
+        #expect(folder.damaged().map(\.bytes) == [2])
         #expect(folder.read(entry.id) == letter(1))
         for id in ["../otlp_http/" + entry.id, "", "new", "1", String(repeating: "9", count: 30)] {
             #expect(folder.read(id) == nil)
