@@ -81,7 +81,8 @@ import Testing
         let list = try run(["dlq", "list"] + here)
         #expect(list.status == 0 && list.text == "\(id)  damaged  2 bytes in \(letters)/\(id).letter\n", "\(list.text)")
         let show = try run(["dlq", "show", id] + here)
-        #expect(show.status == 1 && show.text.contains("is damaged; what is left of it is in \(letters)"), "\(show.text)")
+        #expect(
+            show.status == 1 && show.text.contains("is damaged; what is left of it is in \(letters)"), "\(show.text)")
         #expect(try run(["dlq", "drop", "--all"] + here).text == "\(id): dropped\n")
         #expect(try run(["dlq", "list"] + here).text.contains("no dead letters"))
     }
