@@ -135,11 +135,15 @@ private struct DiskCursor: FrameCursor {
 
     func skip(_ frame: StoredFrame) -> SkipOutcome {
         core.settle(name, frame.range)
+        return .passing(amount(of: frame))
+    }
+
+    func amount(of frame: StoredFrame) -> HeldAmount {
         let header = frame.frame.header
         let bytes = JournalFormat.recordBytes(
             tenant: header.tenant.utf8.count, metadata: RecordMetadata.encode(header.metadata).count,
             payload: frame.frame.bytes.count)
-        return .passing(HeldAmount(frames: 1, items: Int(header.itemCount), bytes: bytes))
+        return HeldAmount(frames: 1, items: Int(header.itemCount), bytes: bytes)
     }
 
     func takeLosses() -> [(reason: String, items: Int)] {

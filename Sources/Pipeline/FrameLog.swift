@@ -113,6 +113,9 @@ package protocol FrameCursor: Sendable {
     /// What this cursor has not acknowledged yet.
     var backlog: HeldAmount { get }
 
+    /// What `backlog` counts for a frame; on disk that is the size of its record.
+    func amount(of frame: StoredFrame) -> HeldAmount
+
     /// What lies before is not read again, whatever happens to process and machine: the acknowledged position that is
     /// synced to disk.
     var durable: Sequence { get }
@@ -137,8 +140,10 @@ extension FrameCursor {
 
     package func skip(_ frame: StoredFrame) -> SkipOutcome {
         settle(frame.range)
-        return .passing(HeldAmount(frame.frame))
+        return .passing(amount(of: frame))
     }
+
+    package func amount(of frame: StoredFrame) -> HeldAmount { HeldAmount(frame.frame) }
 
     package var durable: Sequence { Sequence(0) }
 

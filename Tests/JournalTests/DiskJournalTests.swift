@@ -165,6 +165,17 @@ import Testing
         journal.close()
     }
 
+    @Test func `a cursor counts for its frames what its backlog counts`() async throws {
+        let journal = try openFake(FakeDisk())
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<100)
+        let backlog = cursor.backlog
+        var sum = HeldAmount()
+        for frame in await cursor.drain() { sum += cursor.amount(of: frame) }
+        #expect(sum == backlog && sum.bytes > 10_000)
+        journal.close()
+    }
+
     @Test func `goes on behind what was acknowledged after a restart`() async throws {
         let disk = FakeDisk()
         var journal = try openFake(disk)

@@ -29,7 +29,8 @@ package struct HTTPOptions: ComponentOptions {
         method = settings.choice("method", default: .post, "Method of requests.")
         format = settings.choice(
             "format", default: .ndjson,
-            "ndjson: a line per record; array: a JSON array of records; otlp_json and otlp_proto: one request.")
+            "ndjson: a line per record, of metrics per data point; array: a JSON array of them; otlp_json and "
+                + "otlp_proto: one request.")
         let text = settings.optionalString(
             "template",
             "Body around the records, with {{records}}, {{records_string}}, {{count}}, {{signal}}, {{exporter}} and "

@@ -101,10 +101,10 @@ extension ExportWorker {
 
     private func take(_ stored: StoredFrame, now: Duration, _ batcher: inout Batcher, _ ready: inout [PreparedBatch]) {
         let header = stored.frame.header
+        let amount = cursor.amount(of: stored)
         let isSkipped = state.withLock { state in
-            guard state.skipped.take(stored) else { return false }
-            let ticket = state.tracker.register(
-                stored.range, parts: 1, newest: header.maxTime, bytes: stored.frame.bytes.count)
+            guard state.skipped.take(stored, amount) else { return false }
+            let ticket = state.tracker.register(stored.range, parts: 1, newest: header.maxTime, bytes: amount.bytes)
             // Settled under the lock, for `heldItems`.
             var settled = SettledParts()
             settled.add(state.tracker.settle(ticket, items: Int(header.itemCount)))
@@ -117,7 +117,7 @@ extension ExportWorker {
             of: stored, batch: setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         let ticket = state.withLock {
             $0.tracker.register(
-                stored.range, parts: pieces.count, newest: header.maxTime, bytes: stored.frame.bytes.count)
+                stored.range, parts: pieces.count, newest: header.maxTime, bytes: amount.bytes)
         }
         let metadata = header.metadata.kept(setup.metadataKeys)
         let places = commitLane == nil ? nil : FrameSplit.places(of: pieces, in: stored)

@@ -204,7 +204,8 @@ package struct BatchOptions: ComponentOptions, Equatable {
                 : settings.int(key, default: value, in: 0...Int.max, unit: "in units of sizer", sentence)
         }
         minSize = size("min_size", 8_192, "A batch of this size leaves at once.", &settings)
-        maxSize = size("max_size", 0, "Larger batches are split; 0 means no limit.", &settings)
+        maxSize = size(
+            "max_size", 0, "Larger batches are split, metrics between data points; 0 means no limit.", &settings)
         metadataKeys = settings.group("partition", "How batches are kept apart.") { partition in
             let keys = partition.strings(
                 "metadata_keys", default: [],

@@ -153,8 +153,8 @@ enum FrameSplit {
         return (count, rest)
     }
 
-    /// The records at these places, each as a request of its own; as one request where a metric has several points,
-    /// and the whole batch when it cannot be read. Each carries where its records stood in the database, if that is
+    /// The records at these places, each as a request of its own; as one request where the reader takes one out, and
+    /// the whole batch when it cannot be read. Each carries where its records stood in the database, if that is
     /// known.
     static func records(
         _ records: Set<Int>, of batch: ExportBatch, places known: [Int: RowPlace] = [:]

@@ -41,22 +41,23 @@ struct SkippedFrames {
         amount += held
     }
 
-    /// Whether a frame that was read is to be passed over. Frames come in order; what lies before is forgotten.
-    mutating func take(_ frame: StoredFrame) -> Bool {
+    /// Whether a frame that was read, for which the backlog counts `amount`, is to be passed over. Frames come in
+    /// order; what lies before is forgotten.
+    mutating func take(_ frame: StoredFrame, _ amount: HeldAmount) -> Bool {
         passed = max(passed, frame.end.value)
         while let first = runs.first, first.end <= frame.sequence.value {
-            amount -= first.amount
+            self.amount -= first.amount
             runs.removeFirst()
         }
         guard let first = runs.first, first.start <= frame.sequence.value, frame.end.value <= first.end else {
             return false
         }
-        // What the journal counts for one frame of a run is not kept: the last one takes the rest.
+        // The last one takes what is left, should one of its run never have come by.
         let isLast = frame.end.value == first.end
-        var held = isLast ? first.amount : HeldAmount(frame.frame)
+        var held = isLast ? first.amount : amount
         held.bytes = min(held.bytes, first.amount.bytes)
         runs[0].amount -= held
-        amount -= held
+        self.amount -= held
         return true
     }
 }

@@ -185,5 +185,7 @@ private struct WatchedCursor: FrameCursor {
 
     var backlog: HeldAmount { base.backlog }
 
+    func amount(of frame: StoredFrame) -> HeldAmount { base.amount(of: frame) }
+
     var durable: Sequence { base.durable }
 }

@@ -2,8 +2,8 @@ package import Telemetry
 
 /// Cuts one encoded request into several with at most so many records each, keeping resources and scopes around them.
 package enum OTLPSplitter {
-    /// The parts in order, each with its record count. Metrics are cut between metrics, never inside one, so a part can
-    /// exceed the limit by the points of one metric. A request that cannot be read is returned whole.
+    /// The parts in order, each with its number of records, for metrics of data points: a metric with more of them than
+    /// the limit is in several parts. A request that cannot be read is returned whole.
     package static func split(_ bytes: [UInt8], signal: Signal, maxItems: Int) -> [(bytes: [UInt8], items: Int)] {
         var batch = RecordBatch()
         return bytes.withUnsafeBytes { raw in
@@ -16,10 +16,12 @@ package enum OTLPSplitter {
             var parts: [(bytes: [UInt8], items: Int)] = []
             var output = ByteColumn()
             var writer = PieceWriter(batch)
-            // Those that the reader took out are in no part, and a part of only such is none.
-            for window in windows(batch, maxItems) where window.items > 0 || signal == .metrics {
+            for window in windows(batch, maxItems) {
                 output.removeAll()
-                writer.write(window.records, of: batch, into: &output)
+                switch window.records {
+                case .records(let range): writer.write(range, of: batch, into: &output)
+                case .points(let range): writer.write(points: range, of: batch, into: &output)
+                }
                 writer.writeUnknown(of: batch, into: &output)
                 parts.append(([UInt8](output.bytes), window.items))
             }
@@ -48,28 +50,50 @@ package enum OTLPSplitter {
         }
     }
 
-    private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [(records: Range<Int>, items: Int)]
-    {
-        guard batch.signal == .metrics else {
-            return stride(from: 0, to: batch.recordCount, by: maxItems).map { start in
-                let records = start..<min(start + maxItems, batch.recordCount)
-                return (records, records.count { !isRemoved($0, batch) })
-            }
+    /// What goes into one part, and how many items that are. One without any is no part.
+    private struct Window {
+        enum Records {
+            case records(Range<Int>)
+            /// Of one metric.
+            case points(Range<Int>)
         }
-        var result: [(records: Range<Int>, items: Int)] = []
-        var start = 0
-        var items = 0
+
+        var records: Records
+        var items: Int
+    }
+
+    private static func windows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [Window] {
+        if batch.signal == .metrics { return metricWindows(batch, maxItems) }
+        return stride(from: 0, to: batch.recordCount, by: maxItems).compactMap { start in
+            let records = start..<min(start + maxItems, batch.recordCount)
+            // Those that the reader took out are in no part.
+            let items = records.count { !isRemoved($0, batch) }
+            return items > 0 ? Window(records: .records(records), items: items) : nil
+        }
+    }
+
+    /// Between metrics, and inside of one only where it alone has too many points.
+    private static func metricWindows(_ batch: borrowing RecordBatch, _ maxItems: Int) -> [Window] {
+        var windows: [Window] = []
+        var (start, items) = (0, 0)
+        func close(before metric: Int) {
+            if items > 0 { windows.append(Window(records: .records(start..<metric), items: items)) }
+            (start, items) = (metric, 0)
+        }
         for metric in batch.metrics.indices {
-            let points = Int(batch.metrics[metric].points.count)
-            if items > 0 && items + points > maxItems {
-                result.append((start..<metric, items))
-                start = metric
-                items = 0
+            let points = batch.metrics[metric].points.range
+            if items > 0 && items + points.count > maxItems { close(before: metric) }
+            items += points.count
+            guard points.count > maxItems else { continue }
+            items = 0
+            start = metric + 1
+            for first in stride(from: points.lowerBound, to: points.upperBound, by: maxItems) {
+                let part = first..<min(first + maxItems, points.upperBound)
+                windows.append(Window(records: .points(part), items: part.count))
             }
-            items += points
         }
-        if start < batch.metrics.count { result.append((start..<batch.metrics.count, items)) }
-        return result
+        close(before: batch.metrics.count)
+        return windows
     }
 
     private static func isRemoved(_ record: Int, _ batch: borrowing RecordBatch) -> Bool {

@@ -156,6 +156,25 @@ import Testing
         #expect(worker.admission() == .take)
     }
 
+    @Test(arguments: ["drop_newest", "block"])
+    func `what is done behind a request that waits takes no bytes of the queue`(overflow: String) async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock, recordOverhead: 48)
+        let yaml = "{queue_size: 1KiB, sizer: bytes, overflow: \(overflow)}"
+        let worker = worker(cursor, concurrency: 4, yaml, clock: clock) { batch in
+            batch.bytes.count == 1 ? .retry(reason: "poison", after: nil) : .delivered
+        }
+        cursor.append(frame(bytes: 1))
+        for _ in 0..<50 { cursor.append(frame()) }
+        for _ in 0..<50 {
+            cursor.append(frame())
+            if let stored = cursor.state.withLock({ $0.frames.last }) { worker.skip(stored) }
+        }
+        await deliver(worker, deadline: .seconds(600))
+        #expect(worker.openBacklog == HeldAmount(frames: 1, items: 1, bytes: 49))
+        #expect(worker.admission() == .take)
+    }
+
     @Test func `drops and counts what is older than the destination takes`() async {
         let clock = FlyingClock()
         let cursor = FakeCursor(clock: clock)
@@ -174,7 +193,9 @@ import Testing
             skipped.add(stored(start), HeldAmount(stored(start).frame))
         }
         #expect(skipped.amount.items == 50 && skipped.amount.bytes == 500)
-        let passed = ([80, 90, 100, 110, 120, 130, 200] as [UInt64]).filter { skipped.take(stored($0)) }
+        let passed = ([80, 90, 100, 110, 120, 130, 200] as [UInt64]).filter {
+            skipped.take(stored($0), HeldAmount(frame(10)))
+        }
         #expect(passed == [90, 100, 110, 120, 200])
         #expect(skipped.amount == HeldAmount())
         // Taken before the answer came: it is delivered, and holds no place.
@@ -185,7 +206,7 @@ import Testing
         var skipped = SkippedFrames()
         func stored(_ start: UInt64) -> StoredFrame { StoredFrame(sequence: Sequence(start), frame: frame(10)) }
         for start in [100, 110] as [UInt64] { skipped.add(stored(start), HeldAmount(stored(start).frame)) }
-        let isSkipped = skipped.take(stored(130))
+        let isSkipped = skipped.take(stored(130), HeldAmount(frame(10)))
         #expect(!isSkipped && skipped.amount == HeldAmount())
     }
 }

@@ -145,8 +145,14 @@ final class FakeCursor: FrameCursor {
     /// Called with every frame that an acknowledgement covers for the first time.
     let covered: @Sendable (StoredFrame) -> Void
 
-    init(clock: FlyingClock, covered: @escaping @Sendable (StoredFrame) -> Void = { _ in }) {
+    /// What a record takes beside its request.
+    let recordOverhead: Int
+
+    init(
+        clock: FlyingClock, recordOverhead: Int = 0, covered: @escaping @Sendable (StoredFrame) -> Void = { _ in }
+    ) {
         self.clock = clock
+        self.recordOverhead = recordOverhead
         self.covered = covered
     }
 
@@ -199,8 +205,14 @@ final class FakeCursor: FrameCursor {
             let open = state.frames.filter { $0.end > state.acknowledged }
             return HeldAmount(
                 frames: open.count, items: open.reduce(0) { $0 + Int($1.frame.header.itemCount) },
-                bytes: open.reduce(0) { $0 + $1.frame.bytes.count })
+                bytes: open.reduce(0) { $0 + $1.frame.bytes.count + recordOverhead })
         }
+    }
+
+    func amount(of frame: StoredFrame) -> HeldAmount {
+        var amount = HeldAmount(frame.frame)
+        amount.bytes += recordOverhead
+        return amount
     }
 }
 

@@ -59,8 +59,11 @@ import Testing
         let parts = OTLPSplitter.split(payload.bytes, signal: payload.signal, maxItems: 3)
         let decoded = parts.compactMap { OracleMessage.decode($0.bytes, .request(payload.signal)) }
         #expect(decoded.count == parts.count)
-        #expect(decoded.flatMap(records) == records(whole))
-        if payload.signal != .metrics {
+        if payload.signal == .metrics {
+            #expect(decoded.flatMap(points) == points(whole))
+            #expect(zip(parts, decoded).allSatisfy { points($1).count == $0.items && $0.items <= 3 })
+        } else {
+            #expect(decoded.flatMap(records) == records(whole))
             #expect(zip(parts, decoded).allSatisfy { records($1).count == $0.items && $0.items <= 3 })
         }
     }
