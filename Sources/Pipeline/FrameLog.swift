@@ -113,7 +113,8 @@ package protocol FrameCursor: Sendable {
     /// What this cursor has not acknowledged yet.
     var backlog: HeldAmount { get }
 
-    /// What `backlog` counts for a frame; on disk that is the size of its record.
+    /// What `backlog` counts for a frame of which nothing was done before a restart; on disk that is the size of its
+    /// record.
     func amount(of frame: StoredFrame) -> HeldAmount
 
     /// What lies before is not read again, whatever happens to process and machine: the acknowledged position that is

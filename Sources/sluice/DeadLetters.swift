@@ -19,6 +19,8 @@ struct LetterSelection: ParsableArguments {
     @Option(help: "Only letters of this exporter, type/name as in the configuration.")
     var exporter: String?
 
+    static let ambiguous = ValidationError("name the letters (see `sluice dlq list`), or give --all")
+
     /// Says that there are no letters of those asked for.
     func tellNone() {
         print("no dead letters \(exporter.map { "of \($0) " } ?? "")in \(dataDirectory)")
@@ -41,12 +43,12 @@ struct LetterSelection: ParsableArguments {
 
     /// Those with one of the ids, or all. Ends the command when ids are missing.
     func letters(ids: [String], all: Bool) throws -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
-        guard all != !ids.isEmpty else {
-            throw ValidationError("name the letters (see `sluice dlq list`), or give --all")
-        }
+        guard all != !ids.isEmpty else { throw Self.ambiguous }
         let found = letters()
         if all {
-            if found.isEmpty { tellNone() }
+            if found.isEmpty {
+                damaged().isEmpty ? tellNone() : Terminal.error("only damaged letters, see `sluice dlq list`")
+            }
             return found
         }
         let unknown = ids.filter { id in !found.contains { $0.entry.id == id } }
@@ -162,6 +164,7 @@ struct DropLetters: ParsableCommand {
     var ids: [String] = []
 
     func run() throws {
+        guard all != !ids.isEmpty else { throw LetterSelection.ambiguous }
         let damaged = selection.damaged().filter { all || ids.contains($0.id) }
         let rest = ids.filter { id in !damaged.contains { $0.id == id } }
         var letters = damaged.map { ($0.folder, $0.id) }

@@ -29,6 +29,7 @@ import Testing
     @Test(arguments: [
         ["findings", "--since", "banana"], ["trace", "zz"], ["trace", "abc"], ["query", "traces", "--where", "x"],
         ["where", "zz"], ["replay", "--shift", "often", "/nope.json"], ["dlq", "show"], ["dlq", "drop"],
+        ["dlq", "drop", "--all", "00000000000000000009"],
         ["alerts", "pause", "rule", "--for", "banana"], ["dataset", "build", "--format", "xml", "--output", "x", "y"],
         ["demo", "--healthy", "-1"], ["nonsense", "more"], ["findings", "--nonsense"],
     ]) func `a wrong command line is 64`(arguments: [String]) throws {

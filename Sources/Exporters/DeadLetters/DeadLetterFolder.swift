@@ -102,24 +102,25 @@ package struct DeadLetterFolder: Sendable {
     /// All letters, oldest first, but for those whose beginning cannot be read.
     package func list() -> [DeadLetterEntry] {
         sizes().compactMap { id, time, bytes in
-            guard let (head, signal) = head(of: id) else { return nil }
+            guard let front = front(of: id), let (head, signal, _) = DeadLetterFormat.head(front[...]) else {
+                return nil
+            }
             return DeadLetterEntry(
                 id: id, time: time, exporter: head.exporter, pipeline: head.pipeline, cause: head.cause,
                 message: head.message, signal: signal, itemCount: head.items, fileBytes: bytes)
         }
     }
 
-    /// The letters that `list` leaves out, with the paths of their files and their sizes.
+    /// The files that `list` leaves out since they are no letters, with their paths and sizes.
     package func damaged() -> [(id: String, path: String, bytes: Int)] {
-        sizes().compactMap { id, _, bytes in head(of: id) == nil ? (id, file(id), bytes) : nil }
+        sizes().compactMap { id, _, bytes in
+            // One that cannot be read at all may have just gone, or be sound.
+            guard let front = front(of: id), DeadLetterFormat.head(front[...]) == nil else { return nil }
+            return (id, file(id), bytes)
+        }
     }
 
-    private func head(of id: String) -> (head: DeadLetterFormat.Head, signal: Signal)? {
-        guard let front = Self.read(file(id), atMost: DeadLetterFormat.headMax),
-            let (head, signal, _) = DeadLetterFormat.head(front[...])
-        else { return nil }
-        return (head, signal)
-    }
+    private func front(of id: String) -> [UInt8]? { Self.read(file(id), atMost: DeadLetterFormat.headMax) }
 
     /// The letter with its request, nil when there is none of this id or it is damaged.
     package func read(_ id: String) -> DeadLetter? {

@@ -71,17 +71,20 @@ enum FrameSplit {
         guard whole.items > 1, whole.items > itemsMax || whole.bytes.count > bytesMax else { return [whole] }
         var result: [Piece] = []
         var open = [whole]
+        var left = OTLPSplitter.bytesMax(ofParts: whole.bytes.count) - whole.bytes.count
         while let piece = open.popLast() {
             if piece.items <= 1 || (piece.items <= itemsMax && piece.bytes.count <= bytesMax) {
                 result.append(piece)
                 continue
             }
             let halves = split(piece, signal: signal, maxItems: min(itemsMax, (piece.items + 1) / 2))
-            // A splitter that cannot make it smaller ends the attempt.
-            guard halves.count > 1 else {
+            let growth = halves.reduce(-piece.bytes.count) { $0 + $1.bytes.count }
+            // Where it cannot be cut, or where what is around its records is most of it, it stays.
+            guard halves.count > 1, growth <= left else {
                 result.append(piece)
                 continue
             }
+            left -= growth
             open.append(contentsOf: halves.reversed())
         }
         return balanced(result, like: whole) ?? [whole]
@@ -167,13 +170,11 @@ enum FrameSplit {
             return part
         }
         guard batch.itemCount > 1 else { return [noted(batch, places)] }
-        let whole = Piece(items: batch.itemCount, bytes: batch.bytes)
-        let pieces = split(whole, signal: batch.signal, maxItems: 1)
-        if pieces.count == batch.itemCount, pieces.allSatisfy({ $0.items == 1 }) {
-            return places.map { noted(batch.with(itemCount: 1, bytes: pieces[$0].bytes), [$0]) }
+        if let each = OTLPSplitter.each(places, of: batch.bytes, signal: batch.signal) {
+            return zip(places, each).map { noted(batch.with(itemCount: 1, bytes: $1), [$0]) }
         }
         let ranges = JournaledRecords.joined(places.map { $0..<$0 + 1 })
-        guard let kept = OTLPSplitter.keep(ranges, of: whole.bytes, signal: batch.signal) else { return [batch] }
+        guard let kept = OTLPSplitter.keep(ranges, of: batch.bytes, signal: batch.signal) else { return [batch] }
         return [noted(batch.with(itemCount: places.count, bytes: kept), places)]
     }
 

@@ -2,8 +2,13 @@ package import Telemetry
 
 /// Cuts one encoded request into several with at most so many records each, keeping resources and scopes around them.
 package enum OTLPSplitter {
+    /// Bytes that the parts of a request may have together. Each repeats what is around its records, which of a hostile
+    /// request is most of it.
+    package static func bytesMax(ofParts request: Int) -> Int { request * 4 + (32 << 20) }
+
     /// The parts in order, each with its number of records, for metrics of data points: a metric with more of them than
-    /// the limit is in several parts. A request that cannot be read is returned whole.
+    /// the limit is in several parts. Metrics without any may be in none. A request that cannot be read, or whose parts
+    /// would take too much, is returned whole.
     package static func split(_ bytes: [UInt8], signal: Signal, maxItems: Int) -> [(bytes: [UInt8], items: Int)] {
         var batch = RecordBatch()
         return bytes.withUnsafeBytes { raw in
@@ -16,6 +21,7 @@ package enum OTLPSplitter {
             var parts: [(bytes: [UInt8], items: Int)] = []
             var output = ByteColumn()
             var writer = PieceWriter(batch)
+            var left = bytesMax(ofParts: bytes.count)
             for window in windows(batch, maxItems) {
                 output.removeAll()
                 switch window.records {
@@ -23,7 +29,39 @@ package enum OTLPSplitter {
                 case .points(let range): writer.write(points: range, of: batch, into: &output)
                 }
                 writer.writeUnknown(of: batch, into: &output)
+                left -= output.count
+                guard left >= 0 else { return [(bytes, batch.recordCount)] }
                 parts.append(([UInt8](output.bytes), window.items))
+            }
+            return parts
+        }
+    }
+
+    /// The records at these places, each as a request of its own, for metrics data points. Nil when the request cannot
+    /// be read, has not that many, or one of them is none that the reader takes, and when they would take too much.
+    package static func each(_ places: [Int], of bytes: [UInt8], signal: Signal) -> [[UInt8]]? {
+        var batch = RecordBatch()
+        return bytes.withUnsafeBytes { raw in
+            do throws(DecodeFailure) {
+                _ = try OTLPReader.read(Text(raw), signal: signal, keys: .empty, into: &batch)
+            } catch { return nil }
+            var parts: [[UInt8]] = []
+            var output = ByteColumn()
+            var writer = PieceWriter(batch)
+            var left = bytesMax(ofParts: bytes.count)
+            for place in places {
+                guard place >= 0, place < batch.recordCount else { return nil }
+                output.removeAll()
+                if signal == .metrics {
+                    writer.write(points: CollectionOfOne(place), of: batch, into: &output)
+                } else {
+                    writer.write(CollectionOfOne(place), of: batch, into: &output)
+                }
+                guard output.count > 0 else { return nil }
+                writer.writeUnknown(of: batch, into: &output)
+                left -= output.count
+                guard left >= 0 else { return nil }
+                parts.append([UInt8](output.bytes))
             }
             return parts
         }

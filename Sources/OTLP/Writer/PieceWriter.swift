@@ -20,7 +20,8 @@ package struct PieceWriter: ~Copyable {
         var data: Range<Int>
     }
 
-    /// What a data message holds besides points, and the first of these.
+    /// What data of one kind holds besides points, and the first of these. Messages of a kind with none of another
+    /// between them are one in pieces.
     private struct DataHead {
         var tag: UInt32
         var fields: Range<Int>
@@ -151,7 +152,7 @@ package struct PieceWriter: ~Copyable {
         writer.writeHead(batch, record, of: heads.text[head.fields], &output)
     }
 
-    /// Each data message is written as one again, so that it means what it did, of whatever kinds they are.
+    /// Data is written in as many messages as it means, of whatever kinds they are.
     private mutating func enter(dataOf point: Int, in metric: Int, _ path: inout Path, _ output: inout ByteColumn) {
         guard let all = metrics[metric]?.data else { return }
         // The last that begins at the point or before it; points come in order.
@@ -180,19 +181,28 @@ package struct PieceWriter: ~Copyable {
         let fields = collect(raw) { MetricShape.kind(ofTag: $0) == nil }
         let first = data.count
         var point = Int(metric.points.start)
+        var head: DataHead?
         var cursor = WireCursor(raw)
         while let message = cursor.nextField() {
             guard MetricShape.kind(ofTag: message.tag) != nil else { continue }
-            var head = DataHead(tag: message.tag, fields: heads.count..<heads.count, firstPoint: point)
+            if head?.tag != message.tag {
+                close(head, before: point)
+                head = DataHead(tag: message.tag, fields: heads.count..<heads.count, firstPoint: point)
+            }
             var inner = WireCursor(raw, message.content)
             while let field = inner.nextField() {
                 // Points have field number 1 in data of all kinds.
                 if field.tag == 0x0A { point += 1 } else { heads.append(raw[field.whole]) }
             }
-            head.fields = head.fields.lowerBound..<heads.count
-            // One without points is none that a point is in.
-            if point > head.firstPoint { data.append(head) }
         }
+        close(head, before: point)
         return MetricHead(fields: fields, data: first..<data.count)
+    }
+
+    /// Ends the data that was collected last, unless it has no point that one could be asked for.
+    private mutating func close(_ head: DataHead?, before point: Int) {
+        guard var head, point > head.firstPoint else { return }
+        head.fields = head.fields.lowerBound..<heads.count
+        data.append(head)
     }
 }

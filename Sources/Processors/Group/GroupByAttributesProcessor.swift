@@ -38,7 +38,7 @@ package struct GroupByAttributesProcessor: Processor {
             build.labels)
         left = build.metrics.counter(
             "sluice_groupbyattrs_left_items_total",
-            "Records that stayed under their resource, since their request would have become too large: over 16 MiB "
+            "Records that stayed under their resource, since their request would have become too large: over 32 MiB "
                 + "and four times its bytes, or with more resources than a request of its size may have.",
             build.labels)
     }
@@ -117,7 +117,7 @@ package struct GroupByAttributesProcessor: Processor {
     private func regroup(
         _ groups: [Group], _ batch: inout RecordBatch, _ output: inout ByteColumn
     ) -> Int? {
-        let outputMax = batch.input.count * 4 + Self.growthMax
+        let outputMax = OTLPSplitter.bytesMax(ofParts: batch.input.count)
         for group in groups {
             for item in group.items { hide(item, &batch) }
         }
@@ -143,9 +143,6 @@ package struct GroupByAttributesProcessor: Processor {
         }
         return moved
     }
-
-    /// Bytes that any request may grow by, besides four times its own.
-    private static let growthMax = 16 << 20
 
     private func hide(_ item: Int, _ batch: inout RecordBatch) {
         switch batch.signal {

@@ -114,6 +114,19 @@ import Testing
         #expect(broken.count == 0 && broken.rest?.bytes == [0xFF] && broken.rest?.journaled == nil)
     }
 
+    @Test func `pieces of a frame take no more together than a few times its bytes`() {
+        let resource = String(repeating: "x", count: 1 << 20)
+        let records = (0..<2_000).map { number in WireBytes.build { $0.fixed64(1, UInt64(number)) } }
+        let bytes = WireBytes.request(resource: { $0.attribute(1, "large", resource) }, records: records)
+        let frame = Frame(header: FrameHeader(signal: .logs, itemCount: 2_000), bytes: bytes)
+        let stored = StoredFrame(sequence: Sequence(0), frame: frame)
+        let pieces = FrameSplit.pieces(of: stored, batch: nil, bytesMax: 1 << 20)
+        #expect(pieces.reduce(0) { $0 + $1.items } == 2_000)
+        #expect(pieces.reduce(0) { $0 + $1.bytes.count } < 40 << 20)
+        let options = BatchOptions(flushTimeout: .zero, minSize: 0, maxSize: 1)
+        #expect(FrameSplit.pieces(of: stored, batch: options, bytesMax: .max).map(\.items) == [2_000])
+    }
+
     @Test func `a metric without points is not taken for a record of its own`() throws {
         let points = WireBytes.build { data in for value: UInt64 in [1, 2] { data.message(1) { $0.fixed64(3, value) } }
         }

@@ -117,6 +117,41 @@ import Testing
         #expect(OracleMessage.decode(kept, .request(.metrics)) == OracleMessage.decode(expected, .request(.metrics)))
     }
 
+    @Test func `data of one kind in pieces is one, whichever of its points are kept`() throws {
+        let points = (0..<2).map { value in WireBytes.build { $0.fixed64(3, UInt64(value)) } }
+        let request = metric {
+            $0.message(7) { $0.number(2, 2) }
+            $0.message(7) { $0.data(1, points[0]) }
+            $0.text(3, "s")
+            $0.message(7) { $0.data(1, points[1]) }
+        }
+        let kept = try #require(OTLPSplitter.keep([1..<2], of: request, signal: .metrics))
+        let expected = metric {
+            $0.text(3, "s")
+            $0.message(7) {
+                $0.number(2, 2)
+                $0.data(1, points[1])
+            }
+        }
+        #expect(kept == expected)
+        #expect(OTLPSplitter.each([1], of: request, signal: .metrics) == [expected])
+        #expect(OTLPSplitter.each([2], of: request, signal: .metrics) == nil)
+    }
+
+    @Test func `a request that is mostly what is around its records stays whole`() {
+        func request(_ spans: Int) -> [UInt8] {
+            WireBytes.request(
+                resource: { $0.attribute(1, "large", String(repeating: "x", count: 1 << 20)) },
+                records: Array(repeating: span, count: spans))
+        }
+        let whole = request(100)
+        let parts = OTLPSplitter.split(whole, signal: .traces, maxItems: 1)
+        #expect(parts.map(\.items) == [100] && parts.map(\.bytes) == [whole])
+        #expect(OTLPSplitter.split(whole, signal: .traces, maxItems: 50).map(\.items) == [50, 50])
+        #expect(OTLPSplitter.each(Array(0..<100), of: whole, signal: .traces) == nil)
+        #expect(OTLPSplitter.each([7], of: whole, signal: .traces) == [request(1)])
+    }
+
     @Test func `data that changes its kind with each point does not repeat the metric`() throws {
         let request = metric { message in
             message.text(2, String(repeating: "long", count: 1000))
