@@ -6,8 +6,9 @@ struct CatchUpPacing: Sendable {
     static let quietTime: UInt64 = 100_000_000
     /// What was not read is made up for by at most as much as takes this long.
     static let burstTime: UInt64 = 4_000_000
-    /// Most that is read at once while others are to be spared: half a millisecond of a processor.
-    static let shortRead = 1 << 20
+    /// Most that is read at once while others are to be spared: an eighth of a millisecond of a processor, and of a slow
+    /// disk less than one, which the writes that senders wait for stand behind.
+    static let shortRead = 256 << 10
 
     /// Most of what was appended that a cursor may read later: appends from before it fell behind do not count.
     private static let creditMax = 16 << 20
