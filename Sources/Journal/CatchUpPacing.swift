@@ -6,7 +6,7 @@ struct CatchUpPacing: Sendable {
     static let quietTime: UInt64 = 100_000_000
     /// What was not read is made up for by at most as much as takes this long.
     static let burstTime: UInt64 = 4_000_000
-    /// Most that is read at once while others are to be spared: an eighth of a millisecond of a processor, and of a slow
+    /// Most that is read at once while others are to be spared: an eighth of a millisecond of a processor, of a slow
     /// disk less than one, which the writes that senders wait for stand behind.
     static let shortRead = 256 << 10
 
