@@ -52,11 +52,7 @@ package enum OTLPSplitter {
             for place in places {
                 guard place >= 0, place < batch.recordCount else { return nil }
                 output.removeAll()
-                if signal == .metrics {
-                    writer.write(points: CollectionOfOne(place), of: batch, into: &output)
-                } else {
-                    writer.write(CollectionOfOne(place), of: batch, into: &output)
-                }
+                writer.write(items: CollectionOfOne(place), of: batch, into: &output)
                 guard output.count > 0 else { return nil }
                 writer.writeUnknown(of: batch, into: &output)
                 left -= output.count
@@ -78,11 +74,7 @@ package enum OTLPSplitter {
             guard let last = places.last, last.upperBound <= batch.recordCount else { return nil }
             var writer = PieceWriter(batch)
             var output = ByteColumn()
-            if signal == .metrics {
-                writer.write(points: places.lazy.joined(), of: batch, into: &output)
-            } else {
-                writer.write(places.lazy.joined(), of: batch, into: &output)
-            }
+            writer.write(items: places.lazy.joined(), of: batch, into: &output)
             writer.writeUnknown(of: batch, into: &output)
             return [UInt8](output.bytes)
         }

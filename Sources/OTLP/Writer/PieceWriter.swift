@@ -69,6 +69,17 @@ package struct PieceWriter: ~Copyable {
         path.close(&output)
     }
 
+    /// The items that the signal counts: spans, log records, data points.
+    package mutating func write(
+        items: some Sequence<Int>, of batch: borrowing RecordBatch, into output: inout ByteColumn
+    ) {
+        if batch.signal == .metrics {
+            write(points: items, of: batch, into: &output)
+        } else {
+            write(items, of: batch, into: &output)
+        }
+    }
+
     // MARK: Envelopes
 
     /// The messages that are begun and not ended.

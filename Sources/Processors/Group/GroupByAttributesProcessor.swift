@@ -130,11 +130,7 @@ package struct GroupByAttributesProcessor: Processor {
             let before = batch.sets[set.index]
             let attributes = batch.attributes.count
             for attribute in group.attributes { batch.upsertCopy(attribute, in: set) }
-            if batch.signal == .metrics {
-                writer.write(points: group.items, of: batch, into: &output)
-            } else {
-                writer.write(group.items, of: batch, into: &output)
-            }
+            writer.write(items: group.items, of: batch, into: &output)
             // The copies are behind the run of the received attributes, which is intact.
             batch.sets[set.index].attributes = before.attributes
             batch.attributes.truncate(to: attributes)
