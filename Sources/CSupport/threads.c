@@ -1,14 +1,44 @@
 #define _GNU_SOURCE
 #include "threads.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 void sluice_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
+
+/// Whether this thread has given up interrupting others. One that was started with another policy keeps it.
+static _Thread_local bool interrupts_nobody = false;
+
+static bool set_policy(int from, int to) {
+  struct sched_param none = {0};
+  return sched_getscheduler(0) == from && sched_setscheduler(0, to, &none) == 0;
+}
+
+void sluice_interrupt_nobody(void) {
+  if (!interrupts_nobody) interrupts_nobody = set_policy(SCHED_OTHER, SCHED_BATCH);
+}
+
+void sluice_interrupt_others(void) {
+  if (interrupts_nobody) interrupts_nobody = !set_policy(SCHED_BATCH, SCHED_OTHER);
+}
+
+bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns) {
+  char text[80];
+  int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  ssize_t count = read(file, text, sizeof text - 1);
+  close(file);
+  if (count <= 0) return false;
+  text[count] = 0;
+  return sscanf(text, "%*u %" SCNu64 " %" SCNu64, nanoseconds, turns) == 2;
+}
 
 /// The first version of the kernel's structure; the C library has it in newer versions only.
 struct attributes {

@@ -39,13 +39,13 @@ package final class DiskJournal: FrameLog {
     deinit { close() }
 
     package func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
-        core.append(frame, moreFollows: false, completion: completion)
+        core.append(frame, [], completion: completion)
     }
 
     package func append(
-        _ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void
+        _ frame: Frame, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void
     ) {
-        core.append(frame, moreFollows: moreFollows, completion: completion)
+        core.append(frame, hints, completion: completion)
     }
 
     package func flush() { core.flush() }

@@ -1,3 +1,4 @@
+import CSupport
 import Pipeline
 import Synchronization
 
@@ -13,11 +14,12 @@ extension JournalCore {
         if options.beginsAtOnce { try? begin(0, &writer) }
         // When the disk was last written to, or looked at.
         var lastUse: UInt64 = 0
+        var turns = WriterTurns()
         while true {
             let isFailing = waitForWork(probingAt: lastUse &+ Self.probeInterval)
             answerDue()
             var hadWork = false
-            while let group = takePending() {
+            while let group = takePending(&turns) {
                 commit(group, with: &writer)
                 hadWork = true
             }
@@ -31,7 +33,7 @@ extension JournalCore {
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
-                while let group = takePending() { commit(group, with: &writer) }
+                while let group = takePending(&turns) { commit(group, with: &writer) }
                 for answer in shared.withLock({ $0.pacing.takeAll() }) { answer() }
                 retire(&writer)
                 return
@@ -66,12 +68,26 @@ extension JournalCore {
 
     private func noteRecovery() { note(.info, "\(directory): appends are stored again") }
 
-    private func takePending() -> [PendingAppend]? {
-        shared.withLock { shared in
-            guard !shared.pending.isEmpty else { return nil }
-            defer { shared.pending = [] }
-            return shared.pending
+    private func takePending(_ turns: inout WriterTurns) -> [PendingAppend]? {
+        let (pending, bytes, isAnswered) = shared.withLock { shared in
+            defer {
+                shared.pending = []
+                shared.holdsAnswered = false
+            }
+            return (shared.pending, shared.pendingBytes, shared.holdsAnswered)
         }
+        guard !pending.isEmpty else { return nil }
+        let change = turns.next(
+            isAnswered: isAnswered, bytes: bytes, of: options.queueBytes, at: monotonicNanoseconds(),
+            look: Self.lookAtWaits)
+        if let change { change ? sluice_interrupt_others() : sluice_interrupt_nobody() }
+        return pending
+    }
+
+    /// How long the calling thread has waited for its turns.
+    private static func lookAtWaits() -> WriterTurns.Waits? {
+        var waits = WriterTurns.Waits(time: 0, turns: 0)
+        return sluice_turn_waits(&waits.time, &waits.turns) ? waits : nil
     }
 
     /// Writes a group, segment by segment.

@@ -9,6 +9,8 @@ final class JournalCore: Sendable {
         var pending: [PendingAppend] = []
         /// Bytes of records in `pending` and in the group being written.
         var pendingBytes = 0
+        /// The senders of some of `pending` are answered already.
+        var holdsAnswered = false
         /// Cursors that wait for a read from disk.
         var fetches: [String] = []
         /// Parts of frames that are to be read again.
@@ -83,7 +85,7 @@ final class JournalCore: Sendable {
 
     // MARK: Appending
 
-    func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void) {
+    func append(_ frame: Frame, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void) {
         let tenantBytes = frame.header.tenant.utf8.count
         if let reason = Self.reasonNeverToTake(frame, tenantBytes: tenantBytes) {
             return completion(.refused(reason: reason, retryAfter: .seconds(60), isFinal: true))
@@ -94,7 +96,8 @@ final class JournalCore: Sendable {
         let append = PendingAppend(frame: frame, metadata: metadata, recordBytes: size, completion: completion)
         let (immediate, mayWait) = shared.withLock { shared in
             let immediate = shared.add(append, options)
-            return (immediate, moreFollows && shared.pendingBytes < Self.gatheredMax)
+            if hints.contains(.isAnswered) { shared.holdsAnswered = true }
+            return (immediate, hints.contains(.moreFollows) && shared.pendingBytes < Self.gatheredMax)
         }
         if !mayWait { writerEvent.set() }
         if let immediate { completion(immediate) }

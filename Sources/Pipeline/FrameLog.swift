@@ -12,9 +12,8 @@ package protocol FrameLog: Sendable {
     /// this journal makes it; it must not block. Never traps and never blocks the caller for the disk.
     func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void)
 
-    /// The same. With `moreFollows` the caller appends more at once and then calls `flush`, and the journal may wait
-    /// for that before it does anything.
-    func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void)
+    /// The same, with what the journal may know of the caller.
+    func append(_ frame: Frame, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void)
 
     /// Nothing more follows for now.
     func flush()
@@ -33,11 +32,24 @@ package protocol FrameLog: Sendable {
 }
 
 extension FrameLog {
-    package func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void) {
+    package func append(
+        _ frame: Frame, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void
+    ) {
         append(frame, completion: completion)
     }
 
     package func flush() {}
+}
+
+/// What the caller of an append does, which may change when the journal acts and never what it promises.
+package struct AppendHints: OptionSet, Sendable {
+    package var rawValue: UInt8
+    /// It appends more at once and then calls `flush`; until then nothing needs to be done.
+    package static let moreFollows = AppendHints(rawValue: 1)
+    /// It has told the sender that the frame is taken. Nobody waits, and more may come in than the disk takes.
+    package static let isAnswered = AppendHints(rawValue: 2)
+
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
 }
 
 /// What a cursor has made of a frame that its reader passes over.

@@ -288,13 +288,13 @@ import Testing
         await journal.storeAll(0..<1)
         let before = disk.calls.count { $0.name == "fdatasync" }
         let results = Results()
-        for number in 1..<6 { journal.append(frame(number), moreFollows: true) { results.add($0) } }
+        for number in 1..<6 { journal.append(frame(number), .moreFollows) { results.add($0) } }
         #expect(results.all.isEmpty)
         journal.flush()
         // Much needs no flush, and its answer comes behind the others.
         let large = await withCheckedContinuation { continuation in
             let frame = frame(6, bytes: JournalCore.gatheredMax)
-            journal.append(frame, moreFollows: true) { continuation.resume(returning: $0) }
+            journal.append(frame, .moreFollows) { continuation.resume(returning: $0) }
         }
         #expect(!large.isRefused)
         #expect(results.all.count == 5)

@@ -93,15 +93,15 @@ enum ChainResult {
 
 extension PipelineIntake {
     /// Appends the frame of a request that lost `filtered` records on its way, and counts how it ended. `completion`
-    /// runs exactly once, on an unspecified thread, and must not block. With `moreFollows` the caller flushes the
-    /// journal soon.
+    /// runs exactly once, on an unspecified thread, and must not block. With the hint `moreFollows`
+    /// the caller flushes the journal soon.
     func append(
-        _ frame: Frame, filtered: Int, moreFollows: Bool = false,
+        _ frame: Frame, filtered: Int, _ hints: AppendHints = [],
         completion: @escaping @Sendable (AppendResult) -> Void
     ) {
         let admission = admission()
         guard let full = admission.full else {
-            return store(frame, filtered, admission.skipping, moreFollows: moreFollows, completion)
+            return store(frame, filtered, admission.skipping, hints, completion)
         }
         let refusal = AppendResult.refused(
             reason: "the queue of exporter \(full.exporterID) is full (sending_queue.queue_size)",
@@ -116,7 +116,7 @@ extension PipelineIntake {
                 try? await WorkerEffects.system().sleep(PipelineIntake.waitInterval)
                 let admission = self.admission()
                 guard let full = admission.full else {
-                    return store(frame, filtered, admission.skipping, moreFollows: false, completion)
+                    return store(frame, filtered, admission.skipping, hints.subtracting(.moreFollows), completion)
                 }
                 if !full.letsSendersWait { break }
             }
@@ -144,11 +144,11 @@ extension PipelineIntake {
     }
 
     private func store(
-        _ frame: Frame, _ filtered: Int, _ skipping: [ExportWorker], moreFollows: Bool,
+        _ frame: Frame, _ filtered: Int, _ skipping: [ExportWorker], _ hints: AppendHints,
         _ completion: @escaping @Sendable (AppendResult) -> Void
     ) {
         let items = Int(frame.header.itemCount)
-        journal.append(frame, moreFollows: moreFollows) { [self] result in
+        journal.append(frame, hints) { [self] result in
             switch result {
             case .stored(let sequence):
                 for worker in skipping { worker.skip(StoredFrame(sequence: sequence, frame: frame)) }

@@ -19,17 +19,17 @@ extension PipelineIntake {
     func receive(_ frame: Frame, filtered: Int, completion: @escaping @Sendable (Reception) -> Void) {
         switch acknowledgement {
         case .durable:
-            append(frame, filtered: filtered, moreFollows: true) { completion(Reception($0)) }
+            append(frame, filtered: filtered, .moreFollows) { completion(Reception($0)) }
         case .received:
             let answer = FirstAnswer(completion)
-            append(frame, filtered: filtered, moreFollows: true) { [self] result in
+            append(frame, filtered: filtered, [.moreFollows, .isAnswered]) { [self] result in
                 guard !answer.give(Reception(result)), case .refused = result else { return }
                 metrics.lost.add(Int(frame.header.itemCount))
             }
             // A journal that refuses at once has done so by now.
             answer.give(.taken)
         case .delivered:
-            append(frame, filtered: filtered, moreFollows: true) { [self] result in
+            append(frame, filtered: filtered, .moreFollows) { [self] result in
                 guard case .stored(let sequence) = result, let watch else { return completion(Reception(result)) }
                 watch.wait(for: StoredFrame(sequence: sequence, frame: frame), completion)
             }

@@ -14,14 +14,14 @@ final class SkippingLog: FrameLog {
     func watch(_ capped: [ExportWorker]) { workers.withLock { $0 = capped } }
 
     func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
-        append(frame, moreFollows: false, completion: completion)
+        append(frame, [], completion: completion)
     }
 
-    func append(_ frame: Frame, moreFollows: Bool, completion: @escaping @Sendable (AppendResult) -> Void) {
+    func append(_ frame: Frame, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void) {
         let skipping = workers.withLock { $0 }.filter {
             if case .skip = $0.admission() { true } else { false }
         }
-        base.append(frame, moreFollows: moreFollows) { result in
+        base.append(frame, hints) { result in
             if case .stored(let sequence) = result {
                 for worker in skipping { worker.skip(StoredFrame(sequence: sequence, frame: frame)) }
             }

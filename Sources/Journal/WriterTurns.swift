@@ -1,0 +1,71 @@
+/// Decides whether the writer, when the disk has answered, interrupts the thread that has its processor.
+///
+/// It does not, as a rule: that thread is one of the gateway's, and interrupting it makes each group of appends cost
+/// more. Two cases differ. Senders that are answered before the disk is would fill the queue; and strangers on the same
+/// processor take turns of milliseconds, for each of which senders would wait. The first shows in the queue, the second
+/// in how long the writer waits for its turns: behind the gateway's own threads 0.03 to 0.65 ms, behind programs that
+/// compute 1.7 to 2.2 ms (Benchmarks/README.md). A value without effects; times are monotonic nanoseconds.
+struct WriterTurns: Sendable {
+    /// What the system counts of a thread since it began.
+    struct Waits: Sendable, Equatable {
+        /// Nanoseconds that it could have run and did not.
+        var time: UInt64
+        var turns: UInt64
+    }
+
+    /// Mean wait above which others than the gateway's threads are in the way.
+    static let longWait: UInt64 = 1_000_000
+    /// Time between two looks.
+    static let interval: UInt64 = 50_000_000
+    /// Fewer turns tell nothing.
+    static let fewTurns: UInt64 = 8
+    /// How long the writer interrupts others before it tries again without, at first and at most.
+    static let firstHurry: UInt64 = 1_000_000_000
+    static let longestHurry: UInt64 = 32_000_000_000
+
+    private(set) var interrupts = false
+    private var fillsQueue = false
+    private var hurriesUntil: UInt64?
+    private var nextHurry = Self.firstHurry
+    private var last: (at: UInt64, waits: Waits)?
+
+    /// Takes what waits for the writer: whether some of it is answered already, and how much of the queue's room it
+    /// takes. `look` asks the system for the writer's waits, nil when it does not tell; it costs a few microseconds
+    /// and is called once per interval. Gives `interrupts` when it changes.
+    mutating func next(
+        isAnswered: Bool, bytes: Int, of room: Int, at now: UInt64, look: () -> Waits?
+    ) -> Bool? {
+        if isAnswered || bytes > room / 2 {
+            fillsQueue = true
+        } else if bytes < room / 8 {
+            fillsQueue = false
+        }
+        if let end = hurriesUntil, now >= end { hurriesUntil = nil }
+        if fillsQueue || hurriesUntil != nil {
+            last = nil
+        } else {
+            measure(at: now, look)
+        }
+        let mustInterrupt = fillsQueue || hurriesUntil != nil
+        guard mustInterrupt != interrupts else { return nil }
+        interrupts = mustInterrupt
+        return mustInterrupt
+    }
+
+    private mutating func measure(at now: UInt64, _ look: () -> Waits?) {
+        guard let before = last else {
+            last = look().map { (now, $0) }
+            return
+        }
+        guard now &- before.at >= Self.interval, let waits = look() else { return }
+        last = (now, waits)
+        let (time, turns) = (waits.time &- before.waits.time, waits.turns &- before.waits.turns)
+        guard turns >= Self.fewTurns else { return }
+        if time / turns > Self.longWait {
+            hurriesUntil = now &+ nextHurry
+            nextHurry = min(nextHurry * 2, Self.longestHurry)
+        } else {
+            nextHurry = Self.firstHurry
+        }
+    }
+}
