@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 void sluice_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
@@ -40,28 +39,6 @@ bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns) {
   return sscanf(text, "%*u %" SCNu64 " %" SCNu64, nanoseconds, turns) == 2;
 }
 
-/// The first version of the kernel's structure; the C library has it in newer versions only.
-struct attributes {
-  uint32_t size;
-  uint32_t policy;
-  uint64_t flags;
-  int32_t nice;
-  uint32_t priority;
-  uint64_t runtime;
-  uint64_t deadline;
-  uint64_t period;
-};
-
-/// 0 is the length that the kernel gives to all.
-static void take_turns(uint64_t nanoseconds) {
-  struct attributes attributes = {.size = sizeof attributes};
-  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-  if (attributes.policy != SCHED_OTHER) return;
-  attributes.size = sizeof attributes;
-  attributes.runtime = nanoseconds;
-  syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
 static uint64_t now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
@@ -72,18 +49,17 @@ static uint64_t now(void) {
 static _Atomic uint64_t catching_up_until;
 
 void sluice_give_way(void) {
-  static _Thread_local bool gives_way = false;
   uint64_t until = atomic_load_explicit(&catching_up_until, memory_order_relaxed);
   if (until == 0) return;
-  bool must_give_way = now() < until;
-  if (must_give_way == gives_way) return;
-  gives_way = must_give_way;
-  take_turns(must_give_way ? 50 * 1000 * 1000 : 0);
+  if (now() < until) {
+    sluice_interrupt_nobody();
+  } else {
+    sluice_interrupt_others();
+  }
 }
 
 void sluice_note_catch_up(void) {
   atomic_store_explicit(&catching_up_until, now() + 250 * 1000 * 1000, memory_order_relaxed);
-  sluice_give_way();
 }
 
 bool sluice_semaphore_wait(sem_t *semaphore, const struct timespec *deadline) {

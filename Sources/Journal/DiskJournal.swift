@@ -6,6 +6,10 @@ import Synchronization
 /// Three threads: one writes (one sync serves all appends that wait), one reads for cursors that do not keep up, one
 /// saves cursors and removes finished segments. Everything they share is one `JournalIndex` under one lock, which is
 /// never held during a system call.
+///
+/// They interrupt nobody: where all processors are busy, the disk's answer would otherwise stop the thread that takes
+/// requests or sends batches in the middle of one, for each write and each sync. What that one still takes is in the
+/// next group of appends then, so that groups are larger and fewer. `WriterTurns` knows the exceptions.
 package final class DiskJournal: FrameLog {
     private let core: JournalCore
     private let threads = Mutex<[DiskThread]>([])
@@ -49,6 +53,9 @@ package final class DiskJournal: FrameLog {
     }
 
     package func flush() { core.flush() }
+
+    /// Whether the writer and the keeper interrupt others.
+    var interruptsOthers: Bool { core.interruptsOthers.load(ordering: .relaxed) }
 
     package func cursor(named name: String) throws -> any FrameCursor {
         DiskCursor(core: core, name: name, handle: try core.openCursor(name))

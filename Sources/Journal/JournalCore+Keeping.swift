@@ -1,3 +1,4 @@
+import CSupport
 import Glibc
 import Synchronization
 
@@ -25,6 +26,7 @@ extension JournalCore {
     /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way, and not
     /// also what it delivered since the last round.
     private func writeMoved() {
+        interruptsOthers.load(ordering: .relaxed) ? sluice_interrupt_others() : sluice_interrupt_nobody()
         let moved = shared.withLock { shared in
             // What is acknowledged from now on wakes this thread again.
             shared.isKeeping = false

@@ -6,6 +6,7 @@ import Synchronization
 extension JournalCore {
     /// The reader thread: serves cursors that are behind what is in memory.
     func runReader() {
+        sluice_interrupt_nobody()
         let scanner = SegmentScanner(chunkBytes: options.readBytes)
         var open: [String: OpenSegment] = [:]
         var segments = OpenSegments(files: files, directory: directory)

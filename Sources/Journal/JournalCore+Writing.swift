@@ -7,6 +7,7 @@ extension JournalCore {
     /// next group, so groups grow with the load and with what the disk takes by themselves. A pause for more costs
     /// senders more than it saves, see Benchmarks/README.md.
     func runWriter() {
+        sluice_interrupt_nobody()
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.take() } })
@@ -80,7 +81,10 @@ extension JournalCore {
         let change = turns.next(
             isAnswered: isAnswered, bytes: bytes, of: options.queueBytes, at: monotonicNanoseconds(),
             look: Self.lookAtWaits)
-        if let change { change ? sluice_interrupt_others() : sluice_interrupt_nobody() }
+        if let change {
+            interruptsOthers.store(change, ordering: .relaxed)
+            change ? sluice_interrupt_others() : sluice_interrupt_nobody()
+        }
         return pending
     }
 

@@ -51,6 +51,8 @@ final class JournalCore: Sendable {
     let spares: Mutex<SpareSegments>
     /// Bytes appended in all at the last round of the keeper. The first round spares senders, who come back at a start.
     let keptAppended = Atomic(-1)
+    /// Whether the writer has reason to interrupt others. The keeper, for which deliveries wait, does as it does.
+    let interruptsOthers = Atomic(false)
     let writerEvent = Event()
     let readerEvent = Event()
     let keeperEvent = Event()
@@ -96,7 +98,7 @@ final class JournalCore: Sendable {
         let append = PendingAppend(frame: frame, metadata: metadata, recordBytes: size, completion: completion)
         let (immediate, mayWait) = shared.withLock { shared in
             let immediate = shared.add(append, options)
-            if hints.contains(.isAnswered) { shared.holdsAnswered = true }
+            if immediate == nil, hints.contains(.isAnswered) { shared.holdsAnswered = true }
             return (immediate, hints.contains(.moreFollows) && shared.pendingBytes < Self.gatheredMax)
         }
         if !mayWait { writerEvent.set() }

@@ -55,11 +55,6 @@ extension Duration {
 }
 
 /// A thread of its own for calls that block on the disk, which the cooperative pool must not do.
-///
-/// It interrupts nobody: where all processors are busy, the disk's answer would otherwise stop the thread that takes
-/// requests or sends batches in the middle of one, for each write and each sync. What that one still takes is in the
-/// next group of appends then, so that groups are larger and fewer. `WriterTurns` tells when the writer
-/// does.
 struct DiskThread {
     private final class Body {
         private let name: String
@@ -72,7 +67,6 @@ struct DiskThread {
 
         func run() {
             sluice_name_thread(name)
-            sluice_interrupt_nobody()
             body()
         }
     }

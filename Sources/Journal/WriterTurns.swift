@@ -27,7 +27,9 @@ struct WriterTurns: Sendable {
     private var fillsQueue = false
     private var hurriesUntil: UInt64?
     private var nextHurry = Self.firstHurry
-    private var last: (at: UInt64, waits: Waits)?
+    private var lookedAt: UInt64?
+    /// Where the turns begin that are looked at.
+    private var before: Waits?
 
     /// Takes what waits for the writer: whether some of it is answered already, and how much of the queue's room it
     /// takes. `look` asks the system for the writer's waits, nil when it does not tell; it costs a few microseconds
@@ -40,27 +42,28 @@ struct WriterTurns: Sendable {
         } else if bytes < room / 8 {
             fillsQueue = false
         }
+        if !interrupts { measure(at: now, look) }
         if let end = hurriesUntil, now >= end { hurriesUntil = nil }
-        if fillsQueue || hurriesUntil != nil {
-            last = nil
-        } else {
-            measure(at: now, look)
-        }
         let mustInterrupt = fillsQueue || hurriesUntil != nil
         guard mustInterrupt != interrupts else { return nil }
         interrupts = mustInterrupt
+        before = nil
+        lookedAt = nil
         return mustInterrupt
     }
 
     private mutating func measure(at now: UInt64, _ look: () -> Waits?) {
-        guard let before = last else {
-            last = look().map { (now, $0) }
+        if let lookedAt, now &- lookedAt < Self.interval { return }
+        lookedAt = now
+        guard let waits = look() else { return }
+        guard let before else {
+            before = waits
             return
         }
-        guard now &- before.at >= Self.interval, let waits = look() else { return }
-        last = (now, waits)
-        let (time, turns) = (waits.time &- before.waits.time, waits.turns &- before.waits.turns)
+        let (time, turns) = (waits.time &- before.time, waits.turns &- before.turns)
+        // The longer each turn is waited for, the fewer there are: they add up.
         guard turns >= Self.fewTurns else { return }
+        self.before = waits
         if time / turns > Self.longWait {
             hurriesUntil = now &+ nextHurry
             nextHurry = min(nextHurry * 2, Self.longestHurry)

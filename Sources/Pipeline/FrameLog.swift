@@ -46,7 +46,8 @@ package struct AppendHints: OptionSet, Sendable {
     package var rawValue: UInt8
     /// It appends more at once and then calls `flush`; until then nothing needs to be done.
     package static let moreFollows = AppendHints(rawValue: 1)
-    /// It has told the sender that the frame is taken. Nobody waits, and more may come in than the disk takes.
+    /// It tells the sender that the frame is taken before it is stored. So nobody waits, and more may come in than the
+    /// disk takes.
     package static let isAnswered = AppendHints(rawValue: 2)
 
     package init(rawValue: UInt8) { self.rawValue = rawValue }

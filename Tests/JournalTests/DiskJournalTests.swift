@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Pipeline
 import Synchronization
@@ -280,6 +281,34 @@ import Testing
         #expect(results.all.allSatisfy { !$0.isRefused })
         // One for the group, one for the seal.
         #expect(disk.calls.count { $0.name == "fdatasync" } == before + 2)
+    }
+
+    @Test func `the writer interrupts others while senders are answered before it has written`() async throws {
+        let journal = try openFake(FakeDisk())
+        #expect(!journal.interruptsOthers)
+        for (number, hints) in [AppendHints.isAnswered, []].enumerated() {
+            _ = await withCheckedContinuation { continuation in
+                journal.append(frame(number), hints) { continuation.resume(returning: $0) }
+            }
+            #expect(journal.interruptsOthers == hints.contains(.isAnswered))
+        }
+        journal.close()
+    }
+
+    @Test func `the thread that reads a journal interrupts nobody`() async throws {
+        let journal = try openFake(FakeDisk())
+        await journal.storeAll(0..<1)
+        let batch: Int32 = 3
+        var policies: [Int32] = []
+        for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task") {
+            guard let name = try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8),
+                name == "journal read\n", let id = pid_t(thread)
+            else { continue }
+            policies.append(sched_getscheduler(id))
+        }
+        // Of one that has ended since it was listed there is none.
+        #expect(policies.contains(batch) && policies.allSatisfy { $0 == batch || $0 == -1 })
+        journal.close()
     }
 
     @Test func `appends of which more follows are written together by the flush, or when they are many`() async throws {

@@ -20,13 +20,11 @@ void sluice_interrupt_others(void);
 /// it began (/proc/thread-self/schedstat). False where the system does not tell.
 bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns);
 
-/// Notes that a backlog is read from disk, which counts as going on for a quarter of a second. The calling thread then
-/// lets those go first that senders wait for, as `sluice_give_way` says.
+/// Notes that a backlog is read from disk, which counts as going on for a quarter of a second.
 void sluice_note_catch_up(void);
 
-/// While a backlog is read, asks for long turns of the calling thread on its processor: they end when a thread with
-/// turns of the usual length is woken, such as one that takes requests. Its share stays the same. Otherwise, and before
-/// Linux 6.12, turns are as usual: groups of appends are larger then, which costs less. Cheap when nothing has changed.
+/// While a backlog is read, the calling thread interrupts nobody: those go first that senders wait for. Otherwise it
+/// does: groups of appends are larger then, which costs less. Cheap when nothing has changed.
 void sluice_give_way(void);
 
 /// sem_wait until `deadline` of the monotonic clock, which Swift's module of the C library does not show. False when
