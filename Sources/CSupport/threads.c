@@ -20,12 +20,10 @@ static bool set_policy(int from, int to) {
   return sched_getscheduler(0) == from && sched_setscheduler(0, to, &none) == 0;
 }
 
-void sluice_interrupt_nobody(void) {
-  if (!interrupts_nobody) interrupts_nobody = set_policy(SCHED_OTHER, SCHED_BATCH);
-}
-
-void sluice_interrupt_others(void) {
-  if (interrupts_nobody) interrupts_nobody = !set_policy(SCHED_BATCH, SCHED_OTHER);
+void sluice_interrupt_others(bool does) {
+  if (does != interrupts_nobody) return;
+  bool is_set = does ? set_policy(SCHED_BATCH, SCHED_OTHER) : set_policy(SCHED_OTHER, SCHED_BATCH);
+  if (is_set) interrupts_nobody = !does;
 }
 
 bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns) {
@@ -50,12 +48,7 @@ static _Atomic uint64_t catching_up_until;
 
 void sluice_give_way(void) {
   uint64_t until = atomic_load_explicit(&catching_up_until, memory_order_relaxed);
-  if (until == 0) return;
-  if (now() < until) {
-    sluice_interrupt_nobody();
-  } else {
-    sluice_interrupt_others();
-  }
+  if (until != 0) sluice_interrupt_others(now() >= until);
 }
 
 void sluice_note_catch_up(void) {

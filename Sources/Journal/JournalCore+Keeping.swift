@@ -26,7 +26,7 @@ extension JournalCore {
     /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way, and not
     /// also what it delivered since the last round.
     private func writeMoved() {
-        interruptsOthers.load(ordering: .relaxed) ? sluice_interrupt_others() : sluice_interrupt_nobody()
+        sluice_interrupt_others(interruptsOthers.load(ordering: .relaxed))
         let moved = shared.withLock { shared in
             // What is acknowledged from now on wakes this thread again.
             shared.isKeeping = false

@@ -6,7 +6,7 @@ import Synchronization
 extension JournalCore {
     /// The reader thread: serves cursors that are behind what is in memory.
     func runReader() {
-        sluice_interrupt_nobody()
+        sluice_interrupt_others(false)
         let scanner = SegmentScanner(chunkBytes: options.readBytes)
         var open: [String: OpenSegment] = [:]
         var segments = OpenSegments(files: files, directory: directory)

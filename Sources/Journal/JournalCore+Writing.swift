@@ -7,7 +7,7 @@ extension JournalCore {
     /// next group, so groups grow with the load and with what the disk takes by themselves. A pause for more costs
     /// senders more than it saves, see Benchmarks/README.md.
     func runWriter() {
-        sluice_interrupt_nobody()
+        sluice_interrupt_others(false)
         var writer = SegmentWriter(
             files: files, directory: directory, journal: journal, nextNumber: firstNumber, segmentBytes: segmentBytes,
             takeSpare: { self.spares.withLock { $0.take() } })
@@ -83,7 +83,7 @@ extension JournalCore {
             look: Self.lookAtWaits)
         if let change {
             interruptsOthers.store(change, ordering: .relaxed)
-            change ? sluice_interrupt_others() : sluice_interrupt_nobody()
+            sluice_interrupt_others(change)
         }
         return pending
     }

@@ -8,13 +8,10 @@
 /// Names the calling thread as `top -H` and debuggers show it: the first 15 bytes of `name`.
 void sluice_name_thread(const char *name);
 
-/// From now on the calling thread, when it is woken, waits for a free processor or for the end of the turn of the
-/// thread that runs there (SCHED_BATCH of sched(7)) instead of interrupting it. Its share stays the same. A thread that
-/// was started with a policy other than the usual one keeps that.
-void sluice_interrupt_nobody(void);
-
-/// Takes back `sluice_interrupt_nobody`.
-void sluice_interrupt_others(void);
+/// With false the calling thread, when it is woken, waits for a free processor or for the end of the turn of the thread
+/// that runs there (SCHED_BATCH of sched(7)) instead of interrupting it; with true it interrupts again, as threads do
+/// at first. Its share stays the same. One that was started with a policy other than the usual one keeps that.
+void sluice_interrupt_others(bool does);
 
 /// Nanoseconds that the calling thread could have run and waited for a processor instead, and the turns it had, since
 /// it began (/proc/thread-self/schedstat). False where the system does not tell.
