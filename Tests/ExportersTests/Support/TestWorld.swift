@@ -88,16 +88,17 @@ final class FlyingClock: Sendable {
         var turns = 0
         while true {
             try Task.checkCancellation()
-            let (isOver, activity) = state.withLock { state in
-                guard let end = state.ends[id] else { return (false, 0) }
+            let isOver = state.withLock { state in
+                guard let end = state.ends[id] else { return false }
+                turns = state.activity == seen ? turns + 1 : 0
                 if turns > Self.idleTurns, state.ends.values.allSatisfy({ $0 >= end }) {
                     state.now = max(state.now, end)
+                    state.activity += 1
                 }
-                return (state.now >= end, state.activity)
+                seen = state.activity
+                return state.now >= end
             }
             if isOver { return }
-            turns = activity == seen ? turns + 1 : 0
-            seen = activity
             await Task.yield()
         }
     }
