@@ -5,6 +5,7 @@
 #include "allocator.h"
 #include "bytes.h"
 #include "files.h"
+#include "json.h"
 #include "mappings.h"
 #include "numbers.h"
 #include "scan.h"

@@ -22,10 +22,25 @@ static inline uint32_t sluice_load32(const void *p) {
     return w;
 }
 
+#if defined(__SSE2__)
+static inline bool sluice_equal16(const void *a, const void *b) {
+    __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
+    return _mm_movemask_epi8(equal) == 0xFFFF;
+}
+#endif
+
 /// Whether two runs of `n` bytes are equal. Short ones, as attribute keys are, take no call: the last words overlap.
 static inline bool sluice_equal(const void *a, const void *b, sluice_count n) {
     const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
     if (n > 64) return memcmp(a, b, (size_t)n) == 0;
+#if defined(__SSE2__)
+    if (n >= 16) {
+        for (sluice_count i = 0; i + 16 < n; i += 16) {
+            if (!sluice_equal16(p + i, q + i)) return false;
+        }
+        return sluice_equal16(p + n - 16, q + n - 16);
+    }
+#endif
     if (n >= 8) {
         for (sluice_count i = 0; i + 8 < n; i += 8) {
             if (sluice_load64(p + i) != sluice_load64(q + i)) return false;

@@ -32,7 +32,9 @@ extension OTLPJSONReader {
         guard kind < json.count else { return false }
         let found: (value: Plain, end: Int)?
         switch json[kind] {
-        case UInt8(ascii: "s"): found = usualString(kind)
+        case UInt8(ascii: "s"):
+            found = usualString(kind)
+            if found == nil { return escapedString(keyStart..<keyEnd, kind, tag, &output) }
         case UInt8(ascii: "i"): found = usualInt(kind)
         case UInt8(ascii: "b"): found = usualBool(kind)
         case UInt8(ascii: "d"): found = usualDouble(kind)
@@ -65,6 +67,34 @@ extension OTLPJSONReader {
         guard end < json.count, json[end] == UInt8(ascii: "\"") else { return nil }
         return (.string(start..<end), end &+ 1)
     }
+
+    /// Takes an attribute with escapes in its string: it is decoded where it goes if its lengths take two bytes each,
+    /// as they do from 128 bytes to 16 KiB, and moved there otherwise. `kind` is where `stringValue` stands.
+    private mutating func escapedString(
+        _ key: Range<Int>, _ kind: Int, _ tag: UInt32, _ output: inout ByteColumn
+    ) -> Bool {
+        guard hasWord(Text("stringValue\":\""), kind) else { return false }
+        let (start, outputStart) = (at, output.count)
+        let attribute = output.beginMessage(tag: tag, guess: Self.escapedLength)
+        if !key.isEmpty { output.appendField(tag: 0x0A, json[key]) }
+        let value = output.beginMessage(tag: 0x12, guess: Self.escapedLength)
+        let text = output.beginMessage(tag: 0x0A, guess: Self.escapedLength)
+        at = kind &+ 14
+        do throws(DecodeFailure) { try unescape(&output) } catch { at = json.count }
+        guard hasWord(Text("}}"), at) else {
+            at = start
+            output.truncate(to: outputStart)
+            return false
+        }
+        at &+= 2
+        output.endMessage(text)
+        output.endMessage(value)
+        output.endMessage(attribute)
+        return true
+    }
+
+    /// A length that stands for those of texts with escapes.
+    private static let escapedLength = 1_000
 
     @inline(__always)
     private func usualInt(_ kind: Int) -> (Plain, Int)? {

@@ -77,10 +77,13 @@ extension OTLPJSONReader {
     /// The rest of a string, escapes decoded, up to and with its closing quote.
     mutating func unescape(_ output: inout ByteColumn) throws(DecodeFailure) {
         while true {
-            let start = at
-            at = sluice_json_plain_end(json.start.assumingMemoryBound(to: UInt8.self), at, json.count)
-            output.append(json[start..<at])
+            output.reserve(Self.unescapeRoom)
+            output.count &+= sluice_json_unescape(
+                json.start.assumingMemoryBound(to: UInt8.self), &at, json.count,
+                (output.base + output.count).assumingMemoryBound(to: UInt8.self), output.capacity &- output.count)
             if take(UInt8(ascii: "\"")) { return }
+            // The room ended in the middle of a plain run, or there is what was left for here.
+            if output.capacity == output.count { continue }
             let scalar = try escapeOrFault()
             if scalar.value < 0x80 {
                 output.append(UInt8(truncatingIfNeeded: scalar.value))
@@ -91,6 +94,9 @@ extension OTLPJSONReader {
             }
         }
     }
+
+    /// Least room that a string is decoded into at once, in bytes.
+    private static let unescapeRoom = 128
 
     /// The character of the escape here, or why the string cannot go on here.
     private mutating func escapeOrFault() throws(DecodeFailure) -> Unicode.Scalar {

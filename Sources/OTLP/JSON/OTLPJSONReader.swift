@@ -145,6 +145,8 @@ package struct OTLPJSONReader {
     ) throws(DecodeFailure) {
         try expectValue(UInt8(ascii: "["), "an array is expected")
         let isPacked = field.form.wireType != 2
+        let areAttributes =
+            field.form == .message && field.message == schema.keyValue && depth + 2 <= OTLPJSONReader.depthMax
         let outer = attribute
         attribute = 0
         defer { attribute = outer }
@@ -155,7 +157,7 @@ package struct OTLPJSONReader {
                 skipSpace()
                 if isPacked {
                     try packedValue(field, &output)
-                } else {
+                } else if !(areAttributes && usualAttribute(tag: field.number << 3 | 2, &output)) {
                     try element(field, depth: depth, &output)
                 }
                 skipSpace()
@@ -180,11 +182,6 @@ package struct OTLPJSONReader {
             try literal("null")
             output.appendField(tag: field.number << 3 | 2, .empty)
         } else if field.form == .message {
-            if field.message == schema.keyValue, depth + 2 <= OTLPJSONReader.depthMax,
-                usualAttribute(tag: field.number << 3 | 2, &output)
-            {
-                return
-            }
             try nested(field, depth: depth, &output)
         } else {
             try text(field, keepsEmpty: true, &output)
