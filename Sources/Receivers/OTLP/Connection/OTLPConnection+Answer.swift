@@ -85,7 +85,9 @@ extension OTLPConnection {
     }
 
     /// True when the present request is the last one of the connection.
-    private var endsHere: Bool { isQuiescing || ((hasInputClosed || pendingFailure != nil) && !hasQueued) }
+    private var endsHere: Bool {
+        isQuiescing || ((hasInputClosed || isOverflown || pendingFailure != nil) && !hasQueued)
+    }
 
     /// True when what is left of the request is small enough to be thrown away, so that the connection can go on.
     private func canSkip(_ readSoFar: ReadSoFar) -> Bool {

@@ -63,7 +63,8 @@ final class OTLPConnection: ChannelInboundHandler {
     var pendingFailure: HTTPParserError?
     private var queue = CircularBuffer<HTTPServerRequestPart>(initialCapacity: 0)
     private var queuedHeads = 0
-    private var isOverflown = false
+    /// The client pipelined more than may wait, and the rest was thrown away.
+    private(set) var isOverflown = false
     private var tick: Scheduled<Void>?
     /// Most reads of the socket in one turn of the event loop.
     private var readsPerTurn: UInt = 1
