@@ -1,9 +1,5 @@
 #pragma once
-#include <stddef.h>
-#include <stdint.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "scan.h"
 
 /// What `\` and the byte of this index stand for in a JSON string; 0 where that is no escape of one character.
 static const uint8_t sluice_json_escapes[256] = {
@@ -13,19 +9,15 @@ static const uint8_t sluice_json_escapes[256] = {
 #if defined(__SSE2__)
 /// One bit for each of 64 bytes that ends a plain run: `"`, `\` or a control character.
 static inline uint64_t sluice_json_stops(const uint8_t *p) {
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), limit = _mm_set1_epi8(0x1F);
     uint64_t stops = 0;
     for (int part = 0; part < 4; part++) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(p + 16 * part));
-        __m128i hit = _mm_or_si128(
-            _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-            _mm_cmpeq_epi8(_mm_min_epu8(v, limit), v));
+        __m128i hit = sluice_json_hits(_mm_loadu_si128((const __m128i *)(p + 16 * part)));
         stops |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * part);
     }
     return stops;
 }
 
-/// Copies `n` bytes, and up to 16 behind them.
+/// Copies `n` bytes in steps of 16, one at least: up to 16 more are read and written behind them.
 static inline void sluice_json_copy(uint8_t *to, const uint8_t *from, ptrdiff_t n) {
     ptrdiff_t i = 0;
     do {
@@ -43,7 +35,9 @@ static inline ptrdiff_t sluice_json_unescape(
     const uint8_t *p, ptrdiff_t *at, ptrdiff_t n, uint8_t *out, ptrdiff_t room) {
     ptrdiff_t i = *at, o = 0;
 #if defined(__SSE2__)
-    // Runs between the stops of 64 bytes are copied 16 bytes at a time, and what is too much is written over.
+    // Runs between the stops of 64 bytes are copied 16 bytes at a time, and what is too much is written over. A run
+    // ends within the 64 bytes, so its copy ends within 16 more: 80 bytes have to be there, in and out. The byte behind
+    // a last `\` is one of them.
     while (n - i >= 80 && room - o >= 80) {
         uint64_t stops = sluice_json_stops(p + i);
         ptrdiff_t run = 0;

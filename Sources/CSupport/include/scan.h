@@ -33,27 +33,29 @@ static inline ptrdiff_t sluice_find_pair(
     return n;
 }
 
+#if defined(__SSE2__)
+/// 0xFF for each byte that ends a plain run of a JSON string: `"`, `\` or a control character.
+static inline __m128i sluice_json_hits(__m128i v) {
+    __m128i special = _mm_or_si128(
+        _mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    return _mm_or_si128(special, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1F)), v));
+}
+#endif
+
 /// Index of the first byte at or behind `i` that ends a plain run of a JSON string: `"`, `\` or a control character;
 /// `n` when there is none.
 static inline ptrdiff_t sluice_json_plain_end(const uint8_t *p, ptrdiff_t i, ptrdiff_t n) {
 #if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), limit = _mm_set1_epi8(0x1F);
     // Long texts 64 bytes at a time; the hit itself is found below.
     for (; i + 64 <= n; i += 64) {
         __m128i any = _mm_setzero_si128();
         for (int part = 0; part < 64; part += 16) {
-            __m128i v = _mm_loadu_si128((const __m128i *)(p + i + part));
-            __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
-            any = _mm_or_si128(any, _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(v, limit), v)));
+            any = _mm_or_si128(any, sluice_json_hits(_mm_loadu_si128((const __m128i *)(p + i + part))));
         }
         if (_mm_movemask_epi8(any)) break;
     }
     for (; i + 16 <= n; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(p + i));
-        __m128i hit = _mm_or_si128(
-            _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-            _mm_cmpeq_epi8(_mm_min_epu8(v, limit), v));
-        int mask = _mm_movemask_epi8(hit);
+        int mask = _mm_movemask_epi8(sluice_json_hits(_mm_loadu_si128((const __m128i *)(p + i))));
         if (mask) return i + __builtin_ctz((unsigned)mask);
     }
 #endif

@@ -82,7 +82,7 @@ extension OTLPJSONReader {
                 json.start.assumingMemoryBound(to: UInt8.self), &at, json.count,
                 (output.base + output.count).assumingMemoryBound(to: UInt8.self), output.capacity &- output.count)
             if take(UInt8(ascii: "\"")) { return }
-            // The room ended in the middle of a plain run, or there is what was left for here.
+            // No room left says nothing about what stands here.
             if output.capacity == output.count { continue }
             let scalar = try escapeOrFault()
             if scalar.value < 0x80 {
@@ -95,7 +95,7 @@ extension OTLPJSONReader {
         }
     }
 
-    /// Least room that a string is decoded into at once, in bytes.
+    /// Least room that a string is decoded into at once, in bytes; with less than 80 it is decoded byte by byte.
     private static let unescapeRoom = 128
 
     /// The character of the escape here, or why the string cannot go on here.

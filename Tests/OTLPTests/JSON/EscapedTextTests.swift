@@ -74,4 +74,41 @@ import Testing
             }
         }
     }
+
+    /// What an attribute becomes, or why it is refused, as it is written and with a blank that keeps it off the short
+    /// way.
+    private static func ways(_ key: String, _ value: String) -> [Result<[UInt8], DecodeFailure>] {
+        ["", " "].map { blank in
+            let json = Array(JSONCase.span(#""attributes":[{\#(blank)"key":"\#(key)","value":\#(value)}]"#).utf8)
+            return Result { () throws(DecodeFailure) in try JSONCase.transcode(json, .traces) }
+        }
+    }
+
+    @Test(
+        arguments: ["k", ""],
+        [
+            #"{"stringValue":"a\nb"}"#, #"{"stringValue":"a\nb" }"#, #"{"stringValue":"a\nb","intValue":"1"}"#,
+            #"{"stringValue":"a\nb","stringValue":"c"}"#, #"{"stringValue":"\u00e4\ud83d\ude00"}"#,
+            #"{"stringValue":"a\n\x"}"#, #"{"stringValue":"a\n\ud83d"}"#, #"{"stringValue":"a\n"x}"#,
+            #"{"stringValue":"a\n"]"#, "{\"stringValue\":\"a\\n\u{1}\"}", #"{"stringValue":"a\n\u12g4"}"#,
+        ])
+    func `what does not end as usual is read as if it had never been begun`(key: String, value: String) throws {
+        for before in [0, 1, 63, 64, 65, 200, 20_000] {
+            let filled = value.replacing("a", with: String(repeating: "a", count: before))
+            let ways = Self.ways(key, filled)
+            switch (ways[0], ways[1]) {
+            case (.success(let short), .success(let general)): #expect(short == general, "\(before)")
+            case (.failure(let short), .failure(let general)):
+                #expect(short.reason == general.reason && short.offset.map { $0 + 1 } == general.offset, "\(before)")
+                #expect(short.detail == general.detail)
+            default: Issue.record("one way takes what the other refuses, \(before) bytes: \(ways)")
+            }
+        }
+    }
+
+    @Test(arguments: [126, 127, 128, 16_382, 16_383, 16_384, 1 << 21])
+    func `lengths of every size are right`(count: Int) throws {
+        let plain = [UInt8](repeating: UInt8(ascii: "a"), count: count - 1)
+        #expect(try Self.text(plain + Array(#"\n"#.utf8)) == plain + [0x0A])
+    }
 }
