@@ -101,6 +101,21 @@ static inline void sluice_copy(void *to, const void *from, sluice_count n) {
     }
 }
 
+/// The same where 32 bytes may be written at `to` and `left` can be read at `from`: up to 32 bytes are copied without a
+/// look at how many they are.
+static inline void sluice_copy_loose(void *to, const void *from, sluice_count n, sluice_count left) {
+#if defined(__SSE2__)
+    if (n <= 32 && left >= 32) {
+        const __m128i *s = (const __m128i *)from;
+        __m128i a = _mm_loadu_si128(s), b = _mm_loadu_si128(s + 1);
+        _mm_storeu_si128((__m128i *)to, a);
+        _mm_storeu_si128((__m128i *)to + 1, b);
+        return;
+    }
+#endif
+    sluice_copy(to, from, n);
+}
+
 /// Index of the first `byte` in `[from, n)`, or -1.
 static inline sluice_count sluice_find(const void *p, sluice_count from, sluice_count n, uint8_t byte) {
     if (from >= n) return -1;

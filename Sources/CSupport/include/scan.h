@@ -46,6 +46,12 @@ static inline __m128i sluice_json_hits(__m128i v) {
 /// `n` when there is none.
 static inline ptrdiff_t sluice_json_plain_end(const uint8_t *p, ptrdiff_t i, ptrdiff_t n) {
 #if defined(__SSE2__)
+    // Most texts are short.
+    if (i + 16 <= n) {
+        int mask = _mm_movemask_epi8(sluice_json_hits(_mm_loadu_si128((const __m128i *)(p + i))));
+        if (mask) return i + __builtin_ctz((unsigned)mask);
+        i += 16;
+    }
     // Long texts 64 bytes at a time; the hit itself is found below.
     for (; i + 64 <= n; i += 64) {
         __m128i any = _mm_setzero_si128();

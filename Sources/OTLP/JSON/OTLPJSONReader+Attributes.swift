@@ -126,42 +126,49 @@ extension OTLPJSONReader {
         var text = key.lowerBound..<key.lowerBound
         if case .string(let range) = value { text = range }
         guard tag < 0x80, !key.isEmpty, key.count &+ text.count < 100 else { return false }
-        // Eight bytes of tags and lengths, and at most ten of a number.
-        output.reserve(key.count &+ text.count &+ 20)
+        // Eight bytes of tags and lengths, at most ten of a number, and what is copied too much.
+        output.reserve(key.count &+ text.count &+ 20 &+ 32)
         let start = output.base + output.count
-        sluice_copy(start + 4, json.start + key.lowerBound, key.count)
+        copy(key, to: start + 4)
         let member = start + (key.count &+ 4)
         var size = 2
         switch value {
         case .string:
-            member.storeBytes(of: 0x0A, toByteOffset: 2, as: UInt8.self)
-            member.storeBytes(of: UInt8(truncatingIfNeeded: text.count), toByteOffset: 3, as: UInt8.self)
-            sluice_copy(member + 4, json.start + text.lowerBound, text.count)
             size = text.count &+ 2
+            copy(text, to: member + 4)
+            storeFields(0x12, size, 0x0A, text.count, at: member)
         case .int(var number):
-            member.storeBytes(of: 0x18, toByteOffset: 2, as: UInt8.self)
+            storeFields(0x12, 0, 0x18, 0, at: member)
             while number >= 0x80 {
                 member.storeBytes(of: UInt8(truncatingIfNeeded: number) | 0x80, toByteOffset: size &+ 1, as: UInt8.self)
                 number >>= 7
                 size &+= 1
             }
             member.storeBytes(of: UInt8(truncatingIfNeeded: number), toByteOffset: size &+ 1, as: UInt8.self)
+            member.storeBytes(of: UInt8(truncatingIfNeeded: size), toByteOffset: 1, as: UInt8.self)
         case .double(let number):
-            member.storeBytes(of: 0x21, toByteOffset: 2, as: UInt8.self)
-            member.storeBytes(of: number.bitPattern.littleEndian, toByteOffset: 3, as: UInt64.self)
             size = 9
-        case .bool(let flag):
-            member.storeBytes(of: 0x10, toByteOffset: 2, as: UInt8.self)
-            member.storeBytes(of: flag ? 1 : 0, toByteOffset: 3, as: UInt8.self)
+            storeFields(0x12, size, 0x21, 0, at: member)
+            member.storeBytes(of: number.bitPattern.littleEndian, toByteOffset: 3, as: UInt64.self)
+        case .bool(let flag): storeFields(0x12, size, 0x10, flag ? 1 : 0, at: member)
         }
-        start.storeBytes(of: UInt8(truncatingIfNeeded: tag), as: UInt8.self)
-        start.storeBytes(of: UInt8(truncatingIfNeeded: key.count &+ size &+ 4), toByteOffset: 1, as: UInt8.self)
-        start.storeBytes(of: 0x0A, toByteOffset: 2, as: UInt8.self)
-        start.storeBytes(of: UInt8(truncatingIfNeeded: key.count), toByteOffset: 3, as: UInt8.self)
-        member.storeBytes(of: 0x12, as: UInt8.self)
-        member.storeBytes(of: UInt8(truncatingIfNeeded: size), toByteOffset: 1, as: UInt8.self)
+        storeFields(Int(tag), key.count &+ size &+ 4, 0x0A, key.count, at: start)
         output.count &+= key.count &+ size &+ 6
         return true
+    }
+
+    @inline(__always)
+    private func copy(_ range: Range<Int>, to place: UnsafeMutableRawPointer) {
+        sluice_copy_loose(place, json.start + range.lowerBound, range.count, json.count &- range.lowerBound)
+    }
+
+    /// Two tags below 128 with the lengths or values below 128 behind them: a message's and that of its first field.
+    @inline(__always)
+    private func storeFields(
+        _ outer: Int, _ length: Int, _ inner: Int, _ value: Int, at place: UnsafeMutableRawPointer
+    ) {
+        let bytes = UInt32(truncatingIfNeeded: outer | length << 8 | inner << 16 | value << 24)
+        place.storeBytes(of: bytes.littleEndian, as: UInt32.self)
     }
 
     @inline(__always)
