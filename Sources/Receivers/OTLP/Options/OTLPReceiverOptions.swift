@@ -64,7 +64,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
         timeouts = ConnectionTimeouts(&settings)
         keepsAlive = settings.bool(
             "keep_alives_enabled", default: true, "Whether a connection may carry more than one request.")
-        connections = ConnectionLimits(&settings, beyond: "answered with 503")
+        connections = ConnectionLimits(&settings, beyond: "answered with 503, 64 at a time, or closed")
         cors = Self.cors(&settings)
         responseHeaders = Self.responseHeaders(&settings)
         keepsMetadata = MetadataOption.read(&settings)
