@@ -1,10 +1,14 @@
 #pragma once
 #include "scan.h"
 
-/// What `\` and the byte of this index stand for in a JSON string; 0 where that is no escape of one character.
-static const uint8_t sluice_json_escapes[256] = {
-    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['n'] = '\n', ['t'] = '\t', ['r'] = '\r', ['b'] = '\b', ['f'] = '\f',
-};
+/// What `\` and `kind` stand for in a JSON string; 0 where that is no escape of one character.
+static inline uint8_t sluice_json_escape(uint8_t kind) {
+    static const uint8_t characters[256] = {
+        ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['n'] = '\n',
+        ['t'] = '\t', ['r'] = '\r',  ['b'] = '\b', ['f'] = '\f',
+    };
+    return characters[kind];
+}
 
 #if defined(__SSE2__)
 /// One bit for each of 64 bytes that ends a plain run: `"`, `\` or a control character.
@@ -45,7 +49,7 @@ static inline ptrdiff_t sluice_json_unescape(
             ptrdiff_t stop = __builtin_ctzll(stops);
             sluice_json_copy(out + o, p + i + run, stop - run);
             o += stop - run;
-            uint8_t character = sluice_json_escapes[p[i + stop + 1]];
+            uint8_t character = sluice_json_escape(p[i + stop + 1]);
             if (p[i + stop] != '\\' || !character) {
                 *at = i + stop;
                 return o;
@@ -68,7 +72,7 @@ static inline ptrdiff_t sluice_json_unescape(
             out[o++] = p[i++];
             continue;
         }
-        uint8_t character = n - i < 2 ? 0 : sluice_json_escapes[p[i + 1]];
+        uint8_t character = n - i < 2 ? 0 : sluice_json_escape(p[i + 1]);
         if (!character) break;
         out[o++] = character;
         i += 2;

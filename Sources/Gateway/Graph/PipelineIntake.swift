@@ -93,8 +93,8 @@ enum ChainResult {
 
 extension PipelineIntake {
     /// Appends the frame of a request that lost `filtered` records on its way, and counts how it ended. `completion`
-    /// runs exactly once, on an unspecified thread, and must not block. With the hint `moreFollows` the
-    /// caller flushes the journal soon.
+    /// runs exactly once, on an unspecified thread, and must not block. With the hint `moreFollows` the caller flushes
+    /// the journal soon.
     func append(
         _ frame: Frame, filtered: Int, _ hints: AppendHints = [],
         completion: @escaping @Sendable (AppendResult) -> Void

@@ -85,13 +85,7 @@ extension OTLPJSONReader {
             // No room left says nothing about what stands here.
             if output.capacity == output.count { continue }
             let scalar = try escapeOrFault()
-            if scalar.value < 0x80 {
-                output.append(UInt8(truncatingIfNeeded: scalar.value))
-            } else {
-                for byte in Unicode.UTF8.encode(scalar) ?? Unicode.UTF8.encodedReplacementCharacter {
-                    output.append(byte)
-                }
-            }
+            for byte in Unicode.UTF8.encode(scalar) ?? Unicode.UTF8.encodedReplacementCharacter { output.append(byte) }
         }
     }
 
@@ -106,16 +100,10 @@ extension OTLPJSONReader {
         }
         let kind = peek()
         at += 1
-        switch kind {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(kind)
-        case UInt8(ascii: "b"): return "\u{08}"
-        case UInt8(ascii: "f"): return "\u{0C}"
-        case UInt8(ascii: "n"): return "\n"
-        case UInt8(ascii: "r"): return "\r"
-        case UInt8(ascii: "t"): return "\t"
-        case UInt8(ascii: "u"): return try unicodeEscape()
-        default: throw DecodeFailure(.syntax, at: at - 1, "unknown escape")
-        }
+        let character = sluice_json_escape(kind)
+        if character != 0 { return Unicode.Scalar(character) }
+        guard kind == UInt8(ascii: "u") else { throw DecodeFailure(.syntax, at: at - 1, "unknown escape") }
+        return try unicodeEscape()
     }
 
     private mutating func unicodeEscape() throws(DecodeFailure) -> Unicode.Scalar {
