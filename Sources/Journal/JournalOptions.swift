@@ -25,7 +25,7 @@ package struct DiskJournalOptions: Sendable {
     package var paceBytes = 8 << 20
     package var paceWait = Duration.milliseconds(50)
     /// Bytes a second that are read of a backlog, beyond what comes in, while appends come in; 0 for no limit.
-    package var catchUpBytesPerSecond = 128 << 20
+    package var catchUpBytesPerSecond = 100 << 20
     /// Removes nothing that all cursors have passed before `retainCursors` has told which ones there are: one whose
     /// file is lost begins at the oldest record, and must find it.
     package var awaitsCursors = false

@@ -103,7 +103,7 @@ extension ExportWorker {
         var endings: [Ending] = []
         // They come again if others are not delivered, and are counted when all are.
         var uncounted: [Ending] = []
-        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map(\.items.count), start: 0)]
+        var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map { $0.items.count }, start: 0)]
         while let piece = waiting.popLast() {
             if !delivery.settled.isEmpty { await cursor.finishedWriting() }
             guard let end = end(of: piece, await attempts(piece.batch, of: delivery), &waiting) else { continue }

@@ -41,7 +41,7 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
     package let maxBytes: Int
     package let catchUpBytesPerSecond: Int
 
-    static let catchUpDefault = 128 << 20
+    static let catchUpDefault = 100 << 20
 
     package init(_ settings: inout Settings) {
         directory = settings.string(
