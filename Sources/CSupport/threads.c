@@ -26,6 +26,13 @@ void sluice_interrupt_others(bool does) {
   if (is_set) interrupts_nobody = !does;
 }
 
+bool sluice_interrupts_nobody(void) { return interrupts_nobody; }
+
+void sluice_begin_as_usual(bool starter_interrupts_nobody) {
+  interrupts_nobody = starter_interrupts_nobody;
+  sluice_interrupt_others(true);
+}
+
 bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns) {
   char text[80];
   int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);

@@ -1,3 +1,4 @@
+import CSupport
 import Foundation
 import Glibc
 import Pipeline
@@ -298,7 +299,6 @@ import Testing
     @Test func `the thread that reads a journal interrupts nobody`() async throws {
         let journal = try openFake(FakeDisk())
         await journal.storeAll(0..<1)
-        let batch: Int32 = 3
         var policies: [Int32] = []
         for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task") {
             guard let name = try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8),
@@ -309,6 +309,24 @@ import Testing
         // Of one that has ended since it was listed there is none.
         #expect(policies.contains(batch) && policies.allSatisfy { $0 == batch || $0 == -1 })
         journal.close()
+    }
+
+    @Test func `a thread that interrupts nobody starts threads that do, and does again itself`() throws {
+        let policies = Mutex<[Int32]>([])
+        let first = try DiskThread("gives way") {
+            sluice_interrupt_others(false)
+            policies.withLock { $0.append(sched_getscheduler(0)) }
+            let second = try? DiskThread("is as usual") {
+                policies.withLock { $0.append(sched_getscheduler(0)) }
+            }
+            _ = second?.join()
+            sluice_interrupt_others(true)
+            policies.withLock { $0.append(sched_getscheduler(0)) }
+            sluice_interrupt_others(false)
+            policies.withLock { $0.append(sched_getscheduler(0)) }
+        }
+        _ = first.join()
+        #expect(policies.withLock { $0 } == [batch, other, other, batch])
     }
 
     @Test func `appends of which more follows are written together by the flush, or when they are many`() async throws {
@@ -395,3 +413,7 @@ import Testing
         journal.close()
     }
 }
+
+/// Policies of sched(7), of which Swift's module of the C library shows the first only.
+private let other: Int32 = 0
+private let batch: Int32 = 3

@@ -13,6 +13,13 @@ void sluice_name_thread(const char *name);
 /// at first. Its share stays the same. One that was started with a policy other than the usual one keeps that.
 void sluice_interrupt_others(bool does);
 
+/// Whether the calling thread has given up interrupting others.
+bool sluice_interrupts_nobody(void);
+
+/// To be called first in a thread, with what `sluice_interrupts_nobody` says in the one that starts it: what that one
+/// has given up would be this one's for good.
+void sluice_begin_as_usual(bool starter_interrupts_nobody);
+
 /// Nanoseconds that the calling thread could have run and waited for a processor instead, and the turns it had, since
 /// it began (/proc/thread-self/schedstat). False where the system does not tell.
 bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns);

@@ -26,6 +26,11 @@ package struct RecentOutcomes: Sendable {
 
     /// Notes how the records of a request, or of a part of it, ended.
     package mutating func add(_ frame: Range<Sequence>, _ text: String) {
+        if let last = runs.indices.last, runs[last].end == frame.lowerBound.value, runs[last].text == text {
+            // As usual: in order, and as what came before.
+            runs[last].end = frame.upperBound.value
+            return
+        }
         var new = Run(
             start: frame.lowerBound.value, end: frame.upperBound.value, text: String(text.prefix(Self.textMax)))
         var index = firstIndex(startingAfter: new.start)

@@ -52,6 +52,8 @@ package final class CurlEngine: Sendable {
     // other threads, which libcurl allows.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer?
 
+    private let starterInterruptsNobody = sluice_interrupts_nobody()
+
     /// Starts the engine's thread.
     package init() {
         _ = sluice_curl_global_init()
@@ -67,7 +69,9 @@ package final class CurlEngine: Sendable {
             { context in
                 guard let context else { return nil }
                 sluice_name_thread("exporters")
-                Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue().loop()
+                let engine = Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue()
+                sluice_begin_as_usual(engine.starterInterruptsNobody)
+                engine.loop()
                 return nil
             }, box.toOpaque())
         if code == 0 {
