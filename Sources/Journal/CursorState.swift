@@ -50,6 +50,8 @@ struct CursorState: Sendable {
     /// Gaps before it are in `losses` already, so that reading again does not count them again.
     private var countedTo: UInt64 = 0
     private var wakeup: Wakeup?
+    /// That waits for a read from disk, whose end wakes it; what is appended meanwhile does not.
+    private var waitsForDisk = false
     /// Waits for the file to say what was done when they began.
     private var writeWaits: [(position: UInt64, settledCount: Int, wakeup: Wakeup)] = []
     /// A reader thread is at work for this cursor.
@@ -134,10 +136,16 @@ struct CursorState: Sendable {
     }
 
     /// Registers the one wait, ending an older one.
-    mutating func wait(with new: Wakeup) -> Wakeup? {
-        defer { wakeup = new }
+    mutating func wait(with new: Wakeup, forDisk: Bool = false) -> Wakeup? {
+        defer {
+            wakeup = new
+            waitsForDisk = forDisk
+        }
         return wakeup
     }
+
+    /// Takes the wait that an append ends.
+    mutating func takeAppendWakeup() -> Wakeup? { waitsForDisk ? nil : takeWakeup() }
 
     mutating func takeWakeup() -> Wakeup? {
         defer { wakeup = nil }
@@ -156,16 +164,18 @@ struct CursorState: Sendable {
     mutating func take(maxFrames: Int, maxBytes: Int, now: UInt64) -> [StoredFrame] {
         var frames: [StoredFrame] = []
         var bytes = 0
+        frames.reserveCapacity(min(ready.count - readyFirst, maxFrames))
         while readyFirst < ready.count {
-            let frame = ready[readyFirst]
-            if !frames.isEmpty, frames.count >= maxFrames || bytes + frame.stored.frame.bytes.count > maxBytes { break }
-            readyFirst += 1
-            if frame.stored.end.value <= acknowledged { continue }
-            bytes += frame.stored.frame.bytes.count
-            var readable = frame.readable
-            readable.done = done(of: frame.stored)
-            frames.append(readable)
-            handed.append((frame.stored.sequence.value, frame.stored.end.value, frame.next))
+            let size = ready[readyFirst].stored.frame.bytes.count
+            if !frames.isEmpty, frames.count >= maxFrames || bytes + size > maxBytes { break }
+            defer { readyFirst += 1 }
+            let end = ready[readyFirst].stored.end.value
+            if end <= acknowledged { continue }
+            bytes += size
+            var frame = ready[readyFirst].readable
+            frame.done = done(of: frame)
+            handed.append((frame.sequence.value, end, ready[readyFirst].next))
+            frames.append(frame)
         }
         if readyFirst == ready.count {
             ready.removeAll(keepingCapacity: true)

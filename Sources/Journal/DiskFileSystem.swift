@@ -72,6 +72,10 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     /// Most that is read at once.
     private var readMax = Int.max
     private var identity: sluice_file?
+    /// Bytes from the beginning whose blocks are there, so that writing them changes nothing else of the file.
+    private var allocated = 0
+    /// Whether the system syncs what it writes, of files that go past the page cache.
+    private lazy var syncsWrites = sluice_syncs_writes(descriptor)
 
     /// O_DIRECT, which the C library declares only when asked for; the processors differ.
     #if arch(arm64)
@@ -138,15 +142,41 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
         return count
     }
 
+    func writeSynced(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, waiting: () -> Void
+    ) throws(SystemError) {
+        var done = 0
+        let isBegun =
+            isDirect && offset + bytes.count <= allocated && syncsWrites
+            && sluice_begin_synced_write(descriptor, bytes.baseAddress, bytes.count, Int64(offset))
+        waiting()
+        if isBegun {
+            let result = sluice_end_synced_write()
+            if result == bytes.count { return }
+            // Blocks larger than ours, or nothing that is for good: all is written again.
+            let mayPass = [EINVAL, EINTR, EAGAIN, EOPNOTSUPP].contains { result == -Int($0) }
+            guard result >= 0 || mayPass else {
+                throw SystemError(call: "write and sync", path: path, code: Int32(-result))
+            }
+            done = max(result, 0)
+        }
+        try writeAll(bytes.part(done..<bytes.count), at: offset + done)
+        try sync()
+    }
+
     func allocate(_ bytes: Int) throws(SystemError) {
         while true {
             let code = posix_fallocate(descriptor, 0, off_t(bytes))
-            if code == 0 { return }
+            if code == 0 {
+                allocated = max(allocated, bytes)
+                return
+            }
             if code != EINTR { throw SystemError(call: "posix_fallocate", path: path, code: code) }
         }
     }
 
     func truncate(_ bytes: Int) throws(SystemError) {
+        allocated = min(allocated, bytes)
         if ftruncate(descriptor, off_t(bytes)) != 0 { throw lastError("ftruncate", path) }
     }
 

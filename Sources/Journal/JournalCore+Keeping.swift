@@ -11,8 +11,8 @@ extension JournalCore {
             keeperEvent.wait(until: hasSurplus ? lastRound &+ Self.freeInterval : nil)
             let due = lastRound &+ options.cursorInterval.nanoseconds
             while monotonicNanoseconds() < due, !isClosing {
-                writeMoved()
-                keeperEvent.wait(until: due)
+                let isMoving = writeMoved()
+                keeperEvent.wait(until: isMoving ? min(due, monotonicNanoseconds() &+ Self.writeInterval) : due)
             }
             lastRound = monotonicNanoseconds()
             keep()
@@ -23,20 +23,29 @@ extension JournalCore {
         for spare in spares.withLock({ $0.takeAll() }) { try? files.unlink(spare) }
     }
 
-    /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way, and not
-    /// also what it delivered since the last round.
-    private func writeMoved() {
+    /// Time between two writes for which nobody waits.
+    private static let writeInterval: UInt64 = 5_000_000
+
+    /// Writes the cursors that moved, without a sync. A killed process so repeats only what was under way and what it
+    /// delivered in the last moment, and not also what it delivered since the last round. False when none moved or one
+    /// could not be written: then what is acknowledged from now on wakes this thread again, and until then nothing
+    /// does but somebody who waits.
+    private func writeMoved() -> Bool {
         sluice_interrupt_others(interruptsOthers.load(ordering: .relaxed))
         let moved = shared.withLock { shared in
-            // What is acknowledged from now on wakes this thread again.
-            shared.isKeeping = false
-            return shared.index.cursors.filter(\.value.mustWrite).mapValues(\.picture)
+            let moved = shared.index.cursors.filter(\.value.mustWrite).mapValues(\.picture)
+            shared.isKeeping = !moved.isEmpty
+            return moved
         }
         // What cannot be written now is tried in the next round, not before: the cause may last.
+        var isWritten = !moved.isEmpty
         for (name, picture) in moved {
-            let isWritten = save(name, picture, isSynced: false)
-            endWriteWaits(name, isWritten: isWritten)
+            let isOne = save(name, picture, isSynced: false)
+            endWriteWaits(name, isWritten: isOne)
+            isWritten = isWritten && isOne
         }
+        if !isWritten, !moved.isEmpty { shared.withLock { $0.isKeeping = false } }
+        return isWritten
     }
 
     /// Ends the waits for a cursor's file. What was done behind the picture that was written comes next.

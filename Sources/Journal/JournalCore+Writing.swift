@@ -16,15 +16,17 @@ extension JournalCore {
         // When the disk was last written to, or looked at.
         var lastUse: UInt64 = 0
         var turns = WriterTurns()
+        var held = HeldWakeups(bytesMax: pace / 4 * 3)
         while true {
-            let isFailing = waitForWork(probingAt: lastUse &+ Self.probeInterval)
+            let isFailing = waitForWork(probingAt: lastUse &+ Self.probeInterval, &held)
             answerDue()
             var hadWork = false
             while let group = takePending(&turns) {
-                commit(group, with: &writer)
+                commit(group, with: &writer, &held)
                 hadWork = true
             }
             let now = monotonicNanoseconds()
+            if !hadWork { held.fire(at: now) }
             if isFailing, !hadWork, now &- lastUse >= Self.probeInterval {
                 probe(&writer)
                 lastUse = now
@@ -34,8 +36,9 @@ extension JournalCore {
             retireToMakeRoom(&writer)
             if isClosing {
                 // Appends that came in before the flag rose are still answered.
-                while let group = takePending(&turns) { commit(group, with: &writer) }
+                while let group = takePending(&turns) { commit(group, with: &writer, &held) }
                 for answer in shared.withLock({ $0.pacing.takeAll() }) { answer() }
+                held.fire()
                 retire(&writer)
                 return
             }
@@ -43,9 +46,10 @@ extension JournalCore {
     }
 
     /// Waits for appends, for answers that are due and, while the disk refuses, for the next look at it. True then.
-    private func waitForWork(probingAt look: UInt64) -> Bool {
+    private func waitForWork(probingAt look: UInt64, _ held: inout HeldWakeups) -> Bool {
         let (due, isFailing) = shared.withLock { ($0.pacing.deadline, $0.problem != nil) }
-        writerEvent.wait(until: isFailing ? min(look, due ?? look) : due)
+        let ends = [due, isFailing ? look : nil, held.deadline].compactMap { $0 }.min()
+        writerEvent.wait(until: ends)
         return isFailing
     }
 
@@ -95,16 +99,19 @@ extension JournalCore {
     }
 
     /// Writes a group, segment by segment.
-    private func commit(_ group: [PendingAppend], with writer: inout SegmentWriter) {
+    private func commit(_ group: [PendingAppend], with writer: inout SegmentWriter, _ held: inout HeldWakeups) {
         var rest = group[...]
         while let first = rest.first {
             do throws(SystemError) {
                 makeRoom(for: first.recordBytes, &writer)
                 if !writer.hasRoom(for: first.recordBytes) {
+                    // That takes a while.
+                    held.fire()
                     retire(&writer)
                     try begin(first.recordBytes, &writer)
                 }
             } catch {
+                held.fire()
                 return refuse(rest, error)
             }
             let run = Self.run(of: rest, fitting: writer)
@@ -115,8 +122,11 @@ extension JournalCore {
                     refuse(run, reason: "sequence numbers are used up", retryAfter: .seconds(3600))
                     continue
                 }
-                finish(run, try writer.write(run, from: base))
+                let began = monotonicNanoseconds()
+                let placed = try writer.write(run, from: base) { held.fireInWait() }
+                finish(run, placed, since: began, &held)
             } catch {
+                held.fire()
                 writer.abandon()
                 shared.withLock { $0.index.abandon(writer.number) }
                 requestKeeping()
@@ -143,7 +153,9 @@ extension JournalCore {
         return !base.addingReportingOverflow(items).overflow
     }
 
-    private func finish(_ run: ArraySlice<PendingAppend>, _ placed: [PlacedFrame]) {
+    private func finish(
+        _ run: ArraySlice<PendingAppend>, _ placed: [PlacedFrame], since began: UInt64, _ held: inout HeldWakeups
+    ) {
         let now = monotonicNanoseconds()
         let (wakeups, due, wasProblem, mustWait) = shared.withLock { shared in
             shared.pendingBytes -= run.reduce(0) { $0 + $1.recordBytes }
@@ -158,9 +170,13 @@ extension JournalCore {
         if wasProblem { noteRecovery() }
         for answer in due { answer() }
         if !mustWait {
-            for (append, frame) in zip(run, placed) { append.completion(.stored(frame.stored.sequence)) }
+            for (index, frame) in zip(run.indices, placed.indices) {
+                run[index].completion(.stored(placed[frame].stored.sequence))
+            }
         }
-        for wakeup in wakeups { wakeup.fire(true) }
+        let bytes = run.reduce(0) { $0 + $1.recordBytes }
+        held.add(wakeups, appends: run.count, bytes: bytes, at: now, took: now &- began)
+        if mustWait { held.fire() }
     }
 
     private static func wait(

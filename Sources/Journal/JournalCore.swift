@@ -45,6 +45,8 @@ final class JournalCore: Sendable {
     let journal: JournalID
     let firstNumber: UInt64
     let segmentBytes: Int
+    /// Unread bytes above which answers wait for readers.
+    let pace: Int
     let shared: Mutex<Shared>
     /// Held while cursor files are written, so never while `shared` is held.
     let cursorFiles: Mutex<CursorFiles>
@@ -73,7 +75,7 @@ final class JournalCore: Sendable {
         let cap = options.maxBytes > 0 ? options.maxBytes / 8 : Int.max
         segmentBytes = max(least, min(options.segmentBytes, cap))
         var index = state.index
-        let pace = min(options.paceBytes, options.tailBytes / 2)
+        pace = min(options.paceBytes, options.tailBytes / 2)
         index.nearBytes = pace
         shared = Mutex(
             Shared(
@@ -205,38 +207,38 @@ final class JournalCore: Sendable {
     }
 
     func acknowledge(_ name: String, before sequence: Sequence) {
-        shared.withLock { shared in
-            guard var cursor = shared.index.cursors.removeValue(forKey: name) else { return }
-            cursor.acknowledge(before: sequence.value, end: shared.index.nextSequence)
-            shared.index.cursors[name] = cursor
-        }
-        requestKeeping()
+        move(name) { $0.acknowledge(before: sequence.value, end: $1) }
     }
 
     func settle(_ name: String, _ items: Range<Sequence>) {
-        shared.withLock { shared in
-            guard var cursor = shared.index.cursors.removeValue(forKey: name) else { return }
-            cursor.settle(items.lowerBound.value..<items.upperBound.value, end: shared.index.nextSequence)
-            shared.index.cursors[name] = cursor
+        move(name) { $0.settle(items.lowerBound.value..<items.upperBound.value, end: $1) }
+    }
+
+    /// Changes what is done of a cursor, with where the journal ends, and asks for a keeper round.
+    private func move(_ name: String, _ change: (inout CursorState, _ end: UInt64) -> Void) {
+        let isFirst = shared.withLock { shared in
+            if var cursor = shared.index.cursors.removeValue(forKey: name) {
+                change(&cursor, shared.index.nextSequence)
+                shared.index.cursors[name] = cursor
+            }
+            return shared.beginKeeping()
         }
-        requestKeeping()
+        if isFirst { keeperEvent.set() }
     }
 
     /// Registers a wait for what is done to be in the cursor's file; false when it is, or will not be soon.
     func mustWait(forWriting name: String, _ wakeup: Wakeup) -> Bool {
-        shared.withLock { shared in
+        let mustWait = shared.withLock { shared in
             guard !shared.isClosing, !shared.unsavedCursors.contains(name) else { return false }
             return shared.index.cursors[name]?.waitForWrite(wakeup) ?? false
         }
+        if mustWait { keeperEvent.set() }
+        return mustWait
     }
 
     /// Asks for a keeper round, unless one is coming anyway.
     func requestKeeping() {
-        let isFirst = shared.withLock { shared in
-            defer { shared.isKeeping = true }
-            return !shared.isKeeping
-        }
-        if isFirst { keeperEvent.set() }
+        if shared.withLock({ $0.beginKeeping() }) { keeperEvent.set() }
     }
 
     // MARK: Ending
@@ -294,6 +296,12 @@ final class JournalCore: Sendable {
 }
 
 extension JournalCore.Shared {
+    /// Whether the keeper has to be told of something to do, which it then is.
+    fileprivate mutating func beginKeeping() -> Bool {
+        defer { isKeeping = true }
+        return !isKeeping
+    }
+
     /// Queues an append for the writer. Gives the answer of one that is not queued.
     fileprivate mutating func add(_ append: PendingAppend, _ options: DiskJournalOptions) -> AppendResult? {
         if isClosing { return .refused(reason: "the journal is closed", retryAfter: .seconds(1)) }

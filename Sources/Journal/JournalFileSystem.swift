@@ -66,6 +66,9 @@ package protocol JournalFile: AnyObject, Sendable {
     func bypassCache()
     /// One pwrite: may take fewer bytes than offered.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) -> Int
+    /// Writes all of `bytes` and syncs; an error is one of either. Calls `waiting` before it waits for the disk.
+    func writeSynced(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, waiting: () -> Void) throws(SystemError)
     /// Reserves blocks for the first `bytes` bytes and makes the file that long.
     func allocate(_ bytes: Int) throws(SystemError)
     func truncate(_ bytes: Int) throws(SystemError)
@@ -80,6 +83,14 @@ package protocol JournalFile: AnyObject, Sendable {
 }
 
 extension JournalFile {
+    package func writeSynced(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, waiting: () -> Void
+    ) throws(SystemError) {
+        waiting()
+        try writeAll(bytes, at: offset)
+        try sync()
+    }
+
     /// Writes all of `bytes`, however often the system takes only a part or is interrupted.
     func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
         var done = 0

@@ -42,7 +42,9 @@ extension JournalIndex {
         while true {
             let frames = cursor.take(maxFrames: maxFrames, maxBytes: maxBytes, now: now)
             if !frames.isEmpty { return .frames(frames) }
-            if cursor.isFetching { return .wait(.forDisk(isNew: false), older: cursor.wait(with: wakeup)) }
+            if cursor.isFetching {
+                return .wait(.forDisk(isNew: false), older: cursor.wait(with: wakeup, forDisk: true))
+            }
             if cursor.mustPause {
                 cursor.mustPause = false
                 return .wait(.pause, older: cursor.wait(with: wakeup))
@@ -51,7 +53,7 @@ extension JournalIndex {
                 return .wait(.forAppend, older: cursor.wait(with: wakeup))
             }
             guard let newest = tail.frames(from: cursor.fetchPlace) else {
-                return .wait(.forDisk(isNew: true), older: cursor.wait(with: wakeup))
+                return .wait(.forDisk(isNew: true), older: cursor.wait(with: wakeup, forDisk: true))
             }
             cursor.fetch(
                 Self.prefix(of: newest, maxFrames: maxFrames, maxBytes: maxBytes), appended: appendedBytes,

@@ -129,7 +129,7 @@ struct JournalIndex: Sendable {
         segments[index].frames += frames.count
         nextSequence = last.stored.end.value
         tail.append(frames, endingAt: appendedBytes)
-        return cursors.keys.compactMap { cursors[$0]?.takeWakeup() }
+        return cursors.keys.compactMap { cursors[$0]?.takeAppendWakeup() }
     }
 
     /// Takes the oldest finished segment out of service, counting what each cursor had not read of it. False when

@@ -24,6 +24,8 @@ final class RecordBuffer {
     private var used = 0
     /// Where the first byte lies in the file, a multiple of the block size.
     private var offset = 0
+    /// Something was written that is not synced.
+    private var hasUnsynced = false
 
     /// `capacity` is a multiple of the block size that has room for everything of a record but its payload.
     init(capacity: Int) {
@@ -37,6 +39,7 @@ final class RecordBuffer {
     /// The next record lies at `offset`, a multiple of the block size.
     func begin(at offset: Int) {
         used = 0
+        hasUnsynced = false
         self.offset = offset
     }
 
@@ -53,9 +56,13 @@ final class RecordBuffer {
             frame, metadataBytes: metadata.count, sequence: sequence, bodyChecksum: frontChecksum)
         if used + header.recordBytes > bytes.count { try writeBlocks(to: file) }
         let isOnePiece = used + header.recordBytes <= bytes.count
-        if !isOnePiece { header.bodyChecksum = frame.bytes.withUnsafeBytes { crc32c(frontChecksum, $0) } }
         let start = used
-        try add(header, seed: seed, to: file)
+        if isOnePiece {
+            used += JournalFormat.recordHeaderBytes
+        } else {
+            header.bodyChecksum = frame.bytes.withUnsafeBytes { crc32c(frontChecksum, $0) }
+            try add(header, seed: seed, to: file)
+        }
         tenant.withUTF8 { put(UnsafeRawBufferPointer($0)) }
         metadata.withUnsafeBytes { put($0) }
         if isOnePiece {
@@ -101,15 +108,35 @@ final class RecordBuffer {
         }
     }
 
-    /// Writes all that is here, with zeros up to the end of the last block.
-    func flush(to file: any JournalFile) throws(SystemError) {
-        let end = (used + Self.blockBytes - 1) & ~(Self.blockBytes - 1)
-        bytes[used..<end].initializeMemory(as: UInt8.self, repeating: 0)
-        try file.writeAll(UnsafeRawBufferPointer(bytes).part(0..<end), at: offset)
+    /// Writes all that is here and syncs it with what was written before. Calls `waiting` before it waits for the disk.
+    func flush(to file: any JournalFile, waiting: () -> Void = {}) throws(SystemError) {
+        if hasUnsynced {
+            waiting()
+            try write(to: file)
+            try file.sync()
+            hasUnsynced = false
+        } else {
+            try file.writeSynced(wholeBlocks(), at: offset, waiting: waiting)
+            keepLastBlock()
+        }
+    }
+
+    /// Writes all that is here.
+    func write(to file: any JournalFile) throws(SystemError) {
+        hasUnsynced = true
+        try file.writeAll(wholeBlocks(), at: offset)
         keepLastBlock()
     }
 
+    /// What is here, with zeros up to the end of the last block.
+    private func wholeBlocks() -> UnsafeRawBufferPointer {
+        let end = (used + Self.blockBytes - 1) & ~(Self.blockBytes - 1)
+        bytes[used..<end].initializeMemory(as: UInt8.self, repeating: 0)
+        return UnsafeRawBufferPointer(bytes).part(0..<end)
+    }
+
     private func writeBlocks(to file: any JournalFile) throws(SystemError) {
+        hasUnsynced = true
         try file.writeAll(UnsafeRawBufferPointer(bytes).part(0..<used & ~(Self.blockBytes - 1)), at: offset)
         keepLastBlock()
     }

@@ -61,7 +61,6 @@ struct SegmentWriter {
             // Tells a segment without a record from a damaged one, whatever lies behind.
             buffer.add([UInt8](repeating: 0, count: RecordBuffer.blockBytes))
             try buffer.flush(to: made)
-            try made.sync()
             try files.rename(temporary, to: path)
             try files.syncDirectory(directory)
         } catch {
@@ -118,26 +117,25 @@ struct SegmentWriter {
     }
 
     /// Writes and syncs `appends`, the first at `sequence`; all are durable, and in the journal's directory, when this
-    /// returns. They must have room.
+    /// returns. They must have room. Calls `waiting` before it waits for the disk.
     mutating func write(
-        _ appends: ArraySlice<PendingAppend>, from sequence: UInt64
+        _ appends: ArraySlice<PendingAppend>, from sequence: UInt64, waiting: () -> Void
     ) throws(SystemError) -> [PlacedFrame] {
         guard let file else { throw SystemError(call: "write", path: directory, code: EBADF) }
         var placed: [PlacedFrame] = []
         placed.reserveCapacity(appends.count)
         var place = Place(segment: number, offset: offset, frame: frames)
         var sequence = sequence
-        for append in appends {
-            try buffer.add(append, sequence: sequence, seed: seed, to: file)
+        for index in appends.indices {
+            try buffer.add(appends[index], sequence: sequence, seed: seed, to: file)
             let next = Place(
-                segment: number, offset: place.offset + append.recordBytes, frame: place.frame + 1)
-            let stored = StoredFrame(sequence: Sequence(sequence), frame: append.frame)
+                segment: number, offset: place.offset + appends[index].recordBytes, frame: place.frame + 1)
+            let stored = StoredFrame(sequence: Sequence(sequence), frame: appends[index].frame)
             placed.append(PlacedFrame(stored: stored, place: place, next: next))
             sequence = stored.end.value
             place = next
         }
-        try buffer.flush(to: file)
-        try file.sync()
+        try buffer.flush(to: file, waiting: waiting)
         // Synced, but to be found by nobody after this process: that is not stored.
         guard try file.isAt(path) else {
             throw SystemError(call: "write to a removed file", path: path, code: ENOENT)
@@ -152,7 +150,7 @@ struct SegmentWriter {
         guard let file else { return }
         defer { leave() }
         try buffer.add(RecordHeader.seal(sequence: sequence, frames: frames), seed: seed, to: file)
-        try buffer.flush(to: file)
+        try buffer.write(to: file)
         try file.truncate(offset + JournalFormat.recordHeaderBytes)
         try file.sync()
     }

@@ -184,6 +184,16 @@ extension FakeDisk.Inode {
         Self.apply(change, to: &current)
     }
 
+    /// Makes a write durable, with the file's size, and nothing that was written before.
+    fileprivate mutating func sync(_ write: FakeDisk.Change, behind before: [FakeDisk.Change]) {
+        unsynced = before.filter { change in
+            guard case .resize = change else { return true }
+            Self.apply(change, to: &durable)
+            return false
+        }
+        Self.apply(write, to: &durable)
+    }
+
     private static func apply(_ change: FakeDisk.Change, to bytes: inout [UInt8]) {
         switch change {
         case .resize(let count):
@@ -269,6 +279,28 @@ private final class FakeFile: JournalFile {
     func truncate(_ bytes: Int) throws(SystemError) {
         _ = try disk.check("ftruncate", path)
         disk.state.withLock { $0.inodes[inode].apply(.resize(bytes)) }
+    }
+
+    func writeSynced(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, waiting: () -> Void
+    ) throws(SystemError) {
+        waiting()
+        let before = disk.state.withLock { $0.inodes[inode].unsynced }
+        var done = 0
+        while done < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+            do throws(SystemError) { done += try write(rest, at: offset + done) } catch  where error.code == EINTR {}
+        }
+        do throws(SystemError) {
+            _ = try disk.check("fdatasync", path)
+        } catch {
+            disk.state.withLock { $0.inodes[inode].unsynced = [] }
+            throw error
+        }
+        let written = FakeDisk.Change.write(offset, Array(bytes))
+        disk.state.withLock { state in
+            if state.lie != .syncsNoFile { state.inodes[inode].sync(written, behind: before) }
+        }
     }
 
     /// As Linux does: after a failure the unsynced changes count as clean, and the next sync succeeds without them.

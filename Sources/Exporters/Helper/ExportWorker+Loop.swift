@@ -9,27 +9,28 @@ extension ExportWorker {
         var batcher = Batcher(setup.options.queue.batch, bytesMax: setup.batchBytesMax)
         var ready: [PreparedBatch] = []
         var nextReady = 0
-        var inFlight = 0
-        var bytesInFlight = 0
+        var window = DeliveryWindow(width: concurrency, bytesMax: setup.bytesInFlightMax)
         var isTrickling = false
         await withTaskGroup(of: Int.self) { group in
             while !isEnding {
                 while nextReady < ready.count {
                     let batch = ready[nextReady]
                     let size = batch.batch.byteCount
-                    let isFull = inFlight == concurrency || bytesInFlight + size > setup.bytesInFlightMax
-                    if inFlight > 0 && isFull {
-                        bytesInFlight -= await group.next() ?? 0
-                        inFlight -= 1
+                    if window.isFull(for: size) {
+                        await reap(&group, &window)
                         if isEnding { break }
                         continue
                     }
+                    if window.mustWrite {
+                        let ended = ended.load(ordering: .acquiring)
+                        await cursor.finishedWriting()
+                        window.written = ended
+                    }
                     nextReady += 1
-                    inFlight += 1
-                    bytesInFlight += size
+                    window.begin(size)
                     group.addTask {
-                        await self.cursor.finishedWriting()
                         await self.export(batch)
+                        self.ended.add(1, ordering: .releasing)
                         return size
                     }
                 }
@@ -37,11 +38,8 @@ extension ExportWorker {
                 ready.removeAll(keepingCapacity: true)
                 nextReady = 0
                 if state.withLock({ $0.tracker.openFrames }) >= Self.openFramesMax {
-                    if inFlight == 0 { batcher.flushAll(ready: &ready) }
-                    if let size = await group.next() {
-                        inFlight -= 1
-                        bytesInFlight -= size
-                    }
+                    if window.running == 0 { batcher.flushAll(ready: &ready) }
+                    await reap(&group, &window)
                     continue
                 }
                 if isTrickling { try? await setup.effects.sleep(Self.gatherTime) }
@@ -56,12 +54,19 @@ extension ExportWorker {
                 if ready.isEmpty {
                     await group.waitForAll()
                     if cursor.backlog.items == 0 || Task.isCancelled { return }
-                    inFlight = 0
-                    bytesInFlight = 0
+                    window.endAll()
                 }
             }
             // Leaving the group waits for the deliveries; they end at their next pause or attempt.
         }
+    }
+
+    /// Waits for the end of a delivery, and takes all that have ended.
+    private func reap(_ group: inout TaskGroup<Int>, _ window: inout DeliveryWindow) async {
+        repeat {
+            guard let size = await group.next() else { return }
+            window.end(size)
+        } while window.reaped < ended.load(ordering: .acquiring)
     }
 
     private var isDraining: Bool { state.withLock { $0.isDraining } }

@@ -74,6 +74,8 @@ package final class ExportWorker: Sendable {
     let commitLane: CommitLane?
     private let committed: Counter?
     let state = Mutex(State())
+    /// Deliveries that have ended, of all that were begun.
+    let ended = Atomic(0)
     private let drainRequests: AsyncStream<Duration>
     private let drainRequest: AsyncStream<Duration>.Continuation
 

@@ -47,14 +47,16 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
-    @Test(.enabled(if: Tracer.isPossible, "needs strace and the right to use it"))
-    func `acknowledges nothing that a failed sync was to keep`() async throws {
+    @Test(
+        .enabled(if: Tracer.isPossible, "needs strace and the right to use it"),
+        arguments: [("fdatasync:error=EIO:when=15+9", 5), ("io_getevents:error=EIO:when=9", 0)])
+    func `acknowledges nothing that a failed sync was to keep`(_ fault: String, _ refusals: Int) async throws {
         let bench = try FaultBench()
-        bench.gateway.wrapper = Tracer.injecting("fdatasync:error=EIO:when=15+9")
+        bench.gateway.wrapper = Tracer.injecting(fault)
         try await bench.gateway.start()
         let clients = bench.load()
         try await bench.wait("refusals and acceptances") {
-            clients.statuses[503] ?? 0 > 5 && clients.statuses[200] ?? 0 > 50
+            clients.statuses[503] ?? 0 > refusals && clients.statuses[200] ?? 0 > 50
         }
         _ = bench.gateway.end(SIGKILL)
         await clients.stop()
@@ -63,10 +65,12 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
-    @Test(.enabled(if: Tracer.isPossible, "needs strace and the right to use it"))
-    func `serves many with one sync of a slow disk`() async throws {
+    @Test(
+        .enabled(if: Tracer.isPossible, "needs strace and the right to use it"),
+        arguments: ["fdatasync", "io_getevents"])
+    func `serves many with one sync of a slow disk`(_ call: String) async throws {
         let bench = try FaultBench()
-        bench.gateway.wrapper = Tracer.injecting("fdatasync:delay_exit=500000")
+        bench.gateway.wrapper = Tracer.injecting("\(call):delay_exit=500000")
         try await bench.gateway.start()
         let start = ContinuousClock.now
         let clients = bench.load(16)
@@ -195,9 +199,15 @@ enum Tracer {
     /// The gateway keeps the process's id; only the calls that are changed are slowed down.
     static func injecting(_ what: String) -> [String] {
         let call = what.prefix { $0 != ":" }
-        return [
-            path, "-D", "-f", "-q", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(what)",
-        ]
+        var arguments = [path, "-D", "-f", "-q", "--seccomp-bpf", "-o", "/dev/null", "-e", "inject=\(what)"]
+        var calls = String(call)
+        if call == "fdatasync" {
+            // A system that carries out no write and sync by itself, so that each sync is a call.
+            arguments += ["-e", "inject=io_setup:error=ENOSYS"]
+            calls += ",io_setup"
+        }
+        arguments += ["-e", "trace=\(calls)"]
+        return arguments
     }
 }
 

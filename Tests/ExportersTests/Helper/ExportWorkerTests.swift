@@ -109,6 +109,50 @@ import Testing
         #expect(unwritten.withLock { $0 } == 0)
     }
 
+    @Test(arguments: [1, 3, 10])
+    func `what a kill repeats is never more than what may run at once`(consumers: Int) async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        for number in 0..<200 as Range<UInt64> { cursor.append(frame(number)) }
+        let random = SeededRandom(UInt64(consumers))
+        let state = Mutex((begun: 0, most: 0))
+        let exporter = ScriptedExporter { _ in
+            let kept = cursor.state.withLock { state in
+                let behind = state.settled[..<state.writtenSettled].filter { $0.lowerBound >= state.written }
+                return state.frames.filter { $0.end <= state.written }.count + behind.count
+            }
+            state.withLock { state in
+                state.begun += 1
+                state.most = max(state.most, state.begun - kept)
+            }
+            for _ in 0..<random.next() % 4 { await Task.yield() }
+            return .delivered
+        }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: setup("{sending_queue: {num_consumers: \(consumers)}}", clock: clock))
+        await runAndDrain(worker, deadline: FlyingClock.never)
+        #expect(worker.account.deliveredItems == 600)
+        #expect((1...consumers).contains(state.withLock { $0.most }))
+    }
+
+    @Test func `one write of what is done serves many deliveries`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        let exporter = ScriptedExporter { _ in .delivered }
+        let worker = ExportWorker(
+            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
+            setup: setup("{sending_queue: {num_consumers: 10}}", clock: clock))
+        async let running: Void = worker.run()
+        for number in 0..<30 as Range<UInt64> {
+            cursor.append(frame(number))
+            while worker.heldItems > 0 { await Task.yield() }
+        }
+        await worker.drain(deadline: FlyingClock.never)
+        await running
+        #expect((3...4).contains(cursor.state.withLock { $0.writes }))
+    }
+
     @Test func `leaves what a dead backend did not take in a journal on disk`() async {
         let clock = FlyingClock()
         let cursor = FakeCursor(clock: clock)

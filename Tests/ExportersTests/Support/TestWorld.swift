@@ -137,6 +137,8 @@ final class FakeCursor: FrameCursor {
         /// What was settled apart, in order of time, and how many of that survives the process.
         var settled: [Range<Sequence>] = []
         var writtenSettled = 0
+        /// How often somebody waited for that.
+        var writes = 0
         var losses: [(reason: String, items: Int)] = []
         var regressions = 0
     }
@@ -191,7 +193,10 @@ final class FakeCursor: FrameCursor {
 
     func finishedWriting() async {
         await Task.yield()
-        state.withLock { ($0.written, $0.writtenSettled) = ($0.acknowledged, $0.settled.count) }
+        state.withLock { state in
+            (state.written, state.writtenSettled) = (state.acknowledged, state.settled.count)
+            state.writes += 1
+        }
     }
 
     func takeLosses() -> [(reason: String, items: Int)] {
