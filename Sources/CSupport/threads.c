@@ -12,25 +12,28 @@
 
 void sluice_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
 
-/// Whether this thread has given up interrupting others. One that was started with another policy keeps it.
+/// Whether this thread has given up interrupting others.
 static _Thread_local bool interrupts_nobody = false;
+/// What it was started with is known.
+static _Thread_local bool is_known = false;
 
 static bool set_policy(int from, int to) {
   struct sched_param none = {0};
   return sched_getscheduler(0) == from && sched_setscheduler(0, to, &none) == 0;
 }
 
+/// A policy that the first thread does not have was given up by the one that started this.
+static void know(void) {
+  if (is_known) return;
+  is_known = true;
+  interrupts_nobody = sched_getscheduler(0) == SCHED_BATCH && sched_getscheduler(getpid()) == SCHED_OTHER;
+}
+
 void sluice_interrupt_others(bool does) {
+  know();
   if (does != interrupts_nobody) return;
   bool is_set = does ? set_policy(SCHED_BATCH, SCHED_OTHER) : set_policy(SCHED_OTHER, SCHED_BATCH);
   if (is_set) interrupts_nobody = !does;
-}
-
-bool sluice_interrupts_nobody(void) { return interrupts_nobody; }
-
-void sluice_begin_as_usual(bool starter_interrupts_nobody) {
-  interrupts_nobody = starter_interrupts_nobody;
-  sluice_interrupt_others(true);
 }
 
 bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns) {
@@ -55,7 +58,7 @@ static _Atomic uint64_t catching_up_until;
 
 void sluice_give_way(void) {
   uint64_t until = atomic_load_explicit(&catching_up_until, memory_order_relaxed);
-  if (until != 0) sluice_interrupt_others(now() >= until);
+  sluice_interrupt_others(until == 0 || now() >= until);
 }
 
 void sluice_note_catch_up(void) {

@@ -59,7 +59,6 @@ struct DiskThread {
     private final class Body {
         private let name: String
         private let body: @Sendable () -> Void
-        private let starterInterruptsNobody = sluice_interrupts_nobody()
 
         init(_ name: String, _ body: @escaping @Sendable () -> Void) {
             self.name = name
@@ -67,7 +66,7 @@ struct DiskThread {
         }
 
         func run() {
-            sluice_begin_as_usual(starterInterruptsNobody)
+            sluice_interrupt_others(true)
             sluice_name_thread(name)
             body()
         }

@@ -311,6 +311,34 @@ import Testing
         journal.close()
     }
 
+    @Test func `a thread that another one starts which interrupts nobody knows what it has from it`() throws {
+        let policies = Mutex<[Int32]>([])
+        let first = try DiskThread("gives way") {
+            sluice_interrupt_others(false)
+            // As the pool of threads does, which knows nothing of policies.
+            var second = pthread_t()
+            let body = Unmanaged.passRetained(Body { policies.withLock { $0.append(sched_getscheduler(0)) } })
+            let code = pthread_create(
+                &second, nil,
+                { raw in
+                    guard let raw else { return nil }
+                    let body = Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
+                    body.run()
+                    sluice_give_way()
+                    body.run()
+                    return nil
+                }, body.toOpaque())
+            if code == 0 { pthread_join(second, nil) }
+        }
+        _ = first.join()
+        #expect(policies.withLock { $0 } == [batch, other])
+    }
+
+    private final class Body {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
     @Test func `a thread that interrupts nobody starts threads that do, and does again itself`() throws {
         let policies = Mutex<[Int32]>([])
         let first = try DiskThread("gives way") {

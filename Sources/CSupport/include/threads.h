@@ -9,16 +9,10 @@
 void sluice_name_thread(const char *name);
 
 /// With false the calling thread, when it is woken, waits for a free processor or for the end of the turn of the thread
-/// that runs there (SCHED_BATCH of sched(7)) instead of interrupting it; with true it interrupts again, as threads do
-/// at first. Its share stays the same. One that was started with a policy other than the usual one keeps that.
+/// that runs there (SCHED_BATCH of sched(7)) instead of interrupting it; with true it interrupts again, as the process's
+/// first thread does. Its share stays the same. In a process that was started with a policy other than the usual one
+/// nothing changes. Threads begin with what the one that starts them does, so those that are to interrupt say so first.
 void sluice_interrupt_others(bool does);
-
-/// Whether the calling thread has given up interrupting others.
-bool sluice_interrupts_nobody(void);
-
-/// To be called first in a thread, with what `sluice_interrupts_nobody` says in the one that starts it: what that one
-/// has given up would be this one's for good.
-void sluice_begin_as_usual(bool starter_interrupts_nobody);
 
 /// Nanoseconds that the calling thread could have run and waited for a processor instead, and the turns it had, since
 /// it began (/proc/thread-self/schedstat). False where the system does not tell.

@@ -52,8 +52,6 @@ package final class CurlEngine: Sendable {
     // other threads, which libcurl allows.
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer?
 
-    private let starterInterruptsNobody = sluice_interrupts_nobody()
-
     /// Starts the engine's thread.
     package init() {
         _ = sluice_curl_global_init()
@@ -70,7 +68,7 @@ package final class CurlEngine: Sendable {
                 guard let context else { return nil }
                 sluice_name_thread("exporters")
                 let engine = Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue()
-                sluice_begin_as_usual(engine.starterInterruptsNobody)
+                sluice_interrupt_others(true)
                 engine.loop()
                 return nil
             }, box.toOpaque())

@@ -1,4 +1,5 @@
 package import Configuration
+import Journal
 
 /// Options of the `health_check` extension.
 package struct HealthCheckOptions: ComponentOptions {
@@ -41,7 +42,7 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
     package let maxBytes: Int
     package let catchUpBytesPerSecond: Int
 
-    static let catchUpDefault = 100 << 20
+    private static let journal = DiskJournalOptions()
 
     package init(_ settings: inout Settings) {
         directory = settings.string(
@@ -49,13 +50,13 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
         createsDirectory = settings.bool(
             "create_directory", default: true, "Whether the folder is made when it is not there.")
         segmentBytes = settings.bytes(
-            "segment_size", default: 64 << 20, in: 1 << 20...1 << 30, "Size of one journal file.")
+            "segment_size", default: Self.journal.segmentBytes, in: 1 << 20...1 << 30, "Size of one journal file.")
         maxBytes = settings.bytes(
             "max_size", default: 0, in: 0...1 << 50,
             "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503, and 413 when one "
                 + "request alone is more. 0 is no cap.")
         catchUpBytesPerSecond = settings.bytes(
-            "catch_up_rate", default: Self.catchUpDefault, in: 0...1 << 40,
+            "catch_up_rate", default: Self.journal.catchUpBytesPerSecond, in: 0...1 << 40,
             "Bytes a second of a backlog that are read, beyond what comes in, while data comes in, so that senders do "
                 + "not wait longer for their answers. 0 is no limit.")
         settings.accepted("timeout", "A directory in use is refused at once, with the holder's name.")

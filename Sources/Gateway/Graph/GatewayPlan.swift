@@ -1,5 +1,6 @@
 package import Configuration
 import Exporters
+import Journal
 package import Logging
 package import Pipeline
 package import Processors
@@ -127,8 +128,9 @@ extension FileStorageOptions {
     init(directory: String) {
         self.directory = directory + "/journal"
         createsDirectory = true
-        segmentBytes = 64 << 20
-        maxBytes = 0
-        catchUpBytesPerSecond = Self.catchUpDefault
+        let journal = DiskJournalOptions()
+        segmentBytes = journal.segmentBytes
+        maxBytes = journal.maxBytes
+        catchUpBytesPerSecond = journal.catchUpBytesPerSecond
     }
 }
