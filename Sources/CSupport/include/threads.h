@@ -9,9 +9,10 @@
 void sluice_name_thread(const char *name);
 
 /// With false the calling thread, when it is woken, waits for a free processor or for the end of the turn of the thread
-/// that runs there (SCHED_BATCH of sched(7)) instead of interrupting it; with true it interrupts again, as the process's
-/// first thread does. Its share stays the same. In a process that was started with a policy other than the usual one
-/// nothing changes. Threads begin with what the one that starts them does, so those that are to interrupt say so first.
+/// that runs there (SCHED_BATCH of sched(7)) instead of interrupting it; with true it interrupts again, as the first
+/// thread of the process does. Its share stays the same. In a process that was started with a policy other than the
+/// usual one nothing changes. Threads begin with what the one that starts them does, so those that are to interrupt say
+/// so first.
 void sluice_interrupt_others(bool does);
 
 /// Nanoseconds that the calling thread could have run and waited for a processor instead, and the turns it had, since
