@@ -324,7 +324,7 @@ import Testing
                     guard let raw else { return nil }
                     let body = Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
                     body.run()
-                    sluice_give_way()
+                    sluice_interrupt_others(true)
                     body.run()
                     return nil
                 }, body.toOpaque())
