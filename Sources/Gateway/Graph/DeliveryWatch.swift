@@ -26,6 +26,8 @@ final class DeliveryWatch: Sendable {
         var timeout: Duration
         /// Nobody may wait any more.
         var isEnding = false
+        /// Nobody needs to wait any more, nor would anybody be told.
+        var isOver = false
         var losses: [Sequence: String] = [:]
         /// Keys of `losses`, oldest first.
         var order: [Sequence] = []
@@ -87,6 +89,7 @@ final class DeliveryWatch: Sendable {
         let early: Reception? = state.withLock { state in
             if state.position >= waiter.end { return state.reception(of: waiter) }
             if state.isEnding { return Self.turnedAway }
+            if state.isOver { return .taken }
             state.waiters.append(waiter)
             state.waiters[state.waiters.count - 1].limit = limit
             return nil
@@ -103,9 +106,10 @@ final class DeliveryWatch: Sendable {
         }
     }
 
-    /// Nobody waits for deliveries any more: what they sent is kept, and will be delivered.
+    /// Nobody waits for deliveries any more, nor who is stored only now: what they sent is kept, and will be delivered.
     func end() {
         let waiters = state.withLock { state in
+            state.isOver = true
             defer { state.waiters = [] }
             return state.waiters
         }

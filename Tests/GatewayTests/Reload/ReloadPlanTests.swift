@@ -98,6 +98,21 @@ import Testing
         #expect(kinds == ["later", "later", "taken"])
     }
 
+    @Test func `who is stored when nobody waits for deliveries any more is answered at once`() throws {
+        let watch = DeliveryWatch(timeout: .seconds(600))
+        let journal = MemoryJournal()
+        _ = watch.watched(try journal.cursor(named: "a"), named: "a")
+        let answers = Mutex<[Reception]>([])
+        let frame = StoredFrame(
+            sequence: Sequence(0), frame: Frame(header: FrameHeader(signal: .traces, itemCount: 5), bytes: [1]))
+        watch.wait(for: frame) { answer in answers.withLock { $0.append(answer) } }
+        #expect(answers.withLock { $0.isEmpty })
+        watch.end()
+        watch.wait(for: frame) { answer in answers.withLock { $0.append(answer) } }
+        let taken = answers.withLock { $0.count { if case .taken = $0 { true } else { false } } }
+        #expect(taken == 2)
+    }
+
     @Test func `who waits for a delivery is answered by those who are still there`() throws {
         let watch = DeliveryWatch(timeout: .seconds(600))
         let journal = MemoryJournal()
