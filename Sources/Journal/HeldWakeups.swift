@@ -3,7 +3,8 @@
 /// When a group of appends is stored, its senders send the next ones. What is delivered meanwhile takes the processor
 /// of the thread that takes their requests, so that the next group comes later and the disk waits. It is delivered
 /// while a later group is on its way to the disk instead, when nobody else has anything to do; and small groups two at
-/// a time, which costs less than each by itself. A value for one thread; times are monotonic nanoseconds.
+/// a time, which costs less than each by itself. When the disk stalls meanwhile, they go on with their next look, which
+/// exporters take each quarter of a second. A value for one thread; times are monotonic nanoseconds.
 struct HeldWakeups {
     /// Groups of fewer appends hold nobody up.
     static let fewAppends = 4
@@ -25,14 +26,17 @@ struct HeldWakeups {
 
     init(bytesMax: Int) { self.bytesMax = bytesMax }
 
-    /// Takes the readers that a stored group wakes. `took` is how long its write took.
-    mutating func add(_ new: [Wakeup], appends: Int, bytes: Int, at now: UInt64, took: UInt64 = 0) {
+    /// Takes the readers that a stored group wakes. `took` is how long its write took; `isAwaited` means that senders
+    /// are answered only when readers have gone on.
+    mutating func add(
+        _ new: [Wakeup], appends: Int, bytes: Int, at now: UInt64, took: UInt64 = 0, isAwaited: Bool = false
+    ) {
         wakeups += new
         if wakeups.isEmpty { return }
         groups += took > Self.longWrite ? Self.groupsMax : 1
         self.bytes += bytes
         deadline = now &+ Self.longestWait
-        if appends < Self.fewAppends || self.bytes > bytesMax { fire() }
+        if isAwaited || appends < Self.fewAppends || self.bytes > bytesMax { fire() }
     }
 
     /// A group is on its way to the disk.

@@ -103,7 +103,7 @@ extension JournalCore {
         var rest = group[...]
         while let first = rest.first {
             do throws(SystemError) {
-                makeRoom(for: first.recordBytes, &writer)
+                makeRoom(for: first.recordBytes, &writer, &held)
                 if !writer.hasRoom(for: first.recordBytes) {
                     // That takes a while.
                     held.fire()
@@ -175,8 +175,8 @@ extension JournalCore {
             }
         }
         let bytes = run.reduce(0) { $0 + $1.recordBytes }
-        held.add(wakeups, appends: run.count, bytes: bytes, at: now, took: now &- began)
-        if mustWait { held.fire() }
+        let isAwaited = mustWait || run.contains { $0.awaitsReaders }
+        held.add(wakeups, appends: run.count, bytes: bytes, at: now, took: now &- began, isAwaited: isAwaited)
     }
 
     private static func wait(
@@ -235,9 +235,11 @@ extension JournalCore {
     }
 
     /// By the policy `dropOldest`, removes the oldest segments until `bytes` more are under the cap.
-    private func makeRoom(for bytes: Int, _ writer: inout SegmentWriter) {
+    private func makeRoom(for bytes: Int, _ writer: inout SegmentWriter, _ held: inout HeldWakeups) {
         guard options.maxBytes > 0, options.overflow == .dropOldest else { return }
         while shared.withLock({ $0.index.bytes }) + bytes > options.maxBytes {
+            // Readers should have seen what goes.
+            held.fire()
             if !shared.withLock({ $0.index.dropOldest() }) {
                 guard writer.isOpen, !writer.isEmpty else { return }
                 retire(&writer)

@@ -97,7 +97,9 @@ final class JournalCore: Sendable {
         let metadata = RecordMetadata.encode(frame.header.metadata)
         let size = JournalFormat.recordBytes(
             tenant: tenantBytes, metadata: metadata.count, payload: frame.bytes.count)
-        let append = PendingAppend(frame: frame, metadata: metadata, recordBytes: size, completion: completion)
+        let append = PendingAppend(
+            frame: frame, metadata: metadata, recordBytes: size, awaitsReaders: hints.contains(.awaitsReaders),
+            completion: completion)
         let (immediate, mayWait) = shared.withLock { shared in
             let immediate = shared.add(append, options)
             if immediate == nil, hints.contains(.isAnswered) { shared.holdsAnswered = true }

@@ -7,6 +7,8 @@ struct PendingAppend: Sendable {
     /// Its metadata as it will lie in the record.
     var metadata: [UInt8]
     var recordBytes: Int
+    /// Its sender waits for readers.
+    var awaitsReaders = false
     var completion: @Sendable (AppendResult) -> Void
 }
 

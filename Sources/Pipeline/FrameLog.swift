@@ -49,6 +49,8 @@ package struct AppendHints: OptionSet, Sendable {
     /// It tells the sender that the frame is taken before it is stored. So nobody waits, and more may come in than the
     /// disk takes.
     package static let isAnswered = AppendHints(rawValue: 2)
+    /// It tells the sender that the frame is taken once readers are done with it.
+    package static let awaitsReaders = AppendHints(rawValue: 4)
 
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 }

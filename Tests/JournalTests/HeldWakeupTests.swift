@@ -90,6 +90,14 @@ import Testing
         #expect(end === reader)
     }
 
+    @Test func `readers that senders wait for do not wait`() async {
+        var held = HeldWakeups(bytesMax: 6 << 20)
+        let reader = Wakeup()
+        held.add([reader], appends: 8, bytes: 1000, at: 1, isAwaited: true)
+        #expect(held.deadline == nil)
+        #expect(await isFired(reader))
+    }
+
     @Test func `a group without readers starts no wait`() {
         var held = HeldWakeups(bytesMax: 6 << 20)
         held.add([], appends: 8, bytes: 1000, at: 1)

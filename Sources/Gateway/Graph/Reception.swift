@@ -29,7 +29,7 @@ extension PipelineIntake {
             // A journal that refuses at once has done so by now.
             answer.give(.taken)
         case .delivered:
-            append(frame, filtered: filtered, .moreFollows) { [self] result in
+            append(frame, filtered: filtered, [.moreFollows, .awaitsReaders]) { [self] result in
                 guard case .stored(let sequence) = result, let watch else { return completion(Reception(result)) }
                 watch.wait(for: StoredFrame(sequence: sequence, frame: frame), completion)
             }
