@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,7 +25,7 @@ int sluice_identify(int descriptor, const char *path, struct sluice_file *file) 
 bool sluice_syncs_writes(int file) {
   struct statfs found;
   if (fstatfs(file, &found) != 0) return false;
-  return found.f_type == 0xEF53 || found.f_type == 0x58465342;
+  return found.f_type == EXT4_SUPER_MAGIC || found.f_type == XFS_SUPER_MAGIC;
 }
 
 /// Where the system tells this thread that a write has ended; 0 before the first one.

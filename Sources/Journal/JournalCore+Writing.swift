@@ -74,14 +74,12 @@ extension JournalCore {
     private func noteRecovery() { note(.info, "\(directory): appends are stored again") }
 
     private func takePending(_ turns: inout WriterTurns) -> [PendingAppend]? {
-        let (pending, bytes, isAnswered) = shared.withLock { shared in
-            defer {
-                shared.pending = []
-                shared.holdsAnswered = false
-            }
-            return (shared.pending, shared.pendingBytes, shared.holdsAnswered)
+        let (pending, bytes) = shared.withLock { shared in
+            defer { shared.pending = [] }
+            return (shared.pending, shared.pendingBytes)
         }
         guard !pending.isEmpty else { return nil }
+        let isAnswered = pending.contains { $0.hints.contains(.isAnswered) }
         let change = turns.next(
             isAnswered: isAnswered, bytes: bytes, of: options.queueBytes, at: monotonicNanoseconds(),
             look: Self.lookAtWaits)
@@ -157,8 +155,9 @@ extension JournalCore {
         _ run: ArraySlice<PendingAppend>, _ placed: [PlacedFrame], since began: UInt64, _ held: inout HeldWakeups
     ) {
         let now = monotonicNanoseconds()
+        let bytes = run.reduce(0) { $0 + $1.recordBytes }
         let (wakeups, due, wasProblem, mustWait) = shared.withLock { shared in
-            shared.pendingBytes -= run.reduce(0) { $0 + $1.recordBytes }
+            shared.pendingBytes -= bytes
             let wasProblem = shared.problem != nil
             shared.problem = nil
             let wakeups = shared.index.publish(placed)
@@ -174,8 +173,7 @@ extension JournalCore {
                 run[index].completion(.stored(placed[frame].stored.sequence))
             }
         }
-        let bytes = run.reduce(0) { $0 + $1.recordBytes }
-        let isAwaited = mustWait || run.contains { $0.awaitsReaders }
+        let isAwaited = mustWait || run.contains { $0.hints.contains(.awaitsReaders) }
         held.add(wakeups, appends: run.count, bytes: bytes, at: now, took: now &- began, isAwaited: isAwaited)
     }
 

@@ -9,8 +9,6 @@ final class JournalCore: Sendable {
         var pending: [PendingAppend] = []
         /// Bytes of records in `pending` and in the group being written.
         var pendingBytes = 0
-        /// The senders of some of `pending` are answered already.
-        var holdsAnswered = false
         /// Cursors that wait for a read from disk.
         var fetches: [String] = []
         /// Parts of frames that are to be read again.
@@ -98,11 +96,9 @@ final class JournalCore: Sendable {
         let size = JournalFormat.recordBytes(
             tenant: tenantBytes, metadata: metadata.count, payload: frame.bytes.count)
         let append = PendingAppend(
-            frame: frame, metadata: metadata, recordBytes: size, awaitsReaders: hints.contains(.awaitsReaders),
-            completion: completion)
+            frame: frame, metadata: metadata, recordBytes: size, hints: hints, completion: completion)
         let (immediate, mayWait) = shared.withLock { shared in
             let immediate = shared.add(append, options)
-            if immediate == nil, hints.contains(.isAnswered) { shared.holdsAnswered = true }
             return (immediate, hints.contains(.moreFollows) && shared.pendingBytes < Self.gatheredMax)
         }
         if !mayWait { writerEvent.set() }

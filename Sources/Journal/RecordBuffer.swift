@@ -7,8 +7,7 @@ struct PendingAppend: Sendable {
     /// Its metadata as it will lie in the record.
     var metadata: [UInt8]
     var recordBytes: Int
-    /// Its sender waits for readers.
-    var awaitsReaders = false
+    var hints: AppendHints
     var completion: @Sendable (AppendResult) -> Void
 }
 
