@@ -117,12 +117,13 @@ import Testing
         let random = SeededRandom(UInt64(consumers))
         let state = Mutex((begun: 0, most: 0))
         let exporter = ScriptedExporter { _ in
-            let kept = cursor.state.withLock { state in
-                let behind = state.settled[..<state.writtenSettled].filter { $0.lowerBound >= state.written }
-                return state.frames.filter { $0.end <= state.written }.count + behind.count
-            }
+            // Both at one moment: others go on between two locks.
             state.withLock { state in
                 state.begun += 1
+                let kept = cursor.state.withLock { state in
+                    let behind = state.settled[..<state.writtenSettled].filter { $0.lowerBound >= state.written }
+                    return state.frames.filter { $0.end <= state.written }.count + behind.count
+                }
                 state.most = max(state.most, state.begun - kept)
             }
             for _ in 0..<random.next() % 4 { await Task.yield() }
