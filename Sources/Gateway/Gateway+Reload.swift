@@ -130,12 +130,11 @@ extension Gateway {
                 EmptiedJournal(open: open, workers: parts.workers.filter { $0.pipeline == open.name }.map(\.worker))
             }
         self.parts.withLock { $0.follow(parts, journals, emptied) }
-        // A journal that goes on at its place has the same sequences.
-        let before = parts.context.plan.pipelines.map { ($0.id, $0.storage?.directory) }
-        let same = new.plan.pipelines.filter { pipeline in
-            before.contains { $0 == (pipeline.id, pipeline.storage?.directory) }
+        let earlier = self.parts.withLock { $0.earlierWatches }
+        var watches: [String: DeliveryWatch] = [:]
+        for pipeline in new.plan.pipelines {
+            watches[pipeline.id] = earlier.last { $0.place == SequencePlace(pipeline) }?.watch
         }
-        let watches = parts.watches.filter { watch in same.contains { $0.id == watch.key } }
         return (Inheritance(journals: journals, watches: watches), emptied)
     }
 
@@ -205,13 +204,16 @@ extension GatewayParts {
     mutating func follow(_ gone: GatewayParts, _ journals: [OpenJournal], _ emptied: [EmptiedJournal]) {
         self.journals = journals
         self.emptied = emptied
-        earlierWatches += gone.watches.values
+        for pipeline in gone.context.plan.pipelines {
+            guard let watch = gone.watches[pipeline.id] else { continue }
+            earlierWatches.append((SequencePlace(pipeline), watch))
+        }
         watches = [:]
     }
 
     /// Whoever waited under an earlier configuration, and does not under this one.
     mutating func takeEndedWatches() -> [DeliveryWatch] {
         defer { earlierWatches = [] }
-        return earlierWatches.filter { earlier in !watches.values.contains { $0 === earlier } }
+        return earlierWatches.map(\.watch).filter { earlier in !watches.values.contains { $0 === earlier } }
     }
 }

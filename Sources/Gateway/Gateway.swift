@@ -74,7 +74,7 @@ package final class Gateway: Sendable {
         for task in parts.memory { task.cancel() }
         let limit = Task {
             do { try await WorkerEffects.system().sleep(deadline / 2) } catch { return }
-            for watch in Array(parts.watches.values) + parts.earlierWatches { watch.turnAway() }
+            for watch in Array(parts.watches.values) + parts.earlierWatches.map(\.watch) { watch.turnAway() }
             for (_, worker, _) in parts.workers { worker.turnSendersAway() }
         }
         await withTaskGroup(of: Void.self) { tasks in

@@ -18,8 +18,9 @@ struct GatewayParts {
     var emptied: [EmptiedJournal] = []
     /// Who waits for deliveries, by pipeline.
     var watches: [String: DeliveryWatch] = [:]
-    /// The same of configurations before.
-    var earlierWatches: [DeliveryWatch] = []
+    /// The same of configurations before, and where their journals lay: until another one is in force, there is a way
+    /// back to each.
+    var earlierWatches: [(place: SequencePlace, watch: DeliveryWatch)] = []
     var admin: [AdminServer] = []
     var memory: [Task<Void, Never>] = []
 
@@ -32,6 +33,18 @@ struct GatewayParts {
 
     var heldBytes: Int {
         stages.reduce(0) { $0 + $1.stage.heldBytes } + journals.reduce(0) { $0 + $1.heldBytes }
+    }
+}
+
+/// Where the journal of a pipeline lies. One that goes on at its place has the same sequences.
+struct SequencePlace: Equatable {
+    var pipeline: String
+    /// Nil in memory.
+    var directory: String?
+
+    init(_ pipeline: GatewayPlan.PipelinePlan) {
+        self.pipeline = pipeline.id
+        directory = pipeline.storage?.directory
     }
 }
 

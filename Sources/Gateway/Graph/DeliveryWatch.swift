@@ -50,8 +50,9 @@ final class DeliveryWatch: Sendable {
     /// The cursor of an exporter that has to be done before anybody is answered.
     func watched(_ cursor: any FrameCursor, named name: String) -> any FrameCursor {
         state.withLock { state in
-            // One whose worker is another one now is done with what it was done with.
-            if state.done[name] == nil { state.done[name] = Sequence(0) }
+            // One whose worker is another one now is done with what it was done with; one that comes back, with what
+            // its cursor's file says.
+            if state.done[name] == nil { state.done[name] = cursor.durable }
         }
         return WatchedCursor(base: cursor, name: name, watch: self)
     }

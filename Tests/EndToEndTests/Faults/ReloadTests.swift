@@ -203,6 +203,27 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test(arguments: ["ack: delivered", "ack: durable"])
+    func `a configuration that cannot start answers nobody who waits for a delivery`(ack: String) async throws {
+        let bench = try FaultBench(pipeline: ["ack: delivered", "ack_timeout: 60s"])
+        bench.sink.behave(.status(503))
+        try await bench.gateway.start()
+        let clients = bench.load(2)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        addReceiverAtTakenPort(bench)
+        bench.gateway.replace("ack: delivered", with: ack)
+        #expect(try await bench.gateway.reload() == false)
+        let count = bench.sink.requests
+        try await bench.wait("an attempt behind the reload") { bench.sink.requests > count }
+        #expect(bench.ledger.all.isEmpty)
+        bench.sink.behave(.accept)
+        try await bench.wait("an answer") { !bench.ledger.all.isEmpty }
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test(arguments: ["memory", "file_storage"])
     func `traces that are gathered pass once, whatever is reloaded`(storage: String) async throws {
         let bench = try FaultBench(processors: [
