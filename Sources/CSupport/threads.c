@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -45,24 +44,6 @@ bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns) {
   if (count <= 0) return false;
   text[count] = 0;
   return sscanf(text, "%*u %" SCNu64 " %" SCNu64, nanoseconds, turns) == 2;
-}
-
-static uint64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-/// Until when a backlog counts as being read, nanoseconds of the monotonic clock.
-static _Atomic uint64_t catching_up_until;
-
-void sluice_give_way(void) {
-  uint64_t until = atomic_load_explicit(&catching_up_until, memory_order_relaxed);
-  sluice_interrupt_others(until == 0 || now() >= until);
-}
-
-void sluice_note_catch_up(void) {
-  atomic_store_explicit(&catching_up_until, now() + 250 * 1000 * 1000, memory_order_relaxed);
 }
 
 bool sluice_semaphore_wait(sem_t *semaphore, const struct timespec *deadline) {

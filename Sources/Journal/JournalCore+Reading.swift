@@ -31,7 +31,6 @@ extension JournalCore {
         let request = shared.withLock { $0.index.beginFetch(name) }
         let wakeup: Wakeup?
         if let request {
-            sluice_note_catch_up()
             let most = pacing.most(at: monotonicNanoseconds())
             let result = fetch(request, atMost: most, file: &file, scanner: scanner)
             let appended: Int

@@ -12,19 +12,12 @@ void sluice_name_thread(const char *name);
 /// that runs there (SCHED_BATCH of sched(7)) instead of interrupting it; with true it interrupts again, as the first
 /// thread of the process does. Its share stays the same. In a process that was started with a policy other than the
 /// usual one nothing changes. Threads begin with what the one that starts them does, so those that are to interrupt say
-/// so first.
+/// so first. Costs a system call only when something changes.
 void sluice_interrupt_others(bool does);
 
 /// Nanoseconds that the calling thread could have run and waited for a processor instead, and the turns it had, since
 /// it began (/proc/thread-self/schedstat). False where the system does not tell.
 bool sluice_turn_waits(uint64_t *nanoseconds, uint64_t *turns);
-
-/// Notes that a backlog is read from disk, which counts as going on for a quarter of a second.
-void sluice_note_catch_up(void);
-
-/// While a backlog is read, the calling thread interrupts nobody: those go first that senders wait for. Otherwise it
-/// does: groups of appends are larger then, which costs less. Cheap when nothing has changed.
-void sluice_give_way(void);
 
 /// sem_wait until `deadline` of the monotonic clock, which Swift's module of the C library does not show. False when
 /// the time is over, or a signal came between.

@@ -29,11 +29,31 @@ extension ExportWorker {
     /// `type/name` of the exporter.
     package var exporterID: String { setup.exporterID }
 
-    /// Asked before a request is stored.
-    package func admission() -> Admission {
-        guard hasIntakeCap, isFull else { return .take }
+    /// Asked before a request is stored. Far from the cap that takes no lock: the thread that has it may be waiting for
+    /// its processor.
+    package func admission(of frame: Frame) -> Admission {
+        guard hasIntakeCap, let capacity = setup.options.queue.capacity else { return .take }
+        let size = intakeSize(of: frame)
+        if intakeRoom.subtract(size, ordering: .relaxed).newValue >= 0 { return .take }
+        let room = capacity - setup.options.queue.sizer.measure(openBacklog)
+        // Half of it, since what is on its way into the journal is not in the backlog yet.
+        intakeRoom.store(room / 2 - size, ordering: .relaxed)
+        if room > 0 { return .take }
         return setup.options.queue.overflow == .dropNewest ? .skip : .refuse
     }
+
+    /// At least what the backlog counts for a frame once it is stored.
+    private func intakeSize(of frame: Frame) -> Int {
+        var amount = HeldAmount(frame)
+        amount.bytes += frame.header.tenant.utf8.count + Self.recordOverheadMax
+        // How large they are in a journal is not worth counting.
+        if !frame.header.metadata.fields.isEmpty { amount.bytes += Self.metadataBytesMax }
+        return setup.options.queue.sizer.measure(amount)
+    }
+
+    /// More than a journal adds to a frame and its tenant, and more than receivers take of headers.
+    private static let recordOverheadMax = 64
+    private static let metadataBytesMax = 1 << 20
 
     /// Told after a frame was stored that this exporter shall pass over.
     package func skip(_ frame: StoredFrame) {
@@ -63,12 +83,6 @@ extension ExportWorker {
             open -= state.skipped.amount
             return HeldAmount(frames: max(0, open.frames), items: max(0, open.items), bytes: max(0, open.bytes))
         }
-    }
-
-    /// What is open has reached the cap.
-    var isFull: Bool {
-        guard let capacity = setup.options.queue.capacity else { return false }
-        return setup.options.queue.sizer.measure(openBacklog) >= capacity
     }
 
     /// The backlog without what is given up or settled already is above the cap.

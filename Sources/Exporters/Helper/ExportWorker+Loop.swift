@@ -76,8 +76,8 @@ extension ExportWorker {
 
     /// Reads what is there into the batcher. Returns whether the journal had nothing.
     private func fill(_ batcher: inout Batcher, _ ready: inout [PreparedBatch]) async -> Bool {
-        // The threads of the pool, of which this is one, do nothing that a sender waits for.
-        sluice_give_way()
+        // The threads of the pool, of which this is one, do nothing that a sender waits for, and all have their turn.
+        sluice_interrupt_others(false)
         let before = setup.effects.now()
         let isDraining = isDraining
         var timeout = isDraining ? Duration.milliseconds(10) : Self.pollInterval

@@ -76,6 +76,8 @@ package final class ExportWorker: Sendable {
     let state = Mutex(State())
     /// Deliveries that have ended, of all that were begun.
     let ended = Atomic(0)
+    /// What intake may take before it looks at the backlog again, in units of `sending_queue.sizer`.
+    let intakeRoom = Atomic(0)
     private let drainRequests: AsyncStream<Duration>
     private let drainRequest: AsyncStream<Duration>.Continuation
 

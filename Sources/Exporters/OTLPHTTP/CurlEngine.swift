@@ -68,7 +68,8 @@ package final class CurlEngine: Sendable {
                 guard let context else { return nil }
                 sluice_name_thread("exporters")
                 let engine = Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue()
-                sluice_interrupt_others(true)
+                // As little as the threads that start deliveries: senders wait for those of the receivers.
+                sluice_interrupt_others(false)
                 engine.loop()
                 return nil
             }, box.toOpaque())
@@ -139,7 +140,6 @@ package final class CurlEngine: Sendable {
         var isRunning = true
         var spin = SpinGuard()
         while isRunning {
-            sluice_give_way()
             for order in inbox.withLock({ inbox in
                 defer { inbox.orders = [] }
                 return inbox.orders

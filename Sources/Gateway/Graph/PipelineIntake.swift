@@ -99,7 +99,7 @@ extension PipelineIntake {
         _ frame: Frame, filtered: Int, _ hints: AppendHints = [],
         completion: @escaping @Sendable (AppendResult) -> Void
     ) {
-        let admission = admission()
+        let admission = admission(of: frame)
         guard let full = admission.full else {
             return store(frame, filtered, admission.skipping, hints, completion)
         }
@@ -114,7 +114,7 @@ extension PipelineIntake {
         Task {
             for _ in 0..<PipelineIntake.waitsMax {
                 try? await WorkerEffects.system().sleep(PipelineIntake.waitInterval)
-                let admission = self.admission()
+                let admission = self.admission(of: frame)
                 guard let full = admission.full else {
                     return store(frame, filtered, admission.skipping, hints.subtracting(.moreFollows), completion)
                 }
@@ -130,10 +130,10 @@ extension PipelineIntake {
     private static let waitsMax = 500
 
     /// An exporter that has no room, if any, and those that pass the frame over.
-    private func admission() -> (full: ExportWorker?, skipping: [ExportWorker]) {
+    private func admission(of frame: Frame) -> (full: ExportWorker?, skipping: [ExportWorker]) {
         var skipping: [ExportWorker] = []
         for worker in capped {
-            switch worker.admission() {
+            switch worker.admission(of: frame) {
             case .take: break
             // Behind a stage that gathers traces `SkippingLog` sees to it.
             case .skip: if !isBuffered { skipping.append(worker) }

@@ -19,7 +19,7 @@ final class SkippingLog: FrameLog {
 
     func append(_ frame: Frame, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void) {
         let skipping = workers.withLock { $0 }.filter {
-            if case .skip = $0.admission() { true } else { false }
+            if case .skip = $0.admission(of: frame) { true } else { false }
         }
         base.append(frame, hints) { result in
             if case .stored(let sequence) = result {

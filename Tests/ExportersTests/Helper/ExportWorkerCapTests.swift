@@ -40,12 +40,39 @@ import Testing
         let cursor = FakeCursor(clock: clock)
         let worker = worker(cursor, yaml, clock: clock)
         for _ in 0..<frames {
-            #expect(worker.admission() == .take)
+            #expect(worker.admission(of: frame(2)) == .take)
             cursor.append(frame(2))
         }
-        #expect(worker.admission() == .refuse)
+        #expect(worker.admission(of: frame(2)) == .refuse)
         cursor.acknowledge(before: Sequence(2))
-        #expect(worker.admission() == .take)
+        #expect(worker.admission(of: frame(2)) == .take)
+    }
+
+    @Test(arguments: [
+        "{queue_size: 50}", "{queue_size: 1000, sizer: items}", "{queue_size: 64KiB, sizer: bytes}",
+        "{queue_size: 64KiB, sizer: bytes, overflow: drop_newest}",
+    ]) func `whatever comes in and is done, a full queue takes nothing and another one does`(yaml: String) {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock, recordOverhead: 48)
+        let worker = worker(cursor, yaml, clock: clock)
+        let queue = worker.setup.options.queue
+        let random = SeededRandom(7)
+        var refused = 0
+        for _ in 0..<3_000 {
+            let frame = frame(UInt32(1 + random.next() % 40), bytes: Int(random.next() % 4) * 700)
+            let isFull = queue.sizer.measure(worker.openBacklog) >= queue.capacity ?? 0
+            if worker.admission(of: frame) == .take {
+                #expect(!isFull)
+                cursor.append(frame)
+            } else {
+                #expect(isFull)
+                refused += 1
+            }
+            // Everything that is there is done with, now and then.
+            guard random.next() % 100 == 0, let last = cursor.state.withLock({ $0.frames.last }) else { continue }
+            cursor.acknowledge(before: last.end)
+        }
+        #expect(refused > 100)
     }
 
     @Test func `has no cap on disk unless one is given, and one in memory`() {
@@ -66,7 +93,7 @@ import Testing
         let worker = worker(cursor, concurrency: 1, "{queue_size: 6, overflow: drop_oldest}", clock: clock) { _ in
             .retry(reason: "down", after: nil)
         }
-        #expect(worker.admission() == .take)
+        #expect(worker.admission(of: frame()) == .take)
         await deliver(worker, deadline: .seconds(600))
         #expect(worker.account.droppedItems(reason: "overflow_oldest") == 14)
         #expect(worker.heldItems == 6)
@@ -142,7 +169,7 @@ import Testing
             return .delivered
         }
         for number in 1...8 {
-            let isSkipped = worker.admission() == .skip
+            let isSkipped = worker.admission(of: frame()) == .skip
             #expect(isSkipped == (number > 3), "\(number)")
             cursor.append(frame(bytes: number))
             if isSkipped, let stored = cursor.state.withLock({ $0.frames.last }) { worker.skip(stored) }
@@ -153,7 +180,7 @@ import Testing
         #expect(seen.withLock { $0.sorted() } == [1, 2, 3])
         #expect(worker.account.droppedItems(reason: "overflow_newest") == 5)
         #expect(worker.heldItems == 0)
-        #expect(worker.admission() == .take)
+        #expect(worker.admission(of: frame()) == .take)
     }
 
     @Test(arguments: ["drop_newest", "block"])
@@ -172,7 +199,7 @@ import Testing
         }
         await deliver(worker, deadline: .seconds(600))
         #expect(worker.openBacklog == HeldAmount(frames: 1, items: 1, bytes: 49))
-        #expect(worker.admission() == .take)
+        #expect(worker.admission(of: frame()) == .take)
     }
 
     @Test func `drops and counts what is older than the destination takes`() async {
