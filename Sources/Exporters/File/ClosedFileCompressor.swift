@@ -11,6 +11,10 @@ final class ClosedFileCompressor: Sendable {
     private static let pieceBytes = 4 << 20
     private static let finishTime = DispatchTimeInterval.seconds(5)
 
+    /// Files that are handed in and not done, of all compressors: one that is opened anew finds what the one before it
+    /// has under way.
+    private static let pending = Mutex<Set<String>>([])
+
     private let queue = DispatchQueue(label: "sluice.file.compress", qos: .background)
     private let compression: BodyCompression
     private let ending: String
@@ -29,7 +33,9 @@ final class ClosedFileCompressor: Sendable {
     }
 
     func compress(_ path: String) {
+        guard Self.pending.withLock({ $0.insert(path).inserted }) else { return }
         queue.async {
+            defer { Self.pending.withLock { _ = $0.remove(path) } }
             guard !self.isEnding.load(ordering: .relaxed), let problem = self.run(path) else { return }
             self.log(problem)
         }

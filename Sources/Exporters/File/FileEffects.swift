@@ -35,6 +35,11 @@ package struct FileEffects: Sendable {
 /// A system call that failed, in words.
 struct FileFailure: Error, Equatable, CustomStringConvertible {
     var description: String
+    /// The system's error, 0 for none.
+    private var code: Int32 = 0
+
+    /// The disk or the system is short of something, for now.
+    var isPassing: Bool { [ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM].contains(code) }
 
     init(_ description: String) { self.description = description }
 
@@ -49,5 +54,6 @@ struct FileFailure: Error, Equatable, CustomStringConvertible {
             default: ""
             }
         description = "\(what) \(path): \(String(cString: strerror(error)))\(hint)"
+        code = error
     }
 }

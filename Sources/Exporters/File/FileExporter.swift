@@ -10,6 +10,7 @@ package final class FileExporter: Exporter {
     private let files: SharedFiles
     private let options: FileOptions
     private let lane: GroupLane
+    private let log: @Sendable (LogLevel, String) -> Void
 
     /// Lets the lane's thread and the exporter share the files.
     private final class SharedFiles: Sendable {
@@ -23,6 +24,7 @@ package final class FileExporter: Exporter {
         self.options = options
         let id = build.id
         let log = build.log
+        self.log = { log($0, "exporter \(id): \($1)") }
         let shared = SharedFiles(OpenFiles(options, effects: effects) { log($0, "exporter \(id): \($1)") })
         files = shared
         lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
@@ -36,7 +38,9 @@ package final class FileExporter: Exporter {
     package func start() async throws {
         let files = files
         let failure = await lane.run { files.storage.withLock { $0.open() } }
-        if let failure { throw ExporterStartFailure(failure.description) }
+        guard let failure else { return }
+        guard failure.isPassing else { throw ExporterStartFailure(failure.description) }
+        log(.warn, "\(failure); will be tried again with each batch")
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }

@@ -45,6 +45,9 @@ package struct FileOptions: ComponentOptions {
                 + "of the resource, {%Y-%m-%d} for the date in UTC by strftime: /var/lib/sluice/{tenant}/{%Y-%m}.jsonl."
         )
         (path, openFilesMax) = Self.readTemplate(text, &settings)
+        if text.hasSuffix("/"), !settings.isDescribing {
+            settings.problem("is a folder: put the name of a file behind it", at: "path")
+        }
         durability = settings.choice(
             "durability", default: .syncData,
             "sync_data: a batch counts as delivered when it is on the disk; write: when the kernel has it, which a "

@@ -8,6 +8,9 @@ import Telemetry
 package struct PathTemplate: Sendable, Equatable {
     /// Longest value that is written whole; a longer one is cut and gets its hash.
     static let valueMax = 100
+    /// Longest name of a file or folder that is written whole, so that there is room in the 255 bytes that systems take
+    /// for what closed files have behind it.
+    static let nameMax = 200
 
     private enum Piece: Sendable, Equatable {
         case text(String)
@@ -68,13 +71,40 @@ package struct PathTemplate: Sendable, Equatable {
 
     /// The path for a resource, an encoded message, at Unix seconds.
     func path(resource: Text, seconds: Int) -> String {
-        pieces.reduce(into: "") { path, piece in
+        let path = pieces.reduce(into: "") { path, piece in
             switch piece {
             case .text(let text): path += text
             case .date(let format): path += Self.safe(Array(AWSTime.format(seconds, format).utf8))
-            case .attribute(let name): path += Self.safe(Self.value(of: name, in: resource))
+            case .attribute(let name): path += Self.unstamped(Self.safe(Self.value(of: name, in: resource)))
             }
         }
+        return path.utf8.count > Self.nameMax ? Self.fitting(path) : path
+    }
+
+    /// A value that is no part of the name of a closed file (`RotationNames`): a sender could otherwise have the files
+    /// of another one deleted as being too many.
+    private static func unstamped(_ value: String) -> String {
+        guard value.utf8.contains(UInt8(ascii: "T")) else { return value }
+        var output: [UInt8] = []
+        for byte in value.utf8 {
+            let isTime = byte == UInt8(ascii: "T") && output.last.map { (0x30...0x39).contains($0) } == true
+            output += isTime ? Array("%54".utf8) : [byte]
+        }
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// The path with names cut that no system takes; a cut one keeps its ending and gets its hash.
+    private static func fitting(_ path: String) -> String {
+        let names = path.split(separator: "/", omittingEmptySubsequences: false)
+        return names.map { name -> String in
+            guard name.utf8.count > nameMax else { return String(name) }
+            let dot = name.lastIndex(of: ".") ?? name.endIndex
+            let ending = name[dot...].utf8.count > 16 ? "" : name[dot...]
+            let hash = "-\(AWSSignature.hash(Array(name.utf8)).prefix(16))"
+            var head = name.dropLast(ending.count)
+            while head.utf8.count + hash.utf8.count + ending.utf8.count > nameMax { head = head.dropLast() }
+            return head + hash + ending
+        }.joined(separator: "/")
     }
 
     /// The text of an attribute; empty when there is none.

@@ -35,7 +35,10 @@ package struct HTTPOptions: ComponentOptions {
             "template",
             "Body around the records, with {{records}}, {{records_string}}, {{count}}, {{signal}}, {{exporter}} and "
                 + "{{tenant}} in it.")
-        if let text {
+        if text?.isEmpty == true, !settings.isDescribing {
+            settings.problem(
+                "is empty, so that nothing would be sent: write {{records}} in it, or leave it out", at: "template")
+        } else if let text {
             do throws(HTTPBodyTemplate.Fault) { template = try HTTPBodyTemplate(text) } catch {
                 settings.problem(error.message, at: "template")
             }

@@ -185,6 +185,9 @@ extension ExportWorker {
     private func journaled(_ prepared: PreparedBatch) -> ExportBatch {
         var batch = prepared.batch
         batch.newest = prepared.newest
+        if let first = prepared.parts.first {
+            batch.number = pipelineHash &+ first.ticket.frame.lowerBound.value &+ UInt64(first.items.lowerBound)
+        }
         if let commitLane, !prepared.places.isEmpty {
             batch.journaled = JournaledRecords(
                 lane: commitLane, durable: cursor.durable.value, parts: prepared.places)

@@ -73,6 +73,8 @@ package final class ExportWorker: Sendable {
     /// Set when the exporter remembers what it has committed of this journal.
     let commitLane: CommitLane?
     private let committed: Counter?
+    /// Of the pipeline's name, FNV-1a: the same in each process.
+    let pipelineHash: UInt64
     let state = Mutex(State())
     /// Deliveries that have ended, of all that were begun.
     let ended = Atomic(0)
@@ -121,6 +123,7 @@ package final class ExportWorker: Sendable {
         self.exporter = exporter
         self.setup = setup
         concurrency = max(1, min(setup.options.queue.concurrency, exporter.maxConcurrency))
+        pipelineHash = setup.pipelineID.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
         let labels = [(name: "exporter", value: setup.exporterID), (name: "pipeline", value: setup.pipelineID)]
         account = DeliveryAccount(metrics: metrics, labels: labels)
         commitLane =

@@ -23,12 +23,13 @@ package struct PrometheusNames: Sendable, Equatable {
         return Self.headed(words.joined(separator: "_"))
     }
 
-    /// Name of a label: other characters are underscores, and it begins with a letter.
+    /// Name of a label: other characters are underscores, and it begins with a letter. Those that begin with two
+    /// underscores are Prometheus' own.
     static func label(_ key: String) -> String {
         let name = replaced(key, allowing: [])
         guard let first = name.utf8.first else { return "key_" }
         if isDigit(first) { return "key_" + name }
-        return first == UInt8(ascii: "_") && !name.hasPrefix("__") ? "key" + name : name
+        return first == UInt8(ascii: "_") ? "key" + name : name
     }
 
     private static func move(_ word: String, toEndOf words: inout [String]) {

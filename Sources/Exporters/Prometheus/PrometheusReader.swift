@@ -81,7 +81,7 @@ struct PrometheusReader: Sendable {
                 refusals[.notAdditive, default: 0] += 1
                 continue
             }
-            let labels = labels(of: record.set, place.labels, of: records)
+            let labels = labels(of: record.set, place.labels, of: records, ownedBy: kind)
             let read = PrometheusPointReader(records.text(record.raw), kind: record.kind)
             if read.isEnd {
                 store.remove(family: family, labels: labels)
@@ -142,9 +142,19 @@ struct PrometheusReader: Sendable {
     }
 
     private func labels(
-        of set: SetIndex, _ base: [(name: String, value: String)], of records: borrowing RecordBatch
+        of set: SetIndex, _ base: [(name: String, value: String)], of records: borrowing RecordBatch,
+        ownedBy kind: PrometheusStore.Kind
     ) -> String {
-        Self.written(attributes(of: set, of: records) { _ in false }, base)
+        var found = attributes(of: set, of: records) { _ in false }
+        // The page writes that label itself; Prometheus calls the other one so as well.
+        let own: String? =
+            switch kind {
+            case .histogram: "le"
+            case .summary: "quantile"
+            case .counter, .gauge: nil
+            }
+        if let own, let value = found.removeValue(forKey: own) { found["exported_" + own] = value }
+        return Self.written(found, base)
     }
 
     /// Labels of a set. Attributes whose keys become one label have their values joined, in the order of the keys.

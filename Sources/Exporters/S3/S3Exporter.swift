@@ -64,7 +64,7 @@ package final class S3Exporter: Exporter {
         guard let body = compression.compress(plain) else {
             return .retry(reason: "no memory to compress", after: nil)
         }
-        let key = key(batch.signal, plain, seconds: oldest > 0 ? Int(oldest / 1_000_000_000) : now())
+        let key = key(batch, plain, seconds: oldest > 0 ? Int(oldest / 1_000_000_000) : now())
         do throws(ExporterStartFailure) {
             let target = try CurlTarget(request(key, body, signature), engine: engine)
             return OTLPAnswer.outcome(
@@ -100,13 +100,19 @@ package final class S3Exporter: Exporter {
         }
     }
 
-    /// `prefix/partition/fileprefix` + `traces_` + 32 digits of the content's hash + ending.
-    private func key(_ signal: Signal, _ plain: [UInt8], seconds: Int) -> String {
+    /// `prefix/partition/fileprefix` + `traces_` + 32 digits + ending. They are of the content's hash and of the number
+    /// of the delivery: senders may send the same twice, and an attempt of which no answer came is written over.
+    private func key(_ batch: ExportBatch, _ plain: [UInt8], seconds: Int) -> String {
         let parts = [options.prefix, AWSTime.format(seconds, options.partition)].flatMap {
             $0.split(separator: "/").map(String.init)
         }
         let ending = (options.marshaler == .json ? ".json" : ".binpb") + compressionEnding
-        let name = "\(options.filePrefix)\(signal)_\(AWSSignature.hash(plain).prefix(32))\(ending)"
+        let hash = AWSSignature.hash(plain)
+        let number = String(batch.number, radix: 16)
+        let digits =
+            batch.number == 0
+            ? hash.prefix(32) : hash.prefix(16) + String(repeating: "0", count: 16 - number.utf8.count) + number
+        let name = "\(options.filePrefix)\(batch.signal)_\(digits)\(ending)"
         return (parts + [name]).joined(separator: "/")
     }
 

@@ -51,6 +51,25 @@ import Testing
         return String(decoding: out[..<count], as: UTF8.self)
     }
 
+    @Test func `a file that two are to compress is compressed once, and whole`() throws {
+        let text = (0..<20_000).map { "line \($0) of a file\n" }.joined()
+        let paths = (0..<10).map { directory.file("closed-\($0).json") }
+        let problems = Mutex<[String]>([])
+        let compressors = (0..<2).compactMap { _ in
+            ClosedFileCompressor(.gzip) { text in problems.withLock { $0.append(text) } }
+        }
+        for path in paths {
+            try Data(text.utf8).write(to: URL(filePath: path))
+            for compressor in compressors { compressor.compress(path) }
+        }
+        for compressor in compressors { compressor.finish() }
+        #expect(problems.withLock { $0 } == [])
+        for number in 0..<10 {
+            #expect(plain("closed-\(number).json.gz") == text)
+            #expect(!FileManager.default.fileExists(atPath: paths[number]))
+        }
+    }
+
     @Test(arguments: ["gzip", "zstd"]) func `begins a file with each window of time and compresses the closed one`(
         compression: String
     ) async throws {

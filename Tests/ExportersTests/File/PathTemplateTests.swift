@@ -63,6 +63,41 @@ import Testing
         #expect(files[0].split(separator: "/").count == 2 && files[0].utf8.count < 160)
     }
 
+    /// The path of a resource's records, all of them of one service.
+    private func path(_ template: String, _ service: String) throws -> String {
+        let template = try PathTemplate(template)
+        let request = request([service]).bytes
+        return try #require(ResourceGroups.split(request, template, seconds: 0).first).path
+    }
+
+    @Test(arguments: [
+        "a-9999-12-31T23-59-59.000", "a-9999-12-31T23-59-59.000.jsonl", "a-2023-11-14T22-13-20.000",
+    ])
+    func `no attribute names a closed file of another one`(_ service: String) throws {
+        for template in ["/x/{service.name}.jsonl", "/x/{service.name}", "/x/{service.name}.gz"] {
+            let names = RotationNames(path: try path(template, "a"))
+            let other = String(try path(template, service).dropFirst("/x/".count))
+            let closed = [other, other + ".gz", other + ".zst"]
+            let read = options(RotationOptions.self, "{max_backups: 1}")
+            #expect(names.expired(among: closed + closed, options: read.options, at: 0) == [], "\(other)")
+            #expect(names.plain(among: closed) == [], "\(other)")
+        }
+    }
+
+    @Test func `a name has room for what closed files have behind it, whatever fills it`() throws {
+        let long = String(repeating: "x", count: 99)
+        let paths = try [long + "a", long + "b", "s"].map {
+            try path("/x/{service.name}-{service.name}-{service.name}.jsonl", $0)
+        }
+        #expect(Set(paths).count == 3)
+        #expect(paths[2] == "/x/s-s-s.jsonl")
+        for path in paths {
+            #expect(path.hasPrefix("/x/") && path.hasSuffix(".jsonl"))
+            let closed = RotationNames(path: path).backup(at: 1_700_000_000_000, localTime: false) + ".zst.tmp"
+            #expect(closed.dropFirst("/x/".count).utf8.count <= 255)
+        }
+    }
+
     @Test func `different values have different files`() {
         let values = ["a/b", "a%2Fb", "a_b", ".a", "%2Ea", String(repeating: "y", count: 200), "y"]
         #expect(Set(values.map { PathTemplate.safe(Array($0.utf8)) }).count == values.count)

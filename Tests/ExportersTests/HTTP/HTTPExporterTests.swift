@@ -90,6 +90,7 @@ import Testing
         ("{}", "required"),
         ("{endpoint: 'http://h', template: '{{recrods}}'}", "names {{recrods}}"),
         ("{endpoint: 'http://h', template: 'a {{b'}", "without }}"),
+        ("{endpoint: 'http://h', template: ''}", "nothing would be sent"),
         ("{endpoint: 'http://h', headers: {content-type: a}}", "set by the exporter"),
         ("{endpoint: 'h'}", "needs a scheme"),
     ]) func `says what is wrong`(yaml: String, words: String) {

@@ -74,6 +74,21 @@ import Testing
         #expect(String(decoding: request.body, as: UTF8.self).hasPrefix("{\"resourceSpans\""))
     }
 
+    @Test func `equal requests of two deliveries are two objects, and attempts of one are one`() async throws {
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let exporter = try await exporter(server.url)
+        for number in [1, 1, 2, UInt64.max] {
+            var batch = batch()
+            batch.number = number
+            #expect(await exporter.export(batch) == .delivered)
+        }
+        let lines = server.requests.map(\.line)
+        #expect(lines[0] == lines[1])
+        #expect(Set(lines).count == 3)
+        #expect(Set(lines.map(\.count)).count == 1, "\(lines)")
+    }
+
     @Test func `older and lesser options of the Collector are read`() async throws {
         func uploader(_ more: String) -> S3Options {
             let read = options(S3Options.self, "{s3uploader: {s3_bucket: b, \(more)}}")
