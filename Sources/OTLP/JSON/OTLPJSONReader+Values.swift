@@ -181,6 +181,8 @@ extension OTLPJSONReader {
             if json[end] >= 0x30 { digits += 1 }
             end += 1
         }
+        // Exponents are not counted beyond that.
+        guard digits < Self.exponentMax else { throw failure }
         // How many digits stand before the point once the exponent is applied.
         let integral = (digitsBeforePoint ?? digits) + exponent(from: end, to: found.range.upperBound)
         var value: UInt64 = 0
@@ -210,7 +212,9 @@ extension OTLPJSONReader {
         return sum
     }
 
-    /// The exponent of a number, zero when it has none, at most a million either way.
+    private static let exponentMax = 1_000_000
+
+    /// The exponent of a number, zero when it has none, at most `exponentMax` either way.
     private func exponent(from start: Int, to end: Int) -> Int {
         var index = start + 1
         guard index < end else { return 0 }
@@ -218,7 +222,7 @@ extension OTLPJSONReader {
         if isNegative || json[index] == UInt8(ascii: "+") { index += 1 }
         var value = 0
         while index < end {
-            value = min(value * 10 + Int(json[index] &- 0x30), 1_000_000)
+            value = min(value * 10 + Int(json[index] &- 0x30), Self.exponentMax)
             index += 1
         }
         return isNegative ? -value : value
@@ -394,6 +398,7 @@ extension OTLPJSONReader {
     }
 
     private mutating func plainBase64(_ output: inout ByteColumn) throws(DecodeFailure) {
+        let start = at
         var bits: UInt32 = 0
         var held = 0
         while let digit = Base64.value(peek()) {
@@ -405,8 +410,12 @@ extension OTLPJSONReader {
                 output.append(UInt8(truncatingIfNeeded: bits >> UInt32(held)))
             }
         }
+        let end = at
         while take(UInt8(ascii: "=")) {}
-        guard held != 6, take(UInt8(ascii: "\"")) else { throw DecodeFailure(.wrongType, at: at, "base64 is expected") }
+        let isPadded = at == end || (at - end <= 2 && (at - start) % 4 == 0)
+        guard held != 6, isPadded, take(UInt8(ascii: "\"")) else {
+            throw DecodeFailure(.wrongType, at: at, "base64 is expected")
+        }
     }
 
     /// Fields that an earlier hop did not know: taken over when they are well-formed. Fields that the schema knows are

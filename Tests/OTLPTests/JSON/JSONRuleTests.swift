@@ -77,7 +77,7 @@ import Testing
         #expect(value?.fields[7] == [.bytes(bytes)])
     }
 
-    @Test(arguments: ["A", "AA=A", "A B=", "é", "AAAAA"])
+    @Test(arguments: ["A", "AA=A", "A B=", "é", "AAAAA", "=", "AQI=====", "AA=", "AAA==", "TWFu=", "TWFu===="])
     func `what is not base64 is refused`(text: String) {
         let refusal = JSONCase.refusal(JSONCase.span(#""attributes":[{"value":{"bytesValue":"\#(text)"}}]"#))
         #expect(refusal?.reason == .wrongType)
@@ -106,6 +106,12 @@ import Testing
         "\"99999999999999999999\"", "922337203685477580.71e1",
     ])
     func `numbers that do not fit an integer are refused`(text: String) {
+        let refusal = JSONCase.refusal(JSONCase.span(#""attributes":[{"value":{"intValue":\#(text)}}]"#))
+        #expect(refusal?.reason == .outOfRange)
+    }
+
+    @Test func `a number of a million digits is refused rather than read wrong`() {
+        let text = "1" + String(repeating: "0", count: 1_000_001) + "e-1000001"
         let refusal = JSONCase.refusal(JSONCase.span(#""attributes":[{"value":{"intValue":\#(text)}}]"#))
         #expect(refusal?.reason == .outOfRange)
     }

@@ -101,15 +101,20 @@ import Testing
 
     @Test(arguments: [
         (" {\n \"resourceLogs\": []}", Signal.logs), ("{\"resourceMetrics\":[]}", .metrics),
-        ("{\"resourceSpans\":[", .traces),
+        ("{\"resourceSpans\":[", .traces), ("{\"x\":1,\"resourceLogs\":[{}]}", .logs),
+        (#"{"x":{"a":[1,{"resourceSpans":[]}],"b":"\",}\\"} , "resourceMetrics":[]}"#, .metrics),
     ])
-    func `JSON is recognized by its first key`(text: String, signal: Signal) {
+    func `JSON is recognized by the first key that names a signal`(text: String, signal: Signal) {
         for other in Signal.allCases {
             #expect(found(Array(text.utf8), as: other, .json) == (other == signal ? nil : signal))
         }
     }
 
-    @Test(arguments: ["", "{", "{}", "[]", "{\"x\":1}", "{\"resourceSpansX\":1}", "\"resourceLogs\""])
+    @Test(arguments: [
+        "", "{", "{}", "[]", "{\"x\":1}", "{\"resourceSpansX\":1}", "\"resourceLogs\"",
+        #"{"x":["resourceSpans"],"y":"resourceLogs"}"#,
+        #"{"x":{"resourceLogs":[]}}"#, #"{"x":"\"#, #"{"x":"a\"#, #"{"x":1,"#, #"{"x":[[[[{{{{"#,
+    ])
     func `other JSON says nothing`(text: String) {
         #expect(found(Array(text.utf8), as: .metrics, .json) == nil)
     }

@@ -18,24 +18,52 @@ enum WrongSignal {
 
     // MARK: JSON
 
-    /// The signal that the first key of the top object names.
+    /// The signal of the first key of the top object that names one.
     private static func firstKey(of body: UnsafeRawBufferPointer) -> Signal? {
         var place = 0
-        func skipBlanks() {
-            while place < body.count, [0x20, 0x09, 0x0A, 0x0D].contains(body[place]) { place += 1 }
-        }
-        skipBlanks()
+        skipBlanks(body, &place)
         guard place < body.count, body[place] == UInt8(ascii: "{") else { return nil }
-        place += 1
-        skipBlanks()
-        let rest = body[min(place, body.count)...]
-        return Signal.allCases.first { signal in
-            switch signal {
-            case .traces: rest.starts(with: "\"resourceSpans\"".utf8)
-            case .logs: rest.starts(with: "\"resourceLogs\"".utf8)
-            case .metrics: rest.starts(with: "\"resourceMetrics\"".utf8)
-            }
+        repeat {
+            place += 1
+            skipBlanks(body, &place)
+            let rest = body[min(place, body.count)...]
+            if let signal = Signal.allCases.first(where: { rest.starts(with: key(of: $0)) }) { return signal }
+        } while skipMember(body, &place)
+        return nil
+    }
+
+    private static func key(of signal: Signal) -> String.UTF8View {
+        switch signal {
+        case .traces: "\"resourceSpans\"".utf8
+        case .logs: "\"resourceLogs\"".utf8
+        case .metrics: "\"resourceMetrics\"".utf8
         }
+    }
+
+    private static func skipBlanks(_ body: UnsafeRawBufferPointer, _ place: inout Int) {
+        while place < body.count, [0x20, 0x09, 0x0A, 0x0D].contains(body[place]) { place += 1 }
+    }
+
+    /// Goes to the comma behind a member of an object; false when it is the last one.
+    private static func skipMember(_ body: UnsafeRawBufferPointer, _ place: inout Int) -> Bool {
+        var depth = 0
+        while place < body.count {
+            switch body[place] {
+            case UInt8(ascii: "\""):
+                place += 1
+                while place < body.count, body[place] != UInt8(ascii: "\"") {
+                    place += body[place] == UInt8(ascii: "\\") ? 2 : 1
+                }
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if depth == 0 { return false }
+                depth -= 1
+            case UInt8(ascii: ",") where depth == 0: return true
+            default: break
+            }
+            place += 1
+        }
+        return false
     }
 
     // MARK: Protobuf
