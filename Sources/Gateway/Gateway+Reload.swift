@@ -27,7 +27,7 @@ extension Gateway {
         let new = context(of: loaded.plan, log, behind: old)
         let failure: any Error
         do {
-            try await replace(by: new, deadline)
+            try await replace(by: new, deadline, .reload)
             count(.taken, new)
             return .taken
         } catch {
@@ -35,7 +35,7 @@ extension Gateway {
         }
         let again = context(of: old.plan, old.log, behind: new)
         do {
-            try await replace(by: again, deadline)
+            try await replace(by: again, deadline, .wayBack)
             return refuse("\(failure)", again)
         } catch {
             return .failed("\(failure); and the configuration before it cannot be had back: \(error)")
@@ -52,11 +52,11 @@ extension Gateway {
         lastReload.store(result == .taken, ordering: .relaxed)
     }
 
-    private func replace(by new: GraphContext, _ deadline: Duration) async throws {
+    private func replace(by new: GraphContext, _ deadline: Duration, _ occasion: Occasion) async throws {
         let before = parts.withLock { $0.journals }
         let (inherited, emptied) = await takeDown(for: new, deadline)
         parts.withLock { $0.context = new }
-        _ = try await bringUp(inherited)
+        _ = try await bringUp(inherited, occasion)
         // There is no way back to what was left in them.
         for journal in emptied { giveUp(journal, new) }
         tellOfLeft(before, new)
@@ -80,13 +80,17 @@ extension Gateway {
             defer { parts.forgetGraph() }
             return parts
         }
-        for task in parts.memory { task.cancel() }
+        for task in parts.tasks { task.cancel() }
+        // Who waits for room asks the exporters of this configuration, and would do so when there are others.
+        for (_, worker, _) in parts.workers { worker.turnSendersAway() }
         let kept = new.plan.journalKeys
         let late = parts.passingOn(kept)
         await leave(parts, within: deadline) { !late.contains($0) }
-        await changeReceivers(for: new, deadline)
+        let followed = await changeReceivers(for: new, deadline)
         await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
         for exporter in parts.exporters { await exporter.shutdown() }
+        // Not before: nobody listens on their ports from now until there are the new ones.
+        for running in followed { await running.receiver.stopAccepting() }
         if AdminPlan(parts.context.plan) != AdminPlan(new.plan) {
             for server in parts.admin { await server.stop() }
             self.parts.withLock { $0.admin = [] }
@@ -94,9 +98,10 @@ extension Gateway {
         return retainJournals(of: parts, for: new)
     }
 
-    /// Lets requests wait, and receivers go that are other ones in `new`. One that takes the same signals there frees
-    /// its ports and serves the connections it has to their end; the others end first what they have under way.
-    private func changeReceivers(for new: GraphContext, _ deadline: Duration) async {
+    /// Lets requests wait, and receivers go that are other ones in `new`. Those that take the same signals there are
+    /// given: they are to free their ports and serve the connections they have to their end; the others end first what
+    /// they have under way.
+    private func changeReceivers(for new: GraphContext, _ deadline: Duration) async -> [RunningReceiver] {
         let all = parts.withLock { $0.receivers }
         let changed = all.filter { !$0.serves(new) }
         let followed = changed.filter { new.plan.signals(of: $0.id).isSuperset(of: $0.http.signals) }
@@ -107,11 +112,11 @@ extension Gateway {
         }
         let staying = all.filter { $0.serves(new) } + followed
         for running in staying + parts.withLock({ $0.retiring }) { await running.hold() }
-        for running in followed { await running.receiver.stopAccepting() }
         parts.withLock { parts in
             parts.receivers.removeAll { !$0.serves(new) }
             parts.retiring += followed
         }
+        return followed
     }
 
     /// Closes journals on disk that are to be opened anew or have no place any more. Those in memory stay for a way

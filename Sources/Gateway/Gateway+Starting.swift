@@ -8,10 +8,17 @@ import Processors
 import Receivers
 import Synchronization
 
+/// Why a configuration is put in force.
+enum Occasion {
+    case start, reload
+    /// It was in force before another one that could not be.
+    case wayBack
+}
+
 extension Gateway {
     /// Makes and starts what the configuration in force asks for, beside what is there of it. When it throws, what was
     /// started is in `parts`. Gives the ports of the receivers.
-    func bringUp(_ inherited: Inheritance) async throws -> [Int] {
+    func bringUp(_ inherited: Inheritance, _ occasion: Occasion) async throws -> [Int] {
         let context = context
         registerProcessMetrics(context.metrics)
         var builder = GraphBuilder(context, inherited)
@@ -24,11 +31,13 @@ extension Gateway {
             parts.exporters = graph.exporters.map(\.exporter)
             parts.watches = graph.watches
         }
-        try await start(graph, builder)
+        // Who sends already waits rather than being refused while exporters start.
+        var ports = occasion == .start ? [] : try await startReceivers(context)
+        try await start(graph, builder, occasion)
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
-        let ports = try await startReceivers(context)
+        if occasion == .start { ports = try await startReceivers(context) }
         builder.forgetRemoved(graph)
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
@@ -37,13 +46,14 @@ extension Gateway {
         return ports
     }
 
-    private func start(_ graph: GatewayGraph, _ builder: GraphBuilder) async throws {
+    private func start(_ graph: GatewayGraph, _ builder: GraphBuilder, _ occasion: Occasion) async throws {
         for box in graph.deadLetters { await box.start() }
         for (id, exporter) in graph.exporters {
             do {
                 try await exporter.start()
             } catch {
-                throw GatewayStartFailure("exporter \(id): \(error)")
+                guard occasion == .wayBack else { throw GatewayStartFailure("exporter \(id): \(error)") }
+                startLater(id, exporter, error)
             }
         }
         builder.tellOfUnread()
@@ -58,6 +68,23 @@ extension Gateway {
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
     }
+
+    /// Has an exporter start when it can, which worked before. Its outage is no reason to end that of all others.
+    private func startLater(_ id: String, _ exporter: any Exporter, _ failure: any Error) {
+        let log = context.log
+        log.error("exporter \(id): \(failure); it delivers nothing until it can start, which is tried again")
+        let task = Task {
+            while true {
+                do { try await WorkerEffects.system().sleep(Self.startInterval) } catch { return }
+                guard (try? await exporter.start()) != nil else { continue }
+                return log.info("exporter \(id): started")
+            }
+        }
+        parts.withLock { $0.tasks.append(task) }
+    }
+
+    /// Time between two attempts.
+    private static let startInterval = Duration.seconds(5)
 
     /// Lets the receivers listen that do not yet. Requests wait until they are released.
     private func startReceivers(_ context: GraphContext) async throws -> [Int] {
@@ -111,7 +138,7 @@ extension Gateway {
         let interval = context.plan.memoryLimits.map(\.checkInterval).filter { $0 > .zero }.min() ?? .zero
         let watch = MemoryWatch(shares, interval: interval, budget: context.budget, resident: resident)
         let task = Task { [weak self] in await watch.run { [weak self] in self?.heldBytes } }
-        parts.withLock { $0.memory.append(task) }
+        parts.withLock { $0.tasks.append(task) }
         let budget = context.budget
         context.metrics.gauge("sluice_memory_held_bytes", "Bytes that count towards memory_limiter's limit.") {
             [weak self] in Double(self.map { budget.used + $0.heldBytes } ?? 0)
@@ -129,7 +156,7 @@ extension Gateway {
                 if givesBack { sluice_trim_memory() }
             }
         }
-        parts.withLock { $0.memory.append(task) }
+        parts.withLock { $0.tasks.append(task) }
     }
 
     private var heldBytes: Int { parts.withLock { $0.heldBytes } }

@@ -54,7 +54,7 @@ package final class Gateway: Sendable {
             if let failure = SystemFacts.makeDirectory(dataDirectory) {
                 throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
             }
-            return try await bringUp(Inheritance())
+            return try await bringUp(Inheritance(), .start)
         } catch {
             await shutdown(deadline: .zero)
             throw error
@@ -71,7 +71,7 @@ package final class Gateway: Sendable {
             defer { parts = GatewayParts(parts.context) }
             return parts
         }
-        for task in parts.memory { task.cancel() }
+        for task in parts.tasks { task.cancel() }
         let limit = Task {
             do { try await WorkerEffects.system().sleep(deadline / 2) } catch { return }
             for watch in Array(parts.watches.values) + parts.earlierWatches.map(\.watch) { watch.turnAway() }

@@ -22,13 +22,14 @@ struct GatewayParts {
     /// back to each.
     var earlierWatches: [(place: SequencePlace, watch: DeliveryWatch)] = []
     var admin: [AdminServer] = []
-    var memory: [Task<Void, Never>] = []
+    /// What else goes on as long as the configuration.
+    var tasks: [Task<Void, Never>] = []
 
     init(_ context: GraphContext) { self.context = context }
 
     /// Leaves what outlives a configuration.
     mutating func forgetGraph() {
-        (workers, stages, exporters, memory) = ([], [], [], [])
+        (workers, stages, exporters, tasks) = ([], [], [], [])
     }
 
     var heldBytes: Int {

@@ -56,6 +56,9 @@ package enum JournalSearch {
             if case .valid(let slot) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) {
                 found.cursors[cursor] = Sequence(slot.position)
                 found.settled[cursor] = slot.settled
+            } else {
+                // The next start has it read everything anew.
+                found.cursors[cursor] = Sequence(0)
             }
         }
         return found

@@ -33,7 +33,13 @@ struct Queue: AsyncParsableCommand {
             all = decoded
         case .failure(let failure):
             do {
-                all = try await IdleQueues.read(plan ?? options.load(dataDirectory: dataDirectory).plan)
+                let plan = try plan ?? options.load(dataDirectory: dataDirectory).plan
+                all = try await IdleQueues.read(plan)
+                if let missing = IdleQueues.missing(of: plan) {
+                    throw Exit.failed(
+                        "no answer from a gateway (\(failure)), and there is no journal \(missing): name the folder "
+                            + "with --data-directory, or run this where it lies")
+                }
             } catch let code as ExitCode { throw code } catch {
                 throw Exit.failed("no answer from a gateway (\(failure)), and no look at its journals: \(error)")
             }

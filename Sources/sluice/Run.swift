@@ -1,5 +1,6 @@
 import ArgumentParser
 @preconcurrency import Dispatch
+import Exporters
 import Gateway
 import Glibc
 import Logging
@@ -69,10 +70,39 @@ struct Run: AsyncParsableCommand {
             try await reload(gateway, &log)
         }
         log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
-        await gateway.shutdown(deadline: deadline)
-        log.info("ended")
+        if await isOver(atMost: deadline + Self.graceTime, { await gateway.shutdown(deadline: deadline) }) {
+            log.info("ended")
+        } else {
+            log.warning(
+                """
+                ended, though an exporter still waits for its disk or its database: what it has not delivered stays in \
+                the journal, and is lost where sending_queue.storage is memory
+                """)
+        }
         LogWriter.standardError.flush(atMost: Self.logTime)
     }
+
+    /// Whether `body` ends in that time.
+    private func isOver(atMost time: Duration, _ body: @escaping @Sendable () async -> Void) async -> Bool {
+        let (ends, end) = AsyncStream.makeStream(of: Bool.self)
+        let work = Task {
+            await body()
+            end.yield(true)
+        }
+        let limit = Task {
+            do { try await WorkerEffects.system().sleep(time) } catch { return }
+            end.yield(false)
+        }
+        defer {
+            limit.cancel()
+            work.cancel()
+        }
+        for await isOver in ends { return isOver }
+        return true
+    }
+
+    /// What an exporter that has no more time may take to end.
+    private static let graceTime = Duration.seconds(1)
 
     private var deadline: Duration { .seconds(max(0, shutdownTimeout)) }
 

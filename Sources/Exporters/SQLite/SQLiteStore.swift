@@ -73,7 +73,8 @@ struct SQLiteStore: ~Copyable {
             let code = (error as? DatabaseError)?.resultCode
             throw ExporterStartFailure(
                 "cannot open the database \(path): \(words(error))",
-                isPassing: code == .SQLITE_FULL || code == .SQLITE_IOERR)
+                isPassing: code.map { [.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_LOCKED].contains($0) }
+                    ?? false)
         }
     }
 

@@ -15,6 +15,12 @@ package enum IdleQueues {
         return all
     }
 
+    /// A journal of the configuration, when none of them is there.
+    package static func missing(of plan: GatewayPlan) -> String? {
+        let places = plan.journalPlaces
+        return places.contains { SystemFacts.isDirectory($0.directory) } ? nil : places.first?.directory
+    }
+
     private static func read(_ place: JournalPlace) async throws -> [ExportWorkerStatus] {
         var options = DiskJournalOptions()
         // Nobody looks to remove anything.

@@ -42,6 +42,26 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `an exporter that waits for its disk does not keep the gateway from ending`() async throws {
+        let bench = try FaultBench()
+        let path = bench.gateway.folder.appending(path: "out.jsonl").path
+        #expect(mkfifo(path, 0o600) == 0)
+        let reader = open(path, O_RDWR | O_NONBLOCK)
+        defer { close(reader) }
+        bench.gateway.replace("exporters:\n", with: "exporters:\n  file: {path: \"\(path)\", durability: write}\n")
+        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, file]")
+        bench.gateway.arguments = ["--shutdown-timeout", "1"]
+        try await bench.gateway.start()
+        let clients = bench.load(2, padding: 20_000)
+        try await bench.wait("more than a pipe holds") { bench.ledger.all.count > 100 }
+        await clients.stop()
+        try await bench.expectNothingLost(restart: false)
+        let begin = ContinuousClock.now
+        #expect(bench.gateway.end(SIGTERM) == 0)
+        #expect(ContinuousClock.now - begin < .seconds(20))
+        #expect(bench.gateway.logText.contains("still waits for its disk"))
+    }
+
     @Test func `a reader of the log that has stopped stops nothing, and is told what it has missed`() async throws {
         let bench = try FaultBench(logLevel: "debug")
         let path = bench.gateway.folder.appending(path: "log.txt").path

@@ -224,6 +224,59 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `an exporter that cannot start again ends neither the gateway nor other deliveries`() async throws {
+        let bench = try FaultBench()
+        let path = bench.gateway.folder.appending(path: "out.jsonl").path
+        bench.gateway.replace("exporters:\n", with: "exporters:\n  file: {path: \"\(path)\"}\n")
+        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, file]")
+        try await bench.gateway.start()
+        let clients = bench.load(2)
+        try await bench.wait("a file") { FileManager.default.fileExists(atPath: path) && bench.sink.requests > 0 }
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".old")
+        try Data("not ours\n".utf8).write(to: URL(filePath: path))
+        #expect(try await bench.gateway.reload() == false)
+        let count = bench.ledger.all.count
+        try await bench.wait("traffic behind the reload") { bench.ledger.all.count > count + 20 }
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        try FileManager.default.removeItem(atPath: path)
+        try await bench.wait("the file's exporter") { bench.gateway.logText.contains("exporter file: started") }
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `a receiver that changes takes connections while exporters end and start`() async throws {
+        let bench = try FaultBench()
+        let path = bench.gateway.folder.appending(path: "sluice.db").path
+        bench.gateway.replace(
+            "exporters:\n", with: "exporters:\n  sqlite: {path: \"\(path)\", busy_timeout: 1s}\n")
+        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, sqlite]")
+        try await bench.gateway.start()
+        let hold = """
+            import sqlite3, sys, time
+            d = sqlite3.connect(sys.argv[1], isolation_level=None)
+            d.execute('BEGIN IMMEDIATE')
+            open(sys.argv[1] + '.held', 'w').close()
+            time.sleep(60)
+            """
+        let holder = try ChildProcess("python3", ["-c", hold, path])
+        defer { holder.signal(SIGKILL) }
+        try await bench.wait("the lock") { FileManager.default.fileExists(atPath: path + ".held") }
+        bench.gateway.replace(
+            "\(bench.gateway.port)\"}}}", with: "\(bench.gateway.port)\", max_request_body_size: 5MiB}}}")
+        async let isTaken = bench.gateway.reload()
+        var refused = 0
+        for _ in 0..<150 {
+            if LoopbackConnection(port: bench.gateway.port) == nil { refused += 1 }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(try await isTaken)
+        // One may fall between the two that listen.
+        #expect(refused <= 1)
+        holder.signal(SIGKILL)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test(arguments: ["memory", "file_storage"])
     func `traces that are gathered pass once, whatever is reloaded`(storage: String) async throws {
         let bench = try FaultBench(processors: [

@@ -19,6 +19,24 @@ import Testing
         return exporter
     }
 
+    @Test func `starts while another process has the database, and delivers when it is free`() async throws {
+        let first = try await start()
+        await first.shutdown()
+        var configuration = Configuration()
+        configuration.busyMode = .immediateError
+        configuration.allowsUnsafeTransactions = true
+        let other = try DatabaseQueue(path: path, configuration: configuration)
+        try other.inDatabase { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        let exporter = try await start("{busy_timeout: 10ms}")
+        guard case .retry = await exporter.export(traces([chat])) else {
+            Issue.record("delivered into a locked database")
+            return
+        }
+        try other.inDatabase { try $0.execute(sql: "ROLLBACK") }
+        #expect(await exporter.export(traces([chat])) == .delivered)
+        await exporter.shutdown()
+    }
+
     private func rows(_ sql: String) throws -> [Row] {
         try DatabaseQueue(path: path).read { try Row.fetchAll($0, sql: sql) }
     }
