@@ -108,7 +108,7 @@ package final class FallbackExporter: Exporter {
             isDurable: log.position != nil, effects: effects, log: build.log)
         setup.metadataKeys = build.metadataKeys
         setup.deadLetters = letters.withLock(\.self)
-        setup.letterExporter = build.id
+        setup.letterExporter = child.id
         let worker = ExportWorker(
             cursor: try log.cursor(named: Self.missed), exporter: returning, metrics: build.metrics, setup: setup)
         return Missed(child: index, log: log, worker: worker, task: Task { await worker.run() })

@@ -49,6 +49,8 @@ package struct ExporterPlan: Sendable {
     package var accepts: (@Sendable (GatewayConfiguration.PipelineSignal) -> Bool)?
     /// Set for an exporter that stands before others; `make` is complete once these are known.
     package var fallback: FallbackOptions?
+    /// Those behind it, then.
+    var children: [(id: String, plan: ExporterPlan)] = []
     /// Headers, in lowercase, of which the exporter itself wants the values: its batches are parted by them and carry
     /// them as `ExportBatch.metadata`.
     package var contextKeys: [String] = []
@@ -76,6 +78,7 @@ package struct ExporterPlan: Sendable {
     func joined(with children: [(id: String, plan: ExporterPlan)]) -> ExporterPlan {
         guard let fallback else { return self }
         var plan = self
+        plan.children = children
         plan.make = { build in
             let made = children.map { (id: $0.id, exporter: $0.plan.make(build.renamed($0.id))) }
             return FallbackExporter(options: fallback, children: made, build: build)

@@ -47,15 +47,16 @@ package final class LetterReplay: Sendable {
         let name = "\(id) \(signal)"
         if let exporter = started.withLock({ $0[name] }) { return .success(exporter) }
         let users = plan.pipelines.filter { pipeline in pipeline.exporters.contains { $0.id == id } }
-        guard let pipeline = users.first(where: { $0.signal.recorded == signal }) ?? users.first,
-            let found = pipeline.exporters.first(where: { $0.id == id })
-        else {
+        let user = users.first { $0.signal.recorded == signal } ?? users.first
+        // What a fallback had kept for one of its own is for that one alone.
+        let behind = plan.pipelines.lazy.flatMap(\.exporters).flatMap(\.plan.children).first { $0.id == id }?.plan
+        guard let found = user?.exporters.first(where: { $0.id == id })?.plan ?? behind else {
             return .failure(GatewayStartFailure("the configuration has no exporter \(id) in a pipeline"))
         }
-        var exporter = found.plan.make(
+        var exporter = found.make(
             ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in }))
         do {
-            exporter = try process(exporter, id, pipeline)
+            if let user { exporter = try process(exporter, id, user) }
             try await exporter.start()
         } catch {
             return .failure(GatewayStartFailure("exporter \(id): \(error)"))

@@ -53,4 +53,44 @@ import Testing
         #expect(!gateway.logText.contains("not in the configuration"), "its own journal is nobody's leftover")
         #expect(gateway.end(SIGTERM) == 0)
     }
+
+    @Test func `a letter of what the first sink has missed is replayed to that sink alone`() async throws {
+        let sinks = try TwoSinks()
+        defer { sinks.stop() }
+        let (first, second) = (sinks.first, sinks.second)
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters:
+            \(sinks.exporters)
+              fallback:
+                exporters: [otlp_http/first, otlp_http/second]
+                switch_after: 0s
+                retry_interval: 300ms
+                retry_on_failure: {initial_interval: 50ms, max_interval: 100ms}
+            service:
+              telemetry:
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines:
+                traces: {receivers: [otlp], exporters: [fallback]}
+            """)
+        first.behave(.status(503))
+        try await gateway.start()
+        #expect(try await gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        #expect(try await second.wait(for: Set(1...10)).isEmpty)
+        first.behave(.status(400))
+        let data = ["--data-directory", gateway.folder.appending(path: "data").path]
+        for _ in 0..<2_400 where try gateway.command(["dlq", "list"] + data).text.contains("no dead letters") {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        #expect(try gateway.command(["dlq", "list"] + data).text.contains("otlp_http/first"))
+        first.behave(.accept)
+        let requests = second.requests
+        let replay = try gateway.command(
+            ["dlq", "replay", "--all", "--config", gateway.folder.appending(path: "config.yaml").path] + data)
+        #expect(replay.status == 0, "\(replay.text)")
+        #expect(Set(first.received.keys) == Set(1...10))
+        #expect(second.requests == requests)
+        #expect(gateway.end(SIGTERM) == 0)
+    }
 }
