@@ -88,6 +88,7 @@ extension Gateway {
         await leave(parts, within: deadline) { !late.contains($0) }
         let followed = await changeReceivers(for: new, deadline)
         await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
+        await Self.end(parts.starts)
         for exporter in parts.exporters { await exporter.shutdown() }
         // Not before: nobody listens on their ports from now until there are the new ones.
         for running in followed { await running.receiver.stopAccepting() }

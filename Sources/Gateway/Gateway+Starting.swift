@@ -31,13 +31,14 @@ extension Gateway {
             parts.exporters = graph.exporters.map(\.exporter)
             parts.watches = graph.watches
         }
-        // Who sends already waits rather than being refused while exporters start.
-        var ports = occasion == .start ? [] : try await startReceivers(context)
+        // Who sends to a receiver that takes another one's place waits, rather than being refused meanwhile.
+        let retiring = Set(parts.withLock { $0.retiring.map(\.id) })
+        _ = try await startReceivers(context) { retiring.contains($0) }
         try await start(graph, builder, occasion)
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
-        if occasion == .start { ports = try await startReceivers(context) }
+        let ports = try await startReceivers(context) { _ in true }
         builder.forgetRemoved(graph)
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
@@ -52,7 +53,10 @@ extension Gateway {
             do {
                 try await exporter.start()
             } catch {
-                guard occasion == .wayBack else { throw GatewayStartFailure("exporter \(id): \(error)") }
+                // A connector keeps what it has seen, so it must not see anything before.
+                guard occasion == .wayBack, !(exporter is ConnectorExporter) else {
+                    throw GatewayStartFailure("exporter \(id): \(error)")
+                }
                 startLater(id, exporter, error)
             }
         }
@@ -76,21 +80,25 @@ extension Gateway {
         let task = Task {
             while true {
                 do { try await WorkerEffects.system().sleep(Self.startInterval) } catch { return }
+                // What of it has started, if it is made of several.
+                await exporter.shutdown()
                 guard (try? await exporter.start()) != nil else { continue }
                 return log.info("exporter \(id): started")
             }
         }
-        parts.withLock { $0.tasks.append(task) }
+        parts.withLock { $0.starts.append(task) }
     }
 
     /// Time between two attempts.
     private static let startInterval = Duration.seconds(5)
 
     /// Lets the receivers listen that do not yet. Requests wait until they are released.
-    private func startReceivers(_ context: GraphContext) async throws -> [Int] {
+    private func startReceivers(
+        _ context: GraphContext, where isMeant: (String) -> Bool
+    ) async throws -> [Int] {
         var ports: [Int] = []
         let authenticators = try makeAuthenticators(context)
-        for (id, options) in context.plan.receivers {
+        for (id, options) in context.plan.receivers where isMeant(id) {
             if let running = parts.withLock({ $0.receivers.first { $0.id == id } }) {
                 ports += running.ports
                 continue

@@ -85,6 +85,7 @@ package final class Gateway: Sendable {
         limit.cancel()
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
         await drain(parts, within: left, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
+        await Self.end(parts.starts)
         for exporter in parts.exporters { await exporter.shutdown() }
         for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }
@@ -133,6 +134,14 @@ package final class Gateway: Sendable {
             }
         }
         for (pipeline, _, task) in parts.workers where pipelines.contains(pipeline) { await task.value }
+    }
+
+    /// Ends attempts to start: one that succeeds behind the end of its exporter would hold its file or its port.
+    static func end(_ starts: [Task<Void, Never>]) async {
+        for start in starts {
+            start.cancel()
+            await start.value
+        }
     }
 
     /// Waits for a task's end, which it is told to hasten at the deadline.

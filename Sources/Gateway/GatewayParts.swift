@@ -22,6 +22,8 @@ struct GatewayParts {
     /// back to each.
     var earlierWatches: [(place: SequencePlace, watch: DeliveryWatch)] = []
     var admin: [AdminServer] = []
+    /// Exporters that could not start and are tried again.
+    var starts: [Task<Void, Never>] = []
     /// What else goes on as long as the configuration.
     var tasks: [Task<Void, Never>] = []
 
@@ -29,7 +31,7 @@ struct GatewayParts {
 
     /// Leaves what outlives a configuration.
     mutating func forgetGraph() {
-        (workers, stages, exporters, tasks) = ([], [], [], [])
+        (workers, stages, exporters, tasks, starts) = ([], [], [], [], [])
     }
 
     var heldBytes: Int {

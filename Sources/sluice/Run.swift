@@ -101,8 +101,8 @@ struct Run: AsyncParsableCommand {
         return true
     }
 
-    /// What an exporter that has no more time may take to end.
-    private static let graceTime = Duration.seconds(1)
+    /// What exporters that have no more time may take to end, such as a file that is being compressed.
+    private static let graceTime = Duration.seconds(6)
 
     private var deadline: Duration { .seconds(max(0, shutdownTimeout)) }
 
@@ -119,7 +119,7 @@ struct Run: AsyncParsableCommand {
             log.error("the configuration stays as it was: the new one cannot be taken: \(reason)")
         case .failed(let reason):
             log.error("no configuration can be taken: \(reason)")
-            await gateway.shutdown(deadline: deadline)
+            _ = await isOver(atMost: deadline + Self.graceTime) { await gateway.shutdown(deadline: deadline) }
             LogWriter.standardError.flush(atMost: Self.logTime)
             throw Exit.start
         }

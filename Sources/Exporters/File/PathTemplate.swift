@@ -75,26 +75,31 @@ package struct PathTemplate: Sendable, Equatable {
             switch piece {
             case .text(let text): path += text
             case .date(let format): path += Self.safe(Array(AWSTime.format(seconds, format).utf8))
-            case .attribute(let name): path += Self.unstamped(Self.safe(Self.value(of: name, in: resource)))
+            case .attribute(let name): path += Self.safe(Self.value(of: name, in: resource))
             }
         }
-        return path.utf8.count > Self.nameMax ? Self.fitting(path) : path
+        return Self.fitting(readsResources ? Self.unstamped(path) : path)
     }
 
-    /// A value that is no part of the name of a closed file (`RotationNames`): a sender could otherwise have the files
-    /// of another one deleted as being too many.
-    private static func unstamped(_ value: String) -> String {
-        guard value.utf8.contains(UInt8(ascii: "T")) else { return value }
+    /// The path without the name of a closed file in it: a sender could otherwise have the files of another one deleted
+    /// as being too many.
+    private static func unstamped(_ path: String) -> String {
+        let bytes = Array(path.utf8)
+        let (shape, time) = (RotationNames.stampShape, RotationNames.placeOfTime)
         var output: [UInt8] = []
-        for byte in value.utf8 {
-            let isTime = byte == UInt8(ascii: "T") && output.last.map { (0x30...0x39).contains($0) } == true
-            output += isTime ? Array("%54".utf8) : [byte]
+        for (index, byte) in bytes.enumerated() {
+            let start = index - time
+            let isStamp =
+                byte == UInt8(ascii: "T") && start >= 0 && start + shape.count <= bytes.count
+                && RotationNames.isStamp(bytes[start..<start + shape.count])
+            output += isStamp ? Array("%54".utf8) : [byte]
         }
         return String(decoding: output, as: UTF8.self)
     }
 
     /// The path with names cut that no system takes; a cut one keeps its ending and gets its hash.
     private static func fitting(_ path: String) -> String {
+        guard path.utf8.count > nameMax else { return path }
         let names = path.split(separator: "/", omittingEmptySubsequences: false)
         return names.map { name -> String in
             guard name.utf8.count > nameMax else { return String(name) }

@@ -66,13 +66,19 @@ struct RotationNames: Equatable, Sendable {
         }
         guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
         let stamp = name.dropFirst(prefix.count).dropLast(suffix.count)
-        let shape = "dddd-dd-ddTdd-dd-dd.ddd"
-        guard stamp.utf8.count == shape.utf8.count else { return nil }
-        for (byte, wanted) in zip(stamp.utf8, shape.utf8) {
-            let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-            guard wanted == UInt8(ascii: "d") ? isDigit : byte == wanted else { return nil }
-        }
-        return String(stamp)
+        return Self.isStamp(stamp.utf8) ? String(stamp) : nil
+    }
+
+    static let stampShape = Array("dddd-dd-ddTdd-dd-dd.ddd".utf8)
+    /// Where in it the `T` stands.
+    static let placeOfTime = 10
+
+    /// Whether this is the time in the name of a closed file.
+    static func isStamp(_ bytes: some Collection<UInt8>) -> Bool {
+        bytes.count == stampShape.count
+            && zip(bytes, stampShape).allSatisfy { byte, wanted in
+                wanted == UInt8(ascii: "d") ? (0x30...0x39).contains(byte) : byte == wanted
+            }
     }
 
     private static func stamp(_ milliseconds: Int64, localTime: Bool) -> String {

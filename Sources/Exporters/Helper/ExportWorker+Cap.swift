@@ -34,10 +34,12 @@ extension ExportWorker {
     package func admission(of frame: Frame) -> Admission {
         guard hasIntakeCap, let capacity = setup.options.queue.capacity else { return .take }
         let size = intakeSize(of: frame)
-        if intakeRoom.subtract(size, ordering: .relaxed).newValue >= 0 { return .take }
+        let left = intakeRoom.subtract(size, ordering: .relaxed).newValue
+        if left >= 0 { return .take }
         let room = capacity - setup.options.queue.sizer.measure(openBacklog)
-        // Half of it, since what is on its way into the journal is not in the backlog yet.
-        intakeRoom.store(room / 2 - size, ordering: .relaxed)
+        // Half of it, since what is on its way into the journal is not in the backlog yet; and nothing where others
+        // have asked meanwhile, who know better.
+        _ = intakeRoom.compareExchange(expected: left, desired: room / 2 - size, ordering: .relaxed)
         if room > 0 { return .take }
         return setup.options.queue.overflow == .dropNewest ? .skip : .refuse
     }

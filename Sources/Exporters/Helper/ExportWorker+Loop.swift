@@ -76,7 +76,7 @@ extension ExportWorker {
 
     /// Reads what is there into the batcher. Returns whether the journal had nothing.
     private func fill(_ batcher: inout Batcher, _ ready: inout [PreparedBatch]) async -> Bool {
-        // The threads of the pool, of which this is one, do nothing that a sender waits for, and all have their turn.
+        // The threads of the pool, of which this is one: senders wait for those that take requests and store them.
         sluice_interrupt_others(false)
         let before = setup.effects.now()
         let isDraining = isDraining

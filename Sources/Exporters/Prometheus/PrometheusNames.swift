@@ -23,13 +23,14 @@ package struct PrometheusNames: Sendable, Equatable {
         return Self.headed(words.joined(separator: "_"))
     }
 
-    /// Name of a label: other characters are underscores, and it begins with a letter. Those that begin with two
-    /// underscores are Prometheus' own.
+    /// Name of a label: other characters are underscores, and it begins with a letter. `__name__` is the name
+    /// of the series.
     static func label(_ key: String) -> String {
         let name = replaced(key, allowing: [])
         guard let first = name.utf8.first else { return "key_" }
         if isDigit(first) { return "key_" + name }
-        return first == UInt8(ascii: "_") ? "key" + name : name
+        let isOther = first == UInt8(ascii: "_") && !name.hasPrefix("__")
+        return isOther || name == "__name__" ? "key" + name : name
     }
 
     private static func move(_ word: String, toEndOf words: inout [String]) {

@@ -153,8 +153,11 @@ struct PrometheusReader: Sendable {
             case .summary: "quantile"
             case .counter, .gauge: nil
             }
-        if let own, let value = found.removeValue(forKey: own) { found["exported_" + own] = value }
-        return Self.written(found, base)
+        guard let own else { return Self.written(found, base) }
+        var other = "exported_" + own
+        while found[other] != nil || base.contains(where: { $0.name == other }) { other = "exported_" + other }
+        if let value = found.removeValue(forKey: own) { found[other] = value }
+        return Self.written(found, base.map { ($0.name == own ? other : $0.name, $0.value) })
     }
 
     /// Labels of a set. Attributes whose keys become one label have their values joined, in the order of the keys.

@@ -7,8 +7,8 @@ import Telemetry
 
 /// Puts each batch as one object into a bucket of Amazon S3 or of a compatible server.
 ///
-/// The key depends only on the batch: the time of its oldest record and a hash of its content. So a batch that is
-/// delivered twice, because an answer was lost, overwrites itself.
+/// The key depends only on the batch: the time of its oldest record, a hash of its content and the delivery's number.
+/// So a batch that is delivered twice, because an answer was lost, overwrites itself, and no other of equal content.
 package final class S3Exporter: Exporter {
     package let maxConcurrency = Int.max
     private let options: S3Options

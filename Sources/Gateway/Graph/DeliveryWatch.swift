@@ -50,19 +50,18 @@ final class DeliveryWatch: Sendable {
     /// The cursor of an exporter that has to be done before anybody is answered.
     func watched(_ cursor: any FrameCursor, named name: String) -> any FrameCursor {
         state.withLock { state in
-            // One whose worker is another one now is done with what it was done with; one that comes back, with what
-            // its cursor's file says.
-            if state.done[name] == nil { state.done[name] = cursor.durable }
+            // One whose worker is another one now is done with what it was done with.
+            if state.done[name] == nil { state.done[name] = Sequence(0) }
         }
         return WatchedCursor(base: cursor, name: name, watch: self)
     }
 
-    /// Goes on under another configuration: nobody waits any longer for exporters but these.
-    func renew(timeout: Duration, exporters: Set<String>) {
-        answer { state in
-            state.timeout = timeout
-            state.done = state.done.filter { exporters.contains($0.key) }
-        }
+    /// Goes on under another configuration.
+    func renew(timeout: Duration) { state.withLock { $0.timeout = timeout } }
+
+    /// Nobody waits any longer for exporters but these.
+    func retain(exporters: Set<String>) {
+        answer { state in state.done = state.done.filter { exporters.contains($0.key) } }
     }
 
     /// Not all of the frame that ends here was delivered. Told before the frame is acknowledged.

@@ -64,6 +64,7 @@ struct GraphBuilder {
     /// graph from running any more: there is no way back.
     func forgetRemoved(_ graph: GatewayGraph) {
         for pipeline in context.plan.pipelines {
+            graph.watches[pipeline.id]?.retain(exporters: pipeline.readers)
             let journal = graph.journals.first { $0.key == pipeline.journalKey }?.journal
             for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
                 let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
@@ -124,7 +125,7 @@ struct GraphBuilder {
     private func watch(_ pipeline: GatewayPlan.PipelinePlan) -> DeliveryWatch {
         let timeout = pipeline.options.deliveryTimeout
         guard let watch = inherited.watches[pipeline.id] else { return DeliveryWatch(timeout: timeout) }
-        watch.renew(timeout: timeout, exporters: pipeline.readers)
+        watch.renew(timeout: timeout)
         return watch
     }
 

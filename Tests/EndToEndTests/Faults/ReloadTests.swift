@@ -203,15 +203,23 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
-    @Test(arguments: ["ack: delivered", "ack: durable"])
-    func `a configuration that cannot start answers nobody who waits for a delivery`(ack: String) async throws {
+    @Test(arguments: [
+        ("ack: delivered", "ack: delivered"), ("ack: delivered", "ack: durable"),
+        ("exporters: [otlp_http, file]", "exporters: [file]"),
+    ])
+    func `a configuration that cannot start answers nobody who waits for a delivery`(
+        text: String, other: String
+    ) async throws {
         let bench = try FaultBench(pipeline: ["ack: delivered", "ack_timeout: 60s"])
+        bench.gateway.replace("exporters:\n", with: "exporters:\n  file: {path: FOLDER/out.jsonl}\n")
+        bench.gateway.replace("FOLDER", with: bench.gateway.folder.path)
+        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, file]")
         bench.sink.behave(.status(503))
         try await bench.gateway.start()
         let clients = bench.load(2)
         try await bench.wait("an attempt") { bench.sink.requests > 0 }
         addReceiverAtTakenPort(bench)
-        bench.gateway.replace("ack: delivered", with: ack)
+        bench.gateway.replace(text, with: other)
         #expect(try await bench.gateway.reload() == false)
         let count = bench.sink.requests
         try await bench.wait("an attempt behind the reload") { bench.sink.requests > count }
@@ -266,7 +274,8 @@ import Testing
             "\(bench.gateway.port)\"}}}", with: "\(bench.gateway.port)\", max_request_body_size: 5MiB}}}")
         async let isTaken = bench.gateway.reload()
         var refused = 0
-        for _ in 0..<150 {
+        let ends = ["the new configuration is in force", "the configuration stays as it was"]
+        while !ends.contains(where: bench.gateway.logText.contains), bench.gateway.isRunning {
             if LoopbackConnection(port: bench.gateway.port) == nil { refused += 1 }
             try await Task.sleep(for: .milliseconds(10))
         }

@@ -84,6 +84,14 @@ import Testing
         }
     }
 
+    @Test func `only the whole time of a closed file is written otherwise, also when several places make it`() throws {
+        #expect(
+            try path("/x/{service.name}.jsonl", "EC2Tool-1Test-2023-11-14T22-13")
+                == "/x/EC2Tool-1Test-2023-11-14T22-13.jsonl")
+        #expect(
+            try path("/x/a-2023-11-{service.name}-13-20.000.jsonl", "14T22") == "/x/a-2023-11-14%5422-13-20.000.jsonl")
+    }
+
     @Test func `a name has room for what closed files have behind it, whatever fills it`() throws {
         let long = String(repeating: "x", count: 99)
         let paths = try [long + "a", long + "b", "s"].map {

@@ -27,7 +27,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("http.method", "http_method"), ("1st", "key_1st"), ("_x", "key_x"), ("__name__", "key__name__"),
+        ("http.method", "http_method"), ("1st", "key_1st"), ("_x", "key_x"), ("__x", "__x"),
+        ("__name__", "key__name__"),
         ("a:b", "a_b"),
         ("", "key_"),
         ("ü", "key_"),

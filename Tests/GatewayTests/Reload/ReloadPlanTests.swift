@@ -124,7 +124,8 @@ import Testing
         watch.wait(for: frame) { _ in answered.wrappingAdd(1, ordering: .relaxed) }
         old.acknowledge(before: Sequence(5))
         #expect(answered.load(ordering: .relaxed) == 0)
-        watch.renew(timeout: .seconds(600), exporters: ["old", "new"])
+        watch.renew(timeout: .seconds(600))
+        watch.retain(exporters: ["old", "new"])
         #expect(answered.load(ordering: .relaxed) == 1, "nobody waits for the one that left")
         let again = watch.watched(try journal.cursor(named: "old"), named: "old")
         watch.wait(for: frame) { _ in answered.wrappingAdd(1, ordering: .relaxed) }

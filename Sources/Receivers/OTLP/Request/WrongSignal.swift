@@ -18,6 +18,9 @@ enum WrongSignal {
 
     // MARK: JSON
 
+    /// So many bytes are gone through for a key.
+    private static let scanMax = 64 << 10
+
     /// The signal of the first key of the top object that names one.
     private static func firstKey(of body: UnsafeRawBufferPointer) -> Signal? {
         var place = 0
@@ -47,7 +50,7 @@ enum WrongSignal {
     /// Goes to the comma behind a member of an object; false when it is the last one.
     private static func skipMember(_ body: UnsafeRawBufferPointer, _ place: inout Int) -> Bool {
         var depth = 0
-        while place < body.count {
+        while place < min(body.count, scanMax) {
             switch body[place] {
             case UInt8(ascii: "\""):
                 place += 1
