@@ -27,7 +27,7 @@ extension Gateway {
         let new = context(of: loaded.plan, log, behind: old)
         let failure: any Error
         do {
-            try await replace(by: new, deadline, .reload)
+            try await replace(by: new, deadline)
             count(.taken, new)
             return .taken
         } catch {
@@ -35,7 +35,7 @@ extension Gateway {
         }
         let again = context(of: old.plan, old.log, behind: new)
         do {
-            try await replace(by: again, deadline, .wayBack)
+            try await replace(by: again, deadline, isWayBack: true)
             return refuse("\(failure)", again)
         } catch {
             return .failed("\(failure); and the configuration before it cannot be had back: \(error)")
@@ -52,11 +52,11 @@ extension Gateway {
         lastReload.store(result == .taken, ordering: .relaxed)
     }
 
-    private func replace(by new: GraphContext, _ deadline: Duration, _ occasion: Occasion) async throws {
+    private func replace(by new: GraphContext, _ deadline: Duration, isWayBack: Bool = false) async throws {
         let before = parts.withLock { $0.journals }
         let (inherited, emptied) = await takeDown(for: new, deadline)
         parts.withLock { $0.context = new }
-        _ = try await bringUp(inherited, occasion)
+        _ = try await bringUp(inherited, isWayBack: isWayBack)
         // There is no way back to what was left in them.
         for journal in emptied { giveUp(journal, new) }
         tellOfLeft(before, new)

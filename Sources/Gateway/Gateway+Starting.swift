@@ -8,17 +8,10 @@ import Processors
 import Receivers
 import Synchronization
 
-/// Why a configuration is put in force.
-enum Occasion {
-    case start, reload
-    /// It was in force before another one that could not be.
-    case wayBack
-}
-
 extension Gateway {
     /// Makes and starts what the configuration in force asks for, beside what is there of it. When it throws, what was
     /// started is in `parts`. Gives the ports of the receivers.
-    func bringUp(_ inherited: Inheritance, _ occasion: Occasion) async throws -> [Int] {
+    func bringUp(_ inherited: Inheritance, isWayBack: Bool = false) async throws -> [Int] {
         let context = context
         registerProcessMetrics(context.metrics)
         var builder = GraphBuilder(context, inherited)
@@ -34,7 +27,7 @@ extension Gateway {
         // Who sends to a receiver that takes another one's place waits, rather than being refused meanwhile.
         let retiring = Set(parts.withLock { $0.retiring.map(\.id) })
         _ = try await startReceivers(context) { retiring.contains($0) }
-        try await start(graph, builder, occasion)
+        try await start(graph, builder, isWayBack: isWayBack)
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
@@ -47,14 +40,14 @@ extension Gateway {
         return ports
     }
 
-    private func start(_ graph: GatewayGraph, _ builder: GraphBuilder, _ occasion: Occasion) async throws {
+    private func start(_ graph: GatewayGraph, _ builder: GraphBuilder, isWayBack: Bool) async throws {
         for box in graph.deadLetters { await box.start() }
         for (id, exporter) in graph.exporters {
             do {
                 try await exporter.start()
             } catch {
                 // A connector keeps what it has seen, so it must not see anything before.
-                guard occasion == .wayBack, !(exporter is ConnectorExporter) else {
+                guard isWayBack, !(exporter is ConnectorExporter) else {
                     throw GatewayStartFailure("exporter \(id): \(error)")
                 }
                 startLater(id, exporter, error)

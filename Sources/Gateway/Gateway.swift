@@ -54,7 +54,7 @@ package final class Gateway: Sendable {
             if let failure = SystemFacts.makeDirectory(dataDirectory) {
                 throw GatewayStartFailure("the data directory \(dataDirectory) cannot be made: \(failure)")
             }
-            return try await bringUp(Inheritance(), .start)
+            return try await bringUp(Inheritance())
         } catch {
             await shutdown(deadline: .zero)
             throw error
