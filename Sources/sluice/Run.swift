@@ -1,6 +1,5 @@
 import ArgumentParser
 @preconcurrency import Dispatch
-import Exporters
 import Gateway
 import Glibc
 import Logging
@@ -40,7 +39,7 @@ struct Run: AsyncParsableCommand {
     func run() async throws {
         let terminal = ControllingTerminal()
         // First of all: as the first process of a container it would not be ended by a signal that nobody takes.
-        let signals = Signals([SIGTERM, SIGINT, SIGHUP]) {
+        let signals = Signals([SIGTERM, SIGINT, SIGHUP], first: { endInTime(0) }) {
             // The second signal to end does so at once; what was answered 200 is in the journal.
             LogWriter.standardError.flush(atMost: Self.logTime)
             Terminal.error("sluice: second signal: ending now; the journal keeps what is not delivered")
@@ -70,39 +69,26 @@ struct Run: AsyncParsableCommand {
             try await reload(gateway, &log)
         }
         log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
-        if await isOver(atMost: deadline + Self.graceTime, { await gateway.shutdown(deadline: deadline) }) {
-            log.info("ended")
-        } else {
-            log.warning(
-                """
-                ended, though an exporter still waits for its disk or its database: what it has not delivered stays in \
-                the journal, and is lost where sending_queue.storage is memory
-                """)
-        }
+        await gateway.shutdown(deadline: deadline)
+        log.info("ended")
         LogWriter.standardError.flush(atMost: Self.logTime)
     }
 
-    /// Whether `body` ends in that time.
-    private func isOver(atMost time: Duration, _ body: @escaping @Sendable () async -> Void) async -> Bool {
-        let (ends, end) = AsyncStream.makeStream(of: Bool.self)
-        let work = Task {
-            await body()
-            end.yield(true)
+    /// Ends the process when its end takes longer than it may, whatever keeps it: an exporter whose disk or database
+    /// does not answer, or a reload that waits for one.
+    @Sendable private func endInTime(_ code: Int32) {
+        let seconds = Double(min(max(0, shutdownTimeout), 1 << 30)) + Self.graceTime
+        DispatchQueue.global().asyncAfter(deadline: .now() + seconds) {
+            LogWriter.standardError.flush(atMost: Self.logTime)
+            Terminal.error(
+                "sluice: ending, though an exporter still waits for its disk or its database; what it has not "
+                    + "delivered stays in the journal, and is lost where sending_queue.storage is memory")
+            Glibc._exit(code)
         }
-        let limit = Task {
-            do { try await WorkerEffects.system().sleep(time) } catch { return }
-            end.yield(false)
-        }
-        defer {
-            limit.cancel()
-            work.cancel()
-        }
-        for await isOver in ends { return isOver }
-        return true
     }
 
-    /// What exporters that have no more time may take to end, such as a file that is being compressed.
-    private static let graceTime = Duration.seconds(6)
+    /// Seconds that exporters without any time left may take to end, such as for a file that is being compressed.
+    private static let graceTime = 6.0
 
     private var deadline: Duration { .seconds(max(0, shutdownTimeout)) }
 
@@ -119,7 +105,8 @@ struct Run: AsyncParsableCommand {
             log.error("the configuration stays as it was: the new one cannot be taken: \(reason)")
         case .failed(let reason):
             log.error("no configuration can be taken: \(reason)")
-            _ = await isOver(atMost: deadline + Self.graceTime) { await gateway.shutdown(deadline: deadline) }
+            endInTime(Exit.start.rawValue)
+            await gateway.shutdown(deadline: deadline)
             LogWriter.standardError.flush(atMost: Self.logTime)
             throw Exit.start
         }
@@ -153,8 +140,9 @@ final class Signals: Sendable {
     // Set before the handlers that use it, and not again.
     nonisolated(unsafe) private static var writeEnd: Int32 = -1
 
-    /// `impatient` is called on a thread of its own when the process is told the second time to end.
-    init(_ numbers: [Int32], impatient: @escaping @Sendable () -> Void) {
+    /// `first` and `impatient` are called on a thread of their own when the process is told to end, and when it is told
+    /// so again.
+    init(_ numbers: [Int32], first: @escaping @Sendable () -> Void, impatient: @escaping @Sendable () -> Void) {
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.stream = stream
         var ends: [Int32] = [-1, -1]
@@ -169,7 +157,11 @@ final class Signals: Sendable {
         source.setEventHandler { [self] in
             var byte: UInt8 = 0
             while read(readEnd, &byte, 1) == 1 {
-                if note(Int32(byte)) > 1 { impatient() }
+                switch note(Int32(byte)) {
+                case 0: break
+                case 1: first()
+                default: impatient()
+                }
                 continuation.yield()
             }
         }

@@ -42,7 +42,8 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
-    @Test func `an exporter that waits for its disk does not keep the gateway from ending`() async throws {
+    @Test(arguments: [[SIGTERM], [SIGHUP, SIGTERM]])
+    func `an exporter that waits for its disk does not keep the gateway from ending`(signals: [Int32]) async throws {
         let bench = try FaultBench()
         let path = bench.gateway.folder.appending(path: "out.jsonl").path
         #expect(mkfifo(path, 0o600) == 0)
@@ -56,6 +57,10 @@ import Testing
         try await bench.wait("more than a pipe holds") { bench.ledger.all.count > 100 }
         await clients.stop()
         try await bench.expectNothingLost(restart: false)
+        for signal in signals.dropLast() {
+            bench.gateway.signal(signal)
+            try await bench.wait("the reload") { bench.gateway.logText.contains("SIGHUP: reading") }
+        }
         let begin = ContinuousClock.now
         #expect(bench.gateway.end(SIGTERM) == 0)
         #expect(ContinuousClock.now - begin < .seconds(20))
