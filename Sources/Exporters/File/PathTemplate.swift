@@ -84,6 +84,7 @@ package struct PathTemplate: Sendable, Equatable {
     /// The path without the name of a closed file in it: a sender could otherwise have the files of another one deleted
     /// as being too many.
     private static func unstamped(_ path: String) -> String {
+        guard path.utf8.contains(UInt8(ascii: "T")) else { return path }
         let bytes = Array(path.utf8)
         let (shape, time) = (RotationNames.stampShape, RotationNames.placeOfTime)
         var output: [UInt8] = []

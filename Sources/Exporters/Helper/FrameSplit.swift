@@ -108,6 +108,7 @@ enum FrameSplit {
             guard let kept = OTLPSplitter.keep([places], of: bytes, signal: batch.signal) else { return [] }
             var half = batch.with(itemCount: places.count, bytes: kept)
             half.journaled = batch.journaled?.at(places)
+            if batch.number != 0 { half.number = batch.number &+ UInt64(places.lowerBound) }
             halves.append((half, requests))
         }
         return halves

@@ -46,6 +46,7 @@ final class ProcessedExporter: Exporter {
         case .frame(let frame, let removed):
             var processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
             processed.journaled = batch.journaled
+            processed.number = batch.number
             if processed.itemCount == batch.itemCount { processed.rowPlaces = batch.rowPlaces }
             processed.isIndivisible = frame.bytes != input
             processed.journaled?.isVerbatim = !processed.isIndivisible

@@ -87,6 +87,10 @@ import Testing
         #expect(lines[0] == lines[1])
         #expect(Set(lines).count == 3)
         #expect(Set(lines.map(\.count)).count == 1, "\(lines)")
+        // Equal records of one batch that is cut.
+        var two = ExportBatch(signal: .traces, itemCount: 2, bytes: batch().bytes + batch().bytes)
+        two.number = 7
+        #expect(FrameSplit.halves(of: two, requests: [1, 1]).map(\.batch.number) == [7, 8])
     }
 
     @Test func `older and lesser options of the Collector are read`() async throws {
