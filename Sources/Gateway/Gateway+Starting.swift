@@ -26,12 +26,13 @@ extension Gateway {
         }
         // Who sends to a receiver that takes another one's place waits, rather than being refused meanwhile.
         let retiring = Set(parts.withLock { $0.retiring.map(\.id) })
-        _ = try await startReceivers(context) { retiring.contains($0) }
+        let authenticators = try makeAuthenticators(context)
+        _ = try await startReceivers(context, authenticators) { retiring.contains($0) }
         try await start(graph, builder, isWayBack: isWayBack)
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
-        let ports = try await startReceivers(context) { _ in true }
+        let ports = try await startReceivers(context, authenticators) { _ in true }
         builder.forgetRemoved(graph)
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
@@ -87,10 +88,9 @@ extension Gateway {
 
     /// Lets the receivers listen that do not yet. Requests wait until they are released.
     private func startReceivers(
-        _ context: GraphContext, where isMeant: (String) -> Bool
+        _ context: GraphContext, _ authenticators: [String: any RequestAuthenticator], where isMeant: (String) -> Bool
     ) async throws -> [Int] {
         var ports: [Int] = []
-        let authenticators = try makeAuthenticators(context)
         for (id, options) in context.plan.receivers where isMeant(id) {
             if let running = parts.withLock({ $0.receivers.first { $0.id == id } }) {
                 ports += running.ports

@@ -23,9 +23,9 @@ package final class FileExporter: Exporter {
     package init(options: FileOptions, build: ExporterBuild, effects: FileEffects = .system) {
         self.options = options
         let id = build.id
-        let log = build.log
-        self.log = { log($0, "exporter \(id): \($1)") }
-        let shared = SharedFiles(OpenFiles(options, effects: effects) { log($0, "exporter \(id): \($1)") })
+        let log: @Sendable (LogLevel, String) -> Void = { build.log($0, "exporter \(id): \($1)") }
+        self.log = log
+        let shared = SharedFiles(OpenFiles(options, effects: effects, log: log))
         files = shared
         lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
     }

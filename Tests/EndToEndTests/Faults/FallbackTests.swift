@@ -3,18 +3,15 @@ import Testing
 
 /// Two sinks behind a `fallback` exporter.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct FallbackTests {
-    @Test func `the first sink gets what it missed, a kill in between notwithstanding`() async throws {
-        let sinks = try TwoSinks()
-        defer { sinks.stop() }
-        let (first, second) = (sinks.first, sinks.second)
-        let gateway = try RunningGateway(
+    private func gateway(_ sinks: TwoSinks, switchAfter: String) throws -> RunningGateway {
+        try RunningGateway(
             """
             receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
             exporters:
             \(sinks.exporters)
               fallback:
                 exporters: [otlp_http/first, otlp_http/second]
-                switch_after: 100ms
+                switch_after: \(switchAfter)
                 retry_interval: 300ms
                 retry_on_failure: {initial_interval: 50ms, max_interval: 100ms}
             service:
@@ -23,6 +20,13 @@ import Testing
               pipelines:
                 traces: {receivers: [otlp], exporters: [fallback]}
             """)
+    }
+
+    @Test func `the first sink gets what it missed, a kill in between notwithstanding`() async throws {
+        let sinks = try TwoSinks()
+        defer { sinks.stop() }
+        let (first, second) = (sinks.first, sinks.second)
+        let gateway = try gateway(sinks, switchAfter: "100ms")
         try await gateway.start()
         let ledger = AcceptedLedger(gateway.folder.appending(path: "accepted.txt").path)
         let clients = LoadClients(2, port: gateway.port, ledger: ledger, persistent: true, pause: 5_000)
@@ -58,22 +62,7 @@ import Testing
         let sinks = try TwoSinks()
         defer { sinks.stop() }
         let (first, second) = (sinks.first, sinks.second)
-        let gateway = try RunningGateway(
-            """
-            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
-            exporters:
-            \(sinks.exporters)
-              fallback:
-                exporters: [otlp_http/first, otlp_http/second]
-                switch_after: 0s
-                retry_interval: 300ms
-                retry_on_failure: {initial_interval: 50ms, max_interval: 100ms}
-            service:
-              telemetry:
-                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
-              pipelines:
-                traces: {receivers: [otlp], exporters: [fallback]}
-            """)
+        let gateway = try gateway(sinks, switchAfter: "0s")
         first.behave(.status(503))
         try await gateway.start()
         #expect(try await gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)

@@ -51,6 +51,12 @@ final class FaultBench: Sendable {
 
     deinit { sink.stop() }
 
+    /// Has the pipeline deliver to another exporter as well, with options in braces.
+    func addExporter(_ name: String, _ options: String) {
+        gateway.replace("exporters:\n", with: "exporters:\n  \(name): \(options)\n")
+        gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, \(name)]")
+    }
+
     /// Clients that post until they are stopped, and come back when the gateway does.
     func load(_ count: Int = 4, padding: Int = 8, pause: UInt32 = 20_000) -> LoadClients {
         LoadClients(

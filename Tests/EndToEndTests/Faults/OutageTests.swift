@@ -49,8 +49,7 @@ import Testing
         #expect(mkfifo(path, 0o600) == 0)
         let reader = open(path, O_RDWR | O_NONBLOCK)
         defer { close(reader) }
-        bench.gateway.replace("exporters:\n", with: "exporters:\n  file: {path: \"\(path)\", durability: write}\n")
-        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, file]")
+        bench.addExporter("file", "{path: \"\(path)\", durability: write}")
         bench.gateway.arguments = ["--shutdown-timeout", "1"]
         try await bench.gateway.start()
         let clients = bench.load(2, padding: 20_000)

@@ -211,9 +211,7 @@ import Testing
         text: String, other: String
     ) async throws {
         let bench = try FaultBench(pipeline: ["ack: delivered", "ack_timeout: 60s"])
-        bench.gateway.replace("exporters:\n", with: "exporters:\n  file: {path: FOLDER/out.jsonl}\n")
-        bench.gateway.replace("FOLDER", with: bench.gateway.folder.path)
-        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, file]")
+        bench.addExporter("file", "{path: \"\(bench.gateway.folder.appending(path: "out.jsonl").path)\"}")
         bench.sink.behave(.status(503))
         try await bench.gateway.start()
         let clients = bench.load(2)
@@ -235,8 +233,7 @@ import Testing
     @Test func `an exporter that cannot start again ends neither the gateway nor other deliveries`() async throws {
         let bench = try FaultBench()
         let path = bench.gateway.folder.appending(path: "out.jsonl").path
-        bench.gateway.replace("exporters:\n", with: "exporters:\n  file: {path: \"\(path)\"}\n")
-        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, file]")
+        bench.addExporter("file", "{path: \"\(path)\"}")
         try await bench.gateway.start()
         let clients = bench.load(2)
         try await bench.wait("a file") { FileManager.default.fileExists(atPath: path) && bench.sink.requests > 0 }
@@ -256,9 +253,7 @@ import Testing
     @Test func `a receiver that changes takes connections while exporters end and start`() async throws {
         let bench = try FaultBench()
         let path = bench.gateway.folder.appending(path: "sluice.db").path
-        bench.gateway.replace(
-            "exporters:\n", with: "exporters:\n  sqlite: {path: \"\(path)\", busy_timeout: 1s}\n")
-        bench.gateway.replace("exporters: [otlp_http]", with: "exporters: [otlp_http, sqlite]")
+        bench.addExporter("sqlite", "{path: \"\(path)\", busy_timeout: 1s}")
         try await bench.gateway.start()
         let hold = """
             import sqlite3, sys, time
