@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What durable acknowledgement costs, and what a backlog does to live traffic. Needs Python, cc and a release build.
 
-delivery.py ack     throughput with `ack: received` and `ack: durable` in turn, requests of 100 spans (46 KB)
+delivery.py ack     throughput with `ack: received` and `ack: durable` in turn, requests of 100 spans (46 KB); what is
+                    received goes to no exporter, or with --forward to a sink
 delivery.py drain   a backlog is drained into a sink that is back, while live traffic goes on at a fixed rate
 
 Journals lie in --directory, whose disk is measured first: what one write and sync of a request take there, alone, is
@@ -165,6 +166,17 @@ class Bench:
         run = self.start(argv, self.peer_cores, stdout=subprocess.PIPE, text=True)
         return run
 
+    def start_sink(self, port):
+        sink = self.start([self.peer, "sink", str(port)], self.peer_cores)
+        self.await_port(port, sink)
+        return sink
+
+    def exporter(self, sink_port):
+        return (
+            f"  to: {{endpoint: 'http://127.0.0.1:{sink_port}', compression: none, retry_on_failure: {{"
+            f"max_interval: 1s, initial_interval: 200ms}}, sending_queue: {{storage: file_storage, queue_size: 64GiB, "
+            f"sizer: bytes}}}}")
+
     def finish(self, run):
         return json.loads(run.communicate()[0])
 
@@ -180,17 +192,24 @@ def measure_ack(bench):
     for number in range(options.rounds):
         bench.tell_disk()
         for ack in rates:
-            gateway = Gateway(bench, ack, "  to: {}")
+            sink_port = free_port() if options.forward else None
+            sink = bench.start_sink(sink_port) if options.forward else None
+            gateway = Gateway(bench, ack, bench.exporter(sink_port) if options.forward else "  to: {}")
             bench.finish(bench.load(gateway.port, options.connections, 1))
             before = gateway.cpu()
+            sent, begin = stats(sink_port)["requests"] if sink else 0, time.time()
             told = bench.finish(bench.load(gateway.port, options.connections, options.seconds))
+            sent, took = stats(sink_port)["requests"] - sent if sink else 0, time.time() - begin
             cpu = (gateway.cpu() - before) / max(1, told["ok"])
             gateway.stop()
+            if sink:
+                sink.terminate()
             rates[ack].append(told["rate"])
             print(
                 f"{number} {ack:8} {told['rate']:8.0f} requests/s {told['rate'] * SPANS:9.0f} spans/s  "
                 f"p50 {told['p50']:.2f} p99 {told['p99']:.2f} ms  {cpu * 1e6:.0f} us CPU a request  "
-                f"refused {told['other']} broken {told['broken']}", flush=True)
+                f"refused {told['other']} broken {told['broken']}"
+                + (f"; to the sink {sent / took:.0f} requests/s" if sink else ""), flush=True)
     ratios = [durable / received for received, durable in zip(rates["received"], rates["durable"])]
     print(f"durable costs {1 - statistics.median(ratios):.0%} (rounds: {', '.join(f'{1 - r:.0%}' for r in ratios)})")
 
@@ -203,12 +222,8 @@ def measure_drain(bench):
     options = bench.options
     bench.tell_disk()
     sink_port = free_port()
-    exporter = (
-        f"  to: {{endpoint: 'http://127.0.0.1:{sink_port}', compression: none, retry_on_failure: {{max_interval: 1s, "
-        f"initial_interval: 200ms}}, sending_queue: {{storage: file_storage, queue_size: 64GiB, sizer: bytes}}}}")
-    gateway = Gateway(bench, "durable", exporter)
-    sink = bench.start([bench.peer, "sink", str(sink_port)], bench.peer_cores)
-    bench.await_port(sink_port, sink)
+    gateway = Gateway(bench, "durable", bench.exporter(sink_port))
+    sink = bench.start_sink(sink_port)
     top = bench.finish(bench.load(gateway.port, options.connections, 3))
     rate = options.rate or top["rate"] * options.share
     print(f"capacity {top['rate']:.0f} requests/s; live traffic {rate:.0f} requests/s")
@@ -242,8 +257,7 @@ def measure_drain(bench):
         while count * bench.body_bytes < wanted:
             count += bench.finish(bench.load(gateway.port, options.connections, 1))["ok"]
         print(f"backlog of {count * bench.body_bytes / 1e9:.1f} GB", flush=True)
-        sink = bench.start([bench.peer, "sink", str(sink_port)], bench.peer_cores)
-        bench.await_port(sink_port, sink)
+        sink = bench.start_sink(sink_port)
         while stats(sink_port)["requests"] < 10:
             time.sleep(0.05)
         # Only while there is a backlog.
@@ -272,6 +286,7 @@ def main():
     parser.add_argument(
         "--storage", action="append", default=[], metavar="KEY: VALUE",
         help="an option of file_storage, such as 'catch_up_rate: 0'")
+    parser.add_argument("--forward", action="store_true", help="of `ack`: deliver what is received to a sink")
     parser.add_argument("--float", action="store_true", help="do not pin anything to cores")
     options = parser.parse_args()
     bench = Bench(options)

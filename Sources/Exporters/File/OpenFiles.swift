@@ -17,6 +17,28 @@ final class OpenFiles {
     private let log: @Sendable (LogLevel, String) -> Void
     private var slots: [String: Slot] = [:]
     private var uses = 0
+    /// Of batches that come again because a part of them was not written, by their number.
+    private var begun: [UInt64: Begun] = [:]
+
+    /// More are forgotten, which costs a copy of what is written.
+    private static let begunMax = 256
+
+    private struct Begun {
+        /// Unix seconds of the first attempt, by which the paths are made.
+        var seconds: Int
+        /// Parts that are written, by path and content.
+        var written: Set<Part> = []
+
+        struct Part: Hashable {
+            var path: String
+            var hash: String
+
+            init(_ path: String, _ batch: ExportBatch) {
+                self.path = path
+                hash = AWSSignature.hash(batch.bytes)
+            }
+        }
+    }
 
     init(_ options: FileOptions, effects: FileEffects, log: @escaping @Sendable (LogLevel, String) -> Void) {
         self.options = options
@@ -31,13 +53,26 @@ final class OpenFiles {
         return nil
     }
 
-    /// Writes batches to their files. A batch whose part for one file fails is written again whole, to the others too.
+    /// Writes batches to their files. A batch whose part for one file fails comes again, and that part is written then.
     func append(_ batches: [ExportBatch]) -> [ExportOutcome] {
         var outcomes = [ExportOutcome](repeating: .delivered, count: batches.count)
-        for (path, parts) in parts(of: batches) {
+        let seconds = Int(effects.wallClock() / 1_000)
+        let files = parts(of: batches, at: seconds)
+        var settled: [Int] = []
+        for (path, parts) in files {
             let result = slot(path).writer.append(parts.map(\.batch))
+            settled.append(result.settled)
             for (index, part) in parts.enumerated() where index >= result.settled {
                 outcomes[part.index] = .retry(reason: result.failure?.description ?? "not written", after: nil)
+            }
+        }
+        for batch in zip(batches, outcomes) where batch.1 == .delivered { begun[batch.0.number] = nil }
+        guard !options.path.isFixed, outcomes.contains(where: { $0 != .delivered }) else { return outcomes }
+        for (file, count) in zip(files, settled) {
+            for part in file.parts[..<count] where part.batch.number != 0 && outcomes[part.index] != .delivered {
+                if begun.count >= Self.begunMax { begun = [:] }
+                begun[part.batch.number, default: Begun(seconds: seconds)].written.insert(
+                    Begun.Part(file.path, part.batch))
             }
         }
         return outcomes
@@ -51,18 +86,21 @@ final class OpenFiles {
         slots = [:]
     }
 
-    /// What each file gets, with the numbers of the batches it comes from.
-    private func parts(of batches: [ExportBatch]) -> [(path: String, parts: [(index: Int, batch: ExportBatch)])] {
+    /// What each file gets, with the numbers of the batches it comes from, but for what earlier attempts have written.
+    private func parts(
+        of batches: [ExportBatch], at seconds: Int
+    ) -> [(path: String, parts: [(index: Int, batch: ExportBatch)])] {
         if options.path.isFixed {
             return [(options.path.fixedPath, batches.enumerated().map { ($0.offset, $0.element) })]
         }
-        let seconds = Int(effects.wallClock() / 1_000)
         var files: [(path: String, parts: [(index: Int, batch: ExportBatch)])] = []
         var indexes: [String: Int] = [:]
         for (number, batch) in batches.enumerated() {
-            for group in ResourceGroups.split(batch.bytes, options.path, seconds: seconds) {
+            let begun = begun[batch.number]
+            for group in ResourceGroups.split(batch.bytes, options.path, seconds: begun?.seconds ?? seconds) {
                 var part = batch
                 part.bytes = group.bytes
+                if let begun, begun.written.contains(Begun.Part(group.path, part)) { continue }
                 if let index = indexes[group.path] {
                     files[index].parts.append((number, part))
                 } else {

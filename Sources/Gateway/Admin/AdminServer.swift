@@ -119,6 +119,7 @@ private final class AdminHandler: ChannelInboundHandler {
     private let routes: @Sendable (AdminRequest) -> AdminAnswer?
     private let queue: DispatchQueue
     private var head: HTTPRequestHead?
+    private var date = DateText()
 
     init(routes: @escaping @Sendable (AdminRequest) -> AdminAnswer?, queue: DispatchQueue) {
         self.routes = routes
@@ -174,6 +175,7 @@ private final class AdminHandler: ChannelInboundHandler {
         var head = HTTPResponseHead(version: request.version, status: answer.status)
         head.headers.add(name: "content-type", value: answer.contentType)
         head.headers.add(name: "content-length", value: String(answer.body.utf8.count))
+        head.headers.add(name: "date", value: date.value())
         if answer.status == .methodNotAllowed { head.headers.add(name: "allow", value: "GET, HEAD") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if request.method != .HEAD {

@@ -47,6 +47,7 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
     package init(_ settings: inout Settings) {
         directory = settings.string(
             "directory", default: "/var/lib/otelcol/file_storage", "Folder of the journals, one below it per pipeline.")
+        if directory.isEmpty { settings.problem("must name a folder", at: "directory") }
         createsDirectory = settings.bool(
             "create_directory", default: true, "Whether the folder is made when it is not there.")
         segmentBytes = settings.bytes(

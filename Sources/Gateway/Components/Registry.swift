@@ -24,7 +24,10 @@ package enum Registry {
             ["gen_ai_cost"], "Adds what model calls cost, from token counts and a file of prices.", CostOptions.self
         ) { options in .step { build in try CostProcessor(options: options, build: &build) } },
         .entry(
-            ["redaction"], "Removes attributes that are not allowed and masks secrets and personal data.",
+            ["redaction"],
+            "Removes attributes that are not allowed and masks secrets and personal data. Values that are nested too "
+                + "deep to be looked into become `[REDACTED:TOO_DEEP]`: 32 lists or maps in each other, 8 texts in "
+                + "each other.",
             RedactionOptions.self
         ) { options in .step { build in RedactionProcessor(options: options, build: &build) } },
         .entry(

@@ -252,12 +252,18 @@ extension AttributeRecord {
 }
 
 extension RecordBatch {
-    /// Sets an attribute in a copy of the set's run, so that the old run stays intact.
+    /// Sets an attribute in a copy of the set's run, so that the old run stays intact. What was received with the
+    /// attribute comes with it, fields that nobody knows too.
     fileprivate mutating func upsertCopy(_ attribute: AttributeRecord, in set: SetIndex) {
         let run = sets[set.index].attributes
         let start = attributes.count
         attributes.appendCopy(of: run.range)
         sets[set.index].attributes = IndexRange(start: start, count: run.range.count)
-        upsert(attribute.keyID, attribute.value, in: set)
+        if let index = find(attribute.keyID, in: set) {
+            attributes[index] = attribute
+            markEdited(set)
+        } else {
+            append(attribute, to: set)
+        }
     }
 }

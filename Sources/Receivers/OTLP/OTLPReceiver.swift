@@ -157,7 +157,7 @@ package final class OTLPReceiver: Sendable {
         return ReceiverListener(
             http.endpoint, protocolName: "http", id: id, connections: http.connections, group: context.group,
             budget: context.budget, log: context.log, tls: http.tls,
-            crowded: ReceiverListener.Crowded(answer: crowded(shared), count: { metrics.refused(.connections) })
+            crowded: ReceiverListener.Crowded(answer: { crowded(shared) }, count: { metrics.refused(.connections) })
         ) { tls in
             ConnectionSetup(
                 service: .http(shared), tls: tls, startTimeout: http.timeouts.readHeader,
@@ -194,6 +194,8 @@ package final class OTLPReceiver: Sendable {
             message: "too many connections are open; use fewer senders, or raise max_connections or"
                 + " max_connections_per_address of the receiver",
             retryAfter: 1)
-        return shared.encoder.encode(.refusal(refusal, .json), AnswerEncoder.Context(closes: true))
+        var date = DateText()
+        return shared.encoder.encode(
+            .refusal(refusal, .json), AnswerEncoder.Context(closes: true), date: date.value())
     }
 }

@@ -24,8 +24,8 @@ final class ReceiverListener: Sendable {
 
     /// What becomes of connections beyond the limit.
     struct Crowded: Sendable {
-        /// Sent to a connection without TLS before it is closed; nil to close it without a word.
-        var answer: ByteBuffer?
+        /// Makes what is sent to a connection without TLS before it is closed; nil to close it without a word.
+        var answer: (@Sendable () -> ByteBuffer)?
         var count: @Sendable () -> Void
     }
 
@@ -128,7 +128,7 @@ final class ReceiverListener: Sendable {
                     case .turnAway:
                         crowded.count()
                         guard let answer = crowded.answer, !isSecure else { return channel.close(promise: nil) }
-                        try channel.pipeline.syncOperations.addHandler(NoticeHandler(answer: answer))
+                        try channel.pipeline.syncOperations.addHandler(NoticeHandler(answer: answer()))
                     case .serve: try setup.configure(channel)
                     }
                 }

@@ -112,6 +112,42 @@ import Testing
         #expect(PathTemplate.safe(Array("gpt-4.1_mini".utf8)) == "gpt-4.1_mini")
     }
 
+    @Test func `a part that is written is not written again while another one fails`() async throws {
+        let clock = Atomic<Int64>(1_700_000_000_000)
+        let read = options(FileOptions.self, "path: \"\(directory.path)/{service.name}/{%Y-%m-%d}.jsonl\"")
+        var effects = FileEffects.system
+        effects.wallClock = { clock.load(ordering: .relaxed) }
+        let exporter = FileExporter(options: read.options, build: exporterBuild(), effects: effects)
+        try await exporter.start()
+        // Where the folder of `b` should be lies a file.
+        try Data().write(to: URL(fileURLWithPath: directory.path + "/b"))
+        var (batch, other) = (request(["a", "b", "c"]), request(["a", "b"]))
+        (batch.number, other.number) = (7, 8)
+        for _ in 0..<3 {
+            for batch in [batch, other] {
+                guard case .retry = await exporter.export(batch) else {
+                    Issue.record("the part of b was written")
+                    return
+                }
+            }
+            clock.add(86_400_000, ordering: .relaxed)
+        }
+        // The same number with other records, as after a start that delivers them together with others.
+        var longer = request(["a", "a", "c"])
+        longer.number = 7
+        #expect(await exporter.export(longer) == .delivered)
+        try FileManager.default.removeItem(atPath: directory.path + "/b")
+        #expect(await exporter.export(other) == .delivered)
+        #expect(await exporter.export(other) == .delivered)
+        await exporter.shutdown()
+        let counts = try found().map { ($0, directory.contents($0).split(separator: "\n").count) }
+        let expected = [
+            "a/2023-11-14.jsonl": 3, "a/2023-11-17.jsonl": 1, "b/2023-11-14.jsonl": 1, "b/2023-11-17.jsonl": 1,
+            "c/2023-11-14.jsonl": 1,
+        ]
+        #expect(Dictionary(uniqueKeysWithValues: counts) == expected)
+    }
+
     @Test func `keeps no more files open than it may, and loses nothing by it`() async throws {
         let exporter = try await exporter(
             "path: \"\(directory.path)/*.jsonl\"\n"

@@ -68,6 +68,22 @@ import Testing
         #expect(try run("k", Wire.traces(spans: [span("s", values)])) == ["{k=3} s{a=2,b=4}"])
     }
 
+    @Test func `what is unknown in a moved attribute and its value moves with it`() throws {
+        let value = Wire.int(7) + Wire.field(99, "in the value")
+        let moved = Wire.keyValue("host", value) + Wire.field(98, "in the attribute")
+        let trace = Wire.id("0102030405060708090a0b0c0d0e0f10")
+        let plain = Wire.field(1, trace) + Wire.field(2, Wire.id("0102030405060708"))
+        for resource in [[], Wire.strings(1, [("host", "replaced")])] {
+            var bench = Bench()
+            var build = bench.build(.traces)
+            let read = options(GroupByAttributesOptions.self, "{keys: [host]}")
+            let processor = GroupByAttributesProcessor(options: read.options, build: &build)
+            let request = Wire.traces(resource: resource, spans: [plain + Wire.field(9, moved)])
+            let bytes = try Bench.run(processor, build, request).bytes
+            #expect(bytes == Wire.traces(resource: Wire.field(1, moved), spans: [plain]))
+        }
+    }
+
     @Test func `spans with equal values come under one resource, others stay`() throws {
         let request = Wire.traces(
             resource: Wire.strings(1, [("r", "1")]), scope: Wire.field(1, "lib"),

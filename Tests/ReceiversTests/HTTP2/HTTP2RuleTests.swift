@@ -46,6 +46,29 @@ struct HTTP2RuleTests {
         }
     }
 
+    @Test func `a value with a blank at an end is malformed`() async throws {
+        let ingest = FakeIngest()
+        try await withClient(TestSetup(ingest: ingest)) { (client, _) async throws in
+            for value in [" a", "a ", "\ta", "a\t", " "] {
+                let answer = try await client.request(h2Post("/v1/traces", [("x-tenant", value)]), [1])
+                #expect(answer.status == 400)
+                #expect(answer.text.contains("a blank"))
+            }
+            #expect(try await client.request(h2Post("/v1/traces", [("x-tenant", "a b")])).status == 200)
+            #expect(ingest.calls.count == 1)
+        }
+    }
+
+    /// RFC 9110, 6.6.1.
+    @Test func `answers say when they were made`() async throws {
+        try await withClient { (client, _) async throws in
+            for path in ["/v1/traces", "/"] {
+                let date = try #require(try await client.request(h2Post(path))["date"])
+                #expect(date.hasSuffix(" GMT") && date.utf8.count == 29)
+            }
+        }
+    }
+
     @Test func `the rules of HTTP 1 hold`() async throws {
         let setup = TestSetup(http: [
             "max_request_body_size: 1KiB", "response_headers: {X-Gateway: a}",

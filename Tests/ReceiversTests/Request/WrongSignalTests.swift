@@ -118,4 +118,13 @@ import Testing
     func `other JSON says nothing`(text: String) {
         #expect(found(Array(text.utf8), as: .metrics, .json) == nil)
     }
+
+    @Test func `only the first bytes of JSON are gone through`() {
+        func body(_ count: Int) -> [UInt8] {
+            Array("{\"note\": \"".utf8) + [UInt8](repeating: 0x61, count: count)
+                + Array("\", \"resourceLogs\": []}".utf8)
+        }
+        #expect(found(body(60 << 10), as: .traces, .json) == .logs)
+        #expect(found(body(70 << 10), as: .traces, .json) == nil)
+    }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import OTLP
 import Pipeline
 import Telemetry
@@ -26,6 +27,23 @@ import Testing
             #expect(ingest.calls.map(\.signal).prefix(3) == [.traces, .logs, .metrics])
             #expect(ingest.calls.allSatisfy { $0.body == body })
             #expect(server.value("sluice_receiver_requests_total", "200") == 9)
+        }
+    }
+
+    /// RFC 9110, 6.6.1.
+    @Test func `answers say when they were made`() async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            for path in ["/v1/traces", "/"] {
+                client.send(post(path, body: body))
+                let (date, now) = (try #require(try client.response().headers["date"]), Int(time(nil)))
+                // A second may have begun meanwhile.
+                let near = (now - 2...now).map { second in
+                    var text = DateText()
+                    return text.value(at: second)
+                }
+                #expect(near.contains(date))
+            }
         }
     }
 

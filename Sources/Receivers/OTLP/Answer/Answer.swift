@@ -59,12 +59,11 @@ struct Answer {
     }
 }
 
-/// Puts answers into bytes. The usual one, everything accepted on a connection that stays open, is made once.
-struct AnswerEncoder: Sendable {
-    /// Headers that every answer carries.
+/// Puts answers into bytes.
+final class AnswerEncoder: Sendable {
+    /// Headers that every answer carries, besides Date.
     let headers: [Refusal.Header]
     private let fixedLines: String
-    private let usual: [ByteBuffer]
 
     /// What the connection does to an answer.
     struct Context {
@@ -79,22 +78,11 @@ struct AnswerEncoder: Sendable {
     /// An encoder that adds these headers to every answer. Names and values must be valid header text.
     init(headers: [(name: String, value: String)] = []) {
         self.headers = headers.map { Refusal.Header(name: $0.name, value: $0.value) }
-        let lines = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
-        fixedLines = lines
-        usual = MediaType.allCases.map { type in
-            let answer = Answer.success(.traces, rejected: 0, message: "", type)
-            return Self.bytes(answer, Context(), fixedLines: lines)
-        }
+        fixedLines = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
     }
 
-    /// The answer to a request that was accepted whole, whose body is the same for all signals.
-    func accepted(_ type: MediaType) -> ByteBuffer { usual[Int(type.rawValue)] }
-
-    func encode(_ answer: Answer, _ context: Context) -> ByteBuffer {
-        Self.bytes(answer, context, fixedLines: fixedLines)
-    }
-
-    private static func bytes(_ answer: Answer, _ context: Context, fixedLines: String) -> ByteBuffer {
+    /// The bytes of an answer that is sent at `date`, the value of a Date header.
+    func encode(_ answer: Answer, _ context: Context, date: String) -> ByteBuffer {
         var text = "HTTP/1.1 \(answer.status.rawValue) \(answer.status.phrase)\r\n"
         if let type = answer.mediaType { text += "Content-Type: \(type.name)\r\n" }
         if answer.status != .noContent { text += "Content-Length: \(answer.body.count)\r\n" }
@@ -108,10 +96,30 @@ struct AnswerEncoder: Sendable {
             text += "\(header.name): \(header.value)\r\n"
         }
         text += fixedLines
-        text += "\r\n"
+        text += "Date: \(date)\r\n\r\n"
         var buffer = ByteBufferAllocator().buffer(capacity: text.utf8.count + answer.body.count)
         buffer.writeString(text)
         if !context.omitsBody { buffer.writeBytes(answer.body) }
         return buffer
+    }
+}
+
+/// The usual answer, everything accepted on a connection that stays open, made once a second. One per event loop.
+struct UsualAnswers {
+    private var encoder: AnswerEncoder?
+    private var second = Int.min
+    /// By media type; the body is the same for all signals.
+    private var answers: [ByteBuffer] = []
+
+    mutating func accepted(_ type: MediaType, by encoder: AnswerEncoder, _ date: inout DateText) -> ByteBuffer {
+        let text = date.value()
+        if second != date.second || self.encoder !== encoder {
+            answers = MediaType.allCases.map { type in
+                let answer = Answer.success(.traces, rejected: 0, message: "", type)
+                return encoder.encode(answer, AnswerEncoder.Context(), date: text)
+            }
+            (second, self.encoder) = (date.second, encoder)
+        }
+        return answers[Int(type.rawValue)]
     }
 }

@@ -14,6 +14,8 @@ final class LoopResources {
     private var answeredBytes = 0
     private var spare: [ByteBuffer] = []
     private let allocator = ByteBufferAllocator()
+    private var date = DateText()
+    private var usualAnswers = UsualAnswers()
 
     /// Answers that wait for the end of a turn, and bytes of the requests that they answer: so much work, half a
     /// millisecond of it, keeps no client waiting that could go on.
@@ -61,6 +63,14 @@ final class LoopResources {
         answeredBytes = 0
         for connection in sending { connection.context?.flush() }
         sending.removeAll(keepingCapacity: true)
+    }
+
+    /// The value of a Date header for an answer of now.
+    var dateText: String { date.value() }
+
+    /// The answer to a request that was accepted whole.
+    func accepted(_ type: MediaType, by encoder: AnswerEncoder) -> ByteBuffer {
+        usualAnswers.accepted(type, by: encoder, &date)
     }
 
     /// An empty buffer with room for `capacity` bytes, a used one when there is a fitting one.

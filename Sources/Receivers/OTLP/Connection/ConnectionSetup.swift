@@ -40,7 +40,8 @@ struct ConnectionSetup: Sendable {
                     try Self.configureHTTP1(
                         context.pipeline.syncOperations, shared, resources, context.eventLoop.now)
                 case (.http1, .grpc):
-                    try context.pipeline.syncOperations.addHandler(NoticeHandler(answer: Self.wrongPort))
+                    try context.pipeline.syncOperations.addHandler(
+                        NoticeHandler(answer: Self.wrongPort(date: resources.dateText)))
                 }
             })
     }
@@ -104,10 +105,10 @@ struct ConnectionSetup: Sendable {
         try context.pipeline.syncOperations.addHandler(connection)
     }
 
-    private static var wrongPort: ByteBuffer {
+    private static func wrongPort(date: String) -> ByteBuffer {
         let refusal = Refusal(
             status: .badRequest, reason: .malformed,
             message: "this port takes OTLP over gRPC; post OTLP/HTTP to the port of protocols.http (4318)")
-        return AnswerEncoder().encode(.refusal(refusal, .json), AnswerEncoder.Context(closes: true))
+        return AnswerEncoder().encode(.refusal(refusal, .json), AnswerEncoder.Context(closes: true), date: date)
     }
 }

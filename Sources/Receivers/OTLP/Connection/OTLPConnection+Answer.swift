@@ -40,7 +40,7 @@ extension OTLPConnection {
         // A chunked one may have been of any size.
         let requestBytes = current.declared ?? LoopResources.answeredBytesMax
         becomeIdle()
-        context.write(wrapOutboundOut(shared.encoder.accepted(type)), promise: nil)
+        context.write(wrapOutboundOut(resources.accepted(type, by: shared.encoder)), promise: nil)
         resources.sendAfterTurn(self, requestBytes: requestBytes)
     }
 
@@ -54,7 +54,8 @@ extension OTLPConnection {
         let bytes = shared.encoder.encode(
             answer,
             AnswerEncoder.Context(
-                closes: closes, saysKeepAlive: current.isOldHTTP && !closes, omitsBody: current.isHEAD))
+                closes: closes, saysKeepAlive: current.isOldHTTP && !closes, omitsBody: current.isHEAD),
+            date: resources.dateText)
         shared.metrics.answered(answer.status)
         guard closes else {
             becomeIdle()
@@ -123,6 +124,10 @@ extension OTLPConnection {
                 "no HTTP request; is this a TLS client? tls of the receiver says whether this port speaks TLS"
         case .invalidEOFState, .closedConnection:
             refusal.message = "the request ended early"
+        case .unknown:
+            refusal.message =
+                "malformed HTTP: Content-Length beside Transfer-Encoding, a Transfer-Encoding other than chunked, or "
+                + "lines that do not end in CR LF"
         default:
             refusal.message = "malformed HTTP: \(failure)"
         }

@@ -31,6 +31,12 @@ final class HTTPStream: RequestStream {
                     status: .headerFieldsTooLarge, reason: .headersTooLarge,
                     message: "the request has more than \(OTLPReceiver.headerCountMax) headers"))
         }
+        guard !headers.contains(where: { ASCII.hasOuterBlank($0.value) }) else {
+            return refuse(
+                Refusal(
+                    status: .badRequest, reason: .malformed,
+                    message: "a header's value begins or ends with a blank, which HTTP/2 does not allow"))
+        }
         let head = Self.head(headers)
         let facts = HeaderFacts(head, isWhole: isWhole)
         answerType = HeadCheck.answerType(head.method, facts)
@@ -122,6 +128,7 @@ final class HTTPStream: RequestStream {
         if let type = answer.mediaType { headers.add(name: "content-type", value: type.name) }
         if answer.status != .noContent { headers.add(name: "content-length", value: String(answer.body.count)) }
         if let seconds = answer.retryAfter { headers.add(name: "retry-after", value: String(seconds)) }
+        headers.add(name: "date", value: resources.dateText)
         var extra = answer.headers
         if answer.status != .noContent, let origin, let cors = shared.check.cors {
             extra += cors.headers(origin: origin)

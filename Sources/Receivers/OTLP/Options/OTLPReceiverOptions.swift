@@ -142,7 +142,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
 
     private static func responseHeaders(_ settings: inout Settings) -> [(name: String, value: String)] {
         let given = settings.secretMap("response_headers", "Headers that every answer carries.")
-        let own = ["content-length", "content-type", "connection", "transfer-encoding", "retry-after"]
+        let own = ["content-length", "content-type", "connection", "transfer-encoding", "retry-after", "date"]
         var headers: [(name: String, value: String)] = []
         for (name, secret) in given {
             let value = secret.reveal()

@@ -40,6 +40,11 @@ enum ASCII {
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
+    /// True when the text begins or ends with a space or a tab.
+    static func hasOuterBlank(_ text: String) -> Bool {
+        text.utf8.first.map(isBlank) == true || text.utf8.last.map(isBlank) == true
+    }
+
     /// True when a comma-separated list holds `lower` as an element.
     static func list(_ text: String, contains lower: String) -> Bool {
         text.utf8.split(separator: UInt8(ascii: ",")).contains { equal(trimmed($0), lower) }

@@ -4,7 +4,8 @@ import Telemetry
 /// Recognizes a request of one signal that was sent to the path of another.
 ///
 /// Without it such a request would be answered 200: the field numbers of the three requests overlap, and JSON keys that
-/// a reader does not know are skipped. Only the first records are looked at, so that the cost is bounded.
+/// a reader does not know are skipped. Only the first records of protobuf and the first bytes of JSON are looked at, so
+/// that the cost is bounded.
 enum WrongSignal {
     /// The signal that a body holds instead of the one asked for, nil when it holds that or nothing can be said.
     static func found(
@@ -50,11 +51,12 @@ enum WrongSignal {
     /// Goes to the comma behind a member of an object; false when it is the last one.
     private static func skipMember(_ body: UnsafeRawBufferPointer, _ place: inout Int) -> Bool {
         var depth = 0
-        while place < min(body.count, scanMax) {
+        let end = min(body.count, scanMax)
+        while place < end {
             switch body[place] {
             case UInt8(ascii: "\""):
                 place += 1
-                while place < body.count, body[place] != UInt8(ascii: "\"") {
+                while place < end, body[place] != UInt8(ascii: "\"") {
                     place += body[place] == UInt8(ascii: "\\") ? 2 : 1
                 }
             case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
