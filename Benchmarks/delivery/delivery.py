@@ -161,9 +161,9 @@ class Bench:
                 time.sleep(0.02)
         sys.exit("nothing listens on %d" % port)
 
-    def load(self, port, connections, seconds, rate=0):
+    def load(self, port, connections, seconds, rate=0, cores=None):
         argv = [self.peer, "load", str(port), self.bodies, str(connections), str(seconds), str(rate)]
-        run = self.start(argv, self.peer_cores, stdout=subprocess.PIPE, text=True)
+        run = self.start(argv, cores or self.peer_cores, stdout=subprocess.PIPE, text=True)
         return run
 
     def start_sink(self, port):
@@ -249,6 +249,12 @@ def measure_drain(bench):
     for number in range(options.rounds):
         wait_until_idle()
         alone = live("without a backlog", options.seconds)
+        if options.control:
+            plain = bench.load(
+                sink_port, 10, options.seconds + 1, options.control * 1e6 / bench.body_bytes, bench.gateway_cores)
+            time.sleep(0.5)
+            control = live("beside a plain sender", options.seconds)
+            bench.finish(plain)
         wait_until_idle()
         sink.terminate()
         sink.wait()
@@ -266,8 +272,10 @@ def measure_drain(bench):
         begin = time.time()
         wait_until_idle()
         rest = stats(sink_port)["bytes"] - left
-        print(f"behind it {rest / 1e6:.0f} MB more in {time.time() - begin - 1:.1f} s; p99 is "
-              f"{drained['p99'] / alone['p99']:.2f} times that without a backlog", flush=True)
+        ratios = f"p99 is {drained['p99'] / alone['p99']:.2f} times that without a backlog"
+        if options.control:
+            ratios += f", {drained['p99'] / control['p99']:.2f} times that beside a plain sender"
+        print(f"behind it {rest / 1e6:.0f} MB more in {time.time() - begin - 1:.1f} s; {ratios}", flush=True)
     gateway.stop()
     sink.terminate()
 
@@ -286,6 +294,9 @@ def main():
     parser.add_argument(
         "--storage", action="append", default=[], metavar="KEY: VALUE",
         help="an option of file_storage, such as 'catch_up_rate: 0'")
+    parser.add_argument(
+        "--control", type=float, default=0, metavar="MB",
+        help="of `drain`: live traffic also beside a process that sends as much to the sink from the gateway's core")
     parser.add_argument("--forward", action="store_true", help="of `ack`: deliver what is received to a sink")
     parser.add_argument("--float", action="store_true", help="do not pin anything to cores")
     options = parser.parse_args()

@@ -1,3 +1,5 @@
+import Telemetry
+
 /// What a name in a journal's directory stands for.
 enum JournalFileName: Equatable {
     static let lock = "LOCK"
@@ -28,10 +30,7 @@ enum JournalFileName: Equatable {
     }
 
     /// The file name of segment `number`.
-    static func segment(number: UInt64) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - digits.utf8.count) + digits + ".segment"
-    }
+    static func segment(number: UInt64) -> String { number.hexDigits + ".segment" }
 
     /// The file name of an exporter's cursor, nil when it would be longer than file systems allow.
     static func cursor(named name: String) -> String? {

@@ -1,3 +1,5 @@
+import Telemetry
+
 /// How an append ended. `stored` means what the journal's kind promises: on disk and synced, or held in memory.
 package enum AppendResult: Sendable, Equatable {
     case stored(Sequence)
@@ -184,12 +186,7 @@ package struct JournalPosition: Sendable, Equatable {
     }
 
     /// The random numbers as 32 hexadecimal digits.
-    package var name: String {
-        [high, low].map { word in
-            let digits = String(word, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
-    }
+    package var name: String { high.hexDigits + low.hexDigits }
 }
 
 /// A part of the bytes of a frame.

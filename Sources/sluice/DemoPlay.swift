@@ -1,3 +1,5 @@
+import Telemetry
+
 /// How a framework writes its telemetry.
 enum DemoDialect: String, CaseIterable {
     case semconv = "OpenTelemetry GenAI"
@@ -85,8 +87,8 @@ struct DemoPlay {
 
     private mutating func run(_ dialect: DemoDialect, isFailing: Bool) -> (DemoRun, [Step]) {
         count += 1
-        let traceID = DemoPlay.hex(random()) + DemoPlay.hex(random())
-        let session = "demo-\(DemoPlay.hex(random()).prefix(6))-\(count)"
+        let traceID = random().hexDigits + random().hexDigits
+        let session = "demo-\(random().hexDigits.prefix(6))-\(count)"
         let run = DemoRun(dialect: dialect, isFailing: isFailing, session: session, traceID: traceID)
         return (run, play(isFailing: isFailing))
     }
@@ -152,10 +154,5 @@ struct DemoPlay {
         steps.append(Step(kind: kind, id: newID(), start: start, end: clock, history: history))
     }
 
-    private func newID() -> String { DemoPlay.hex(random()) }
-
-    static func hex(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
-    }
+    private func newID() -> String { random().hexDigits }
 }

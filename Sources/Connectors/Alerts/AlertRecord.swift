@@ -38,10 +38,8 @@ package enum AlertRecord {
     /// The same for all notifications of one group of one rule.
     static func dedupKey(_ event: AlertMonitor.Event, _ rule: AlertRule, connector: String) -> String {
         let hash = AlertsConnector.hash((rule.name + "\u{1E}" + AlertMonitor.key(event.group)).utf8)
-        let digits = String(hash, radix: 16)
         let name = rule.name.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? String($0).lowercased() : "-" }
-        return "sluice/\(connector)/\(name.joined().prefix(80))/" + String(repeating: "0", count: 16 - digits.count)
-            + digits
+        return "sluice/\(connector)/\(name.joined().prefix(80))/\(hash.hexDigits)"
     }
 
     static func sentence(_ event: AlertMonitor.Event, _ rule: AlertRule) -> String {

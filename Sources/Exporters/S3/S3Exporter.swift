@@ -108,10 +108,7 @@ package final class S3Exporter: Exporter {
         }
         let ending = (options.marshaler == .json ? ".json" : ".binpb") + compressionEnding
         let hash = AWSSignature.hash(plain)
-        let number = String(batch.number, radix: 16)
-        let digits =
-            batch.number == 0
-            ? hash.prefix(32) : hash.prefix(16) + String(repeating: "0", count: 16 - number.utf8.count) + number
+        let digits = batch.number == 0 ? hash.prefix(32) : hash.prefix(16) + batch.number.hexDigits
         let name = "\(options.filePrefix)\(batch.signal)_\(digits)\(ending)"
         return (parts + [name]).joined(separator: "/")
     }

@@ -173,10 +173,7 @@ final class SnowflakeConnection: Sendable {
     /// As version 4 of RFC 9562.
     private static func uuid(_ bits: (UInt64, UInt64)) -> String {
         let words = (bits.0 & ~0xF000 | 0x4000, bits.1 & ~(3 << 62) | 2 << 62)
-        let digits = [words.0, words.1].map { word in
-            String(repeating: "0", count: word.leadingZeroBitCount / 4 - (word == 0 ? 1 : 0))
-                + String(word, radix: 16)
-        }.joined()
+        let digits = words.0.hexDigits + words.1.hexDigits
         var result = ""
         for (index, digit) in digits.enumerated() {
             if [8, 12, 16, 20].contains(index) { result.append("-") }

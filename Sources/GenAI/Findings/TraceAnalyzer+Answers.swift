@@ -26,7 +26,7 @@ extension TraceAnalyzer {
             report(
                 Finding(
                     .noFinalAnswer, .answerFailed, .tag, span: span, cause: span,
-                    evidence: "error_hash=\(hex(failure(of: step, batch).errorHash))",
+                    evidence: "error_hash=\(failure(of: step, batch).errorHash.hexDigits)",
                     "The last model call failed, and nothing came after it."))
         } else if isWithoutAnswer(last, batch) {
             report(

@@ -35,7 +35,7 @@ extension TraceAnalyzer {
         _ index: Int, _ rule: FindingRule, _ tier: FindingTier, _ facts: String, _ sentence: String
     ) -> Finding {
         let call = calls[index]
-        var evidence = "tool=\(call.name.string) \(facts) arguments_hash=\(hex(call.signature))"
+        var evidence = "tool=\(call.name.string) \(facts) arguments_hash=\(call.signature.hexDigits)"
         if options.evidenceContent { evidence += " arguments=\(argumentText(call))" }
         return Finding(
             .malformedToolArguments, rule, tier, span: span(of: call), cause: cause(of: call), call: index,
@@ -176,7 +176,7 @@ extension TraceAnalyzer {
         report(
             malformed(
                 index, .argumentsRefused, .alert,
-                "error=\("\(phrase)".replacing(" ", with: "_")) error_hash=\(hex(call.errorHash))",
+                "error=\("\(phrase)".replacing(" ", with: "_")) error_hash=\(call.errorHash.hexDigits)",
                 "the tool refused the arguments (\(phrase))"))
     }
 

@@ -19,8 +19,8 @@ extension TraceAnalyzer {
                 Finding(
                     .handoffDrop, .handoffOther, .tag, span: span, cause: handoff.flatMap { cause(of: $0) },
                     call: first ?? -1,
-                    evidence: "tool=\(calls[index].name.string) asked_hash=\(hex(other.asked.looseHash)) "
-                        + "used_hash=\(hex(other.used.looseHash))",
+                    evidence: "tool=\(calls[index].name.string) asked_hash=\(other.asked.looseHash.hexDigits) "
+                        + "used_hash=\(other.used.looseHash.hexDigits)",
                     "The sub-agent acted on another id than the one of its kind in the request, which it never used."))
         }
     }

@@ -119,7 +119,7 @@ extension TraceAnalyzer {
         }
         // Sub-agents may have found it out by themselves.
         if !ids.isEmpty, ids.allSatisfy({ isUsed($0, by: subAgents) }) { tier = .hint }
-        let hashes = missing.prefix(4).map { hex($0.looseHash) }.joined(separator: ",")
+        let hashes = missing.prefix(4).map { $0.looseHash.hexDigits }.joined(separator: ",")
         var evidence = "entities=\(all) missing=\(missing.count) missing_hashes=\(hashes)"
         if options.evidenceContent {
             evidence += " missing_entities=\(missing.prefix(8).map(\.string).joined(separator: ","))"

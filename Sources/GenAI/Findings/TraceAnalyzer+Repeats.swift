@@ -184,8 +184,8 @@ extension TraceAnalyzer {
         case .repeatedNearly: what = "nearly the same arguments"
         default: what = "the same arguments"
         }
-        var evidence = "tool=\(call.name.string) calls=\(hit.count) arguments_hash=\(hex(call.signature))"
-        if call.errorHash != 0 { evidence += " error_hash=\(hex(call.errorHash))" }
+        var evidence = "tool=\(call.name.string) calls=\(hit.count) arguments_hash=\(call.signature.hexDigits)"
+        if call.errorHash != 0 { evidence += " error_hash=\(call.errorHash.hexDigits)" }
         if hit.earlier > 0 { evidence += " in_earlier_traces=\(hit.earlier)" }
         if options.evidenceContent { evidence += " arguments=\(argumentText(call))" }
         return Finding(
@@ -233,7 +233,7 @@ extension TraceAnalyzer {
             return report(
                 Finding(
                     .loop, .repeatedAnswer, count >= 4 ? .alert : .tag, span: span, cause: span,
-                    evidence: "answers=\(count) text_hash=\(hex(ContentHash.of(turns[last].text)))",
+                    evidence: "answers=\(count) text_hash=\(ContentHash.of(turns[last].text).hexDigits)",
                     "The model gave the same answer \(count) times."))
         }
     }

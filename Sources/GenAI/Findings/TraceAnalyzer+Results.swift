@@ -25,7 +25,7 @@ extension TraceAnalyzer {
 
     private func softErrorFinding(_ index: Int) -> Finding {
         let call = calls[index]
-        var evidence = "tool=\(call.name.string) error_hash=\(hex(call.errorText.errorHash))"
+        var evidence = "tool=\(call.name.string) error_hash=\(call.errorText.errorHash.hexDigits)"
         if options.evidenceContent { evidence += " error=\(quoted(call.errorText))" }
         return Finding(
             .softError, .softError, .tag, span: span(of: call), cause: nil, call: index, evidence: evidence,
@@ -74,7 +74,8 @@ extension TraceAnalyzer {
         // An answer that goes on as if there had been data, or a cause that is known, makes it worse.
         if isOdd || !isNoticed(index) { tier = .alert }
         if call.emptiness == .null && !isOdd { tier = .tag }
-        var evidence = "tool=\(call.name.string) result=\(call.emptiness.name) arguments_hash=\(hex(call.signature))"
+        var evidence = "tool=\(call.name.string) result=\(call.emptiness.name)"
+        evidence += " arguments_hash=\(call.signature.hexDigits)"
         var text = "\(call.name.string) succeeded with no data"
         if isOdd {
             let names = call.oddity.names.joined(separator: ",")
@@ -128,10 +129,5 @@ extension TraceAnalyzer {
             return quoted(out.text)
         }
         return quoted(call.argumentsText)
-    }
-
-    func hex(_ hash: UInt64) -> String {
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

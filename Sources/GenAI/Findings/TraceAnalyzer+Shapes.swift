@@ -54,7 +54,8 @@ extension TraceAnalyzer {
         let names = oddity.names.joined(separator: ",")
         let words = names.replacing("_", with: " ").replacing(",", with: ", ")
         var evidence =
-            "tool=\(call.name.string) argument=\(name.string) oddity=\(names) value_hash=\(hex(ContentHash.of(value)))"
+            "tool=\(call.name.string) argument=\(name.string) oddity=\(names) "
+            + "value_hash=\(ContentHash.of(value).hexDigits)"
         if options.evidenceContent { evidence += " value=\(quoted(value))" }
         report(
             Finding(
