@@ -132,6 +132,28 @@ import Testing
         #expect(try bench.run(bytes) == bytes)
         #expect(bench.normalizer.changedSpans == 0)
     }
+
+    /// Protobuf encoding, "Groups": readers pass those that they do not know.
+    @Test func `groups that nobody knows hide nothing of a map`() {
+        let group: [UInt8] = [0xA3, 0x06, 0x08, 0x05, 0x1B, 0x12, 0x01, 0x61, 0x1C, 0xA4, 0x06]
+        func member(_ key: String, _ value: UInt8) -> [UInt8] {
+            let pair =
+                group + [0x0A, 1] + Array(key.utf8) + group + [0x12, 2 + UInt8(group.count)] + group + [0x18, value]
+            return [0x0A, UInt8(pair.count)] + pair
+        }
+        let map = member("a", 1) + group + member("b", 2)
+        map.withUnsafeBytes { raw in
+            var tree = JSONTree()
+            let root = tree.read(Text(raw), isMap: true)
+            var found: [String] = []
+            var child = tree.first(root)
+            while child.exists {
+                found.append(tree[child].key.string + tree.string(child).string)
+                child = tree.next(child)
+            }
+            #expect(found == ["a1", "b2"])
+        }
+    }
 }
 
 /// A small deterministic generator.

@@ -35,6 +35,7 @@ final class ClickHouseClient: Sendable {
 
     private func target(coding: String?) throws(ExporterStartFailure) -> CurlTarget {
         var target = CurlTargetOptions(url: options.endpoint)
+        target.readsAnswers = true
         target.headers = [
             "Content-Type: application/octet-stream", "X-ClickHouse-User: \(options.username)",
             "X-ClickHouse-Database: \(options.database)",

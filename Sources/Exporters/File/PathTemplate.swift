@@ -183,8 +183,14 @@ enum ResourceGroups {
             let text = Text(raw)
             var groups: [Group] = []
             var indexes: [String: Int] = [:]
+            var unknown: [UInt8] = []
             var walker = WireWalker(text)
             while let field = walker.next() {
+                // What no schema knows goes to each.
+                guard field.tag == 0x0A else {
+                    unknown += text[field.range].bytes
+                    continue
+                }
                 let path = template.path(resource: resource(of: field), seconds: seconds)
                 let index = indexes[path] ?? groups.count
                 if index == groups.count {
@@ -193,6 +199,7 @@ enum ResourceGroups {
                 }
                 groups[index].bytes += text[field.range].bytes
             }
+            if !unknown.isEmpty { for index in groups.indices { groups[index].bytes += unknown } }
             return groups
         }
     }

@@ -10,8 +10,21 @@ enum TornTail {
 
     private static func lines(_ descriptor: Int32, _ size: Int) -> Int? {
         var first: UInt8 = 0
-        guard pread(descriptor, &first, 1, 0) == 1, first == UInt8(ascii: "{") else { return nil }
+        guard pread(descriptor, &first, 1, 0) == 1 else { return nil }
+        guard first == UInt8(ascii: "{") else { return first == 0 && isEmpty(descriptor, size) ? 0 : nil }
         return endOfLines(descriptor, size)
+    }
+
+    /// Whether a file holds nothing but zeros: its first record had a size when the power went, and no data.
+    private static func isEmpty(_ descriptor: Int32, _ size: Int) -> Bool {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        var at = 0
+        while at < size {
+            let count = pread(descriptor, &chunk, min(chunk.count, size - at), off_t(at))
+            guard count > 0, chunk[..<count].allSatisfy({ $0 == 0 }) else { return false }
+            at += count
+        }
+        return true
     }
 
     /// Where the last whole line ends; nil when the file cannot be read.
@@ -36,7 +49,8 @@ enum TornTail {
             let length = header.reduce(0) { $0 << 8 | Int($1) }
             // No request of ours is that large: the file is of another kind.
             if length > 1 << 30 { return nil }
-            guard length <= size - at - 4 else { break }
+            // None is empty: a zero is what is left of one that had a size when the power went, and no data.
+            guard length > 0, length <= size - at - 4 else { break }
             at += 4 + length
         }
         return at

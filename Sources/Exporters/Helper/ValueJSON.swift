@@ -66,29 +66,43 @@ package enum ValueJSON {
             isFirst = false
             var key = Text.empty
             var value = Text.empty
+            var values = 0
             var pair = WireWalker(field.content)
             while let part = pair.next() {
                 if part.tag == 0x0A { key = part.content }
-                if part.tag == 0x12 { value = part.content }
+                if part.tag == valueTag {
+                    value = part.content
+                    values += 1
+                }
             }
             JSONText.append(key, to: &output)
             output.append(UInt8(ascii: ":"))
-            appendAny(value, depth: depth, to: &output)
+            if values > 1 {
+                let whole = joined(field.content, tag: valueTag) { $0 == valueTag }
+                appendAny(whole.text, depth: depth, to: &output)
+            } else {
+                appendAny(value, depth: depth, to: &output)
+            }
         }
         output.append(UInt8(ascii: "}"))
     }
 
-    /// One AnyValue message; the last member counts, which may be a list or map in pieces.
+    /// Of a KeyValue.
+    private static let valueTag: UInt32 = 0x12
+
+    /// One AnyValue message; the last member counts, which may be a list or map in pieces. What no schema knows is passed
+    /// over.
     private static func appendAny(_ message: Text, depth: Int, to output: inout ByteColumn) {
         var last: WireWalker.Field?
         var isInPieces = false
         var walker = WireWalker(message)
         while let field = walker.next() {
+            guard OTLPWriter.isMember(field.tag) else { continue }
             isInPieces = field.tag == last?.tag && (field.tag == 0x2A || field.tag == 0x32)
             last = field
         }
         if isInPieces, let tag = last?.tag {
-            let content = joined(message, tag: tag)
+            let content = joined(message, tag: tag, OTLPWriter.isMember)
             if tag == 0x2A {
                 appendArray(content.text, depth: depth + 1, to: &output)
             } else {
@@ -108,12 +122,13 @@ package enum ValueJSON {
         }
     }
 
-    /// The last fields of a message with this tag as one: merging messages is concatenating them.
-    private static func joined(_ message: Text, tag: UInt32) -> ByteColumn {
+    /// The last fields of a message with this tag as one: merging messages is concatenating them. Those with another tag
+    /// count as far as `counts` says.
+    private static func joined(_ message: Text, tag: UInt32, _ counts: (UInt32) -> Bool) -> ByteColumn {
         var content = ByteColumn()
         var walker = WireWalker(message)
         while let field = walker.next() {
-            if field.tag == tag { content.append(field.content) } else { content.removeAll() }
+            if field.tag == tag { content.append(field.content) } else if counts(field.tag) { content.removeAll() }
         }
         return content
     }

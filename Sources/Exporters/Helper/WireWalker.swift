@@ -3,7 +3,8 @@ import Telemetry
 /// Walks the fields of one protobuf message that a reader has validated before. It stops silently at bytes that are no
 /// field, so it is total on any input.
 struct WireWalker {
-    /// One field: its number with wire type, and its value in the member that the wire type calls for.
+    /// One field: its number with wire type, and its value in the member that the wire type calls for. Groups, of which
+    /// OTLP has none, have neither, but their place.
     struct Field {
         var tag: UInt32
         /// Varint and fixed-width values.
@@ -19,34 +20,62 @@ struct WireWalker {
         var words: [UInt64] { tag & 7 == 2 ? WireWalker.words(content) : [number] }
     }
 
+    /// As deep as readers let groups nest.
+    private static let groupsMax = 64
+
     private let bytes: Text
     private var at = 0
 
     init(_ bytes: Text) { self.bytes = bytes }
 
-    /// The next field, nil at the end or on broken bytes. Groups are not part of OTLP and end the walk.
+    /// The next field, nil at the end or on broken bytes.
     mutating func next() -> Field? {
         let start = at
         guard at < bytes.count, let tag = varint(), tag >> 3 != 0, tag <= UInt64(UInt32.max) else { return nil }
         var field = Field(tag: UInt32(tag))
-        switch tag & 7 {
+        guard tag & 7 == 3 ? skipGroup(tag >> 3) : readValue(of: &field) else { return nil }
+        field.range = start..<at
+        return field
+    }
+
+    private mutating func readValue(of field: inout Field) -> Bool {
+        switch field.tag & 7 {
         case 0:
-            guard let value = varint() else { return nil }
+            guard let value = varint() else { return false }
             field.number = value
         case 1:
-            guard let value = fixed(8) else { return nil }
+            guard let value = fixed(8) else { return false }
             field.number = value
         case 2:
-            guard let length = varint(), length <= UInt64(bytes.count - at) else { return nil }
+            guard let length = varint(), length <= UInt64(bytes.count - at) else { return false }
             field.content = bytes[at..<at + Int(length)]
             at += Int(length)
         case 5:
-            guard let value = fixed(4) else { return nil }
+            guard let value = fixed(4) else { return false }
             field.number = value
-        default: return nil
+        default: return false
         }
-        field.range = start..<at
-        return field
+        return true
+    }
+
+    /// Goes behind the end of a group; false when it has none.
+    private mutating func skipGroup(_ number: UInt64) -> Bool {
+        var open = [number]
+        while let innermost = open.last {
+            guard let tag = varint() else { return false }
+            switch tag & 7 {
+            case 3:
+                guard open.count < Self.groupsMax else { return false }
+                open.append(tag >> 3)
+            case 4:
+                guard tag >> 3 == innermost else { return false }
+                open.removeLast()
+            default:
+                var field = Field(tag: UInt32(truncatingIfNeeded: tag))
+                guard readValue(of: &field) else { return false }
+            }
+        }
+        return true
     }
 
     /// The members of a packed run of varints.

@@ -8,6 +8,7 @@ package final class OTLPGRPCExporter: Exporter {
     private let options: OTLPGRPCOptions
     private let compression: BodyCompression
     private let destination: HTTPDestination
+    private let earlyEnds = EarlyEnds()
 
     /// `version` goes into the User-Agent header; tests may bring their own engine and clock.
     package init(
@@ -76,7 +77,9 @@ package final class OTLPGRPCExporter: Exporter {
             unauthorized: { GRPCAnswer($0).isUnauthorized })
         {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
-        case .success(let exchange): return GRPCAnswer(exchange).outcome(signal: batch.signal)
+        case .success(let exchange):
+            return exchange.isCutShort
+                ? earlyEnds.outcome(of: batch) : GRPCAnswer(exchange).outcome(signal: batch.signal)
         }
     }
 

@@ -18,6 +18,9 @@ package enum HTTPResult: Sendable {
 package struct HTTPExchange: Sendable {
     package var result: HTTPResult
     package var fields: [String: String] = [:]
+    /// The server answered and ended the stream of HTTP/2 before it had all of the request, and libcurl has lost what it
+    /// answered.
+    package var isCutShort = false
 }
 
 /// Sends HTTP POSTs for all exporters of the process: one libcurl multi handle on one thread of its own.

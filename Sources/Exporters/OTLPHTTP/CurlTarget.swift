@@ -31,6 +31,8 @@ package struct CurlTargetOptions: Sendable {
     package var secrets: [Secret] = []
     /// Whether the URL's path is a credential, as that of a webhook.
     package var hidesPath = false
+    /// Whether the body of a 2xx answer is data that is read, of which nothing may change.
+    package var readsAnswers = false
 
     package init(url: String) { self.url = url }
 }
@@ -77,14 +79,18 @@ package final class CurlTarget: Sendable {
         curl_slist_free_all(connectTo)
     }
 
+    var speaksHTTP2: Bool { options.speaksHTTP2 }
+
     /// Names of the answer's headers that are kept.
     var keptFields: Set<String> { options.keptFields }
 
     /// A GET has no body; setting even an empty one would make it a POST.
     var sendsBody: Bool { options.method != "GET" }
 
-    /// The body of an answer, of one that tells an error without secrets of the request.
-    func told(_ answer: [UInt8], status: Int) -> [UInt8] { status < 300 ? answer : echoes.masked(answer) }
+    /// The body of an answer without secrets of the request, but for data that is read.
+    func told(_ answer: [UInt8], status: Int) -> [UInt8] {
+        options.readsAnswers && status < 300 ? answer : echoes.masked(answer)
+    }
 
     /// A field of an answer's head or trailers, without secrets of the request.
     func told(field value: [UInt8]) -> String { String(decoding: echoes.masked(value), as: UTF8.self) }

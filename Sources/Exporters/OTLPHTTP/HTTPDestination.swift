@@ -162,8 +162,10 @@ final class HTTPDestination: Sendable {
         var options = try targetOptions(url, values, token: "", origin)
         do throws(HTTPEndpoint.Fault) {
             let seconds = Int(DeadLetterBox.systemTime() / 1_000_000_000)
-            options.headers += signature.headerLines(
+            let lines = signature.headerLines(
                 try HTTPEndpoint(url), method: plan.connection.method, body: body, seconds: seconds)
+            options.headers += lines
+            options.secrets += signature.secrets(in: lines)
         } catch { throw ExporterStartFailure("endpoint \(error.message)") }
         return try CurlTarget(options, engine: engine)
     }
@@ -280,6 +282,7 @@ extension CurlTargetOptions {
     /// The same way to another server: its TLS settings and proxy.
     fileprivate var forTokens: CurlTargetOptions {
         var options = CurlTargetOptions(url: "")
+        options.readsAnswers = true
         options.userAgent = userAgent
         options.proxyURL = proxyURL
         options.tls = tls

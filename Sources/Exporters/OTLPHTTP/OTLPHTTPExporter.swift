@@ -13,6 +13,7 @@ package final class OTLPHTTPExporter: Exporter {
     private let rendering: DialectRendering?
     private let leftOutSpans = Mutex(LeftOutSpans())
     private let now: @Sendable () -> Duration
+    private let earlyEnds = EarlyEnds()
 
     /// `version` goes into the User-Agent header; tests may bring their own engine and clock.
     package init(
@@ -84,6 +85,7 @@ package final class OTLPHTTPExporter: Exporter {
         switch await destination.exchange(body, with: index, origin: batch.origin) {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange):
+            if exchange.isCutShort { return earlyEnds.outcome(of: batch) }
             return OTLPAnswer.outcome(exchange.result, signal: batch.signal, retryOn: options.retryOn)
         }
     }

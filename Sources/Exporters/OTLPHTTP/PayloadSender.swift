@@ -14,6 +14,7 @@ package enum PayloadSender {
     /// The body of the answer to a GET, or why there is none.
     package static func get(_ url: String) async -> Result<[UInt8], NoAnswer> {
         var options = CurlTargetOptions(url: url)
+        options.readsAnswers = true
         let url = URLMask.mask(in: url)
         options.method = "GET"
         options.timeout = .seconds(5)

@@ -24,6 +24,9 @@ final class Transfer: @unchecked Sendable {
     private var answer: [UInt8] = []
     private var isTooLarge = false
     private var fields: [String: String] = [:]
+    /// What libcurl has to say beside the name of an error; only of HTTP/2.
+    private var complaint: UnsafeMutablePointer<CChar>?
+    private var isCutShort = false
 
     init(
         id: UInt64, body: [[UInt8]], target: CurlTarget, url: String?, cancel: CancelFlag,
@@ -37,6 +40,8 @@ final class Transfer: @unchecked Sendable {
         self.continuation = continuation
     }
 
+    deinit { complaint?.deallocate() }
+
     var isCancelled: Bool { cancelFlag.isSet }
 
     /// Ties the transfer to a handle that its target has prepared.
@@ -45,6 +50,12 @@ final class Transfer: @unchecked Sendable {
         let me = Unmanaged.passUnretained(self).toOpaque()
         _ = sluice_curl_set_pointer(handle, CURLOPT_PRIVATE, me)
         if let url { _ = sluice_curl_set_string(handle, CURLOPT_URL, url) }
+        if target.speaksHTTP2 {
+            let text = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+            text.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+            complaint = text
+            _ = sluice_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, text)
+        }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
         // Without a function of ours, libcurl would hand the head to the body's.
         if !target.keptFields.isEmpty { _ = sluice_curl_set_pointer(handle, CURLOPT_HEADERDATA, me) }
@@ -55,12 +66,13 @@ final class Transfer: @unchecked Sendable {
     /// Takes the handle off, nil when there is none.
     func detach() -> UnsafeMutableRawPointer? {
         defer { handle = nil }
+        if let handle, complaint != nil { _ = sluice_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, nil) }
         return handle
     }
 
     /// Resumes the waiting task; later calls do nothing.
     func finish(_ result: HTTPResult) {
-        continuation?.resume(returning: HTTPExchange(result: result, fields: fields))
+        continuation?.resume(returning: HTTPExchange(result: result, fields: fields, isCutShort: isCutShort))
         continuation = nil
     }
 
@@ -75,7 +87,11 @@ final class Transfer: @unchecked Sendable {
         let seconds = retryAfter > 0 ? Int(retryAfter) : Self.endless(sluice_curl_get_header(handle, "Retry-After"))
         guard code == CURLE_OK, !isTooLarge else {
             let reason = isTooLarge ? "more than 4 MiB" : String(cString: curl_easy_strerror(code))
-            guard status >= 200 else { return .failed(reason: reason) }
+            guard status >= 200 else {
+                // Of a stream that ended by an error, or without an answer, there is more to say.
+                isCutShort = code == CURLE_HTTP2_STREAM && complaint?.pointee == 0
+                return .failed(reason: reason)
+            }
             return .unreadable(status: status, reason: reason, retryAfterSeconds: seconds)
         }
         var type: UnsafePointer<CChar>?

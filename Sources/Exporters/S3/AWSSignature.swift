@@ -1,3 +1,4 @@
+import Configuration
 import Crypto
 import Glibc
 
@@ -23,6 +24,12 @@ struct AWSSignature: Sendable {
         var query = ""
         var headers: [(name: String, value: String)]
         var payloadHash: String
+    }
+
+    /// What of a request's header lines is not to be told: the signature, and the token of temporary credentials.
+    func secrets(in lines: [String]) -> [Secret] {
+        let signatures = lines.filter { $0.lowercased().hasPrefix("authorization: ") }.map { $0.dropFirst(15) }
+        return (signatures.map(String.init) + [credentials.sessionToken].compactMap(\.self)).map { Secret($0) }
     }
 
     /// The value of the Authorization header. `time` is that of x-amz-date.

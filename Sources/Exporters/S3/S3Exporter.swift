@@ -140,6 +140,7 @@ package final class S3Exporter: Exporter {
         target.timeout = options.helper.timeout
         target.headers = headers.dropFirst().map { "\($0.name): \($0.value)" }
         target.headers.append("Authorization: \(signature.authorization(signed, time: time))")
+        target.secrets = signature.secrets(in: target.headers)
         target.headers.append(
             options.marshaler == .json ? "Content-Type: application/json" : "Content-Type: application/x-protobuf")
         return target

@@ -206,6 +206,7 @@ final class SnowflakeConnection: Sendable {
 
     private func target(_ method: String, _ token: String) throws(ExporterStartFailure) -> CurlTarget {
         var target = CurlTargetOptions(url: options.base)
+        target.readsAnswers = true
         target.method = method
         target.userAgent = userAgent
         target.headers = [

@@ -80,7 +80,10 @@ final class ReceiverIntake: Ingest {
                 try OTLPJSONReader.transcode(
                     body, signal: request.signal, into: &workspace.transcoded, warning: &warning)
             } catch {
-                reply(.invalid(message: "the request is not valid OTLP/JSON: \(error.message)"))
+                reply(
+                    error.reason == .tooManyElements
+                        ? .tooLarge(message: error.message)
+                        : .invalid(message: "the request is not valid OTLP/JSON: \(error.message)"))
                 return nil
             }
             body = workspace.transcoded.text

@@ -7,9 +7,28 @@ struct ProtoFields {
 
     init(_ text: Text) { self.text = text }
 
-    /// The next field: its number and, for length-delimited and fixed ones, its content. Nil at the end or when broken.
+    /// As deep as readers let groups nest.
+    private static let groupsMax = 64
+
+    /// The next field that is no group: its number and, for length-delimited and fixed ones, its content. Nil at the end
+    /// or when broken.
     mutating func next() -> (number: UInt64, wire: UInt64, value: UInt64, content: Text)? {
-        guard index < text.count, let tag = varint() else { return nil }
+        var groups: [UInt64] = []
+        while index < text.count, let tag = varint() {
+            switch tag & 7 {
+            case 3:
+                guard groups.count < Self.groupsMax else { return nil }
+                groups.append(tag >> 3)
+            case 4: guard groups.popLast() == tag >> 3 else { return nil }
+            default:
+                guard let field = field(tag) else { return nil }
+                if groups.isEmpty { return field }
+            }
+        }
+        return nil
+    }
+
+    private mutating func field(_ tag: UInt64) -> (number: UInt64, wire: UInt64, value: UInt64, content: Text)? {
         switch tag & 7 {
         case 0:
             guard let value = varint() else { return nil }

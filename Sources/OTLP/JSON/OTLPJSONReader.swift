@@ -12,8 +12,15 @@ package struct OTLPJSONReader {
     /// (`ReadLimits.depth`) takes three more, for the map, its member and the member's value.
     static let depthMax = 9 + 3 * 64
 
+    /// Protobuf may take so many times the bytes of its JSON, and some more: numbers of one digit in lists have eight
+    /// bytes there. Usual requests get smaller.
+    private static let growthMax = 2
+    private static let growthLeast = 4 << 20
+
     let json: Text
     let signal: Signal
+    /// Most bytes of the output.
+    var outputMax = Int.max
     var at = 0
     /// What a sender should know though the request is taken.
     var warning = ""
@@ -23,7 +30,8 @@ package struct OTLPJSONReader {
     /// Place of the next attribute in its list.
     var attribute = 0
 
-    /// Appends the protobuf form of `json` to `output`.
+    /// Appends the protobuf form of `json` to `output`. Lists of numbers that would make it twice as large, and 4 MiB more,
+    /// are too many elements.
     package static func transcode(
         _ json: Text, signal: Signal, into output: inout ByteColumn
     ) throws(DecodeFailure) {
@@ -38,6 +46,7 @@ package struct OTLPJSONReader {
         guard json.isValidUTF8 else { throw DecodeFailure(.invalidUTF8, at: Self.validFront(of: json)) }
         var reader = OTLPJSONReader(json: json, signal: signal)
         output.reserve(json.count)
+        reader.outputMax = output.count + json.count * growthMax + growthLeast
         reader.skipSpace()
         guard reader.peek() == UInt8(ascii: "{") else {
             throw DecodeFailure(.syntax, at: reader.at, "the body must be one JSON object")
@@ -157,6 +166,7 @@ package struct OTLPJSONReader {
                 skipSpace()
                 if isPacked {
                     try packedValue(field, &output)
+                    guard output.count <= outputMax else { throw DecodeFailure(.tooManyElements, at: at) }
                 } else if !(areAttributes && usualAttribute(tag: field.number << 3 | 2, &output)) {
                     try element(field, depth: depth, &output)
                 }

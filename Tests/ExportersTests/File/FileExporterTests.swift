@@ -91,6 +91,16 @@ import Testing
         #expect(FileManager.default.contents(atPath: directory.file("out.json")) == content.prefix(6))
     }
 
+    /// Some file systems know a file's size after a power loss, and none of its data.
+    @Test(arguments: ["format: json\n", "format: proto\n"], [1, 300, 70_000])
+    func `a file of zeros is an unfinished record`(format: String, size: Int) async throws {
+        _ = FileManager.default.createFile(
+            atPath: directory.file("out.json"), contents: Data(repeating: 0, count: size))
+        let exporter = make(format)
+        try await exporter.start()
+        #expect(FileManager.default.contents(atPath: directory.file("out.json")) == Data())
+    }
+
     @Test func `will not touch a file of another kind`() async throws {
         _ = FileManager.default.createFile(atPath: directory.file("out.json"), contents: Data("dear diary".utf8))
         await #expect(throws: ExporterStartFailure.self) { try await make().start() }

@@ -112,6 +112,19 @@ import Testing
         #expect(PathTemplate.safe(Array("gpt-4.1_mini".utf8)) == "gpt-4.1_mini")
     }
 
+    @Test func `no group that nobody knows hides the resources behind it, and each file has it`() async throws {
+        let exporter = try await exporter("path: \"\(directory.path)/{service.name}.jsonl\"")
+        var batch = request(["a"])
+        batch.bytes += WireWalkerTests.group + request(["b"]).bytes
+        #expect(await exporter.export(batch) == .delivered)
+        await exporter.shutdown()
+        #expect(try found() == ["a.jsonl", "b.jsonl"])
+        for name in ["a", "b"] {
+            #expect(directory.contents("\(name).jsonl").contains("step of \(name)"))
+            #expect(directory.contents("\(name).jsonl").contains("@unknown"))
+        }
+    }
+
     @Test func `a part that is written is not written again while another one fails`() async throws {
         let clock = Atomic<Int64>(1_700_000_000_000)
         let read = options(FileOptions.self, "path: \"\(directory.path)/{service.name}/{%Y-%m-%d}.jsonl\"")

@@ -16,6 +16,32 @@ import Testing
         #expect(masked("", ["hunter2"]) == "" && masked("hunter", ["hunter2"]) == "hunter")
     }
 
+    @Test(arguments: [
+        #"k/1"2\3"#, #"k/1\"2\\3"#, #"k\/1\"2\\3"#, #"k/1\\\"2\\\\3"#, "k%2F1%222%5C3", "k%2f1%222%5c3", "k/1%222%5C3",
+        "k/1&quot;2\\3", "k/1&#34;2\\3",
+    ])
+    func `a secret is found however the answer escapes it`(spelling: String) {
+        #expect(!masked("x\(spelling)y", [#"k/1"2\3"#]).contains("k"))
+    }
+
+    @Test func `signs of JSON in Go's and of HTML are found too`() {
+        for spelling in [
+            "a<b>c&d'e", #"a\u003cb\u003ec\u0026d\u0027e"#, "a&lt;b&gt;c&amp;d&#39;e", "a&lt;b&gt;c&amp;d&#x27;e",
+        ] {
+            #expect(
+                masked("x \(spelling) y", ["a<b>c&d'e"]) == "x \(String(repeating: "*", count: spelling.utf8.count)) y")
+        }
+        #expect(masked("50%25off", ["50%off"]) == "********")
+    }
+
+    @Test func `of basic authentication user and password are hidden as well`() {
+        // bob:hunter2secret
+        let header = "Basic Ym9iOmh1bnRlcjJzZWNyZXQ="
+        #expect(masked("no bob:hunter2secret", [header]) == "no *****************")
+        #expect(masked("hunter2secret of bob", [header]) == "************* of bob")
+        #expect(masked("Ym9iOmh1bnRlcjJzZWNyZXQ=", [header]) == "************************")
+    }
+
     @Test func `a short value is left, since words hold it too`() {
         #expect(masked("the prod is down", ["prod", ""]) == "the prod is down")
     }

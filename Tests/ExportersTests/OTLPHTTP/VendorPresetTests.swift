@@ -170,6 +170,18 @@ import Testing
         #expect(filter([0xFF, 0xFF])?.kept == nil)
     }
 
+    @Test func `a group that nobody knows hides no span behind it`() throws {
+        let group = WireWalkerTests.group
+        let (first, second) = (
+            TestRequest.traces([span(1, nil, ai: false)]), TestRequest.traces([span(2, nil, ai: true)])
+        )
+        let result = try #require(filter(first + group + second))
+        #expect(result.bytes == group + second)
+        #expect(result.kept == 1 && result.leftOut == 1)
+        let behind = try #require(filter(second + group + first))
+        #expect(behind.bytes == second + group)
+    }
+
     private func filter(_ request: [UInt8]) -> AISpanFilter.Result? {
         var memory = LeftOutSpans()
         return AISpanFilter.filter(request, &memory, now: .zero)

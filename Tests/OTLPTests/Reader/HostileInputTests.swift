@@ -338,6 +338,26 @@ import Testing
             } throws: { ($0 as? DecodeFailure)?.reason == .tooDeep }
         }
     }
+
+    /// A number of one digit has two bytes in JSON and eight in protobuf.
+    @Test(arguments: [(1_000_000, "1", true), (2_000_000, "1", false), (2_000_000, "\"1\"", true)])
+    func `lists of short numbers in JSON do not become many times as large`(
+        count: Int, number: String, isTaken: Bool
+    ) throws {
+        let list = Array(repeating: number, count: count).joined(separator: ",")
+        let json =
+            #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":["#
+            + list + "]}]}}]}]}]}"
+        var output = ByteColumn()
+        var failure: DecodeFailure?
+        Array(json.utf8).withUnsafeBytes { bytes in
+            do throws(DecodeFailure) {
+                try OTLPJSONReader.transcode(Text(bytes), signal: .metrics, into: &output)
+            } catch { failure = error }
+        }
+        #expect(failure?.reason == (isTaken ? nil : .tooManyElements))
+        #expect(output.count <= 2 * json.utf8.count + (5 << 20))
+    }
 }
 
 enum HostileInput {

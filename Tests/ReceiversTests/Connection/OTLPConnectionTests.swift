@@ -82,6 +82,18 @@ import Testing
         #expect(try rig.written().isEmpty)
     }
 
+    @Test func `extensions of chunks are few`() throws {
+        for (length, isTaken) in [(100, true), (ChunkFraming.extensionBytesMax + 1, false)] {
+            let ingest = FakeIngest()
+            let rig = try rig(ingest)
+            let line = "2;" + String(repeating: "x", count: length)
+            try rig.send("\r\n" + head + "Transfer-Encoding: chunked\r\n\r\n" + line)
+            if isTaken { try rig.send("\r\n{}\r\n0\r\n\r\n") }
+            #expect(try rig.written().hasPrefix(isTaken ? "HTTP/1.1 200 " : "HTTP/1.1 400 "))
+            #expect(ingest.calls.count == (isTaken ? 1 : 0))
+        }
+    }
+
     @Test func `chunks up to the limit are taken, and what looks like a size in their data is data`() throws {
         let ingest = FakeIngest()
         let rig = try rig(ingest)

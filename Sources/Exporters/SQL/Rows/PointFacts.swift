@@ -27,6 +27,7 @@ struct PointFacts: ~Copyable {
             case (.gauge, 0x21), (.sum, 0x21): (integer, double) = (nil, Double(bitPattern: field.number))
             case (.gauge, 0x31), (.sum, 0x31): (integer, double) = (Int64(bitPattern: field.number), nil)
             case (_, let tag) where tag & 7 == 2: lists[field.fieldNumber, default: []].append(field.content)
+            case (_, let tag) where tag & 7 == 3: break
             default: scalars[field.fieldNumber] = field.number
             }
         }

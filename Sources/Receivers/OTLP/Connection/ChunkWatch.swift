@@ -30,9 +30,14 @@ final class ChunkWatch: ChannelInboundHandler {
                 framing = connection.headsBegun == before &+ 1 ? ChunkFraming(request: bytes) : nil
             }
         }
-        guard let framing, framing.announced > connection.shared.check.bodySizeMax else { return }
-        self.framing = nil
-        connection.refuseChunks()
+        guard let framing else { return }
+        if framing.announced > connection.shared.check.bodySizeMax {
+            self.framing = nil
+            connection.refuseChunks()
+        } else if framing.extensionBytes > ChunkFraming.extensionBytesMax {
+            self.framing = nil
+            connection.refuseExtensions()
+        }
     }
 }
 
@@ -52,7 +57,12 @@ struct ChunkFraming {
         case end
     }
 
+    /// Most bytes behind the sizes of a request's chunks; nobody has a use for any (RFC 9112, 7.1.1).
+    static let extensionBytesMax = 16 << 10
+
     private var place = Place.size
+    /// Bytes behind the sizes so far.
+    private(set) var extensionBytes = 0
     /// Bytes of the chunks whose size is complete.
     private var total = 0
     /// What the digits say so far.
@@ -98,7 +108,9 @@ struct ChunkFraming {
                 size = overflows ? Int.max : shifted | digit
                 rest = rest.dropFirst()
             case .line, .dataEnd:
-                guard let end = rest.firstIndex(of: 0x0A) else { return }
+                let found = rest.firstIndex(of: 0x0A)
+                if place == .line { extensionBytes += (found ?? rest.endIndex) - rest.startIndex }
+                guard let end = found else { return }
                 rest = rest[(end + 1)...]
                 beginNext()
             case .end: return

@@ -64,6 +64,14 @@ extension OTLPConnection {
     /// Answers a chunked request that has announced more than it may have.
     func refuseChunks() { refuse(shared.check.tooLarge(inflated: false)) }
 
+    func refuseExtensions() {
+        refuse(
+            Refusal(
+                status: .badRequest, reason: .malformed,
+                message: "the extensions of the chunks are more than \(ChunkFraming.extensionBytesMax) bytes",
+                closes: true))
+    }
+
     private func overload(_ fault: BodyFault, wanted: Int) -> Refusal {
         shared.refusal(fault, wanted: wanted, now: context?.eventLoop.now ?? .now())
     }

@@ -25,6 +25,9 @@ class RequestStream: ChannelInboundHandler {
     /// without bodies, and answers that wait for the client's window, are within the budget too.
     static let ownBytes = 4 << 10
 
+    /// Time between an answer and the reset of a request that is not whole.
+    private static let resetPause: TimeAmount = .milliseconds(100)
+
     let resources: LoopResources
     let ticket: AdmissionTicket
     private let connection: HTTP2Connection
@@ -186,8 +189,15 @@ class RequestStream: ChannelInboundHandler {
     }
 
     /// The answer is whole, so the rest of the request is not wanted (RFC 9113, 8.1). Said no earlier: a reset drops
-    /// what of the answer is still on its way to the socket, or waits for the client's window.
+    /// what of the answer is still on its way to the socket, or waits for the client's window. And a moment later, since
+    /// clients on libcurl 7.88 lose an answer that the reset comes together with.
     private func cutRequest() {
+        guard !isWhole, let context else { return }
+        let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.resetPause) { stream.value.reset() }
+    }
+
+    private func reset() {
         guard !isWhole, let context else { return }
         context.writeAndFlush(wrapOutboundOut(.rstStream(.noError)), promise: nil)
     }
