@@ -66,12 +66,27 @@ struct GraphBuilder {
         for pipeline in context.plan.pipelines {
             graph.watches[pipeline.id]?.retain(exporters: pipeline.readers)
             let journal = graph.journals.first { $0.key == pipeline.journalKey }?.journal
-            for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
+            for (name, items) in forgetRemoved(journal, pipeline) {
                 let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
                 DeliveryAccount.droppedCounter(context.metrics, labels, reason: "exporter_removed").add(items)
             }
-            (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
         }
+    }
+
+    /// The readers that a journal forgets with something left. One on disk has told it itself.
+    private func forgetRemoved(
+        _ journal: (any FrameLog)?, _ pipeline: GatewayPlan.PipelinePlan
+    ) -> [(name: String, items: Int)] {
+        if let journal = journal as? DiskJournal { return journal.retainCursors(named: pipeline.readers) }
+        let gone = (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers) ?? []
+        for (name, items) in gone {
+            context.log.warning(
+                """
+                journal of \(pipeline.id): \(name) reads this journal no longer, and gives up \(items) records that \
+                it had not delivered
+                """)
+        }
+        return gone
     }
 
     /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there. To be
