@@ -89,19 +89,31 @@ struct GraphBuilder {
         return gone
     }
 
-    /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there. To be
-    /// asked when the exporters have started: some have journals of their own.
+    /// Tells of journals with something undelivered that a pipeline has left which is no longer in the file, has
+    /// another name there, or keeps its journal elsewhere. To be asked when the exporters have started: some have
+    /// journals of their own.
     func tellOfUnread() {
-        for directory in Set(context.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
-            for folder in DiskJournal.unread(in: directory) {
-                context.log.warning(
-                    """
-                    \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it \
-                    had not delivered waits there until the pipeline has its old name again. Remove the folder if it \
-                    is not needed
-                    """)
-            }
+        for directory in context.journalDirectories {
+            for folder in DiskJournal.unread(in: directory) { tellOfUnread(folder, in: directory) }
         }
+    }
+
+    private func tellOfUnread(_ folder: String, in directory: String) {
+        let owner = context.plan.pipelines.first { $0.journalFolders.contains(folder) }
+        if let owner, owner.storage.flatMap({ SystemFacts.resolved($0.directory) }) != SystemFacts.resolved(directory) {
+            let place = owner.storage.map { "in \($0.directory)" } ?? "in memory"
+            context.log.warning(
+                """
+                \(directory)/\(folder) holds records that pipeline \(owner.id) had not delivered. Its journal is \
+                \(place) now: they wait there until it has that directory again. Remove the folder if it is not needed
+                """)
+            return
+        }
+        context.log.warning(
+            """
+            \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it had not \
+            delivered waits there until the pipeline has its old name again. Remove the folder if it is not needed
+            """)
     }
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {

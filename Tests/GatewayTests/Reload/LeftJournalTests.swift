@@ -56,6 +56,51 @@ import Testing
         #expect(dropped.map { $0.read() } == [7])
         #expect(dropped.first?.labels.map(\.value) == ["otlp_http/old", "traces", "exporter_removed"])
     }
+
+    /// Leaves a journal with something undelivered.
+    private func leave(_ directory: String, _ folder: String) async throws {
+        #expect(SystemFacts.makeDirectory(directory) == nil)
+        let journal = try DiskJournal(directory: directory + "/" + folder, options: DiskJournalOptions())
+        _ = try journal.cursor(named: "otlp_http")
+        _ = await journal.append(frame(7))
+        journal.close()
+    }
+
+    private var storages: String {
+        "file_storage/a: {directory: \(folder.path)/a}, file_storage/b: {directory: \(folder.path)/data/journal/}"
+    }
+
+    @Test(arguments: ["memory", "file_storage/a"])
+    func `what waits where a pipeline kept its journal before is told`(storage: String) async throws {
+        let journal = folder.path + "/data/journal"
+        try await leave(journal, "traces")
+        try await leave(journal, "traces~2Fgone")
+        GraphBuilder(try context("storage: \(storage)", extensions: storages)).tellOfUnread()
+        let place = storage == "memory" ? "in memory" : "in \(folder.path)/a"
+        try #require(lines.all.count == 2, "\(lines.all)")
+        #expect(lines.all[0].contains("/data/journal/traces holds records that pipeline traces had not delivered"))
+        #expect(lines.all[0].contains("Its journal is \(place) now"), "\(lines.all)")
+        #expect(lines.all[1].contains("/traces~2Fgone holds the journal of a pipeline that is not in the config"))
+    }
+
+    @Test func `what waits in the directory of a storage that no exporter names is told`() async throws {
+        try await leave(folder.path + "/a", "traces")
+        GraphBuilder(try context("", extensions: storages)).tellOfUnread()
+        let place = "\(folder.path)/data/journal"
+        try #require(lines.all.count == 1, "\(lines.all)")
+        #expect(lines.all[0].hasPrefix("\(folder.path)/a/traces holds records"))
+        #expect(lines.all[0].contains("Its journal is in \(place) now"), "\(lines.all)")
+    }
+
+    @Test func `a journal in use is not told, nor directories that are not there`() async throws {
+        let context = try context("storage: file_storage/a", extensions: storages)
+        let directory = folder.path + "/a"
+        try await leave(directory, "traces")
+        let journal = try DiskJournal(directory: directory + "/traces", options: DiskJournalOptions())
+        GraphBuilder(context).tellOfUnread()
+        #expect(lines.all == [])
+        journal.close()
+    }
 }
 
 /// Collects the lines of a log.
