@@ -408,7 +408,9 @@ struct GraphBuilder {
         if let box = deadLetters[id] { return box }
         let folder = DeadLetterFolder(
             path: DeadLetterFolder.root(context.dataDirectory) + "/" + GraphBuilder.folderName(id))
-        let box = DeadLetterBox(folder: folder, options: options, exporterID: id, metrics: context.metrics)
+        let log = context.log
+        let box = DeadLetterBox(
+            folder: folder, options: options, exporterID: id, metrics: context.metrics, log: { log.line($0, $1) })
         deadLetters[id] = box
         graph.deadLetters.append(box)
         return box
