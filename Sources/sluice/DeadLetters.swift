@@ -114,8 +114,10 @@ struct ShowLetter: ParsableCommand {
 struct ReplayLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Sends letters to their exporters again; those that are taken are removed.",
-        discussion:
-            "Uses the exporters of the given configuration, without their queues. Exit code 4: some failed again.")
+        discussion: """
+            Uses the exporters of the given configuration, without their queues. Those that write files, and fallbacks \
+            with one of them, need the gateway stopped: a file has one writer. Exit code 4: some failed again.
+            """)
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var selection: LetterSelection
 
