@@ -74,9 +74,10 @@ struct ListLetters: ParsableCommand {
         if letters.isEmpty { try Terminal.requireDataDirectory(selection.dataDirectory) }
         for (_, entry) in letters {
             let time = GatewayLogHandler.timestamp(seconds: Int(entry.time / 1_000_000_000))
+            let state = entry.isWhole ? "" : "damaged, its request is not whole; "
             print(
                 "\(entry.id)  \(time)  \(entry.exporter)  \(entry.itemCount) \(entry.signal.itemName)  "
-                    + "\(entry.fileBytes) bytes  \(entry.cause.rawValue): \(entry.message)")
+                    + "\(entry.fileBytes) bytes  \(state)\(entry.cause.rawValue): \(entry.message)")
         }
         for letter in damaged { print("\(letter.id)  damaged  \(letter.bytes) bytes in \(letter.path)") }
         if letters.isEmpty, damaged.isEmpty { selection.tellNone() }

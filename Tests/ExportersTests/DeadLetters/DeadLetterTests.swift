@@ -196,6 +196,18 @@ import Testing
         }
     }
 
+    @Test func `the list tells which letters are cut or have something behind them`() async throws {
+        for number in 1...3 { _ = await box(time: 50).keep(letter(number, bytes: 70_000)) }
+        let entries = folder.list()
+        #expect(entries.map(\.isWhole) == [true, true, true])
+        for (entry, change) in zip(entries, [-40_000, 1]) {
+            #expect(truncate(folder.path + "/" + entry.id + ".letter", entry.fileBytes + change) == 0)
+        }
+        let changed = folder.list()
+        #expect(changed.map(\.isWhole) == [false, false, true])
+        #expect(changed.map { folder.read($0.id) != nil } == [false, false, true])
+    }
+
     @Test func `says why a letter cannot be written`() async throws {
         _ = FileManager.default.createFile(atPath: DeadLetterFolder.root(directory.path), contents: Data())
         guard case .failure(let failure) = await box().keep(letter(1)) else {
