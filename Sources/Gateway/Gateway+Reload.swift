@@ -156,10 +156,12 @@ extension Gateway {
 
     /// Tells what waits in folders that `context` does not look into; of those in the others the start tells.
     private func tellOfLeft(_ journals: [OpenJournal], _ context: GraphContext) {
-        let seen = Set(context.plan.pipelines.compactMap(\.storage?.directory))
+        let seen = Set(context.journalDirectories.compactMap(SystemFacts.resolved))
         for open in journals {
             let left = open.journal.held.items
-            guard let directory = open.key.storage?.directory, !seen.contains(directory), left > 0 else { continue }
+            guard let directory = open.key.storage?.directory, left > 0,
+                !seen.contains(SystemFacts.resolved(directory) ?? directory)
+            else { continue }
             context.log.warning(
                 """
                 pipeline \(open.name): \(left) records that were not delivered wait in \(directory)/\(open.key.folder) \

@@ -38,10 +38,14 @@ package final class MemoryJournal: FrameLog {
         return MemoryCursor(store: store, name: name, handle: opened.handle)
     }
 
-    /// Removes the cursors of all exporters but these, and what only they kept.
-    package func retainCursors(named names: Set<String>) {
-        for wakeup in store.state.withLock({ $0.retain(names) }) { wakeup.fire(true) }
+    /// Removes the cursors of all exporters but these, and what only they kept. Gives those that are removed with
+    /// something left, and how many records that is.
+    @discardableResult
+    package func retainCursors(named names: Set<String>) -> [(name: String, items: Int)] {
+        let (gone, wakeups) = store.state.withLock { $0.retain(names) }
+        for wakeup in wakeups { wakeup.fire(true) }
         store.answerDue()
+        return gone.filter { $0.items > 0 }
     }
 
     package var held: HeldAmount { store.state.withLock { $0.held } }
@@ -421,15 +425,28 @@ private struct MemoryState: Sendable {
         cursors[name]?.settled.insert(max(items.lowerBound, acknowledged)..<items.upperBound)
     }
 
-    mutating func retain(_ names: Set<String>) -> [Wakeup] {
+    mutating func retain(_ names: Set<String>) -> (gone: [(name: String, items: Int)], wakeups: [Wakeup]) {
+        var gone: [(name: String, items: Int)] = []
         var wakeups: [Wakeup] = []
-        for (name, var cursor) in cursors where !names.contains(name) {
+        for name in cursors.keys.sorted() where !names.contains(name) {
+            guard var cursor = cursors.removeValue(forKey: name) else { continue }
             if let wakeup = cursor.wakeup { wakeups.append(wakeup) }
-            cursors[name] = nil
+            gone.append((name, itemsLeft(of: cursor)))
             acknowledge(&cursor, before: end, isLast: cursors.isEmpty)
         }
         cut()
-        return wakeups
+        return (gone, wakeups)
+    }
+
+    /// Records that are held and that the reader of a cursor is not done with.
+    private func itemsLeft(of cursor: Cursor) -> Int {
+        var items: UInt64 = 0
+        for place in places[firstIndex(endingAfter: cursor.acknowledged)...] where place.isHeld {
+            if cursor.hasSkipped(place.start) { continue }
+            let run = max(place.start, cursor.acknowledged)..<place.end
+            items += run.upperBound - run.lowerBound - cursor.settled.items(in: run)
+        }
+        return Int(clamping: items)
     }
 
     mutating func read(

@@ -74,9 +74,10 @@ struct ListLetters: ParsableCommand {
         if letters.isEmpty { try Terminal.requireDataDirectory(selection.dataDirectory) }
         for (_, entry) in letters {
             let time = GatewayLogHandler.timestamp(seconds: Int(entry.time / 1_000_000_000))
+            let state = entry.isWhole ? "" : "damaged, its request is not whole; "
             print(
                 "\(entry.id)  \(time)  \(entry.exporter)  \(entry.itemCount) \(entry.signal.itemName)  "
-                    + "\(entry.fileBytes) bytes  \(entry.cause.rawValue): \(entry.message)")
+                    + "\(entry.fileBytes) bytes  \(state)\(entry.cause.rawValue): \(entry.message)")
         }
         for letter in damaged { print("\(letter.id)  damaged  \(letter.bytes) bytes in \(letter.path)") }
         if letters.isEmpty, damaged.isEmpty { selection.tellNone() }
@@ -114,8 +115,10 @@ struct ShowLetter: ParsableCommand {
 struct ReplayLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Sends letters to their exporters again; those that are taken are removed.",
-        discussion:
-            "Uses the exporters of the given configuration, without their queues. Exit code 4: some failed again.")
+        discussion: """
+            Uses the exporters of the given configuration, without their queues. Those that write files, and fallbacks \
+            with one of them, need the gateway stopped: a file has one writer. Exit code 4: some failed again.
+            """)
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var selection: LetterSelection
 

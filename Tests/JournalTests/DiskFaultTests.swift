@@ -303,6 +303,30 @@ import Testing
         second.close()
     }
 
+    @Test func `a journal whose readers are done is not told, and one with anything left is`() async throws {
+        let scratch = try ScratchDirectory()
+        let folder = scratch.path + "/old"
+        let options = smallOptions()
+        let first = try DiskJournal(directory: folder, options: options)
+        let (done, late) = (try first.cursor(named: "done"), try first.cursor(named: "late"))
+        await first.storeAll(0..<20)
+        for cursor in [done, late] { _ = await cursor.drain() }
+        done.acknowledge(before: Sequence(60))
+        late.acknowledge(before: Sequence(57))
+        first.close()
+        #expect(DiskJournal.unread(in: scratch.path) == ["old"])
+        let second = try DiskJournal(directory: folder, options: options)
+        let again = try second.cursor(named: "late")
+        #expect(await again.drainNumbers() == [19])
+        again.acknowledge(before: Sequence(60))
+        second.close()
+        #expect(DiskJournal.unread(in: scratch.path).isEmpty)
+        let third = try DiskJournal(directory: folder, options: options)
+        await third.storeAll(20..<21)
+        third.close()
+        #expect(DiskJournal.unread(in: scratch.path) == ["old"])
+    }
+
     @Test func `a cursor that is not retained is told with what it had left`() async throws {
         let log = Notices()
         let journal = try openFake(FakeDisk(), log: log)

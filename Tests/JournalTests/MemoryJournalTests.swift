@@ -21,6 +21,24 @@ import Testing
         #expect(journal.held == HeldAmount())
     }
 
+    @Test func `a cursor that is not retained is told with what it had left`() async throws {
+        let journal = MemoryJournal()
+        _ = try journal.cursor(named: "kept")
+        let done = try journal.cursor(named: "done")
+        let old = try journal.cursor(named: "old")
+        let settled = try journal.cursor(named: "settled")
+        await journal.storeAll(0..<4)
+        done.acknowledge(before: Sequence(12))
+        settled.acknowledge(before: Sequence(4))
+        settled.settle(Sequence(6)..<Sequence(11))
+        #expect(old.skip(StoredFrame(sequence: Sequence(9), frame: frame(3))) == .gone)
+        let gone = journal.retainCursors(named: ["kept"])
+        #expect(gone.map(\.name) == ["old", "settled"])
+        #expect(gone.map(\.items) == [9, 3], "not what was skipped, acknowledged or settled")
+        #expect(journal.held.items == 12)
+        #expect(journal.retainCursors(named: ["kept"]).isEmpty)
+    }
+
     @Test func `refuses at the cap in bytes or items until something is acknowledged`() async throws {
         var options = MemoryJournal.Options()
         options.maxBytes = 1000

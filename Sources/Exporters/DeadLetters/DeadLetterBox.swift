@@ -17,7 +17,14 @@ package final class DeadLetterBox: Sendable {
         var changeTime: [Int] = []
     }
 
+    /// What was removed to make room and no line of the log has told.
+    private struct Crowded {
+        var letters = 0
+        var limiter = LogLimiter(interval: .seconds(60))
+    }
+
     private let folder: DeadLetterFolder
+    private let exporterID: String
     private let maxBytes: Int
     private let maxAge: UInt64
     /// Time between two looks for letters that are too old.
@@ -25,13 +32,19 @@ package final class DeadLetterBox: Sendable {
     private let now: @Sendable () -> UInt64
     private let queue = DispatchQueue(label: "sluice.dead-letters")
     private let kept = Mutex(Kept())
+    private let crowded = Mutex(Crowded())
     private let removed: Counter
+    private let effects = WorkerEffects.system()
+    private let log: @Sendable (LogLevel, String) -> Void
 
     /// `now` is Unix time in nanoseconds. Registers the box's metrics.
     package init(
         folder: DeadLetterFolder, options: DeadLetterOptions, exporterID: String, metrics: SelfMetrics,
-        sweepInterval: Duration? = nil, now: @escaping @Sendable () -> UInt64 = DeadLetterBox.systemTime
+        sweepInterval: Duration? = nil, now: @escaping @Sendable () -> UInt64 = DeadLetterBox.systemTime,
+        log: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in }
     ) {
+        self.exporterID = exporterID
+        self.log = log
         self.sweepInterval = sweepInterval ?? min(max(options.maxAge / 20, .seconds(1)), .seconds(600))
         self.folder = folder
         self.now = now
@@ -133,19 +146,40 @@ package final class DeadLetterBox: Sendable {
     /// Removes letters that are too old, and the oldest until `room` more bytes and one more letter fit.
     private func removeOld(room: Int) {
         let time = now()
-        let gone = kept.withLock { kept -> [String] in
+        let gone = kept.withLock { kept -> [(id: String, isOld: Bool)] in
             if kept.bytes + room > maxBytes || kept.letters.count >= Self.lettersMax { refresh(&kept) }
-            var count = 0
+            var gone: [(id: String, isOld: Bool)] = []
             for letter in kept.letters {
                 let isOld = time > letter.time && time - letter.time > maxAge
-                let isCrowded = kept.bytes + room > maxBytes || kept.letters.count - count >= Self.lettersMax
+                let isCrowded = kept.bytes + room > maxBytes || kept.letters.count - gone.count >= Self.lettersMax
                 guard isOld || isCrowded else { break }
                 kept.bytes -= letter.bytes
-                count += 1
+                gone.append((letter.id, isOld))
             }
-            defer { kept.letters.removeFirst(count) }
-            return kept.letters.prefix(count).map(\.id)
+            kept.letters.removeFirst(gone.count)
+            return gone
         }
-        for id in gone where folder.remove(id) { removed.add() }
+        var crowdedOut = 0
+        for (id, isOld) in gone where folder.remove(id) {
+            removed.add()
+            if !isOld { crowdedOut += 1 }
+        }
+        tellCrowded(crowdedOut)
+    }
+
+    /// Adds to what was removed to make room, and tells of it now and then.
+    private func tellCrowded(_ letters: Int) {
+        let now = effects.now()
+        let told = crowded.withLock { crowded -> Int in
+            crowded.letters += letters
+            guard crowded.letters > 0, crowded.limiter.allow(at: now) != nil else { return 0 }
+            defer { crowded.letters = 0 }
+            return crowded.letters
+        }
+        guard told > 0 else { return }
+        log(
+            .warn,
+            "exporter \(exporterID): dead letters: \(told) of the oldest were removed to make room "
+                + "(dead_letters.max_size, or \(Self.lettersMax) letters); see `sluice dlq list`")
     }
 }

@@ -16,6 +16,8 @@ package struct DeadLetterEntry: Sendable, Equatable {
     package var itemCount: Int
     /// Size of the file.
     package var fileBytes: Int
+    /// Whether the file is as long as its beginning says. Otherwise the letter cannot be read.
+    package var isWhole: Bool
 }
 
 /// A failed call of the system.
@@ -102,12 +104,13 @@ package struct DeadLetterFolder: Sendable {
     /// All letters, oldest first, but for those whose beginning cannot be read.
     package func list() -> [DeadLetterEntry] {
         sizes().compactMap { id, time, bytes in
-            guard let front = front(of: id), let (head, signal, _) = DeadLetterFormat.head(front[...]) else {
+            guard let front = front(of: id), let (head, signal, start) = DeadLetterFormat.head(front[...]) else {
                 return nil
             }
             return DeadLetterEntry(
                 id: id, time: time, exporter: head.exporter, pipeline: head.pipeline, cause: head.cause,
-                message: head.message, signal: signal, itemCount: head.items, fileBytes: bytes)
+                message: head.message, signal: signal, itemCount: head.items, fileBytes: bytes,
+                isWhole: bytes - start == head.bytes)
         }
     }
 

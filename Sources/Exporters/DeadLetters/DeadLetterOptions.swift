@@ -16,7 +16,7 @@ package struct DeadLetterOptions: ComponentOptions {
         isEnabled = isSaid ? flag : nil
         maxBytes = settings.bytes(
             "max_size", default: 256 << 20, in: 1 << 20...1 << 40,
-            "Most bytes kept for this exporter; the oldest letters go first.")
+            "Most bytes kept for this exporter, in \(DeadLetterBox.lettersMax) letters at most; the oldest go first.")
         maxAge = settings.duration(
             "max_age", default: .seconds(7 * 86_400), in: .seconds(60) ... .seconds(366 * 86_400),
             "Older letters are removed.")

@@ -44,6 +44,8 @@ package struct GatewayPlan: Sendable {
     package var healthChecks: [HealthCheckOptions] = []
     /// Authentication extensions that are to run, by their ids.
     package var authenticators: [(id: String, make: @Sendable (Logger) throws -> any RequestAuthenticator)] = []
+    /// Directories of all `file_storage` extensions of the file, in use or not.
+    var storageDirectories: [String] = []
     package var telemetry: TelemetryConfiguration
 
     /// Reads the options of every component of the file. All problems are added, so that a user sees them at once.
@@ -54,6 +56,7 @@ package struct GatewayPlan: Sendable {
         reader.joinAuthenticators(&problems)
         reader.joinFallbacks(&problems)
         reader.checkStorages(&problems)
+        for case .fileStorage(let options) in reader.extensions.values { storageDirectories.append(options.directory) }
         for reference in configuration.extensions {
             switch reader.extensions[reference.id] {
             case .healthCheck(let options)?: healthChecks.append(options)

@@ -66,27 +66,54 @@ struct GraphBuilder {
         for pipeline in context.plan.pipelines {
             graph.watches[pipeline.id]?.retain(exporters: pipeline.readers)
             let journal = graph.journals.first { $0.key == pipeline.journalKey }?.journal
-            for (name, items) in (journal as? DiskJournal)?.retainCursors(named: pipeline.readers) ?? [] {
+            for (name, items) in forgetRemoved(journal, pipeline) {
                 let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
                 DeliveryAccount.droppedCounter(context.metrics, labels, reason: "exporter_removed").add(items)
             }
-            (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers)
         }
     }
 
-    /// Tells of journals that a pipeline has left which is no longer in the file, or has another name there. To be
-    /// asked when the exporters have started: some have journals of their own.
-    func tellOfUnread() {
-        for directory in Set(context.plan.pipelines.compactMap(\.storage?.directory)).sorted() {
-            for folder in DiskJournal.unread(in: directory) {
-                context.log.warning(
-                    """
-                    \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it \
-                    had not delivered waits there until the pipeline has its old name again. Remove the folder if it \
-                    is not needed
-                    """)
-            }
+    /// The readers that a journal forgets with something left. One on disk has told it itself.
+    private func forgetRemoved(
+        _ journal: (any FrameLog)?, _ pipeline: GatewayPlan.PipelinePlan
+    ) -> [(name: String, items: Int)] {
+        if let journal = journal as? DiskJournal { return journal.retainCursors(named: pipeline.readers) }
+        let gone = (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers) ?? []
+        for (name, items) in gone {
+            context.log.warning(
+                """
+                journal of \(pipeline.id): \(name) reads this journal no longer, and gives up \(items) records that \
+                it had not delivered
+                """)
         }
+        return gone
+    }
+
+    /// Tells of journals with something undelivered that a pipeline has left which is no longer in the file, has
+    /// another name there, or keeps its journal elsewhere. To be asked when the exporters have started: some have
+    /// journals of their own.
+    func tellOfUnread() {
+        for directory in context.journalDirectories {
+            for folder in DiskJournal.unread(in: directory) { tellOfUnread(folder, in: directory) }
+        }
+    }
+
+    private func tellOfUnread(_ folder: String, in directory: String) {
+        let owner = context.plan.pipelines.first { $0.journalFolders.contains(folder) }
+        if let owner, owner.storage.flatMap({ SystemFacts.resolved($0.directory) }) != SystemFacts.resolved(directory) {
+            let place = owner.storage.map { "in \($0.directory)" } ?? "in memory"
+            context.log.warning(
+                """
+                \(directory)/\(folder) holds records that pipeline \(owner.id) had not delivered. Its journal is \
+                \(place) now: they wait there until it has that directory again. Remove the folder if it is not needed
+                """)
+            return
+        }
+        context.log.warning(
+            """
+            \(directory)/\(folder) holds the journal of a pipeline that is not in the configuration: what it had not \
+            delivered waits there until the pipeline has its old name again. Remove the folder if it is not needed
+            """)
     }
 
     private mutating func add(_ pipeline: GatewayPlan.PipelinePlan) throws {
@@ -381,7 +408,9 @@ struct GraphBuilder {
         if let box = deadLetters[id] { return box }
         let folder = DeadLetterFolder(
             path: DeadLetterFolder.root(context.dataDirectory) + "/" + GraphBuilder.folderName(id))
-        let box = DeadLetterBox(folder: folder, options: options, exporterID: id, metrics: context.metrics)
+        let log = context.log
+        let box = DeadLetterBox(
+            folder: folder, options: options, exporterID: id, metrics: context.metrics, log: { log.line($0, $1) })
         deadLetters[id] = box
         graph.deadLetters.append(box)
         return box

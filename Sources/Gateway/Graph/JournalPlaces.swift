@@ -19,7 +19,30 @@ extension GatewayPlan {
     }
 }
 
+extension GraphContext {
+    /// Directories that are there in which journals lie or may have lain: those of the pipelines, of every
+    /// `file_storage` of the file, and the one below the data directory. Each once.
+    var journalDirectories: [String] {
+        let used = plan.pipelines.compactMap(\.storage?.directory)
+        let all = used + plan.storageDirectories + [FileStorageOptions(directory: dataDirectory).directory]
+        var seen: Set<String> = []
+        return Set(all).sorted().filter { directory in
+            SystemFacts.resolved(directory).map { seen.insert($0).inserted } ?? false
+        }
+    }
+}
+
 extension GatewayPlan.PipelinePlan {
+    /// Names of the folders of all journals that it may have, wherever they lie.
+    var journalFolders: [String] {
+        let missed = exporters.flatMap { id, plan in
+            (plan.fallback?.exporters ?? []).map {
+                GraphBuilder.exporterFolder(id, FallbackExporter.missedJournal(of: $0))
+            }
+        }
+        return [journalKey.folder, stageJournalKey.folder] + missed
+    }
+
     /// Its journals on disk: what its exporters read, what waits to be gathered, and what a fallback keeps for the
     /// exporter that is to have it. Not all need be there.
     fileprivate var journalPlaces: [JournalPlace] {

@@ -57,9 +57,17 @@ package final class LetterReplay: Sendable {
             ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in }))
         do {
             if let user { exporter = try process(exporter, id, user) }
-            try await exporter.start()
         } catch {
             return .failure(GatewayStartFailure("exporter \(id): \(error)"))
+        }
+        do {
+            try await exporter.start()
+        } catch {
+            // What of it has started, if it is made of several.
+            await exporter.shutdown()
+            // A file has one writer, and where the gateway runs it is that.
+            let advice = "if the gateway is running, stop it for the replay"
+            return .failure(GatewayStartFailure("exporter \(id): \(error); \(advice)"))
         }
         let ready = exporter
         started.withLock { $0[name] = ready }

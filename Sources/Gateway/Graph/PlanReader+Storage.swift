@@ -20,6 +20,25 @@ extension PlanReader {
         }
     }
 
+    /// Files and folders on disk are named after the pipeline, so it must not have more letters than they may.
+    func checkName(
+        _ plan: GatewayPlan.PipelinePlan, _ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems
+    ) {
+        let most = Self.nameBytesMax - (plan.wait == nil ? 0 : Self.stageNameBytes)
+        let bytes = GraphBuilder.folderName(plan.id).utf8.count
+        guard plan.storage != nil, bytes > most else { return }
+        problems.error(
+            "the name is too long for the folder of its journal: it takes \(bytes) bytes there, and may take \(most)",
+            fix: "give the pipeline a shorter name; in a folder's name each byte takes three but for letters from a "
+                + "to z, digits, _ and -",
+            at: pipeline.place, path: pipeline.path)
+    }
+
+    /// Longest name of a file or folder on Linux file systems.
+    private static let nameBytesMax = 255
+    /// What a stage puts behind the pipeline's name, at most: `.N.passed`, N with twenty digits.
+    private static let stageNameBytes = 28
+
     /// Warns of storages that keep nothing: in the Collector too a queue is on disk only where it names one.
     func checkStorages(_ problems: inout ConfigProblems) {
         let named = Set(exporters.values.compactMap(\.helper.queue.storage))

@@ -91,6 +91,13 @@ package enum SystemFacts {
         return total
     }
 
+    /// The path without links and dots; nil when there is nothing under it.
+    static func resolved(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
     /// Whether there is anything under this path.
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

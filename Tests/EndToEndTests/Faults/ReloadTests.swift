@@ -153,8 +153,12 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
-    @Test func `an exporter under a new name gets what waited for the old one, which is counted`() async throws {
+    @Test(arguments: ["memory", "file_storage"])
+    func `an exporter under a new name gets what waited for the old one, which is counted`(
+        storage: String
+    ) async throws {
         let bench = try FaultBench()
+        bench.gateway.replace("storage: file_storage", with: "storage: \(storage)")
         bench.sink.behave(.status(503))
         try await bench.gateway.start()
         #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
@@ -165,6 +169,8 @@ import Testing
         bench.sink.behave(.accept)
         #expect(try await bench.sink.wait(for: Set(1...10)).isEmpty)
         #expect(try await bench.gateway.metric("sluice_exporter_dropped_items_total") == 10)
+        let log = bench.gateway.logText
+        #expect(log.contains("otlp_http reads this journal no longer, and gives up 10 records"), "\(log)")
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 

@@ -19,10 +19,12 @@ import Testing
             signal: .logs, itemCount: number, tenant: "t", bytes: [UInt8](repeating: 0x0A, count: bytes))
     }
 
-    private func box(_ yaml: String = "{}", time: UInt64 = 1, metrics: SelfMetrics = SelfMetrics()) -> DeadLetterBox {
+    private func box(
+        _ yaml: String = "{}", time: UInt64 = 1, metrics: SelfMetrics = SelfMetrics(), log: LogLines = LogLines()
+    ) -> DeadLetterBox {
         DeadLetterBox(
             folder: folder, options: options(DeadLetterOptions.self, yaml).options, exporterID: "otlp_http/a",
-            metrics: metrics, now: { time })
+            metrics: metrics, now: { time }, log: { log.add($0, $1) })
     }
 
     /// A clock that goes on by a nanosecond with each look.
@@ -98,6 +100,39 @@ import Testing
         #expect(folder.list().isEmpty)
     }
 
+    @Test func `says that letters made room, once for many, and not that they were too old`() async throws {
+        let log = LogLines()
+        let crowded = box("{max_size: 1MiB, max_age: 60s}", log: log)
+        for number in 1...3 { _ = await crowded.keep(letter(number, bytes: 300_000)) }
+        #expect(log.lines == [])
+        for number in 4...6 { _ = await crowded.keep(letter(number, bytes: 300_000)) }
+        #expect(
+            log.lines == [
+                "warn exporter otlp_http/a: dead letters: 1 of the oldest were removed to make room "
+                    + "(dead_letters.max_size, or 10000 letters); see `sluice dlq list`"
+            ])
+        let later = LogLines()
+        await box("{max_size: 1MiB, max_age: 60s}", time: 61_000_000_100, log: later).start()
+        #expect(folder.list().isEmpty)
+        #expect(later.lines == [])
+    }
+
+    @Test func `a letter more than an exporter may keep is told too`() async throws {
+        #expect(folder.makeFolder() == nil)
+        for number in 1...DeadLetterBox.lettersMax {
+            let digits = String(number)
+            let id = String(repeating: "0", count: 20 - digits.utf8.count) + digits
+            let descriptor = open(folder.path + "/\(id).letter", O_WRONLY | O_CREAT, 0o600)
+            try #require(descriptor >= 0)
+            close(descriptor)
+        }
+        let log = LogLines()
+        _ = await box(time: 20_000, log: log).keep(letter(1))
+        let sizes = folder.sizes()
+        #expect(sizes.count < DeadLetterBox.lettersMax + 1 && sizes.first?.time != 1)
+        #expect(log.lines.count == 1 && log.lines[0].contains("removed to make room"), "\(log.lines)")
+    }
+
     @Test func `letters that are too old go without others that come`() async throws {
         let metrics = SelfMetrics()
         let time = Atomic<UInt64>(1_000_000_000)
@@ -159,6 +194,18 @@ import Testing
             #expect(folder.read(id) == nil)
             #expect(!folder.remove(id))
         }
+    }
+
+    @Test func `the list tells which letters are cut or have something behind them`() async throws {
+        for number in 1...3 { _ = await box(time: 50).keep(letter(number, bytes: 70_000)) }
+        let entries = folder.list()
+        #expect(entries.map(\.isWhole) == [true, true, true])
+        for (entry, change) in zip(entries, [-40_000, 1]) {
+            #expect(truncate(folder.path + "/" + entry.id + ".letter", entry.fileBytes + change) == 0)
+        }
+        let changed = folder.list()
+        #expect(changed.map(\.isWhole) == [false, false, true])
+        #expect(changed.map { folder.read($0.id) != nil } == [false, false, true])
     }
 
     @Test func `says why a letter cannot be written`() async throws {

@@ -1,0 +1,41 @@
+import Configuration
+import Exporters
+import Foundation
+import Gateway
+import Glibc
+import Telemetry
+import Testing
+
+/// Dead letters on their way to the exporters of a configuration.
+@Suite struct LetterReplayTests {
+    @Test(arguments: ["file/spare", "fallback"])
+    func `an exporter whose file the gateway writes is told with what helps`(exporter: String) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-replay-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let text = """
+            receivers: {otlp: {protocols: {http: {}}}}
+            exporters:
+              file/main: {path: \(folder)/main.jsonl}
+              file/spare: {path: \(folder)/spare.jsonl}
+              fallback: {exporters: [file/main, file/spare]}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [fallback]}}}
+            """
+        let loaded = LoadedConfiguration.load([.text(name: "test", text)], dataDirectory: folder + "/data")
+        try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
+        // As the gateway does.
+        let held = open(folder + "/spare.jsonl", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        try #require(held >= 0)
+        #expect(flock(held, LOCK_EX | LOCK_NB) == 0)
+        let letter = DeadLetter(
+            exporter: exporter, pipeline: "traces", cause: .rejected, message: "no", signal: .traces, itemCount: 1,
+            tenant: "", bytes: [0x0A, 0])
+        let replay = LetterReplay(plan: loaded.plan, dataDirectory: folder + "/data")
+        let reason = await replay.send(letter) ?? "none"
+        #expect(reason.contains("another exporter or process writes to \(folder)/spare.jsonl"), "\(reason)")
+        #expect(reason.hasSuffix("; if the gateway is running, stop it for the replay"), "\(reason)")
+        close(held)
+        #expect(await replay.send(letter) == nil)
+        await replay.end()
+    }
+}

@@ -1,0 +1,44 @@
+import Configuration
+import Testing
+
+@testable import Gateway
+
+/// How long the name of a pipeline may be.
+@Suite struct PipelineNameTests {
+    private func load(_ name: String, processors: String = "", exporter: String = "{}") -> ConfigProblems {
+        let text = """
+            receivers: {otlp: {protocols: {http: {}}}}
+            processors: {tail_sampling: {policies: [{name: all, type: always_sample}]}}
+            exporters: {otlp_http: {endpoint: "http://127.0.0.1:1", sending_queue: \(exporter)}}
+            service:
+              pipelines:
+                \(name): {receivers: [otlp], processors: [\(processors)], exporters: [otlp_http]}
+            """
+        return LoadedConfiguration.load([.text(name: "c.yaml", text)]).problems
+    }
+
+    /// A name that takes so many bytes as a folder: the slash takes three.
+    private func name(_ bytes: Int) -> String { "traces/" + String(repeating: "n", count: bytes - 9) }
+
+    @Test func `one that its folder cannot have is a problem at its place`() {
+        #expect(GraphBuilder.folderName(name(256)).utf8.count == 256)
+        #expect(!load(name(255)).hasErrors)
+        let problems = load(name(256))
+        #expect(problems.errors.map(\.message).count == 1, "\(problems.report())")
+        let first = problems.errors.first
+        #expect(first?.message.contains("takes 256 bytes there, and may take 255") == true)
+        #expect(first?.place.line == 6 && first?.place.column == 5)
+        #expect(first?.path == "service.pipelines.\(name(256))")
+    }
+
+    @Test func `in memory any does, and with a stage that gathers traces less`() {
+        #expect(!load(name(300), exporter: "{storage: memory}").hasErrors)
+        #expect(!load(name(227), processors: "tail_sampling").hasErrors)
+        #expect(load(name(228), processors: "tail_sampling").errors.count == 1)
+    }
+
+    @Test func `a byte that is escaped counts as three`() {
+        #expect(!load("traces/" + String(repeating: ".", count: 82)).hasErrors)
+        #expect(load("traces/" + String(repeating: ".", count: 83)).errors.count == 1)
+    }
+}
