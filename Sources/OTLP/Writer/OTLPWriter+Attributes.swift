@@ -108,7 +108,7 @@ extension OTLPWriter {
     }
 
     /// Whether a field of an AnyValue is one of its kinds of value.
-    static func isMember(_ tag: UInt32) -> Bool {
+    package static func isMember(_ tag: UInt32) -> Bool {
         switch tag {
         case 0x0A, 0x10, 0x18, 0x21, 0x2A, 0x32, 0x3A, 0x40: true
         default: false
