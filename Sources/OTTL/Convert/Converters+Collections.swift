@@ -102,7 +102,7 @@ extension Program {
         case .map(let content):
             var members: [(key: Text, value: Value)] = []
             var reader = MapReader(content)
-            while let member = reader.next() { members.append(member) }
+            while let member = reader.next() { members.append((member.key, member.value)) }
             return members
         default: throw EvaluationFailure(.wrongType)
         }

@@ -53,11 +53,15 @@ extension Program {
         _ = state.draft.load(.set(set), batch)
         for index in state.draft.entries.indices { state.draft.entries[index].isRemoved = true }
         var reader = MapReader(content)
-        while let member = reader.next() { state.draft.put(member.key, member.value) }
+        while let member = reader.next() {
+            let value = try state.whole(member)
+            state.draft.put(member.key, value)
+        }
         try store(target, .set(set), &batch, place, &state)
     }
 
-    /// A copy of a list or map in which one part has another value. A missing container becomes a map.
+    /// A copy of a list or map in which one part has another value. All other parts are as they came. A missing
+    /// container becomes a map.
     private func replaced(
         _ container: Value, _ key: Value, _ value: Value, _ batch: borrowing RecordBatch,
         _ state: inout EvaluationState
@@ -67,27 +71,39 @@ extension Program {
         case (.none, .string(let name)):
             try state.scratch.appendMember(name, value, batch)
             return .map(try state.take(from: mark))
-        case (.map, .string(let name)), (.set, .string(let name)):
+        case (.set(let set), .string):
+            try state.scratch.appendMembers(of: set, batch)
+            return try replaced(.map(try state.take(from: mark)), key, value, batch, &state)
+        case (.map(let content), .string(let name)):
             var isFound = false
-            for member in try Program.members(of: container, batch) {
-                let isMeant = member.key == name
-                if isMeant, isFound { continue }
-                isFound = isFound || isMeant
-                try state.scratch.appendMember(member.key, isMeant ? value : member.value, batch)
+            var reader = MapReader(content)
+            while let member = reader.next() {
+                if !(member.key == name) {
+                    state.scratch.append(member.field)
+                } else if !isFound {
+                    isFound = true
+                    try state.scratch.appendMember(name, value, replacing: member.field, batch)
+                }
             }
             if !isFound { try state.scratch.appendMember(name, value, batch) }
+            state.scratch.appendOthers(of: content)
             return .map(try state.take(from: mark))
         case (.list(let content), .int(let wanted)):
             var reader = ListReader(content)
             var index: Int64 = 0
-            while let item = reader.next() {
-                try state.scratch.appendValue(tag: 0x0A, index == wanted ? value : item, batch)
+            while let item = reader.nextItem() {
+                if index == wanted {
+                    try state.scratch.appendValue(tag: 0x0A, value, replacingThoseOf: item.field, batch)
+                } else {
+                    state.scratch.append(item.field)
+                }
                 index += 1
             }
             guard wanted >= 0, wanted < index else {
                 state.scratch.truncate(to: mark)
                 throw EvaluationFailure(.outOfRange)
             }
+            state.scratch.appendOthers(of: content)
             return .list(try state.take(from: mark))
         default: throw EvaluationFailure(.notIndexable)
         }

@@ -106,8 +106,9 @@ extension Program {
     ) throws(EvaluationFailure) {
         try load(target, batch, &state)
         for index in state.draft.entries.indices {
-            let value = state.draft.entries[index].value
-            if case .string = value { continue }
+            let member = state.draft.entries[index].member
+            if case .string = member.value { continue }
+            let value = try state.whole(member)
             let mark = state.scratch.count
             ValueText.append(value, batch, to: &state.scratch)
             let text = try state.take(from: mark)
@@ -167,10 +168,11 @@ extension Program {
         let updates = strategy == "update" || strategy == "upsert"
         var reader = MapReader(content)
         while let member = reader.next() {
+            let value = try state.whole(member)
             if let index = state.draft.find(member.key) {
-                if updates { state.draft.change(index, member.value) }
+                if updates { state.draft.change(index, value) }
             } else if inserts {
-                state.draft.add(member.key, member.value)
+                state.draft.add(member.key, value)
             }
         }
     }
@@ -192,7 +194,8 @@ extension Program {
         var reader = MapReader(content)
         while let member = reader.next() {
             let key = try joined(prefix, member.key, &state)
-            try flatten(key, member.value, depth, resolves, batch, &state)
+            let value = try state.whole(member)
+            try flatten(key, value, depth, resolves, batch, &state)
         }
     }
 
@@ -205,14 +208,16 @@ extension Program {
         case .map(let content) where depth > 0:
             var reader = MapReader(content)
             while let member = reader.next() {
-                try flatten(try joined(key, member.key, &state), member.value, depth - 1, resolves, batch, &state)
+                let value = try state.whole(member)
+                try flatten(try joined(key, member.key, &state), value, depth - 1, resolves, batch, &state)
             }
         case .list(let content) where depth > 0:
             var reader = ListReader(content)
             var index = 0
-            while let item = reader.next() {
+            while let item = reader.nextItem() {
                 let name = try resolves ? key : joined(key, number: index, &state)
-                try flatten(name, item, depth - 1, resolves, batch, &state)
+                let value = try state.whole(item)
+                try flatten(name, value, depth - 1, resolves, batch, &state)
                 index += 1
             }
         default:

@@ -67,8 +67,8 @@ extension Program {
         let mark = state.scratch.count
         var reader = ListReader(content)
         var index: Int64 = 0
-        while let item = reader.next() {
-            if index < start || index >= end { try state.scratch.appendValue(tag: 0x0A, item, batch) }
+        while let item = reader.nextItem() {
+            if index < start || index >= end { state.scratch.append(item.field) }
             index += 1
         }
         guard end <= index else {
@@ -76,6 +76,7 @@ extension Program {
             throw EvaluationFailure(.outOfRange)
         }
         if start < end {
+            state.scratch.appendOthers(of: content)
             try assign(call.target(0), .list(try state.take(from: mark)), &batch, place, &state)
         } else {
             state.scratch.truncate(to: mark)

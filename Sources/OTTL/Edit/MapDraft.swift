@@ -6,6 +6,9 @@ struct MapDraft: ~Copyable {
     struct Entry: BitwiseCopyable {
         var key: Text
         var value: Value
+        /// The field of the encoded map that holds it, empty for attributes and new members.
+        var field = Text.empty
+        var isInPieces = false
         /// Index in the batch's attributes, -1 for members of encoded maps and new ones.
         var source: Int32 = -1
         var isRemoved = false
@@ -13,6 +16,11 @@ struct MapDraft: ~Copyable {
         var isRenamed = false
         /// The number that the next member with this key is given by `flatten`.
         var conflicts: Int32 = 0
+
+        /// The member of an encoded map as it was read.
+        var member: MapReader.Member {
+            MapReader.Member(key: key, value: value, field: field, isInPieces: isInPieces)
+        }
     }
 
     var entries = Column<Entry>()
@@ -57,7 +65,11 @@ struct MapDraft: ~Copyable {
             return true
         case .map(let content):
             var reader = MapReader(content)
-            while let member = reader.next() { entries.append(Entry(key: member.key, value: member.value)) }
+            while let member = reader.next() {
+                var entry = Entry(key: member.key, value: member.value)
+                (entry.field, entry.isInPieces) = (member.field, member.isInPieces)
+                entries.append(entry)
+            }
             return true
         default: return false
         }
@@ -132,9 +144,26 @@ struct MapDraft: ~Copyable {
     mutating func add(_ key: Text, _ value: Value) { entries.append(Entry(key: key, value: value)) }
 }
 
+extension ByteColumn {
+    /// A member of the draft: what an editor left alone is as it came.
+    fileprivate mutating func appendMember(
+        _ entry: MapDraft.Entry, _ batch: borrowing RecordBatch
+    ) throws(EvaluationFailure) {
+        if entry.field.isEmpty {
+            try appendMember(entry.key, entry.value, batch)
+        } else if entry.isChanged {
+            try appendMember(entry.key, entry.value, replacing: entry.field, batch)
+        } else if entry.isRenamed {
+            try appendMember(entry.key, nil, replacing: entry.field, batch)
+        } else {
+            append(entry.field)
+        }
+    }
+}
+
 extension Program {
     /// Writes the draft back to where it was loaded from: attribute by attribute for an owner's attributes, else as a
-    /// new map.
+    /// new map, in which members that were not edited are as they came.
     func store(
         _ target: Int32, _ loaded: Value, _ batch: inout RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
@@ -142,8 +171,9 @@ extension Program {
             let mark = state.scratch.count
             for index in state.draft.entries.indices where !state.draft.entries[index].isRemoved {
                 let entry = state.draft.entries[index]
-                try state.scratch.appendMember(entry.key, entry.value, batch)
+                try state.scratch.appendMember(entry, batch)
             }
+            if case .map(let content) = loaded { state.scratch.appendOthers(of: content) }
             return try assign(target, .map(try state.take(from: mark)), &batch, place, &state)
         }
         // Everything that can fail comes before the first change.

@@ -3,13 +3,26 @@ package import Telemetry
 
 /// Reads the elements of an encoded list.
 struct ListReader {
+    /// An element: what it says, and the field of the list that holds it.
+    struct Item: BitwiseCopyable {
+        var value: Value
+        var field: Text
+        /// Whether the value may be the last of several pieces: `EvaluationState.whole` has all of them.
+        var isInPieces: Bool
+    }
+
     private var cursor: WireCursor
 
     init(_ content: Text) { cursor = WireCursor(content) }
 
-    mutating func next() -> Value? {
+    mutating func next() -> Value? { nextItem()?.value }
+
+    mutating func nextItem() -> Item? {
         while let field = cursor.nextField() {
-            if field.tag == 0x0A { return Value(encoded: cursor.bytes[field.content]) }
+            guard field.tag == 0x0A else { continue }
+            var item = Item(value: .none, field: cursor.bytes[field.whole], isInPieces: false)
+            item.isInPieces = item.value.merge(cursor.bytes[field.content])
+            return item
         }
         return nil
     }
@@ -17,23 +30,80 @@ struct ListReader {
 
 /// Reads the members of an encoded map.
 struct MapReader {
+    /// A member: what it says, and the field of the map that holds it.
+    struct Member: BitwiseCopyable {
+        var key: Text
+        var value: Value
+        var field: Text
+        /// Whether the value may be the last of several pieces: `EvaluationState.whole` has all of them.
+        var isInPieces: Bool
+    }
+
     private var cursor: WireCursor
 
     init(_ content: Text) { cursor = WireCursor(content) }
 
-    mutating func next() -> (key: Text, value: Value)? {
+    mutating func next() -> Member? {
         while let field = cursor.nextField() {
             guard field.tag == 0x0A else { continue }
-            var key = Text.empty
-            var value = Value.none
+            var member = Member(key: .empty, value: .none, field: cursor.bytes[field.whole], isInPieces: false)
             var inner = WireCursor(cursor.bytes[field.content])
             while let part = inner.nextField() {
-                if part.tag == 0x0A { key = inner.bytes[part.content] }
-                if part.tag == 0x12 { value = Value(encoded: inner.bytes[part.content]) }
+                if part.tag == 0x0A { member.key = inner.bytes[part.content] }
+                if part.tag == 0x12, member.value.merge(inner.bytes[part.content]) { member.isInPieces = true }
             }
-            return (key, value)
+            return member
         }
         return nil
+    }
+
+    /// The KeyValue in the field of a member.
+    static func content(of field: Text) -> Text {
+        var cursor = WireCursor(field)
+        guard let whole = cursor.nextField() else { return .empty }
+        return field[whole.content]
+    }
+}
+
+extension EvaluationState {
+    /// The value of an element with all of its pieces.
+    mutating func whole(_ item: ListReader.Item) throws(EvaluationFailure) -> Value {
+        guard item.isInPieces else { return item.value }
+        return try joined(item.value, of: item.field, tag: 0x0A)
+    }
+
+    /// The value of a member with all of its pieces.
+    mutating func whole(_ member: MapReader.Member) throws(EvaluationFailure) -> Value {
+        guard member.isInPieces else { return member.value }
+        return try joined(member.value, of: MapReader.content(of: member.field), tag: 0x12)
+    }
+
+    /// The list or map that is the last of several members of a value: merging messages is concatenating them. The
+    /// AnyValues are the fields of `owner` with this tag.
+    private mutating func joined(
+        _ value: Value, of owner: Text, tag: UInt32
+    ) throws(EvaluationFailure) -> Value {
+        let kind: UInt32
+        switch value {
+        case .list: kind = 0x2A
+        case .map: kind = 0x32
+        default: return value
+        }
+        let mark = scratch.count
+        var outer = WireCursor(owner)
+        while let part = outer.nextField() {
+            guard part.tag == tag else { continue }
+            var inner = WireCursor(owner[part.content])
+            while let field = inner.nextField() {
+                if field.tag == kind {
+                    scratch.append(inner.bytes[field.content])
+                } else if OTLPWriter.isMember(field.tag) {
+                    scratch.truncate(to: mark)
+                }
+            }
+        }
+        let content = try take(from: mark)
+        return kind == 0x2A ? .list(content) : .map(content)
     }
 }
 
@@ -48,9 +118,16 @@ package enum ListText {
 }
 
 extension Value {
-    /// An AnyValue message. The last member wins; what cannot be read is `none`.
+    /// An AnyValue message.
     init(encoded content: Text) {
         self = .none
+        _ = merge(content)
+    }
+
+    /// Takes in an AnyValue message. The last member wins; what cannot be read is `none`. The result says whether this
+    /// may be the last of several pieces of a list or map.
+    mutating func merge(_ content: Text) -> Bool {
+        var isInPieces = false
         var cursor = WireCursor(content)
         do throws(DecodeFailure) {
             while !cursor.isAtEnd {
@@ -60,14 +137,35 @@ extension Value {
                 case 0x10: self = .bool(try cursor.varint() != 0)
                 case 0x18: self = .int(Int64(bitPattern: try cursor.varint()))
                 case 0x21: self = .double(Double(bitPattern: try cursor.fixed64()))
-                case 0x2A: self = .list(content[try cursor.length()])
-                case 0x32: self = .map(content[try cursor.length()])
+                case 0x2A:
+                    if case .list = self { isInPieces = true }
+                    self = .list(content[try cursor.length()])
+                case 0x32:
+                    if case .map = self { isInPieces = true }
+                    self = .map(content[try cursor.length()])
                 case 0x3A: self = .bytes(content[try cursor.length()])
+                case 0x40:
+                    // A string of another table: known, but not to be read.
+                    _ = try cursor.varint()
+                    self = .none
                 default: try cursor.skip(tag)
                 }
             }
         } catch {
             self = .none
+        }
+        return isInPieces
+    }
+
+    /// About how many bytes the AnyValue message takes.
+    fileprivate var guess: Int {
+        switch self {
+        case .none, .time, .duration: 0
+        case .bool: 2
+        case .int, .double: 10
+        case .set: 256
+        case .string(let text), .bytes(let text), .identifier(let text), .list(let text), .map(let text):
+            text.count + 4
         }
     }
 }
@@ -77,43 +175,55 @@ extension ByteColumn {
     mutating func appendValue(
         tag: UInt32, _ value: Value, _ batch: borrowing RecordBatch
     ) throws(EvaluationFailure) {
+        let open = beginMessage(tag: tag, guess: value.guess)
+        try appendContent(of: value, batch)
+        endMessage(open)
+    }
+
+    /// An AnyValue in place of those that are the fields of `owner` with this tag. Fields of theirs that no schema
+    /// knows stay.
+    mutating func appendValue(
+        tag: UInt32, _ value: Value, replacingThoseOf owner: Text, _ batch: borrowing RecordBatch
+    ) throws(EvaluationFailure) {
+        let open = beginMessage(tag: tag, guess: value.guess)
+        var outer = WireCursor(owner)
+        while let part = outer.nextField() {
+            guard part.tag == tag else { continue }
+            var inner = WireCursor(owner[part.content])
+            // Before the value: where one of them is a member of a later schema, the new value must replace it.
+            while let field = inner.nextField() {
+                if !OTLPWriter.isMember(field.tag) { append(inner.bytes[field.whole]) }
+            }
+        }
+        try appendContent(of: value, batch)
+        endMessage(open)
+    }
+
+    /// The fields of an AnyValue.
+    private mutating func appendContent(
+        of value: Value, _ batch: borrowing RecordBatch
+    ) throws(EvaluationFailure) {
         switch value {
-        case .none:
-            appendVarint(UInt64(tag))
-            appendVarint(0)
+        case .none: return
         case .bool(let flag):
-            appendVarint(UInt64(tag))
-            appendVarint(2)
             append(0x10)
             append(flag ? 1 : 0)
         case .int(let number):
-            let open = beginMessage(tag: tag, guess: 10)
             append(0x18)
             appendVarint(UInt64(bitPattern: number))
-            endMessage(open)
         case .double(let number):
-            appendVarint(UInt64(tag))
-            appendVarint(9)
             append(0x21)
             append(littleEndian: number.bitPattern)
-        case .string(let text): appendText(tag, 0x0A, text)
-        case .bytes(let text), .identifier(let text): appendText(tag, 0x3A, text)
-        case .list(let text): appendText(tag, 0x2A, text)
-        case .map(let text): appendText(tag, 0x32, text)
+        case .string(let text): appendField(tag: 0x0A, text)
+        case .bytes(let text), .identifier(let text): appendField(tag: 0x3A, text)
+        case .list(let text): appendField(tag: 0x2A, text)
+        case .map(let text): appendField(tag: 0x32, text)
         case .set(let set):
-            let open = beginMessage(tag: tag, guess: 256)
-            let inner = beginMessage(tag: 0x32, guess: 256)
+            let open = beginMessage(tag: 0x32, guess: 256)
             try appendMembers(of: set, batch)
-            endMessage(inner)
             endMessage(open)
         case .time, .duration: throw EvaluationFailure(.notStorable)
         }
-    }
-
-    private mutating func appendText(_ tag: UInt32, _ member: UInt32, _ text: Text) {
-        let open = beginMessage(tag: tag, guess: text.count + 4)
-        appendField(tag: member, text)
-        endMessage(open)
     }
 
     /// One member of a map.
@@ -126,12 +236,42 @@ extension ByteColumn {
         endMessage(open)
     }
 
-    /// The attributes of an owner as members of a map.
+    /// A member in place of the one that a field of the map holds. Without a new value the old one stays as it came,
+    /// and so do fields that no schema knows.
+    mutating func appendMember(
+        _ key: Text, _ value: Value?, replacing field: Text, _ batch: borrowing RecordBatch
+    ) throws(EvaluationFailure) {
+        let old = MapReader.content(of: field)
+        let open = beginMessage(tag: 0x0A, guess: old.count)
+        if key.count > 0 { appendField(tag: 0x0A, key) }
+        if let value { try appendValue(tag: 0x12, value, replacingThoseOf: old, batch) }
+        var cursor = WireCursor(old)
+        while let part = cursor.nextField() {
+            if part.tag == 0x0A || part.tag == 0x12 && value != nil { continue }
+            append(old[part.whole])
+        }
+        endMessage(open)
+    }
+
+    /// The fields of an encoded list or map that are neither elements nor members.
+    mutating func appendOthers(of container: Text) {
+        var cursor = WireCursor(container)
+        while let field = cursor.nextField() {
+            if field.tag != 0x0A { append(container[field.whole]) }
+        }
+    }
+
+    /// The attributes of an owner as members of a map. Those that nobody edited are as they came, unless they hold
+    /// several values, of which the batch has the one that counts.
     mutating func appendMembers(of set: SetIndex, _ batch: borrowing RecordBatch) throws(EvaluationFailure) {
         for index in batch.range(of: set) {
             let attribute = batch.attributes[index]
-            try appendMember(
-                batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch), batch)
+            if attribute.flags.contains(.edited) || attribute.flags.contains(.hasHiddenValues) {
+                let value = Value(attribute.kind, attribute.payload, batch)
+                try appendMember(batch.text(attribute.key), value, batch)
+            } else {
+                appendField(tag: 0x0A, batch.text(attribute.raw))
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ extension Program {
             case .index:
                 let container = try value(node.pointee.first, batch, place, &state)
                 let key = try value(node.pointee.second, batch, place, &state)
-                return try member(key, of: container, batch)
+                return try member(key, of: container, batch, &state)
             case .list: return try list(node, batch, place, &state)
             case .map: return try map(node, batch, place, &state)
             case .add, .subtract, .multiply, .divide:
@@ -111,17 +111,22 @@ extension Program {
 
     /// A member of a map by text, an element of a list by number. A missing member is nil, as is one of nil.
     func member(
-        _ key: Value, of container: Value, _ batch: borrowing RecordBatch
+        _ key: Value, of container: Value, _ batch: borrowing RecordBatch, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Value {
         switch (container, key) {
         case (.none, _): return .none
-        case (.map, .string(let name)), (.set, .string(let name)):
-            return Members.find(name, in: container, batch) ?? .none
+        case (.set, .string(let name)): return Members.find(name, in: container, batch) ?? .none
+        case (.map(let content), .string(let name)):
+            var last: MapReader.Member?
+            var reader = MapReader(content)
+            while let member = reader.next() { if member.key == name { last = member } }
+            if let found = last { return try state.whole(found) }
+            return .none
         case (.list(let content), .int(let wanted)):
             var reader = ListReader(content)
             var index: Int64 = 0
-            while let item = reader.next() {
-                if index == wanted { return item }
+            while let item = reader.nextItem() {
+                if index == wanted { return try state.whole(item) }
                 index += 1
             }
             throw EvaluationFailure(.outOfRange)

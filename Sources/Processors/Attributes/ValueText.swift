@@ -33,8 +33,32 @@ enum ValueText {
             return
         }
         output.append(isMap ? "{" : "[")
-        var fields = NestedFields(content)
         var isFirst = true
+        appendItems(content, isMap: isMap, budget, &isFirst, to: &output)
+        output.append(isMap ? "}" : "]")
+    }
+
+    /// The same for a list or map whose pieces are what is left of `pieces`.
+    private static func appendList(
+        _ pieces: ValueMembers, isMap: Bool, _ budget: Int, to output: inout ByteColumn
+    ) {
+        guard budget > 0 else {
+            output.append("null")
+            return
+        }
+        output.append(isMap ? "{" : "[")
+        var isFirst = true
+        var pieces = pieces
+        while let piece = pieces.next() {
+            appendItems(piece.content, isMap: isMap, budget, &isFirst, to: &output)
+        }
+        output.append(isMap ? "}" : "]")
+    }
+
+    private static func appendItems(
+        _ content: Text, isMap: Bool, _ budget: Int, _ isFirst: inout Bool, to output: inout ByteColumn
+    ) {
+        var fields = NestedFields(content)
         while let field = fields.next() {
             guard field.tag == 0x0A else { continue }
             if !isFirst { output.append(0x2C as UInt8) }
@@ -42,44 +66,47 @@ enum ValueText {
             if isMap {
                 appendMember(content[field.content], budget - 1, to: &output)
             } else {
-                appendValue(content[field.content], budget - 1, to: &output)
+                appendValue(of: content[field.start..<field.end], tag: 0x0A, budget - 1, to: &output)
             }
         }
-        output.append(isMap ? "}" : "]")
     }
 
     private static func appendMember(_ content: Text, _ budget: Int, to output: inout ByteColumn) {
         var key = Text.empty
-        var value = Text.empty
         var fields = NestedFields(content)
-        while let field = fields.next() {
-            if field.tag == 0x0A { key = content[field.content] }
-            if field.tag == 0x12 { value = content[field.content] }
-        }
+        while let field = fields.next() { if field.tag == 0x0A { key = content[field.content] } }
         JSONText.append(key, to: &output)
         output.append(0x3A as UInt8)
-        appendValue(value, budget, to: &output)
+        appendValue(of: content, tag: 0x12, budget, to: &output)
     }
 
-    private static func appendValue(_ content: Text, _ budget: Int, to output: inout ByteColumn) {
-        var last: NestedFields.Field?
-        var fields = NestedFields(content)
-        while let field = fields.next() { last = field }
-        guard let last else {
-            output.append("null")
-            return
+    /// The value that the fields of a message with this tag are. The last member counts; pieces of one list or map that
+    /// follow each other are one.
+    private static func appendValue(of owner: Text, tag: UInt64, _ budget: Int, to output: inout ByteColumn) {
+        var members = ValueMembers(of: owner, tag: tag)
+        // From the first of the last members that are of one kind.
+        var pieces = members
+        var kind: UInt64 = 0
+        var number: UInt64 = 0
+        var content = Text.empty
+        while true {
+            let before = members
+            guard let member = members.next() else { break }
+            if member.field.tag != kind { pieces = before }
+            kind = member.field.tag
+            number = member.field.number
+            content = member.content
         }
-        let inner = content[last.content]
-        switch last.tag {
-        case 0x0A: JSONText.append(inner, to: &output)
-        case 0x10: output.append(last.number == 0 ? "false" : "true")
-        case 0x18: output.appendDecimal(Int64(bitPattern: last.number))
-        case 0x21: append(Double(bitPattern: last.number), to: &output)
-        case 0x2A: appendList(inner, isMap: false, budget, to: &output)
-        case 0x32: appendList(inner, isMap: true, budget, to: &output)
+        switch kind {
+        case 0x0A: JSONText.append(content, to: &output)
+        case 0x10: output.append(number == 0 ? "false" : "true")
+        case 0x18: output.appendDecimal(Int64(bitPattern: number))
+        case 0x21: append(Double(bitPattern: number), to: &output)
+        case 0x2A: appendList(pieces, isMap: false, budget, to: &output)
+        case 0x32: appendList(pieces, isMap: true, budget, to: &output)
         case 0x3A:
             output.append(0x22 as UInt8)
-            appendBase64(inner, to: &output)
+            appendBase64(content, to: &output)
             output.append(0x22 as UInt8)
         default: output.append("null")
         }
@@ -98,6 +125,35 @@ enum ValueText {
                 output.append(isPadding ? 0x3D : alphabet.utf8Start[digit])
             }
             index += 3
+        }
+    }
+}
+
+/// Reads the members of the AnyValues that a message has in its fields with one tag; these are merged into one value.
+/// Fields that no schema knows are passed over.
+private struct ValueMembers {
+    private let owner: Text
+    private let tag: UInt64
+    private var outer: NestedFields
+    /// The AnyValue in hand.
+    private var value = Text.empty
+    private var inner = NestedFields(.empty)
+
+    init(of owner: Text, tag: UInt64) {
+        self.owner = owner
+        self.tag = tag
+        outer = NestedFields(owner)
+    }
+
+    mutating func next() -> (field: NestedFields.Field, content: Text)? {
+        while true {
+            while let field = inner.next() {
+                if OTLPWriter.isMember(UInt32(clamping: field.tag)) { return (field, value[field.content]) }
+            }
+            guard let part = outer.next() else { return nil }
+            guard part.tag == tag else { continue }
+            value = owner[part.content]
+            inner = NestedFields(value)
         }
     }
 }

@@ -175,6 +175,36 @@ private func text(_ pairs: [(key: String, value: String)]) -> [String] {
         #expect(text(after) == ["k=\(written)"])
     }
 
+    private static func value(_ parts: [UInt8]...) -> [UInt8] { parts.flatMap { $0 } }
+
+    private static let first = Wire.array([Wire.int(1)])
+    private static let second = Wire.array([Wire.int(2)])
+    private static let unknown = Wire.field(99, "later")
+    private static let mapInPieces = value(Wire.map([("a", Wire.int(1))]), Wire.map([("b", Wire.int(2))]))
+    private static let twoValues = value(Wire.keyValue("k", first), Wire.field(2, second))
+    private static let emptyValue = value(Wire.keyValue("k", first), Wire.field(2, [UInt8]()))
+
+    private static let merged: [([UInt8], String)] = [
+        (Wire.array([value(Wire.int(1), unknown)]), "[1]"),
+        (Wire.map([("k", value(unknown, Wire.string("v"), unknown))]), "{\"k\":\"v\"}"),
+        (Wire.array([unknown]), "[null]"),
+        (Wire.array([value(first, second)]), "[[1,2]]"),
+        (Wire.array([value(first, unknown, second)]), "[[1,2]]"),
+        (Wire.array([value(first, Wire.string("x"), second)]), "[[2]]"),
+        (Wire.array([value(first, second, Wire.string("x"))]), "[\"x\"]"),
+        (Wire.array([mapInPieces]), "[{\"a\":1,\"b\":2}]"),
+        (Wire.field(6, Wire.field(1, twoValues)), "{\"k\":[1,2]}"),
+        (Wire.field(6, Wire.field(1, emptyValue)), "{\"k\":[1]}"),
+    ]
+
+    @Test(arguments: merged)
+    func `the text of nested values has all pieces, and unknown fields hide nothing`(
+        value: [UInt8], written: String
+    ) throws {
+        let after = try run("{key: k, action: convert, converted_type: string}", [("k", value)])
+        #expect(text(after) == ["k=\"\(written)\""])
+    }
+
     @Test func `actions run in order, each on what the one before left`() throws {
         let actions = """
             {key: b, from_attribute: a, action: insert}, {key: a, action: delete},
