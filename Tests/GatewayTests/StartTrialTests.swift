@@ -63,10 +63,11 @@ import Testing
         #expect(column.hasSuffix("did you mean \"service\"?"), "\(column)")
     }
 
-    @Test func `each processor is told, those of exporters' own chains too`() {
+    @Test func `each processor is told, those of exporters' own chains too`() throws {
+        let folder = try Folder()
         let problems = load(
             processors: "{lookup: {file: /nowhere/x.csv, key: a}, gen_ai_cost: {price_files: [/nowhere/p.json]}}",
-            exporters: "{file: {path: /tmp/x, process: [gen_ai_cost]}}",
+            exporters: "{file: {path: '\(folder.url.path)/x', process: [gen_ai_cost]}}",
             service: traces("lookup", exporters: "file"))
         #expect(problems.errors.map(\.path) == ["processors.lookup.file", "processors.gen_ai_cost.price_files[0]"])
         #expect(problems.errors.last?.place.column == 82, "\(problems.report())")

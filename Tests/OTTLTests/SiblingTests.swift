@@ -29,6 +29,8 @@ import Testing
     /// A span with one attribute. `field` is the kind of value: 5 a list, 6 a map.
     private static func span(_ key: String, _ field: UInt32, _ content: [UInt8]) -> [UInt8] {
         WireBytes.build { record in
+            record.data(1, [UInt8](repeating: 1, count: 16))
+            record.data(2, [UInt8](repeating: 2, count: 8))
             record.message(9) { attribute in
                 attribute.text(1, key)
                 attribute.message(2) { $0.data(field, content) }

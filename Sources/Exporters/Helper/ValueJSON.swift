@@ -90,8 +90,8 @@ package enum ValueJSON {
     /// Of a KeyValue.
     private static let valueTag: UInt32 = 0x12
 
-    /// One AnyValue message; the last member counts, which may be a list or map in pieces. What no schema knows is passed
-    /// over.
+    /// One AnyValue message; the last member counts, which may be a list or map in pieces. What no schema knows is
+    /// passed over.
     private static func appendAny(_ message: Text, depth: Int, to output: inout ByteColumn) {
         var last: WireWalker.Field?
         var isInPieces = false
@@ -122,13 +122,17 @@ package enum ValueJSON {
         }
     }
 
-    /// The last fields of a message with this tag as one: merging messages is concatenating them. Those with another tag
-    /// count as far as `counts` says.
+    /// The last fields of a message with this tag as one: merging messages is concatenating them. Those with another
+    /// tag count as far as `counts` says.
     private static func joined(_ message: Text, tag: UInt32, _ counts: (UInt32) -> Bool) -> ByteColumn {
         var content = ByteColumn()
         var walker = WireWalker(message)
         while let field = walker.next() {
-            if field.tag == tag { content.append(field.content) } else if counts(field.tag) { content.removeAll() }
+            if field.tag == tag {
+                content.append(field.content)
+            } else if counts(field.tag) {
+                content.removeAll()
+            }
         }
         return content
     }

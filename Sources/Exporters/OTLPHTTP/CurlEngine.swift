@@ -18,8 +18,8 @@ package enum HTTPResult: Sendable {
 package struct HTTPExchange: Sendable {
     package var result: HTTPResult
     package var fields: [String: String] = [:]
-    /// The server answered and ended the stream of HTTP/2 before it had all of the request, and libcurl has lost what it
-    /// answered.
+    /// The server answered and ended the stream of HTTP/2 before it had all of the request, and libcurl has lost the
+    /// answer.
     package var isCutShort = false
 }
 

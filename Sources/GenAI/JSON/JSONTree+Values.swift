@@ -10,8 +10,8 @@ struct ProtoFields {
     /// As deep as readers let groups nest.
     private static let groupsMax = 64
 
-    /// The next field that is no group: its number and, for length-delimited and fixed ones, its content. Nil at the end
-    /// or when broken.
+    /// The next field that is no group: its number and, for length-delimited and fixed ones, its content. Nil at the
+    /// end or when broken.
     mutating func next() -> (number: UInt64, wire: UInt64, value: UInt64, content: Text)? {
         var groups: [UInt64] = []
         while index < text.count, let tag = varint() {

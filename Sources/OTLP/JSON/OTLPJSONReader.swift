@@ -30,8 +30,8 @@ package struct OTLPJSONReader {
     /// Place of the next attribute in its list.
     var attribute = 0
 
-    /// Appends the protobuf form of `json` to `output`. Lists of numbers that would make it twice as large, and 4 MiB more,
-    /// are too many elements.
+    /// Appends the protobuf form of `json` to `output`. Lists of numbers that would make it twice as large, and 4 MiB
+    /// more, are too many elements.
     package static func transcode(
         _ json: Text, signal: Signal, into output: inout ByteColumn
     ) throws(DecodeFailure) {

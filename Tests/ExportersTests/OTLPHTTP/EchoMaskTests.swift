@@ -42,6 +42,29 @@ import Testing
         #expect(masked("Ym9iOmh1bnRlcjJzZWNyZXQ=", [header]) == "************************")
     }
 
+    @Test func `an answer that takes the data is told without secrets too, unless it is data itself`() throws {
+        var options = CurlTargetOptions(url: "http://127.0.0.1:1/v1/traces")
+        options.secrets = [Secret("hunter2secret")]
+        let answer = Array("key hunter2secret over quota".utf8)
+        let told = try CurlTarget(options, engine: .shared).told(answer, status: 200)
+        #expect(String(decoding: told, as: UTF8.self) == "key ************* over quota")
+        options.readsAnswers = true
+        #expect(try CurlTarget(options, engine: .shared).told(answer, status: 200) == answer)
+        #expect(try CurlTarget(options, engine: .shared).told(answer, status: 400) == told)
+    }
+
+    @Test func `of a signed request the signature and the token of the session are hidden`() throws {
+        let credentials = AWSSignature.Credentials(
+            accessKey: "AKID1234", secretKey: "s", sessionToken: "token/1234+5==")
+        let signature = AWSSignature(credentials: credentials, region: "eu-1", service: "xray")
+        let endpoint = try HTTPEndpoint("https://xray.example/v1/traces")
+        let lines = signature.headerLines(endpoint, method: "POST", body: [1], seconds: 1_700_000_000)
+        let mask = EchoMask(signature.secrets(in: lines), url: "https://xray.example/v1/traces", hidesPath: false)
+        let answer = lines.joined(separator: "\n") + " <Token-0>token/1234+5==</Token-0> token%2F1234%2B5%3D%3D"
+        let told = String(decoding: mask.masked(Array(answer.utf8)), as: UTF8.self)
+        #expect(!told.contains("token/1234") && !told.contains("%2F1234") && !told.contains("Signature="))
+    }
+
     @Test func `a short value is left, since words hold it too`() {
         #expect(masked("the prod is down", ["prod", ""]) == "the prod is down")
     }

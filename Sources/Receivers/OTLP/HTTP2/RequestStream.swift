@@ -189,8 +189,8 @@ class RequestStream: ChannelInboundHandler {
     }
 
     /// The answer is whole, so the rest of the request is not wanted (RFC 9113, 8.1). Said no earlier: a reset drops
-    /// what of the answer is still on its way to the socket, or waits for the client's window. And a moment later, since
-    /// clients on libcurl 7.88 lose an answer that the reset comes together with.
+    /// what of the answer is still on its way to the socket, or waits for the client's window. And a moment later,
+    /// since clients on libcurl 7.88 lose an answer that the reset comes together with.
     private func cutRequest() {
         guard !isWhole, let context else { return }
         let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
