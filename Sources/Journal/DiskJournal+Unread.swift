@@ -16,9 +16,10 @@ extension DiskJournal {
         guard hasSegments, let lock = try? files.open(folder + "/" + JournalFileName.lock, writable: true) else {
             return false
         }
-        defer { lock.close() }
-        guard (try? lock.tryLock()) ?? false else { return false }
-        return holdsUndelivered(folder, names, files)
+        let isHeld = (try? lock.tryLock()) != true
+        // Not held while the segments are read: who wants the journal is not to find it locked.
+        lock.close()
+        return !isHeld && holdsUndelivered(folder, names, files)
     }
 
     private static func holdsUndelivered(_ folder: String, _ names: [String], _ files: any JournalFileSystem) -> Bool {

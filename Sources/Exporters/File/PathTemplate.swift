@@ -1,3 +1,4 @@
+import OTLP
 import Telemetry
 
 /// A path with places that the data fills: `/var/lib/sluice/{service.name}/{%Y-%m-%d}.jsonl`.
@@ -186,7 +187,7 @@ enum ResourceGroups {
             var unknown: [UInt8] = []
             var walker = WireWalker(text)
             while let field = walker.next() {
-                // What no schema knows goes to each.
+                // What no schema knows goes to each, as long as that does not make much more of it.
                 guard field.tag == 0x0A else {
                     unknown += text[field.range].bytes
                     continue
@@ -199,7 +200,9 @@ enum ResourceGroups {
                 }
                 groups[index].bytes += text[field.range].bytes
             }
-            if !unknown.isEmpty { for index in groups.indices { groups[index].bytes += unknown } }
+            if unknown.isEmpty { return groups }
+            let goesToAll = unknown.count * groups.count <= OTLPSplitter.bytesMax(ofParts: request.count)
+            for index in groups.indices.prefix(goesToAll ? groups.count : 1) { groups[index].bytes += unknown }
             return groups
         }
     }

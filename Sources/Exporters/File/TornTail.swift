@@ -11,20 +11,24 @@ enum TornTail {
     private static func lines(_ descriptor: Int32, _ size: Int) -> Int? {
         var first: UInt8 = 0
         guard pread(descriptor, &first, 1, 0) == 1 else { return nil }
-        guard first == UInt8(ascii: "{") else { return first == 0 && isEmpty(descriptor, size) ? 0 : nil }
+        guard first == UInt8(ascii: "{") else {
+            // Its first record had a size when the power went, and no data.
+            return first == 0 && endOfZeros(descriptor, from: 0, size) == size ? 0 : nil
+        }
         return endOfLines(descriptor, size)
     }
 
-    /// Whether a file holds nothing but zeros: its first record had a size when the power went, and no data.
-    private static func isEmpty(_ descriptor: Int32, _ size: Int) -> Bool {
+    /// Where the zeros end that begin at a place; nil when the file cannot be read.
+    private static func endOfZeros(_ descriptor: Int32, from start: Int, _ size: Int) -> Int? {
         var chunk = [UInt8](repeating: 0, count: 65_536)
-        var at = 0
+        var at = start
         while at < size {
             let count = pread(descriptor, &chunk, min(chunk.count, size - at), off_t(at))
-            guard count > 0, chunk[..<count].allSatisfy({ $0 == 0 }) else { return false }
+            guard count > 0 else { return nil }
+            if let other = chunk[..<count].firstIndex(where: { $0 != 0 }) { return at + other }
             at += count
         }
-        return true
+        return size
     }
 
     /// Where the last whole line ends; nil when the file cannot be read.
@@ -49,8 +53,14 @@ enum TornTail {
             let length = header.reduce(0) { $0 << 8 | Int($1) }
             // No request of ours is that large: the file is of another kind.
             if length > 1 << 30 { return nil }
-            // None is empty: a zero is what is left of one that had a size when the power went, and no data.
-            guard length > 0, length <= size - at - 4 else { break }
+            if length == 0 {
+                // Up to the end they are what is left of a record that had a size when the power went, and no data.
+                guard let end = endOfZeros(descriptor, from: at, size) else { return nil }
+                if end == size { break }
+                at += (end - at) & ~3
+                continue
+            }
+            guard length <= size - at - 4 else { break }
             at += 4 + length
         }
         return at

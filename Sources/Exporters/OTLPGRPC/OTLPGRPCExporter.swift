@@ -78,8 +78,10 @@ package final class OTLPGRPCExporter: Exporter {
         {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange):
-            return exchange.isCutShort
-                ? earlyEnds.outcome(of: batch) : GRPCAnswer(exchange).outcome(signal: batch.signal)
+            if exchange.isCutShort { return earlyEnds.outcome(of: batch) }
+            let outcome = GRPCAnswer(exchange).outcome(signal: batch.signal)
+            earlyEnds.note(outcome, of: batch)
+            return outcome
         }
     }
 

@@ -184,6 +184,7 @@ package final class CurlEngine: Sendable {
         transfer.attach(handle)
         let code = curl_multi_add_handle(multi, handle)
         guard code == CURLM_OK else {
+            _ = transfer.detach()
             transfer.target.pool.give(back: handle)
             return transfer.finish(.failed(reason: String(cString: curl_multi_strerror(code))))
         }

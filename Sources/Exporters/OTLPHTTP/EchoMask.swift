@@ -52,9 +52,13 @@ struct EchoMask: Sendable {
 
     /// A text as it is, and as it stands in JSON, in JSON within JSON, in URLs, in the messages of gRPC and in HTML.
     private static func spellings(_ text: String) -> [String] {
+        // Most are the same everywhere.
+        if text.utf8.allSatisfy({ $0 > 0x2F && $0 < 0x3A || $0 > 0x40 && $0 < 0x5B || $0 > 0x60 && $0 < 0x7B }) {
+            return [text]
+        }
         let json = escaped(text) { $0 == "\"" || $0 == "\\" ? "\\\($0)" : nil }
         let slashed = escaped(json) { $0 == "/" ? "\\/" : nil }
-        let go = escaped(json) { "<>&'".contains($0) ? String(unicode: $0) : nil }
+        let go = ["<>&", "<>&'"].map { signs in escaped(json) { signs.contains($0) ? String(unicode: $0) : nil } }
         let nested = escaped(json) { $0 == "\"" || $0 == "\\" ? "\\\($0)" : nil }
         let path = AWSSignature.escaped(path: text)
         let percent = escaped(path) { $0 == "/" ? "%2F" : nil }
@@ -73,7 +77,7 @@ struct EchoMask: Sendable {
                 }
             }
         }
-        return [text, json, slashed, go, nested, path, percent, percent.lowercasedEscapes, message] + html
+        return [text, json, slashed, nested, path, percent, percent.lowercasedEscapes, message] + go + html
     }
 
     private static func escaped(_ text: String, _ form: (Character) -> String?) -> String {
@@ -82,7 +86,8 @@ struct EchoMask: Sendable {
 
     /// The bytes with each secret replaced by as many asterisks, which keeps the lengths in a protobuf answer true.
     func masked(_ answer: [UInt8]) -> [UInt8] {
-        guard answer.count >= Self.secretMin, !texts.isEmpty else { return answer }
+        // No spelling is shorter.
+        guard let least = texts.lazy.map(\.utf8.count).min(), answer.count >= least else { return answer }
         var answer = answer
         for secret in needles.get(texts) where answer.count >= secret.count {
             var start = 0

@@ -86,7 +86,9 @@ package final class OTLPHTTPExporter: Exporter {
         case .failure(let failure): return .retry(reason: failure.reason, after: nil)
         case .success(let exchange):
             if exchange.isCutShort { return earlyEnds.outcome(of: batch) }
-            return OTLPAnswer.outcome(exchange.result, signal: batch.signal, retryOn: options.retryOn)
+            let outcome = OTLPAnswer.outcome(exchange.result, signal: batch.signal, retryOn: options.retryOn)
+            if options.speaksHTTP2 { earlyEnds.note(outcome, of: batch) }
+            return outcome
         }
     }
 

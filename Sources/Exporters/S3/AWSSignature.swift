@@ -28,8 +28,10 @@ struct AWSSignature: Sendable {
 
     /// What of a request's header lines is not to be told: the signature, and the token of temporary credentials.
     func secrets(in lines: [String]) -> [Secret] {
-        let signatures = lines.filter { $0.lowercased().hasPrefix("authorization: ") }.map { $0.dropFirst(15) }
-        return (signatures.map(String.init) + [credentials.sessionToken].compactMap(\.self)).map { Secret($0) }
+        let values = lines.filter { $0.lowercased().hasPrefix("authorization: ") }.map { String($0.dropFirst(15)) }
+        // Of 64 digits, which servers quote by themselves.
+        let signatures = values.map { String($0.suffix(64)) }
+        return (values + signatures + [credentials.sessionToken].compactMap(\.self)).map { Secret($0) }
     }
 
     /// The value of the Authorization header. `time` is that of x-amz-date.

@@ -91,6 +91,15 @@ import Testing
         #expect(FileManager.default.contents(atPath: directory.file("out.json")) == content.prefix(6))
     }
 
+    /// Earlier versions went on behind zeros that a power loss had left.
+    @Test func `records behind zeros stay`() async throws {
+        let content = Data([0, 0, 0, 2, 7, 7] + [UInt8](repeating: 0, count: 4_096) + [0, 0, 0, 1, 9, 0, 0, 0, 0, 0])
+        _ = FileManager.default.createFile(atPath: directory.file("out.json"), contents: content)
+        let exporter = make("format: proto\n")
+        try await exporter.start()
+        #expect(FileManager.default.contents(atPath: directory.file("out.json")) == content.dropLast(5))
+    }
+
     /// Some file systems know a file's size after a power loss, and none of its data.
     @Test(arguments: ["format: json\n", "format: proto\n"], [1, 300, 70_000])
     func `a file of zeros is an unfinished record`(format: String, size: Int) async throws {

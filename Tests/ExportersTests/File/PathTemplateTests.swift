@@ -125,6 +125,16 @@ import Testing
         }
     }
 
+    @Test func `what nobody knows of a request goes to one file where there would be too much of it`() throws {
+        let services = (0..<2_000).map { "s\($0)" as String? }
+        let unknown = ProtoBytes.build { $0.data(99, [UInt8](repeating: 1, count: 1 << 20)) }
+        let request = request(services).bytes + unknown
+        let groups = ResourceGroups.split(request, try PathTemplate("/x/{service.name}"), seconds: 0)
+        #expect(groups.count == services.count)
+        #expect(groups.reduce(0) { $0 + $1.bytes.count } == request.count)
+        #expect(groups[0].bytes.suffix(unknown.count) == unknown[...])
+    }
+
     @Test func `a part that is written is not written again while another one fails`() async throws {
         let clock = Atomic<Int64>(1_700_000_000_000)
         let read = options(FileOptions.self, "path: \"\(directory.path)/{service.name}/{%Y-%m-%d}.jsonl\"")

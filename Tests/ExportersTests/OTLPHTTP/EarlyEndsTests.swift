@@ -22,6 +22,26 @@ import Testing
         #expect(!isTooLarge(ends.outcome(of: large)))
     }
 
+    @Test func `a single record is tried until the server has taken something else, since it may be out`() {
+        let ends = EarlyEnds()
+        var one = batch(3, bytes: 2 << 20)
+        one.itemCount = 1
+        for _ in 0..<10 { #expect(!isTooLarge(ends.outcome(of: one))) }
+        ends.note(.retry(reason: "", after: nil), of: batch(4, bytes: 10))
+        #expect(!isTooLarge(ends.outcome(of: one)))
+        ends.note(.delivered, of: batch(4, bytes: 10))
+        #expect(isTooLarge(ends.outcome(of: one)))
+    }
+
+    @Test func `a delivery that has ended is counted anew`() {
+        let ends = EarlyEnds()
+        let large = batch(1, bytes: 3 << 20)
+        for _ in 0..<5 {
+            for _ in 1..<EarlyEnds.attemptsMax { #expect(!isTooLarge(ends.outcome(of: large))) }
+            ends.note(.delivered, of: large)
+        }
+    }
+
     @Test func `a small delivery is tried for ever, since an overloaded server may end it so`() {
         let ends = EarlyEnds()
         for _ in 0..<10 { #expect(!isTooLarge(ends.outcome(of: batch(1, bytes: EarlyEnds.usualLimit)))) }

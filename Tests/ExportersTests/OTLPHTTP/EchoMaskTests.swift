@@ -26,7 +26,8 @@ import Testing
 
     @Test func `signs of JSON in Go's and of HTML are found too`() {
         for spelling in [
-            "a<b>c&d'e", #"a\u003cb\u003ec\u0026d\u0027e"#, "a&lt;b&gt;c&amp;d&#39;e", "a&lt;b&gt;c&amp;d&#x27;e",
+            "a<b>c&d'e", #"a\u003cb\u003ec\u0026d\u0027e"#, #"a\u003cb\u003ec\u0026d'e"#, "a&lt;b&gt;c&amp;d&#39;e",
+            "a&lt;b&gt;c&amp;d&#x27;e",
         ] {
             #expect(
                 masked("x \(spelling) y", ["a<b>c&d'e"]) == "x \(String(repeating: "*", count: spelling.utf8.count)) y")
@@ -62,6 +63,9 @@ import Testing
         let mask = EchoMask(signature.secrets(in: lines), url: "https://xray.example/v1/traces", hidesPath: false)
         let answer = lines.joined(separator: "\n") + " <Token-0>token/1234+5==</Token-0> token%2F1234%2B5%3D%3D"
         let told = String(decoding: mask.masked(Array(answer.utf8)), as: UTF8.self)
+        let digits = lines.joined().suffix(64)
+        let quoted = mask.masked(Array("<SignatureProvided>\(digits)</SignatureProvided>".utf8))
+        #expect(!String(decoding: quoted, as: UTF8.self).contains(digits))
         #expect(!told.contains("token/1234") && !told.contains("%2F1234") && !told.contains("Signature="))
     }
 

@@ -82,6 +82,16 @@ import Testing
         #expect(try rig.written().isEmpty)
     }
 
+    @Test func `many chunks without extensions are taken`() throws {
+        let ingest = FakeIngest()
+        let rig = try rig(ingest)
+        try rig.send("\r\n" + head + "Transfer-Encoding: chunked\r\n\r\n")
+        for _ in 0..<20 { try rig.send(String(repeating: "1\r\na\r\n", count: 1_000)) }
+        try rig.send("0\r\n\r\n")
+        #expect(try rig.written().hasPrefix("HTTP/1.1 200 "))
+        #expect(ingest.calls.first?.body.count == 20_000)
+    }
+
     @Test func `extensions of chunks are few`() throws {
         for (length, isTaken) in [(100, true), (ChunkFraming.extensionBytesMax + 1, false)] {
             let ingest = FakeIngest()

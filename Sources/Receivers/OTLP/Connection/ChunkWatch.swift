@@ -109,7 +109,8 @@ struct ChunkFraming {
                 rest = rest.dropFirst()
             case .line, .dataEnd:
                 let found = rest.firstIndex(of: 0x0A)
-                if place == .line { extensionBytes += (found ?? rest.endIndex) - rest.startIndex }
+                // A CR is of the line's end.
+                if place == .line { extensionBytes += rest[..<(found ?? rest.endIndex)].count { $0 != 0x0D } }
                 guard let end = found else { return }
                 rest = rest[(end + 1)...]
                 beginNext()
