@@ -24,13 +24,14 @@ extension DiskJournal {
 
     private static func holdsUndelivered(_ folder: String, _ names: [String], _ files: any JournalFileSystem) -> Bool {
         var segments: [UInt64] = []
-        var cursors: [CursorSlot] = []
+        var cursors: [DoneItems] = []
         for name in names {
             switch JournalFileName(name) {
             case .segment(let number): segments.append(number)
             case .cursor:
-                guard let cursor = slot(in: folder + "/" + name, files) else { return true }
-                cursors.append(cursor)
+                let bytes = try? CursorSlot.bytes(in: folder + "/" + name, files)
+                guard let cursor = bytes.flatMap(CursorSlot.valid) else { return true }
+                cursors.append(cursor.done)
             case .quarantined, .leftover, .foreign: continue
             }
         }
@@ -46,39 +47,13 @@ extension DiskJournal {
     }
 
     private static func holdsUndelivered(
-        _ file: any JournalFile, _ cursors: [CursorSlot], _ scanner: SegmentScanner
+        _ file: any JournalFile, _ cursors: [DoneItems], _ scanner: SegmentScanner
     ) -> Bool {
-        guard let bytes = try? file.size(), let page = try? file.readAll(count: JournalFormat.dataOffset, at: 0),
-            case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) })
-        else { return true }
-        let size = bytes & ~7
         var isFound = false
-        var at = JournalFormat.dataOffset
-        while at < size {
-            let chunk = try? scanner.scan(file, from: at, to: size, seed: header.seed) { record, _, _ in
-                if let end = record.end { isFound = !cursors.allSatisfy { $0.isDone(record.sequence..<end) } }
-                return !isFound
-            }
-            guard let chunk, !isFound else { return true }
-            if chunk.seal != nil { return false }
-            at = max(chunk.next, at + 8)
+        let isRead = try? scanner.visitRecords(of: file) { record, _ in
+            if let end = record.end { isFound = !cursors.allSatisfy { $0.covers(record.sequence..<end) } }
+            return !isFound
         }
-        return false
-    }
-
-    private static func slot(in path: String, _ files: any JournalFileSystem) -> CursorSlot? {
-        guard let file = try? files.open(path, writable: false) else { return nil }
-        defer { file.close() }
-        guard let bytes = try? file.readAll(count: JournalFormat.cursorFileBytes, at: 0),
-            case .valid(let read) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) })
-        else { return nil }
-        return read
-    }
-}
-
-extension CursorSlot {
-    /// Whether all of these items are delivered or given up.
-    fileprivate func isDone(_ items: Range<UInt64>) -> Bool {
-        items.upperBound <= position || settled.covers(max(items.lowerBound, position)..<items.upperBound)
+        return isFound || isRead != true
     }
 }

@@ -1,4 +1,4 @@
-import Glibc
+import CSupport
 package import Pipeline
 
 /// Finds records by bytes that they hold, in a directory that a running gateway may be using: nothing is locked,
@@ -19,15 +19,15 @@ package enum JournalSearch {
     package struct Found: Sendable, Equatable {
         /// Oldest first.
         package var hits: [Hit] = []
-        /// What each exporter is done with: everything before this.
-        package var cursors: [String: Sequence] = [:]
-        /// What it is done with behind that.
-        var settled: [String: SettledRanges] = [:]
+        /// What each exporter is done with.
+        var done: [String: DoneItems] = [:]
+
+        /// Exporters that have read from the journal.
+        package var cursors: [String] { done.keys.sorted() }
 
         /// Whether an exporter is done with a record.
         package func isDone(_ hit: Hit, by cursor: String) -> Bool {
-            guard let position = cursors[cursor] else { return false }
-            return hit.end <= position || settled[cursor]?.covers(hit.sequence.value..<hit.end.value) ?? false
+            done[cursor]?.covers(hit.sequence.value..<hit.end.value) ?? false
         }
     }
 
@@ -50,16 +50,9 @@ package enum JournalSearch {
         }
         for name in names {
             guard case .cursor(let cursor) = JournalFileName(name) else { continue }
-            guard let file = try? files.open(directory + "/" + name, writable: false) else { continue }
-            defer { file.close() }
-            guard let bytes = try? file.readAll(count: JournalFormat.cursorFileBytes, at: 0) else { continue }
-            if case .valid(let slot) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) {
-                found.cursors[cursor] = Sequence(slot.position)
-                found.settled[cursor] = slot.settled
-            } else {
-                // The next start has it read everything anew.
-                found.cursors[cursor] = Sequence(0)
-            }
+            guard let bytes = try? CursorSlot.bytes(in: directory + "/" + name, files) else { continue }
+            // One that can't be read has the next start read everything anew.
+            found.done[cursor] = CursorSlot.valid(bytes)?.done ?? DoneItems()
         }
         return found
     }
@@ -68,23 +61,14 @@ package enum JournalSearch {
         in file: any JournalFile, _ needle: [UInt8], _ scanner: SegmentScanner, atMost limit: Int
     ) throws(SystemError) -> [Hit] {
         var hits: [Hit] = []
-        let size = try file.size() & ~7
-        let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
-        guard case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) else { return [] }
-        var at = JournalFormat.dataOffset
-        while at < size, hits.count < limit {
-            let chunk = try scanner.scan(file, from: at, to: size, seed: header.seed) {
-                record, bytes, _ in
-                if let end = record.end, holds(bytes, needle) {
-                    hits.append(
-                        Hit(
-                            sequence: Sequence(record.sequence), end: Sequence(end), minTime: record.minTime,
-                            maxTime: record.maxTime))
-                }
-                return hits.count < limit
+        try scanner.visitRecords(of: file) { record, bytes in
+            if let end = record.end, holds(bytes, needle) {
+                hits.append(
+                    Hit(
+                        sequence: Sequence(record.sequence), end: Sequence(end), minTime: record.minTime,
+                        maxTime: record.maxTime))
             }
-            if chunk.seal != nil { return hits }
-            at = max(chunk.next, at + 8)
+            return hits.count < limit
         }
         return hits
     }
@@ -95,14 +79,7 @@ package enum JournalSearch {
     }
 
     private static func holds(_ bytes: UnsafeRawBufferPointer, _ needle: [UInt8]) -> Bool {
-        guard let first = needle.first, let base = bytes.baseAddress else { return false }
-        var at = 0
-        while at + needle.count <= bytes.count {
-            guard let hit = memchr(base + at, Int32(first), bytes.count - needle.count - at + 1) else { return false }
-            at = UnsafeRawPointer(hit) - base
-            if memcmp(base + at, needle, needle.count) == 0 { return true }
-            at += 1
-        }
-        return false
+        guard let base = bytes.baseAddress else { return false }
+        return sluice_find_bytes(base, 0, bytes.count, needle, needle.count) >= 0
     }
 }

@@ -31,6 +31,28 @@ import Testing
         #expect(first?.path == "service.pipelines.\(name(256))")
     }
 
+    @Test func `an exporter whose place in the journal cannot have a file is one too`() {
+        func load(_ exporter: String, storage: String) -> ConfigProblems {
+            let text = """
+                receivers: {otlp: {protocols: {http: {}}}}
+                exporters: {\(exporter): {endpoint: "http://127.0.0.1:1", sending_queue: {storage: \(storage)}}}
+                extensions: {file_storage: {}}
+                service:
+                  extensions: [file_storage]
+                  pipelines:
+                    traces: {receivers: [otlp], exporters: [\(exporter)]}
+                """
+            return LoadedConfiguration.load([.text(name: "c.yaml", text)]).problems
+        }
+        // `otlp_http/` takes twelve.
+        let longest = "otlp_http/" + String(repeating: "n", count: 232)
+        #expect(!load(longest, storage: "file_storage").hasErrors)
+        let problems = load(longest + "n", storage: "file_storage")
+        #expect(problems.errors.count == 1, "\(problems.report())")
+        #expect(problems.errors.first?.message.contains("takes 245 bytes there, and may take 244") == true)
+        #expect(!load(longest + "n", storage: "memory").hasErrors)
+    }
+
     @Test func `in memory any does, and with a stage that gathers traces less`() {
         #expect(!load(name(300), exporter: "{storage: memory}").hasErrors)
         #expect(!load(name(227), processors: "tail_sampling").hasErrors)

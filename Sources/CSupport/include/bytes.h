@@ -123,6 +123,18 @@ static inline sluice_count sluice_find(const void *p, sluice_count from, sluice_
     return hit ? (const char *)hit - (const char *)p : -1;
 }
 
+/// Index of the first place in `[from, n)` where all `m` bytes of `needle` lie, or -1; none of an empty needle.
+static inline sluice_count sluice_find_bytes(
+    const void *p, sluice_count from, sluice_count n, const void *needle, sluice_count m) {
+    if (m <= 0) return -1;
+    while (n - from >= m) {
+        sluice_count at = sluice_find(p, from, n - m + 1, *(const uint8_t *)needle);
+        if (at < 0 || memcmp((const char *)p + at, needle, (size_t)m) == 0) return at;
+        from = at + 1;
+    }
+    return -1;
+}
+
 /// Mixes length, first, middle and last eight bytes of an attribute key. Ties are resolved by comparison, and the table
 /// that uses it holds only our own names, so nobody outside can make its chains long.
 static inline uint64_t sluice_key_hash(const uint8_t *p, sluice_count n) {

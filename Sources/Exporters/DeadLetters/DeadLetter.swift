@@ -1,3 +1,4 @@
+import CSupport
 import FoundationEssentials
 import OTLP
 package import Pipeline
@@ -95,6 +96,8 @@ enum DeadLetterFormat {
         var metadata: [String]?
         /// Per record the place in its block, a colon and the block's hash in hexadecimal digits.
         var rows: [String]?
+        /// CRC-32C of the request; letters of earlier releases have none.
+        var crc32c: UInt32?
     }
 
     static func encode(_ letter: DeadLetter) -> [UInt8] {
@@ -104,7 +107,8 @@ enum DeadLetterFormat {
             tenant: letter.tenant,
             metadata: letter.metadata.fields.isEmpty ? nil : letter.metadata.fields.flatMap { [$0.name, $0.value] },
             rows: letter.rowPlaces.isEmpty || letter.rowPlaces.count > placesMax
-                ? nil : letter.rowPlaces.map(\.text))
+                ? nil : letter.rowPlaces.map(\.text),
+            crc32c: letter.bytes.withUnsafeBytes { sluice_crc32c(0, $0.baseAddress, $0.count) })
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let line = (try? encoder.encode(head)) ?? Data()
@@ -123,9 +127,11 @@ enum DeadLetterFormat {
         return (head, signal, end + 1 - bytes.startIndex)
     }
 
-    /// The letter, nil when the file is no letter or its request is not whole.
+    /// The letter, nil when the file is no letter or its request is not what was written.
     static func decode(_ bytes: [UInt8]) -> DeadLetter? {
         guard let (head, signal, start) = head(bytes[...]), bytes.count - start == head.bytes else { return nil }
+        let checksum = bytes.withUnsafeBytes { sluice_crc32c(0, $0.baseAddress.map { $0 + start }, $0.count - start) }
+        guard head.crc32c == nil || head.crc32c == checksum else { return nil }
         var letter = DeadLetter(
             exporter: head.exporter, pipeline: head.pipeline, cause: head.cause, message: head.message,
             signal: signal, itemCount: head.items, tenant: head.tenant, metadata: head.requestMetadata,

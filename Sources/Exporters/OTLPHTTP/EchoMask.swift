@@ -1,6 +1,6 @@
+import CSupport
 import Configuration
 import FoundationEssentials
-import Glibc
 import Synchronization
 
 /// Finds in a server's answer what it repeats of the request's secrets: some servers quote a token that they do not
@@ -90,28 +90,14 @@ struct EchoMask: Sendable {
         guard let least = texts.lazy.map(\.utf8.count).min(), answer.count >= least else { return answer }
         var answer = answer
         for secret in needles.get(texts) where answer.count >= secret.count {
-            var start = 0
-            while let place = Self.place(of: secret, in: answer, from: start) {
-                for index in place..<(place + secret.count) { answer[index] = UInt8(ascii: "*") }
-                start = place + secret.count
+            var place = sluice_find_bytes(answer, 0, answer.count, secret, secret.count)
+            while place >= 0 {
+                let end = place + secret.count
+                for index in place..<end { answer[index] = UInt8(ascii: "*") }
+                place = sluice_find_bytes(answer, end, answer.count, secret, secret.count)
             }
         }
         return answer
-    }
-
-    private static func place(of secret: [UInt8], in answer: [UInt8], from start: Int) -> Int? {
-        answer.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return nil }
-            var place = start
-            while bytes.count - place >= secret.count,
-                let first = memchr(base + place, Int32(secret[0]), bytes.count - place - secret.count + 1)
-            {
-                place = UnsafeRawPointer(first) - base
-                if memcmp(first, secret, secret.count) == 0 { return place }
-                place += 1
-            }
-            return nil
-        }
     }
 }
 

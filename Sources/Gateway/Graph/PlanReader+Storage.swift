@@ -20,17 +20,31 @@ extension PlanReader {
         }
     }
 
-    /// Files and folders on disk are named after the pipeline, so it must not have more letters than they may.
-    func checkName(
+    /// Files and folders on disk are named after pipelines and exporters, so these must not have more letters than they
+    /// may.
+    func checkNames(
         _ plan: GatewayPlan.PipelinePlan, _ pipeline: GatewayConfiguration.Pipeline, _ problems: inout ConfigProblems
     ) {
-        let most = Self.nameBytesMax - (plan.wait == nil ? 0 : Self.stageNameBytes)
-        let bytes = GraphBuilder.folderName(plan.id).utf8.count
-        guard plan.storage != nil, bytes > most else { return }
+        guard plan.storage != nil else { return }
+        let rest = plan.wait == nil ? 0 : Self.stageNameBytes
+        checkName(plan.id, "the folder of its journal", "the pipeline", rest, at: pipeline, &problems)
+        for reader in plan.readers.sorted() {
+            checkName(
+                reader, "the file of its place in the journal", reader, Self.cursorNameBytes, at: pipeline, &problems)
+        }
+    }
+
+    private func checkName(
+        _ name: String, _ what: String, _ owner: String, _ rest: Int, at pipeline: GatewayConfiguration.Pipeline,
+        _ problems: inout ConfigProblems
+    ) {
+        let most = Self.nameBytesMax - rest
+        let bytes = GraphBuilder.folderName(name).utf8.count
+        guard bytes > most else { return }
         problems.error(
-            "the name is too long for the folder of its journal: it takes \(bytes) bytes there, and may take \(most)",
-            fix: "give the pipeline a shorter name; in a folder's name each byte takes three but for letters from a "
-                + "to z, digits, _ and -",
+            "the name of \(owner) is too long for \(what): it takes \(bytes) bytes there, and may take \(most)",
+            fix: "give it a shorter name; on disk each byte of a name takes three but for letters from a to z, digits, "
+                + "_ and -",
             at: pipeline.place, path: pipeline.path)
     }
 
@@ -38,6 +52,8 @@ extension PlanReader {
     private static let nameBytesMax = 255
     /// What a stage puts behind the pipeline's name, at most: `.N.passed`, N with twenty digits.
     private static let stageNameBytes = 28
+    /// What is behind a reader's name in its file, at most: `.cursor.tmp`.
+    private static let cursorNameBytes = 11
 
     /// Warns of storages that keep nothing: in the Collector too a queue is on disk only where it names one.
     func checkStorages(_ problems: inout ConfigProblems) {

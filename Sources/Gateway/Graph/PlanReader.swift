@@ -161,7 +161,7 @@ struct PlanReader {
             plan.ownSteps[reference.id.description] = ownSteps(of: reference, exporter, &problems)
         }
         plan.storage = storage(of: plan, pipeline, &problems)
-        checkName(plan, pipeline, &problems)
+        checkNames(plan, pipeline, &problems)
         if plan.wait != nil, plan.options.acknowledgement == .delivered {
             problems.error(
                 "senders cannot wait for the delivery of traces that are gathered first",

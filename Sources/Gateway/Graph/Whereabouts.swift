@@ -96,7 +96,7 @@ package enum Whereabouts {
 
     private static func add(_ found: JournalSearch.Found, _ title: String, to answer: inout Answer) {
         guard let newest = found.hits.map(\.maxTime).max() else { return }
-        for exporter in found.cursors.keys.sorted() {
+        for exporter in found.cursors {
             let done = found.hits.filter { found.isDone($0, by: exporter) }
             answer.fates.append(
                 Fate(

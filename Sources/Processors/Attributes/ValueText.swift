@@ -82,11 +82,11 @@ enum ValueText {
 
     /// The value that the fields of a message with this tag are. The last member counts; pieces of one list or map that
     /// follow each other are one.
-    private static func appendValue(of owner: Text, tag: UInt64, _ budget: Int, to output: inout ByteColumn) {
+    private static func appendValue(of owner: Text, tag: UInt32, _ budget: Int, to output: inout ByteColumn) {
         var members = ValueMembers(of: owner, tag: tag)
         // From the first of the last members that are of one kind.
         var pieces = members
-        var kind: UInt64 = 0
+        var kind: UInt32 = 0
         var number: UInt64 = 0
         var content = Text.empty
         while true {
@@ -133,13 +133,13 @@ enum ValueText {
 /// Fields that no schema knows are passed over.
 private struct ValueMembers {
     private let owner: Text
-    private let tag: UInt64
+    private let tag: UInt32
     private var outer: NestedFields
     /// The AnyValue in hand.
     private var value = Text.empty
     private var inner = NestedFields(.empty)
 
-    init(of owner: Text, tag: UInt64) {
+    init(of owner: Text, tag: UInt32) {
         self.owner = owner
         self.tag = tag
         outer = NestedFields(owner)
@@ -148,7 +148,7 @@ private struct ValueMembers {
     mutating func next() -> (field: NestedFields.Field, content: Text)? {
         while true {
             while let field = inner.next() {
-                if OTLPWriter.isMember(UInt32(clamping: field.tag)) { return (field, value[field.content]) }
+                if OTLPWriter.isMember(field.tag) { return (field, value[field.content]) }
             }
             guard let part = outer.next() else { return nil }
             guard part.tag == tag else { continue }

@@ -39,7 +39,7 @@ extension RedactionPolicy {
     }
 
     /// Whether one of these fields is in a record's bytes: what is not there must not be written as empty.
-    private func has(_ tags: [UInt64], _ raw: TextRef, _ batch: borrowing RecordBatch) -> Bool {
+    private func has(_ tags: [UInt32], _ raw: TextRef, _ batch: borrowing RecordBatch) -> Bool {
         var fields = NestedFields(batch.text(raw))
         while let field = fields.next() {
             if tags.contains(field.tag) { return true }

@@ -1,3 +1,4 @@
+import OTLP
 import Telemetry
 
 /// Reads the protobuf fields of nested values. Total: what is no field ends the reading and sets `isBroken`.
@@ -5,97 +6,44 @@ struct NestedFields {
     /// One field.
     struct Field {
         /// Field number and wire type.
-        var tag: UInt64
+        var tag: UInt32
         /// From the tag to behind the value.
         var start: Int
         var end: Int
         /// Content of a length-delimited field; empty for others.
         var content: Range<Int>
         /// Value of a varint or fixed field.
-        var number: UInt64
+        var number: UInt64 = 0
     }
 
-    let bytes: ByteCursor
-    private var index = 0
+    private var cursor: WireCursor
     private(set) var isBroken = false
 
-    init(_ text: Text) { bytes = ByteCursor(text) }
+    init(_ text: Text) { cursor = WireCursor(text) }
 
     mutating func next() -> Field? {
-        guard index < bytes.count, !isBroken else { return nil }
-        let start = index
-        guard let tag = varint(), tag >= 8 else { return fail() }
+        guard !cursor.isAtEnd, !isBroken else { return nil }
+        do throws(DecodeFailure) { return try field() } catch {
+            isBroken = true
+            return nil
+        }
+    }
+
+    private mutating func field() throws(DecodeFailure) -> Field {
+        let start = cursor.at
+        let tag = try cursor.tag()
+        var number: UInt64 = 0
         switch tag & 7 {
-        case 0:
-            guard let number = varint() else { return fail() }
-            return Field(tag: tag, start: start, end: index, content: index..<index, number: number)
+        case 0: number = try cursor.varint()
+        case 1: number = try cursor.fixed64()
         case 2:
-            guard let length = varint(), length <= UInt64(bytes.count - index) else { return fail() }
-            let content = index..<index + Int(length)
-            index = content.upperBound
-            return Field(tag: tag, start: start, end: index, content: content, number: 0)
-        case 1, 5:
-            let width = tag & 7 == 1 ? 8 : 4
-            guard bytes.count - index >= width else { return fail() }
-            var number: UInt64 = 0
-            for offset in 0..<width { number |= UInt64(bytes[index + offset]) << UInt64(8 * offset) }
-            index += width
-            return Field(tag: tag, start: start, end: index, content: index..<index, number: number)
-        case 3:
-            // The schema has no groups, so this is a field that nobody knows.
-            guard skipGroup(tag >> 3) else { return fail() }
-            return Field(tag: tag, start: start, end: index, content: index..<index, number: 0)
-        default: return fail()
+            let content = try cursor.length()
+            return Field(tag: tag, start: start, end: cursor.at, content: content)
+        case 5: number = UInt64(try cursor.fixed32())
+        // A group is a field that nobody knows: the schema has none.
+        default: try cursor.skip(tag)
         }
-    }
-
-    /// Levels of groups that are stepped over; the reader lets no more in.
-    private static let groupDepthMax = 64
-
-    /// Moves behind the end of a group whose tag was read.
-    private mutating func skipGroup(_ number: UInt64) -> Bool {
-        var open = [number]
-        while let innermost = open.last {
-            guard let tag = varint(), tag >= 8 else { return false }
-            switch tag & 7 {
-            case 0: guard varint() != nil else { return false }
-            case 1: guard skip(8) else { return false }
-            case 2: guard let length = varint(), skip(length) else { return false }
-            case 3:
-                guard open.count < Self.groupDepthMax else { return false }
-                open.append(tag >> 3)
-            case 4:
-                guard tag >> 3 == innermost else { return false }
-                open.removeLast()
-            case 5: guard skip(4) else { return false }
-            default: return false
-            }
-        }
-        return true
-    }
-
-    private mutating func skip(_ count: UInt64) -> Bool {
-        guard count <= UInt64(bytes.count - index) else { return false }
-        index += Int(count)
-        return true
-    }
-
-    private mutating func fail() -> Field? {
-        isBroken = true
-        return nil
-    }
-
-    private mutating func varint() -> UInt64? {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while index < bytes.count, shift < 64 {
-            let byte = bytes[index]
-            index += 1
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-            shift += 7
-        }
-        return nil
+        return Field(tag: tag, start: start, end: cursor.at, content: cursor.at..<cursor.at, number: number)
     }
 }
 

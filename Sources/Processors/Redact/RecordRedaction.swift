@@ -92,7 +92,7 @@ extension RedactionPolicy {
     private func redactExemplars(_ batch: inout RecordBatch, _ state: inout RedactionState) {
         for index in batch.points.indices where !batch.isRemoved(point: index) {
             let point = batch.points[index]
-            let tag: UInt64
+            let tag: UInt32
             switch point.kind {
             case .gauge, .sum: tag = 0x2A
             case .histogram: tag = 0x42

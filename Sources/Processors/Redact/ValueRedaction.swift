@@ -35,7 +35,7 @@ extension RedactionPolicy {
     }
 
     /// Walks the filtered attributes of the exemplars of a data point whose exemplars have tag `exemplar`.
-    func redactExemplars(_ point: Text, exemplar: UInt64, _ state: inout RedactionState) -> WalkResult {
+    func redactExemplars(_ point: Text, exemplar: UInt32, _ state: inout RedactionState) -> WalkResult {
         rewrite(point, at: exemplar, &state) { content, state in
             rewrite(content, at: 0x3A, &state) { member, state in
                 walk(member, .member, .exemplar, TextLimits.values, &state)
@@ -45,7 +45,7 @@ extension RedactionPolicy {
 
     /// Writes a message with the fields of one tag replaced by what `change` makes of them.
     private func rewrite(
-        _ content: Text, at tag: UInt64, _ state: inout RedactionState,
+        _ content: Text, at tag: UInt32, _ state: inout RedactionState,
         _ change: (Text, inout RedactionState) -> WalkResult
     ) -> WalkResult {
         var fields = NestedFields(content)

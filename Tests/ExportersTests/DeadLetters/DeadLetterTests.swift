@@ -49,6 +49,20 @@ import Testing
         }
     }
 
+    @Test func `a byte of the request that is not what was written damages it, and one of earlier releases is read`() {
+        let letter = letter(7)
+        var encoded = DeadLetterFormat.encode(letter)
+        for index in encoded.indices.suffix(letter.bytes.count) {
+            encoded[index] ^= 4
+            #expect(DeadLetterFormat.decode(encoded) == nil)
+            encoded[index] ^= 4
+        }
+        let text = String(decoding: encoded.dropLast(letter.bytes.count), as: UTF8.self)
+        let old = text.replacing(/,"crc32c":\d+/, with: "")
+        #expect(old != text)
+        #expect(DeadLetterFormat.decode(Array(old.utf8) + letter.bytes) == letter)
+    }
+
     @Test func `remembers where its records stood, as far as there is room`() {
         var letter = DeadLetter(
             exporter: "postgres", pipeline: "logs", cause: .rejected, message: "no", signal: .logs, itemCount: 2,

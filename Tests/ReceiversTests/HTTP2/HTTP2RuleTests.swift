@@ -59,6 +59,18 @@ struct HTTP2RuleTests {
         }
     }
 
+    /// RFC 9113, 8.3.1: a proxy may have routed by the other name.
+    @Test func `a host that is not the authority is malformed`() async throws {
+        try await withClient { (client, _) async throws in
+            let authority = try #require(h2Post("/v1/traces").first(name: ":authority"))
+            for (host, status) in [(authority, 200), (authority.uppercased(), 200), ("other", 400), ("", 400)] {
+                let answer = try await client.request(h2Post("/v1/traces", [("host", host)]))
+                #expect(answer.status == status)
+                if status == 400 { #expect(answer.text.contains("':authority'")) }
+            }
+        }
+    }
+
     /// RFC 9110, 6.6.1.
     @Test func `answers say when they were made`() async throws {
         try await withClient { (client, _) async throws in

@@ -37,6 +37,12 @@ final class HTTPStream: RequestStream {
                     status: .badRequest, reason: .malformed,
                     message: "a header's value begins or ends with a blank, which HTTP/2 does not allow"))
         }
+        guard !Self.hasOtherHost(headers) else {
+            return refuse(
+                Refusal(
+                    status: .badRequest, reason: .malformed,
+                    message: "the header 'host' names another server than ':authority'; send only ':authority'"))
+        }
         let head = Self.head(headers)
         let facts = HeaderFacts(head, isWhole: isWhole)
         answerType = HeadCheck.answerType(head.method, facts)
@@ -59,6 +65,14 @@ final class HTTPStream: RequestStream {
         return HTTPRequestHead(
             version: .http1_1, method: HTTPMethod(rawValue: headers.first(name: ":method") ?? ""),
             uri: headers.first(name: ":path") ?? "", headers: fields)
+    }
+
+    /// Whether a proxy could route by another name than the one that is read here (RFC 9113, 8.3.1).
+    private static func hasOtherHost(_ headers: HPACKHeaders) -> Bool {
+        guard let authority = headers.first(name: ":authority") else { return false }
+        return headers.contains { name, value, _ in
+            name == "host" && ASCII.lowercased(value) != ASCII.lowercased(authority)
+        }
     }
 
     private func admit(_ plan: RequestPlan, isWhole: Bool) {
