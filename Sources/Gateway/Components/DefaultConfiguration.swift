@@ -20,7 +20,7 @@ package enum DefaultConfiguration {
             redact_all_types: true
           agent_findings:                         # marks failing steps, their cause and the first bad one
             wait:
-              idle: 10s                           # a trace waits so long for late spans, 2s once its root is there
+              idle: 1m                            # longer than a step takes; 2s once the root is there
               max_bytes: 64MiB                    # for all traces that wait; beyond it the oldest go on
 
         exporters:
