@@ -181,7 +181,8 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     }
 
     func sync() throws(SystemError) {
-        if fdatasync(descriptor) != 0 { throw lastError("fdatasync", path) }
+        // Interrupted before it began, as on file systems over a network: nothing was given up.
+        while fdatasync(descriptor) != 0 { if errno != EINTR { throw lastError("fdatasync", path) } }
     }
 
     func isAt(_ path: String) throws(SystemError) -> Bool {

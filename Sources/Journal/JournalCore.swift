@@ -263,7 +263,8 @@ final class JournalCore: Sendable {
 
     /// Makes sure that the directory is still ours. It may have been removed and made anew, and then no lock keeps
     /// others from writing there: ours is taken again, unless another gateway was quicker. Where that one has left
-    /// records, ours among them would count as foreign at the next start.
+    /// records, ours among them would count as foreign at the next start. Cursors that it has left without records go,
+    /// and ours are written anew: their files went with the directory.
     func holdLock() throws(SystemError) {
         let path = directory + "/" + JournalFileName.lock
         try lock.withLock { lock throws(SystemError) in
@@ -272,8 +273,22 @@ final class JournalCore: Sendable {
             guard try Recovery.take(new), try !holdsOtherJournal() else {
                 throw SystemError(call: "lock for this gateway alone", path: path, code: EBUSY)
             }
+            try rewriteCursors()
             lock.close()
             lock = new
+        }
+    }
+
+    private func rewriteCursors() throws(SystemError) {
+        let pictures = shared.withLock { $0.index.cursors.mapValues(\.picture) }
+        let names = try files.names(in: directory)
+        try cursorFiles.withLock { cursors throws(SystemError) in
+            cursors.close()
+            for (name, picture) in pictures { try cursors.save(name, picture) }
+            for file in names {
+                guard case .cursor(let name) = JournalFileName(file), pictures[name] == nil else { continue }
+                try cursors.remove(name)
+            }
         }
     }
 

@@ -9,6 +9,18 @@ struct DoneItems: Sendable, Equatable {
     func covers(_ items: Range<UInt64>) -> Bool {
         items.upperBound <= position || settled.covers(max(items.lowerBound, position)..<items.upperBound)
     }
+
+    /// How many of these items are neither delivered nor given up.
+    func left(of items: Range<UInt64>) -> Int {
+        if items.upperBound <= position { return 0 }
+        let behind = max(items.lowerBound, position)..<items.upperBound
+        return Int(clamping: UInt64(behind.count) - settled.items(in: behind))
+    }
+
+    /// Whether all of these items are still to be delivered.
+    func holdsNone(of items: Range<UInt64>) -> Bool {
+        position <= items.lowerBound && settled.items(in: items) == 0
+    }
 }
 
 extension CursorSlot {
@@ -24,6 +36,17 @@ extension CursorSlot {
     /// The later valid slot of a cursor file; nil when it has none that this version reads.
     static func valid(_ bytes: [UInt8]) -> CursorSlot? {
         if case .valid(let slot) = bytes.withUnsafeBytes({ read(file: $0) }) { slot } else { nil }
+    }
+}
+
+extension JournalFile {
+    /// The seal that ends a segment of so many bytes; nil when it has none.
+    func seal(of size: Int, seed: UInt32) throws(SystemError) -> RecordHeader? {
+        let offset = size - JournalFormat.recordHeaderBytes
+        guard offset >= JournalFormat.dataOffset else { return nil }
+        let bytes = try readAll(count: JournalFormat.recordHeaderBytes, at: offset)
+        let header = bytes.withUnsafeBytes { RecordHeader.read($0, seed: seed) }
+        return header?.kind == .seal ? header : nil
     }
 }
 

@@ -134,11 +134,12 @@ struct Recovery {
         }
     }
 
-    /// The id that most files carry; a new one for a new journal.
+    /// The id that most segments carry, without any the one of most cursors; a new one for a new journal. Cursors of
+    /// another journal, which a gateway that came and went may have made here, must not outvote what holds records.
     private static func commonJournal(_ segments: [FoundSegment], _ cursors: [String: CursorSlot?]) -> JournalID {
         var votes: [JournalID: Int] = [:]
         for segment in segments { if let id = segment.header?.journal { votes[id, default: 0] += 1 } }
-        for case .some(let slot) in cursors.values { votes[slot.journal, default: 0] += 1 }
+        if votes.isEmpty { for case .some(let slot) in cursors.values { votes[slot.journal, default: 0] += 1 } }
         let winner = votes.max { ($0.value, $0.key.high, $0.key.low) < ($1.value, $1.key.high, $1.key.low) }
         return winner?.key ?? .random()
     }
@@ -169,7 +170,9 @@ struct Recovery {
             if let header = segment.header {
                 let isMisplaced = header.number != segment.number || header.base < segments.last?.end ?? 0
                 if header.journal != journal || isMisplaced {
-                    quarantine(name, because: "it does not belong at this place of this journal")
+                    let items = items(in: name)
+                    quarantine(
+                        name, because: "it does not belong at this place of this journal; it holds \(items) records")
                     continue
                 }
             }
@@ -187,6 +190,18 @@ struct Recovery {
         return segments
     }
 
+    /// How many records can be read in a segment, of whichever journal it is.
+    private func items(in name: String) -> UInt64 {
+        var items: UInt64 = 0
+        guard let file = try? files.open(path(name), writable: false) else { return 0 }
+        defer { file.close() }
+        _ = try? scanner.visitRecords(of: file) { record, _ in
+            items += UInt64(record.items)
+            return true
+        }
+        return items
+    }
+
     /// What a segment holds; nil when it is empty, and then removed, or useless, and then set aside.
     private mutating func recover(
         _ name: String, _ found: FoundSegment, journal: JournalID, before limit: UInt64
@@ -194,7 +209,7 @@ struct Recovery {
         let file = try files.open(path(name), writable: true)
         defer { file.close() }
         let size = try file.size() & ~7
-        if let header = found.header, let seal = try readSeal(file, size: size, seed: header.seed),
+        if let header = found.header, let seal = try file.seal(of: size, seed: header.seed),
             seal.sequence >= header.base
         {
             return SegmentInfo(
@@ -240,14 +255,6 @@ struct Recovery {
             if last.0.frames > 0 { break }
         }
         return last
-    }
-
-    private func readSeal(_ file: any JournalFile, size: Int, seed: UInt32) throws(SystemError) -> RecordHeader? {
-        let offset = size - JournalFormat.recordHeaderBytes
-        guard offset >= JournalFormat.dataOffset else { return nil }
-        let bytes = try file.readAll(count: JournalFormat.recordHeaderBytes, at: offset)
-        let header = bytes.withUnsafeBytes { RecordHeader.read($0, seed: seed) }
-        return header?.kind == .seal ? header : nil
     }
 
     private mutating func remove(_ name: String) {

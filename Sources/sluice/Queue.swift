@@ -7,8 +7,8 @@ struct Queue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what each exporter still has to deliver.",
         discussion: """
-            Asks the running gateway's metrics listener. When there is none, reads the journals of the configuration, \
-            which no other process may use meanwhile.
+            Asks the running gateway's metrics listener. When there is none, reads the journals of the configuration \
+            and changes nothing in them.
             """)
     @OptionGroup var options: ConfigurationOptions
 
@@ -34,7 +34,7 @@ struct Queue: AsyncParsableCommand {
         case .failure(let failure):
             do {
                 let plan = try plan ?? options.load(dataDirectory: dataDirectory).plan
-                all = try await IdleQueues.read(plan)
+                all = try IdleQueues.read(plan)
                 if let missing = IdleQueues.missing(of: plan) {
                     throw Exit.failed(
                         "no answer from a gateway (\(failure)), and there is no journal \(missing): name the folder "

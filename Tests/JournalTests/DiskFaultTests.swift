@@ -286,6 +286,34 @@ import Testing
         reopened.close()
     }
 
+    @Test(arguments: [false, true])
+    func `what a gateway that came and went has left without records does not outvote ours`(
+        isClosed: Bool
+    ) async throws {
+        let scratch = try ScratchDirectory()
+        let journal = try DiskJournal(directory: scratch.path, options: smallOptions())
+        let cursors = try ["a", "b", "c"].map { try journal.cursor(named: $0) }
+        await journal.storeAll(0..<3)
+        cursors[0].acknowledge(before: Sequence(9))
+        scratch.remake()
+        let other = try DiskJournal(directory: scratch.path, options: smallOptions())
+        for name in ["a", "b", "c", "d"] { _ = try other.cursor(named: name) }
+        other.close()
+        for number in 3..<6 { #expect(await !journal.store(frame(number)).isRefused) }
+        cursors[0].acknowledge(before: Sequence(15))
+        // As it is found after a kill, and after an orderly end.
+        var contents = try scratch.contents()
+        journal.close()
+        if isClosed { contents = try scratch.contents() }
+        #expect(contents.keys.contains { JournalFileName($0) == .cursor("d") } == false)
+        let found = try ScratchDirectory.holding(contents)
+        let reopened = try DiskJournal(directory: found.path, options: smallOptions())
+        let (first, second) = (try reopened.cursor(named: "a"), try reopened.cursor(named: "b"))
+        #expect(await first.drainNumbers().last == 5)
+        #expect(await second.drainNumbers() == [3, 4, 5])
+        reopened.close()
+    }
+
     @Test func `a journal that nobody has open is found, one in use is not`() async throws {
         let scratch = try ScratchDirectory()
         let (old, new) = (scratch.path + "/old", scratch.path + "/new")

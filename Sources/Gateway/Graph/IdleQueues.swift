@@ -1,17 +1,13 @@
 package import Exporters
 import Journal
-import Pipeline
-import Telemetry
 
-/// What journals hold that no gateway uses now.
+/// What journals hold that no gateway answers for.
 package enum IdleQueues {
-    /// Opens each journal of the configuration, which repairs it like a start does, reads what its cursors have left,
-    /// and closes it. Throws for a journal that is in use or cannot be read.
-    package static func read(_ plan: GatewayPlan) async throws -> [ExportWorkerStatus] {
+    /// Reads the journals of the configuration without changing anything: a gateway may be using them, or start.
+    /// Throws for one that cannot be read.
+    package static func read(_ plan: GatewayPlan) throws -> [ExportWorkerStatus] {
         var all: [ExportWorkerStatus] = []
-        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) {
-            all += try await read(place)
-        }
+        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) { all += try read(place) }
         return all
     }
 
@@ -21,22 +17,13 @@ package enum IdleQueues {
         return places.contains { SystemFacts.isDirectory($0.directory) } ? nil : places.first?.directory
     }
 
-    private static func read(_ place: JournalPlace) async throws -> [ExportWorkerStatus] {
-        var options = DiskJournalOptions()
-        // Nobody looks to remove anything.
-        options.awaitsCursors = true
-        let journal = try DiskJournal(directory: place.directory, options: options)
-        defer { journal.close() }
+    private static func read(_ place: JournalPlace) throws -> [ExportWorkerStatus] {
+        let backlogs = try JournalBacklog.read(place.directory, names: place.readers.keys)
         let now = DeadLetterBox.systemTime()
-        var all: [ExportWorkerStatus] = []
-        for name in Set(place.readers.keys).union(journal.cursorNames).sorted() {
-            let cursor = try journal.cursor(named: name)
-            let oldest = await cursor.next(maxFrames: 1, maxBytes: 1, timeout: .zero).first
-            all.append(
-                ExportWorkerStatus(
-                    exporter: place.readers[name] ?? name, pipeline: place.pipeline, backlog: cursor.backlog,
-                    oldestTime: oldest?.frame.header.maxTime, now: now))
+        return backlogs.sorted { $0.key < $1.key }.map { name, backlog in
+            ExportWorkerStatus(
+                exporter: place.readers[name] ?? name, pipeline: place.pipeline, backlog: backlog.held,
+                oldestTime: backlog.oldestTime, now: now)
         }
-        return all
     }
 }

@@ -63,6 +63,8 @@ struct PassedTraces: ~Copyable {
     private static let recordsPerFile = 32_768
     /// Beyond it the oldest are forgotten: 56 bytes each.
     private static let recordsMax = 4_000_000
+    /// Files of other journals that stay, the newest: a configuration may come back to where they lie.
+    private static let othersMax = 16
     /// What was acknowledged this long ago is saved by the journal.
     private static let saveTime = Duration.seconds(2)
 
@@ -70,6 +72,8 @@ struct PassedTraces: ~Copyable {
     private let output: JournalPosition
     private let log: (String) -> Void
     private var files: [File] = []
+    /// Of all files of this name, other journals' too.
+    private var highestNumber: UInt64 = 0
     private var descriptor: Int32 = -1
     private var isSynced = true
     /// What earlier runs have passed, sorted; empty once the journal is read beyond it.
@@ -165,7 +169,8 @@ struct PassedTraces: ~Copyable {
     /// Opens the file that takes records.
     private mutating func open() -> Bool {
         if descriptor >= 0 { return true }
-        let number = (files.last?.number ?? 0) + 1
+        highestNumber += 1
+        let number = highestNumber
         let path = path(number)
         descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0, place.write(PassedFormat.head(place.input, output), descriptor) else {
@@ -198,7 +203,11 @@ struct PassedTraces: ~Copyable {
     // MARK: Recovery
 
     private mutating func recover() {
-        for number in PassedFormat.numbers(in: place.folder, of: place.name) {
+        let numbers = PassedFormat.numbers(in: place.folder, of: place.name)
+        highestNumber = numbers.last ?? 0
+        let others = numbers.filter { PassedFormat.isOthers(path($0), place.input, output) }
+        for number in others.dropLast(Self.othersMax) { unlink(path(number)) }
+        for number in numbers where !others.contains(number) {
             var file = File(number: number, records: 0, to: 0)
             PassedFormat.read(path(number), place.input, output) { record in
                 file.records += 1
@@ -261,6 +270,13 @@ enum PassedFormat {
         append(record.to, to: &bytes)
         append(record.end, to: &bytes)
         append(UInt64(sum(bytes[start...])), to: &bytes)
+    }
+
+    /// Whether a file is of other journals than these.
+    static func isOthers(_ path: String, _ input: JournalPosition, _ output: JournalPosition) -> Bool {
+        let own = head(input, output)
+        guard let front = contents(path, atMost: headBytes), front.count == headBytes, front != own else { return false }
+        return front.starts(with: own[..<8]) && word(front, 8) == UInt64(version) | UInt64(sum(front[16...])) << 32
     }
 
     /// Visits the records of a file between these journals, up to the first that is not whole.
@@ -327,19 +343,20 @@ enum PassedFormat {
         return numbers.sorted()
     }
 
-    /// A file's bytes; nil when it cannot be read or is larger.
-    static func contents(_ path: String, bytesMax: Int = fileBytesMax) -> [UInt8]? {
+    /// A file's bytes, the first `most` of them; nil when it cannot be read or is larger than `bytesMax`.
+    static func contents(_ path: String, bytesMax: Int = fileBytesMax, atMost most: Int = .max) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var facts = stat()
         guard fstat(descriptor, &facts) == 0, facts.st_size <= bytesMax else { return nil }
-        return [UInt8](unsafeUninitializedCapacity: Int(facts.st_size)) { buffer, count in
-            while count < buffer.count, let base = buffer.baseAddress {
-                let size = Glibc.read(descriptor, base + count, buffer.count - count)
-                if size < 0, errno == EINTR { continue }
-                guard size > 0 else { return }
-                count += size
+        let size = min(Int(facts.st_size), most)
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while count < size, let base = buffer.baseAddress {
+                let got = Glibc.read(descriptor, base + count, size - count)
+                if got < 0, errno == EINTR { continue }
+                guard got > 0 else { return }
+                count += got
             }
         }
     }

@@ -34,6 +34,30 @@ import Testing
         passed.note([.init(keys[1], from: Sequence(2), to: Sequence(6), end: Sequence(20))])
     }
 
+    @Test func `files of other journals stay for a configuration that comes back to these`() throws {
+        try writeBoth()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var elsewhere = place()
+        elsewhere.input.low = 1
+        for number in 0..<40 {
+            // Each note makes a file of its own journal.
+            var other = elsewhere
+            other.input.high = UInt64(number % 10)
+            var passed = PassedTraces(other, output: output(10)) { _ in }
+            passed.note([.init(keys[1], from: Sequence(1), to: Sequence(5), end: Sequence(1))])
+        }
+        #expect(passed(place(), next: 12) == [true, false])
+        elsewhere.input.high = 3
+        #expect(passed(elsewhere, next: 12) == [false, true])
+        // However many there were, few stay.
+        for number in 0..<40 {
+            elsewhere.input.high = UInt64(100 + number)
+            var passed = PassedTraces(elsewhere, output: output(10)) { _ in }
+            passed.note([.init(keys[1], from: Sequence(1), to: Sequence(5), end: Sequence(1))])
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count <= 17)
+    }
+
     private enum Fault: CaseIterable {
         case writesNothing
         case writesHalf

@@ -1,0 +1,112 @@
+import Glibc
+package import Pipeline
+
+/// What the readers of a journal have still to deliver, by its files alone: nothing is locked, repaired or written, so
+/// that anybody may look who may read them, also while a gateway writes there or starts.
+package struct JournalBacklog: Sendable, Equatable {
+    package var held = HeldAmount()
+    /// When the newest record of the oldest request ended, Unix nanoseconds; nil when nothing is held.
+    package var oldestTime: UInt64?
+
+    /// By reader: those that have a file in the directory, and `names`. One without a file has everything before it,
+    /// as at the next start. Reads a segment whole only where a reader is done with a part of it, or its end is open.
+    package static func read(
+        _ directory: String, names: some Sequence<String>, files: any JournalFileSystem = DiskFileSystem()
+    ) throws(JournalError) -> [String: JournalBacklog] {
+        do {
+            var look = Look(directory: directory, files: files)
+            return try look.backlogs(of: names)
+        } catch let error as JournalError {
+            throw error
+        } catch let error as SystemError {
+            throw .system(error)
+        } catch {
+            throw .system(SystemError(call: "read", path: directory, code: 0))
+        }
+    }
+
+    fileprivate mutating func add(_ amount: HeldAmount, time: UInt64?) {
+        held += amount
+        oldestTime = oldestTime ?? time
+    }
+}
+
+private struct Look {
+    let directory: String
+    let files: any JournalFileSystem
+    private let scanner = SegmentScanner(chunkBytes: 1 << 20)
+    private var readers: [String: (done: DoneItems, backlog: JournalBacklog)] = [:]
+
+    init(directory: String, files: any JournalFileSystem) {
+        self.directory = directory
+        self.files = files
+    }
+
+    mutating func backlogs(of names: some Sequence<String>) throws -> [String: JournalBacklog] {
+        let found = try files.names(in: directory)
+        for name in names { readers[name] = (DoneItems(), JournalBacklog()) }
+        // Cursors before segments: what goes in between was delivered, and counts for nobody.
+        for file in found {
+            guard case .cursor(let name) = JournalFileName(file) else { continue }
+            readers[name] = (try done(in: directory + "/" + file), JournalBacklog())
+        }
+        for number in found.compactMap(Self.segmentNumber).sorted() {
+            let path = directory + "/" + JournalFileName.segment(number: number)
+            do throws(SystemError) {
+                let file = try files.open(path, writable: false)
+                defer { file.close() }
+                try count(file, path)
+            } catch  where error.code == ENOENT {
+                continue
+            }
+        }
+        return readers.mapValues(\.backlog)
+    }
+
+    private static func segmentNumber(_ name: String) -> UInt64? {
+        if case .segment(let number) = JournalFileName(name) { number } else { nil }
+    }
+
+    private func done(in path: String) throws -> DoneItems {
+        let bytes = try CursorSlot.bytes(in: path, files)
+        switch bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) {
+        case .valid(let slot): return slot.done
+        case .damaged: return DoneItems()
+        case .newer(let version): throw JournalError.newerFormat(file: path, version: version)
+        }
+    }
+
+    /// Adds what a segment holds for each reader.
+    private mutating func count(_ file: any JournalFile, _ path: String) throws(SystemError) {
+        let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
+        guard case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) else { return }
+        let size = try file.size() & ~7
+        var parted = Set(readers.keys)
+        if let seal = try file.seal(of: size, seed: header.seed), seal.sequence >= header.base {
+            let items = header.base..<seal.sequence
+            let bytes = size - JournalFormat.recordHeaderBytes - JournalFormat.dataOffset
+            let amount = HeldAmount(frames: Int(clamping: seal.minTime), items: items.count, bytes: bytes)
+            for (name, reader) in readers {
+                if reader.done.covers(items) {
+                    parted.remove(name)
+                } else if reader.backlog.oldestTime != nil, reader.done.holdsNone(of: items) {
+                    readers[name]?.backlog.add(amount, time: nil)
+                    parted.remove(name)
+                }
+            }
+        }
+        if parted.isEmpty { return }
+        try scanner.visitRecords(of: file) { record, _ in
+            for name in parted { add(record, to: name) }
+            return true
+        }
+    }
+
+    private mutating func add(_ record: RecordHeader, to name: String) {
+        guard let end = record.end, let done = readers[name]?.done else { return }
+        let left = done.left(of: record.sequence..<end)
+        guard left > 0 else { return }
+        readers[name]?.backlog.add(
+            HeldAmount(frames: 1, items: left, bytes: record.recordBytes), time: record.maxTime)
+    }
+}
