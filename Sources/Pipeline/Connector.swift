@@ -67,13 +67,14 @@ extension Connector {
     package func start() throws(ProcessFailure) {}
 }
 
-/// What a connector gets when the gateway is built: one is made for each pipeline that writes to it. A connector that
-/// decodes batches makes a key table of its own.
+/// What a connector gets when the gateway is built: one is made for each pipeline that writes to it, or one for all
+/// that write the same signal, when it counts together what they send; batches come one at a time all the same. A
+/// connector that decodes batches makes a key table of its own.
 package struct ConnectorBuild: Sendable {
     package let metrics: SelfMetrics
     /// `type/name` as in the file.
     package let id: String
-    /// `signal/name` of the pipeline that writes to it.
+    /// `signal/name` of the pipeline that writes to it; of several that share it, one after the other.
     package let input: String
     package let inputSignal: Signal
     package let outputs: [ConnectorOutput]

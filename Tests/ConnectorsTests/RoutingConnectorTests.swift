@@ -65,6 +65,50 @@ import Testing
         #expect(try names(try connector.connect(batch(spans))) == [0: ["x"], 1: ["x", "y", "z"]])
     }
 
+    @Test func `what is copied goes to the default pipelines too, unless a route behind moves it`() throws {
+        let connector = try self.connector(
+            """
+            default_pipelines: [traces/other]
+            table:
+              - {context: span, action: copy, condition: 'name != "y"', pipelines: [traces/a]}
+              - {context: span, condition: 'name == "x"', pipelines: [traces/b]}
+            """)
+        let routed = try names(try connector.connect(batch(spans)))
+        #expect(routed == [0: ["x", "z"], 1: ["x"], 2: ["y", "z"]])
+        // Whole resources, and headers of the request.
+        for condition in ["'true'", "'request[\"X-Tenant\"] == \"acme\"', context: request"] {
+            let copying = try self.connector(
+                """
+                default_pipelines: [traces/other]
+                table: [{action: copy, condition: \(condition), pipelines: [traces/a]}]
+                """)
+            var request = try batch(spans)
+            request.metadata = RequestMetadata([.init(name: "x-tenant", value: "acme")])
+            #expect(try names(try copying.connect(request)) == [0: ["x", "y", "z"], 2: ["x", "y", "z"]])
+        }
+    }
+
+    @Test func `what is copied and nothing moves is not counted as dropped`() throws {
+        let metrics = SelfMetrics()
+        let connector = try self.connector(
+            "table: [{context: span, action: copy, condition: 'name == \"x\"', pipelines: [traces/a]}]",
+            metrics: metrics)
+        #expect(try names(try connector.connect(batch(spans))) == [0: ["x"]])
+        connector.stored()
+        #expect(metrics.series.first { $0.name == "sluice_routing_unmatched_spans" }?.read() == 2)
+    }
+
+    @Test func `a trace follows a span to a pipeline that the span was copied to before`() throws {
+        let connector = try self.connector(
+            """
+            default_pipelines: [traces/other]
+            table:
+              - {context: span, action: copy, condition: 'name == "x"', pipelines: [traces/a]}
+              - {context: span, match: trace, condition: 'name == "x"', pipelines: [traces/a]}
+            """)
+        #expect(try names(try connector.connect(batch(spans))) == [0: ["x", "y", "z"]])
+    }
+
     @Test func `resources are routed whole, with statements as well`() throws {
         let connector = try self.connector(
             """
@@ -196,7 +240,7 @@ import Testing
         #expect(all[1].records.count == ProcessContext.dropRulesMax)
     }
 
-    @Test func `a failing condition sends to the default pipelines or drops the batch`() throws {
+    @Test func `a failing condition is not met or drops the batch`() throws {
         let table = "table: [{context: span, condition: 'attributes[\"k\"] + 1 == 2', pipelines: [traces/a]}]"
         let strict = try connector("{\(table), error_mode: propagate}")
         #expect(throws: ProcessFailure.self) { try strict.connect(batch(spans)) }
@@ -204,6 +248,14 @@ import Testing
             let lenient = try connector("{\(table), \(mode)default_pipelines: [traces/other]}")
             #expect(try names(try lenient.connect(batch(spans))) == [2: ["x", "y", "z"]])
         }
+        let behind = try connector(
+            """
+            default_pipelines: [traces/other]
+            table:
+              - {context: span, condition: 'attributes["k"] + 1 == 2', pipelines: [traces/a]}
+              - {context: span, condition: 'attributes["k"] != nil', pipelines: [traces/b]}
+            """)
+        #expect(try names(try behind.connect(batch(spans))) == [1: ["x", "z"], 2: ["y"]], "the next route is asked")
     }
 
     @Test func `a failing condition is told in the log unless it shall be silent`() throws {

@@ -67,6 +67,57 @@ import Testing
         #expect(load(faulty).errors.contains { $0.contains("forward/b: is written to, but no pipeline reads") })
     }
 
+    private func routing(_ table: String, defaults: String) -> String {
+        """
+        receivers: {otlp: {protocols: {http: }}}
+        exporters: {debug: , kafka: }
+        connectors: {routing: {default_pipelines: [\(defaults)], table: [\(table)]}}
+        service:
+          pipelines:
+            traces: {receivers: [otlp], exporters: [routing]}
+            traces/kafka: {receivers: [routing], exporters: [kafka]}
+            traces/debug: {receivers: [routing], exporters: [debug]}
+        """
+    }
+
+    /// Reads such a file and makes the connector too.
+    private func tryRouting(_ table: String, defaults: String) -> (errors: [String], warnings: [String]) {
+        let text = routing(table, defaults: defaults)
+        let loaded = LoadedConfiguration.load(
+            [.text(name: "c.yaml", text)], skipsUnknown: true, trial: .chains)
+        return (
+            loaded.problems.errors.map(ConfigProblems.headline), loaded.problems.warnings.map(ConfigProblems.headline)
+        )
+    }
+
+    @Test func `routes to pipelines that are left out are left out too`() {
+        let both = "{condition: 'attributes[\"b\"] == 1', pipelines: [traces/kafka, traces/debug]}"
+        let gone = "{condition: 'attributes[\"a\"] == 1', pipelines: [traces/kafka]}"
+        let (errors, warnings) = tryRouting("\(gone), \(both)", defaults: "traces/kafka")
+        #expect(errors == [])
+        for words in [
+            "connectors.routing.table[0].pipelines: traces/kafka is left out: routes go on without it",
+            "connectors.routing.table[0]: no pipeline is left: the route is left out",
+            "connectors.routing.table[1].pipelines: traces/kafka is left out: routes go on without it",
+            "connectors.routing.default_pipelines: no pipeline is left: what no route matches is dropped",
+        ] {
+            #expect(warnings.contains { $0.contains(words) }, "\(words) in \(warnings)")
+        }
+        #expect(!warnings.contains { $0.contains("table[1]: ") })
+    }
+
+    @Test func `a routing table without routes leaves all to the default pipelines`() {
+        let gone = "{context: span, condition: 'name == \"a\"', pipelines: traces/kafka}"
+        let (errors, warnings) = tryRouting(gone, defaults: "traces/debug")
+        #expect(errors == [])
+        #expect(warnings.contains { $0.contains("table[0]: no pipeline is left: the route is left out") })
+    }
+
+    @Test func `a route to a pipeline that is not in the file stays an error`() {
+        let (errors, _) = tryRouting("{condition: 'true', pipelines: [traces/other]}", defaults: "traces/debug")
+        #expect(errors.count == 1 && errors.first?.contains("routes to traces/other") == true, "\(errors)")
+    }
+
     @Test func `a file of nothing else is an error`() {
         let (_, errors, _) = load(
             """

@@ -6,7 +6,7 @@ import Telemetry
 /// What the connectors that compute metrics share: the series counted so far, and when they were last sent.
 ///
 /// A batch counts when its points are stored. Until then the sum is only a draft, so a batch that comes again after a
-/// failure is not counted twice.
+/// failure is not counted twice. Batches of several pipelines come one after the other.
 final class MetricsGatherer: Sendable {
     private struct State {
         var committed: [MetricFamily]

@@ -51,7 +51,9 @@ package struct RouteOption: Sendable {
         statement = settings.string("statement", default: "", "The same as a statement: route() where ….")
         pipelines = settings.strings("pipelines", default: [], "Pipelines that get what matches.")
         action = settings.choice(
-            "action", default: RouteAction.move, "Whether routes behind this one still see what matched: copy.")
+            "action", default: RouteAction.move,
+            "copy leaves what matched to the routes behind this one, and to default_pipelines when none of them moves "
+                + "it; move does not.")
         match = settings.choice(
             "match", default: RouteMatch.record,
             "trace sends all spans of a trace once one matches, as far as they are in one batch.")
@@ -119,10 +121,11 @@ package struct RoutingOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         table = settings.list("table", "Routes in order; the first that matches gets the record.") { RouteOption(&$0) }
         defaultPipelines = settings.strings(
-            "default_pipelines", default: [], "Pipelines that get what no route matched; without any it is dropped.")
+            "default_pipelines", default: [],
+            "Pipelines that get what no route moved; without any, what no route matched is dropped.")
         errorMode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
-            "What a condition that fails does: ignore and silent send the record to the default pipelines, ignore "
+            "What a condition that fails does: ignore and silent take it as not met and ask the next route, ignore "
                 + "tells it in the log, propagate drops the batch.")
         settings.accepted("match_once", "a record goes to the first route that matches, unless that one copies")
         warnOfUnreachable(&settings)

@@ -92,7 +92,7 @@ struct RoutingTable: Sendable {
     private struct Assignment {
         /// By span, log record or data point.
         var outputs: [Outputs]
-        /// Whether a route moved the record, or its condition failed.
+        /// Whether a route moved the record; one that copies leaves it to those behind it and to the defaults.
         var isSettled: [Bool]
         var errors = 0
     }
@@ -106,7 +106,7 @@ struct RoutingTable: Sendable {
         var work = Assignment(
             outputs: [Outputs](repeating: 0, count: count), isSettled: [Bool](repeating: false, count: count))
         for route in routes { try apply(route, &batch, &state, &work) }
-        for index in work.outputs.indices where work.outputs[index] == 0 { work.outputs[index] = defaults }
+        for index in work.outputs.indices where !work.isSettled[index] { work.outputs[index] |= defaults }
         return (work.outputs, work.errors)
     }
 
@@ -126,8 +126,10 @@ struct RoutingTable: Sendable {
         case .span:
             for index in batch.spans.indices where !work.isSettled[index] {
                 let before = work.outputs[index]
-                try ask(route, Place(span: index, batch), index..<index + 1, &batch, &state, &work)
-                if route.match == .trace, work.outputs[index] != before { spread(route, from: index, batch, &work) }
+                let holds = try ask(route, Place(span: index, batch), index..<index + 1, &batch, &state, &work)
+                // A trace that is copied, and so comes up again with each of its spans, is taken along once.
+                let isNew = route.moves || work.outputs[index] != before
+                if holds, isNew, route.match == .trace { spread(route, from: index, batch, &work) }
             }
         case .log:
             for index in batch.logs.indices where !work.isSettled[index] {
@@ -145,12 +147,14 @@ struct RoutingTable: Sendable {
         }
     }
 
-    /// Asks one condition and settles the records it is about, as far as they are open.
+    /// Asks one condition and gives the route the records it is about, as far as they are open. Returns whether the
+    /// condition holds; one that fails does not.
+    @discardableResult
     private func ask(
         _ route: Route, _ place: Place, _ records: Range<Int>, _ batch: inout RecordBatch,
         _ state: inout EvaluationState, _ work: inout Assignment
-    ) throws(ProcessFailure) {
-        guard records.contains(where: { !work.isSettled[$0] }) else { return }
+    ) throws(ProcessFailure) -> Bool {
+        guard records.contains(where: { !work.isSettled[$0] }) else { return false }
         state.beginRecord()
         let holds: Bool
         do throws(OTTLFailure) {
@@ -164,17 +168,14 @@ struct RoutingTable: Sendable {
             work.errors += 1
             route.faults?.tell(error)
             if errorMode == .propagate { throw ProcessFailure(reason: "\(error)") }
-            for record in records where !work.isSettled[record] {
-                work.outputs[record] |= defaults
-                work.isSettled[record] = true
-            }
-            return
+            return false
         }
-        guard holds else { return }
+        guard holds else { return false }
         for record in records where !work.isSettled[record] {
             work.outputs[record] |= route.outputs
             work.isSettled[record] = route.moves
         }
+        return true
     }
 
     /// Takes the other spans of a trace along.

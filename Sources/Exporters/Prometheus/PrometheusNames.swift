@@ -1,26 +1,30 @@
 /// Names and labels of OpenTelemetry as Prometheus has them, by the OpenTelemetry specification's "Prometheus and
 /// OpenMetrics Compatibility".
 package struct PrometheusNames: Sendable, Equatable {
-    package var namespace: String
-    package var addsSuffixes: Bool
+    /// What all names begin with, in characters that Prometheus knows; empty for nothing.
+    package let namespace: String
+    package let addsSuffixes: Bool
 
     package init(namespace: String, addsSuffixes: Bool) {
-        self.namespace = namespace
+        self.namespace = Self.replaced(namespace)
         self.addsSuffixes = addsSuffixes
     }
 
     /// Name of a family, without `_total`-less forms of other formats: `http.server.duration`, `s` becomes
     /// `http_server_duration_seconds`.
     func family(_ name: String, unit: String, isCounter: Bool, isGauge: Bool) -> String {
-        guard addsSuffixes else {
-            return Self.headed((namespace.isEmpty ? "" : namespace + "_") + Self.replaced(name))
-        }
+        guard addsSuffixes else { return prefixed(Self.replaced(name)) }
         var words = Self.words(name)
         for word in Self.unitWords(unit) where !words.contains(word) { words.append(word) }
         if unit == "1" && isGauge { Self.move("ratio", toEndOf: &words) }
         if isCounter { Self.move("total", toEndOf: &words) }
-        if !namespace.isEmpty { words.insert(Self.replaced(namespace), at: 0) }
-        return Self.headed(words.joined(separator: "_"))
+        return prefixed(words.joined(separator: "_"))
+    }
+
+    /// A name without further ado behind the namespace.
+    func prefixed(_ name: String) -> String {
+        guard !namespace.isEmpty else { return Self.headed(name) }
+        return Self.headed(name.isEmpty ? namespace : namespace + "_" + name)
     }
 
     /// Name of a label: other characters are underscores, and it begins with a letter. `__name__` is the name

@@ -26,7 +26,8 @@ package struct PrometheusOptions: ComponentOptions {
         let addsSuffixes = settings.bool(
             "add_metric_suffixes", default: true, "Adds units and _total to names, as OpenMetrics asks for.")
         names = PrometheusNames(namespace: namespace, addsSuffixes: addsSuffixes)
-        constantLabels = settings.stringMap("const_labels", "Labels with these values on every series.")
+        constantLabels = settings.stringMap(
+            "const_labels", "Labels with these values on every series but target_info.")
         sendsTimestamps = settings.bool(
             "send_timestamps", default: false, "Writes the time of each point beside its value.")
         expiration = settings.duration(
@@ -39,10 +40,13 @@ package struct PrometheusOptions: ComponentOptions {
                 "exclude_service_attributes", default: false, "Accepted; job and instance are labels in any case.")
             return group.bool(
                 "enabled", default: false,
-                "True makes them labels of every series; otherwise they are on target_info, beside job and instance.")
+                "True makes them labels of every series. They are on target_info in any case, where the resource has "
+                    + "service.name and service.instance.id, which are job and instance.")
         }
         leavesOutScope = settings.bool(
-            "without_scope_info", default: false, "Leaves out the labels otel_scope_name and otel_scope_version.")
+            "without_scope_info", default: false,
+            "Leaves out the labels of scopes: otel_scope_name, otel_scope_version, otel_scope_schema_url and "
+                + "otel_scope_ATTRIBUTE. Series of scopes that differ in them alone are one then.")
         offersOpenMetrics = settings.bool(
             "enable_open_metrics", default: false,
             "Answers scrapers that ask for OpenMetrics in that format, which has exemplars.")

@@ -95,7 +95,7 @@ struct PrometheusReader: Sendable {
         }
     }
 
-    /// `target_info`: the attributes of a resource, once.
+    /// `target_info`: the attributes of a resource, one for each job and instance.
     private func takeTarget(
         _ metric: MetricRecord, of records: borrowing RecordBatch, into store: inout PrometheusStore, now: Duration
     ) {
@@ -103,13 +103,11 @@ struct PrometheusReader: Sendable {
         let others = attributes(of: resource.set, of: records) {
             [serviceName, serviceNamespace, instance].contains($0)
         }
-        guard !others.isEmpty, let first = metric.points.range.first else { return }
-        let labels = Self.written(others, identity(resource.set, of: records) + options.constantLabels.named)
+        let identity = identity(resource.set, of: records).filter { !$0.value.isEmpty }
+        guard !others.isEmpty, identity.count == 2, let first = metric.points.range.first else { return }
         _ = store.take(
-            PrometheusPoint(time: records.points[first].time, value: .number(1)),
-            family: (options.names.namespace.isEmpty ? "" : options.names.namespace + "_") + "target_info",
-            kind: .gauge,
-            help: "Target metadata", labels: labels, now: now)
+            PrometheusPoint(time: records.points[first].time, value: .number(1)), target: Self.written([:], identity),
+            family: options.names.prefixed("target_info"), labels: Self.written(others, identity), now: now)
     }
 
     // MARK: Labels
@@ -122,6 +120,9 @@ struct PrometheusReader: Sendable {
             labels += attributes(of: resource, of: records) { _ in false }.map { ($0.key, $0.value) }
         }
         if !options.leavesOutScope {
+            labels += attributes(of: record.set, of: records, prefix: "otel_scope_") { _ in false }
+                .map { ($0.key, $0.value) }
+            labels.append(("otel_scope_schema_url", records.text(record.schemaURL).string))
             labels.append(("otel_scope_name", records.text(record.name).string))
             labels.append(("otel_scope_version", records.text(record.version).string))
         }
@@ -162,7 +163,7 @@ struct PrometheusReader: Sendable {
 
     /// Labels of a set. Attributes whose keys become one label have their values joined, in the order of the keys.
     private func attributes(
-        of set: SetIndex, of records: borrowing RecordBatch, leavingOut isLeftOut: (KeyID) -> Bool
+        of set: SetIndex, of records: borrowing RecordBatch, prefix: String = "", leavingOut isLeftOut: (KeyID) -> Bool
     ) -> [String: String] {
         var pairs: [(key: String, value: String)] = []
         for index in records.range(of: set) where !isLeftOut(records.attributes[index].keyID) {
@@ -170,7 +171,7 @@ struct PrometheusReader: Sendable {
             pairs.append((records.text(attribute.key).string, Self.text(attribute.value, of: records)))
         }
         pairs.sort { $0.key < $1.key }
-        return Dictionary(pairs.map { (PrometheusNames.label($0.key), $0.value) }) { $0 + ";" + $1 }
+        return Dictionary(pairs.map { (PrometheusNames.label(prefix + $0.key), $0.value) }) { $0 + ";" + $1 }
     }
 
     /// Later labels stand in for earlier ones of the same name; empty ones are as good as none.

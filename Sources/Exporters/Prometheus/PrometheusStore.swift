@@ -13,6 +13,8 @@ struct PrometheusStore: Sendable {
     struct Series: Sendable {
         var point: PrometheusPoint
         var updated: Duration
+        /// Of which job and instance it is the metadata; nil for all other series.
+        var target: String?
     }
 
     /// Why a point was not taken.
@@ -24,6 +26,8 @@ struct PrometheusStore: Sendable {
     }
 
     private(set) var families: [String: Family] = [:]
+    /// Labels of the series that tells of a job and instance.
+    private var targets: [String: String] = [:]
     private(set) var seriesCount = 0
     /// Bytes of the labels of all series, which senders choose.
     private(set) var labelBytes = 0
@@ -42,7 +46,7 @@ struct PrometheusStore: Sendable {
     /// once.
     mutating func take(
         _ point: PrometheusPoint, family name: String, kind: Kind, help: @autoclosure () -> String, labels: String,
-        now: Duration
+        target: String? = nil, now: Duration
     ) -> Refusal? {
         var family = families[name] ?? Family(kind: kind, help: Self.shortened(help()))
         guard family.kind == kind else { return .otherKind }
@@ -56,12 +60,26 @@ struct PrometheusStore: Sendable {
             }
             seriesCount += 1
             labelBytes += bytes
-            family.series[labels] = Series(point: point, updated: now)
+            family.series[labels] = Series(point: point, updated: now, target: target)
             return nil
         }
         guard point.time > last.point.time else { return nil }
-        family.series[labels] = Series(point: last.point.followed(by: point), updated: now)
+        family.series[labels] = Series(point: last.point.followed(by: point), updated: now, target: target)
         return nil
+    }
+
+    /// Takes the metadata of a job and instance, in the place of what an older point told of them.
+    mutating func take(
+        _ point: PrometheusPoint, target: String, family name: String, labels: String, now: Duration
+    ) -> Refusal? {
+        if let known = targets[target], known != labels, let held = families[name]?.series[known] {
+            guard point.time >= held.point.time else { return nil }
+            remove(family: name, labels: known)
+        }
+        let refusal = take(
+            point, family: name, kind: .gauge, help: "Target metadata", labels: labels, target: target, now: now)
+        if refusal == nil { targets[target] = labels }
+        return refusal
     }
 
     private static func shortened(_ help: String) -> String {
@@ -70,7 +88,8 @@ struct PrometheusStore: Sendable {
 
     /// Ends a series whose sender says that there is nothing any more.
     mutating func remove(family name: String, labels: String) {
-        guard families[name]?.series.removeValue(forKey: labels) != nil else { return }
+        guard let series = families[name]?.series.removeValue(forKey: labels) else { return }
+        if let target = series.target { targets[target] = nil }
         seriesCount -= 1
         labelBytes -= labels.utf8.count
         if families[name]?.series.isEmpty == true { families[name] = nil }

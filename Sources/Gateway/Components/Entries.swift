@@ -124,15 +124,19 @@ package struct ConnectorPlan: Sendable {
     package var joins: @Sendable (_ input: Signal, _ output: Signal) -> Bool
     /// How long batches are gathered into one; nil hands on each as it comes.
     package var gather: Duration?
+    /// Whether it counts together what the pipelines of a signal send, as the Collector's connectors do: they share one
+    /// then. Otherwise each pipeline has its own.
+    package var isShared: Bool
     /// Headers, in lowercase, that the connector looks at in `ExportBatch.metadata`.
     package var contextKeys: [String] = []
 
     package init(
-        gather: Duration? = nil,
+        gather: Duration? = nil, isShared: Bool = false,
         joins: @escaping @Sendable (_ input: Signal, _ output: Signal) -> Bool = { $0 == $1 },
         make: @escaping @Sendable (ConnectorBuild) throws -> any Connector
     ) {
         self.gather = gather
+        self.isShared = isShared
         self.joins = joins
         self.make = make
     }

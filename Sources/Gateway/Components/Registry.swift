@@ -187,7 +187,9 @@ package enum Registry {
             ["spanmetrics", "span_metrics"], "Counts and times spans by service, name, kind and status.",
             SpanMetricsOptions.self
         ) { options in
-            ConnectorPlan(gather: options.output.flushInterval, joins: { $0 == .traces && $1 == .metrics }) {
+            ConnectorPlan(
+                gather: options.output.flushInterval, isShared: true, joins: { $0 == .traces && $1 == .metrics }
+            ) {
                 SpanMetricsConnector(options: options, build: $0)
             }
         },
@@ -210,7 +212,9 @@ package enum Registry {
         .entry(
             ["gen_ai_metrics"], "Computes the GenAI conventions' client metrics from spans.", GenAIMetricsOptions.self
         ) { options in
-            ConnectorPlan(gather: options.output.flushInterval, joins: { $0 == .traces && $1 == .metrics }) {
+            ConnectorPlan(
+                gather: options.output.flushInterval, isShared: true, joins: { $0 == .traces && $1 == .metrics }
+            ) {
                 GenAIMetricsConnector(options: options, build: $0)
             }
         },

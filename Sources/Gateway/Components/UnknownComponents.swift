@@ -1,11 +1,14 @@
 import Configuration
 
 /// Takes components of types that are not here out of a configuration, for `--skip-unknown`: their definitions, where
-/// pipelines and the service name them, and pipelines that are left without a receiver or exporter. Each is a warning.
+/// pipelines and the service name them, pipelines that are left without a receiver or exporter, and routes to these.
+/// Each is a warning.
 struct UnknownComponents {
     private let types: [ComponentKind: Set<String>]
     private var defined: [ComponentKind: Set<ComponentID>] = [:]
     private var skipped: [ComponentKind: Set<ComponentID>] = [:]
+    /// Pipelines that are left out, by their names in the file.
+    private var dropped: Set<String> = []
     private var problems = ConfigProblems()
 
     /// The sections without what is not here. References in it are not resolved yet, and need not be.
@@ -19,6 +22,7 @@ struct UnknownComponents {
     mutating func filter(uses tree: ConfigNode, problems: inout ConfigProblems) -> ConfigNode {
         var tree = tree
         if !skipped.isEmpty { tree.change("service") { filter(service: $0) } }
+        if !dropped.isEmpty { tree.change("connectors") { filter(connectors: $0) } }
         problems.merge(self.problems)
         return tree
     }
@@ -87,6 +91,7 @@ struct UnknownComponents {
                 entry.value[list]?.texts?.isEmpty == true && before?[list]?.texts?.isEmpty == false
             }
             guard let lost else { return false }
+            dropped.insert(entry.key)
             problems.warning(
                 "is left without \(lost): the pipeline is left out", at: entry.keyPlace,
                 path: "service.pipelines.\(entry.key)")
@@ -108,6 +113,88 @@ struct UnknownComponents {
             pipelines.reduce(into: []) { $0.formUnion($1.value[list]?.componentIDs ?? []) }
         }
         return (defined[.connector] ?? []).intersection(named("receivers")).intersection(named("exporters"))
+    }
+}
+
+extension UnknownComponents {
+    /// The connectors, with what goes to pipelines that are left out taken from the tables of `routing`.
+    private mutating func filter(connectors: ConfigNode) -> ConfigNode {
+        guard var entries = connectors.map else { return connectors }
+        for index in entries.indices {
+            guard let id = try? ComponentID(parsing: entries[index].key), id.type == "routing" else { continue }
+            entries[index].value = filter(routing: entries[index].value, path: "connectors.\(id)")
+        }
+        var node = connectors
+        node.content = .map(entries)
+        return node
+    }
+
+    private mutating func filter(routing: ConfigNode, path: String) -> ConfigNode {
+        var routing = routing
+        routing.change("default_pipelines") { list in
+            let left = filter(targets: list, path: "\(path).default_pipelines")
+            if left.texts?.isEmpty == true, list.texts?.isEmpty == false {
+                problems.warning(
+                    "no pipeline is left: what no route matches is dropped", at: list.place,
+                    path: "\(path).default_pipelines")
+            }
+            return left
+        }
+        let defaults = routing["default_pipelines"]
+        routing.change("table") { filter(table: $0, defaults, path: "\(path).table") }
+        return routing
+    }
+
+    /// The routes that still lead somewhere. A table needs one: where only default pipelines are left, it takes nothing.
+    private mutating func filter(table: ConfigNode, _ defaults: ConfigNode?, path: String) -> ConfigNode {
+        guard let routes = table.list else { return table }
+        var left: [ConfigNode] = []
+        for (index, route) in routes.enumerated() {
+            var changed = route
+            changed.change("pipelines") { filter(targets: $0, path: "\(path)[\(index)].pipelines") }
+            guard changed["pipelines"]?.texts?.isEmpty == true, route["pipelines"]?.texts?.isEmpty == false else {
+                left.append(changed)
+                continue
+            }
+            problems.warning(
+                "no pipeline is left: the route is left out", at: route.place, path: "\(path)[\(index)]")
+        }
+        if left.isEmpty, let defaults, defaults.texts?.isEmpty == false {
+            left = [UnknownComponents.routeOfNothing(to: defaults, at: table.place)]
+        }
+        var node = table
+        node.content = .list(left)
+        return node
+    }
+
+    private static func routeOfNothing(to pipelines: ConfigNode, at place: ConfigPlace) -> ConfigNode {
+        func entry(_ key: String, _ value: ConfigNode) -> ConfigNode.Entry {
+            ConfigNode.Entry(key: key, keyPlace: place, value: value)
+        }
+        func text(_ text: String) -> ConfigNode {
+            ConfigNode(.scalar(ConfigScalar(text: text, value: .string, isPlain: false)), place: place)
+        }
+        let entries = [
+            entry("context", text("resource")), entry("condition", text("false")), entry("pipelines", pipelines),
+        ]
+        return ConfigNode(.map(entries), place: place)
+    }
+
+    /// A list of pipelines without those that are left out.
+    private mutating func filter(targets list: ConfigNode, path: String) -> ConfigNode {
+        guard let elements = list.texts else { return list }
+        var kept: [ConfigNode] = []
+        for element in elements {
+            if let name = element.scalar?.text, dropped.contains(name) {
+                problems.warning("\(name) is left out: routes go on without it", at: element.place, path: path)
+            } else {
+                kept.append(element)
+            }
+        }
+        if kept.count == elements.count { return list }
+        var node = list
+        (node.content, node.expandedText) = (.list(kept), nil)
+        return node
     }
 }
 

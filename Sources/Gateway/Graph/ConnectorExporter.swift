@@ -8,6 +8,9 @@ import Telemetry
 /// Carries what a connector makes of a pipeline's batches into the pipelines that read from it: runs their chains and
 /// appends to their journals. A batch is delivered when all of them have stored their part; after a refusal the whole
 /// batch comes again, and pipelines that had stored it get it twice.
+///
+/// There is one for each worker, and so for each pipeline that writes to the connector. Where they share the connector
+/// (`ConnectorPlan.isShared`), only the first of them is started and shut down.
 final class ConnectorExporter: Exporter {
     private struct Link {
         var pipelines: [PipelineIntake]
@@ -18,20 +21,23 @@ final class ConnectorExporter: Exporter {
 
     /// One at a time keeps the order.
     let maxConcurrency = 1
-    private let connector: any Connector
+    private let seat: ConnectorSeat
     private let id: String
+    /// The pipeline whose batches it gets.
+    private let pipeline: String
     private let outputs: [ConnectorOutput]
     private let effects: WorkerEffects
     private let pool = WorkspacePool()
     private let links = Mutex<Link?>(nil)
-    private let turn = TurnGate()
     private let ticker = Mutex<Task<Void, Never>?>(nil)
 
     init(
-        connector: any Connector, id: String, outputs: [ConnectorOutput], effects: WorkerEffects = .system()
+        _ seat: ConnectorSeat, id: String, pipeline: String, outputs: [ConnectorOutput],
+        effects: WorkerEffects = .system()
     ) {
-        self.connector = connector
+        self.seat = seat
         self.id = id
+        self.pipeline = pipeline
         self.outputs = outputs
         self.effects = effects
     }
@@ -62,8 +68,8 @@ final class ConnectorExporter: Exporter {
 
     /// Starts the connector, and its clock when it has one.
     func start() async throws {
-        do throws(ProcessFailure) { try connector.start() } catch { throw ExporterStartFailure(error.reason) }
-        guard let interval = connector.tickInterval else { return }
+        do throws(ProcessFailure) { try seat.connector.start() } catch { throw ExporterStartFailure(error.reason) }
+        guard let interval = seat.connector.tickInterval else { return }
         let task = Task { [weak self] in
             while !Task.isCancelled {
                 guard let effects = self?.effects else { return }
@@ -76,48 +82,60 @@ final class ConnectorExporter: Exporter {
 
     func export(_ batch: ExportBatch) async -> ExportOutcome {
         guard let link = links.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
-        await turn.enter()
-        defer { turn.leave() }
+        await seat.enter()
+        defer { seat.leave() }
+        if let other = seat.pipelineAhead(of: pipeline) {
+            return .retry(reason: "a batch of pipeline \(other) is to be stored first", after: .seconds(1))
+        }
         let deliveries: [ConnectorDelivery]
-        do throws(ProcessFailure) { deliveries = try await connector.connectWaiting(batch) } catch {
+        do throws(ProcessFailure) { deliveries = try await seat.connector.connectWaiting(batch) } catch {
+            seat.note(pipeline, comesAgain: false, hasStored: false)
             return .permanent(reason: error.reason)
         }
         // What a connector could not ask for is not asked for in vain when the worker ends: the batch comes again.
         if Task.isCancelled { return .retry(reason: "the gateway ends", after: nil) }
-        if let outcome = await deliver(deliveries, of: batch.origin, link) { return outcome }
-        connector.stored()
+        let (refusal, hasStored) = await deliver(deliveries, of: batch.origin, link)
+        var comesAgain = false
+        if case .retry? = refusal { comesAgain = true }
+        seat.note(pipeline, comesAgain: comesAgain, hasStored: hasStored)
+        if let refusal { return refusal }
+        seat.connector.stored()
         return .delivered
     }
 
     private func tick() async {
         guard let link = links.withLock({ $0 }) else { return }
-        await turn.enter()
-        defer { turn.leave() }
+        await seat.enter()
+        defer { seat.leave() }
         // What cannot be stored now is due again at the next tick.
-        if await deliver(connector.tick(), of: RequestOrigin(), link) == nil { connector.stored() }
+        let (refusal, _) = await deliver(seat.connector.tick(), of: RequestOrigin(), link)
+        if refusal == nil { seat.connector.stored() }
     }
 
-    /// Stores all deliveries; nil when that went well.
+    /// Stores all deliveries. Tells why one was refused, nil when none was, and whether any is stored.
     private func deliver(
         _ deliveries: [ConnectorDelivery], of origin: RequestOrigin, _ link: Link
-    ) async -> ExportOutcome? {
+    ) async -> (refusal: ExportOutcome?, hasStored: Bool) {
+        var hasStored = false
         for delivery in deliveries {
             let pipeline = link.pipelines[delivery.output]
             switch await prepare(delivery, of: origin, pipeline, link) {
             case .held: continue
             case .empty(let filtered): pipeline.countFiltered(filtered)
             case .failed(.unavailable(let message, let retryAfter)):
-                return .retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter)
-            case .failed(let reply): return .permanent(reason: "pipeline \(pipeline.id): \(reply)")
+                return (.retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter), hasStored)
+            case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply)"), hasStored)
             case .frame(let frame, let filtered):
                 let result = await append(frame, filtered, to: pipeline)
                 if case .refused(let reason, let retryAfter, let isFinal) = result {
-                    if isFinal { return .permanent(reason: "pipeline \(pipeline.id): \(reason)") }
-                    return .retry(reason: "pipeline \(pipeline.id): \(reason)", after: retryAfter)
+                    let told = "pipeline \(pipeline.id): \(reason)"
+                    if isFinal { return (.permanent(reason: told), hasStored) }
+                    return (.retry(reason: told, after: retryAfter), hasStored)
                 }
+                hasStored = true
             }
         }
-        return nil
+        return (nil, hasStored)
     }
 
     private func prepare(
@@ -147,37 +165,5 @@ final class ConnectorExporter: Exporter {
         }
         task?.cancel()
         await task?.value
-    }
-}
-
-/// Lets one task at a time through, in the order in which they came.
-private final class TurnGate: Sendable {
-    private struct State {
-        var isTaken = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let state = Mutex(State())
-
-    func enter() async {
-        await withCheckedContinuation { continuation in
-            let isFree = state.withLock { state in
-                defer { state.isTaken = true }
-                if state.isTaken { state.waiting.append(continuation) }
-                return !state.isTaken
-            }
-            if isFree { continuation.resume() }
-        }
-    }
-
-    func leave() {
-        let next: CheckedContinuation<Void, Never>? = state.withLock { state in
-            if state.waiting.isEmpty {
-                state.isTaken = false
-                return nil
-            }
-            return state.waiting.removeFirst()
-        }
-        next?.resume()
     }
 }

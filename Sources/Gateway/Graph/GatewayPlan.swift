@@ -102,6 +102,13 @@ extension GatewayPlan {
         }
     }
 
+    /// The pipelines of a signal that write to a connector, as one text.
+    func writers(to connector: String, _ signal: Signal) -> String {
+        pipelines.filter { pipeline in
+            pipeline.signal.recorded == signal && pipeline.connectors.contains { $0.id == connector }
+        }.map(\.id).joined(separator: ", ")
+    }
+
     /// Cycles were refused before; the bound ends the loop on one all the same.
     private mutating func setDepths() {
         for _ in pipelines {

@@ -39,6 +39,8 @@ struct GraphBuilder {
     private var graph = GatewayGraph()
     private var keys = KeyTable.Builder()
     private var deadLetters: [String: DeadLetterBox] = [:]
+    /// Connectors that several pipelines share.
+    private var seats: [ConnectorKey: ConnectorSeat] = [:]
     /// Of the pipeline that is being added, when its senders wait for the delivery.
     private var watch: DeliveryWatch?
 
@@ -337,25 +339,43 @@ struct GraphBuilder {
         _ id: String, _ plan: ConnectorPlan, _ outputs: [ConnectorOutput], _ pipeline: GatewayPlan.PipelinePlan,
         _ journal: any FrameLog
     ) throws {
-        let log = context.log
-        var build = ConnectorBuild(
-            metrics: context.metrics, id: id, input: pipeline.id, inputSignal: pipeline.signal.recorded,
-            outputs: outputs, now: { SystemFacts.unixNanoseconds }, dataDirectory: context.dataDirectory,
-            log: { log.line($0, $1) })
-        let book = DropLedger.Book(ledger: context.drops, pipeline: pipeline.id)
-        build.dropped = { book.note($0, count: $1, by: id, rule: $2) }
-        let exporter: ConnectorExporter
-        do {
-            exporter = ConnectorExporter(connector: try plan.make(build), id: id, outputs: outputs)
-        } catch {
-            throw GatewayStartFailure("connector \(id) in pipeline \(pipeline.id): \(error)")
-        }
+        let key = ConnectorKey(id: id, input: pipeline.signal.recorded)
+        let shared = plan.isShared ? seats[key] : nil
+        let seat = try shared ?? makeSeat(id, plan, outputs, pipeline)
+        if plan.isShared { seats[key] = seat }
+        let exporter = ConnectorExporter(seat, id: id, pipeline: pipeline.id, outputs: outputs)
         graph.connectors.append(exporter)
-        graph.exporters.append((id, exporter))
+        if shared == nil { graph.exporters.append((id, exporter)) }
         let lane = Lane(
             options: ConnectorExporter.helperOptions(gather: plan.gather),
             metadataKeys: context.plan.metadataKeys(of: plan, outputs))
         try addWorker(id, exporter, lane, pipeline, journal)
+    }
+
+    /// The connector behind a pipeline, which those share that write the same signal to it when its plan says so.
+    private func makeSeat(
+        _ id: String, _ plan: ConnectorPlan, _ outputs: [ConnectorOutput], _ pipeline: GatewayPlan.PipelinePlan
+    ) throws -> ConnectorSeat {
+        let log = context.log
+        let signal = pipeline.signal.recorded
+        var build = ConnectorBuild(
+            metrics: context.metrics, id: id,
+            input: plan.isShared ? context.plan.writers(to: id, signal) : pipeline.id, inputSignal: signal,
+            outputs: outputs, now: { SystemFacts.unixNanoseconds }, dataDirectory: context.dataDirectory,
+            log: { log.line($0, $1) })
+        let book = DropLedger.Book(ledger: context.drops, pipeline: pipeline.id)
+        build.dropped = { book.note($0, count: $1, by: id, rule: $2) }
+        do {
+            return ConnectorSeat(try plan.make(build))
+        } catch {
+            throw GatewayStartFailure("connector \(id) in pipeline \(pipeline.id): \(error)")
+        }
+    }
+
+    /// A connector and the signal that pipelines write to it.
+    private struct ConnectorKey: Hashable {
+        var id: String
+        var input: Signal
     }
 
     /// How an exporter's or a connector's batches are made.

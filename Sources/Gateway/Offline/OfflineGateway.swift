@@ -74,15 +74,21 @@ package struct OfflineGateway {
     package init(plan: GatewayPlan) throws {
         receivers = Set(plan.receivers.map(\.id))
         var builder = KeyTable.Builder()
+        // By signal and id.
+        var shared: [String: any Connector] = [:]
         for pipeline in plan.pipelines {
             let (first, whole) = try StepMaker.make(pipeline, metrics: metrics, keys: &builder)
             let signal = pipeline.signal.recorded
             var connectors: [(connector: any Connector, outputs: [ConnectorOutput])] = []
-            for (id, plan, outputs) in pipeline.connectors {
+            for (id, made, outputs) in pipeline.connectors {
+                let key = "\(signal) \(id)"
                 let build = ConnectorBuild(
-                    metrics: metrics, id: id, input: pipeline.id, inputSignal: signal, outputs: outputs,
-                    now: { [clock] in clock.now })
-                connectors.append((try plan.make(build), outputs))
+                    metrics: metrics, id: id, input: made.isShared ? plan.writers(to: id, signal) : pipeline.id,
+                    inputSignal: signal, outputs: outputs, now: { [clock] in clock.now })
+                let known = made.isShared ? shared[key] : nil
+                let connector = try known ?? made.make(build)
+                if made.isShared { shared[key] = connector }
+                connectors.append((connector, outputs))
             }
             var own: [(id: String, chain: ProcessorChain)] = []
             for (id, steps) in pipeline.ownSteps.sorted(by: { $0.key < $1.key }) where !steps.isEmpty {

@@ -11,17 +11,17 @@ package struct GroupByAttributesOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         keys = settings.strings(
             "keys", default: [],
-            "Attributes of records that become attributes of their resource; without any, equal resources and scopes "
-                + "are merged.")
+            "Attributes of records that become attributes of their resource; without any, equal resources, scopes and "
+                + "metrics are merged.")
     }
 }
 
 /// Moves records that have some of the keys to a resource with those attributes: the Collector's `groupbyattrs`.
 ///
 /// Records of one received resource with equal values come under one resource, which has the attributes of the received
-/// one and the moved ones. Records without any of the keys stay where they are. Then equal resources and scopes of the
-/// request are merged, which is all that happens without keys (the Collector's compaction). Where the copies of a
-/// resource would make the request too large its records stay, and are counted.
+/// one and the moved ones. Records without any of the keys stay where they are. Then equal resources, scopes and metrics
+/// of the request are merged, which is all that happens without keys (the Collector's compaction). Where the copies of
+/// a resource would make the request too large its records stay, and are counted.
 package struct GroupByAttributesProcessor: Processor {
     private let keys: [KeyID]
     private let pool = GroupPool()
@@ -49,7 +49,7 @@ package struct GroupByAttributesProcessor: Processor {
         throws(ProcessFailure)
     {
         let moves = hasWork(batch)
-        guard moves || batch.scopes.count > 1 else { return }
+        guard moves || batch.scopes.count > 1 || batch.metrics.count > 1 else { return }
         let scratch = pool.take()
         defer { pool.give(scratch) }
         scratch.flat.removeAll()
@@ -58,7 +58,7 @@ package struct GroupByAttributesProcessor: Processor {
             let moved = moves ? try move(scratch, batch.signal, batch.keys) : 0
             let records = moved > 0 ? scratch.moved.text : scratch.flat.text
             scratch.output.removeAll()
-            let isMerged = RequestCompaction.run(records, into: &scratch.output)
+            let isMerged = RequestCompaction.run(records, batch.signal, into: &scratch.output)
             guard moved > 0 || isMerged else { return }
             do throws(DecodeFailure) {
                 try take(isMerged ? scratch.output.text : records, &batch)

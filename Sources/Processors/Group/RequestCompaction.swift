@@ -1,7 +1,8 @@
 import OTLP
 import Telemetry
 
-/// Brings records of equal resources and scopes together: one container for each, in order of first appearance.
+/// Brings records of equal resources and scopes together: one container for each, in order of first appearance. Points
+/// of equal metrics of a scope come together too.
 ///
 /// Two are equal when they have the same fields, in whatever order, and the same schema URL. Works on the encoded
 /// request, since the three signals have the same two levels: resource = 1, scopes = 2, schema_url = 3, and below them
@@ -15,10 +16,14 @@ enum RequestCompaction {
     /// Containers that become one.
     private struct Group {
         var containers: [Range<Int>]
+        /// Of scopes in requests of metrics, what is in them, equal metrics together.
+        var metrics: [[Range<Int>]]?
+
+        var isSame: Bool { containers.count == 1 && (metrics?.allSatisfy { $0.count == 1 } ?? true) }
     }
 
     /// Writes the request with equal containers merged; false when there are none, and `output` is as it was.
-    static func run(_ request: Text, into output: inout ByteColumn) -> Bool {
+    static func run(_ request: Text, _ signal: Signal, into output: inout ByteColumn) -> Bool {
         var resources: [Range<Int>] = []
         var others: [Range<Int>] = []
         var cursor = WireCursor(request)
@@ -26,8 +31,11 @@ enum RequestCompaction {
             if field.tag == owner { resources.append(field.content) } else { others.append(field.whole) }
         }
         let groups = grouped(resources, request)
-        let scopes = groups.map { grouped($0.containers.flatMap { contents(of: $0, request) }, request) }
-        let isSame = groups.count == resources.count && scopes.allSatisfy { $0.allSatisfy { $0.containers.count == 1 } }
+        let scopes = groups.map { group -> [Group] in
+            let found = grouped(group.containers.flatMap { contents(of: $0, request) }, request)
+            return signal == .metrics ? found.map { withMetrics($0, request) } : found
+        }
+        let isSame = groups.count == resources.count && scopes.allSatisfy { $0.allSatisfy(\.isSame) }
         if isSame { return false }
         for (group, below) in zip(groups, scopes) {
             let open = output.beginMessage(tag: owner, guess: group.containers.reduce(0) { $0 + $1.count })
@@ -35,13 +43,23 @@ enum RequestCompaction {
             for scope in below {
                 let inner = output.beginMessage(tag: content, guess: scope.containers.reduce(0) { $0 + $1.count })
                 writeHead(scope, request, into: &output)
-                for container in scope.containers { writeContents(of: container, request, into: &output) }
+                if let metrics = scope.metrics {
+                    for metric in metrics { MetricMerging.write(metric, request, into: &output) }
+                } else {
+                    for container in scope.containers { writeContents(of: container, request, into: &output) }
+                }
                 output.endMessage(inner)
             }
             output.endMessage(open)
         }
         for field in others { output.append(request[field]) }
         return true
+    }
+
+    private static func withMetrics(_ scope: Group, _ request: Text) -> Group {
+        var scope = scope
+        scope.metrics = MetricMerging.grouped(scope.containers.flatMap { contents(of: $0, request) }, request)
+        return scope
     }
 
     private static func grouped(_ containers: [Range<Int>], _ request: Text) -> [Group] {

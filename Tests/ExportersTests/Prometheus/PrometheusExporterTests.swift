@@ -206,11 +206,87 @@ import Testing
         #expect(
             lines(plain).filter { !$0.hasPrefix("#") } == [
                 "ns_g_ratio{env=\"prod\",\(labels)} 2",
-                "ns_target_info{env=\"prod\",host_name=\"h\",\(labels)} 1",
+                "ns_target_info{host_name=\"h\",\(labels)} 1",
             ])
         let converting = exporter(", resource_to_telemetry_conversion: {enabled: true}, without_scope_info: true")
         _ = await converting.export(try batch(gauge, resource: resource))
         #expect(lines(converting).contains { $0.hasPrefix("g_ratio{host_name=\"h\",") && $0.contains("service_name=") })
+    }
+
+    private let gauge = #"{"name": "g", "gauge": {"dataPoints": [{"asInt": 2, "timeUnixNano": 5}]}}"#
+
+    @Test func `a job and instance have one target_info, the newest`() async throws {
+        let exporter = exporter(", without_scope_info: true, metric_expiration: 10s")
+        func version(_ version: Int) -> String {
+            #", {"key": "service.version", "value": {"intValue": \#(version)}}"#
+        }
+        func targets() -> [String] { lines(exporter).filter { $0.hasPrefix("target_info{") } }
+        _ = await exporter.export(try batch(gauge, resource: version(1)))
+        let later = gauge.replacing(#""timeUnixNano": 5"#, with: #""timeUnixNano": 6"#)
+        _ = await exporter.export(try batch(later, resource: version(2)))
+        let labels = #"instance="i-1",job="eu/shop""#
+        #expect(targets() == ["target_info{\(labels),service_version=\"2\"} 1"])
+        // What is delivered late does not bring the old one back.
+        _ = await exporter.export(try batch(gauge, resource: version(1)))
+        #expect(targets() == ["target_info{\(labels),service_version=\"2\"} 1"])
+        let other = try batch(gauge, resource: version(1)).replacing("i-1", with: "i-2")
+        _ = await exporter.export(other)
+        #expect(targets().count == 2)
+        clock.move(.seconds(11))
+        #expect(lines(exporter) == [])
+        _ = await exporter.export(try batch(gauge, resource: version(1)))
+        #expect(targets() == ["target_info{\(labels),service_version=\"1\"} 1"])
+    }
+
+    @Test(arguments: ["service.name", "service.instance.id"])
+    func `there is no target_info without job and instance`(_ key: String) async throws {
+        let exporter = exporter()
+        let resource = #", {"key": "host.name", "value": {"stringValue": "h"}}"#
+        let other = String(repeating: "x", count: key.utf8.count)
+        _ = await exporter.export(try batch(gauge, resource: resource).replacing(key, with: other))
+        #expect(lines(exporter).count == 3)
+        #expect(!lines(exporter).contains { $0.contains("target_info") })
+    }
+
+    @Test(arguments: [true, false])
+    func `a namespace becomes part of names that Prometheus takes`(_ addsSuffixes: Bool) async throws {
+        let exporter = exporter(", namespace: my-app.v1, add_metric_suffixes: \(addsSuffixes)")
+        let resource = #", {"key": "host.name", "value": {"stringValue": "h"}}"#
+        _ = await exporter.export(try batch(gauge, resource: resource))
+        let names = lines(exporter).filter { !$0.hasPrefix("#") }.map { $0.prefix { $0 != "{" } }
+        #expect(names == ["my_app_v1_g", "my_app_v1_target_info"])
+    }
+
+    @Test func `scopes that differ in an attribute or their schema are series of their own`() async throws {
+        func scope(_ fields: String, _ url: String, _ value: Int) -> String {
+            let metric = gauge.replacing(#""asInt": 2"#, with: "\"asInt\": \(value)")
+            return #"{"scope": {"name": "meter", \#(fields)}, "schemaUrl": "\#(url)", "metrics": [\#(metric)]}"#
+        }
+        func attributes(_ value: String) -> String {
+            #""version": "1", "attributes": [{"key": "my.lib", "value": {"stringValue": "\#(value)"}}, "#
+                + #"{"key": "name", "value": {"stringValue": "no"}}]"#
+        }
+        let scopes = [
+            scope(attributes("a"), "", 1), scope(attributes("b"), "", 2), scope(attributes("b"), "https://s/1", 3),
+        ].joined(separator: ",")
+        let json = #"{"resourceMetrics": [{"scopeMetrics": [\#(scopes)]}]}"#
+        var output = ByteColumn()
+        try Array(json.utf8).withUnsafeBytes {
+            try OTLPJSONReader.transcode(Text($0), signal: .metrics, into: &output)
+        }
+        let request = ExportBatch(signal: .metrics, itemCount: 3, bytes: Array(output.text.bytes))
+        let all = exporter()
+        #expect(await all.export(request) == .delivered)
+        let (name, version) = (#"otel_scope_name="meter""#, #"otel_scope_version="1""#)
+        #expect(
+            lines(all).filter { !$0.hasPrefix("#") } == [
+                #"g{otel_scope_my_lib="a",\#(name),\#(version)} 1"#,
+                #"g{otel_scope_my_lib="b",\#(name),otel_scope_schema_url="https://s/1",\#(version)} 3"#,
+                #"g{otel_scope_my_lib="b",\#(name),\#(version)} 2"#,
+            ])
+        let without = exporter(", without_scope_info: true")
+        _ = await without.export(request)
+        #expect(lines(without).filter { !$0.hasPrefix("#") }.map { $0.prefix(2) } == ["g "])
     }
 
     @Test func `a summary has its quantiles, and times when asked for`() async throws {
@@ -235,5 +311,14 @@ import Testing
             Issue.record("\(outcome)")
             return
         }
+    }
+}
+
+extension ExportBatch {
+    /// The same with other text of the same length.
+    fileprivate func replacing(_ text: String, with other: String) -> ExportBatch {
+        var batch = self
+        batch.bytes.replace(Array(text.utf8), with: Array(other.utf8))
+        return batch
     }
 }

@@ -24,6 +24,9 @@ import Testing
         #expect(names.family("x", unit: "s", isCounter: true, isGauge: false) == "my_app_x_seconds_total")
         let plain = PrometheusNames(namespace: "ns", addsSuffixes: false)
         #expect(plain.family("x.y", unit: "s", isCounter: true, isGauge: false) == "ns_x_y")
+        let other = PrometheusNames(namespace: "1-my.app", addsSuffixes: false)
+        #expect(other.family("x", unit: "s", isCounter: true, isGauge: false) == "_1_my_app_x")
+        #expect(other.prefixed("target_info") == "_1_my_app_target_info")
     }
 
     @Test(arguments: [

@@ -196,6 +196,53 @@ import Testing
         #expect(try run("h", request) == ["{h=1} x{} y{}"])
     }
 
+    /// One metric of a kind with points of these values of `h`; `traits` are temporality and monotonicity.
+    private func metric(
+        _ name: String, unit: String = "", kind: Int = 7, traits: [UInt8] = [0x10, 2, 0x18, 1], _ values: [String]
+    ) -> [UInt8] {
+        let points = values.flatMap { Wire.field(1, Wire.strings(7, [("h", $0)])) }
+        let unit = unit.isEmpty ? [] : Wire.field(3, unit)
+        return Wire.field(2, Wire.field(1, name) + unit + Wire.field(kind, points + traits))
+    }
+
+    /// What the processor makes of the metrics of one scope.
+    private func merged(_ keys: String, _ metrics: [UInt8]...) throws -> [UInt8] {
+        var bench = Bench()
+        var build = bench.build(.metrics)
+        let read = options(GroupByAttributesOptions.self, "{keys: [\(keys)]}").options
+        let processor = GroupByAttributesProcessor(options: read, build: &build)
+        return try Bench.run(processor, build, Wire.field(1, Wire.field(2, metrics.flatMap { $0 }))).bytes
+    }
+
+    private func request(_ metrics: [UInt8]...) -> [UInt8] { Wire.field(1, Wire.field(2, metrics.flatMap { $0 })) }
+
+    @Test func `points of metrics that are the same come under one`() throws {
+        let points = ["1", "2"].map { Wire.field(1, Wire.strings(7, [("h", $0)])) }
+        let traits: [UInt8] = [0x10, 2, 0x18, 1]
+        let joined = Wire.field(2, Wire.field(1, "m") + Wire.field(7, points[0] + traits + points[1]))
+        let other = metric("n", ["3"])
+        #expect(try merged("", metric("m", ["1"]), other, metric("m", ["2"])) == request(joined, other))
+        #expect(try run("h", request(metric("m", ["1"]), metric("m", ["1"])), .metrics) == ["{h=1} point{} point{}"])
+    }
+
+    @Test func `metrics that differ in more than their description stay apart`() throws {
+        let first = metric("m", ["1"])
+        let others = [
+            metric("m", unit: "s", ["1"]), metric("m", kind: 9, ["1"]), metric("m", traits: [0x10, 1, 0x18, 1], ["1"]),
+            metric("m", traits: [0x10, 2], ["1"]), metric("m2", ["1"]),
+        ]
+        for other in others { #expect(try merged("", first, other) == request(first, other)) }
+        let described = Wire.field(
+            2, Wire.field(1, "m") + Wire.field(2, "words") + Wire.field(7, [0x10, 2, 0x18, 1] as [UInt8]))
+        #expect(try merged("", first, described) == request(first))
+        // Without data, and with data in pieces.
+        let odd = [
+            Wire.field(2, Wire.field(1, "m")),
+            Wire.field(2, Wire.field(1, "m") + Wire.field(5, []) + Wire.field(5, [])),
+        ]
+        for one in odd { #expect(try merged("", first, one, one) == request(first, one, one)) }
+    }
+
     @Test func `unknown options are refused`() {
         #expect(options(GroupByAttributesOptions.self, "{}").headlines == [])
         #expect(options(GroupByAttributesOptions.self, "{key: [a]}").headlines.count >= 1)
