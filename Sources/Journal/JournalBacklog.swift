@@ -11,7 +11,7 @@ package struct JournalBacklog: Sendable, Equatable {
     /// By reader: those that have a file in the directory, and `names`. One without a file has everything before it,
     /// as at the next start. Reads a segment whole only where a reader is done with a part of it, or its end is open.
     package static func read(
-        _ directory: String, names: some Sequence<String>, files: any JournalFileSystem = DiskFileSystem()
+        _ directory: String, names: Set<String>, files: any JournalFileSystem = DiskFileSystem()
     ) throws(JournalError) -> [String: JournalBacklog] {
         do {
             var look = Look(directory: directory, files: files)
@@ -42,7 +42,7 @@ private struct Look {
         self.files = files
     }
 
-    mutating func backlogs(of names: some Sequence<String>) throws -> [String: JournalBacklog] {
+    mutating func backlogs(of names: Set<String>) throws -> [String: JournalBacklog] {
         let found = try files.names(in: directory)
         for name in names { readers[name] = (DoneItems(), JournalBacklog()) }
         // Cursors before segments: what goes in between was delivered, and counts for nobody.
@@ -51,14 +51,9 @@ private struct Look {
             readers[name] = (try done(in: directory + "/" + file), JournalBacklog())
         }
         for number in found.compactMap(Self.segmentNumber).sorted() {
-            let path = directory + "/" + JournalFileName.segment(number: number)
-            do throws(SystemError) {
-                let file = try files.open(path, writable: false)
-                defer { file.close() }
-                try count(file, path)
-            } catch  where error.code == ENOENT {
-                continue
-            }
+            guard let file = try open(directory + "/" + JournalFileName.segment(number: number)) else { continue }
+            defer { file.close() }
+            try count(file)
         }
         return readers.mapValues(\.backlog)
     }
@@ -76,8 +71,15 @@ private struct Look {
         }
     }
 
+    /// Nil for one that is gone meanwhile, which nobody waits for.
+    private func open(_ path: String) throws(SystemError) -> (any JournalFile)? {
+        do throws(SystemError) { return try files.open(path, writable: false) } catch  where error.code == ENOENT {
+            return nil
+        }
+    }
+
     /// Adds what a segment holds for each reader.
-    private mutating func count(_ file: any JournalFile, _ path: String) throws(SystemError) {
+    private mutating func count(_ file: any JournalFile) throws(SystemError) {
         let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
         guard case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) else { return }
         let size = try file.size() & ~7

@@ -18,7 +18,7 @@ package enum IdleQueues {
     }
 
     private static func read(_ place: JournalPlace) throws -> [ExportWorkerStatus] {
-        let backlogs = try JournalBacklog.read(place.directory, names: place.readers.keys)
+        let backlogs = try JournalBacklog.read(place.directory, names: Set(place.readers.keys))
         let now = DeadLetterBox.systemTime()
         return backlogs.sorted { $0.key < $1.key }.map { name, backlog in
             ExportWorkerStatus(
