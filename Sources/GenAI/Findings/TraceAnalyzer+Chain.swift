@@ -159,6 +159,7 @@ extension TraceAnalyzer {
         return hash.value
     }
 
+    /// The same of all calls.
     func spanKeys() -> Set<UInt64> {
         var keys: Set<UInt64> = []
         for index in calls.indices { keys.insert(spanKey(index)) }
