@@ -61,6 +61,43 @@ import Testing
         #expect(found.map(\.rule) == (isFound ? [.toolNeverCalled] : []))
     }
 
+    @Test(arguments: [
+        ("issue_refund", "I have issued the refund for order A-1001.", true),
+        ("request_refund", "The refund was requested and processed.", true),
+        ("send_email", "I have sent the email to Ann.", true), ("send_email", "I can send an email to Ann.", false),
+    ]) func `a claim is found whatever the verb of its tool`(
+        _ tool: String, _ answer: String, _ isFound: Bool
+    ) throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        let tools = "[\(Self.tool("get_order", "Finds an order.")),\(Self.tool(tool, "Does it."))]"
+        trace.model(in: agent, calls: [("1", "get_order", #"{"id":"A-1001"}"#)], tools: tools)
+        trace.tool("get_order", in: agent, id: "1", result: #"{"total":60}"#)
+        trace.model(in: agent, text: answer, tools: tools)
+        let found = try findings(trace).of(.wrongToolSelection)
+        #expect(found.map(\.rule) == (isFound ? [.toolNeverCalled] : []), "\(found)")
+    }
+
+    @Test func `an email that another action may have sent is no claim`() throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        let tools = "[\(Self.tool("create_order", "Orders."))," + "\(Self.tool("send_email", "Mails."))]"
+        trace.model(in: agent, calls: [("1", "create_order", #"{"id":"A-1001"}"#)], tools: tools)
+        trace.tool("create_order", in: agent, id: "1", result: #"{"total":60}"#)
+        trace.model(in: agent, text: "It is ordered, a confirmation email was sent.", tools: tools)
+        #expect(try findings(trace).of(.wrongToolSelection).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("issue_refund", true), ("shop.refund_order", true), ("pay_invoice", true), ("run_command", true),
+        ("cancel_order", true), ("get_charge", false), ("search_request", false), ("get_run", false),
+        ("fetch_orders", false), ("list_issue", false),
+    ]) func `a tool's name says whether it changes something`(_ name: String, _ isAction: Bool) {
+        var name = name
+        let found = name.withUTF8 { TraceAnalyzer.isAction(Text(UnsafeRawBufferPointer($0))) }
+        #expect(found == isAction)
+    }
+
     @Test func `a claim that a result bears out is none`() throws {
         let found = try run(
             "What about order 7?", "get_weather", result: #"{"refund":{"state":"submitted"}}"#,

@@ -144,10 +144,18 @@ import Testing
         ("Pay 1,299.50 to Ms Keller for ORD-88213", "pay Keller 1299.5, order 88213"),
         ("Book a room for March 5, 2026 in Rome, Italy", "Room in Rome (Italy), 2026-03-05"),
         ("Find \"blue suede shoes\" in size 42", "shoes: blue suede, size 42"),
+        ("Refund 1,250.50 EUR for INV-778 dated 2026-05-03", "refund of €1250.50 for INV-778 from May 3, 2026"),
+        ("Refund 1250.50€ for INV-778 of 3.5.2026", "refund 1,250.50 EUR for INV-778 from 2026-05-03"),
+        ("Zahle 1.250,50 Euro an INV-778", "pay 1,250.50 EUR for INV-778"),
         ("Bezahle 89,90 Euro an Frau Keller, Auftrag ORD-88213", "Pay Keller 89,90 EUR for ORD-88213"),
     ]) func `what is told in another spelling is told`(_ request: String, _ told: String) throws {
         let found = try handoff(request, told)
         #expect(found.isEmpty, "\(found.map(\.explanation))")
+    }
+
+    @Test func `a request that brings a document along is not judged`() throws {
+        let items = (0..<40).map { "Item \($0) costs \($0 * 7) euros." }.joined(separator: " ")
+        #expect(try handoff(items + " Now say what order A-1001 holds.", "Say what order A-1001 holds").isEmpty)
     }
 
     @Test func `what is left out is missing`() throws {

@@ -149,12 +149,13 @@ final class Detective {
         analyzer = TraceAnalyzer(options: options)
     }
 
+    /// `id` is for traces that come in pieces or again.
     @discardableResult
-    func look(at trace: TestTrace) throws -> [Finding] {
+    func look(at trace: TestTrace, id: UInt8? = nil) throws -> [Finding] {
         var batch = RecordBatch(keys: keys)
         var findings: [Finding] = []
         traceID &+= 1
-        try trace.request(traceID: traceID).withUnsafeBytes { raw in
+        try trace.request(traceID: id ?? traceID).withUnsafeBytes { raw in
             _ = try OTLPReader.read(Text(raw), signal: .traces, keys: keys, into: &batch)
             groups.group(batch)
             for range in groups.ranges {

@@ -255,6 +255,8 @@ import Testing
         ("Do not forget the original payment receipt", "original_payment", false),
         ("Why not use the original payment method?", "original_payment", false),
         ("I am not sure about original payment", "original_payment", false),
+        ("I never got my refund to my original payment method", "original_payment", false),
+        ("It was not received by the original payment card", "original_payment", false),
     ]) func `a value that the user ruled out is seen`(_ words: String, _ value: String, _ isRuledOut: Bool) {
         var (words, value) = (words, value)
         let found = words.withUTF8 { words in

@@ -130,6 +130,37 @@ import Testing
         #expect(try findings(trace).of(.retrievalPollution).count == 1)
     }
 
+    private static let strays = [
+        "Our offices close on public holidays such as New Year.",
+        "The cafeteria menu changes weekly and has vegetarian dishes.",
+    ].map(TestTrace.quoted)
+
+    @Test(arguments: [
+        #"{"documents":[{"content":@,"title":"a"},{"content":$,"title":"b"}]}"#,
+        #"{"query":"x","results":[{"url":"http://a","content":@},{"url":"http://b","content":$}],"time":1}"#,
+        #"{"matches":[{"id":"1","score":0.3,"metadata":{"text":@}},{"id":"2","score":0.2,"metadata":{"text":$}}]}"#,
+        #"{"hits":{"hits":[{"_id":"1","_source":{"text":@}},{"_id":"2","_source":{"text":$}}],"total":2}}"#,
+        #"{"ids":[["1","2"]],"documents":[[@,$]]}"#, "[@,$]", #"[{"id":"1","content":@},{"id":"2","content":$}]"#,
+    ]) func `documents are found inside of what stands around them`(_ shape: String) throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.tool(
+            "search_docs", in: agent, arguments: #"{"query":"warranty espresso machine duration"}"#,
+            result: shape.replacing("@", with: Self.strays[0]).replacing("$", with: Self.strays[1]))
+        #expect(try findings(trace).of(.retrievalPollution).map(\.rule) == [.retrievalCoverage])
+    }
+
+    @Test(arguments: [
+        #"{"items":["warranty.pdf","espresso.pdf"]}"#, #"[{"id":"1","total":7}]"#, #"{"results":[]}"#,
+        #"{"results":[{"content":"The espresso machine has a warranty of two years.","url":"http://a"}]}"#,
+    ]) func `lists without texts and documents that answer are no pollution`(_ result: String) throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.tool(
+            "search_docs", in: agent, arguments: #"{"query":"warranty espresso machine duration"}"#, result: result)
+        #expect(try findings(trace).of(.retrievalPollution).isEmpty)
+    }
+
     @Test func `two documents that differ only in a figure contradict one another`() throws {
         var trace = TestTrace()
         let agent = trace.agent("a")
@@ -183,6 +214,32 @@ import Testing
         #expect(try findings(handoff("Please help."), options).first?.evidence.contains("ORD-87120") == false)
         options.evidenceContent = true
         #expect(try findings(handoff("Please help."), options).first?.evidence.contains("ORD-87120") == true)
+    }
+
+    @Test func `what the user allowed after all is not ruled out`() throws {
+        func run(_ messages: [String]) -> TestTrace {
+            var trace = TestTrace()
+            let agent = trace.agent("a")
+            let list = messages.map {
+                #"{"role":"user","parts":[{"type":"text","content":\#(TestTrace.quoted($0))}]}"#
+            }
+            trace.model(
+                in: agent, input: "[\(list.joined(separator: ","))]",
+                calls: [("1", "process_refund", #"{"order_id":"A-1","method":"original_payment"}"#)])
+            trace.tool("process_refund", in: agent, id: "1", result: #"{"refund_id":"r1"}"#)
+            trace.model(in: agent, text: "I refunded it.")
+            return trace
+        }
+        let never = "Refund A-1, but never to my original payment method"
+        let allowed = "OK, please use the original payment method after all"
+        let detective = Detective()
+        #expect(try detective.look(at: run([never])).of(.contextLoss).map(\.rule) == [.prohibitedValue])
+        #expect(try detective.look(at: run(["Go on."])).of(.contextLoss).count == 1)
+        let question = run([never, "Why is my original payment method gone?"])
+        #expect(try detective.look(at: question).of(.contextLoss).count == 1)
+        #expect(try detective.look(at: run([never, allowed])).of(.contextLoss).isEmpty)
+        // It is forgotten for the rest of the session too.
+        #expect(try detective.look(at: run(["Go on."])).of(.contextLoss).isEmpty)
     }
 
     // MARK: Answers, budgets, durations

@@ -103,8 +103,11 @@ package enum FindingRule: String, CaseIterable, Sendable {
     /// Raised whenever the same input can give another finding.
     package var version: String {
         switch self {
-        case .argumentsRefused, .emptyResult, .softError, .repeatedCall, .repeatedNearly, .repeatedAnswer,
-            .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing:
+        case .emptyResult, .repeatedCall, .repeatedNearly, .handoffEntities, .toolNeverCalled, .prohibitedValue,
+            .answerMissing:
+            "3"
+        case .argumentsRefused, .softError, .repeatedError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
+            .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
             "2"
         default: "1"
         }
@@ -137,6 +140,8 @@ package struct Finding: Sendable, Equatable {
     package var isFirstBadStep = false
     /// Later steps of the trace that came after the first bad one.
     package var stepsAfter = 0
+    /// Name of the agent that the flagged step belongs to, where its span does not say so itself.
+    package var agent = ""
     /// Call that the finding is about, by index in the analysis; -1 for none.
     var call = -1
 

@@ -1,6 +1,6 @@
 /// How the memory outlives the process.
 extension FindingsMemory: KeptMemory {
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
 
     package mutating func keep() {
         tools.keep()
@@ -72,17 +72,19 @@ extension FindingsMemory.ToolFacts: MemoryValue {
 
 extension FindingsMemory.SeenCall: MemoryValue {
     package func write(to writer: inout MemoryWriter) {
-        for number in [trace, name, signature, result, error] { writer.add(number) }
+        for number in [trace, span, name, signature, result, error] { writer.add(number) }
         writer.add(isFailed ? 1 : 0 as UInt8)
     }
 
     package init?(_ reader: inout MemoryReader) {
-        guard let trace: UInt64 = reader.number(), let name: UInt64 = reader.number(),
+        guard let trace: UInt64 = reader.number(), let span: UInt64 = reader.number(),
+            let name: UInt64 = reader.number(),
             let signature: UInt64 = reader.number(), let result: UInt64 = reader.number(),
             let error: UInt64 = reader.number(), let failed: UInt8 = reader.number()
         else { return nil }
         self.init(
-            trace: trace, name: name, signature: signature, result: result, error: error, isFailed: failed != 0)
+            trace: trace, span: span, name: name, signature: signature, result: result, error: error,
+            isFailed: failed != 0)
     }
 }
 

@@ -9,8 +9,10 @@ package struct FindingsMemory: Sendable {
 
     /// A tool call as a session remembers it.
     struct SeenCall: Sendable {
-        /// A trace may come again, whole or with late spans; it does not count twice.
         var trace: UInt64
+        /// The span that ran or asked for it: a trace may come again, whole or with late spans, and no call of it
+        /// counts twice.
+        var span: UInt64
         var name: UInt64
         var signature: UInt64
         var result: UInt64

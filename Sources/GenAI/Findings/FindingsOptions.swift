@@ -8,8 +8,8 @@ package struct FindingsOptions: Sendable {
     package var maxValueBytes = 256 << 10
     /// Most bytes of content that are read per trace.
     package var maxTraceBytes = 16 << 20
-    /// Calls per trace that are compared with one another.
-    package var maxCalls = 512
+    /// Calls per trace that are looked at, the latest ones; the checks of those before are not assessable.
+    package var maxCalls = 2_048
     /// Findings that are written per trace; the rest is counted.
     package var maxFindings = 64
 

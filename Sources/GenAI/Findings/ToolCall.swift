@@ -78,6 +78,9 @@ struct ToolCall: BitwiseCopyable {
     var oddArgument = Text.empty
     var oddity = ArgumentOddity()
 
+    /// The step that stands for it in the order of the trace.
+    var place: Int32 { step >= 0 ? step : model }
+
     /// Whether its result tells how the tool usually answers: an empty one to an odd argument does not, or a tool that
     /// is always called wrongly would soon be one that never has anything to say.
     var showsHabit: Bool { !isSoftError && (emptiness == .none || oddity.isEmpty) }

@@ -13,7 +13,9 @@ extension TraceAnalyzer {
         let step = trace.steps[Int(turn.step)]
         let span = Int(step.span)
         let isKnown = turn.output.exists || turn.finish != .unknown || step.isFailed
-        note(.noFinalAnswer, isAssessable: isKnown)
+        // Of a trace that comes in pieces, or whose callers report elsewhere, the end may be in another piece.
+        let isEnd = trace.isWhole(above: Int(turn.step))
+        note(.noFinalAnswer, isAssessable: isKnown && isEnd)
         note(.truncatedAnswer, isAssessable: turn.finish != .unknown)
         guard isKnown else { return }
         if turn.finish == .length {
@@ -22,6 +24,7 @@ extension TraceAnalyzer {
                     .truncatedAnswer, .answerCut, .tag, span: span, cause: span, evidence: "finish=length",
                     "The last answer was cut by the limit on output tokens."))
         }
+        guard isEnd else { return }
         if step.isFailed {
             report(
                 Finding(

@@ -3,14 +3,68 @@ import Telemetry
 extension TraceAnalyzer {
     /// Collects the trace's tool calls from model answers, tool spans and later requests, each once.
     mutating func collectCalls(_ batch: borrowing RecordBatch) {
-        for turn in turns.indices { announce(turn) }
-        for index in trace.steps.indices where trace.steps[index].kind == .tool && !trace.steps[index].isWrapper {
-            attach(index, batch)
-        }
+        let first = firstStepOfCalls()
+        for turn in turns.indices where Int(turns[turn].step) >= first { announce(turn) }
+        for index in trace.steps.indices where index >= first && isToolRun(index) { attach(index, batch) }
         if calls.count == 0 && turns.count == 0 { collectFromAgents(batch) }
         joinHandoffs(batch)
         joinResponses(batch)
         for index in calls.indices { finish(index, batch) }
+    }
+
+    // MARK: The latest calls
+
+    private func isToolRun(_ index: Int) -> Bool {
+        trace.steps[index].kind == .tool && !trace.steps[index].isWrapper
+    }
+
+    /// The step from which on models and tools are looked at, so that the latest calls are, however many came before.
+    /// Those left out are noted as not assessable.
+    private mutating func firstStepOfCalls() -> Int {
+        skippedCalls = 0
+        var (announced, ran) = (0, 0)
+        for turn in turns.indices { announced += Int(turns[turn].calls) }
+        for index in trace.steps.indices where isToolRun(index) { ran += 1 }
+        if max(announced, ran) <= options.maxCalls { return 0 }
+        var asked = [Int](repeating: 0, count: trace.steps.count)
+        for turn in turns.indices { asked[Int(turns[turn].step)] = Int(turns[turn].calls) }
+        (announced, ran) = (0, 0)
+        var first = trace.steps.count
+        while first > 0, max(announced, ran) < options.maxCalls {
+            first -= 1
+            announced += asked[first]
+            if isToolRun(first) { ran += 1 }
+        }
+        // A single answer may ask for more.
+        skippedCalls = max(0, announced - options.maxCalls)
+        var (left, leftRan) = (skippedCalls, 0)
+        for index in 0..<first {
+            left += asked[index]
+            if isToolRun(index) { leftRan += 1 }
+        }
+        noteOmitted(max(left, leftRan))
+        return first
+    }
+
+    /// Counts calls that are not looked at, for each pattern that judges calls.
+    private mutating func noteOmitted(_ count: Int) {
+        guard count > 0 else { return }
+        for pattern: FindingPattern in [
+            .wrongToolSelection, .malformedToolArguments, .argumentAnomaly, .silentEmptyResponse, .softError, .loop,
+            .retryStorm,
+        ] {
+            unassessable[pattern.index] += count
+        }
+    }
+
+    /// Notes a call. One that was announced and one that ran may be two, so twice as many as `maxCalls` fit.
+    private mutating func append(_ call: ToolCall) {
+        guard calls.count < 2 * options.maxCalls else { return noteOmitted(1) }
+        if !call.id.isEmpty {
+            let hash = ContentHash.of(call.id)
+            if callsByID[hash] == nil { callsByID[hash] = calls.count }
+        }
+        calls.append(call)
     }
 
     // MARK: What models ask for
@@ -26,13 +80,17 @@ extension TraceAnalyzer {
 
     private mutating func announce(message: JSONRef, model: Int32) {
         var part = tree.first(tree.member(message, "parts"))
-        while part.exists, calls.count < options.maxCalls {
+        while part.exists {
             if tree.string(tree.member(part, "type")) == "tool_call" { announce(part: part, model: model) }
             part = tree.next(part)
         }
     }
 
     private mutating func announce(part: JSONRef, model: Int32) {
+        if skippedCalls > 0 {
+            skippedCalls -= 1
+            return
+        }
         var call = ToolCall()
         call.model = model
         call.isAnnounced = true
@@ -50,7 +108,8 @@ extension TraceAnalyzer {
             return
         }
         call.time = trace.steps[Int(model)].end
-        calls.append(call)
+        call.signature = tree.canonicalHash(call.arguments)
+        append(call)
     }
 
     /// Whether a call's arguments are unknown, or empty as those of a stream that was not put together.
@@ -67,11 +126,12 @@ extension TraceAnalyzer {
         calls[index].state = other.state
         calls[index].arguments = other.arguments
         calls[index].argumentsText = other.argumentsText
+        calls[index].signature = tree.canonicalHash(other.arguments)
     }
 
     private func call(withID id: Text) -> Int? {
-        for index in calls.indices where calls[index].id == id { return index }
-        return nil
+        guard let found = callsByID[ContentHash.of(id)] else { return nil }
+        return calls[found].id == id ? found : nil
     }
 
     // MARK: What ran
@@ -89,9 +149,8 @@ extension TraceAnalyzer {
         readResult(trace.value(.result, step, batch), into: &own)
         own.errorText = errorText(step, own, batch)
         guard let found = announced(own) else {
-            guard calls.count < options.maxCalls else { return }
             own.model = modelBefore(index)
-            calls.append(own)
+            append(own)
             return
         }
         var call = calls[found]
@@ -134,7 +193,7 @@ extension TraceAnalyzer {
         where calls[index].step < 0 && calls[index].isAnnounced && calls[index].name == own.name
             && trace.steps[Int(calls[index].model)].start <= start
         {
-            if own.arguments.exists, tree.canonicalHash(calls[index].arguments) == signature { return index }
+            if own.arguments.exists, calls[index].signature == signature { return index }
             if byName == nil { byName = index }
         }
         return byName
@@ -146,8 +205,8 @@ extension TraceAnalyzer {
         var any: Int32 = -1
         var own: Int32 = -1
         for turn in turns.indices {
+            guard Int(turns[turn].step) < index else { break }
             let model = trace.steps[Int(turns[turn].step)]
-            guard model.start <= step.start else { break }
             any = turns[turn].step
             if model.agent == step.agent { own = turns[turn].step }
         }
@@ -176,6 +235,8 @@ extension TraceAnalyzer {
         where trace.steps[index].kind == .agent || trace.steps[index].kind == .workflow {
             for slot in [Slot.output, .input] {
                 let list = document(trace.value(slot, trace.steps[index], batch))
+                skippedCalls = max(0, countCalls(list) - options.maxCalls)
+                noteOmitted(skippedCalls)
                 var message = tree.first(list)
                 while message.exists {
                     announce(message: message, model: Int32(truncatingIfNeeded: index))
@@ -185,6 +246,20 @@ extension TraceAnalyzer {
             }
             if calls.count > 0 { return }
         }
+    }
+
+    private mutating func countCalls(_ list: JSONRef) -> Int {
+        var count = 0
+        var message = tree.first(list)
+        while message.exists {
+            var part = tree.first(tree.member(message, "parts"))
+            while part.exists {
+                if tree.string(tree.member(part, "type")) == "tool_call" { count += 1 }
+                part = tree.next(part)
+            }
+            message = tree.next(message)
+        }
+        return count
     }
 
     // MARK: Results in later requests

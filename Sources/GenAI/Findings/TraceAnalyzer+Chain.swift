@@ -16,6 +16,10 @@ extension TraceAnalyzer {
             return one != two ? one < two : (left.call, left.ruleName) < (right.call, right.ruleName)
         }
         findings = found
+        for index in findings.indices {
+            guard let step = place[findings[index].span] else { continue }
+            findings[index].agent = inheritedAgent(trace.steps[step], batch)
+        }
         // A hint alone does not make a step bad; one that explains another finding does, through that one's cause.
         var first: Int?
         var at = Int.max
@@ -33,6 +37,11 @@ extension TraceAnalyzer {
             $0.offset != first && $0.element.tier > .hint && order($0.element.span) > at
         }.count
         findings[first].evidence += " steps_after=\(findings[first].stepsAfter) findings_after=\(flagged)"
+    }
+
+    /// The agent that a step belongs to, where its own span does not name it.
+    private func inheritedAgent(_ step: Step, _ batch: borrowing RecordBatch) -> String {
+        trace.text(.agentName, step, batch).isEmpty ? step.agentName.string : ""
     }
 
     /// Budgets and durations are about the whole trace.
@@ -66,6 +75,9 @@ extension TraceAnalyzer {
             sessionKey = ContentHash.of(trace.conversation)
         } else if let linked = linkedTrace(batch) {
             sessionKey = memory.groups.use(linked) ?? linked
+        } else if let known = memory.groups.use(traceKey) {
+            // An earlier piece of the trace said it.
+            sessionKey = known
         }
         memory.groups.set(traceKey, sessionKey)
     }
@@ -132,18 +144,41 @@ extension TraceAnalyzer {
         memory.durations.set(key, durations)
     }
 
+    /// What is the same when a call comes again: the span that ran it, else the one that asked and the call's id.
+    func spanKey(_ index: Int) -> UInt64 {
+        let call = calls[index]
+        var hash = ContentHash(seed: call.step >= 0 ? 0x51 : 0x52)
+        if let step = call.step >= 0 ? call.step : call.model >= 0 ? call.model : nil {
+            hash.add(trace.steps[Int(step)].id)
+            hash.add(trace.steps[Int(step)].start)
+        }
+        if call.step < 0 {
+            hash.add(call.id)
+            hash.add(call.signature)
+        }
+        return hash.value
+    }
+
+    /// The same of all calls.
+    func spanKeys() -> Set<UInt64> {
+        var keys: Set<UInt64> = []
+        for index in calls.indices { keys.insert(spanKey(index)) }
+        return keys
+    }
+
     private func rememberSession(_ memory: inout FindingsMemory) {
         guard calls.count > 0 else { return }
         let key = sessionKey
         var seen = memory.sessions.use(key) ?? []
-        seen.removeAll { $0.trace == traceKey }
+        let own = spanKeys()
+        seen.removeAll { $0.trace == traceKey && own.contains($0.span) }
         var tools = memory.sessionTools.use(key) ?? []
         for index in calls.indices {
             let call = calls[index]
             seen.append(
                 FindingsMemory.SeenCall(
-                    trace: traceKey, name: call.name.looseHash, signature: call.signature, result: call.resultHash,
-                    error: call.errorHash,
+                    trace: traceKey, span: spanKey(index), name: call.name.looseHash, signature: call.signature,
+                    result: call.resultHash, error: call.errorHash,
                     isFailed: call.isFailed || call.isSoftError || call.emptiness != .none))
             let tool = TraceAnalyzer.toolHash(call.name)
             if !tools.contains(tool), tools.count < 64 { tools.append(tool) }

@@ -52,7 +52,8 @@ extension TraceAnalyzer {
         if count >= 5 { return last }
         scratch.removeAll()
         var message = tree.first(list)
-        while message.exists {
+        // No more of it is read.
+        while message.exists, scratch.count < 8 << 10 {
             if tree.string(tree.member(message, "role")) == "user" {
                 var part = tree.first(tree.member(message, "parts"))
                 while part.exists {
@@ -70,12 +71,12 @@ extension TraceAnalyzer {
 
     /// An offered tool that was never called and has the word in its name.
     private func otherTool(named word: Text, than own: Text) -> Text? {
+        // A word that both names have tells them apart in no way.
+        if TraceAnalyzer.hasStem(own, word) { return nil }
         for index in definitions.indices {
             let name = definitions[index].name
-            if TraceAnalyzer.isSameTool(name, own) || isCalled(name) || !TraceAnalyzer.hasStem(name, word) { continue }
-            if !TraceAnalyzer.isAction(name) { continue }
-            // A word that both names have tells them apart in no way.
-            if TraceAnalyzer.hasStem(own, word) { continue }
+            guard TraceAnalyzer.hasStem(name, word), TraceAnalyzer.isAction(name) else { continue }
+            if TraceAnalyzer.isSameTool(name, own) || isCalled(name) { continue }
             return name
         }
         return nil
@@ -91,10 +92,6 @@ extension TraceAnalyzer {
         "function", "call", "as", "in", "with", "any", "t", "do", "does", "by", "is", "are", "handle", "handles",
         "make",
     ]
-
-    private static func isOneOf(_ word: Text, _ list: [StaticString]) -> Bool {
-        list.contains { word.count == $0.utf8CodeUnitCount && word.beginsWith($0) }
-    }
 
     /// Words behind a negation of a description, up to the end of its clause.
     static func exclusions(in text: Text) -> [Text] {
@@ -228,19 +225,13 @@ extension TraceAnalyzer {
         }
     }
 
-    /// The last word of a tool's name when it has a verb and one noun: `process_refund`.
-    private static func object(of name: Text) -> Text? {
-        var words = WordCursor(name, joins: false)
-        var parts: [Text] = []
-        while let range = words.next() { parts.append(name[range]) }
-        guard parts.count == 2, let noun = parts.last, noun.count >= 4, !isAction(noun) else { return nil }
-        return noun
-    }
-
     /// Whether another action on the same thing was called, or a result speaks of it.
     private mutating func isDone(_ noun: Text) -> Bool {
+        // A message may be sent, a record be written by any action.
+        let isByTheWay = TraceAnalyzer.isDoneByTheWay(noun)
         for index in calls.indices {
             let call = calls[index]
+            if isByTheWay, TraceAnalyzer.isAction(call.name) { return true }
             if TraceAnalyzer.isAction(call.name), TraceAnalyzer.hasStem(call.name, noun) { return true }
             if !call.hasResult { return true }
             if call.result.exists ? mentions(noun, call.result, 0) : TraceAnalyzer.hasStem(call.resultText, noun) {

@@ -9,10 +9,12 @@ extension TraceAnalyzer {
     mutating func checkOtherEntity(_ entities: [Text], _ first: Int?, _ subAgents: [Int]) {
         let asked = entities.filter(\.isIdentifier)
         guard !asked.isEmpty, !subAgents.isEmpty else { return }
+        let unused = self.unused(asked, by: subAgents)
+        if unused.isEmpty { return }
         for index in calls.indices where calls[index].model >= 0 && !calls[index].isHandoff {
             let model = Int(calls[index].model)
             guard subAgents.contains(where: { trace.isBelow(model, $0) }) else { continue }
-            guard let other = otherEntity(in: calls[index].arguments, asked, subAgents) else { continue }
+            guard let other = otherEntity(in: calls[index].arguments, asked, unused) else { continue }
             let handoff = first.map { calls[$0] }
             let span = handoff.map { self.span(of: $0) } ?? Int(trace.steps[subAgents[0]].span)
             return report(
@@ -26,16 +28,14 @@ extension TraceAnalyzer {
     }
 
     private mutating func otherEntity(
-        in arguments: JSONRef, _ asked: [Text], _ subAgents: [Int]
+        in arguments: JSONRef, _ asked: [Text], _ unused: [Text]
     ) -> (asked: Text, used: Text)? {
         guard tree.isObject(arguments) else { return nil }
         var member = tree.first(arguments)
         while member.exists {
             let value = tree.isString(member) ? tree.string(member).trimmed : Text.empty
             if value.isIdentifier, value.hasLetter, !asked.contains(where: { $0.looseHash == value.looseHash }) {
-                for one in asked where one.hasSameShape(as: value) && !isUsed(one, by: subAgents) {
-                    return (one, value)
-                }
+                for one in unused where one.hasSameShape(as: value) { return (one, value) }
             }
             member = tree.next(member)
         }
@@ -51,6 +51,13 @@ extension TraceAnalyzer {
     private static let reversals: [StaticString] = [
         "forget", "worry", "mind", "hesitate", "only", "sure", "know", "think", "just", "fail", "miss", "skip", "why",
         "problem", "longer", "matter", "certain", "remember", "care", "yet", "have", "need",
+        // What did not happen is told, not ruled out: I never got it, it was not received.
+        "got", "gotten", "received", "receive", "saw", "seen", "had", "heard", "arrived", "came", "was", "were", "been",
+    ]
+    /// Words of a later message that take a prohibition back when they stand beside what it ruled out.
+    private static let permissions: [StaticString] = [
+        "ok", "okay", "yes", "yeah", "fine", "please", "instead", "use", "allow", "allowed", "agree", "alright",
+        "actually", "go", "do", "can", "may",
     ]
     /// Words between a prohibition and what it rules out.
     private static let prohibitionReach = 12
@@ -62,29 +69,37 @@ extension TraceAnalyzer {
     mutating func checkProhibitions(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
         var earlier = memory.prohibitions.use(sessionKey) ?? []
         // Read once for each request that a suspicious call came from.
-        var known: [Int: [[UInt64]]] = [:]
+        var known: [Int: [Said]] = [:]
+        var allowed: [[UInt64]] = []
         for index in calls.indices where tree.isObject(calls[index].arguments) && !calls[index].isHandoff {
             guard let turn = turn(of: calls[index]) else { continue }
             var member = tree.first(calls[index].arguments)
-            while member.exists {
+            members: while member.exists {
                 let value = tree.isString(member) ? tree.string(member) : Text.empty
                 let words = value.isCompoundWord ? TraceAnalyzer.words(of: value) : []
                 if words.count > 1 {
-                    let own = known[turn] ?? ruledOut(input(ofTurn: turn, batch))
+                    let own = known[turn] ?? said(input(ofTurn: turn, batch))
                     known[turn] = own
-                    if TraceAnalyzer.rulesOut(words, own + earlier) {
+                    switch TraceAnalyzer.isRuledOut(words, own, earlier) {
+                    case .flagged:
                         reportProhibited(index, tree[member].key)
-                        break
+                        break members
+                    case .clean: allowed.append(words)
+                    case .notAssessable: break
                     }
                 }
                 member = tree.next(member)
             }
         }
         guard turns.count > 0 else { return }
-        let count = earlier.count
-        for clause in ruledOut(input(ofTurn: 0, batch)) where !earlier.contains(clause) { earlier.append(clause) }
-        if earlier.count > count {
-            memory.prohibitions.set(sessionKey, earlier.suffix(TraceAnalyzer.prohibitionsMax))
+        let before = earlier
+        for each in known[0] ?? said(input(ofTurn: 0, batch)) {
+            for clause in each.clauses where !earlier.contains(clause) { earlier.append(clause) }
+        }
+        // What the user allowed after all is forgotten.
+        for words in allowed { earlier.removeAll { TraceAnalyzer.rulesOut(words, [$0]) } }
+        if earlier != before {
+            memory.prohibitions.set(sessionKey, Array(earlier.suffix(TraceAnalyzer.prohibitionsMax)))
         }
     }
 
@@ -97,21 +112,57 @@ extension TraceAnalyzer {
                 "Argument \(name) of \(calls[index].name.string) has a value that the user seems to have ruled out."))
     }
 
-    /// The clauses behind prohibitions of all user messages, as hashes of their words.
-    private mutating func ruledOut(_ list: JSONRef) -> [[UInt64]] {
-        var clauses: [[UInt64]] = []
+    /// A user message, and the clauses behind its prohibitions as hashes of their words.
+    private struct Said {
+        var text: Text
+        var clauses: [[UInt64]]
+    }
+
+    private mutating func said(_ list: JSONRef) -> [Said] {
+        var result: [Said] = []
+        var clauses = 0
         var message = tree.first(list)
-        while message.exists, clauses.count < 64 {
+        while message.exists, clauses < 64 {
             if tree.string(tree.member(message, "role")) == "user" {
                 var part = tree.first(tree.member(message, "parts"))
                 while part.exists {
-                    clauses += TraceAnalyzer.clauses(in: tree.string(tree.member(part, "content")).capped(8 << 10))
+                    let text = tree.string(tree.member(part, "content")).capped(8 << 10)
+                    let one = Said(text: text, clauses: TraceAnalyzer.clauses(in: text))
+                    clauses += one.clauses.count
+                    result.append(one)
                     part = tree.next(part)
                 }
             }
             message = tree.next(message)
         }
-        return clauses
+        return result
+    }
+
+    /// Flagged when the last word of the user on the value rules it out, clean when it allows what was ruled out
+    /// before, not assessable when nobody spoke of it.
+    private static func isRuledOut(_ value: [UInt64], _ said: [Said], _ earlier: [[UInt64]]) -> Answer {
+        var answer = rulesOut(value, earlier) ? Answer.flagged : .notAssessable
+        for each in said {
+            if rulesOut(value, each.clauses) {
+                answer = .flagged
+            } else if answer == .flagged, allows(value, each.text) {
+                answer = .clean
+            }
+        }
+        return answer
+    }
+
+    /// Whether a message names the value beside a word that permits, and is no question.
+    private static func allows(_ value: [UInt64], _ text: Text) -> Bool {
+        guard text.firstIndex(of: UInt8(ascii: "?"), from: 0) == nil else { return false }
+        var words: [UInt64] = []
+        var isPermitted = false
+        var cursor = WordCursor(text, joins: false)
+        while let range = cursor.next() {
+            words.append(text[range].looseHash)
+            if isOneOf(text[range], permissions) { isPermitted = true }
+        }
+        return isPermitted && rulesOut(value, [words])
     }
 
     private static func words(of value: Text) -> [UInt64] {
@@ -163,7 +214,7 @@ extension TraceAnalyzer {
                 close()
                 clause = []
             } else if let own = clause {
-                if own.count < 2, isWord(word, of: reversals) {
+                if own.count < 2, isOneOf(word, reversals) {
                     clause = nil
                 } else if own.count < prohibitionReach {
                     clause?.append(word.looseHash)
@@ -176,11 +227,7 @@ extension TraceAnalyzer {
 
     private static func prohibits(_ word: Text, in text: Text, before end: Int) -> Bool {
         let isShortened = word.count == 3 && word.beginsWith("don") && end < text.count && text[end] == 0x27
-        return isShortened || isWord(word, of: prohibitions)
-    }
-
-    private static func isWord(_ word: Text, of list: [StaticString]) -> Bool {
-        list.contains { word.count == $0.utf8CodeUnitCount && word.beginsWith($0) }
+        return isShortened || isOneOf(word, prohibitions)
     }
 }
 

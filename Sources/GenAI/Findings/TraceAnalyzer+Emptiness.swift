@@ -40,7 +40,7 @@ extension TraceAnalyzer {
                 if found != .container { found = .zero }
             } else if kind == .no, name == "exists" {
                 // An answer by itself; beside empty members it says why they are.
-            } else if TraceAnalyzer.isNeutral(name) {
+            } else if TraceAnalyzer.isNeutral(name) || isHeading(child, of: ref) {
                 // Says something about the call or repeats the question: no data.
                 if kind == .string, TraceAnalyzer.emptiness(of: tree.string(child)) == .phrase, found == .none {
                     found = .phrase
@@ -81,6 +81,19 @@ extension TraceAnalyzer {
         return false
     }
 
+    /// Names of columns beside an empty list of rows are no data.
+    private func isHeading(_ member: JSONRef, of ref: JSONRef) -> Bool {
+        let name = tree[member].key
+        guard TraceAnalyzer.isOneOf(name, ["columns", "column_names", "columnnames", "header", "headers"]) else {
+            return false
+        }
+        for rows: StaticString in ["rows", "data", "values", "records", "results", "items"] {
+            let list = tree.member(ref, rows)
+            if tree.isArray(list), tree.count(list) == 0 { return true }
+        }
+        return false
+    }
+
     // MARK: Text
 
     static func emptiness(of source: Text) -> Emptiness {
@@ -90,7 +103,7 @@ extension TraceAnalyzer {
             if text.beginsWith(word) { return .null }
         }
         if text == "[]" || text == "{}" || text == "()" || text == "set()" || text == "\"\"" { return .container }
-        return text.count <= 240 && saysNothingFound(text.capped(160)) ? .phrase : .none
+        return text.count <= 240 && saysOnlyNothingFound(text) ? .phrase : .none
     }
 
     /// Without the quotes around it.
@@ -98,19 +111,6 @@ extension TraceAnalyzer {
         let text = source.trimmed
         guard text.count >= 2, Text.isQuote(text[0]), text[text.count - 1] == text[0] else { return text }
         return text[1..<text.count - 1].trimmed
-    }
-
-    static func saysNothingFound(_ text: Text) -> Bool {
-        for phrase: StaticString in [
-            "no result", "not found", "no match", "no record", "no data", "nothing found", "no entries", "0 results",
-            "zero results", "no items", "no documents", "no rows", "could not find", "couldn't find", "unable to find",
-            "no such", "none found", "did not match", "does not exist", "0 rows", "empty result", "nothing matched",
-            "no relevant", "no information found", "no content",
-        ] where text.holds(phrase) {
-            return true
-        }
-        // "No orders found for …", "No open tickets available."
-        return text.beginsWith("no ") && (text.holds(" found") || text.holds(" available") || text.holds(" exist"))
     }
 
     // MARK: Good news

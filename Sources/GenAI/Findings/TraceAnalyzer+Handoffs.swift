@@ -71,6 +71,11 @@ extension TraceAnalyzer {
 
     /// Sub-agents of one trace that are looked at.
     private static let subAgentsMax = 64
+    /// Entities of a request that can be judged: one with more brings a document along, of which a sub-agent needs a
+    /// part.
+    private static let entitiesMax = 32
+    /// Bytes of a request that are read.
+    private static let requestMax = 64 << 10
 
     /// Entities of the request that no sub-agent was told. The union over all handoffs counts: a step-by-step
     /// delegation tells each agent its part.
@@ -93,8 +98,8 @@ extension TraceAnalyzer {
         }
         guard first != nil || !subAgents.isEmpty else { return }
         var entities: [Text] = []
-        collectEntities(batch, root, subAgents, &entities)
-        guard hasInputs, !subAgents.isEmpty || first != nil, entities.count > 0 else {
+        let isWhole = collectEntities(batch, root, subAgents, &entities)
+        guard hasInputs, isWhole, entities.count > 0, entities.count <= TraceAnalyzer.entitiesMax else {
             return note(.handoffDrop, isAssessable: false)
         }
         note(.handoffDrop, isAssessable: true)
@@ -118,7 +123,7 @@ extension TraceAnalyzer {
             return
         }
         // Sub-agents may have found it out by themselves.
-        if !ids.isEmpty, ids.allSatisfy({ isUsed($0, by: subAgents) }) { tier = .hint }
+        if !ids.isEmpty, unused(ids, by: subAgents).isEmpty { tier = .hint }
         let hashes = missing.prefix(4).map { $0.looseHash.hexDigits }.joined(separator: ",")
         var evidence = "entities=\(all) missing=\(missing.count) missing_hashes=\(hashes)"
         if options.evidenceContent {
@@ -184,9 +189,8 @@ extension TraceAnalyzer {
             var cursor = WordCursor(text, joins: joins)
             while set.count < 16_384, let range = cursor.next() {
                 set.insert(text[range].looseHash)
-                guard joins, Text.isDigit(text[range.lowerBound]) else { continue }
-                let figure = text[cursor.extend(overGroupsAfter: range)]
-                if let hash = figure.figureHash { set.insert(hash) }
+                guard joins, let place = cursor.figure(at: range) else { continue }
+                for hash in text[place].figureHashes { set.insert(hash) }
             }
         }
     }
@@ -219,6 +223,7 @@ extension TraceAnalyzer {
     private func isTold(_ entity: Text, _ told: borrowing HashSet) -> Bool {
         if told.contains(entity.looseHash) { return true }
         if let hash = entity.figureHash, told.contains(hash) { return true }
+        for (month, day) in entity.dateReadings where isAnyTold(month, told) && isAnyTold(day, told) { return true }
         // Several words, or an id in another spelling: all parts have to be there, of an id those with its digits.
         var cursor = WordCursor(entity, joins: false)
         var parts = 0
@@ -232,34 +237,47 @@ extension TraceAnalyzer {
         return parts > 1
     }
 
-    mutating func isUsed(_ entity: Text, by agents: [Int]) -> Bool {
+    private func isAnyTold(_ hashes: [UInt64], _ told: borrowing HashSet) -> Bool {
+        for hash in hashes where told.contains(hash) { return true }
+        return false
+    }
+
+    /// The entities that are in no call of the agents. Each call is read once.
+    mutating func unused(_ entities: [Text], by agents: [Int]) -> [Text] {
+        var left = entities
         for index in calls.indices where calls[index].model >= 0 && !calls[index].isHandoff {
+            if left.isEmpty { return [] }
             let model = Int(calls[index].model)
             guard agents.contains(where: { trace.isBelow(model, $0) }) else { continue }
             var set = HashSet()
             addWords(of: calls[index].arguments, &set, 0)
             set.seal()
-            if isTold(entity, set) { return true }
+            var rest: [Text] = []
+            for entity in left where !isTold(entity, set) { rest.append(entity) }
+            left = rest
         }
-        return false
+        return left
     }
 
     // MARK: Entities of the request
 
-    /// Ids, figures, quoted words and names of the last user message before the first handoff.
+    /// Ids, figures, quoted words and names of the last user message before the first handoff. False when it is too
+    /// long to be read to its end.
     private mutating func collectEntities(
         _ batch: borrowing RecordBatch, _ root: Int?, _ subAgents: [Int], _ entities: inout [Text]
-    ) {
+    ) -> Bool {
         for turn in turns.indices {
             let step = Int(turns[turn].step)
             if subAgents.contains(where: { trace.isBelow(step, $0) }) { continue }
             let text = lastUserText(input(ofTurn: turn, batch))
-            if !text.isEmpty { return TraceAnalyzer.entities(in: text.capped(8 << 10), &entities) }
+            if text.isEmpty { continue }
+            TraceAnalyzer.entities(in: text.capped(TraceAnalyzer.requestMax), &entities)
+            return text.count <= TraceAnalyzer.requestMax
         }
-        if let root {
-            let text = lastUserText(document(trace.value(.input, trace.steps[root], batch)))
-            TraceAnalyzer.entities(in: text.capped(8 << 10), &entities)
-        }
+        guard let root else { return true }
+        let text = lastUserText(document(trace.value(.input, trace.steps[root], batch)))
+        TraceAnalyzer.entities(in: text.capped(TraceAnalyzer.requestMax), &entities)
+        return text.count <= TraceAnalyzer.requestMax
     }
 
     mutating func lastUserText(_ list: JSONRef) -> Text {
@@ -281,17 +299,17 @@ extension TraceAnalyzer {
         return found
     }
 
+    /// Up to one more than can be judged.
     static func entities(in text: Text, _ entities: inout [Text]) {
         func add(_ entity: Text) {
-            guard entities.count < 64, !entities.contains(where: { $0.looseHash == entity.looseHash }) else { return }
-            entities.append(entity)
+            let isKnown = entities.contains { $0.looseHash == entity.looseHash }
+            if !isKnown, entities.count <= entitiesMax { entities.append(entity) }
         }
         var cursor = WordCursor(text)
-        while let range = cursor.next() {
+        while entities.count <= entitiesMax, let range = cursor.next() {
             let word = text[range]
-            if Text.isDigit(word[0]) {
-                let figure = text[cursor.extend(overGroupsAfter: range)]
-                if figure.count >= 2 { add(figure) }
+            if let place = cursor.figure(at: range) {
+                if place.count >= 2 { add(text[place]) }
             } else if word.isIdentifier || (word.hasDigit && word.count >= 2) {
                 add(word)
             } else if isName(word, at: range.lowerBound, in: text), !isCalendarWord(word) {

@@ -17,6 +17,8 @@ extension TraceAnalyzer {
         var first: Int
         /// Calls that came from earlier traces of the session.
         var earlier = 0
+        /// Calls that came from earlier pieces of this trace.
+        var inPieces = 0
     }
 
     private mutating func checkCalls(_ memory: FindingsMemory) {
@@ -30,10 +32,15 @@ extension TraceAnalyzer {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
             if let hit = repeats(Array(window)) { found.append(hit) }
         }
+        let pieces = failuresInPieces(memory)
+        for index in found.indices { add(pieces, to: &found[index]) }
+        if found.isEmpty, let hit = repeats(order, ofPieces: pieces) { found.append(hit) }
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices
-            where calls[index].name == calls[hit.last].name && isAlike(index, hit.last, hit.rule) {
+            where calls[index].name == calls[hit.last].name && isAlike(index, hit.last, hit.rule)
+                && isSameAgent(calls[index], calls[hit.last])
+            {
                 isReported[index] = true
             }
             report(finding(hit))
@@ -44,8 +51,13 @@ extension TraceAnalyzer {
     /// Calls in the order of time; of the same time in the order of the trace.
     private func callOrder() -> [Int] {
         var order = Array(calls.indices)
-        order.sort { (calls[$0].time, $0) < (calls[$1].time, $1) }
+        order.sort { isBefore($0, $1) }
         return order
+    }
+
+    /// Whether a call came before another: by time, then by the place of its span in the trace.
+    func isBefore(_ left: Int, _ right: Int) -> Bool {
+        (calls[left].time, calls[left].place, left) < (calls[right].time, calls[right].place, right)
     }
 
     private func isAlike(_ left: Int, _ right: Int, _ rule: FindingRule) -> Bool {
@@ -56,7 +68,7 @@ extension TraceAnalyzer {
         }
     }
 
-    private func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
+    func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
 
     private func mayRepeat(_ call: ToolCall) -> Bool {
         for part in options.repeatableTools {
@@ -76,25 +88,37 @@ extension TraceAnalyzer {
         var same: [Int] = []
         var errors: [Int] = []
         var near: [Int] = []
-        for index in window where calls[index].name == call.name {
+        // Where the last of the calls before began that changed something.
+        var changed = (same: 0, near: 0)
+        for index in window {
             let other = calls[index]
+            if !same.isEmpty || !near.isEmpty, isChange(other, for: call) { changed = (same.count, near.count) }
+            guard other.name == call.name, isSameAgent(other, call) else { continue }
             let isSame = call.signature != 0 && other.signature == call.signature
             // A changed result is progress: polling, or reading again after a change.
             let isStuck = isFailing ? self.isFailing(other) : !self.isFailing(other) && isSameResult(other, call)
             if isSame && isStuck { same.append(index) }
             if isFailing && call.errorHash > 2 && other.errorHash == call.errorHash { errors.append(index) }
-            if index == last || (isStuck && (call.hasResult || isFailing) && isNear(index, last)) { near.append(index) }
+            let isComparable = isStuck && (call.hasResult || isFailing) && !isSameTurn(other, call)
+            if index == last || (isComparable && isNear(index, last)) { near.append(index) }
         }
+        // What came out the same behind a change was worth a look; what fails again has not got far.
+        if !isFailing {
+            same.removeFirst(changed.same)
+            near.removeFirst(changed.near)
+        }
+        let isTag = isFailing && changed.same > 0
         var best: Repeat?
-        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int) {
+        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, isTag: Bool) {
             guard list.count >= tag, let first = list.first else { return }
-            let tier = list.count >= alert ? FindingTier.alert : .tag
+            let tier = list.count >= alert && !isTag ? FindingTier.alert : .tag
             if let best, (best.tier.rawValue, best.count) >= (tier.rawValue, list.count) { return }
             best = Repeat(rule: rule, count: list.count, tier: tier, last: last, first: first)
         }
-        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert)
-        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert)
-        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert)
+        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, isTag: isTag)
+        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, isTag: isTag)
+        let isBatch = !isFailing && call.emptiness == .none && areAllDifferent(near)
+        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, isTag: isTag || isBatch)
         return best
     }
 
@@ -114,6 +138,7 @@ extension TraceAnalyzer {
         guard one.count >= 3, other.count >= 3 else { return false }
         guard HashSet.similarity(one, other) >= options.nearRepeatSimilarity else { return false }
         if isFailing(calls[left]) || calls[left].emptiness != .none { return true }
+        if TraceAnalyzer.isAction(calls[left].name), actsOnOther(left, right) { return false }
         var ownIDs = HashSet()
         var otherIDs = HashSet()
         figures(calls[left].arguments, &ownIDs, 0)
@@ -144,7 +169,7 @@ extension TraceAnalyzer {
         }
     }
 
-    private mutating func fill(_ set: inout HashSet, _ index: Int) {
+    mutating func fill(_ set: inout HashSet, _ index: Int) {
         if calls[index].arguments.exists {
             words(of: calls[index].arguments, &set, 0)
         } else {
@@ -187,6 +212,7 @@ extension TraceAnalyzer {
         var evidence = "tool=\(call.name.string) calls=\(hit.count) arguments_hash=\(call.signature.hexDigits)"
         if call.errorHash != 0 { evidence += " error_hash=\(call.errorHash.hexDigits)" }
         if hit.earlier > 0 { evidence += " in_earlier_traces=\(hit.earlier)" }
+        if hit.inPieces > 0 { evidence += " in_earlier_pieces=\(hit.inPieces)" }
         if options.evidenceContent { evidence += " arguments=\(argumentText(call))" }
         return Finding(
             isStorm ? .retryStorm : .loop, hit.rule, hit.tier, span: span(of: call), cause: cause(of: calls[hit.first]),
@@ -195,6 +221,54 @@ extension TraceAnalyzer {
     }
 
     // MARK: Across the traces of a session
+
+    /// Failing calls that an earlier piece of the trace brought, without those that came again. What succeeds is not
+    /// counted over pieces: a piece does not tell which agent called and what was changed in between.
+    private func failuresInPieces(_ memory: FindingsMemory) -> [FindingsMemory.SeenCall] {
+        let key = traceKey
+        var seen = memory.sessions.peek(sessionKey) ?? []
+        // The pieces before may not have named the session.
+        if key != sessionKey { seen += memory.sessions.peek(key) ?? [] }
+        let pieces = seen.filter { $0.trace == key && $0.isFailed }
+        if pieces.isEmpty { return [] }
+        let own = spanKeys()
+        return pieces.filter { !own.contains($0.span) }
+    }
+
+    private func count(
+        _ pieces: [FindingsMemory.SeenCall], like call: ToolCall, _ rule: FindingRule
+    ) -> Int {
+        guard !pieces.isEmpty, isFailing(call) || call.emptiness != .none, !call.isHandoff else { return 0 }
+        let name = call.name.looseHash
+        return pieces.filter {
+            guard $0.name == name else { return false }
+            if rule == .repeatedError { return call.errorHash > 2 && $0.error == call.errorHash }
+            return $0.signature == call.signature
+        }.count
+    }
+
+    /// Adds the calls that earlier pieces of the trace brought.
+    private func add(_ pieces: [FindingsMemory.SeenCall], to hit: inout Repeat) {
+        let earlier = count(pieces, like: calls[hit.last], hit.rule)
+        guard earlier > 0 else { return }
+        hit.inPieces = earlier
+        hit.count += earlier
+        if hit.rule != .repeatedNearly, hit.count >= options.repeatAlert { hit.tier = .alert }
+    }
+
+    /// The first failing call that is like one of an earlier piece of the trace.
+    private func repeats(_ order: [Int], ofPieces pieces: [FindingsMemory.SeenCall]) -> Repeat? {
+        if pieces.isEmpty { return nil }
+        for index in order {
+            for rule in [FindingRule.repeatedCall, .repeatedError] {
+                let earlier = count(pieces, like: calls[index], rule)
+                guard earlier > 0, earlier + 1 >= options.repeatTag else { continue }
+                let tier = earlier + 1 >= options.repeatAlert ? FindingTier.alert : .tag
+                return Repeat(rule: rule, count: earlier + 1, tier: tier, last: index, first: index, inPieces: earlier)
+            }
+        }
+        return nil
+    }
 
     private mutating func checkSession(_ order: [Int], _ memory: FindingsMemory) {
         guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }

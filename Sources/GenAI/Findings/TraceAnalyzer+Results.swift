@@ -15,10 +15,15 @@ extension TraceAnalyzer {
             note(.softError, isAssessable: true)
             if call.isSoftError {
                 report(softErrorFinding(index))
-            } else if call.emptiness != .none, !isVoid(call, memory), !call.oddity.isEmpty || !isGoodNews(call) {
+            } else if call.emptiness != .none, !isVoid(call, memory), isFailure(index) {
                 report(emptyFinding(index, batch))
             }
         }
+    }
+
+    /// Whether nothing is less than one hoped for: no good news, and not the end of a list.
+    private mutating func isFailure(_ index: Int) -> Bool {
+        !calls[index].oddity.isEmpty || !(isGoodNews(calls[index]) || isLastPage(index))
     }
 
     // MARK: Soft errors
@@ -46,25 +51,6 @@ extension TraceAnalyzer {
             if Double(facts.empties) > options.voidToolShare * Double(facts.calls) { return true }
         }
         return call.emptiness == .null && facts.empties == facts.calls && TraceAnalyzer.isAction(call.name)
-    }
-
-    /// Whether a tool's name says that it changes something, so that it may well answer nothing.
-    static func isAction(_ name: Text) -> Bool {
-        var words = WordCursor(name, joins: false)
-        while let range = words.next() {
-            for verb: StaticString in [
-                "set", "send", "delete", "remove", "update", "write", "save", "close", "cancel", "click", "type",
-                "scroll", "press", "sleep", "wait", "log", "notify", "post", "put", "add", "insert", "append",
-                "clear", "reset", "move", "submit", "mark", "store", "upsert", "publish", "emit", "edit", "create",
-                "think", "exit", "finish", "transfer", "navigate", "goto", "process", "schedule", "book", "register",
-                "approve", "archive", "assign", "grant", "revoke", "enable", "disable", "start", "stop", "pause",
-                "resume", "trigger", "sync", "refresh", "lock", "unlock", "rename", "upload", "email", "record",
-                "escalate", "confirm", "apply", "commit", "push", "open", "focus", "hover", "select", "drag",
-            ] where name[range].count == Text(verb).count && name[range].beginsWith(verb) {
-                return true
-            }
-        }
-        return false
     }
 
     private func emptyFinding(_ index: Int, _ batch: borrowing RecordBatch) -> Finding {
@@ -95,12 +81,14 @@ extension TraceAnalyzer {
     /// next answer says that there is nothing. Also true when the next answer is not in the telemetry.
     private func isNoticed(_ index: Int) -> Bool {
         let call = calls[index]
-        for later in calls.indices where later != index && calls[later].time > call.time {
-            if calls[later].name == call.name { return true }
+        for later in calls.indices where calls[later].name == call.name && later != index {
+            if (calls[later].time, calls[later].place) > (call.time, call.place) { return true }
         }
         for turn in turns.indices {
             let step = trace.steps[Int(turns[turn].step)]
-            guard step.start >= call.time, turns[turn].step != call.model else { continue }
+            guard (step.start, turns[turn].step) > (call.time, call.place), turns[turn].step != call.model else {
+                continue
+            }
             if !turns[turn].output.exists { return true }
             if turns[turn].text.isEmpty { return turns[turn].calls > 0 }
             return TraceAnalyzer.mentionsAbsence(turns[turn].text.capped(2_048))
@@ -109,8 +97,7 @@ extension TraceAnalyzer {
     }
 
     private static func mentionsAbsence(_ text: Text) -> Bool {
-        // Languages other than English cannot be judged by words.
-        for index in 0..<Swift.min(text.count, 64) where text[index] >= 0xC3 { return true }
+        if isForeign(text) { return true }
         for word: StaticString in [
             "no ", "not ", "n't", "none", "nothing", "unable", "unfortunately", "empty", "without", "sorry", "zero",
             "missing", "cannot", "never", "could you", "please provide",
@@ -118,6 +105,30 @@ extension TraceAnalyzer {
             return true
         }
         return false
+    }
+
+    private static let english: [StaticString] = [
+        "the", "you", "your", "and", "are", "have", "has", "with", "this", "that", "were", "it", "its", "there", "they",
+        "will", "here", "from", "been", "my", "we", "our", "which", "but",
+    ]
+    private static let foreign: [StaticString] = [
+        "der", "das", "und", "ist", "nicht", "ein", "eine", "sie", "ihr", "ihre", "wurde", "el", "las", "una", "su",
+        "por", "para", "que", "est", "une", "des", "vous", "votre", "pas", "pour", "les", "il", "gli", "sono", "suo",
+        "tuo", "uma", "seu", "sua", "foi", "het", "een", "niet", "voor", "zijn", "uw", "och", "inte", "og", "ikke",
+        "nie", "jest",
+    ]
+
+    /// Whether an answer is in another language than English, whose words tell nothing here: letters beyond ASCII near
+    /// its beginning, or none of the usual English words and some of another language.
+    static func isForeign(_ text: Text) -> Bool {
+        for index in 0..<Swift.min(text.count, 64) where text[index] >= 0xC3 { return true }
+        var isFound = false
+        var words = WordCursor(text.capped(1_024), joins: false)
+        while let range = words.next() {
+            if isOneOf(text[range], english) { return false }
+            if !isFound, isOneOf(text[range], foreign) { isFound = true }
+        }
+        return isFound
     }
 
     // MARK: Text

@@ -14,8 +14,11 @@ extension TraceAnalyzer {
             let step = trace.steps[index]
             if step.isFailed { continue }
             checked += 1
-            if checked > TraceAnalyzer.retrievalsMax { break }
-            let documents = document(trace.value(.documents, step, batch))
+            if checked > TraceAnalyzer.retrievalsMax {
+                note(.retrievalPollution, isAssessable: false)
+                continue
+            }
+            let documents = list(in: document(trace.value(.documents, step, batch)), 0)
             let query = trace.text(.query, step, batch)
             let cause = causeOfRetrieval(index)
             if let judged = judge(query: query, documents, span: Int(step.span), cause: cause), let finding = judged {
@@ -24,12 +27,12 @@ extension TraceAnalyzer {
         }
         for index in calls.indices where !calls[index].isFailed && calls[index].hasResult && !calls[index].isHandoff {
             let call = calls[index]
-            guard tree.isArray(call.result), looksLikeDocuments(call.result), let query = query(of: call) else {
-                continue
-            }
+            guard let query = query(of: call) else { continue }
+            let documents = list(in: call.result, 0)
+            guard looksLikeDocuments(documents, of: call.name) else { continue }
             // The retriever inside the tool has been looked at.
             if call.step >= 0, holdsRetrieval(Int(call.step)) { continue }
-            if let judged = judge(query: query, call.result, span: span(of: call), cause: cause(of: call)),
+            if let judged = judge(query: query, documents, span: span(of: call), cause: cause(of: call)),
                 let finding = judged
             {
                 report(finding)
@@ -61,45 +64,6 @@ extension TraceAnalyzer {
         return found
     }
 
-    // MARK: Shape
-
-    /// A list of objects that have text, and an id, score, title, source or URL.
-    private mutating func looksLikeDocuments(_ list: JSONRef) -> Bool {
-        var child = tree.first(list)
-        guard child.exists else { return false }
-        var count = 0
-        while child.exists, count < 4 {
-            guard tree.isObject(child), !content(of: child).isEmpty else { return false }
-            var isMarked = false
-            for name: StaticString in [
-                "score", "similarity", "relevance", "relevance_score", "distance", "source", "url", "title", "metadata",
-                "document_id", "doc_id", "chunk_id",
-            ] where tree.member(child, name).exists {
-                isMarked = true
-            }
-            if !isMarked { return false }
-            count += 1
-            child = tree.next(child)
-        }
-        return true
-    }
-
-    private mutating func content(of document: JSONRef) -> Text {
-        for name: StaticString in ["content", "text", "page_content", "snippet", "body", "chunk", "passage"] {
-            let value = tree.member(document, name)
-            if tree.isString(value) { return tree.string(value) }
-        }
-        return .empty
-    }
-
-    private mutating func query(of call: ToolCall) -> Text? {
-        for name: StaticString in ["query", "question", "q", "search_query", "search", "text", "keywords", "input"] {
-            let value = tree.member(call.arguments, name)
-            if tree.isString(value) { return tree.string(value) }
-        }
-        return nil
-    }
-
     // MARK: Judgement
 
     /// Outer nil: not assessable. Inner nil: clean.
@@ -110,7 +74,7 @@ extension TraceAnalyzer {
         while child.exists, chunks.count < 64 {
             let text = content(of: child)
             if text.count >= 20 { chunks.append(text.capped(16 << 10)) }
-            let score = tree.member(child, "score")
+            let score = self.score(of: child)
             if tree.kind(score) == .number, let value = Number.double(tree[score].text) {
                 bestScore = max(bestScore ?? value, value)
             }

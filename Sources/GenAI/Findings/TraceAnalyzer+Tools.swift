@@ -50,10 +50,9 @@ extension TraceAnalyzer {
     }
 
     private func hasLaterTurn(_ call: ToolCall) -> Bool {
-        let model = trace.steps[Int(call.model)]
-        for index in turns.indices {
-            let step = trace.steps[Int(turns[index].step)]
-            if step.start > model.start && step.agent == model.agent { return true }
+        let agent = trace.steps[Int(call.model)].agent
+        for index in turns.indices where turns[index].step > call.model {
+            if trace.steps[Int(turns[index].step)].agent == agent { return true }
         }
         return false
     }

@@ -18,6 +18,10 @@ package struct TraceAnalyzer: ~Copyable {
     var tree: JSONTree
     var turns = Column<ModelTurn>()
     var calls = Column<ToolCall>()
+    /// By hash of a call's id: the first call that has it.
+    var callsByID: [UInt64: Int] = [:]
+    /// Calls before the latest `maxCalls` that are still to be passed over.
+    var skippedCalls = 0
     var definitionSets = Column<DefinitionSet>()
     var definitions = Column<ToolDefinition>()
     /// Bytes of content read so far in this trace.
@@ -67,6 +71,7 @@ package struct TraceAnalyzer: ~Copyable {
         tree.reset()
         turns.removeAll()
         calls.removeAll()
+        callsByID.removeAll(keepingCapacity: true)
         definitionSets.removeAll()
         definitions.removeAll()
         readBytes = 0

@@ -33,6 +33,17 @@ extension TraceSteps {
         }
     }
 
+    /// Whether all spans above a step came: the topmost of them has no parent.
+    func isWhole(above step: Int) -> Bool {
+        guard var node = nodes.indices.first(where: { Int(nodes[$0].step) == step }) else { return true }
+        var guardian = 0
+        while nodes[node].parent >= 0 && guardian < 256 {
+            node = Int(nodes[node].parent)
+            guardian += 1
+        }
+        return nodes[node].parent >= 0 || nodes[node].parentID == 0
+    }
+
     /// Whether `step` lies below `ancestor`.
     func isBelow(_ step: Int, _ ancestor: Int) -> Bool {
         var above = Int(steps[step].parent)

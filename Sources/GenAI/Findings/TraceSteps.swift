@@ -155,7 +155,7 @@ struct TraceSteps: ~Copyable {
         }
         sorted.removeAll(keepingCapacity: true)
         for step in steps.indices { sorted.append(steps[step]) }
-        sorted.sort { ($0.start, $0.depth, $0.id, $0.span) < ($1.start, $1.depth, $1.id, $1.span) }
+        sorted.sort(by: TraceSteps.isBefore)
         for (index, step) in sorted.enumerated() { steps[index] = step }
         // Until here a node knew its step by the order of reading, which is the step's row.
         var byRow = [Int32](repeating: -1, count: steps.count)
@@ -172,6 +172,16 @@ struct TraceSteps: ~Copyable {
             }
             if above >= 0 { steps[Int(nodes[node].step)].parent = nodes[Int(above)].step }
         }
+    }
+
+    /// The order of the trace. Where a clock counts seconds or nothing, spans of one time are in the order in which
+    /// they came, which is that of their ends; the order of their ids says nothing, but is always the same.
+    private static func isBefore(_ left: Step, _ right: Step) -> Bool {
+        let one = (left.start, left.depth, left.end)
+        let two = (right.start, right.depth, right.end)
+        if one != two { return one < two }
+        let isCoarse = left.start.isMultiple(of: 1_000_000_000)
+        return isCoarse ? left.span < right.span : (left.id, left.span) < (right.id, right.span)
     }
 
     // MARK: Inheritance

@@ -17,6 +17,8 @@ struct EvaluationEvent: Sendable {
     var evidence: String
     /// Index of the span in the batch.
     var span: Int
+    /// The agent that it is about, where the span does not name it; empty for none.
+    var agent = ""
 }
 
 /// Writes results as events `gen_ai.evaluation.result` of their spans, and the names of findings into the lists that
@@ -34,6 +36,7 @@ struct EvaluationEvents: Sendable {
     private let isFirst: KeyID
     private let evidence: KeyID
     private let conversation: KeyID
+    private let agent: KeyID
     private let spanFindings: KeyID
     private let traceFindings: KeyID
 
@@ -51,6 +54,7 @@ struct EvaluationEvents: Sendable {
         isFirst = keys.intern("sluice.finding.first_bad_step")
         evidence = keys.intern("sluice.finding.evidence")
         conversation = keys.intern("gen_ai.conversation.id")
+        agent = keys.intern("gen_ai.agent.name")
         spanFindings = keys.intern("sluice.findings")
         traceFindings = keys.intern("sluice.trace.findings")
     }
@@ -86,6 +90,7 @@ struct EvaluationEvents: Sendable {
         if let isFirst = result.isFirstBadStep { batch.append(self.isFirst, .bool(isFirst), to: set) }
         add(evidence, result.evidence, set, &batch)
         if !conversation.isEmpty { add(self.conversation, conversation, set, &batch) }
+        if !result.agent.isEmpty { add(agent, result.agent, set, &batch) }
     }
 
     private func add(_ key: KeyID, _ value: String, _ set: SetIndex, _ batch: inout RecordBatch) {

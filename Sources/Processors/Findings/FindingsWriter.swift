@@ -27,6 +27,6 @@ extension EvaluationEvent {
             name: finding.pattern.rawValue, score: finding.tier.severity, label: finding.tier.name,
             explanation: finding.explanation, rule: finding.ruleName, version: finding.rule.version,
             tier: finding.tier.name, cause: finding.cause, isFirstBadStep: finding.isFirstBadStep,
-            evidence: finding.evidence, span: finding.span)
+            evidence: finding.evidence, span: finding.span, agent: finding.agent)
     }
 }

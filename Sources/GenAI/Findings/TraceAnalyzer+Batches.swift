@@ -1,0 +1,128 @@
+import Telemetry
+
+/// What tells a batch, work by several agents or progress from calls that go round in circles.
+extension TraceAnalyzer {
+    // MARK: Agents and turns
+
+    /// Whether both calls are of one agent. By name: some frameworks open a span of the agent for each of its turns.
+    func isSameAgent(_ left: ToolCall, _ right: ToolCall) -> Bool {
+        guard left.place >= 0, right.place >= 0 else { return true }
+        let one = trace.steps[Int(left.place)].agentName
+        let other = trace.steps[Int(right.place)].agentName
+        return one.isEmpty || other.isEmpty || one == other
+    }
+
+    /// Whether a model asked for both at once, or they ran side by side: neither could know the other's result.
+    func isSameTurn(_ left: ToolCall, _ right: ToolCall) -> Bool {
+        if left.isAnnounced, right.isAnnounced, left.model >= 0, left.model == right.model,
+            trace.steps[Int(left.model)].kind == .model
+        {
+            return true
+        }
+        guard left.step >= 0, right.step >= 0, left.step != right.step else { return false }
+        let one = trace.steps[Int(left.step)]
+        let other = trace.steps[Int(right.step)]
+        return max(one.start, other.start) < min(one.end, other.end)
+    }
+
+    // MARK: Progress
+
+    /// Words of tools that change nothing that another tool could see.
+    private static let passive: [StaticString] = [
+        "think", "sleep", "wait", "log", "notify", "scroll", "hover", "focus", "run", "execute", "request", "finish",
+        "exit", "trigger", "refresh", "record", "mark",
+    ]
+
+    /// Whether a call changed something, so that asking `call` again may tell something new: a write, an edit.
+    func isChange(_ other: ToolCall, for call: ToolCall) -> Bool {
+        guard !(other.name == call.name), !isFailing(other), !other.isHandoff else { return false }
+        guard TraceAnalyzer.isAction(other.name) else { return false }
+        return !TraceAnalyzer.passive.contains { TraceAnalyzer.hasWord(other.name, $0) }
+    }
+
+    static func hasWord(_ name: Text, _ wanted: StaticString) -> Bool {
+        var words = WordCursor(name, joins: false)
+        while let range = words.next() {
+            if name[range].count == wanted.utf8CodeUnitCount && name[range].beginsWith(wanted) { return true }
+        }
+        return false
+    }
+
+    // MARK: Batches
+
+    /// Whether no two of the calls have the same arguments, as those of a batch have not.
+    func areAllDifferent(_ list: [Int]) -> Bool {
+        var signatures: Set<UInt64> = []
+        for index in list { signatures.insert(calls[index].signature) }
+        return signatures.count == list.count
+    }
+
+    /// Whether an argument of both has no word in common: another addressee, another file.
+    mutating func actsOnOther(_ left: Int, _ right: Int) -> Bool {
+        guard tree.isObject(calls[left].arguments), tree.isObject(calls[right].arguments) else { return false }
+        var member = tree.first(calls[left].arguments)
+        while member.exists {
+            let twin = tree.member(calls[right].arguments, tree[member].key)
+            if twin.exists {
+                var one = HashSet()
+                var other = HashSet()
+                words(of: member, &one, 0)
+                words(of: twin, &other, 0)
+                one.seal()
+                other.seal()
+                if one.count > 0, other.count > 0, HashSet.similarity(one, other) == 0 { return true }
+            }
+            member = tree.next(member)
+        }
+        return false
+    }
+
+    // MARK: Pages
+
+    private static let pages: [StaticString] = [
+        "page", "page_number", "pageNumber", "page_no", "offset", "cursor", "page_token", "pageToken", "next_token",
+        "nextToken", "next_cursor", "nextCursor", "continuation_token", "starting_after", "start_index", "startIndex",
+        "page_index", "pageIndex",
+    ]
+    /// These say where a page begins when they are figures; otherwise they are places and times.
+    private static let figurePages: [StaticString] = ["start", "from", "after", "skip", "index", "position", "startAt"]
+
+    /// Calls of the tool that are looked back at.
+    private static let pagesMax = 32
+
+    /// Whether an empty result is the end of a list whose pages before had something: the same call but for its page.
+    mutating func isLastPage(_ index: Int) -> Bool {
+        guard tree.isObject(calls[index].arguments) else { return false }
+        let wanted = listHash(calls[index].arguments)
+        var looked = 0
+        for other in calls.indices.reversed() where calls[other].name == calls[index].name && isBefore(other, index) {
+            let call = calls[other]
+            looked += 1
+            if looked > TraceAnalyzer.pagesMax { return false }
+            guard call.hasResult, !isFailing(call), call.emptiness == .none, isSameAgent(call, calls[index]) else {
+                continue
+            }
+            guard tree.isObject(call.arguments), call.signature != calls[index].signature else { continue }
+            if listHash(call.arguments) == wanted { return true }
+        }
+        return false
+    }
+
+    /// A hash of arguments without those that tell the page.
+    private mutating func listHash(_ arguments: JSONRef) -> UInt64 {
+        var sum: UInt64 = 0
+        var member = tree.first(arguments)
+        while member.exists {
+            let name = tree[member].key
+            let isFigure = tree.kind(member) == .number && TraceAnalyzer.figurePages.contains { name == $0 }
+            if !isFigure && !TraceAnalyzer.pages.contains(where: { name == $0 }) {
+                var hash = ContentHash()
+                hash.add(name)
+                hash.add(tree.canonicalHash(member))
+                sum = sum &+ hash.value
+            }
+            member = tree.next(member)
+        }
+        return sum
+    }
+}

@@ -1,0 +1,136 @@
+import Telemetry
+import Testing
+
+@testable import GenAI
+
+/// Traces that come in pieces, are long, or have clocks that tell little.
+@Suite struct FindingsPiecesTests {
+    /// An agent that calls a failing tool again and again, and answers.
+    private func storm(_ count: Int) -> TestTrace {
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        for index in 0..<count {
+            trace.model(in: agent, calls: [("call_\(index)", "get_order", #"{"order_id":"A-1001"}"#)])
+            trace.tool("get_order", in: agent, id: "call_\(index)", error: "503 upstream unavailable")
+        }
+        trace.model(in: agent, text: "The order system does not answer.")
+        return trace
+    }
+
+    private func piece(_ trace: TestTrace, _ places: Range<Int>) -> TestTrace {
+        var piece = trace
+        piece.spans = Array(trace.spans[places])
+        return piece
+    }
+
+    @Test func `a piece without the spans above it does not tell that an answer is missing`() throws {
+        let trace = storm(1)
+        let detective = Detective()
+        #expect(try detective.look(at: piece(trace, 1..<3)).of(.noFinalAnswer).isEmpty)
+        #expect(detective.analyzer.unassessable[FindingPattern.noFinalAnswer.index] == 1)
+        #expect(detective.analyzer.assessed[FindingPattern.noFinalAnswer.index] == 0)
+        // With the agent, whose span comes last, it does.
+        #expect(try findings(piece(trace, 0..<3)).of(.noFinalAnswer).map(\.rule) == [.answerMissing])
+    }
+
+    @Test func `an agent whose own parent has not come is not told to be without an answer`() throws {
+        var trace = piece(storm(1), 0..<3)
+        trace.spans[0].parent = 99
+        #expect(try findings(trace).of(.noFinalAnswer).isEmpty)
+    }
+
+    @Test func `failing calls add up over the pieces of a trace, and what comes again does not`() throws {
+        let trace = storm(3)
+        let detective = Detective()
+        var tiers: [FindingTier?] = []
+        for number in 0..<3 {
+            let part = piece(trace, 1 + 2 * number..<3 + 2 * number)
+            tiers.append(try detective.look(at: part, id: 77).of(.retryStorm).first?.tier)
+        }
+        #expect(tiers == [nil, .tag, .alert])
+        let last = try detective.look(at: piece(trace, 5..<7), id: 77).of(.retryStorm)
+        #expect(last.map(\.tier) == [.alert])
+        #expect(last.first?.evidence.contains("calls=3") == true, "\(last)")
+        #expect(last.first?.evidence.contains("in_earlier_pieces=2") == true, "\(last)")
+        let whole = try detective.look(at: trace, id: 77).of(.retryStorm)
+        #expect(whole.map(\.tier) == [.alert])
+        #expect(whole.first?.evidence.contains("calls=3") == true, "\(whole)")
+        #expect(whole.first?.evidence.contains("in_earlier") == false, "\(whole)")
+    }
+
+    @Test func `the latest calls of a long trace are looked at, and those before are said to be left out`() throws {
+        var options = FindingsOptions()
+        options.maxCalls = 8
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        for row in 0..<20 {
+            trace.tool("read_row", in: agent, arguments: #"{"row":"r\#(row)"}"#, result: #"{"value":\#(row)}"#)
+        }
+        for _ in 0..<3 { trace.tool("get_order", in: agent, arguments: #"{"id":"A-1"}"#, error: "503 unavailable") }
+        trace.model(in: agent, text: "The order system does not answer.")
+        let detective = Detective(options)
+        #expect(try detective.look(at: trace).of(.retryStorm).map(\.tier) == [.alert])
+        #expect(detective.analyzer.unassessable[FindingPattern.retryStorm.index] == 15)
+        #expect(detective.analyzer.unassessable[FindingPattern.silentEmptyResponse.index] == 15)
+    }
+
+    @Test func `of one answer that asks for more calls than are looked at the latest count`() throws {
+        var options = FindingsOptions()
+        options.maxCalls = 4
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        let calls = (0..<6).map { (id: "c\($0)", name: "get_order", arguments: #"{"id":"A-\#($0)"}"#) }
+        trace.model(in: agent, calls: calls)
+        trace.tool("get_order", in: agent, id: "c5", result: "Error: no such order")
+        trace.model(in: agent, text: "That order does not exist.")
+        let detective = Detective(options)
+        #expect(try detective.look(at: trace).of(.softError).count == 1)
+        #expect(detective.analyzer.unassessable[FindingPattern.loop.index] == 2)
+    }
+
+    // MARK: Times
+
+    /// The same without times, and with ids that tell nothing of the order.
+    private func timeless(_ trace: TestTrace) -> TestTrace {
+        var trace = trace
+        for index in trace.spans.indices {
+            trace.spans[index].id = 201 - trace.spans[index].id
+            if trace.spans[index].parent > 0 { trace.spans[index].parent = 201 - trace.spans[index].parent }
+            trace.spans[index].start = 0
+            trace.spans[index].end = 0
+        }
+        return trace
+    }
+
+    @Test func `spans of one time are in the order in which they came`() throws {
+        var requery = TestTrace()
+        let agent = requery.agent("shop")
+        requery.model(in: agent, calls: [("1", "search_orders", #"{"customer":"ann"}"#)])
+        requery.tool("search_orders", in: agent, id: "1", result: "[]")
+        requery.model(in: agent, calls: [("2", "search_orders", #"{"customer":"Ann Miller"}"#)])
+        requery.tool("search_orders", in: agent, id: "2", result: #"[{"order_id":"A-1001"}]"#)
+        requery.model(in: agent, text: "You have one order, A-1001.")
+        #expect(try findings(requery).of(.silentEmptyResponse).map(\.tier) == [.tag])
+        #expect(try findings(timeless(requery)).of(.silentEmptyResponse).map(\.tier) == [.tag])
+
+        var promise = TestTrace()
+        let other = promise.agent("shop")
+        let tools = "[\(FindingsTests.refund)]"
+        promise.model(in: other, calls: [("1", "get_order", #"{"order_id":"A-1001"}"#)], tools: tools)
+        promise.tool("get_order", in: other, id: "1", result: #"{"total":60}"#)
+        promise.model(in: other, text: "I will call process_refund for you now.", tools: tools)
+        let found = try findings(timeless(promise)).of(.wrongToolSelection)
+        #expect(found.contains { $0.rule == .toolNeverCalled }, "\(found)")
+    }
+
+    // MARK: Agents
+
+    @Test func `a finding names the agent that its span does not`() throws {
+        var trace = storm(3)
+        #expect(try findings(trace).of(.retryStorm).map(\.agent) == ["shop"])
+        for index in trace.spans.indices where trace.spans[index].name.hasPrefix("execute_tool") {
+            trace.spans[index].attributes.append(("gen_ai.agent.name", "helper"))
+        }
+        #expect(try findings(trace).of(.retryStorm).map(\.agent) == [""])
+    }
+}
