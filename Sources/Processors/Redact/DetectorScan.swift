@@ -70,6 +70,8 @@ final class DetectorScan: Sendable {
                 case Kind.capital: capital(bytes, index, first, &memory, &matches)
                 case Kind.scheme where bytes[index] == 0x61:
                     record(databricksToken(bytes, index &- 1), first, &matches)
+                case Kind.scheme where bytes[index] &- 0x4D < 3:
+                    record(discordToken(bytes, index), first, &matches)
                 case Kind.scheme: record(scheme(bytes, index), first, &matches)
                 case Kind.colon: colon(bytes, index, first, &matches)
                 default: labelled(bytes, index, first, &memory, &matches)

@@ -264,6 +264,33 @@ extension DetectorScan {
         return Match(start, end, Detector.telegramToken.tag)
     }
 
+    /// A bot's token at Discord: its number of 17 to 20 digits in base64, a dot, six characters, a dot and at least 27.
+    @inline(never)
+    func discordToken(_ bytes: ByteCursor, _ start: Int) -> Match? {
+        guard detectors.has(.apiKey), bytes.isTokenStart(start) else { return nil }
+        var end = start
+        var bits: UInt32 = 0
+        var held: UInt32 = 0
+        while end &- start < 28, let value = ByteClass.base64Value(bytes[end]) {
+            bits = bits << 6 | UInt32(value)
+            held &+= 6
+            if held >= 8 {
+                held &-= 8
+                guard ByteClass.isDigit(UInt8(truncatingIfNeeded: bits >> held)) else { return nil }
+            }
+            end &+= 1
+        }
+        guard end &- start >= 23, bytes[end] == 0x2E else { return nil }
+        let second = end &+ 1
+        end = second
+        while end &- second < 8, ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
+        guard end &- second == 6, bytes[end] == 0x2E else { return nil }
+        let third = end &+ 1
+        end = third
+        while ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
+        return end &- third >= 27 ? Match(start, end, Detector.apiKey.tag) : nil
+    }
+
     /// The three secret parts of a Slack webhook, behind `/services/`; `index` is that of the `s`.
     @inline(never)
     func slackHook(_ bytes: ByteCursor, _ index: Int) -> Match? {
