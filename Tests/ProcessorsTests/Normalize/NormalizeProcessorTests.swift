@@ -100,6 +100,18 @@ import Testing
         #expect(value("sluice_gen_ai_rule_outcomes_total", "renames") == 1)
     }
 
+    @Test(arguments: [
+        ("checkout-agent", "checkout-agent"), ("Shop / agents: EU_1.2", "Shop / agents: EU_1.2"), ("", ""),
+        ("@traceloop/instrumentation-openai", "@traceloop/instrumentation-openai"),
+        ("Dienst-für-Käufe", "Dienst-für-Käufe"),
+        ("agent of user0@example.com", "other"), ("sk-" + "proj-abcdef123456ghijkl789", "other"),
+        ("svc ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a", "other"), ("agent {user}", "other"),
+        (String(repeating: "a", count: 101), "other"),
+    ]) func `a name on the page of metrics holds no address and no key`(name: String, shown: String) {
+        var name = name
+        #expect(name.withUTF8 { QualityReport.label(Text(UnsafeRawBufferPointer($0))) } == shown)
+    }
+
     @Test func `spans are rewritten, counted and never dropped`() throws {
         let metrics = SelfMetrics()
         var build = ProcessorBuild(
