@@ -1,4 +1,3 @@
-import Patterns
 import Pipeline
 import Processors
 import Telemetry
