@@ -32,10 +32,9 @@ private func run(
         [{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"fetch","arguments":{"id":"\(customer)"}}]}]
         """
     let last = #"[{"role":"assistant","parts":[{"type":"text","content":"=nothing found"}]}]"#
-    let tools = """
-        [{"type":"function","name":"fetch","description":"Finds a customer.",\
-        "parameters":{"type":"object","properties":{"id":{"type":"string"}}}}]
-        """
+    let tools =
+        #"[{"type":"function","name":"fetch","description":"Finds a customer.","#
+        + #""parameters":{"type":"object","properties":{"id":{"type":"string"}}}}]"#
     let event = """
         {"name":"gen_ai.evaluation.result","timeUnixNano":"1","attributes":[\
         \(text("gen_ai.evaluation.name", pattern ?? "")),\(text("sluice.finding.tier", tier)),\
