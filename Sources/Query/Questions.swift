@@ -218,10 +218,21 @@ package struct Questions: Sendable {
         return (sql + " ORDER BY start_time DESC", arguments)
     }
 
+    /// A column of the span that a finding is about. What a judge writes is a record with Sluice's service.
+    private static func spanOfFinding(_ column: String) -> String {
+        "(SELECT \(column) FROM spans AS s WHERE s.trace_id = f.trace_id AND s.span_id = f.span_id LIMIT 1)"
+    }
+
     /// Findings, the latest first; `pattern` is the name of one kind.
     package func findings(pattern: String?) throws(QueryFailure) -> QueryResult {
         var condition = QueryFilter.Condition()
         if let pattern { condition.add("f.pattern = ?", pattern) }
+        var filter = self.filter
+        if let agent = filter.agent {
+            // A finding has the agent of its step, which the step's span need not name.
+            filter.agent = nil
+            condition.add("f.agent_name = ? OR \(Self.spanOfFinding("s.agent_name")) = ?", agent, agent)
+        }
         if filter.hasSpanCondition {
             let span = filter.spanCondition
             condition.sql.append(
@@ -233,7 +244,8 @@ package struct Questions: Sendable {
             """
             SELECT f.time AS time, f.pattern AS pattern, f.label AS label, f.score AS score, f.tier AS tier,
                 f.rule AS rule, f.version AS version, f.explanation AS explanation, f.evidence AS evidence,
-                f.service_name AS service, f.agent_name AS agent, f.conversation_id AS session, f.trace_id AS trace,
+                coalesce(\(Self.spanOfFinding("s.service_name")), f.service_name) AS service,
+                f.agent_name AS agent, f.conversation_id AS session, f.trace_id AS trace,
                 f.span_id AS span, f.cause_span_id AS cause_span
             FROM findings AS f WHERE f.time >= ?\(condition.suffix) ORDER BY f.time DESC
             """, [filter.since ?? Int64.min] + condition.arguments)

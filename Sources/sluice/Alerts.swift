@@ -86,16 +86,36 @@ struct TestAlerts: AsyncParsableCommand {
 
 /// A rule of a running gateway.
 struct AlertRuleChoice: ParsableArguments {
+    @Option(help: "A configuration whose rules are known beside those that a gateway left in its folder. Repeatable.")
+    var config: [String] = []
+
     @Option(help: "Folder in which the gateway keeps its data.")
     var dataDirectory = LoadedConfiguration.dataDirectory
 
     @Argument(help: "Name of the rule.")
     var rule: String
+
+    /// Does what was asked, and says what that was; a rule that nobody knows ends the command.
+    func tell(_ change: (GatewayPlan?) throws(PayloadFile.Fault) -> String) throws {
+        var plan: GatewayPlan?
+        if !config.isEmpty {
+            let loaded = LoadedConfiguration.load(files: config, overrides: [], dataDirectory: dataDirectory)
+            if loaded.problems.hasErrors {
+                Terminal.error(loaded.problems.report())
+                throw Exit.configuration
+            }
+            plan = loaded.plan
+        }
+        do { print(TerminalText.escaped(try change(plan))) } catch {
+            throw Exit.failed(TerminalText.escaped("\(error)"))
+        }
+    }
 }
 
 struct PauseAlerts: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Stops a rule from raising alerts; it goes on measuring.")
+        commandName: "pause", abstract: "Stops a rule from raising alerts; it goes on measuring.",
+        discussion: "Exit code 1 when neither the data directory nor the configuration knows the rule.")
     @OptionGroup var choice: AlertRuleChoice
 
     @Option(name: .customLong("for"), help: "For how long, such as 2h; without end when absent.")
@@ -109,8 +129,9 @@ struct PauseAlerts: ParsableCommand {
             }
             length = parsed
         }
-        do { try AlertSwitch.pause(choice.rule, for: length, dataDirectory: choice.dataDirectory) } catch {
-            throw Exit.failed("\(error)")
+        let wanted = length
+        try choice.tell { plan throws(PayloadFile.Fault) in
+            try AlertSwitch.pause(choice.rule, for: wanted, plan: plan, dataDirectory: choice.dataDirectory)
         }
     }
 }
@@ -120,8 +141,8 @@ struct ResumeAlerts: ParsableCommand {
     @OptionGroup var choice: AlertRuleChoice
 
     func run() throws {
-        do { try AlertSwitch.resume(choice.rule, dataDirectory: choice.dataDirectory) } catch {
-            throw Exit.failed("\(error)")
+        try choice.tell { plan throws(PayloadFile.Fault) in
+            try AlertSwitch.resume(choice.rule, plan: plan, dataDirectory: choice.dataDirectory)
         }
     }
 }
@@ -132,8 +153,8 @@ struct ResolveAlerts: ParsableCommand {
     @OptionGroup var choice: AlertRuleChoice
 
     func run() throws {
-        do { try AlertSwitch.resolve(choice.rule, dataDirectory: choice.dataDirectory) } catch {
-            throw Exit.failed("\(error)")
+        try choice.tell { plan throws(PayloadFile.Fault) in
+            try AlertSwitch.resolve(choice.rule, plan: plan, dataDirectory: choice.dataDirectory)
         }
     }
 }

@@ -163,7 +163,7 @@ struct QueryLimit: ParsableArguments {
 struct QueryFilterOptions: ParsableArguments {
     @Option(help: "Only what is not older, such as 30m, 24h or 7d.") var since: String?
     @Option(help: "Only this service.name.") var service: String?
-    @Option(help: "Only this agent.") var agent: String?
+    @Option(help: "Only this agent: findings in its steps, of spans those that name it.") var agent: String?
     @Option(help: "Only calls of this tool.") var tool: String?
     @Option(help: "Only this model, requested or answering; of tool calls those of traces that used it.")
     var model: String?

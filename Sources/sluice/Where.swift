@@ -46,23 +46,25 @@ struct Where: AsyncParsableCommand {
             throw Exit.failed("\(error)")
         }
         if answer.isEmpty, answer.inMemory.isEmpty { try Terminal.requireDataDirectory(dataDirectory) }
-        if answer.fates.contains(where: { $0.done > 0 }),
+        var isAnswered = false
+        if answer.fates.contains(where: { $0.done > 0 && !$0.isGathering }),
             case .success(let body) = await PayloadSender.get(endpoint + "/outcomes"),
             let outcomes = ExporterOutcomes.decode(body)
         {
             answer.tell(outcomes)
+            isAnswered = true
         }
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             print(String(decoding: try encoder.encode(answer), as: UTF8.self))
         } else {
-            await show(answer, endpoint)
+            await show(answer, endpoint, isAnswered: isAnswered)
         }
         if answer.isEmpty { throw Exit.failure }
     }
 
-    private func show(_ answer: Whereabouts.Answer, _ endpoint: String) async {
+    private func show(_ answer: Whereabouts.Answer, _ endpoint: String, isAnswered: Bool) async {
         var queues: [ExportWorkerStatus] = []
         if answer.fates.contains(where: { $0.waiting > 0 }),
             case .success(let body) = await PayloadSender.get(endpoint + "/queues")
@@ -80,10 +82,9 @@ struct Where: AsyncParsableCommand {
             print("    sluice dlq show \(letter.id)")
         }
         if answer.fates.contains(where: { $0.forgotten > 0 }) {
-            print(
-                "what is told as \"delivered or dropped\", the gateway at \(endpoint) does not remember, "
-                    + "or none answers"
-            )
+            let reason =
+                isAnswered ? "the gateway at \(endpoint) does not remember" : "no gateway at \(endpoint) answers for"
+            print("what is told as \"delivered or dropped\" \(reason)")
         }
         let hasJournals = answer.inMemory.isEmpty || !answer.fates.isEmpty
         if answer.isEmpty, hasJournals {
@@ -104,6 +105,7 @@ struct Where: AsyncParsableCommand {
         for (text, count) in fate.outcomes.sorted(by: { $0.key < $1.key }) { add(count, text) }
         let refused = min(letters, fate.forgotten)
         add(fate.forgotten - refused, "delivered or dropped")
+        if fate.isGathering { add(fate.done, "gathered and passed on, or sampled away") }
         if refused > 0 { parts.append("\(refused) refused for good") }
         if fate.waiting > 0 { parts.append("\(fate.waiting) waiting") }
         var text = "\(fate.exporter) of \(fate.pipeline): \(parts.joined(separator: ", "))"

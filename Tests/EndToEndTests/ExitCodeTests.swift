@@ -15,6 +15,9 @@ import Testing
 
     @Test(arguments: [
         ["dlq", "show", "99", "--data-directory", folder], ["dlq", "drop", "99", "--data-directory", folder],
+        ["alerts", "pause", "rule", "--data-directory", folder],
+        ["alerts", "resume", "rule", "--data-directory", folder],
+        ["alerts", "resolve", "rule", "--data-directory", folder],
         ["presets", "nope"], ["replay", "/nope.json"], ["normalize", "/nope.json"], ["alerts", "test", "/nope.json"],
         ["dataset", "stats", "/nope"], ["findings", "--db", "/nope.db"], ["trace", "abcd", "--db", "/nope.db"],
         ["session", "s", "--db", "/nope.db"], ["tap", "--endpoint", nobody], ["drops", "--endpoint", nobody],

@@ -93,6 +93,40 @@ import Testing
         #expect(try left(Self.wholly[index]) == nil)
     }
 
+    /// As an SDK leaves them that cuts values at a number of characters.
+    private static let cut: [Case] = [
+        (
+            "ai.response.toolCalls", "ai", ("ai.operationId", "ai.generateText.doGenerate"),
+            #"[{"toolCallId":"c1","toolName":"get_thing","input":"{\"a\": 12"#
+        ),
+        (
+            "ai.result.toolCalls", "ai", ("ai.operationId", "ai.generateText.doGenerate"),
+            #"[{"toolCallId":"c1","toolName":"get_thing","ar"#
+        ),
+        (
+            "ai.response.files", "ai", ("ai.operationId", "ai.generateText.doGenerate"),
+            #"[{"mediaType":"image/png","data":"iVBORw0KGgo"#
+        ),
+    ]
+
+    @Test(arguments: 0..<3) func `what was cut and gave no part of a message stays`(_ index: Int) throws {
+        #expect(try left(Self.cut[index]) == Self.cut[index].value)
+    }
+
+    @Test func `a cut schema stays, and the name of its tool goes`() throws {
+        let cut = #"{"type": "object", "properties": {"secretfield": {"ty"#
+        let found = try normalized(
+            TestSpan(
+                scope: "opentelemetry.instrumentation.openai.v1",
+                attributes: [
+                    ("llm.request.type", "chat"), ("gen_ai.system", "OpenAI"),
+                    ("llm.request.functions.0.name", "f"), ("llm.request.functions.0.parameters", .string(cut)),
+                ]), Self.removing)
+        #expect(found["gen_ai.tool.definitions"] == #"[{"type":"function","name":"f"}]"#)
+        #expect(found["llm.request.functions.0.parameters"] == cut)
+        #expect(found["llm.request.functions.0.name"] == nil)
+    }
+
     @Test func `of indexed keys those that no message has stay`() throws {
         let span = TestSpan(
             scope: "openinference.x",

@@ -51,6 +51,55 @@ import Testing
         }
     }
 
+    /// What a tool's attribute holds when there was nothing to answer.
+    static let nothing: [(TestValue, String)] = [
+        (.string("null"), #"{"result":null}"#), (.null, #"{"result":null}"#), (.string(""), #"{"result":""}"#),
+        (.string("\"\""), #"{"result":""}"#),
+    ]
+
+    @Test(arguments: cases) func `that a tool answered with nothing is a result`(_ dialect: Case) throws {
+        for (received, wanted) in Self.nothing {
+            let span = TestSpan(
+                scope: dialect.scope, name: "execute_tool", isRoot: false,
+                attributes: [(dialect.result, received)] + dialect.others.map { ($0.0, .string($0.1)) })
+            let bench = try Bench()
+            var result: [String: String] = [:]
+            let once = try bench.run(span.request) { result = Bench.attributes(of: 0, $0) }
+            #expect(result["gen_ai.tool.call.result"] == wanted, "\(received)")
+            #expect(try bench.run(once) == once)
+        }
+    }
+
+    @Test func `a null under the current name is one, and messages that say nothing are none`() throws {
+        let result = try normalized(
+            TestSpan(
+                scope: "my.agent", name: "execute_tool look_up", isRoot: false,
+                attributes: [("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.call.result", .null)]))
+        #expect(result["gen_ai.tool.call.result"] == #"{"result":null}"#)
+        let chat = try normalized(
+            TestSpan(
+                scope: "openinference.x",
+                attributes: [
+                    ("openinference.span.kind", "LLM"), ("input.value", "null"), ("output.value", .null),
+                ]))
+        #expect(chat["gen_ai.input.messages"] == nil && chat["gen_ai.output.messages"] == nil)
+        #expect(chat["gen_ai.tool.call.result"] == nil)
+    }
+
+    @Test func `a result of another attribute comes before an empty one`() throws {
+        let empties: [TestValue] = ["", "null", .null]
+        for empty in empties {
+            let result = try normalized(
+                TestSpan(
+                    scope: "openinference.x", name: "look_up", isRoot: false,
+                    attributes: [
+                        ("openinference.span.kind", "TOOL"), ("output.value", empty),
+                        ("gen_ai.tool.result", "shipped"),
+                    ]))
+            #expect(result["gen_ai.tool.call.result"] == #"{"result":"shipped"}"#)
+        }
+    }
+
     @Test func `a result under the current name stays`() throws {
         let result = try normalized(
             TestSpan(

@@ -274,6 +274,27 @@ extension String {
         #expect(try names(database.questions { $0.since = 6 }.findings(pattern: nil), "pattern") == ["ignored_error"])
     }
 
+    @Test func `findings of an agent are those of its steps, and have the service of their span`() throws {
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1, ["agent_name": "buyer", "service_name": "shop"])
+            try database.span("a1", "02", parent: "01", at: 2, ["service_name": "shop"])
+            try database.finding("a1", "01", at: 5, "loop", ["service_name": "shop"])
+            try database.finding("a1", "02", at: 6, "ignored_error", ["agent_name": "buyer", "service_name": "shop"])
+            try database.span("a1", "03", at: 3, ["service_name": "shop"])
+            try database.finding("a1", "03", at: 7, "task_success", ["service_name": "sluice"])
+            try database.finding("b1", "04", at: 8, "task_success", ["service_name": "sluice"])
+        }
+        let all = try database.questions().findings(pattern: nil)
+        #expect(try names(all, "service") == ["sluice", "shop", "shop", "shop"])
+        let buyer = try database.questions { $0.agent = "buyer" }
+        #expect(try names(buyer.findings(pattern: nil), "pattern") == ["ignored_error", "loop"])
+        let other = try database.questions {
+            $0.agent = "buyer"
+            $0.service = "else"
+        }
+        #expect(try names(other.findings(pattern: nil), "pattern") == [])
+    }
+
     @Test func `draws a trace as a tree with texts cut and the first bad step marked`() throws {
         let database = try TestDatabase { database in
             try database.span("a1", "01", at: 1_000, ["service_name": "svc"])

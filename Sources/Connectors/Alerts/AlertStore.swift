@@ -76,6 +76,12 @@ struct AlertStore {
         return events
     }
 
+    /// The rules of which a snapshot has windows; none when it is no snapshot.
+    static func measuredRules(_ snapshot: [UInt8]) -> [String] {
+        let snapshot = try? JSONDecoder().decode(Snapshot.self, from: Data(snapshot))
+        return snapshot.map { Array($0.memory.groups.keys) } ?? []
+    }
+
     func knows(_ hash: UInt64) -> Bool { recent.contains(hash) }
 
     private mutating func remember(_ hash: UInt64) {
@@ -173,7 +179,8 @@ package struct AlertControl: Codable, Sendable, Equatable {
     /// The file's content.
     package var bytes: [UInt8] { (try? [UInt8](JSONEncoder().encode(self))) ?? [] }
 
-    func pausedRules(at time: UInt64) -> [String] {
+    /// Rules whose pause has not ended at a time in Unix nanoseconds, in order.
+    package func pausedRules(at time: UInt64) -> [String] {
         paused.filter { $0.value == 0 || UInt64(max(0, $0.value)) > time / 1_000_000_000 }.keys.sorted()
     }
 }

@@ -26,6 +26,8 @@ package final class AlertsConnector: Connector {
     private let repeated: Counter
     private let unsaved: Counter
     package let tickInterval: Duration?
+    /// Names of the rules, in the order of the file.
+    package var ruleNames: [String] { rules.map(\.name) }
 
     package init(options: AlertsOptions, build: ConnectorBuild) throws {
         rules = options.rules
@@ -57,7 +59,9 @@ package final class AlertsConnector: Connector {
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
             throw ProcessFailure(reason: "\(folder) cannot be made: \(String(cString: strerror(errno)))")
         }
-        var store = AlertStore(path: folder + "/" + AlertsConnector.fileName("\(build.id) \(build.input)"))
+        let path = folder + "/" + AlertsConnector.fileName("\(build.id) \(build.input)")
+        if let fault = AlertDirectory.keep(ruleNames, at: path) { build.log(.warn, "connector \(build.id): \(fault)") }
+        var store = AlertStore(path: path)
         var monitor = state.withLock { $0.monitor }
         try store.open(&monitor) { build.log(.warn, "connector \(build.id): \($0)") }
         let (opened, restored) = (store, monitor)

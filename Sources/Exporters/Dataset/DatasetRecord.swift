@@ -6,9 +6,10 @@ package import GenAI
 package struct DatasetRecord: Codable, Sendable, Equatable {
     package static let formatName = "sluice.dataset/1"
 
-    /// A tool that the agent had; `parameters` is its JSON Schema.
+    /// A tool that the agent had; `parameters` is its JSON Schema, `description` nil when none was captured.
     package struct Tool: Codable, Sendable, Equatable {
         var name: String
+        var description: String?
         var parameters: JSONValue
     }
 
@@ -77,7 +78,11 @@ package struct DatasetRecord: Codable, Sendable, Equatable {
         time = trajectory.start
         input = Self.parsed(trajectory.inputJSON) ?? .list([])
         context = trajectory.documents.compactMap(Self.parsed)
-        tools = trajectory.tools.map { Tool(name: $0.name, parameters: Self.parsed($0.definition) ?? .null) }
+        tools = trajectory.tools.map {
+            Tool(
+                name: $0.name, description: trajectory.toolDescriptions[$0.name],
+                parameters: Self.parsed($0.definition) ?? .null)
+        }
         calls = trajectory.calls.map(Self.call)
         output = trajectory.output
         findings = trajectory.findings.map { event in
@@ -111,7 +116,8 @@ package struct DatasetRecord: Codable, Sendable, Equatable {
 
     // MARK: Identity
 
-    /// Ids, times and usage differ between runs and are left out; so are findings, which a later version may improve.
+    /// Ids, times and usage differ between runs and are left out; so are findings, which a later version may improve,
+    /// and what tools say of themselves, which examples of before do not have.
     private struct Content: Encodable {
         struct Call: Encodable {
             var name: String
@@ -130,7 +136,8 @@ package struct DatasetRecord: Codable, Sendable, Equatable {
 
     private var hash: String {
         let content = Content(
-            agent: agent, input: input, context: context, tools: tools,
+            agent: agent, input: input, context: context,
+            tools: tools.map { Tool(name: $0.name, parameters: $0.parameters) },
             calls: calls.map {
                 Content.Call(name: $0.name, arguments: $0.arguments, result: $0.result, error: $0.error)
             }, output: output)

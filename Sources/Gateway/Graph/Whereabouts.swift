@@ -18,6 +18,9 @@ package enum Whereabouts {
         package var outcomes: [String: Int] = [:]
         /// Where the requests that are done stand in the journal.
         var places: [Range<UInt64>] = []
+        /// No exporter: what is done was gathered into whole traces and stands in the exporters' journal, or was
+        /// sampled away.
+        package var isGathering = false
 
         private enum CodingKeys: CodingKey { case pipeline, exporter, done, waiting, newest, outcomes }
 
@@ -31,7 +34,7 @@ package enum Whereabouts {
         }
 
         /// Requests that are done in a way that nobody remembers.
-        package var forgotten: Int { max(0, done - outcomes.values.reduce(0, +)) }
+        package var forgotten: Int { isGathering ? 0 : max(0, done - outcomes.values.reduce(0, +)) }
     }
 
     /// A dead letter that holds the trace.
@@ -80,7 +83,7 @@ package enum Whereabouts {
         var answer = Answer()
         answer.inMemory = plan.pipelines.filter { $0.storage == nil }.map(\.id)
         for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) {
-            add(try JournalSearch.find(trace, in: place.directory), place.title, to: &answer)
+            add(try JournalSearch.find(trace, in: place.directory), place, to: &answer)
         }
         for folder in DeadLetterFolder.all(dataDirectory) {
             for entry in folder.list() {
@@ -94,15 +97,17 @@ package enum Whereabouts {
         return answer
     }
 
-    private static func add(_ found: JournalSearch.Found, _ title: String, to answer: inout Answer) {
+    static func add(_ found: JournalSearch.Found, _ place: JournalPlace, to answer: inout Answer) {
         guard let newest = found.hits.map(\.maxTime).max() else { return }
         for exporter in found.cursors {
             let done = found.hits.filter { found.isDone($0, by: exporter) }
+            let isGathering = place.readers[exporter] == TraceStage.readerName
             answer.fates.append(
                 Fate(
-                    pipeline: title, exporter: exporter, done: done.count, waiting: found.hits.count - done.count,
+                    pipeline: place.title, exporter: isGathering ? TraceStage.readerName : exporter,
+                    done: done.count, waiting: found.hits.count - done.count,
                     newest: newest > 0 ? Int(newest / 1_000_000_000) : nil,
-                    places: done.map { $0.sequence.value..<$0.end.value }))
+                    places: done.map { $0.sequence.value..<$0.end.value }, isGathering: isGathering))
         }
     }
 }

@@ -68,39 +68,3 @@ package struct AlertTrial {
         return notice
     }
 }
-
-/// What an operator asks of a running gateway's alerts.
-package enum AlertSwitch {
-    /// Stops a rule from raising alerts, for so long or without end.
-    package static func pause(_ rule: String, for duration: Duration?, dataDirectory: String) throws(PayloadFile.Fault)
-    {
-        try change(dataDirectory) { control in
-            let until = duration.map { Int(SystemFacts.unixNanoseconds / 1_000_000_000) + Int($0.components.seconds) }
-            control.paused[rule] = until ?? 0
-        }
-    }
-
-    package static func resume(_ rule: String, dataDirectory: String) throws(PayloadFile.Fault) {
-        try change(dataDirectory) { $0.paused[rule] = nil }
-    }
-
-    /// Ends the open alerts of a rule.
-    package static func resolve(_ rule: String, dataDirectory: String) throws(PayloadFile.Fault) {
-        try change(dataDirectory) { $0.resolved[rule] = Int(SystemFacts.unixNanoseconds / 1_000_000) }
-    }
-
-    private static func change(
-        _ dataDirectory: String, _ body: (inout AlertControl) -> Void
-    ) throws(PayloadFile.Fault) {
-        var control = AlertControl.read(dataDirectory)
-        body(&control)
-        let path = AlertControl.path(dataDirectory)
-        let folder = String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])
-        if let failure = SystemFacts.makeDirectory(folder) {
-            throw PayloadFile.Fault(description: "\(folder) cannot be made: \(failure)")
-        }
-        do { try Data(control.bytes).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-            throw PayloadFile.Fault(description: "\(path) cannot be written")
-        }
-    }
-}

@@ -110,6 +110,8 @@ struct SourceValue: BitwiseCopyable {
     var attribute: Int32 = -1
     /// A part of a document; then kind is `other`.
     var ref = JSONRef.none
+    /// An attribute whose value is none, OTLP's null; then kind is `empty`.
+    var isNull = false
 
     static var none: SourceValue { SourceValue(kind: .empty) }
     static func text(_ text: Text) -> SourceValue { SourceValue(kind: .string, text: text) }
@@ -118,6 +120,8 @@ struct SourceValue: BitwiseCopyable {
     }
 
     var exists: Bool { kind != .empty }
+    /// Whether there is an attribute or part at all, with null for a value too.
+    var isValue: Bool { exists || isNull }
 }
 
 /// Facts about the span at hand that rules ask for.

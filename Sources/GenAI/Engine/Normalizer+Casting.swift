@@ -94,6 +94,7 @@ extension Normalizer {
         switch source.kind {
         case .other: reader.tree.write(source.ref, into: &output)
         case .bool, .int, .double: output.append(text(source))
+        case .empty: output.append("null")
         default:
             output.append(UInt8(ascii: "\""))
             JSONText.escape(text(source), into: &output)

@@ -12,6 +12,7 @@ extension Normalizer {
         if known.outputMessages.exists { repairMessages(known.outputMessages, batch) }
         if known.instructions.exists { repairList(known.instructions, batch) }
         if known.toolDefinitions.exists { repairList(known.toolDefinitions, batch) }
+        repairResult(batch)
         facts.rule = EngineStep.finishReasons
         if known.finishReasons.exists, pendingFinish.kind != .empty, !draft(known.finishReasons, batch).exists {
             _ = offer(known.finishReasons, pendingFinish, nil, batch)

@@ -36,7 +36,7 @@ extension Normalizer {
     private mutating func eventValue(_ rule: Rule, _ found: [Int], _ batch: borrowing RecordBatch) {
         for event in found {
             let source = payload(rule, event, batch)
-            guard source.exists, !isEmpty(source) else { continue }
+            guard source.isValue, !isEmpty(source, for: rule.target) else { continue }
             if case .eventField = rule.transform {
                 guard let value = cast(source, to: .string) else { continue }
                 if offer(rule.target, value, rule.claim, batch) { return }

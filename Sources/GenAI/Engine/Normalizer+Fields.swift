@@ -10,10 +10,15 @@ extension Normalizer {
         for index in list.range {
             let field = tables.layout.subRules[index]
             let ref = reader.tree.at(root, path: field.label)
-            guard ref.exists, reader.tree.kind(ref) != .null else { continue }
+            guard ref.exists, reader.tree.kind(ref) != .null || isResult(field.target) else { continue }
             if give(field, .node(ref), root, batch) { isUsed = true }
         }
         return isUsed
+    }
+
+    /// Whether null is a value to a target, as it is when a tool answers so.
+    private func isResult(_ target: TargetID) -> Bool {
+        target.exists && tables.layout.targetTypes[Int(target.value)] == .result
     }
 
     /// Spreads an object of call parameters. True when one of them was used.

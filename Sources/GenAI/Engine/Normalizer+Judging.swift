@@ -34,7 +34,7 @@ extension Normalizer {
         case .tools:
             if MessageShape.isTools(document(source), reader.tree) { drafts[index].state = .current }
         case .documents, .arguments, .result, .json:
-            drafts[index].state = isEmpty(source, for: target) ? .absent : .current
+            drafts[index].state = saysNothing(source, to: target) ? .absent : .current
         }
     }
 

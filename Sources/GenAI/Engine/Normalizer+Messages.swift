@@ -256,13 +256,17 @@ extension Normalizer {
 
     // MARK: One message made of several attributes
 
-    mutating func assemble(_ piece: AssembledPiece, _ source: SourceValue, _ batch: borrowing RecordBatch) {
+    /// Adds a piece to the message in the making. False when it gave no part, as what an SDK cut gives none.
+    mutating func assemble(
+        _ piece: AssembledPiece, _ source: SourceValue, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        let before = assembled.count
         switch piece {
         case .text, .reasoning:
             var part = MessagePart(piece == .text ? .text : .reasoning)
             let text = text(source)
             if text.isEmpty {
-                guard let json = jsonText(source) else { return }
+                guard let json = jsonText(source) else { return false }
                 reader.tree.use(document(source))
                 let made = bytes(json)
                 part.body = .plain(reader.tree.arena.copy(made))
@@ -282,11 +286,12 @@ extension Normalizer {
             }
         case .calls, .files:
             let ref = document(source)
-            guard ref.exists else { return }
+            guard ref.exists else { return false }
             let start = reader.list.parts.count
             if piece == .calls { addCalls(ref) } else { reader.content(ref, 1) }
             for index in start..<reader.list.parts.count { assembled.append(reader.list.parts[index]) }
         }
+        return assembled.count > before
     }
 
     private mutating func addCalls(_ ref: JSONRef) {

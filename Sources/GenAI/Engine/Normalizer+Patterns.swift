@@ -144,7 +144,8 @@ extension Normalizer {
             writer.name(item.name, &output)
             let value = argument(item.local, batch)
             MessageWriter.value(value, &reader.tree, into: &output)
-            placing.append(Int32(item.local))
+            // Bytes have no text.
+            if batch.attributes[facts.start + item.local].kind != .bytes { placing.append(Int32(item.local)) }
         }
         output.append(UInt8(ascii: "}"))
         return offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)
@@ -176,54 +177,69 @@ extension Normalizer {
         return offer(rule.target, value, rule.claim, batch)
     }
 
-    private mutating func flatTool(
-        _ fields: ArraySlice<(index: Int, field: Text, local: Int)>, _ count: inout Int, _ batch: borrowing RecordBatch
-    ) {
+    /// What a tool's attributes say, and the place of each that is carried.
+    private struct FlatTool {
         var name = Text.empty
         var description = Text.empty
         var schema = JSONRef.none
-        let before = placing.count
+        var places: (name: Int32, description: Int32, schema: Int32) = (-1, -1, -1)
+    }
+
+    private mutating func flatTool(
+        _ fields: ArraySlice<(index: Int, field: Text, local: Int)>, _ count: inout Int, _ batch: borrowing RecordBatch
+    ) {
+        var tool = FlatTool()
         for field in fields {
             let source = source(at: field.local, batch)
+            let local = Int32(field.local)
             if field.field.hasSuffix(Text("json_schema")) {
-                let ref = document(source)
                 let written = count
-                ToolDefinitions.write(ref, &reader.tree, into: &output, count: &count)
-                if count > written {
-                    placing.truncate(to: before)
-                    return placing.append(Int32(field.local))
-                }
-                schema = ref
+                ToolDefinitions.write(document(source), &reader.tree, into: &output, count: &count)
+                if count > written { return placing.append(local) }
+                readSchema(source, local, &tool)
             } else if field.field.hasSuffix(Text("parameters")) || field.field.hasSuffix(Text("input_schema"))
                 || field.field.hasSuffix(Text("arguments"))
             {
-                schema = document(source)
+                readSchema(source, local, &tool)
             } else if field.field.hasSuffix(Text("name")) {
-                name = text(source)
-            } else if field.field.hasSuffix(Text("description")) {
-                description = text(source)
-            } else {
-                continue
+                tool.name = text(source)
+                tool.places.name = local
+            } else if field.field.hasSuffix(Text("description")), source.kind == .string {
+                tool.description = source.text
+                tool.places.description = local
             }
-            placing.append(Int32(field.local))
         }
-        guard !name.isEmpty else { return placing.truncate(to: before) }
+        if !tool.name.isEmpty { write(tool, &count) }
+    }
+
+    /// What an SDK cut is no schema, and stays where it is.
+    private mutating func readSchema(_ source: SourceValue, _ local: Int32, _ tool: inout FlatTool) {
+        let ref = document(source)
+        guard reader.tree.isObject(ref) else { return }
+        tool.schema = ref
+        tool.places.schema = local
+    }
+
+    private mutating func write(_ tool: FlatTool, _ count: inout Int) {
         if count > 0 { output.append(UInt8(ascii: ",")) }
         count += 1
         output.append("{\"type\":\"function\",\"name\":\"")
-        JSONText.escape(name, into: &output)
+        JSONText.escape(tool.name, into: &output)
         output.append("\"")
-        if !description.isEmpty {
+        if !tool.description.isEmpty {
             output.append(",\"description\":\"")
-            JSONText.escape(description, into: &output)
+            JSONText.escape(tool.description, into: &output)
             output.append("\"")
         }
-        if reader.tree.isObject(schema) {
+        if tool.schema.exists {
             output.append(",\"parameters\":")
-            reader.tree.write(schema, into: &output)
-            reader.tree.use(schema)
+            reader.tree.write(tool.schema, into: &output)
+            reader.tree.use(tool.schema)
         }
         output.append(UInt8(ascii: "}"))
+        for place in [tool.places.name, tool.places.description, tool.places.schema] where place >= 0 {
+            placing.append(place)
+        }
     }
 
     private mutating func flatDocuments(_ rule: Rule, _ pattern: UInt16, _ batch: borrowing RecordBatch) -> Bool {
@@ -261,7 +277,9 @@ extension Normalizer {
             writer.name(name, &output)
             if Text(name) == "score", let score = double(source) {
                 Number.append(score, into: &output)
-            } else if Text(name) == "metadata", document(source).exists {
+            } else if Text(name) == "metadata" || source.kind == .array || source.kind == .map,
+                document(source).exists
+            {
                 reader.tree.write(document(source), into: &output)
                 reader.tree.use(document(source))
             } else {

@@ -38,7 +38,8 @@ extension Normalizer {
 
     mutating func value(of record: AttributeRecord, _ batch: borrowing RecordBatch) -> SourceValue {
         switch record.kind {
-        case .empty, .other: .none
+        case .empty: SourceValue(kind: .empty, isNull: true)
+        case .other: .none
         case .string, .array, .map, .bytes: SourceValue(kind: record.kind, text: batch.text(record.text))
         case .bool, .int, .double: SourceValue(kind: record.kind, bits: record.payload)
         }
@@ -126,14 +127,22 @@ extension Normalizer {
     /// Whether a text that should be a document is to be left alone: what is beyond the bounds, and in its own place
     /// also what an SDK cut. Elsewhere a cut text is better than none.
     mutating func isLeftAlone(_ source: SourceValue, inPlace: Bool) -> Bool {
+        // Bytes are neither a document nor a text.
+        if source.kind == .bytes { return true }
         guard source.attribute >= 0, !document(source).exists, isUnreadable(source) else { return false }
         if inPlace { return true }
         for index in truncated.indices where truncated[index] == source.attribute { return false }
         return true
     }
 
-    /// Whether a value says nothing to a target. A tool may well answer with an empty list.
+    /// Whether a value gives a target nothing. That a tool answered with null or an empty text is its answer.
     mutating func isEmpty(_ source: SourceValue, for target: TargetID) -> Bool {
+        if target.exists, tables.layout.targetTypes[Int(target.value)] == .result { return !source.isValue }
+        return saysNothing(source, to: target)
+    }
+
+    /// Whether a value says nothing to a target. A tool may well answer with an empty list.
+    mutating func saysNothing(_ source: SourceValue, to target: TargetID) -> Bool {
         if target.exists, source.kind == .string, !source.text.isEmpty {
             let type = tables.layout.targetTypes[Int(target.value)]
             if type == .arguments || type == .result { return source.text == "null" }

@@ -49,7 +49,7 @@ extension Normalizer {
         }
         let rule = tables.layout.rules[index]
         // A generic input or output asks again once it knows its target.
-        let isSilent = isGeneric(rule) ? !source.exists : isEmpty(source, for: rule.target)
+        let isSilent = isGeneric(rule) ? !source.isValue : isEmpty(source, for: rule.target)
         if !isSilent {
             if run(rule, source, batch) {
                 if !rule.keepsSource, !rule.isRepair { spend(source, rule.transform.carrying) }
@@ -139,7 +139,7 @@ extension Normalizer {
             if case .toolResult = rule.transform { return toolResult(rule.target, source, rule, batch) }
         case .toolParameters: return toolParameters(rule, source, batch)
         case .assemble(let piece):
-            assemble(piece, source, batch)
+            guard assemble(piece, source, batch) else { return false }
             if source.attribute >= 0 { assembledFrom.append(source.attribute) }
             return true
         case .statusMessage:

@@ -157,10 +157,11 @@ extension Normalizer {
     ) -> Bool {
         var ref = literal(source)
         if !ref.exists, source.kind == .other { ref = source.ref }
-        guard ref.exists else { return offer(target, wrapped("result", withoutQuotes(source)), rule?.claim, batch) }
+        guard ref.exists else { return offer(target, textResult(source), rule?.claim, batch) }
         let envelope = unwrapResult(ref)
         let result = envelope.result
-        let value = reader.tree.isObject(result) ? json(result) : wrapped("result", .node(result))
+        var value = reader.tree.isObject(result) ? json(result) : wrapped("result", .node(result))
+        value.isWeak = isEmpty(.node(result))
         let accepted = offer(target, value, rule?.claim, batch)
         if accepted { reader.tree.use(result) }
         let known = tables.layout.known
@@ -170,6 +171,25 @@ extension Normalizer {
         }
         if envelope.isError { _ = offer(known.errorType, .string(Text("tool_error")), nil, batch) }
         return accepted
+    }
+
+    /// A result that is no document. Null and an empty text yield to every other source.
+    private mutating func textResult(_ source: SourceValue) -> MadeValue {
+        let text = withoutQuotes(source)
+        let isNull = source.kind == .string && source.text == "null"
+        var value = wrapped("result", isNull ? .none : text)
+        value.isWeak = isNull || isEmpty(text)
+        return value
+    }
+
+    /// A result under the current name that is null without being JSON gets the form that other nulls have.
+    mutating func repairResult(_ batch: borrowing RecordBatch) {
+        let target = tables.layout.known.toolResult
+        guard target.exists, drafts[Int(target.value)].stamp == stamp else { return }
+        let draft = draft(target, batch)
+        guard draft.state == .absent, draft.origin >= 0 else { return }
+        let source = source(at: Int(draft.origin), batch)
+        if source.isNull { _ = toolResult(target, source, nil, batch) }
     }
 
     /// A text that is one JSON string stands for that string.

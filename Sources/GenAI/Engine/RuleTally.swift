@@ -85,7 +85,7 @@ extension Tables {
 extension Normalizer {
     /// Counts a value that lost against another one. Equal values are no conflict.
     mutating func noteConflict(_ rule: Rule, _ source: SourceValue, _ batch: borrowing RecordBatch) {
-        guard !isEmpty(source, for: rule.target) else { return }
+        guard !saysNothing(source, to: rule.target) else { return }
         guard holds(rule.conditions, .none, source, batch) else { return }
         let start = output.count
         if case .value(let value) = outcome(rule.transform, rule.target, source, rule.drop, rule.names, batch),

@@ -49,7 +49,8 @@ package struct NormalizeOptions: ComponentOptions {
         reportsQuality = settings.bool(
             "quality_report", default: true,
             "Counts per service and instrumentation what its GenAI spans lack: operation, model, usage, results, "
-                + "conversation, a parent in the same request.")
+                + "conversation, a parent in the same request. Names that do not look like those of a service or "
+                + "library, or that redaction would mask, count as `other`.")
         Self.readLimits(&engine, &settings)
     }
 

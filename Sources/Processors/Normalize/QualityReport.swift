@@ -50,7 +50,8 @@ final class QualityReport: Sendable {
         var instrumentation: String
     }
 
-    /// Services and instrumentations with series of their own; the rest counts as `other`.
+    /// Services and instrumentations with series of their own; the rest counts as `other`, as do names that could hold
+    /// an address or a key.
     private static let namesMax = 200
     /// Spans of one request whose parents are looked for.
     private static let parentsMax = 10_000
@@ -213,7 +214,30 @@ final class QualityReport: Sendable {
         }
     }
 
-    private static func label(_ text: Text) -> String {
-        text.count <= 100 ? text.string : Text(start: text.start, count: 100).string
+    private static let detectors = DetectorScan(.all)
+    private static let labelBytesMax = 100
+
+    /// A name as it may stand on a page of metrics, which no redaction sees: what does not look like the name of a
+    /// service or library, or holds what a detector of `redaction` finds, is `other`.
+    static func label(_ text: Text) -> String {
+        guard text.count <= labelBytesMax, looksLikeName(text) else { return "other" }
+        var finds = Column<Match>()
+        detectors.scan(text, into: &finds)
+        return finds.count == 0 ? text.string : "other"
+    }
+
+    /// Letters, digits, blanks and the signs of paths and packages; an `@` before them, as npm's scopes have one.
+    private static func looksLikeName(_ text: Text) -> Bool {
+        for index in 0..<text.count {
+            switch text[index] {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+                UInt8(ascii: "/"), UInt8(ascii: ":"), UInt8(ascii: " "), 0x80...:
+                continue
+            case UInt8(ascii: "@") where index == 0: continue
+            default: return false
+            }
+        }
+        return true
     }
 }

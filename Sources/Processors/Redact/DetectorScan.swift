@@ -66,10 +66,12 @@ final class DetectorScan: Sendable {
                     bytes.isTokenStart(index &+ 1) ? number(bytes, index &+ 1, first, &matches) : nil
                 case Kind.at: record(email(bytes, index &+ 1, index &+ 2), first, &matches)
                 case Kind.underscore, Kind.dashOrDot:
-                    record(prefixedKey(bytes, index &+ 3, &memory), first, &matches)
+                    prefixedKeys(bytes, index &+ 3, first, &memory, &matches)
                 case Kind.capital: capital(bytes, index, first, &memory, &matches)
                 case Kind.scheme where bytes[index] == 0x61:
                     record(databricksToken(bytes, index &- 1), first, &matches)
+                case Kind.scheme where bytes[index] &- 0x4D < 3:
+                    record(discordToken(bytes, index), first, &matches)
                 case Kind.scheme: record(scheme(bytes, index), first, &matches)
                 case Kind.colon: colon(bytes, index, first, &matches)
                 default: labelled(bytes, index, first, &memory, &matches)

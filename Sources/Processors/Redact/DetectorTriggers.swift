@@ -48,7 +48,11 @@ struct DetectorTriggers: ~Copyable, @unchecked Sendable {
         }
         if detectors.has(.slackToken) { add(Kind.dashOrDot, "x", "bpaersod", "-") }
         if detectors.has([.bearerToken, .basicAuth]) { add(Kind.scheme, "bB", "eEaA", "aAsS") }
-        if detectors.has(.apiKey) { add(Kind.scheme, "a", "p", "i") }
+        if detectors.has(.apiKey) {
+            add(Kind.scheme, "a", "p", "i")
+            // How base64 of digits begins.
+            add(Kind.scheme, "MNO", "DTjz", "AEIMQUYcgk")
+        }
         addCapitals(detectors)
         addColons(detectors)
         if detectors.has([.password, .cookie, .azureKey, .awsKey]) {

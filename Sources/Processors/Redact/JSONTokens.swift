@@ -76,6 +76,8 @@ struct JSONTokens {
         case scalar
         /// An object or array begins.
         case open
+        /// One ends; told only when asked for.
+        case close
         /// The whole text was JSON.
         case end
     }
@@ -99,13 +101,18 @@ struct JSONTokens {
     private let bytes: ByteCursor
     private let text: Text
     private let base: Int
-    private var index = 0
+    private let showsEnds: Bool
+    /// Behind the last token; behind the colon of a key.
+    private(set) var index: Int
     private var state = State.value
 
-    /// `base` is the number of containers of outer texts in the column.
-    init(_ text: Text, base: Int) {
+    /// `base` is the number of containers of outer texts in the column. With `showsEnds` the ends of containers are
+    /// tokens too.
+    init(_ text: Text, base: Int, from start: Int = 0, showsEnds: Bool = false) {
         self.text = text
         self.base = base
+        self.showsEnds = showsEnds
+        index = start
         bytes = ByteCursor(text)
     }
 
@@ -126,12 +133,14 @@ struct JSONTokens {
             case .firstElement:
                 if bytes[index] == 0x5D {
                     close(&containers)
+                    if showsEnds { return Token(kind: .close, start: index &- 1, end: index) }
                     continue
                 }
                 return value(&containers)
             case .firstKey:
                 if bytes[index] == 0x7D {
                     close(&containers)
+                    if showsEnds { return Token(kind: .close, start: index &- 1, end: index) }
                     continue
                 }
                 return key()
@@ -145,7 +154,9 @@ struct JSONTokens {
                 case 0x2C:
                     index &+= 1
                     state = isObject ? .key : .value
-                case 0x7D where isObject, 0x5D where !isObject: close(&containers)
+                case 0x7D where isObject, 0x5D where !isObject:
+                    close(&containers)
+                    if showsEnds { return Token(kind: .close, start: index &- 1, end: index) }
                 default: return nil
                 }
             }

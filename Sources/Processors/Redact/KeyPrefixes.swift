@@ -17,6 +17,9 @@ struct KeyPrefix: Sendable {
     let least: Int
     let detector: Detector
 
+    /// No prefix is longer.
+    static let longest = 16
+
     /// Whether nothing else has the prefix, so that it is a key behind a letter or underscore too: `_ghp_…`.
     var isDistinct: Bool { text.count >= 4 && body != .hexadecimal && body != .dotted }
 
@@ -90,13 +93,51 @@ struct KeyPrefixTable: Sendable {
 }
 
 extension DetectorScan {
-    /// The key whose prefix ends right before `body`.
+    /// Records the key whose prefix ends right before `body`, and those that begin where it ends, without a sign
+    /// between them: `ghp_…ghp_…`. Returns where the last one ends.
     @inline(never)
-    func prefixedKey(_ bytes: ByteCursor, _ body: Int, _ memory: inout ScanMemory) -> Match? {
+    func prefixedKeys(
+        _ bytes: ByteCursor, _ body: Int, _ first: Int, _ memory: inout ScanMemory, _ matches: inout Column<Match>
+    ) -> Int? {
+        guard var key = prefixedKey(bytes, body, &memory) else { return nil }
+        while let next = keyBehind(key, bytes, &memory) {
+            // The letters of the next prefix were taken for the end of this key.
+            key.end = min(key.end, next.start)
+            DetectorScan.merge(key, first, &matches)
+            key = next
+        }
+        DetectorScan.merge(key, first, &matches)
+        return Int(key.end)
+    }
+
+    /// A key whose prefix begins inside the end of another key or right behind it.
+    private func keyBehind(_ key: Match, _ bytes: ByteCursor, _ memory: inout ScanMemory) -> Match? {
+        let end = Int(key.end)
+        var sign = end
+        while sign &- end < KeyPrefix.longest {
+            let byte = bytes[sign]
+            if byte == 0x5F || byte == 0x2D || byte == 0x2E {
+                if let next = prefixedKey(bytes, sign &+ 1, &memory, behind: end), Int(next.end) > end { return next }
+            } else if !ByteClass.isAlphanumeric(byte) {
+                return nil
+            }
+            sign &+= 1
+        }
+        return nil
+    }
+
+    /// The key whose prefix ends right before `body`. `behind` is where a key ends at which this one has to begin.
+    private func prefixedKey(
+        _ bytes: ByteCursor, _ body: Int, _ memory: inout ScanMemory, behind: Int? = nil
+    ) -> Match? {
         for index in prefixes.candidates(bytes[body &- 2]) {
             let prefix = prefixes.all[index]
             let start = body &- prefix.text.count
             guard bytes.has(prefix.text, at: start) else { continue }
+            if let behind {
+                guard start <= behind, let end = end(of: prefix, bytes, body, &memory) else { continue }
+                return Match(start, end, prefix.detector.tag)
+            }
             let isGlued = !bytes.isTokenStart(start)
             if prefix.text.count == 3, bytes.has("sk-", at: start) {
                 if !isGlued { return secretKey(bytes, start, &memory.keys) }
@@ -221,6 +262,33 @@ extension DetectorScan {
         while ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
         guard end &- index == 37 else { return nil }
         return Match(start, end, Detector.telegramToken.tag)
+    }
+
+    /// A bot's token at Discord: its number of 17 to 20 digits in base64, a dot, six characters, a dot and at least 27.
+    @inline(never)
+    func discordToken(_ bytes: ByteCursor, _ start: Int) -> Match? {
+        guard detectors.has(.apiKey), bytes.isTokenStart(start) else { return nil }
+        var end = start
+        var bits: UInt32 = 0
+        var held: UInt32 = 0
+        while end &- start < 28, let value = ByteClass.base64Value(bytes[end]) {
+            bits = bits << 6 | UInt32(value)
+            held &+= 6
+            if held >= 8 {
+                held &-= 8
+                guard ByteClass.isDigit(UInt8(truncatingIfNeeded: bits >> held)) else { return nil }
+            }
+            end &+= 1
+        }
+        guard end &- start >= 23, bytes[end] == 0x2E else { return nil }
+        let second = end &+ 1
+        end = second
+        while end &- second < 8, ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
+        guard end &- second == 6, bytes[end] == 0x2E else { return nil }
+        let third = end &+ 1
+        end = third
+        while ByteClass.isURLBase64(bytes[end]) { end &+= 1 }
+        return end &- third >= 27 ? Match(start, end, Detector.apiKey.tag) : nil
     }
 
     /// The three secret parts of a Slack webhook, behind `/services/`; `index` is that of the `s`.

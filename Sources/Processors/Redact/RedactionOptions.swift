@@ -38,7 +38,9 @@ package struct RedactionOptions: ComponentOptions {
         ignoredKeyPatterns = settings.patterns(
             "ignored_key_patterns", "Regular expressions of keys that pass without being looked at.")
         blockedKeyPatterns = settings.patterns(
-            "blocked_key_patterns", "Regular expressions of keys whose values are masked whole.")
+            "blocked_key_patterns",
+            "Regular expressions of keys whose values are masked whole: of attributes, and of members of maps and of "
+                + "texts that are JSON.")
         blockedValues = settings.patterns(
             "blocked_values", "Regular expressions; what they match in values is masked.")
         allowedValues = settings.patterns(

@@ -44,7 +44,10 @@ final class RedactionPolicy: Sendable {
             mask: Mask(
                 function: options.hashFunction, key: Array((options.hmacKey?.reveal() ?? "").utf8),
                 pseudonymKey: Array((options.pseudonymKey?.reveal() ?? "").utf8)),
-            decodesBase64: options.decodesBase64)
+            decodesBase64: options.decodesBase64,
+            members: MemberRules(
+                blocked: options.blockedKeyPatterns, ignored: options.ignoredKeyPatterns,
+                ignoredNames: Set(options.ignoredKeys)))
         summary = options.isDryRun ? .silent : options.summary
         isDryRun = options.isDryRun
         redactsAllTypes = options.redactAllTypes

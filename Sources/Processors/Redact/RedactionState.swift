@@ -25,6 +25,9 @@ struct RedactionState: ~Copyable {
     var counts = [Int](repeating: 0, count: 64)
     /// Whether `blocked_key_patterns` hit a known key: 0 unknown, 1 no, 2 yes. Good for one key table.
     var keyVerdicts: [UInt8] = []
+    /// What the names of JSON members mean, as far as they came lately.
+    var memberVerdicts: [ShortName: MemberRules.Verdict] = [:]
+    static let memberVerdictsMax = 1_000
     /// Key of the attribute or map member whose value is being looked at; empty outside of them.
     var key = Text.empty
     /// Names that were masked in the attribute set or body in hand.

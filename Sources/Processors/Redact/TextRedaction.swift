@@ -12,6 +12,8 @@ struct TextRedaction: Sendable {
     let mask: Mask
     /// Whether base64 is looked into.
     var decodesBase64 = false
+    /// Members of JSON texts that go by their name.
+    var members = MemberRules.none
 
     /// A part of the value being redacted, decoded as often as `depth` says.
     struct View {
@@ -34,7 +36,12 @@ struct TextRedaction: Sendable {
         }
         let mark = state.hits.count
         state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
-        collect(View(text: text, map: 0, base: 0, depth: 0), &state)
+        let view = View(text: text, map: 0, base: 0, depth: 0)
+        if !members.blocked.isEmpty, JSONTokens.looksLike(text) {
+            maskMembers(view, &state)
+            state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
+        }
+        collect(view, &state)
         if state.hits.count > mark, TextRedaction.namesIdentifier(state.key) { dropChance(text, mark, &state) }
         guard state.hits.count > mark else { return false }
         settle(&state.hits, from: mark)
@@ -166,7 +173,7 @@ struct TextRedaction: Sendable {
     }
 
     /// Adds a find of a view, in coordinates of the value.
-    private func add(
+    func add(
         _ view: View, _ start: Int, _ end: Int, _ tag: MatchTag, quotes: UInt8 = 0, _ state: inout RedactionState
     ) {
         guard end > start else { return }
@@ -236,7 +243,7 @@ struct TextRedaction: Sendable {
                     let quotes = UInt8(truncatingIfNeeded: view.depth + 1)
                     add(view, token.start, token.end, state.raw[next].tag, quotes: quotes, &state)
                 }
-            case .open, .end: break
+            case .open, .close, .end: break
             }
         }
         return true

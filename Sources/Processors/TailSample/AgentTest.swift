@@ -262,7 +262,7 @@ enum EmptyResult {
         var tokens = JSONTokens(text, base: 0)
         while let token = tokens.next(&containers) {
             switch token.kind {
-            case .key, .open: continue
+            case .key, .open, .close: continue
             case .string: if token.end > token.start { return false }
             case .scalar:
                 let first = bytes[token.start]

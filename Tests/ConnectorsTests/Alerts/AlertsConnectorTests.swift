@@ -153,6 +153,26 @@ private func flagged(
         #expect(try told(third.tick()).map { $0["sluice.alert.state"] } == ["resolved"])
     }
 
+    @Test func `leaves the names of its rules for commands`() throws {
+        let (folder, clock) = (try folder(), TestClock())
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(AlertDirectory.rules(folder) == [])
+        let yaml = "rules: [{name: r, metric: findings}, {name: 'much \u{e9}', metric: tokens}]"
+        let connector = try connector(yaml, clock, folder: folder)
+        #expect(AlertDirectory.rules(folder) == ["r", "much \u{e9}"])
+        #expect(connector.ruleNames == ["r", "much \u{e9}"])
+        // What a gateway left that wrote no names: those that have measured.
+        clock.set(second)
+        _ = try connector.connect(batch([flagged("a", ["loop"])]))
+        connector.stored()
+        _ = try self.connector(yaml, clock, folder: folder)
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/alerts")
+        where name.hasSuffix(".rules") {
+            try FileManager.default.removeItem(atPath: folder + "/alerts/" + name)
+        }
+        #expect(AlertDirectory.rules(folder).contains("r"))
+    }
+
     @Test func `listens to pause and resolve`() throws {
         let (folder, clock) = (try folder(), TestClock())
         defer { try? FileManager.default.removeItem(atPath: folder) }

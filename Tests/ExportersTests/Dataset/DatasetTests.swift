@@ -33,7 +33,8 @@ private func run(
         """
     let last = #"[{"role":"assistant","parts":[{"type":"text","content":"=nothing found"}]}]"#
     let tools =
-        #"[{"type":"function","name":"fetch","parameters":{"type":"object","properties":{"id":{"type":"string"}}}}]"#
+        #"[{"type":"function","name":"fetch","description":"Finds a customer.","#
+        + #""parameters":{"type":"object","properties":{"id":{"type":"string"}}}}]"#
     let event = """
         {"name":"gen_ai.evaluation.result","timeUnixNano":"1","attributes":[\
         \(text("gen_ai.evaluation.name", pattern ?? "")),\(text("sluice.finding.tier", tier)),\
@@ -99,7 +100,8 @@ private func run(
             #""result":[],"span_id":"cccccccccccccccc"}]"#,
             #""format":"sluice.dataset/1""#, #"{"content":"be kind","type":"text"}"#,
             #""name":"silent_empty_response""#,
-            #""tools":[{"name":"fetch","parameters":{"properties":{"id":{"type":"string"}},"type":"object"}}]"#,
+            #""tools":[{"description":"Finds a customer.","name":"fetch","#
+                + #""parameters":{"properties":{"id":{"type":"string"}},"type":"object"}}]"#,
             #""span_id":"aaaaaaaaaaaaaaaa""#, #""input_tokens":7"#, #""is_first_bad_step":true"#,
         ] { #expect(line.contains(part), "\(part) is not in \(line)") }
         #expect(try JSONDecoder().decode(DatasetRecord.self, from: Data(line.utf8)) == record)

@@ -6,6 +6,8 @@ import Processors
 import Telemetry
 import Testing
 
+@testable import Processors
+
 @Suite struct NormalizeProcessorTests {
     private func options(_ text: String) -> (options: NormalizeOptions, headlines: [String]) {
         var problems = ConfigProblems()
@@ -98,6 +100,21 @@ import Testing
         #expect(value("sluice_gen_ai_quality_gaps_total", "no_output") == 1)
         #expect(value("sluice_gen_ai_quality_gaps_total", "no_model") == 0)
         #expect(value("sluice_gen_ai_rule_outcomes_total", "renames") == 1)
+    }
+
+    /// What came, and what stands on the page.
+    static let names: [(String, String)] = [
+        ("checkout-agent", "checkout-agent"), ("Shop / agents: EU_1.2", "Shop / agents: EU_1.2"), ("", ""),
+        ("@traceloop/instrumentation-openai", "@traceloop/instrumentation-openai"),
+        ("Dienst-für-Käufe", "Dienst-für-Käufe"),
+        ("agent of user0@example.com", "other"), ("sk-" + "proj-abcdef123456ghijkl789", "other"),
+        ("svc ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a", "other"), ("agent {user}", "other"),
+        (String(repeating: "a", count: 101), "other"),
+    ]
+
+    @Test(arguments: names) func `a name on the page of metrics holds no address and no key`(name: String, shown: String) {
+        var name = name
+        #expect(name.withUTF8 { QualityReport.label(Text(UnsafeRawBufferPointer($0))) } == shown)
     }
 
     @Test func `spans are rewritten, counted and never dropped`() throws {

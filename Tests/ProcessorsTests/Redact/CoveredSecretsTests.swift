@@ -34,6 +34,20 @@ import Testing
         #expect(try redact("set \(text) now").text == "set \(text) now")
     }
 
+    static let glued: [(String, String)] = [
+        ("ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a", "GITHUB_TOKEN"),
+        ("sk_" + "live_4eC39HqLyjWDarjtT1zdp7dc", "STRIPE_KEY"),
+        ("dop_v1_" + String(repeating: "0a", count: 32), "API_KEY"),
+    ]
+
+    @Test(arguments: glued) func `a key right behind another one is masked too`(key: String, name: String) throws {
+        let mask = "[REDACTED:\(name)]"
+        #expect(try redact("of \(key)\(key) now").text == "of \(mask)\(mask) now")
+        #expect(try redact("of \(key)\(key)\(key)").text == "of \(mask)\(mask)\(mask)")
+        let mixed = try redact("\(key)ghp_" + "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x").text
+        #expect(mixed == "\(mask)[REDACTED:GITHUB_TOKEN]-x")
+    }
+
     @Test func `base64 of text that holds a secret is masked whole, where that is asked for`() throws {
         for plant in SecretCorpus.plants {
             let data = Data("the text: \(plant.text), that was it".utf8)

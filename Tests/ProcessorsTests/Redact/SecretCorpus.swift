@@ -134,12 +134,14 @@ enum Wrapping: String, CaseIterable, Sendable {
 /// Runs the text walk alone.
 func redact(
     _ text: String, _ detectors: DetectorSet = .all, mask: Mask = Mask(), blocked: [String] = [],
-    allowed: [String] = [], decodesBase64: Bool = false, usesPlaces: Bool = true
+    allowed: [String] = [], blockedKeys: [String] = [], decodesBase64: Bool = false, usesPlaces: Bool = true
 ) throws -> (text: String, found: [Detector]) {
     let redaction = TextRedaction(
         detectors: DetectorScan(detectors),
         blockedValues: BlockedValueScan(try blocked.map { try CompiledPattern($0) }, usesPlaces: usesPlaces),
-        allowedValues: try allowed.map { try CompiledPattern($0) }, mask: mask, decodesBase64: decodesBase64)
+        allowedValues: try allowed.map { try CompiledPattern($0) }, mask: mask, decodesBase64: decodesBase64,
+        members: MemberRules(
+            blocked: try blockedKeys.map { try CompiledPattern($0) }, ignored: [], ignoredNames: []))
     var state = RedactionState()
     var copy = text
     let isChanged = copy.withUTF8 { redaction.redact(Text(UnsafeRawBufferPointer($0)), &state) }

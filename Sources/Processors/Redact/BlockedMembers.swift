@@ -1,0 +1,174 @@
+import Patterns
+import Telemetry
+
+/// Which members of JSON texts are masked by their name, as attributes and members of maps are.
+struct MemberRules: Sendable {
+    enum Verdict: UInt8 {
+        case searched, masked, ignored
+    }
+
+    let blocked: [CompiledPattern]
+    let ignored: [CompiledPattern]
+    let ignoredNames: Set<String>
+
+    static let none = MemberRules(blocked: [], ignored: [], ignoredNames: [])
+
+    /// What becomes of a member's value. What a pattern could not decide is masked.
+    func verdict(_ name: Text, _ state: inout RedactionState) -> Verdict {
+        guard let short = ShortName(name) else { return decide(name, state) }
+        if let known = state.memberVerdicts[short] { return known }
+        let verdict = decide(name, state)
+        if state.memberVerdicts.count >= RedactionState.memberVerdictsMax { state.memberVerdicts.removeAll() }
+        state.memberVerdicts[short] = verdict
+        return verdict
+    }
+
+    private func decide(_ name: Text, _ state: borrowing RedactionState) -> Verdict {
+        if !ignoredNames.isEmpty, ignoredNames.contains(name.string) { return .ignored }
+        for pattern in ignored where pattern.matches(name, state.matcher, otherwise: false) { return .ignored }
+        for pattern in blocked where pattern.matches(name, state.matcher, otherwise: true) { return .masked }
+        return .searched
+    }
+}
+
+/// A member's name of at most 24 bytes: nearly all names are, and most come again and again.
+struct ShortName: Hashable {
+    private var words: SIMD4<UInt64>
+
+    init?(_ name: Text) {
+        guard name.count <= 24 else { return nil }
+        words = SIMD4(0, 0, 0, UInt64(name.count))
+        for index in 0..<name.count { words[index >> 3] |= UInt64(name[index]) << UInt64(8 * (index & 7)) }
+    }
+}
+
+/// `blocked_key_patterns` in texts that are JSON.
+///
+/// The values of blocked members become hits like any other, so that everything around them keeps its bytes. Strings
+/// are looked into again when they may be JSON themselves, to the depth and size to which other texts are decoded;
+/// what is beyond is withheld. Of a text that was cut the members before the cut count.
+extension TextRedaction {
+    /// The value of a member that is masked or left alone as a whole.
+    private struct Held {
+        var verdict: MemberRules.Verdict
+        /// Behind the colon, then where the container begins that is the value.
+        var start: Int
+        /// Containers that are open around the member.
+        var depth: Int
+        var isOpen = false
+    }
+
+    /// Adds a hit for the value of each blocked member.
+    func maskMembers(_ view: View, _ state: inout RedactionState) {
+        let open = state.containers.count
+        var start = 0
+        // Lines of JSON are documents one behind the other.
+        while let end = members(view, from: start, &state) {
+            state.containers.truncate(to: open)
+            guard end > start, JSONTokens.looksLike(view.text[end..<view.text.count]) else { return }
+            start = end
+        }
+        state.containers.truncate(to: open)
+    }
+
+    /// Goes through one document. Where it ends, when something may stand behind it; nil when there is nothing to read.
+    private func members(_ view: View, from start: Int, _ state: inout RedactionState) -> Int? {
+        let base = state.containers.count
+        var reader = JSONTokens(view.text, base: base, from: start, showsEnds: true)
+        var held: Held?
+        while let token = reader.next(&state.containers) {
+            if token.kind == .end { return nil }
+            guard let value = held else {
+                held = look(view, token, reader.index, &state)
+                continue
+            }
+            if token.kind == .open, !value.isOpen {
+                held?.start = token.start
+                held?.isOpen = true
+                continue
+            }
+            // What is inside a container that is held goes or stays with it.
+            if value.isOpen, token.kind != .close || state.containers.count > value.depth { continue }
+            if value.verdict == .masked { mask(view, value, token, &state) }
+            held = nil
+        }
+        let isAfterDocument = state.containers.count == base && reader.index > start
+        if !isAfterDocument || held != nil { lookAtRest(view, reader.index, held, base, &state) }
+        return isAfterDocument ? reader.index : nil
+    }
+
+    /// What is left of a document that does not go on as JSON: as a rule an SDK cut it.
+    private func lookAtRest(
+        _ view: View, _ index: Int, _ held: Held?, _ base: Int, _ state: inout RedactionState
+    ) {
+        let end = view.text.count
+        if state.containers.count - base >= TextLimits.containers {
+            add(view, held?.start ?? index, end, .tooDeep, &state)
+        } else if let held {
+            if held.verdict == .masked { add(view, held.start, end, .blockedKey, quotes: quotes(view), &state) }
+        } else if index < end, view.text[index] == 0x22 {
+            // A string without an end.
+            lookInside(view, JSONTokens.Token(kind: .string, start: index + 1, end: end, hasEscape: true), &state)
+        }
+    }
+
+    /// Takes in a token outside of held values. The member that is held from here on, if its name says so.
+    private func look(
+        _ view: View, _ token: JSONTokens.Token, _ next: Int, _ state: inout RedactionState
+    ) -> Held? {
+        if token.kind == .string { lookInside(view, token, &state) }
+        guard token.kind == .key else { return nil }
+        let verdict = verdict(view, token, &state)
+        return verdict == .searched ? nil : Held(verdict: verdict, start: next, depth: state.containers.count)
+    }
+
+    private func verdict(
+        _ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState
+    ) -> MemberRules.Verdict {
+        let name = view.text[token.start..<token.end]
+        guard token.hasEscape else { return members.verdict(name, &state) }
+        var plain = ByteColumn(capacity: name.count)
+        let bytes = ByteCursor(name)
+        var index = 0
+        while index < name.count { index = JSONTokens.decode(bytes, index, name.count, &plain) }
+        return members.verdict(plain.text, &state)
+    }
+
+    private func mask(
+        _ view: View, _ held: Held, _ token: JSONTokens.Token, _ state: inout RedactionState
+    ) {
+        switch token.kind {
+        // Quotes stay around a string; an empty one says nothing.
+        case .string: add(view, token.start, token.end, .blockedKey, &state)
+        case .close: add(view, held.start, token.end, .blockedKey, quotes: quotes(view), &state)
+        default: add(view, token.start, token.end, .blockedKey, quotes: quotes(view), &state)
+        }
+    }
+
+    /// For a value that had no quotes: those that its mask needs.
+    private func quotes(_ view: View) -> UInt8 { UInt8(truncatingIfNeeded: view.depth + 1) }
+
+    /// A string may be a document again. One with members has quotes, hence escapes.
+    private func lookInside(_ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState) {
+        guard token.hasEscape, mayBeDocument(view.text[token.start..<token.end]) else { return }
+        let size = token.end - token.start
+        let isNear = view.map < TextLimits.depth && view.depth < TextLimits.depth
+        guard isNear, size <= min(TextLimits.decodedBytes, state.decodable) else {
+            return add(view, token.start, token.end, .tooDeep, &state)
+        }
+        state.decodable -= size
+        let level = state.levels[view.map]
+        level.decode(
+            view, token.start..<token.end, outer: view.map == 0 ? nil : state.levels[view.map &- 1], nil)
+        let inner = View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1)
+        if JSONTokens.looksLike(inner.text) { maskMembers(inner, &state) }
+    }
+
+    /// Whether the first sign of a string begins a document, or is an escape that may stand for one that does.
+    private func mayBeDocument(_ text: Text) -> Bool {
+        let bytes = ByteCursor(text)
+        var index = 0
+        while index < text.count, ByteClass.isSpace(bytes[index]) { index &+= 1 }
+        return bytes[index] == 0x7B || bytes[index] == 0x5B || bytes[index] == 0x5C
+    }
+}

@@ -1,0 +1,86 @@
+import Pipeline
+import Processors
+import Telemetry
+import Testing
+
+@testable import Processors
+
+/// `blocked_key_patterns` in texts that are JSON, as in maps.
+@Suite struct BlockedMemberTests {
+    private static let keys = ["^(?i)(password|api_key)$"]
+
+    private func masked(_ text: String) throws -> String { try redact(text, [], blockedKeys: Self.keys).text }
+
+    @Test(arguments: [
+        (#"{"user":"jo","password":"hunter2","n":1}"#, #"{"user":"jo","password":"****","n":1}"#),
+        (#"{ "password" : {"a":[1,{"b":"x"}]} , "c":2}"#, #"{ "password" : "****" , "c":2}"#),
+        (
+            #"[{"password":[1,2]},{"password":-1.5e3},{"API_KEY":null},{"b":true}]"#,
+            #"[{"password":"****"},{"password":"****"},{"API_KEY":"****"},{"b":true}]"#
+        ),
+        (#"{"pass\u0077ord":"a\"b","passwords":"x"}"#, #"{"pass\u0077ord":"****","passwords":"x"}"#),
+        (
+            #"{"arguments":"{\"password\":\"hunter2\",\"n\":7}","n":1}"#,
+            #"{"arguments":"{\"password\":\"****\",\"n\":7}","n":1}"#
+        ),
+        (#"{"arguments":"{\"password\": 42}"}"#, #"{"arguments":"{\"password\": \"****\"}"}"#),
+        (#"{"arguments":"\u007b\"password\":[1]}"}"#, #"{"arguments":"\u007b\"password\":\"****\"}"}"#),
+        (#""{\"password\":\"hunter2\"}""#, #""{\"password\":\"****\"}""#),
+        ("{\"a\":1}\n{\"password\":\"hunter2\"}\n", "{\"a\":1}\n{\"password\":\"****\"}\n"),
+    ])
+    func `the value of a blocked member goes and the rest of the text stays`(before: String, after: String) throws {
+        #expect(try masked(before) == after)
+        #expect(try masked(after) == after)
+    }
+
+    @Test(arguments: [
+        (#"{"n":1,"password":"hunt"#, #"{"n":1,"password":"****""#),
+        (#"{"n":1,"password":{"a":"hunt"#, #"{"n":1,"password":"****""#),
+        (#"{"password":hunter2}"#, #"{"password":"****""#),
+        (#"{"arguments":"{\"password\":\"hunt"#, #"{"arguments":"{\"password\":\"****\""#),
+        (#"{"password":"hunter2","n":"cu"#, #"{"password":"****","n":"cu"#),
+    ])
+    func `of a text that was cut nothing of the member is left`(before: String, after: String) throws {
+        #expect(try masked(before) == after)
+    }
+
+    @Test(arguments: [
+        #"{"user":"jo","note":"the password is long"}"#, #"["password","hunter2"]"#, "{password: hunter2",
+        #"see {"password":"hunter2"}"#, "[", "{", "", #"{"a":"\"password\" is a word"}"#,
+    ])
+    func `what is no JSON with such a member stays`(text: String) throws {
+        #expect(try masked(text) == text)
+    }
+
+    @Test func `JSON beyond the depth that is looked into is withheld`() throws {
+        var text = #"{"password":"hunter2"}"#
+        for _ in 0...TextLimits.depth { text = "{\"a\":\"\(jsonEscaped(text))\"}" }
+        let after = try masked(text)
+        #expect(after.contains("[REDACTED:TOO_DEEP]") && !after.contains("hunter2"))
+        let open = String(repeating: "[", count: TextLimits.containers + 1)
+        let deep = try masked(open + #"{"password":"hunter2"}"#)
+        #expect(deep.contains("[REDACTED:TOO_DEEP]") && !deep.contains("hunter2"))
+    }
+
+    @Test func `a find inside a masked member and around it is masked once`() throws {
+        let text = #"{"password":{"mail":"jo@example.com"},"mail":"al@example.com"}"#
+        let after = try redact(text, .email, blockedKeys: Self.keys).text
+        #expect(after == #"{"password":"****","mail":"[REDACTED:EMAIL]"}"#)
+    }
+
+    @Test func `attributes, maps and bodies are looked into, and ignored members are not`() throws {
+        let rules = "{allow_all_keys: true, blocked_key_patterns: ['^password$'], ignored_keys: [kept]}"
+        let json = #"{"kept":{"password":"x"},"password":"hunter2"}"#
+        let wanted = #"{"kept":{"password":"x"},"password":"****"}"#
+        for place in [Place.spanAttribute, .spanArray, .spanMap, .spanBytes, .statusMessage, .logBody, .logBodyMap] {
+            var bench = Bench()
+            var build = bench.build(place.signal)
+            let read = options(RedactionOptions.self, rules)
+            #expect(read.headlines == [])
+            let processor = RedactionProcessor(options: read.options, build: &build)
+            let bytes = try Bench.run(processor, build, place.request(json)).bytes
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(text.contains(wanted) && !text.contains("hunter2"), "\(place)")
+        }
+    }
+}
