@@ -45,27 +45,36 @@ struct PlanReader {
                     continue
                 }
             }
-            if let owner = owner(of: component) {
-                problems.error(
-                    "stands beside \(owner), whose option it is", fix: "indent it below `\(owner):`",
-                    at: component.place, path: component.path)
-                continue
-            }
-            let advice = TypeAdvice.advice(type, component.kind)
-            if let advice, !isUsed(component) {
-                problems.warning(
-                    "the type \"\(type)\" is not here; nothing runs it", fix: "remove it, or \(advice)",
-                    at: component.place, path: component.path)
-                continue
-            }
-            let known = Registry.types(of: component.kind)
-            let fix =
-                advice ?? Suggestion.fix(for: type, among: known, noun: "type")
-                ?? "known: \(known.joined(separator: ", "))"
-            problems.error(
-                "unknown \(component.kind.rawValue) type \"\(type)\"", fix: "\(fix); \(TypeAdvice.skipping)",
-                at: component.place, path: component.path)
+            tellUnknown(component, &problems)
         }
+    }
+
+    /// Tells of a component whose type is not here, in place of the warning that nothing uses it.
+    private func tellUnknown(_ component: GatewayConfiguration.Component, _ problems: inout ConfigProblems) {
+        let (type, kind) = (component.id.type, component.kind)
+        problems.removeWarnings(of: component.path)
+        if let owner = owner(of: component) {
+            problems.error(
+                "stands beside \(owner), whose option it is", fix: "indent it below `\(owner):`",
+                at: component.place, path: component.path)
+            return
+        }
+        let known = Registry.types(of: kind)
+        let advice = TypeAdvice.advice(type, kind)
+        if !isUsed(component) {
+            let meant = Suggestion.nearest(to: type, among: known).map { "did you mean \"\($0)\"?" }
+            problems.warning(
+                "the type \"\(type)\" is not here; nothing runs it",
+                fix: advice.map(TypeAdvice.removing) ?? meant ?? "remove it", at: component.place,
+                path: component.path)
+            return
+        }
+        let fix =
+            advice ?? Suggestion.fix(for: type, among: known, noun: "type")
+            ?? "known: \(known.joined(separator: ", "))"
+        problems.error(
+            "unknown \(kind.rawValue) type \"\(type)\"", fix: "\(fix); \(TypeAdvice.skipping)",
+            at: component.place, path: component.path)
     }
 
     /// The component above one of an unknown type that has an option of its name: the option is not indented.
