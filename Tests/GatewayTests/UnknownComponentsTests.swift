@@ -144,6 +144,19 @@ import Testing
         }
     }
 
+    @Test func `what stands behind a fallback or in the chain of an exporter is used`() {
+        let (_, errors, warnings) = load(
+            """
+            receivers: {otlp: {protocols: {http: }}}
+            processors: {k8sattributes: }
+            exporters: {debug: {process: [k8sattributes]}, kafka: , fallback: {exporters: [kafka, debug]}}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [debug, fallback]}}}
+            """, skips: false)
+        #expect(errors.contains { $0.contains("unknown exporter type \"kafka\"") }, "\(errors)")
+        #expect(errors.contains { $0.contains("unknown processor type \"k8sattributes\"") }, "\(errors)")
+        #expect(!warnings.contains { $0.contains("nothing runs it") }, "\(warnings)")
+    }
+
     @Test func `a component that nothing defines gets the advice of its type`() {
         let (_, errors, _) = load(
             """
