@@ -134,7 +134,7 @@ extension Program {
             let program = Program(
                 source: source, nodes: compiler.nodes, arguments: compiler.arguments, patterns: compiler.patterns,
                 zones: compiler.zones, memory: compiler.memory.take())
-            program.fold()
+            try program.fold()
             return (program, root)
         } catch {
             throw OTTLProblem(at: error.offset, in: source, error.message)

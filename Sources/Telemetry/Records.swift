@@ -228,8 +228,8 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var points: EditFlags { EditFlags(rawValue: 1 << 7) }
     /// Something below (a span of a scope, a scope of a resource) is edited or removed.
     @inlinable public static var children: EditFlags { EditFlags(rawValue: 1 << 8) }
-    /// Scalar fields: ids, kind and times of a span; times, severity, flags, ids and event name of a log record; the
-    /// time of an event; name, description and unit of a metric; name and version of a scope.
+    /// Scalar fields: ids, kind, times, dropped attributes and flags of a span; times, severity, flags, ids and event
+    /// name of a log record; the time of an event; name, description and unit of a metric; name and version of a scope.
     @inlinable public static var fields: EditFlags { EditFlags(rawValue: 1 << 9) }
     /// The schema URL of a resource or scope.
     @inlinable public static var schemaURL: EditFlags { EditFlags(rawValue: 1 << 10) }

@@ -16,7 +16,9 @@ struct ExpansionTests {
         #expect(value("${N}", ["N": "true"]) == .bool(true))
         #expect(value("${N}", ["N": ""]) == .null)
         #expect(value("${N}", ["N": "[a, 1]"]) == .list([.string("a"), .int(1)]))
-        #expect(value("${N}", ["N": "\"7\""]) == .string("7"))
+        #expect(value("${N}", ["N": "\"7\""]) == .string("\"7\""))
+        #expect(value("${N}", ["N": "'a b'"]) == .string("'a b'"))
+        #expect(value("${N}", ["N": "[\"7\"]"]) == .list([.string("7")]))
         #expect(value("${N}", ["N": "[broken"]) == .string("[broken"))
         #expect(value("${file:f}", files: ["f": "a: 1\nb: 2\n"]) == .map([("a", .int(1)), ("b", .int(2))]))
         #expect(value("${file:f}", files: ["f": "secret\n"]) == .string("secret"))
@@ -45,8 +47,20 @@ struct ExpansionTests {
         #expect(value("$$$${N}") == .string("$${N}"))
         #expect(value("$$${N}", ["N": "x"]) == .string("$x"))
         #expect(value("cost $5 $x") == .string("cost $5 $x"))
-        #expect(value("${N}", ["N": "pa$$word$"]) == .string("pa$$word$"))
+        #expect(value("${N}", ["N": "pa$word$"]) == .string("pa$word$"))
         #expect(value("${N}", ["N": "pa${word"]) == .string("pa${word"))
+    }
+
+    @Test func `two dollar signs are one in what references stand for too`() {
+        #expect(value("${N}", ["N": "pa$$word$"]) == .string("pa$word$"))
+        #expect(value("x-${N}-$$", ["N": "$$$$1"]) == .string("x-$$1-$"))
+        #expect(value("${N}", ["N": "$${M}", "M": "5"]) == .string("${M}"))
+        #expect(value("${N}", ["N": "$$-${M}", "M": "$$5"]) == .string("$-$5"))
+        #expect(value("${N}", ["N": "a: $$$$1\nb: $${M}"]) == .map([("a", .string("$$1")), ("b", .string("${M}"))]))
+        #expect(value("${file:f}", files: ["f": "a$$b\n"]) == .string("a$b"))
+        let (read, loaded) = options(
+            ThingOptions.self, "name: ${N}\nkey: ${K}\n", variables: ["N": "$$1", "K": "a$$b"])
+        #expect(loaded.headlines == [] && read.name == "$1" && read.key?.reveal() == "a$b")
     }
 
     @Test func `keys are never expanded`() {

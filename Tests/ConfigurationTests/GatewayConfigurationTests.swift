@@ -132,6 +132,13 @@ struct GatewayConfigurationTests {
         for text in wanted { #expect(headlines.contains { $0.contains(text) }, "\(text) in \(headlines)") }
     }
 
+    @Test(arguments: [("FATAL", "fatal"), ("dpanic", "dpanic"), ("panic", "panic"), ("Error", "error")])
+    func `the levels of the Collector's logger are read in any case`(_ text: String, _ level: String) {
+        let (configuration, loaded) = gateway("service: {telemetry: {logs: {level: \(text)}}}")
+        #expect(configuration.telemetry.logLevel.rawValue == level)
+        #expect(!loaded.headlines.contains { $0.contains("level") })
+    }
+
     @Test func `the older address of metrics is read, and none turns them off`() {
         func telemetry(_ text: String) -> (TelemetryConfiguration, [String]) {
             let (configuration, loaded) = gateway("service: {telemetry: {metrics: \(text)}}")

@@ -80,6 +80,9 @@ struct ProblemsTests {
         #expect(Suggestion.nearest(to: "TimeOut", among: known) == "timeout")
         #expect(Suggestion.nearest(to: "verbosity", among: known) == nil)
         #expect(Suggestion.nearest(to: "", among: known) == nil)
+        #expect(Suggestion.nearest(to: "ecsattributes", among: ["attributes", "resource"]) == nil)
+        #expect(Suggestion.nearest(to: "reciever", among: ["receivers"]) == "receivers")
+        #expect(Suggestion.nearest(to: "resourcedetectinons", among: ["resource_detection"]) == "resource_detection")
         #expect(Suggestion.nearest(to: String(repeating: "x", count: 10_000), among: known) == nil)
     }
 }

@@ -28,7 +28,7 @@ struct YAMLReaderTests {
         ),
         ("list-at-top.yaml", "c.yaml:1:1: error: the configuration must be a mapping, not a list"),
         ("text-at-top.yaml", "c.yaml:1:1: error: the configuration must be a mapping, not a string"),
-        ("two-documents.yaml", "c.yaml:2:1: error: holds more than one YAML document"),
+        ("two-documents.yaml", "c.yaml:3:1: error: holds more than one YAML document; keep one"),
         ("duplicate-key.yaml", "c.yaml:6:3: error: the key \"debug\" is given twice in one mapping (first in line 2)"),
         ("duplicate-key-of-two-types.yaml", "c.yaml:2:1: error: the key \"1\" is given twice"),
         ("alias-bomb.yaml", "error: aliases expand to more than 4MiB or are nested deeper than 4"),
@@ -107,6 +107,24 @@ struct YAMLReaderTests {
         #expect(load("").headlines == [])
         #expect(load("# nothing\n").tree.map?.isEmpty == true)
         #expect(load("\u{FEFF}a: 1\r\nb: 2\r\n").tree.plain == .map([("a", .int(1)), ("b", .int(2))]))
+    }
+
+    @Test(arguments: [
+        "---\na: 1\n", "a: 1\n---\n", "---\na: 1\n---\n---\n# the end\n", "---\n---\na: 1\n...\n",
+        "# first\n---\na: 1\n--- # nothing\n",
+    ])
+    func `documents without content do not count`(text: String) {
+        let loaded = load(text)
+        #expect(loaded.headlines == [])
+        #expect(loaded.tree.plain == .map([("a", .int(1))]))
+    }
+
+    @Test func `two documents with content are refused with advice, whatever stands between them`() {
+        for text in ["a: 1\n---\n---\nb: 2\n", "---\na: 1\n...\n---\n~\n"] {
+            let headlines = load(text).headlines
+            #expect(headlines.count == 1 && headlines[0].contains("keep one, and give further files"), "\(headlines)")
+        }
+        #expect(load("---\n---\n").tree.map?.isEmpty == true)
     }
 
     @Test func `bytes that are no UTF-8, missing files and control characters are told`() {

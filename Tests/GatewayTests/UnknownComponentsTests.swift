@@ -158,6 +158,56 @@ import Testing
         #expect(told.count == 2 && errors.count == 3, "\(errors)")
     }
 
+    @Test(arguments: ["iis", "apache", "sqlserver", "snmp", "awscloudwatch", "influxdb", "file_log"])
+    func `any receiver but a misspelt one is told how its data gets here`(_ type: String) {
+        let text = """
+            receivers: {TYPE: }
+            exporters: {debug: }
+            service: {pipelines: {logs: {receivers: [TYPE], exporters: [debug]}}}
+            """
+        let (_, errors, _) = load(text.replacing("TYPE", with: type), skips: false)
+        #expect(errors.count == 1 && errors[0].contains("this gateway takes OTLP alone"), "\(errors)")
+        let misspelt = load(text.replacing("TYPE", with: "oltp"), skips: false).errors
+        #expect(misspelt.count == 1 && misspelt[0].contains("did you mean \"otlp\"?"), "\(misspelt)")
+    }
+
+    @Test func `what nothing uses is told once, and never to remove it or to remove it`() {
+        let (_, errors, warnings) = load(
+            """
+            receivers: {otlp: {protocols: {http: }}, iis: }
+            processors: {ecsattributes: , batsh: }
+            exporters: {debug: , instana: , syslog: , bar: }
+            extensions: {host_observer: , nop: }
+            connectors: {servicegraph: }
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
+            """, skips: false)
+        #expect(errors == [])
+        #expect(warnings.count == 9, "\(warnings)")
+        #expect(warnings.allSatisfy { $0.contains("is not here; nothing runs it; ") }, "\(warnings)")
+        #expect(!warnings.contains { $0.contains("remove it, or remove it") })
+        for words in [
+            "host_observer\" is not here; nothing runs it; remove it", "nothing runs it; did you mean \"batch\"?",
+            "remove it, or use otlp to Instana's agent", "remove it, or use resourcedetection with env",
+            "remove it, or send to it from a Collector behind `otlp`", "remove it: this gateway takes OTLP alone",
+            "\"bar\" is not here; nothing runs it; remove it",
+        ] {
+            #expect(warnings.contains { $0.contains(words) }, "\(words) in \(warnings)")
+        }
+    }
+
+    @Test func `what stands behind a fallback or in the chain of an exporter is used`() {
+        let (_, errors, warnings) = load(
+            """
+            receivers: {otlp: {protocols: {http: }}}
+            processors: {k8sattributes: }
+            exporters: {debug: {process: [k8sattributes]}, kafka: , fallback: {exporters: [kafka, debug]}}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [debug, fallback]}}}
+            """, skips: false)
+        #expect(errors.contains { $0.contains("unknown exporter type \"kafka\"") }, "\(errors)")
+        #expect(errors.contains { $0.contains("unknown processor type \"k8sattributes\"") }, "\(errors)")
+        #expect(!warnings.contains { $0.contains("nothing runs it") }, "\(warnings)")
+    }
+
     @Test func `a component that nothing defines gets the advice of its type`() {
         let (_, errors, _) = load(
             """

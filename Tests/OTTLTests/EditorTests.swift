@@ -64,6 +64,21 @@ import Testing
         Row("set(start_time, time)", then: "start_time_unix_nano == time_unix_nano", in: .datapoint),
         Row("set(flags, 1)", then: "flags == FLAG_NO_RECORDED_VALUE and value_int == 42", in: .datapoint),
         Row("set(attributes[\"env\"], \"prod\")", then: "attributes[\"env\"] == \"prod\"", in: .resource),
+        Row(
+            "set(flags, 4294967295)",
+            then: "flags == 4294967295 and dropped_attributes_count == 4 and end_time_unix_nano == 3500000000"),
+        Row("set(flags, 3)", "set(flags, 0)", then: "flags == 0 and name == \"GET /user/7\""),
+        Row(
+            "set(dropped_attributes_count, 0)",
+            then: "dropped_attributes_count == 0 and dropped_events_count == 2 and kind == 2"),
+        Row(
+            "set(resource.schema_url, \"https://x/1\")",
+            then: "resource.schema_url == \"https://x/1\" and resource.attributes[\"service.name\"] == \"shop\""),
+        Row(
+            "set(scope.schema_url, \"u\")", "set(scope.version, \"2\")",
+            then: "scope.schema_url == \"u\" and scope.version == \"2\" and resource.schema_url == \"\""),
+        Row("set(schema_url, \"a\")", "set(schema_url, \"b\")", then: "schema_url == \"b\"", in: .resource),
+        Row("set(schema_url, \"a\")", "set(schema_url, \"\")", then: "schema_url == \"\"", in: .scope),
     ]
 
     static let values: [Row] = [

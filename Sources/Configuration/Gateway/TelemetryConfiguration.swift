@@ -14,6 +14,10 @@ package struct TelemetryConfiguration: ComponentOptions {
         case info
         case warn
         case error
+        /// Levels of the Collector's logger above error, which nothing here logs at: like error.
+        case dpanic
+        case panic
+        case fatal
     }
 
     /// How much a tap shows.
@@ -157,7 +161,9 @@ package struct TelemetryConfiguration: ComponentOptions {
     }
 
     private static func readLogs(_ settings: inout Settings) -> (LogLevel, LogEncoding) {
-        let level = settings.choice("level", default: LogLevel.info, "Least severity that is logged.")
+        let level = settings.choice(
+            "level", default: LogLevel.info,
+            "Least severity that is logged; dpanic, panic and fatal, which the Collector knows, are error.")
         let encoding = settings.choice("encoding", default: LogEncoding.console, "Text for people, or JSON lines.")
         settings.accepted("development", "There is one mode.")
         settings.accepted("disable_caller", "Records name no source line.")

@@ -155,6 +155,13 @@ package struct ConfigProblems: Error, Sendable {
         found.removeAll { $0.severity == .error && $0.path == path }
     }
 
+    /// Takes out the warnings of a component for which a better one is told; false when there were none.
+    package mutating func removeWarnings(of path: String) -> Bool {
+        let before = found.count
+        found.removeAll { $0.severity == .warning && $0.path == path }
+        return found.count < before
+    }
+
     /// The lines of a remembered file up to that of a place; empty when the file or line is unknown.
     func sourceLines(upTo place: ConfigPlace) -> [Substring] {
         guard place.line > 0, let text = sources[place.file] else { return [] }

@@ -3,7 +3,8 @@ package enum Suggestion {
     /// The nearest of the known names, or nil when none is near enough to be meant.
     ///
     /// Names that differ only in case, `_` and `-` are always near. Otherwise up to a third of the longer name may
-    /// differ, at most 3 letters. The first of equally near names wins.
+    /// differ, at most 2 letters, or 3 of 16 and more: `ecsattributes` is no misspelt `attributes`. The first of
+    /// equally near names wins.
     package static func nearest(to name: String, among known: [String]) -> String? {
         let plain = letters(name)
         guard !plain.isEmpty, plain.count <= 64 else { return nil }
@@ -13,7 +14,8 @@ package enum Suggestion {
             if other == plain { return candidate }
             guard other.count <= 64 else { continue }
             let distance = editDistance(plain, other)
-            let allowed = min(3, max(1, max(plain.count, other.count) / 3))
+            let longer = max(plain.count, other.count)
+            let allowed = min(longer < 16 ? 2 : 3, max(1, longer / 3))
             if distance <= allowed, distance < best?.distance ?? Int.max { best = (candidate, distance) }
         }
         return best?.name

@@ -1,9 +1,10 @@
 /// Resolves references in scalar values: `${env:NAME}`, `${env:NAME:-default}`, `${NAME}`, `${file:PATH}`, and `$$`
-/// for a dollar sign.
+/// for a dollar sign, in what references stand for too.
 ///
 /// As in the Collector, a value that is one whole reference takes the type that YAML gives the text, which may be a
-/// mapping or a list; a reference inside a text is put in as text. Unlike in the Collector, a variable that is not
-/// set and has no default is an error. References within texts put in are resolved too, down to `depthMaximum`.
+/// mapping or a list; a text keeps its bytes, quotes too, and a reference inside a text is put in as text. Unlike in
+/// the Collector, a variable that is not set and has no default is an error. References within texts put in are
+/// resolved too, down to `depthMaximum`.
 package struct ConfigExpansion {
     /// How deep references may stand in what references stand for.
     package static let depthMaximum = 4
@@ -62,7 +63,7 @@ package struct ConfigExpansion {
                 return typed(text, of: node, path: path, depth: depth)
             }
             let isExpanded = parts.contains { if case .reference = $0 { true } else { false } }
-            let text = try joined(parts, depth: depth)
+            let text = try joined(parts, depth: depth, isFinal: true)
             var result = node
             result.isExpanded = node.isExpanded || isExpanded
             // What is left of `$$` alone keeps its form; a text with something put in is a string.
@@ -80,17 +81,15 @@ package struct ConfigExpansion {
     /// Gives the text of a whole reference its type.
     private mutating func typed(_ text: String, of node: ConfigNode, path: String, depth: Int) -> ConfigNode {
         var ignored = ConfigProblems()
+        let shown = ConfigExpansion.withSingleDollars(text)
+        // A scalar keeps the bytes as they came, quotes too, since YAML would fold its lines and cut off comments.
         var result = ConfigNode(
-            .scalar(ConfigScalar(text: text, value: ScalarResolver.resolve(text), isPlain: true)), place: node.place,
-            isExpanded: true, expandedText: text)
+            .scalar(ConfigScalar(text: shown, value: ScalarResolver.resolve(shown), isPlain: true)), place: node.place,
+            isExpanded: true, expandedText: shown)
         let parsed = YAMLReader.read(text, file: node.place.file, fixedPlace: node.place, problems: &ignored)
-        guard let parsed, !ignored.hasErrors else { return result }
-        if let scalar = parsed.scalar {
-            // A plain scalar keeps the text as it came, since YAML would fold its lines and cut off comments.
-            if !scalar.isPlain { result.content = parsed.content }
+        guard let parsed, !ignored.hasErrors, parsed.scalar == nil, depth < ConfigExpansion.depthMaximum else {
             return result
         }
-        guard depth < ConfigExpansion.depthMaximum else { return result }
         result.content = expand(marked(parsed), path: path, depth: depth + 1).content
         return result
     }
@@ -118,15 +117,26 @@ package struct ConfigExpansion {
         var fix: String?
     }
 
-    private mutating func joined(_ parts: [ReferenceText.Part], depth: Int) throws(Failure) -> String {
+    /// The pieces as one text. In the final one `$$` is one dollar sign in what references stand for too; until then it
+    /// keeps a text that only looks like a reference from being resolved.
+    private mutating func joined(
+        _ parts: [ReferenceText.Part], depth: Int, isFinal: Bool = false
+    ) throws(Failure) -> String {
         var text = ""
         for part in parts {
             switch part {
             case .text(let literal): text += literal
-            case .reference(let reference): text += try resolve(reference, depth: depth)
+            case .reference(let reference):
+                let found = try resolve(reference, depth: depth)
+                text += isFinal ? ConfigExpansion.withSingleDollars(found) : found
             }
         }
         return text
+    }
+
+    /// The text with `$$` for a dollar sign read, as the Collector does wherever the text is from.
+    private static func withSingleDollars(_ text: String) -> String {
+        text.utf8.contains(UInt8(ascii: "$")) ? text.replacing("$$", with: "$") : text
     }
 
     private mutating func resolve(_ reference: [ReferenceText.Part], depth: Int) throws(Failure) -> String {

@@ -9,7 +9,7 @@ struct ReferenceText {
     }
 
     private let bytes: [UInt8]
-    /// True to leave `$$` as it is, for texts from outside.
+    /// True to leave `$$` as it is, for texts from outside that are read further.
     private let keepsDollars: Bool
     private var index = 0
 

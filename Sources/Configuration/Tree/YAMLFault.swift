@@ -18,11 +18,7 @@ struct YAMLFault {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _):
             self.init(context: context, problem: problem, mark: mark, text: text)
         case .composer(_, let problem, let mark, _):
-            if problem.contains("another document") {
-                self.init(
-                    "holds more than one YAML document", "keep one, and give further files with --config",
-                    mark.line, mark.column)
-            } else if problem.contains("undefined alias") {
+            if problem.contains("undefined alias") {
                 self.init("the alias has no anchor before it", "define it with &name", mark.line, mark.column)
             } else {
                 self.init("bad YAML: \(problem)", nil, mark.line, mark.column)

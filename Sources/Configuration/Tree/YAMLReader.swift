@@ -37,9 +37,7 @@ package struct YAMLReader {
         do {
             // The basic resolver leaves types to `ScalarResolver`; the fixed encoding keeps the environment out.
             let parser = try Parser(yaml: text, resolver: .basic, constructor: .default, encoding: .utf8)
-            guard let root = try parser.singleRoot() else { return .null(at: whole) }
-            let node = convert(root, depth: 0)
-            return isOverBudget ? nil : node
+            return try readDocument(of: parser, whole)
         } catch let error as YamlError {
             let fault = YAMLFault(error: error, text: text)
             problems.error(fault.message, fix: fault.fix, at: place(line: fault.line, column: fault.column))
@@ -47,6 +45,24 @@ package struct YAMLReader {
             problems.error("cannot be read as YAML", at: whole)
         }
         return nil
+    }
+
+    /// Reads the one document that is not empty: a `---` at the beginning or end makes no second one.
+    private mutating func readDocument(of parser: Parser, _ whole: ConfigPlace) throws -> ConfigNode? {
+        var found: Node?
+        while let root = try parser.nextRoot() {
+            if case .scalar(let scalar) = root, scalar.style == .plain, scalar.string.isEmpty { continue }
+            guard found == nil else {
+                problems.error(
+                    "holds more than one YAML document", fix: "keep one, and give further files with --config",
+                    at: place(line: root.mark?.line ?? 0, column: root.mark?.column ?? 0))
+                return nil
+            }
+            found = root
+        }
+        guard let found else { return .null(at: whole) }
+        let node = convert(found, depth: 0)
+        return isOverBudget ? nil : node
     }
 
     /// Checks before parsing what would hurt while parsing.

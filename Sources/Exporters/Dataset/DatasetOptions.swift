@@ -58,6 +58,11 @@ package struct DatasetOptions: ComponentOptions {
         rotation = settings.optionalGroup("rotation", "Starts a new file when the current one is full.") {
             RotationOptions(&$0)
         }
+        if settings.isPresent("dataset_url") || settings.isPresent("api_key") {
+            settings.problem(
+                "this exporter writes examples to a file; SentinelOne's, which the Collector has under the same name, "
+                    + "is not here: send to it from a Collector behind `otlp`")
+        }
         let value = settings.value(
             "splits",
             "Shares of the splits by name, adding up to 1; sessions are never divided. By default train 0.8, "

@@ -14,7 +14,8 @@ package struct DebugOptions: ComponentOptions {
         helper = ExporterHelperOptions(&settings)
         verbosity = settings.choice(
             "verbosity", default: .basic,
-            "basic: one line per batch; normal: the steps of each trace as a tree; detailed: all attributes too.")
+            "basic: one line per batch; normal: the steps of each trace as a tree; detailed: resources, scopes and "
+                + "records with all fields, as the Collector shows them. Values are cut after 200 characters.")
         let level = settings.optionalString(
             "loglevel", "The older name of verbosity: debug is detailed, info is normal, warn and error are basic.")
         if let level {

@@ -1,13 +1,11 @@
 import OTLP
 import Telemetry
 
-/// Writes batches for people: a tree of agent steps, or one line per log record and data point. Values are cut and
-/// control characters escaped, so that nothing in them can steer the terminal.
+/// Writes batches for people: a tree of agent steps and one line per log record and metric, or all as `DetailedText`.
+/// Values are cut and control characters escaped, so that nothing in them can steer the terminal.
 struct DebugPrinter: Sendable {
     /// Longest value in characters.
     static let valueMax = 200
-    /// Most attributes of one record that are shown.
-    static let attributesMax = 200
 
     private let verbosity: DebugOptions.Verbosity
     private let keys: KeyTable
@@ -39,12 +37,15 @@ struct DebugPrinter: Sendable {
         var batch = RecordBatch()
         _ = try OTLPReader.read(request, signal: signal, keys: keys, into: &batch)
         var lines = [summary(batch)]
-        if verbosity != .basic {
-            switch signal {
-            case .traces: appendTraces(batch, &lines)
-            case .logs: appendLogs(batch, &lines)
-            case .metrics: appendMetrics(batch, &lines)
-            }
+        switch (verbosity, signal) {
+        case (.basic, _): break
+        case (.normal, .traces): appendTraces(batch, &lines)
+        case (.normal, .logs): appendLogs(batch, &lines)
+        case (.normal, .metrics): appendMetrics(batch, &lines)
+        case (.detailed, _):
+            var detailed = DetailedText()
+            detailed.append(batch)
+            lines += detailed.lines
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -88,17 +89,6 @@ struct DebugPrinter: Sendable {
         if failed { facts.append(failure(span, batch)) }
         line += "  " + facts.joined(separator: " · ")
         lines.append(line)
-        guard verbosity == .detailed else { return }
-        appendAttributes(span.set, batch, indent: indent + "    ", &lines)
-        for index in span.events.range {
-            let event = batch.events[index]
-            lines.append(indent + "    event " + shown(batch.text(event.name)))
-            appendAttributes(event.set, batch, indent: indent + "      ", &lines)
-        }
-        for index in span.links.range {
-            let link = batch.links[index]
-            lines.append(indent + "    link \(batch.text(link.traceID).hex) \(batch.text(link.spanID).hex)")
-        }
     }
 
     private func failure(_ span: SpanRecord, _ batch: borrowing RecordBatch) -> String {
@@ -141,7 +131,6 @@ struct DebugPrinter: Sendable {
             if !log.eventName.isEmpty { parts.append(shown(batch.text(log.eventName))) }
             parts.append(shown(log.body, batch))
             lines.append("  " + parts.joined(separator: "  "))
-            if verbosity == .detailed { appendAttributes(log.set, batch, indent: "      ", &lines) }
         }
     }
 
@@ -151,30 +140,10 @@ struct DebugPrinter: Sendable {
             lines.append(
                 "  \(shown(batch.text(metric.name)))  \(metric.kind), \(metric.points.count) points, "
                     + "unit \(shown(batch.text(metric.unit)))")
-            guard verbosity == .detailed else { continue }
-            for point in metric.points.range where !batch.isRemoved(point: point) {
-                let facts = PointFacts(batch.text(batch.points[point].raw), kind: metric.kind)
-                let value =
-                    facts.integer.map(String.init) ?? facts.double.map { "\($0)" }
-                    ?? "count \(facts.count ?? 0), sum \(facts.sum ?? 0)"
-                lines.append("      \(value)")
-                appendAttributes(batch.points[point].set, batch, indent: "        ", &lines)
-            }
         }
     }
 
     // MARK: Values
-
-    private func appendAttributes(
-        _ set: SetIndex, _ batch: borrowing RecordBatch, indent: String, _ lines: inout [String]
-    ) {
-        let range = batch.range(of: set)
-        for index in range.prefix(Self.attributesMax) {
-            let attribute = batch.attributes[index]
-            lines.append(indent + shown(batch.text(attribute.key)) + ": " + shown(attribute.value, batch))
-        }
-        if range.count > Self.attributesMax { lines.append(indent + "… \(range.count - Self.attributesMax) more") }
-    }
 
     private func shown(_ value: AttributeValue, _ batch: borrowing RecordBatch) -> String {
         if case .string(let text) = value { return shown(batch.text(text)) }

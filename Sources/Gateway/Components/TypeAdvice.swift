@@ -6,9 +6,9 @@ enum TypeAdvice {
     static func advice(_ type: String, _ kind: ComponentKind) -> String? {
         let name = type.filter { $0 != "_" }
         switch kind {
-        case .receiver: return receivers[name] ?? (others.contains(name) ? scraping : nil)
+        case .receiver: return receivers[name] ?? (isOther(type) ? scraping : nil)
         case .processor: return processors[name]
-        case .exporter: return exporters[name]
+        case .exporter: return exporters[name] ?? (senders.contains(name) ? sending : nil)
         case .extension: return extensions[name]
         case .connector: return connectors[name]
         }
@@ -23,17 +23,29 @@ enum TypeAdvice {
     /// The way past an unknown component, behind the advice on it.
     static let skipping = "or leave it out with --skip-unknown"
 
+    /// The advice on a component that nothing uses.
+    static func removing(_ advice: String) -> String {
+        if advice.hasPrefix("remove it") { return advice }
+        return advice == scraping ? "remove it: \(advice)" : "remove it, or \(advice)"
+    }
+
     private static let scraping =
         "this gateway takes OTLP alone: let the Collector that reads it send here with its otlp exporter"
+    private static let sending = "send to it from a Collector behind `otlp`"
 
-    /// Receivers that read from somewhere, or speak another protocol.
-    private static let others: Set<String> = [
-        "awscontainerinsight", "awscontainerinsightreceiver", "awsecscontainermetrics", "awsfirehose", "awsxray",
-        "carbon", "collectd", "dockerstats", "elasticsearch", "faro", "filelog", "filestats", "fluentforward",
-        "hostmetrics", "httpcheck", "jmx", "journald", "k8scluster", "k8sevents", "k8sobjects", "kafka", "kafkametrics",
-        "kubeletstats", "mongodb", "mysql", "netflow", "nginx", "obi", "otlpjsonfile", "postgresql", "prometheus",
-        "rabbitmq", "receivercreator", "redis", "splunkhec", "sqlquery", "statsd", "syslog", "tcplog", "udplog",
-        "webhookevent", "windowseventlog", "windowsperfcounters",
+    /// Whether a receiver is one that reads from somewhere or speaks another protocol: neither a misspelt name of one
+    /// that is here, nor a connector, which pipelines name under receivers too.
+    private static func isOther(_ type: String) -> Bool {
+        Suggestion.nearest(to: type, among: Registry.types(of: .receiver)) == nil
+            && !Registry.types(of: .connector).contains(type) && connectors[type.filter { $0 != "_" }] == nil
+    }
+
+    /// Exporters to systems that the Collector knows and that take no OTLP as it is.
+    private static let senders: Set<String> = [
+        "alertmanager", "alibabacloudlogservice", "awskinesis", "azureblob", "azuredataexplorer", "azuremonitor",
+        "bmchelix", "carbon", "cassandra", "doris", "faro", "googlecloudpubsub", "googlecloudstorage",
+        "googlesecops", "influxdb", "kafka", "kinetica", "logicmonitor", "mezmo", "pulsar", "rabbitmq", "sematext",
+        "sentry", "stef", "sumologic", "syslog", "tencentcloudlogservice", "tinybird",
     ]
 
     private static let receivers: [String: String] = [
@@ -44,6 +56,7 @@ enum TypeAdvice {
     ]
 
     private static let processors: [String: String] = [
+        "ecsattributes": "use resourcedetection with env, and name the task's facts in OTEL_RESOURCE_ATTRIBUTES",
         "k8sattributes":
             "give pods their facts by the Downward API in OTEL_RESOURCE_ATTRIBUTES, or set them by resource, lookup or "
             + "a Collector with k8sattributes in front",
@@ -70,7 +83,6 @@ enum TypeAdvice {
         "prometheusremotewrite":
             "use otlp_http with the endpoint of Prometheus's OTLP receiver, http://prometheus:9090/api/v1/otlp "
             + "(--web.enable-otlp-receiver starts it), or `prometheus` to be scraped",
-        "kafka": "send to Kafka from a Collector behind `otlp`",
         "datadog": "use otlp_http with `preset: datadog`, or an `otlp` to Datadog's agent",
         "datadogexporter": "use otlp_http with `preset: datadog`",
         "honeycomb": "use otlp_http with `preset: honeycomb`",
@@ -80,8 +92,14 @@ enum TypeAdvice {
             "use otlp_http with logs_endpoint https://logs.REGION.amazonaws.com/v1/logs and the extension sigv4auth",
         "awsemf": "use otlp_http with CloudWatch's OTLP endpoints and the extension sigv4auth",
         "googlecloud": "use otlp_http with https://telemetry.googleapis.com and auth.oauth2 or bearer",
-        "azuremonitor": "send to Azure Monitor from a Collector behind `otlp`",
-        "azuredataexplorer": "send from a Collector behind `otlp`",
+        "googlemanagedprometheus":
+            "use otlp_http with metrics_endpoint https://telemetry.googleapis.com/v1/metrics and auth.oauth2 or "
+            + "bearer, or `prometheus` to be scraped",
+        "dynatrace":
+            "use otlp_http with https://ENVIRONMENT.live.dynatrace.com/api/v2/otlp and the header Authorization: "
+            + "Api-Token TOKEN",
+        "instana": "use otlp to Instana's agent, or to its OTLP endpoint with the header x-instana-key",
+        "honeycombmarker": "remove it: markers are no telemetry",
         "elasticsearch": "use otlp_http with the OTLP endpoint of Elasticsearch or of its APM server",
         "opensearch": "use otlp_http with Data Prepper's OTLP source",
         "loadbalancing":

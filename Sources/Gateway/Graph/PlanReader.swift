@@ -45,27 +45,36 @@ struct PlanReader {
                     continue
                 }
             }
-            if let owner = owner(of: component) {
-                problems.error(
-                    "stands beside \(owner), whose option it is", fix: "indent it below `\(owner):`",
-                    at: component.place, path: component.path)
-                continue
-            }
-            let advice = TypeAdvice.advice(type, component.kind)
-            if let advice, !isUsed(component) {
-                problems.warning(
-                    "the type \"\(type)\" is not here; nothing runs it", fix: "remove it, or \(advice)",
-                    at: component.place, path: component.path)
-                continue
-            }
-            let known = Registry.types(of: component.kind)
-            let fix =
-                advice ?? Suggestion.fix(for: type, among: known, noun: "type")
-                ?? "known: \(known.joined(separator: ", "))"
-            problems.error(
-                "unknown \(component.kind.rawValue) type \"\(type)\"", fix: "\(fix); \(TypeAdvice.skipping)",
-                at: component.place, path: component.path)
+            tellUnknown(component, &problems)
         }
+    }
+
+    /// Tells of a component whose type is not here, in place of the warning that nothing uses it.
+    private func tellUnknown(_ component: GatewayConfiguration.Component, _ problems: inout ConfigProblems) {
+        let (type, kind) = (component.id.type, component.kind)
+        let isUnused = problems.removeWarnings(of: component.path)
+        if let owner = owner(of: component) {
+            problems.error(
+                "stands beside \(owner), whose option it is", fix: "indent it below `\(owner):`",
+                at: component.place, path: component.path)
+            return
+        }
+        let known = Registry.types(of: kind)
+        let advice = TypeAdvice.advice(type, kind)
+        if isUnused {
+            let meant = Suggestion.nearest(to: type, among: known).map { "did you mean \"\($0)\"?" }
+            problems.warning(
+                "the type \"\(type)\" is not here; nothing runs it",
+                fix: advice.map(TypeAdvice.removing) ?? meant ?? "remove it", at: component.place,
+                path: component.path)
+            return
+        }
+        let fix =
+            advice ?? Suggestion.fix(for: type, among: known, noun: "type")
+            ?? "known: \(known.joined(separator: ", "))"
+        problems.error(
+            "unknown \(kind.rawValue) type \"\(type)\"", fix: "\(fix); \(TypeAdvice.skipping)",
+            at: component.place, path: component.path)
     }
 
     /// The component above one of an unknown type that has an option of its name: the option is not indented.
@@ -77,19 +86,6 @@ struct PlanReader {
             return type.options.contains { $0.key == component.id.description } ? other.id : nil
         }
         return nil
-    }
-
-    /// Whether a pipeline or the list of extensions names a component.
-    private func isUsed(_ component: GatewayConfiguration.Component) -> Bool {
-        if component.kind == .extension { return configuration.extensions.contains { $0.id == component.id } }
-        return configuration.pipelines.contains { pipeline in
-            switch component.kind {
-            case .receiver: pipeline.receivers.contains { $0.id == component.id }
-            case .processor: pipeline.processors.contains { $0.id == component.id }
-            case .exporter: pipeline.exporters.contains { $0.id == component.id }
-            case .connector, .extension: (pipeline.receivers + pipeline.exporters).contains { $0.id == component.id }
-            }
-        }
     }
 
     /// Puts the exporters behind those that stand before others.

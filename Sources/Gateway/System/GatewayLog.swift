@@ -112,7 +112,7 @@ extension Logger {
             case .debug: .debug
             case .info: .info
             case .warn: .warning
-            case .error: .error
+            case .error, .dpanic, .panic, .fatal: .error
             }
         let isJSON = telemetry.logEncoding == .json
         return Logger(label: "sluice") { _ in GatewayLogHandler(level: level, isJSON: isJSON) }

@@ -17,7 +17,7 @@ extension OTLPWriter {
             case 0x6A where span.edits.contains(.links):
                 writeLink(batch, batch.links[nextLink], field, &output)
                 nextLink += 1
-            case 0x0A, 0x12, 0x22, 0x30, 0x39, 0x41:
+            case 0x0A, 0x12, 0x22, 0x30, 0x39, 0x41, 0x50, 0x85:
                 if !span.edits.contains(.fields) { output.append(body[field.whole]) }
             case 0x2A where span.edits.contains(.name):
                 if due.remove(.name) != nil { output.appendField(tag: 0x2A, batch.text(span.name)) }
@@ -55,7 +55,7 @@ extension OTLPWriter {
         output.endMessage(open)
     }
 
-    /// Ids, kind and times.
+    /// Ids, kind, times, the number of dropped attributes, and flags.
     private func writeFields(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ output: inout ByteColumn) {
         output.appendField(tag: 0x0A, batch.text(span.traceID))
         output.appendField(tag: 0x12, batch.text(span.spanID))
@@ -63,6 +63,11 @@ extension OTLPWriter {
         output.appendScalar(tag: 0x30, UInt64(bitPattern: Int64(span.kind)))
         output.appendFixed(tag: 0x39, span.start)
         output.appendFixed(tag: 0x41, span.end)
+        output.appendScalar(tag: 0x50, UInt64(span.droppedAttributes))
+        if span.flags != 0 {
+            output.appendVarint(0x85)
+            output.append(littleEndian: span.flags)
+        }
     }
 
     /// Links that Sluice made; they have no received bytes.

@@ -93,6 +93,7 @@ package struct OTLPWriter {
             }
         }
         writeDue(batch, record, of: raw, due, &output)
+        writeDue(batch, schemaURL: record.schemaURL, due, &output)
         output.endMessage(open)
     }
 
@@ -113,6 +114,7 @@ package struct OTLPWriter {
             next += 1
         }
         writeDue(batch, record, of: raw, due, &output)
+        writeDue(batch, schemaURL: record.schemaURL, due, &output)
         output.endMessage(open)
     }
 
@@ -143,6 +145,7 @@ package struct OTLPWriter {
         var cursor = WireCursor(fields)
         while let field = cursor.nextField() { writeField(batch, record, field, of: fields, &due, &output) }
         writeDue(batch, record, of: fields, due, &output)
+        writeDue(batch, schemaURL: record.schemaURL, due, &output)
     }
 
     /// The fields of a scope's container in `fields`, which holds no records.
@@ -153,6 +156,7 @@ package struct OTLPWriter {
         var cursor = WireCursor(fields)
         while let field = cursor.nextField() { writeField(batch, record, field, of: fields, &due, &output) }
         writeDue(batch, record, of: fields, due, &output)
+        writeDue(batch, schemaURL: record.schemaURL, due, &output)
     }
 
     /// A field of a resource's container that is no scope: what was edited takes the place of its first occurrence.
@@ -200,6 +204,13 @@ package struct OTLPWriter {
         writeMerged(
             batch, of: source, set: record.set, attributes: 0x1A,
             names: record.edits.contains(.fields) ? (record.name, record.version) : nil, &output)
+    }
+
+    /// The schema URL of a container that came without one.
+    private func writeDue(
+        _ batch: borrowing RecordBatch, schemaURL: TextRef, _ due: EditFlags, _ output: inout ByteColumn
+    ) {
+        if due.contains(.schemaURL), !schemaURL.isEmpty { output.appendField(tag: 0x1A, batch.text(schemaURL)) }
     }
 
     /// Writes the Resource or InstrumentationScope (field 1 of its container) with the set's attributes, and a scope's

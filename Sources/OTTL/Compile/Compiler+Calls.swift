@@ -108,20 +108,27 @@ extension Compiler {
         }
     }
 
+    /// The number of a pattern that is written out, or a node that makes one from a text while the program runs.
     private mutating func pattern(
         _ argument: CallExpression.Argument, isGlob: Bool
     ) throws(SyntaxFault) -> Int32 {
         guard case .string(let bytes) = argument.value else {
-            throw SyntaxFault(
-                argument.offset, "the pattern must be written out as a string, so that it is compiled once")
+            var node = Node(.pattern, at: argument.offset)
+            node.first = try value(argument.value)
+            node.second = isGlob ? 1 : 0
+            return add(node)
         }
         let text = String(decoding: bytes, as: UTF8.self)
-        do throws(PatternProblem) {
-            patterns.append(try CompiledPattern(isGlob ? Glob.pattern(text) : text))
-        } catch {
-            throw SyntaxFault(argument.offset, "\"\(text)\" is not a regular expression: \(error.message)")
-        }
+        patterns.append(try Compiler.compiled(text, isGlob: isGlob, at: argument.offset))
         return literal(.int(Int64(patterns.count - 1)), at: argument.offset)
+    }
+
+    static func compiled(_ text: String, isGlob: Bool, at offset: Int) throws(SyntaxFault) -> CompiledPattern {
+        do throws(PatternProblem) {
+            return try CompiledPattern(isGlob ? Glob.pattern(text) : text)
+        } catch {
+            throw SyntaxFault(offset, "\"\(text)\" is not a regular expression: \(error.message)")
+        }
     }
 
     private mutating func zone(_ argument: CallExpression.Argument) throws(SyntaxFault) -> Int32 {

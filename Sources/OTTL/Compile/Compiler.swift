@@ -253,7 +253,7 @@ struct Compiler {
         node.field = field
         guard let key = rest.first else { return add(node) }
         switch field {
-        case .body, .pointBuckets, .pointBounds: return add(node)
+        case .body, .pointBuckets, .pointBounds, .pointPositiveCounts, .pointNegativeCounts: return add(node)
         case .traceState:
             rest.removeFirst()
             node.operation = .traceStateMember

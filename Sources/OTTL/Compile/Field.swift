@@ -12,13 +12,14 @@ enum Field: UInt8 {
     case metricName, metricDescription, metricUnit, metricType, metricTemporality, metricIsMonotonic
     case pointStart, pointStartNanos, pointTime, pointTimeNanos, pointInt, pointDouble, pointCount, pointSum
     case pointFlags, pointScale, pointZeroCount, pointMin, pointMax, pointBuckets, pointBounds, pointExemplarCount
+    case pointZeroThreshold, pointPositiveOffset, pointNegativeOffset, pointPositiveCounts, pointNegativeCounts
 
     /// Whether an editor can change it.
     var isSettable: Bool {
         switch self {
-        case .resourceDropped, .resourceSchemaURL, .scopeDropped, .scopeSchemaURL, .spanDropped, .spanDroppedEvents,
-            .spanDroppedLinks, .spanFlags, .spanEventCount, .spanLinkCount, .eventDropped, .eventIndex, .logDropped,
-            .metricType, .metricTemporality, .metricIsMonotonic, .pointExemplarCount:
+        case .resourceDropped, .scopeDropped, .spanDroppedEvents, .spanDroppedLinks, .spanEventCount, .spanLinkCount,
+            .eventDropped, .eventIndex, .logDropped, .metricType, .metricTemporality, .metricIsMonotonic,
+            .pointExemplarCount:
             false
         default: true
         }
@@ -90,7 +91,9 @@ enum Field: UInt8 {
         "time_unix_nano": .pointTimeNanos, "value_int": .pointInt, "value_double": .pointDouble,
         "count": .pointCount, "sum": .pointSum, "flags": .pointFlags, "scale": .pointScale,
         "zero_count": .pointZeroCount, "min": .pointMin, "max": .pointMax, "bucket_counts": .pointBuckets,
-        "explicit_bounds": .pointBounds,
+        "explicit_bounds": .pointBounds, "zero_threshold": .pointZeroThreshold,
+        "positive.offset": .pointPositiveOffset, "positive.bucket_counts": .pointPositiveCounts,
+        "negative.offset": .pointNegativeOffset, "negative.bucket_counts": .pointNegativeCounts,
     ]
 }
 

@@ -1,5 +1,5 @@
-/// A function's name and parameters. `~` marks a regular expression, `*` a glob (both literal), `@` a target that is
-/// changed, `#` a converter passed by name, `^` a time zone (literal), `?` behind the name what may be left out.
+/// A function's name and parameters. `~` marks a regular expression, `*` a glob, `@` a target that is changed, `#` a
+/// converter passed by name, `^` a time zone (literal), `?` behind the name what may be left out.
 struct Signature {
     var name: String
     var function: Function

@@ -19,6 +19,8 @@ enum Operation: UInt8 {
     /// `first` is the container, `second` the key.
     case index
     case list, map
+    /// A regular expression that is no literal; `first` is its text, `second` 1 for a glob.
+    case pattern
     case call
     case or, and, not
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
@@ -60,7 +62,7 @@ final class Program: @unchecked Sendable {
     let count: Int
     /// Nodes of calls, lists and maps, each run preceded by nothing: the node has start and count.
     let arguments: UnsafeMutablePointer<Int32>
-    let patterns: [CompiledPattern]
+    private(set) var patterns: [CompiledPattern]
     let zones: [ZoneRules]
     /// Bytes of literals.
     private var memory: Arena
@@ -88,11 +90,12 @@ final class Program: @unchecked Sendable {
     var slowPatterns: [String] { patterns.filter(\.needsBacktracking).map(\.text) }
 
     /// Calculates what depends on literals alone, once. Runs while compiling.
-    func fold() {
+    func fold() throws(SyntaxFault) {
         var state = EvaluationState()
         let batch = RecordBatch()
         for index in 0..<count {
             let node = nodes[index]
+            if node.operation == .pattern { try foldPattern(index) }
             guard isConstant(node) else { continue }
             do throws(EvaluationFailure) {
                 let result = try value(Int32(index), batch, Place(resource: 0), &state)
@@ -103,6 +106,19 @@ final class Program: @unchecked Sendable {
                 continue
             }
         }
+    }
+
+    /// Compiles a pattern whose text turned out to depend on literals alone, such as `Concat` of some.
+    private func foldPattern(_ index: Int) throws(SyntaxFault) {
+        let node = nodes[index]
+        let child = nodes[Int(node.first)]
+        guard child.operation == .literal else { return }
+        guard case .string(let text) = child.value else {
+            throw SyntaxFault(Int(node.offset), "the pattern must be a string")
+        }
+        patterns.append(try Compiler.compiled(text.string, isGlob: node.second == 1, at: Int(node.offset)))
+        nodes[index].value = .int(Int64(patterns.count - 1))
+        nodes[index].operation = .literal
     }
 
     private func isConstant(_ node: Node) -> Bool {

@@ -127,7 +127,8 @@ extension Program {
         _ call: Call, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Value {
         let text = try call.text(0, batch, place, &state)
-        let pattern = call.pattern(1)
+        let pattern = try call.pattern(1, batch, place, &state)
+        if !pattern.groupNames.contains(where: { $0 != nil }) { throw EvaluationFailure(.invalidPattern) }
         let mark = state.scratch.count
         switch pattern.find(in: text, from: 0, state.matcher) {
         case .none: break

@@ -63,12 +63,24 @@ struct Call {
         return content
     }
 
-    /// The compiled pattern of a pattern argument.
-    func pattern(_ argument: Int) -> CompiledPattern {
-        guard case .int(let index) = program.nodes[Int(child(argument))].value else {
-            preconditionFailure("a pattern argument is compiled to its number")
+    /// The compiled pattern of a pattern argument; one that is no literal is made from its text.
+    @inline(__always)
+    func pattern(
+        _ argument: Int, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> CompiledPattern {
+        let node = program.nodes + Int(child(argument))
+        if node.pointee.operation == .literal, case .int(let index) = node.pointee.value {
+            return program.patterns[Int(index)]
         }
-        return program.patterns[Int(index)]
+        return try made(node.pointee, batch, place, &state)
+    }
+
+    @inline(never)
+    private func made(
+        _ node: Node, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> CompiledPattern {
+        let text = try program.text(node.first, batch, place, &state)
+        return try state.patterns.pattern(text, isGlob: node.second == 1)
     }
 
     /// The time zone of a zone argument; UTC when it is left out.
@@ -195,7 +207,8 @@ extension Program {
             ValueText.append(value, batch, to: &state.scratch)
             text = try state.take(from: mark)
         }
-        switch call.pattern(1).find(in: text, from: 0, state.matcher) {
+        let pattern = try call.pattern(1, batch, place, &state)
+        switch pattern.find(in: text, from: 0, state.matcher) {
         case .none: return false
         case .found: return true
         case .undecided: throw EvaluationFailure(.undecided)

@@ -121,7 +121,7 @@ extension Program {
             }
             batch.setBody(try stored(value, &batch, &state), ofLog: Int(place.item))
         case .spanName, .statusMessage, .traceState, .eventName, .scopeName, .scopeVersion, .severityText,
-            .logEventName, .metricName, .metricDescription, .metricUnit:
+            .logEventName, .metricName, .metricDescription, .metricUnit, .resourceSchemaURL, .scopeSchemaURL:
             guard case .string(let text) = value else { throw EvaluationFailure(.notSettable) }
             assign(field, text: batch.reference(to: text), &batch, place)
         case .spanKind, .statusCode, .severityNumber, .logFlags:
@@ -129,6 +129,13 @@ extension Program {
                 throw EvaluationFailure(.notSettable)
             }
             assign(field, number: small, &batch, place)
+        case .spanFlags, .spanDropped:
+            guard case .int(let number) = value, let small = UInt32(exactly: number) else {
+                throw EvaluationFailure(.notSettable)
+            }
+            batch.changeSpan(Int(place.item)) { span in
+                if field == .spanFlags { span.flags = small } else { span.droppedAttributes = small }
+            }
         case .spanKindName, .spanKindSymbol:
             guard case .string(let name) = value,
                 let kind = SpanKindText.kind(name, isSymbol: field == .spanKindSymbol)
@@ -139,8 +146,9 @@ extension Program {
         case .spanID, .spanIDText, .parentID, .parentIDText, .logSpanID, .logSpanIDText:
             assign(field, id: try identifier(value, 8, &batch, &state), &batch, place)
         case .pointStart, .pointStartNanos, .pointTime, .pointTimeNanos, .pointInt, .pointDouble, .pointCount,
-            .pointSum,
-            .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds:
+            .pointSum, .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds,
+            .pointZeroThreshold, .pointPositiveOffset, .pointNegativeOffset, .pointPositiveCounts,
+            .pointNegativeCounts:
             try assign(point: field, value, &batch, place, &state)
         default: try assign(field, time: value, &batch, place)
         }
@@ -159,6 +167,8 @@ extension Program {
         case .logEventName: batch.changeLog(item) { $0.eventName = text }
         case .metricName: batch.changeMetric(item) { $0.name = text }
         case .metricDescription: batch.changeMetric(item) { $0.details = text }
+        case .resourceSchemaURL: batch.setSchemaURL(text, ofResource: Int(place.resource))
+        case .scopeSchemaURL: batch.setSchemaURL(text, ofScope: Int(place.scope))
         default: batch.changeMetric(item) { $0.unit = text }
         }
     }

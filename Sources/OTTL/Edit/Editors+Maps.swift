@@ -16,8 +16,9 @@ extension Program {
                 state.draft.entries[index].isRemoved = true
             }
         case .deleteMatchingKeys, .keepMatchingKeys:
+            let pattern = try call.pattern(1, batch, place, &state)
             try load(target, batch, &state)
-            try removeKeys(call.pattern(1), matching: call.node.function == .deleteMatchingKeys, &state)
+            try removeKeys(pattern, matching: call.node.function == .deleteMatchingKeys, &state)
         case .keepKeys:
             loadKeys(try call.list(1, batch, place, &state), &state)
             try load(target, batch, &state)

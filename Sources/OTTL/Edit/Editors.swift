@@ -99,10 +99,10 @@ extension Program {
     func replacement(
         _ call: Call, first: Int, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Replacement {
+        let pattern = try call.pattern(first, batch, place, &state)
         let template = try pinned(try call.text(first + 1, batch, place, &state), batch, &state)
         let format = try call.isGiven(first + 3) ? call.text(first + 3, batch, place, &state) : nil
         return Replacement(
-            program: self, pattern: call.pattern(first), template: template, function: call.function(first + 2),
-            format: format)
+            program: self, pattern: pattern, template: template, function: call.function(first + 2), format: format)
     }
 }

@@ -18,6 +18,12 @@ extension Program {
                 throw EvaluationFailure(.notSettable)
             }
             point.flags = UInt64(small)
+        case .pointPositiveOffset, .pointNegativeOffset, .pointPositiveCounts, .pointNegativeCounts:
+            // Both sides are written anew, with what is not changed of them.
+            if let old = try? MetricPoint(batch.text(batch.points[index].raw), kind) {
+                (point.positive, point.negative) = (old.positive, old.negative)
+            }
+            guard point.setSide(field, value, kind) else { throw EvaluationFailure(.notSettable) }
         default:
             guard try point.set(field, value, kind) else { throw EvaluationFailure(.notSettable) }
         }
@@ -58,6 +64,9 @@ extension MetricPoint {
         case .pointScale: return [0x30]
         case .pointZeroCount: return [0x39]
         case .pointBuckets: return [0x31, 0x32]
+        case .pointZeroThreshold: return [0x71]
+        case .pointPositiveOffset, .pointNegativeOffset, .pointPositiveCounts, .pointNegativeCounts:
+            return [0x42, 0x4A]
         default: return [0x39, 0x3A]
         }
     }
@@ -86,13 +95,9 @@ extension MetricPoint {
         case (.exponentialHistogram, .pointZeroCount, .int(let number)):
             guard number >= 0 else { return false }
             zeros = UInt64(number)
+        case (.exponentialHistogram, .pointZeroThreshold, .double(let number)): zeroThreshold = number
         case (.histogram, .pointBuckets, .list(let content)):
-            var reader = ListReader(content)
-            var new: [UInt64] = []
-            while let item = reader.next() {
-                guard case .int(let number) = item, number >= 0 else { return false }
-                new.append(UInt64(number))
-            }
+            guard let new = MetricPoint.counts(content) else { return false }
             counts = new
         case (.histogram, .pointBounds, .list(let content)):
             var reader = ListReader(content)
@@ -108,5 +113,35 @@ extension MetricPoint {
         default: return false
         }
         return true
+    }
+
+    /// The same for the buckets of an exponential histogram on one side of zero.
+    fileprivate mutating func setSide(_ field: Field, _ value: Value, _ kind: MetricKind) -> Bool {
+        guard kind == .exponentialHistogram else { return false }
+        let isPositive = field == .pointPositiveOffset || field == .pointPositiveCounts
+        var side = isPositive ? positive : negative
+        switch (field, value) {
+        case (.pointPositiveOffset, .int(let number)), (.pointNegativeOffset, .int(let number)):
+            guard Int32(exactly: number) != nil else { return false }
+            side.offset = number
+        case (.pointPositiveCounts, .list(let content)), (.pointNegativeCounts, .list(let content)):
+            guard let new = MetricPoint.counts(content) else { return false }
+            side.counts = new
+        default: return false
+        }
+        side.isThere = true
+        if isPositive { positive = side } else { negative = side }
+        return true
+    }
+
+    /// Counts from a list of integers, nil when it holds anything else.
+    private static func counts(_ list: Text) -> [UInt64]? {
+        var reader = ListReader(list)
+        var counts: [UInt64] = []
+        while let item = reader.next() {
+            guard case .int(let number) = item, number >= 0 else { return nil }
+            counts.append(UInt64(number))
+        }
+        return counts
     }
 }

@@ -34,6 +34,8 @@ package struct EvaluationState: ~Copyable {
     /// Where they are built.
     var scratch = ByteColumn()
     package var matcher = PatternMatcher()
+    /// Patterns that are no literals.
+    var patterns = PatternCache()
     /// The map that an editor works on.
     var draft = MapDraft()
     /// Keys that an editor looks for: those of a list, or those that members have by now.

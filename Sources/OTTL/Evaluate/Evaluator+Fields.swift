@@ -39,7 +39,8 @@ extension Program {
             return metricField(field, batch, place)
         case .pointStart, .pointStartNanos, .pointTime, .pointTimeNanos, .pointInt, .pointDouble, .pointCount,
             .pointSum, .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds,
-            .pointExemplarCount:
+            .pointExemplarCount, .pointZeroThreshold, .pointPositiveOffset, .pointNegativeOffset,
+            .pointPositiveCounts, .pointNegativeCounts:
             return try pointField(field, batch, place, &state)
         case .body, .bodyText, .logTime, .logTimeNanos, .logObservedTime, .logObservedNanos, .severityNumber,
             .severityText, .logEventName, .logTraceID, .logTraceIDText, .logSpanID, .logSpanIDText, .logFlags,
@@ -161,6 +162,11 @@ extension Program {
             return kind == .exponentialHistogram ? .int(Int64(zigzag >> 1) ^ -Int64(zigzag & 1)) : .none
         case .pointZeroCount:
             return kind == .exponentialHistogram ? .int(Int64(bitPattern: Raw.fixed64(raw, tag: 0x39) ?? 0)) : .none
+        case .pointZeroThreshold:
+            let bits = Raw.fixed64(raw, tag: 0x71) ?? 0
+            return kind == .exponentialHistogram ? .double(Double(bitPattern: bits)) : .none
+        case .pointPositiveOffset, .pointNegativeOffset, .pointPositiveCounts, .pointNegativeCounts:
+            return try side(field, kind, raw, batch, &state)
         case .pointMin: return limit(raw, kind == .histogram ? 0x59 : 0x61, kind)
         case .pointMax: return limit(raw, kind == .histogram ? 0x61 : 0x69, kind)
         default: return .none
@@ -170,6 +176,20 @@ extension Program {
     private func limit(_ raw: Text, _ tag: UInt32, _ kind: MetricKind) -> Value {
         guard kind != .summary, let bits = Raw.fixed64(raw, tag: tag) else { return .none }
         return .double(Double(bitPattern: bits))
+    }
+
+    /// Offset or counts of the buckets of an exponential histogram on one side of zero.
+    private func side(
+        _ field: Field, _ kind: MetricKind, _ raw: Text, _ batch: borrowing RecordBatch,
+        _ state: inout EvaluationState
+    ) throws(EvaluationFailure) -> Value {
+        guard kind == .exponentialHistogram, let point = try? MetricPoint(raw, kind) else { return .none }
+        let isPositive = field == .pointPositiveOffset || field == .pointPositiveCounts
+        let buckets = isPositive ? point.positive : point.negative
+        if field == .pointPositiveOffset || field == .pointNegativeOffset { return .int(buckets.offset) }
+        let mark = state.scratch.count
+        for count in buckets.counts { try state.scratch.appendValue(tag: 0x0A, .int(Int64(bitPattern: count)), batch) }
+        return .list(try state.take(from: mark))
     }
 
     /// Bucket counts or bounds of a histogram, packed or not, as a list.

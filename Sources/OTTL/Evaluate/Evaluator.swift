@@ -83,6 +83,8 @@ extension Program {
                 return try Arithmetic.result(node.pointee.operation, left, right)
             case .negate: return try Arithmetic.negated(try value(node.pointee.first, batch, place, &state))
             case .call: return try call(node.pointee, batch, place, &state)
+            // Calls ask for the compiled pattern instead.
+            case .pattern: throw EvaluationFailure(.wrongType)
             default: return .bool(try isTrue(index, batch, place, &state))
             }
         } catch {

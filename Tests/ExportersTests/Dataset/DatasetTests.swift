@@ -211,6 +211,7 @@ private func run(
         ("{}", "required"), ("{path: a, splits: {train: 0.5}}", "add up to 1"),
         ("{path: a, select: {tiers: [page]}}", "no tier"),
         ("{path: a, select: {conditions: ['nam == 1']}}", "did you mean"),
+        ("{dataset_url: 'https://app.scalyr.com', api_key: a}", "SentinelOne's, which the Collector has"),
     ]) func `says what is wrong`(yaml: String, words: String) {
         let problems = options(DatasetOptions.self, yaml).problems
         #expect(problems.contains { $0.contains(words) }, "\(problems)")

@@ -85,7 +85,7 @@ import Testing
         let (options, problems) = try read(BasicAuthOptions.self, "{htpasswd: {inline: \"\(lines)\"}}")
         #expect(problems.isEmpty)
         // For a clock that stands nobody waits.
-        return try BasicAuth(options, log: quietLogger(), bcrypt: BcryptCheck(now: { .uptimeNanoseconds(1) }))
+        return try BasicAuth(options, log: quietLogger(), check: HashCheck(now: { .uptimeNanoseconds(1) }))
     }
 
     private func encoded(_ text: String) -> String { "Basic " + Data(text.utf8).base64EncodedString() }
@@ -108,7 +108,32 @@ import Testing
         #expect(auth.sender(of: encoded("ann:pass")) == .tenant("ann"))
         #expect(auth.sender(of: encoded("bob:open sesame")) == .unknown)
         #expect(auth.sender(of: encoded("eve:\(Self.hash)")) == .unknown)
-        #expect(auth.bcrypt.worked.load(ordering: .relaxed) == 3)
+        #expect(auth.check.worked.load(ordering: .relaxed) == 3)
+    }
+
+    /// Made by `openssl passwd -apr1 -salt SALT PASSWORD` and `-1`.
+    @Test(arguments: [
+        ("password", "$apr1$abcdefgh$FBwExRW4dCc8aL.OvjpIE1"), ("password", "$1$abcdefgh$G//4keteveJp0qb8z2DxG/"),
+        ("x", "$apr1$s1$oiZyrDWaJfL.R9DuIQ7gi/"), ("x", "$1$12345678$7y7mHQRucjgVYVF1mZqKC1"),
+        ("ümlaut!", "$apr1$12345678$D4F1VlGbF1fvUt.y7K.b/0"), ("", "$apr1$s1$P2VvKuK/n4l5d6mv76XLB1"),
+        (
+            "longlonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglong",
+            "$apr1$saltsalt$fZ2FWSFHeLKIzgalEyvnT/"
+        ),
+    ])
+    func `MD5 hashes of htpasswd and crypt are known`(password: String, hash: String) throws {
+        #expect(try #require(MD5Crypt(hash: Substring(hash))).stored(Array(password.utf8)) == hash)
+        let auth = try basic("eve:\(hash)\\nann:pass")
+        for _ in 0..<2 { #expect(auth.sender(of: encoded("eve:\(password)")) == .tenant("eve")) }
+        #expect(auth.sender(of: encoded("eve:\(password) ")) == .unknown)
+        #expect(auth.sender(of: encoded("eve:\(hash)")) == .unknown)
+        #expect(auth.sender(of: encoded("eve:" + String(repeating: "a", count: 513))) == .unknown)
+        #expect(auth.check.worked.load(ordering: .relaxed) == 4)
+    }
+
+    @Test(arguments: ["$apr1$x$y", "$apr1$$FBwExRW4dCc8aL.OvjpIE1", "$2$abcdefgh$FBwExRW4dCc8aL.OvjpIE1", "$1$a"])
+    func `what is in another form is no MD5 hash`(hash: String) {
+        #expect(MD5Crypt(hash: Substring(hash)) == nil)
     }
 
     @Test func `a bcrypt cost that would hold requests up is told`() throws {
@@ -118,7 +143,7 @@ import Testing
     }
 
     @Test func `wrong passwords are worked out once, too`() throws {
-        let check = BcryptCheck(now: { .uptimeNanoseconds(1) })
+        let check = HashCheck(now: { .uptimeNanoseconds(1) })
         for index in 0..<20 { #expect(check.matches("\(index)".utf8, "$2y$04$nonsense") == false) }
         #expect(check.worked.load(ordering: .relaxed) == 20)
         #expect(check.matches("19".utf8, "$2y$04$nonsense") == false)
@@ -128,7 +153,7 @@ import Testing
     @Test func `behind a wrong password others wait, and what is known does not`() throws {
         // Each look at the clock is a second later.
         let seconds = Atomic<UInt64>(0)
-        let check = BcryptCheck(now: {
+        let check = HashCheck(now: {
             .uptimeNanoseconds(seconds.wrappingAdd(1, ordering: .relaxed).newValue * 1_000_000_000)
         })
         #expect(check.matches("open sesame".utf8, Self.hash) == true)

@@ -23,8 +23,8 @@ package struct BasicAuthOptions: ComponentOptions {
         (file, inline) = settings.group("htpasswd", "The users that are let in; both sources count.") { htpasswd in
             let file = htpasswd.optionalString(
                 "file",
-                "File of lines user:password, password as text, {SHA} or bcrypt; it is read again when it changes. One "
-                    + "that is gone, empty or broken then leaves the last users in force.")
+                "File of lines user:password, password as text, bcrypt, $apr1$, $1$ or {SHA}; it is read again when it "
+                    + "changes. One that is gone, empty or broken then leaves the last users in force.")
             let inline = htpasswd.secret("inline", "Lines as in the file.")
             return (file, inline)
         }
@@ -52,7 +52,7 @@ package struct BasicAuth: RequestAuthenticator {
     package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
     private let fixed: Users
     private let file: CredentialFile?
-    let bcrypt: BcryptCheck
+    let check: HashCheck
 
     /// Passwords that are kept as text are known by the digest of `user:password`, those kept as {SHA} by the digest of
     /// `user:{SHA}…`, which a request's password is turned into as well.
@@ -60,11 +60,11 @@ package struct BasicAuth: RequestAuthenticator {
 
     /// Reads the file of users, if one is named.
     package init(_ options: BasicAuthOptions, log: Logger) throws(CredentialFault) {
-        try self.init(options, log: log, bcrypt: BcryptCheck())
+        try self.init(options, log: log, check: HashCheck())
     }
 
-    init(_ options: BasicAuthOptions, log: Logger, bcrypt: BcryptCheck) throws(CredentialFault) {
-        self.bcrypt = bcrypt
+    init(_ options: BasicAuthOptions, log: Logger, check: HashCheck) throws(CredentialFault) {
+        self.check = check
         var users = Users()
         let lines = options.inline?.reveal() ?? ""
         for line in lines.split(whereSeparator: \.isNewline) {
@@ -105,16 +105,17 @@ package struct BasicAuth: RequestAuthenticator {
     private static func hashedUser(
         _ user: String, _ hash: Substring
     ) throws(CredentialFault) -> CredentialTable.HashedUser {
-        guard let cost = BcryptCheck.cost(of: hash) else {
+        if MD5Crypt(hash: hash) != nil { return CredentialTable.HashedUser(name: user, hash: String(hash)) }
+        guard let cost = HashCheck.cost(of: hash) else {
             throw CredentialFault(
                 description:
                     "the password of \(PlainText.shown(user)) in htpasswd is hashed in a way that is not known; "
-                    + "write it by `htpasswd -B` (bcrypt), `htpasswd -s` ({SHA}) or as text")
+                    + "write it by `htpasswd -B` (bcrypt), `htpasswd -m` ($apr1$), `htpasswd -s` ({SHA}) or as text")
         }
-        guard cost <= BcryptCheck.costMax else {
+        guard cost <= HashCheck.costMax else {
             throw CredentialFault(
                 description: "the password of \(PlainText.shown(user)) in htpasswd has the bcrypt cost \(cost), which "
-                    + "would hold requests up; write it by `htpasswd -B -C \(BcryptCheck.costMax)` or with less")
+                    + "would hold requests up; write it by `htpasswd -B -C \(HashCheck.costMax)` or with less")
         }
         return CredentialTable.HashedUser(name: user, hash: String(hash))
     }
@@ -139,7 +140,7 @@ package struct BasicAuth: RequestAuthenticator {
         var isOpen = false
         for table in tables {
             for user in table.hashedUsers where user.name.utf8.elementsEqual(name) {
-                switch bcrypt.matches(password, user.hash) {
+                switch check.matches(password, user.hash) {
                 case true?: return .tenant(user.name)
                 case false?: break
                 case nil: isOpen = true

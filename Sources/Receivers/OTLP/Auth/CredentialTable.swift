@@ -7,7 +7,7 @@ struct CredentialTable: Sendable, Equatable {
         var tenant: String
     }
 
-    /// A user whose password is kept as a bcrypt hash.
+    /// A user whose password is kept as a hash with a salt: bcrypt or MD5.
     struct HashedUser: Equatable {
         var name: String
         var hash: String

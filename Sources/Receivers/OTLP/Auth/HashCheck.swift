@@ -3,13 +3,13 @@ import Crypto
 import NIOCore
 import Synchronization
 
-/// Compares passwords with bcrypt hashes, which is slow on purpose, so each password is worked out once and its answer
-/// remembered by a digest. Safe to use from any thread.
+/// Compares passwords with bcrypt hashes, and those of `MD5Crypt`, which is slow on purpose, so each password is worked
+/// out once and its answer remembered by a digest. Safe to use from any thread.
 ///
 /// A password that was not seen yet costs its work on an event loop; `costMax` bounds that to some 50 ms, and behind a
 /// wrong one others have to wait, so that guessing takes no more than a fifth of a processor. Users that do not exist
 /// cost nothing.
-final class BcryptCheck: Sendable {
+final class HashCheck: Sendable {
     /// Highest cost, as a power of two; `htpasswd -B` writes 5 and the Collector's documentation 10.
     static let costMax = 10
     /// Answers of one kind that are remembered; beyond, all of that kind are forgotten. So no number of wrong passwords
@@ -71,15 +71,22 @@ final class BcryptCheck: Sendable {
     private static func work(_ password: [UInt8], _ hash: String) -> Bool {
         // crypt reads up to a zero, so a password that holds one would be another.
         guard !password.contains(0) else { return false }
+        if let other = MD5Crypt(hash: Substring(hash)) {
+            return password.count <= MD5Crypt.passwordBytesMax && isSame(other.stored(password), hash)
+        }
         let memory = UnsafeMutablePointer<crypt_data>.allocate(capacity: 1)
         memory.initialize(to: crypt_data())
         defer { memory.deallocate() }
         let made = (password + [0]).withUnsafeBufferPointer { text in
             text.withMemoryRebound(to: CChar.self) { crypt_r($0.baseAddress, hash, memory) }
         }
-        guard let made else { return false }
+        return made.map { isSame(String(cString: $0), hash) } ?? false
+    }
+
+    /// Takes the same time wherever the texts differ.
+    private static func isSame(_ made: String, _ hash: String) -> Bool {
         var difference: UInt8 = 0
-        let (one, other) = (Array(String(cString: made).utf8), Array(hash.utf8))
+        let (one, other) = (Array(made.utf8), Array(hash.utf8))
         guard one.count == other.count else { return false }
         for (left, right) in zip(one, other) { difference |= left ^ right }
         return difference == 0
