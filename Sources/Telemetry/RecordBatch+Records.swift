@@ -139,6 +139,13 @@ extension RecordBatch {
         markMetric(index, .fields)
     }
 
+    /// Gives a metric another aggregation temporality: 1 is delta, 2 cumulative. Its points are not touched.
+    @inlinable
+    public mutating func setTemporality(_ temporality: UInt8, ofMetric index: Int) {
+        metrics[index].temporality = temporality
+        markMetric(index, .temporality)
+    }
+
     /// Changes name or version of an instrumentation scope in place.
     @inlinable
     public mutating func changeScope(_ index: Int, _ change: (inout ScopeRecord) -> Void) {

@@ -233,6 +233,8 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var fields: EditFlags { EditFlags(rawValue: 1 << 9) }
     /// The schema URL of a resource or scope.
     @inlinable public static var schemaURL: EditFlags { EditFlags(rawValue: 1 << 10) }
+    /// The aggregation temporality of a metric.
+    @inlinable public static var temporality: EditFlags { EditFlags(rawValue: 1 << 11) }
     /// The record is not written.
     @inlinable public static var removed: EditFlags { EditFlags(rawValue: 1 << 15) }
 }
@@ -391,6 +393,8 @@ public struct MetricRecord: BitwiseCopyable, Sendable {
     public var scope: UInt32
     public var points: IndexRange = .empty
     public var kind: MetricKind = .none
+    /// The aggregation temporality that it was given, as the schema numbers it; without an edit that of its bytes holds.
+    public var temporality: UInt8 = 0
     public var edits: EditFlags = []
 
     @inlinable

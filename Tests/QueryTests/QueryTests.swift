@@ -285,7 +285,7 @@ extension String {
             try database.finding("b1", "04", at: 8, "task_success", ["service_name": "sluice"])
         }
         let all = try database.questions().findings(pattern: nil)
-        #expect(try names(all, "service") == ["sluice", "shop", "shop", "shop"])
+        #expect(names(all, "service") == ["sluice", "shop", "shop", "shop"])
         let buyer = try database.questions { $0.agent = "buyer" }
         #expect(try names(buyer.findings(pattern: nil), "pattern") == ["ignored_error", "loop"])
         let other = try database.questions {

@@ -89,6 +89,11 @@ package enum Registry {
             GroupByAttributesOptions.self
         ) { options in .step { build in GroupByAttributesProcessor(options: options, build: &build) } },
         .entry(
+            ["cumulativetodelta", "cumulative_to_delta"],
+            "Turns sums and histograms that count from a start into such that count from point to point.",
+            CumulativeToDeltaOptions.self
+        ) { options in .step { build in CumulativeToDeltaProcessor(options: options, build: &build) } },
+        .entry(
             ["lookup"], "Tags records from a CSV or YAML table by the value of one attribute.", LookupOptions.self
         ) { options in .step { build in try LookupProcessor(options: options, build: &build) } },
         .entry(

@@ -60,7 +60,6 @@ enum TypeAdvice {
         "k8sattributes":
             "give pods their facts by the Downward API in OTEL_RESOURCE_ATTRIBUTES, or set them by resource, lookup or "
             + "a Collector with k8sattributes in front",
-        "cumulativetodelta": "let the SDK send deltas: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta",
         "deltatocumulative": "let the SDK send cumulative values, its default",
         "deltatorate": "let the backend compute the rate",
         "metricstransform": "use transform with metric_statements, such as set(metric.name, \"new\")",

@@ -197,6 +197,8 @@ package struct OfflineGateway {
             if isFirst { output.received += Int(frame.header.itemCount) + filtered }
             output.filtered += filtered
             output.requests.append(frame.bytes)
+            // For processors that remember what went through.
+            for action in frame.whenStored { action() }
         case .empty(let filtered):
             if isFirst { output.received += filtered }
             output.filtered += filtered

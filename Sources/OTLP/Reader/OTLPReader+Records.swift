@@ -249,6 +249,12 @@ enum MetricShape {
         }
     }
 
+    /// Tag of the aggregation temporality in the data that has one.
+    static let temporalityTag: UInt32 = 0x10
+
+    /// Sums and both kinds of histogram have one.
+    static func hasTemporality(data tag: UInt32) -> Bool { tag == 0x3A || tag == 0x4A || tag == 0x52 }
+
     /// Tag of the attributes in a data point of this kind.
     static func attributesTag(_ kind: MetricKind) -> UInt32 {
         switch kind {

@@ -209,9 +209,10 @@ extension OTLPWriter {
         var due = metric.edits
         var nextPoint = Int(metric.points.start)
         var cursor = WireCursor(raw)
+        let hasNewData = metric.edits.contains(.points) || metric.edits.contains(.temporality)
         while let field = cursor.nextField() {
-            if MetricShape.kind(ofTag: field.tag) != nil && metric.edits.contains(.points) {
-                writeData(batch, field, of: raw, &nextPoint, &output)
+            if hasNewData && MetricShape.kind(ofTag: field.tag) != nil {
+                writeData(batch, metric, field, of: raw, &nextPoint, &output)
             } else {
                 writeField(batch, metric, field, of: raw, &due, &output)
             }
@@ -255,23 +256,55 @@ extension OTLPWriter {
         if !metric.unit.isEmpty { output.appendField(tag: 0x1A, batch.text(metric.unit)) }
     }
 
-    /// A Gauge, Sum, … message whose points changed.
+    /// A Gauge, Sum, … message whose points or temporality changed.
     private func writeData(
-        _ batch: borrowing RecordBatch, _ data: WireField, of source: Text, _ nextPoint: inout Int,
-        _ output: inout ByteColumn
+        _ batch: borrowing RecordBatch, _ metric: MetricRecord, _ data: WireField, of source: Text,
+        _ nextPoint: inout Int, _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: data.tag, guess: data.content.count)
+        var isDue = hasNewTemporality(metric, data: data.tag)
+        let isNew = isDue
         var cursor = WireCursor(source, data.content)
         while let field = cursor.nextField() {
-            guard field.tag == 0x0A else {
+            if field.tag == 0x0A {
+                let point = batch.points[nextPoint]
+                nextPoint += 1
+                if !point.edits.contains(.removed) { writePoint(batch, point, &output) }
+            } else if field.tag == MetricShape.temporalityTag, isNew {
+                writeTemporality(metric, &isDue, &output)
+            } else {
                 output.append(source[field.whole])
-                continue
             }
-            let point = batch.points[nextPoint]
-            nextPoint += 1
-            if !point.edits.contains(.removed) { writePoint(batch, point, &output) }
         }
+        writeTemporality(metric, &isDue, &output)
         output.endMessage(open)
+    }
+
+    /// The fields of a Gauge, Sum, … message in `fields`, which holds no points.
+    func writeDataHead(_ metric: MetricRecord, data tag: UInt32, of fields: Text, _ output: inout ByteColumn) {
+        var isDue = hasNewTemporality(metric, data: tag)
+        guard isDue else { return output.append(fields) }
+        var cursor = WireCursor(fields)
+        while let field = cursor.nextField() {
+            if field.tag == MetricShape.temporalityTag {
+                writeTemporality(metric, &isDue, &output)
+            } else {
+                output.append(fields[field.whole])
+            }
+        }
+        writeTemporality(metric, &isDue, &output)
+    }
+
+    /// Whether data of this tag is to say another temporality than it came with; gauges and summaries have none.
+    private func hasNewTemporality(_ metric: MetricRecord, data tag: UInt32) -> Bool {
+        metric.edits.contains(.temporality) && MetricShape.hasTemporality(data: tag)
+    }
+
+    /// Writes the new temporality where the first of the received ones stood, or behind the other fields.
+    private func writeTemporality(_ metric: MetricRecord, _ isDue: inout Bool, _ output: inout ByteColumn) {
+        guard isDue else { return }
+        isDue = false
+        output.appendScalar(tag: MetricShape.temporalityTag, UInt64(metric.temporality))
     }
 
     /// A data point, whether it is live or not.

@@ -63,7 +63,7 @@ package struct PieceWriter: ~Copyable {
         for index in points where !batch.isRemoved(point: index) {
             let point = batch.points[index]
             enter(metric: Int(point.metric), &path, batch, &output)
-            enter(dataOf: index, in: Int(point.metric), &path, &output)
+            enter(dataOf: index, in: Int(point.metric), &path, batch, &output)
             writer.writePoint(batch, point, &output)
         }
         path.close(&output)
@@ -164,7 +164,10 @@ package struct PieceWriter: ~Copyable {
     }
 
     /// Data is written in as many messages as it means, of whatever kinds they are.
-    private mutating func enter(dataOf point: Int, in metric: Int, _ path: inout Path, _ output: inout ByteColumn) {
+    private mutating func enter(
+        dataOf point: Int, in metric: Int, _ path: inout Path, _ batch: borrowing RecordBatch,
+        _ output: inout ByteColumn
+    ) {
         guard let all = metrics[metric]?.data else { return }
         // The last that begins at the point or before it; points come in order.
         var (index, end) = (path.data?.index ?? all.lowerBound, all.upperBound)
@@ -175,7 +178,8 @@ package struct PieceWriter: ~Copyable {
         if path.data?.index == index { return }
         path.closeData(&output)
         path.data = (index, output.beginMessage(tag: data[index].tag, guess: 300))
-        output.append(heads.text[data[index].fields])
+        writer.writeDataHead(
+            batch.metrics[metric], data: data[index].tag, of: heads.text[data[index].fields], &output)
     }
 
     private mutating func collect(_ message: Text, where isWanted: (UInt32) -> Bool) -> Range<Int> {

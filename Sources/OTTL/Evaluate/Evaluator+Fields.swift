@@ -116,6 +116,9 @@ extension Program {
         case .metricUnit: return .string(batch.text(metric.unit))
         case .metricType: return .int(Int64(metric.kind.rawValue))
         default:
+            if field == .metricTemporality, metric.edits.contains(.temporality) {
+                return .int(Int64(metric.temporality))
+            }
             // Sum 7, Histogram 9, ExponentialHistogram 10: temporality 2, is_monotonic 3.
             let number = Raw.dataNumber(batch.text(metric.raw), tag: field == .metricTemporality ? 0x10 : 0x18)
             if field == .metricTemporality { return .int(number) }

@@ -1,12 +1,12 @@
-import OTLP
-import Telemetry
+package import OTLP
+package import Telemetry
 
 /// One data point of any kind of metric, field by field (metrics.proto).
-struct MetricPoint {
+package struct MetricPoint {
     /// Buckets of an exponential histogram on one side of zero.
-    struct Buckets {
-        var offset: Int64 = 0
-        var counts: [UInt64] = []
+    package struct Buckets {
+        package var offset: Int64 = 0
+        package var counts: [UInt64] = []
         var isThere = false
 
         /// Reads the message, or one more piece of it.
@@ -29,33 +29,33 @@ struct MetricPoint {
 
     /// Encoded KeyValue messages.
     var attributes: [[UInt8]] = []
-    var start: UInt64 = 0
-    var time: UInt64 = 0
-    var flags: UInt64 = 0
+    package var start: UInt64 = 0
+    package var time: UInt64 = 0
+    package var flags: UInt64 = 0
     /// Encoded Exemplar messages.
     var exemplars: [[UInt8]] = []
     /// Whole fields that the schema does not know.
     var rest: [[UInt8]] = []
 
     // Gauges and sums have one of these.
-    var int: Int64?
-    var double: Double?
+    package var int: Int64?
+    package var double: Double?
 
     // Histograms and summaries.
-    var count: UInt64 = 0
-    var sum: Double?
+    package var count: UInt64 = 0
+    package var sum: Double?
     var min: Double?
     var max: Double?
-    var bounds: [Double] = []
-    var counts: [UInt64] = []
+    package var bounds: [Double] = []
+    package var counts: [UInt64] = []
     var quantiles: [(quantile: Double, value: Double)] = []
 
     // Exponential histograms.
-    var scale: Int64 = 0
-    var zeros: UInt64 = 0
-    var zeroThreshold: Double?
-    var positive = Buckets()
-    var negative = Buckets()
+    package var scale: Int64 = 0
+    package var zeros: UInt64 = 0
+    package var zeroThreshold: Double?
+    package var positive = Buckets()
+    package var negative = Buckets()
 
     /// The numbers of fields that differ between the kinds.
     struct Tags {
@@ -87,13 +87,15 @@ struct MetricPoint {
 
     // MARK: Reading
 
-    init(_ message: Text, _ kind: MetricKind) throws(DecodeFailure) {
+    /// With `onlyNumbers` without attributes, exemplars and unknown fields.
+    package init(_ message: Text, _ kind: MetricKind, onlyNumbers: Bool = false) throws(DecodeFailure) {
         let tags = Tags(kind)
         var cursor = WireCursor(message)
         while !cursor.isAtEnd {
             let start = cursor.at
             let tag = try cursor.tag()
             switch tag {
+            case tags.attributes where onlyNumbers, tags.exemplars where onlyNumbers: try cursor.skip(tag)
             case tags.attributes: attributes.append(MetricTree.bytes(message[try cursor.length()]))
             case tags.exemplars: exemplars.append(MetricTree.bytes(message[try cursor.length()]))
             case tags.flags: flags = try cursor.varint()
@@ -104,7 +106,7 @@ struct MetricPoint {
             default:
                 if try readValue(message, tag, kind, &cursor) { continue }
                 try cursor.skip(tag)
-                rest.append(MetricTree.bytes(message[start..<cursor.at]))
+                if !onlyNumbers { rest.append(MetricTree.bytes(message[start..<cursor.at])) }
             }
         }
     }
