@@ -393,7 +393,7 @@ public struct MetricRecord: BitwiseCopyable, Sendable {
     public var scope: UInt32
     public var points: IndexRange = .empty
     public var kind: MetricKind = .none
-    /// The aggregation temporality that it was given, as the schema numbers it; without an edit that of its bytes holds.
+    /// The aggregation temporality that it was given, as the schema numbers it; without an edit its bytes tell.
     public var temporality: UInt8 = 0
     public var edits: EditFlags = []
 

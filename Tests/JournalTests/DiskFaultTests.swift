@@ -299,6 +299,8 @@ import Testing
         let other = try DiskJournal(directory: scratch.path, options: smallOptions())
         for name in ["a", "b", "c", "d"] { _ = try other.cursor(named: name) }
         other.close()
+        // The first finds that the segment is gone.
+        #expect(await journal.store(frame(9)).isRefused)
         for number in 3..<6 { #expect(await !journal.store(frame(number)).isRefused) }
         cursors[0].acknowledge(before: Sequence(15))
         // As it is found after a kill, and after an orderly end.

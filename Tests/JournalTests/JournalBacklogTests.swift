@@ -25,17 +25,22 @@ import Testing
         cursors[2].settle(Sequence(30)..<Sequence(39))
         cursors[2].settle(Sequence(100)..<Sequence(101))
         for cursor in cursors { await cursor.finishedWriting() }
-        let expected = cursors.map(\.backlog)
         var contents = try scratch.contents()
         journal.close()
         if isClosed { contents = try scratch.contents() }
         let found = try ScratchDirectory.holding(contents)
         let read = try JournalBacklog.read(found.path, names: ["some", "new"])
         #expect(read.keys.sorted() == ["all", "new", "none", "parts", "some"])
-        for (name, backlog) in zip(["all", "some", "parts", "none"], expected) {
+        // What a start finds.
+        let copy = try ScratchDirectory.holding(contents)
+        let reopened = try DiskJournal(directory: copy.path, options: options())
+        for name in ["all", "some", "parts", "none"] {
+            let backlog = try reopened.cursor(named: name).backlog
             #expect(read[name]?.held.items == backlog.items, "\(name)")
             #expect(read[name]?.held.frames == backlog.frames, "\(name)")
         }
+        reopened.close()
+        withExtendedLifetime(copy) {}
         #expect(read["new"]?.held == read["none"]?.held)
         #expect(read["all"]?.oldestTime == nil)
         #expect(read["some"]?.oldestTime == 12)

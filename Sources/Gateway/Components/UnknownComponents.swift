@@ -145,7 +145,7 @@ extension UnknownComponents {
         return routing
     }
 
-    /// The routes that still lead somewhere. A table needs one: where only default pipelines are left, it takes nothing.
+    /// The routes that still lead somewhere. A table needs one: where only defaults are left, it takes nothing.
     private mutating func filter(table: ConfigNode, _ defaults: ConfigNode?, path: String) -> ConfigNode {
         guard let routes = table.list else { return table }
         var left: [ConfigNode] = []

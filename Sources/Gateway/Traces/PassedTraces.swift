@@ -275,7 +275,9 @@ enum PassedFormat {
     /// Whether a file is of other journals than these.
     static func isOthers(_ path: String, _ input: JournalPosition, _ output: JournalPosition) -> Bool {
         let own = head(input, output)
-        guard let front = contents(path, atMost: headBytes), front.count == headBytes, front != own else { return false }
+        guard let front = contents(path, atMost: headBytes), front.count == headBytes, front != own else {
+            return false
+        }
         return front.starts(with: own[..<8]) && word(front, 8) == UInt64(version) | UInt64(sum(front[16...])) << 32
     }
 

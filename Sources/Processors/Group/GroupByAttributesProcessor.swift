@@ -19,9 +19,9 @@ package struct GroupByAttributesOptions: ComponentOptions {
 /// Moves records that have some of the keys to a resource with those attributes: the Collector's `groupbyattrs`.
 ///
 /// Records of one received resource with equal values come under one resource, which has the attributes of the received
-/// one and the moved ones. Records without any of the keys stay where they are. Then equal resources, scopes and metrics
-/// of the request are merged, which is all that happens without keys (the Collector's compaction). Where the copies of
-/// a resource would make the request too large its records stay, and are counted.
+/// one and the moved ones. Records without any of the keys stay where they are. Then equal resources, scopes and
+/// metrics of the request are merged, which is all that happens without keys (the Collector's compaction). Where the
+/// copies of a resource would make the request too large its records stay, and are counted.
 package struct GroupByAttributesProcessor: Processor {
     private let keys: [KeyID]
     private let pool = GroupPool()

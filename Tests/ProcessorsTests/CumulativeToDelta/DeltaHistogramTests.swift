@@ -188,7 +188,7 @@ import Testing
         let bench = DeltaBench("{initial_value: keep}")
         for scale in ends {
             for offset in offsets {
-                for threshold in [0, 1, -1, 5e-324, Double.infinity, Double.nan] {
+                for threshold in [0, 1, -1, Double.leastNonzeroMagnitude, Double.infinity, Double.nan] {
                     let buckets = Wire.field(8, Metrics.joined([0x08], offset, Wire.field(2, [1, 2, 3])))
                     let point = Metrics.joined(
                         Metrics.fixed(0x11, 1), Metrics.fixed(0x21, 6), scale, buckets,

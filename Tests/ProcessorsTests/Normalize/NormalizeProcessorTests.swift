@@ -112,7 +112,8 @@ import Testing
         (String(repeating: "a", count: 101), "other"),
     ]
 
-    @Test(arguments: names) func `a name on the page of metrics holds no address and no key`(name: String, shown: String) {
+    @Test(arguments: names)
+    func `a name on the page of metrics holds no address and no key`(name: String, shown: String) {
         var name = name
         #expect(name.withUTF8 { QualityReport.label(Text(UnsafeRawBufferPointer($0))) } == shown)
     }
