@@ -106,12 +106,17 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         descriptor = -1
     }
 
+    /// Makes the file's folder and those above it, with the mode of the options whatever the process's mask is.
     private func createDirectory() throws(FileFailure) {
-        let attributes: [FileAttributeKey: Any] = [.posixPermissions: Int(options.directoryMode)]
-        do {
-            try FileManager.default.createDirectory(
-                atPath: names.directory, withIntermediateDirectories: true, attributes: attributes)
-        } catch { throw FileFailure("cannot create the directory \(names.directory): \(error)") }
+        var made = names.directory.hasPrefix("/") ? "" : "."
+        for part in names.directory.split(separator: "/") {
+            made += "/" + part
+            if mkdir(made, mode_t(options.directoryMode)) == 0 {
+                _ = chmod(made, mode_t(options.directoryMode))
+            } else if errno != EEXIST {
+                throw FileFailure("cannot create the directory", made, errno)
+            }
+        }
     }
 
     private mutating func openDescriptor() throws(FileFailure) {
