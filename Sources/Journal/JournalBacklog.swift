@@ -44,29 +44,50 @@ private struct Look {
 
     mutating func backlogs(of names: Set<String>) throws -> [String: JournalBacklog] {
         let found = try files.names(in: directory)
-        for name in names { readers[name] = (DoneItems(), JournalBacklog()) }
         // Cursors before segments: what goes in between was delivered, and counts for nobody.
+        var cursors: [String: CursorSlot?] = [:]
         for file in found {
             guard case .cursor(let name) = JournalFileName(file) else { continue }
-            readers[name] = (try done(in: directory + "/" + file), JournalBacklog())
+            cursors[name] = .some(try slot(in: directory + "/" + file))
         }
-        for number in found.compactMap(Self.segmentNumber).sorted() {
+        var segments: [(number: UInt64, header: SegmentHeader)] = []
+        for file in found {
+            guard case .segment(let number) = JournalFileName(file), let header = try header(of: file) else { continue }
+            segments.append((number, header))
+        }
+        // What is of another journal a start sets aside, or takes for nothing.
+        let journal = JournalID.common(segments, cursors.values.compactMap { $0 })
+        for name in names.union(cursors.keys) {
+            let slot = cursors[name].flatMap { $0 }.flatMap { $0.journal == journal ? $0 : nil }
+            readers[name] = (slot?.done ?? DoneItems(), JournalBacklog())
+        }
+        for (number, header) in segments.sorted(by: { $0.number < $1.number })
+        where header.journal == journal && header.number == number {
             guard let file = try open(directory + "/" + JournalFileName.segment(number: number)) else { continue }
             defer { file.close() }
-            try count(file)
+            try count(file, header)
         }
         return readers.mapValues(\.backlog)
     }
 
-    private static func segmentNumber(_ name: String) -> UInt64? {
-        if case .segment(let number) = JournalFileName(name) { number } else { nil }
-    }
-
-    private func done(in path: String) throws -> DoneItems {
+    private func slot(in path: String) throws -> CursorSlot? {
         let bytes = try CursorSlot.bytes(in: path, files)
         switch bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) {
-        case .valid(let slot): return slot.done
-        case .damaged: return DoneItems()
+        case .valid(let slot): return slot
+        case .damaged: return nil
+        case .newer(let version): throw JournalError.newerFormat(file: path, version: version)
+        }
+    }
+
+    /// Nil for one that is gone meanwhile, or is damaged.
+    private func header(of name: String) throws -> SegmentHeader? {
+        let path = directory + "/" + name
+        guard let file = try open(path) else { return nil }
+        defer { file.close() }
+        let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
+        switch page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) {
+        case .valid(let header): return header
+        case .damaged: return nil
         case .newer(let version): throw JournalError.newerFormat(file: path, version: version)
         }
     }
@@ -79,9 +100,7 @@ private struct Look {
     }
 
     /// Adds what a segment holds for each reader.
-    private mutating func count(_ file: any JournalFile) throws(SystemError) {
-        let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
-        guard case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) else { return }
+    private mutating func count(_ file: any JournalFile, _ header: SegmentHeader) throws(SystemError) {
         let size = try file.size() & ~7
         var parted = Set(readers.keys)
         if let seal = try file.seal(of: size, seed: header.seed), seal.sequence >= header.base {

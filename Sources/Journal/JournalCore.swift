@@ -280,10 +280,11 @@ final class JournalCore: Sendable {
     }
 
     private func rewriteCursors() throws(SystemError) {
-        let pictures = shared.withLock { $0.index.cursors.mapValues(\.picture) }
         let names = try files.names(in: directory)
         try cursorFiles.withLock { cursors throws(SystemError) in
             cursors.close()
+            // Under the lock: what was saved before went into files that are gone.
+            let pictures = shared.withLock { $0.index.cursors.mapValues(\.picture) }
             for (name, picture) in pictures { try cursors.save(name, picture) }
             for file in names {
                 guard case .cursor(let name) = JournalFileName(file), pictures[name] == nil else { continue }

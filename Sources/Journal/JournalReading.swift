@@ -39,6 +39,25 @@ extension CursorSlot {
     }
 }
 
+extension JournalID {
+    /// The journal of a directory, by the number in the name and the header of each segment and by its cursors: the id
+    /// that most segments carry where they belong, then that of most cursors; a new one for a new journal. Cursors of
+    /// a gateway that came and went must not outvote what holds records, and decide where it stands one to one.
+    static func common(_ segments: [(number: UInt64, header: SegmentHeader)], _ cursors: [CursorSlot]) -> JournalID {
+        var votes: [JournalID: (segments: Int, cursors: Int)] = [:]
+        for (number, header) in segments where header.number == number {
+            votes[header.journal, default: (0, 0)].segments += 1
+        }
+        for cursor in cursors { votes[cursor.journal, default: (0, 0)].cursors += 1 }
+        let winner = votes.max { left, right in
+            let (one, other) = (left.value, right.value)
+            return (one.segments, one.cursors, left.key.high, left.key.low)
+                < (other.segments, other.cursors, right.key.high, right.key.low)
+        }
+        return winner?.key ?? .random()
+    }
+}
+
 extension JournalFile {
     /// The seal that ends a segment of so many bytes; nil when it has none.
     func seal(of size: Int, seed: UInt32) throws(SystemError) -> RecordHeader? {

@@ -34,7 +34,9 @@ struct Recovery {
             let lock = try takeLock()
             let names = try files.names(in: directory).sorted()
             let found = try readHeaders(names)
-            let journal = Self.commonJournal(found.segments, found.cursors)
+            let journal = JournalID.common(
+                found.segments.compactMap { segment in segment.header.map { (segment.number, $0) } },
+                found.cursors.values.compactMap { $0 })
             let leftovers = removeLeftovers(names)
             for name in Self.oldQuarantined(names) { remove(name) }
             let segments = try recoverSegments(found.segments, journal: journal)
@@ -132,16 +134,6 @@ struct Recovery {
         case .damaged: return nil
         case .newer(let version): throw JournalError.newerFormat(file: path(name), version: version)
         }
-    }
-
-    /// The id that most segments carry, without any the one of most cursors; a new one for a new journal. Cursors of
-    /// another journal, which a gateway that came and went may have made here, must not outvote what holds records.
-    private static func commonJournal(_ segments: [FoundSegment], _ cursors: [String: CursorSlot?]) -> JournalID {
-        var votes: [JournalID: Int] = [:]
-        for segment in segments { if let id = segment.header?.journal { votes[id, default: 0] += 1 } }
-        if votes.isEmpty { for case .some(let slot) in cursors.values { votes[slot.journal, default: 0] += 1 } }
-        let winner = votes.max { ($0.value, $0.key.high, $0.key.low) < ($1.value, $1.key.high, $1.key.low) }
-        return winner?.key ?? .random()
     }
 
     /// Set-aside segments beyond the newest eight: a disk that rots must not fill up with what rotted.

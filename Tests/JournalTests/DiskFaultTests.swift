@@ -316,6 +316,27 @@ import Testing
         reopened.close()
     }
 
+    @Test func `a segment of another journal, or under another number, does not outvote ours`() async throws {
+        let (own, other) = (try ScratchDirectory(), try ScratchDirectory())
+        for (directory, count) in [(own.path, 2), (other.path, 60)] {
+            let journal = try DiskJournal(directory: directory, options: smallOptions())
+            _ = try journal.cursor(named: "a")
+            await journal.storeAll(0..<count, bytes: 1_000)
+            journal.close()
+        }
+        var contents = try own.contents()
+        let (first, second) = (JournalFileName.segment(number: 1), JournalFileName.segment(number: 2))
+        contents[second] = try other.contents()[second]
+        contents[JournalFileName.segment(number: 255)] = contents[first]
+        #expect(contents.keys.count { $0.hasSuffix(".segment") } == 3)
+        let found = try ScratchDirectory.holding(contents)
+        #expect(try JournalBacklog.read(found.path, names: [])["a"]?.held.items == 6)
+        let reopened = try DiskJournal(directory: found.path, options: smallOptions())
+        let cursor = try reopened.cursor(named: "a")
+        #expect(await cursor.drainNumbers() == [0, 1])
+        reopened.close()
+    }
+
     @Test func `a journal that nobody has open is found, one in use is not`() async throws {
         let scratch = try ScratchDirectory()
         let (old, new) = (scratch.path + "/old", scratch.path + "/new")

@@ -76,4 +76,15 @@ import Testing
         #expect(throws: EvaluationFailure.self) { try compile(long, &cache) }
         #expect(cache.compiled == PatternCache.entriesMax + 3)
     }
+
+    @Test func `a batch gets so many new patterns and no more, and the next one again`() throws {
+        var cache = PatternCache()
+        for _ in 0..<2 {
+            for number in 0..<PatternCache.compiledMax { try compile("a\(number)", &cache) }
+            #expect(throws: EvaluationFailure.self) { try compile("b", &cache) }
+            // One that is there costs nothing.
+            try compile("a\(PatternCache.compiledMax - 1)", &cache)
+            cache.finish()
+        }
+    }
 }

@@ -69,6 +69,7 @@ package struct EvaluationState: ~Copyable {
         scratch.shrink(to: 1 << 20)
         draft.finish()
         keys.finish()
+        patterns.finish()
         metricChange = nil
         request = []
     }

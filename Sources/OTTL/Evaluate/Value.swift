@@ -67,7 +67,7 @@ enum Value: BitwiseCopyable {
 struct EvaluationFailure: Error {
     enum Reason: UInt8, BitwiseCopyable {
         case wrongType, notBoolean, divisionByZero, notIndexable, outOfRange, notFound, invalidText
-        case tooLarge, undecided, notStorable, notSettable, wrongMetric, invalidPattern
+        case tooLarge, undecided, notStorable, notSettable, wrongMetric, invalidPattern, tooManyPatterns
     }
 
     var reason: Reason
@@ -90,6 +90,7 @@ struct EvaluationFailure: Error {
         case .notStorable: "a time or duration cannot be stored: use UnixNano() or Nanoseconds()"
         case .wrongMetric: "it is not for metrics of this type, or the metric has no aggregation temporality"
         case .notSettable: "the value does not fit the field"
+        case .tooManyPatterns: "more than \(PatternCache.compiledMax) patterns that are no literals in one request"
         case .invalidPattern:
             "the pattern is no regular expression, is longer than \(PatternCache.textBytesMax) bytes, or lacks a group"
         }
