@@ -45,8 +45,8 @@ package struct DroppedRecord: Sendable, Equatable {
 /// chains of the outputs, stores the results in their journals and acknowledges the input when all of them are stored.
 package protocol Connector: Sendable {
     /// The deliveries that one batch turns into. The same batch may come again after a failure; when some outputs have
-    /// it and the connector has no clock, what is left is stored without asking again. A batch that cannot be read gives
-    /// an error that says why; it is dropped and counted.
+    /// it and the connector has no clock, what is left is stored without asking again. A batch that cannot be read
+    /// gives an error that says why; it is dropped and counted.
     func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery]
     /// The deliveries of the last `connect` or `tick` are stored: what that batch counted counts for good.
     func stored()
