@@ -122,8 +122,8 @@ private final class SwitchedJournal: FrameLog {
                 return
             }
         }
-        let waiting = ExportOutcome.retry(
-            reason: "a batch of pipeline traces/a is to be stored first", after: .seconds(1))
+        let waiting = ExportOutcome.notYet(
+            reason: "a batch of pipeline traces/a is to be stored first", after: .milliseconds(100))
         #expect(await b.export(try batch(3)) == waiting)
         #expect(journals[0].frames.map { value($0.bytes) } == [2])
         journals[1].setFull(false)

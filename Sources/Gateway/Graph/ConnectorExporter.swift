@@ -19,6 +19,8 @@ final class ConnectorExporter: Exporter {
         var lanes: DiskLanes?
     }
 
+    /// How often it is asked whether the batch of another pipeline is stored, which this one's wait for.
+    private static let turnPause = Duration.milliseconds(100)
     /// One at a time keeps the order.
     let maxConcurrency = 1
     private let seat: ConnectorSeat
@@ -86,7 +88,7 @@ final class ConnectorExporter: Exporter {
         await seat.enter()
         defer { seat.leave() }
         if let other = seat.pipelineAhead(of: pipeline) {
-            return .retry(reason: "a batch of pipeline \(other) is to be stored first", after: .seconds(1))
+            return .notYet(reason: "a batch of pipeline \(other) is to be stored first", after: Self.turnPause)
         }
         let deliveries: [ConnectorDelivery]
         do throws(ProcessFailure) { deliveries = try await due(batch) } catch {
