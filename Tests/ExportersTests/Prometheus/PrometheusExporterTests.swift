@@ -238,6 +238,32 @@ import Testing
         #expect(targets() == ["target_info{\(labels),service_version=\"1\"} 1"])
     }
 
+    @Test(arguments: [4, 6] as [UInt64])
+    func `a sender's own target_info leaves nothing behind when it goes`(_ time: UInt64) {
+        var store = PrometheusStore(seriesMax: 10, expiration: .seconds(10))
+        for isOwn in [true, false, true] {
+            let point = PrometheusPoint(time: isOwn ? time : 5, value: .number(1))
+            let refusal =
+                isOwn
+                ? store.take(
+                    point, family: "target_info", kind: .gauge, help: "", labels: "job=\"a\"", now: .zero)
+                : store.take(point, target: "a", family: "target_info", labels: "job=\"a\"", now: .zero)
+            #expect(refusal == nil)
+        }
+        #expect(store.targets == ["a": "job=\"a\""])
+        store.expire(now: .seconds(11))
+        #expect(store.targets.isEmpty && store.families.isEmpty)
+    }
+
+    @Test func `a target_info that finds no room is told and counts no point as lost`() async throws {
+        let exporter = exporter(", max_series: 1")
+        _ = await exporter.export(try batch(gauge))
+        let resource = #", {"key": "host.name", "value": {"stringValue": "h"}}"#
+        let later = gauge.replacing(#""timeUnixNano": 5"#, with: #""timeUnixNano": 6"#)
+        let told = PrometheusStore.Refusal.tooManySeries.rawValue
+        #expect(await exporter.export(try batch(later, resource: resource)) == .partial(rejected: 0, message: told))
+    }
+
     @Test(arguments: ["service.name", "service.instance.id"])
     func `there is no target_info without job and instance`(_ key: String) async throws {
         let exporter = exporter()
