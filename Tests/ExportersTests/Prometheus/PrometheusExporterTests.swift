@@ -162,6 +162,14 @@ import Testing
             } == [#""-2"} 4"#, #""0"} 5"#, #""2"} 7"#, #""8"} 10"#, #""+Inf"} 10"#])
     }
 
+    @Test func `OpenMetrics has no sum of a histogram with negative buckets`() async throws {
+        let exporter = exporter(", enable_open_metrics: true, without_scope_info: true")
+        _ = await exporter.export(try batch(histogram.replacing("[0.5, 1]", with: "[-0.5, 1]")))
+        let open = exporter.page(accept: "application/openmetrics-text; version=1.0.0").body
+        #expect(open.contains("latency_seconds_bucket{") && !open.contains("_sum{") && !open.contains("_count{"))
+        #expect(lines(exporter).contains { $0.contains("_sum{") })
+    }
+
     @Test func `a metric in pieces is read as protobuf merges it`() async throws {
         let exporter = exporter(", without_scope_info: true")
         // JSON with a name twice becomes protobuf with a field twice.
