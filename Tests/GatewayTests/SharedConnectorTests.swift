@@ -164,7 +164,8 @@ private final class SwitchedJournal: FrameLog {
         let batch = ExportBatch(signal: .traces, itemCount: 1, bytes: [1])
         var unfinished = UnfinishedBatch()
         unfinished.note(batch, [alert(0, "open a", 1), alert(1, "open a", 1)], done: 1, isTimed: true)
-        #expect(unfinished.rest(of: batch) == nil)
+        let rest = unfinished.rest(of: batch)
+        #expect(rest == nil)
         let again = [alert(0, "open a", 2), alert(1, "open a", 2), alert(0, "resolved b", 2)]
         #expect(unfinished.open(again) == Array(again.dropFirst()))
         unfinished.settle([alert(0, "open a", 3)])
