@@ -18,6 +18,9 @@ package struct ConnectorDelivery: Sendable, Equatable {
     package var output: Int
     package var itemCount: Int
     package var bytes: [UInt8]
+    /// Of a connector with a clock: what tells it from other deliveries to this output, the same each time it is made
+    /// until it is stored everywhere. Empty for all others.
+    package var name = ""
 
     package init(output: Int, itemCount: Int, bytes: [UInt8]) {
         self.output = output
@@ -41,8 +44,9 @@ package struct DroppedRecord: Sendable, Equatable {
 /// Joins pipelines: an exporter of one and a receiver of others. It only says what goes where; the gateway runs the
 /// chains of the outputs, stores the results in their journals and acknowledges the input when all of them are stored.
 package protocol Connector: Sendable {
-    /// The deliveries that one batch turns into. The same batch may come again after a failure. A batch that cannot be
-    /// read gives an error that says why; it is dropped and counted.
+    /// The deliveries that one batch turns into. The same batch may come again after a failure; when some outputs have
+    /// it and the connector has no clock, what is left is stored without asking again. A batch that cannot be read
+    /// gives an error that says why; it is dropped and counted.
     func connect(_ batch: ExportBatch) throws(ProcessFailure) -> [ConnectorDelivery]
     /// The deliveries of the last `connect` or `tick` are stored: what that batch counted counts for good.
     func stored()

@@ -125,6 +125,8 @@ package enum ExportOutcome: Sendable, Equatable {
     case committed([JournaledRecords.Part])
     /// A passing problem; the hint is the backend's own (Retry-After).
     case retry(reason: String, after: Duration?)
+    /// Something else comes first: no failure, and nothing was tried. To be asked again after that time.
+    case notYet(reason: String, after: Duration)
     /// The destination takes no request of this size; the helper sends the halves, down to a single record.
     case tooLarge(reason: String)
     /// Sending it again would not help; the batch is kept as a dead letter and counted.

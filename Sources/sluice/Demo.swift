@@ -65,7 +65,7 @@ struct Demo: AsyncParsableCommand {
         switch outcome {
         case .delivered, .committed: "accepted"
         case .partial(_, let message), .refused(_, let message, _), .refusedTogether(let message): message
-        case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
+        case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
         }
     }
 }

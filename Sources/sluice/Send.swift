@@ -38,7 +38,8 @@ struct Send: AsyncParsableCommand {
             case .partial(let rejected, let message):
                 Terminal.error("\(file): \(rejected) records rejected: \(message)")
                 failures += 1
-            case .retry(let reason, _), .tooLarge(let reason), .permanent(let reason), .refusedTogether(let reason):
+            case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason),
+                .refusedTogether(let reason):
                 Terminal.error("\(file): \(reason)")
                 failures += 1
             }

@@ -137,6 +137,32 @@ import Testing
         #expect(try names(try connector.connect(batch(spans + [other]))) == [0: ["x", "y", "z"], 2: ["w"]])
     }
 
+    @Test func `a trace is copied whole to a pipeline that has one of its spans`() throws {
+        let connector = try self.connector(
+            """
+            table:
+              - {context: span, action: copy, condition: 'name == "x"', pipelines: [traces/a]}
+              - {context: span, match: trace, action: copy, condition: 'name == "x"', pipelines: [traces/a]}
+            """)
+        #expect(try names(try connector.connect(batch(spans))) == [0: ["x", "y", "z"]])
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: ["move", "copy"])
+    func `a batch of many traces that match takes no time that grows with their square`(_ action: String) throws {
+        let count = 50_000
+        let many = (0..<count).map { number in
+            let digits = String(number + 1, radix: 16)
+            let id = String(repeating: "0", count: 32 - digits.utf8.count) + digits
+            return #"{"traceId":"\#(id)","spanId":"0123456789abcdef","name":"n"}"#
+        }
+        let connector = try self.connector(
+            """
+            table: [{context: span, match: trace, action: \(action), condition: 'name == "n"', pipelines: [traces/a]}]
+            """)
+        let deliveries = try connector.connect(batch(many))
+        #expect(deliveries.map(\.itemCount) == [count])
+    }
+
     @Test func `headers of the request choose the pipeline`() throws {
         let yaml = """
             table:

@@ -122,15 +122,54 @@ private final class SwitchedJournal: FrameLog {
                 return
             }
         }
-        let waiting = ExportOutcome.retry(
-            reason: "a batch of pipeline traces/a is to be stored first", after: .seconds(1))
+        let waiting = ExportOutcome.notYet(
+            reason: "a batch of pipeline traces/a is to be stored first", after: .milliseconds(100))
         #expect(await b.export(try batch(3)) == waiting)
-        #expect(journals[0].frames.map { value($0.bytes) } == [2, 2])
+        #expect(journals[0].frames.map { value($0.bytes) } == [2])
         journals[1].setFull(false)
         #expect(await a.export(try batch(2)) == .delivered)
         #expect(await b.export(try batch(3)) == .delivered)
-        #expect(journals[0].frames.map { value($0.bytes) } == [2, 2, 2, 5])
-        #expect(journals[1].frames.map { value($0.bytes) } == [2, 5])
+        for journal in journals { #expect(journal.frames.map { value($0.bytes) } == [2, 5]) }
+    }
+
+    @Test func `while one output refuses a batch the others get it once`() async throws {
+        let journals = [SwitchedJournal(), SwitchedJournal()]
+        let connector = try #require(try graph("{count: {}}", metrics: journals).connectors.first)
+        journals[1].setFull(true)
+        for _ in 0..<6 {
+            guard case .retry = await connector.export(try batch(2)) else {
+                Issue.record("a full pipeline took the batch")
+                return
+            }
+        }
+        #expect(journals[0].frames.count == 1 && journals[1].frames.isEmpty)
+        // One that is given up meanwhile takes nothing from the next.
+        guard case .retry = await connector.export(try batch(3)) else {
+            Issue.record("a full pipeline took the batch")
+            return
+        }
+        journals[1].setFull(false)
+        #expect(await connector.export(try batch(3)) == .delivered)
+        #expect(await connector.export(try batch(3)) == .delivered)
+        #expect(journals[0].frames.map { value($0.bytes) } == [2, 3, 3])
+        #expect(journals[1].frames.map { value($0.bytes) } == [3, 3])
+    }
+
+    @Test func `of alerts that are made anew an output gets those that it does not have`() {
+        func alert(_ output: Int, _ name: String, _ byte: UInt8) -> ConnectorDelivery {
+            var delivery = ConnectorDelivery(output: output, itemCount: 1, bytes: [byte])
+            delivery.name = name
+            return delivery
+        }
+        let batch = ExportBatch(signal: .traces, itemCount: 1, bytes: [1])
+        var unfinished = UnfinishedBatch()
+        unfinished.note(batch, [alert(0, "open a", 1), alert(1, "open a", 1)], done: 1, isTimed: true)
+        let rest = unfinished.rest(of: batch)
+        #expect(rest == nil)
+        let again = [alert(0, "open a", 2), alert(1, "open a", 2), alert(0, "resolved b", 2)]
+        #expect(unfinished.open(again) == Array(again.dropFirst()))
+        unfinished.settle([alert(0, "open a", 3)])
+        #expect(unfinished.open(again) == again)
     }
 
     @Test func `a batch that no output has stored keeps nobody waiting, and counts once`() async throws {

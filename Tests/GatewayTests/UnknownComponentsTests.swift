@@ -113,6 +113,28 @@ import Testing
         #expect(warnings.contains { $0.contains("table[0]: no pipeline is left: the route is left out") })
     }
 
+    @Test(arguments: [
+        ("exporters: [routing, debug]", "", ["traces"]),
+        ("exporters: [routing, debug]", "traces/read: {receivers: [routing], exporters: [debug]}", ["traces"]),
+        ("exporters: [routing]", "traces/other: {receivers: [otlp], exporters: [debug]}", ["traces/other"]),
+    ])
+    func `a routing that leads nowhere any more goes too`(_ sinks: String, _ more: String, _ left: [String]) {
+        let (plan, errors, warnings) = load(
+            """
+            receivers: {otlp: {protocols: {http: }}}
+            exporters: {debug: , kafka: }
+            connectors: {routing: {table: [{condition: 'true', pipelines: [traces/kafka]}]}}
+            service:
+              pipelines:
+                traces: {receivers: [otlp], \(sinks)}
+                traces/kafka: {receivers: [routing], exporters: [kafka]}
+                \(more)
+            """)
+        #expect(errors == [])
+        #expect(plan.pipelines.map(\.id) == left)
+        #expect(warnings.contains { $0.contains("connectors.routing: no pipeline is left to which it leads") })
+    }
+
     @Test func `a route to a pipeline that is not in the file stays an error`() {
         let (errors, _) = tryRouting("{condition: 'true', pipelines: [traces/other]}", defaults: "traces/debug")
         #expect(errors.count == 1 && errors.first?.contains("routes to traces/other") == true, "\(errors)")

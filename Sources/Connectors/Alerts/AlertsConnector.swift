@@ -125,9 +125,15 @@ package final class AlertsConnector: Connector {
     /// One delivery per alert, so that each is delivered, and tried again, by itself.
     private func deliveries(_ events: [AlertMonitor.Event]) -> [ConnectorDelivery] {
         events.flatMap { event in
-            let record = AlertRecord.make(event, rules[event.rule], connector: build.id)
+            let rule = rules[event.rule]
+            let record = AlertRecord.make(event, rule, connector: build.id)
             let bytes = EventLogWriter.request([record], scope: "sluice.alerts", service: "sluice")
-            return build.outputs.indices.map { ConnectorDelivery(output: $0, itemCount: 1, bytes: bytes) }
+            let key = AlertRecord.dedupKey(event, rule, connector: build.id)
+            return build.outputs.indices.map { output in
+                var delivery = ConnectorDelivery(output: output, itemCount: 1, bytes: bytes)
+                delivery.name = "\(event.state.rawValue) \(key)"
+                return delivery
+            }
         }
     }
 

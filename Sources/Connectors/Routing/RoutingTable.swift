@@ -123,14 +123,7 @@ struct RoutingTable: Sendable {
                 let records = self.records(ofResource: index, batch)
                 try ask(route, Place(resource: index), records, &batch, &state, &work)
             }
-        case .span:
-            for index in batch.spans.indices where !work.isSettled[index] {
-                let before = work.outputs[index]
-                let holds = try ask(route, Place(span: index, batch), index..<index + 1, &batch, &state, &work)
-                // A trace that is copied, and so comes up again with each of its spans, is taken along once.
-                let isNew = route.moves || work.outputs[index] != before
-                if holds, isNew, route.match == .trace { spread(route, from: index, batch, &work) }
-            }
+        case .span: try apply(toSpans: route, &batch, &state, &work)
         case .log:
             for index in batch.logs.indices where !work.isSettled[index] {
                 try ask(route, Place(log: index, batch), index..<index + 1, &batch, &state, &work)
@@ -145,6 +138,36 @@ struct RoutingTable: Sendable {
                 try ask(route, Place(point: index, batch), index..<index + 1, &batch, &state, &work)
             }
         }
+    }
+
+    /// Spans one by one. With `match: trace` the other spans of a trace in which one matches follow it, behind a second
+    /// look at all spans; those that a moved trace takes along are not asked.
+    private func apply(
+        toSpans route: Route, _ batch: inout RecordBatch, _ state: inout EvaluationState, _ work: inout Assignment
+    ) throws(ProcessFailure) {
+        guard route.match == .trace else {
+            for index in batch.spans.indices where !work.isSettled[index] {
+                try ask(route, Place(span: index, batch), index..<index + 1, &batch, &state, &work)
+            }
+            return
+        }
+        let open = batch.spans.indices.filter { !work.isSettled[$0] }
+        var matching: Set<[UInt8]> = []
+        for index in open {
+            if route.moves, matching.contains(trace(index, batch)) { continue }
+            if try ask(route, Place(span: index, batch), index..<index + 1, &batch, &state, &work) {
+                matching.insert(trace(index, batch))
+            }
+        }
+        if matching.isEmpty { return }
+        for index in open where matching.contains(trace(index, batch)) {
+            work.outputs[index] |= route.outputs
+            work.isSettled[index] = route.moves
+        }
+    }
+
+    private func trace(_ span: Int, _ batch: borrowing RecordBatch) -> [UInt8] {
+        [UInt8](batch.text(batch.spans[span].traceID).bytes)
     }
 
     /// Asks one condition and gives the route the records it is about, as far as they are open. Returns whether the
@@ -176,16 +199,6 @@ struct RoutingTable: Sendable {
             work.isSettled[record] = route.moves
         }
         return true
-    }
-
-    /// Takes the other spans of a trace along.
-    private func spread(_ route: Route, from span: Int, _ batch: borrowing RecordBatch, _ work: inout Assignment) {
-        let trace = batch.text(batch.spans[span].traceID)
-        for index in batch.spans.indices where index != span && !work.isSettled[index] {
-            guard batch.text(batch.spans[index].traceID) == trace else { continue }
-            work.outputs[index] |= route.outputs
-            work.isSettled[index] = route.moves
-        }
     }
 
     /// Indices of all spans, log records or data points below a resource; they follow each other.

@@ -100,14 +100,21 @@ extension DetailedText {
         let last = negative.counts.count - 1
         appendList(Array(negative.counts.reversed())) { place, count in
             let index = below + Double(last - place)
-            return "Bucket [\(-exp2((index + 1) * step)), \(-exp2(index * step))), Count: \(count)"
+            let bounds = Self.bounds(-exp2((index + 1) * step), -exp2(index * step)) { "[\($0), \($1))" }
+            return "Bucket \(bounds), Count: \(count)"
         }
         if let zeros = parts.scalars[7], zeros != 0 { lines.append("Bucket [0, 0], Count: \(zeros)") }
         if let threshold = parts.double(14) { lines.append("ZeroThreshold: \(threshold)") }
         appendList(positive.counts) { place, count in
             let index = above + Double(place)
-            return "Bucket (\(exp2(index * step)), \(exp2((index + 1) * step))], Count: \(count)"
+            let bounds = Self.bounds(exp2(index * step), exp2((index + 1) * step)) { "(\($0), \($1)]" }
+            return "Bucket \(bounds), Count: \(count)"
         }
+    }
+
+    /// Bounds as they are written; a scale can put them where no number is.
+    private static func bounds(_ low: Double, _ high: Double, _ write: (Double, Double) -> String) -> String {
+        low.isFinite && high.isFinite && low < high ? write(low, high) : "without bounds"
     }
 
     // MARK: Exemplars

@@ -220,6 +220,8 @@ extension ExportWorker {
                 return .refusedTogether(message: message)
             case .tooLarge(let reason): return .tooLarge(reason: reason)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
+            case .notYet(_, let pause):
+                do { try await wait(pause, delivery) } catch { return .stopped }
             case .retry(let reason, let hint):
                 if isEnding { return .stopped }
                 let random = setup.effects.random()

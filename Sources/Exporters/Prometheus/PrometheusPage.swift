@@ -58,7 +58,13 @@ struct PrometheusPage {
                 least = bound
             }
             bucket(name, labels, .infinity, buckets.count, above: least, point)
-            if let sum = buckets.sum { sample(name + "_sum", labels, sum, point) }
+            // With negative values the sum can fall; OpenMetrics has none then, and a count only beside a sum.
+            let isFalling = format == .openMetrics && (buckets.bounds.first ?? 0) < 0
+            if let sum = buckets.sum, !isFalling {
+                sample(name + "_sum", labels, sum, point)
+            } else if format == .openMetrics {
+                return
+            }
             sample(name + "_count", labels, Double(buckets.count), point)
         }
     }

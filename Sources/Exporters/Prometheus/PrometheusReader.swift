@@ -39,7 +39,9 @@ struct PrometheusReader: Sendable {
             if place?.scope != metric.scope {
                 let next = Place(scope: metric.scope, labels: baseLabels(metric.scope, of: records))
                 if place?.resource(of: records) != next.resource(of: records) {
-                    takeTarget(metric, of: records, into: &store, now: now)
+                    // No record is lost by that, but the reason is told.
+                    let refusal = takeTarget(metric, of: records, into: &store, now: now)
+                    if let refusal { refusals[refusal, default: 0] += 0 }
                 }
                 place = next
             }
@@ -95,17 +97,17 @@ struct PrometheusReader: Sendable {
         }
     }
 
-    /// `target_info`: the attributes of a resource, one for each job and instance.
+    /// `target_info`: the attributes of a resource, one for each job and instance. Tells why it was not taken.
     private func takeTarget(
         _ metric: MetricRecord, of records: borrowing RecordBatch, into store: inout PrometheusStore, now: Duration
-    ) {
+    ) -> PrometheusStore.Refusal? {
         let resource = records.resources[Int(records.scopes[Int(metric.scope)].resource)]
         let others = attributes(of: resource.set, of: records) {
             [serviceName, serviceNamespace, instance].contains($0)
         }
         let identity = identity(resource.set, of: records).filter { !$0.value.isEmpty }
-        guard !others.isEmpty, identity.count == 2, let first = metric.points.range.first else { return }
-        _ = store.take(
+        guard !others.isEmpty, identity.count == 2, let first = metric.points.range.first else { return nil }
+        return store.take(
             PrometheusPoint(time: records.points[first].time, value: .number(1)), target: Self.written([:], identity),
             family: options.names.prefixed("target_info"), labels: Self.written(others, identity), now: now)
     }

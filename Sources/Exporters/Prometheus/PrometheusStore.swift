@@ -27,7 +27,7 @@ struct PrometheusStore: Sendable {
 
     private(set) var families: [String: Family] = [:]
     /// Labels of the series that tells of a job and instance.
-    private var targets: [String: String] = [:]
+    private(set) var targets: [String: String] = [:]
     private(set) var seriesCount = 0
     /// Bytes of the labels of all series, which senders choose.
     private(set) var labelBytes = 0
@@ -63,8 +63,13 @@ struct PrometheusStore: Sendable {
             family.series[labels] = Series(point: point, updated: now, target: target)
             return nil
         }
-        guard point.time > last.point.time else { return nil }
-        family.series[labels] = Series(point: last.point.followed(by: point), updated: now, target: target)
+        // A sender's own point of that name with these labels does not make it any less the target's.
+        let owner = target ?? last.target
+        guard point.time > last.point.time else {
+            family.series[labels]?.target = owner
+            return nil
+        }
+        family.series[labels] = Series(point: last.point.followed(by: point), updated: now, target: owner)
         return nil
     }
 

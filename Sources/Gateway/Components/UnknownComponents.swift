@@ -9,6 +9,8 @@ struct UnknownComponents {
     private var skipped: [ComponentKind: Set<ComponentID>] = [:]
     /// Pipelines that are left out, by their names in the file.
     private var dropped: Set<String> = []
+    /// The pipelines that each `routing` leads to, by their names in the file.
+    private var routers: [ComponentID: [String]] = [:]
     private var problems = ConfigProblems()
 
     /// The sections without what is not here. References in it are not resolved yet, and need not be.
@@ -21,6 +23,7 @@ struct UnknownComponents {
     /// The tree with resolved references without what names the components that were filtered before.
     mutating func filter(uses tree: ConfigNode, problems: inout ConfigProblems) -> ConfigNode {
         var tree = tree
+        routers = Self.routers(of: tree["connectors"])
         if !skipped.isEmpty { tree.change("service") { filter(service: $0) } }
         if !dropped.isEmpty { tree.change("connectors") { filter(connectors: $0) } }
         problems.merge(self.problems)
@@ -64,7 +67,7 @@ struct UnknownComponents {
         while left.count < count {
             count = left.count
             dropEmpty(&left, were: pipelines)
-            let loose = joining.subtracting(connectors(of: left))
+            let loose = joining.subtracting(connectors(of: left)).union(routers.keys.filter { leadsNowhere($0) })
             left = left.map { entry in
                 var entry = entry
                 for list in ["receivers", "exporters"] {
@@ -120,6 +123,13 @@ extension UnknownComponents {
     /// The connectors, with what goes to pipelines that are left out taken from the tables of `routing`.
     private mutating func filter(connectors: ConfigNode) -> ConfigNode {
         guard var entries = connectors.map else { return connectors }
+        entries.removeAll { entry in
+            guard let id = try? ComponentID(parsing: entry.key), leadsNowhere(id) else { return false }
+            problems.warning(
+                "no pipeline is left to which it leads: left out, and pipelines go on without it", at: entry.keyPlace,
+                path: "connectors.\(id)")
+            return true
+        }
         for index in entries.indices {
             guard let id = try? ComponentID(parsing: entries[index].key), id.type == "routing" else { continue }
             entries[index].value = filter(routing: entries[index].value, path: "connectors.\(id)")
@@ -127,6 +137,22 @@ extension UnknownComponents {
         var node = connectors
         node.content = .map(entries)
         return node
+    }
+
+    private static func routers(of connectors: ConfigNode?) -> [ComponentID: [String]] {
+        var routers: [ComponentID: [String]] = [:]
+        for entry in connectors?.map ?? [] {
+            guard let id = try? ComponentID(parsing: entry.key), id.type == "routing" else { continue }
+            let lists = (entry.value["table"]?.list ?? []).map { $0["pipelines"] } + [entry.value["default_pipelines"]]
+            routers[id] = lists.flatMap { $0?.texts ?? [] }.compactMap { $0.scalar?.text }
+        }
+        return routers
+    }
+
+    /// Whether all pipelines that a `routing` leads to are left out.
+    private func leadsNowhere(_ id: ComponentID) -> Bool {
+        guard let pipelines = routers[id], !pipelines.isEmpty else { return false }
+        return pipelines.allSatisfy { dropped.contains($0) }
     }
 
     private mutating func filter(routing: ConfigNode, path: String) -> ConfigNode {

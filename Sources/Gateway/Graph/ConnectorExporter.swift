@@ -6,8 +6,8 @@ import Synchronization
 import Telemetry
 
 /// Carries what a connector makes of a pipeline's batches into the pipelines that read from it: runs their chains and
-/// appends to their journals. A batch is delivered when all of them have stored their part; after a refusal the whole
-/// batch comes again, and pipelines that had stored it get it twice.
+/// appends to their journals. A batch is delivered when all of them have stored their part; after a refusal the batch
+/// comes again, and only the pipelines that have not stored it get it. After a restart all of them do, once more.
 ///
 /// There is one for each worker, and so for each pipeline that writes to the connector. Where they share the connector
 /// (`ConnectorPlan.isShared`), only the first of them is started and shut down.
@@ -19,6 +19,8 @@ final class ConnectorExporter: Exporter {
         var lanes: DiskLanes?
     }
 
+    /// How often it is asked whether the batch of another pipeline is stored, which this one's wait for.
+    private static let turnPause = Duration.milliseconds(100)
     /// One at a time keeps the order.
     let maxConcurrency = 1
     private let seat: ConnectorSeat
@@ -29,6 +31,7 @@ final class ConnectorExporter: Exporter {
     private let effects: WorkerEffects
     private let pool = WorkspacePool()
     private let links = Mutex<Link?>(nil)
+    private let unfinished = Mutex(UnfinishedBatch())
     private let ticker = Mutex<Task<Void, Never>?>(nil)
 
     init(
@@ -85,57 +88,75 @@ final class ConnectorExporter: Exporter {
         await seat.enter()
         defer { seat.leave() }
         if let other = seat.pipelineAhead(of: pipeline) {
-            return .retry(reason: "a batch of pipeline \(other) is to be stored first", after: .seconds(1))
+            return .notYet(reason: "a batch of pipeline \(other) is to be stored first", after: Self.turnPause)
         }
         let deliveries: [ConnectorDelivery]
-        do throws(ProcessFailure) { deliveries = try await seat.connector.connectWaiting(batch) } catch {
+        do throws(ProcessFailure) { deliveries = try await due(batch) } catch {
             seat.note(pipeline, comesAgain: false, hasStored: false)
             return .permanent(reason: error.reason)
         }
         // What a connector could not ask for is not asked for in vain when the worker ends: the batch comes again.
         if Task.isCancelled { return .retry(reason: "the gateway ends", after: nil) }
-        let (refusal, hasStored) = await deliver(deliveries, of: batch.origin, link)
+        let (refusal, done) = await deliver(deliveries, of: batch.origin, link)
         var comesAgain = false
         if case .retry? = refusal { comesAgain = true }
-        seat.note(pipeline, comesAgain: comesAgain, hasStored: hasStored)
+        seat.note(pipeline, comesAgain: comesAgain, hasStored: done > 0)
+        let isTimed = seat.connector.tickInterval != nil
+        unfinished.withLock { unfinished in
+            if comesAgain {
+                unfinished.note(batch, deliveries, done: done, isTimed: isTimed)
+            } else {
+                unfinished = UnfinishedBatch()
+            }
+        }
         if let refusal { return refusal }
         seat.connector.stored()
         return .delivered
+    }
+
+    /// What is to be stored of a batch: of one that comes again only what its outputs do not have.
+    private func due(_ batch: ExportBatch) async throws(ProcessFailure) -> [ConnectorDelivery] {
+        if let rest = unfinished.withLock({ $0.rest(of: batch) }) { return rest }
+        let made = try await seat.connector.connectWaiting(batch)
+        return unfinished.withLock { $0.open(made) }
     }
 
     private func tick() async {
         guard let link = links.withLock({ $0 }) else { return }
         await seat.enter()
         defer { seat.leave() }
+        let made = seat.connector.tick()
+        let deliveries = unfinished.withLock { $0.open(made) }
+        let (refusal, done) = await deliver(deliveries, of: RequestOrigin(), link)
         // What cannot be stored now is due again at the next tick.
-        let (refusal, _) = await deliver(seat.connector.tick(), of: RequestOrigin(), link)
-        if refusal == nil { seat.connector.stored() }
+        guard refusal == nil else { return unfinished.withLock { $0.note(deliveries[..<done]) } }
+        unfinished.withLock { $0.settle(made) }
+        seat.connector.stored()
     }
 
-    /// Stores all deliveries. Tells why one was refused, nil when none was, and whether any is stored.
+    /// Stores deliveries one after the other, up to the first that is refused. Tells why that was, nil when none was,
+    /// and how many are done with.
     private func deliver(
         _ deliveries: [ConnectorDelivery], of origin: RequestOrigin, _ link: Link
-    ) async -> (refusal: ExportOutcome?, hasStored: Bool) {
-        var hasStored = false
-        for delivery in deliveries {
+    ) async -> (refusal: ExportOutcome?, done: Int) {
+        for (index, delivery) in deliveries.enumerated() {
             let pipeline = link.pipelines[delivery.output]
             switch await prepare(delivery, of: origin, pipeline, link) {
             case .held: continue
             case .empty(let filtered): pipeline.countFiltered(filtered)
             case .failed(.unavailable(let message, let retryAfter)):
-                return (.retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter), hasStored)
-            case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply)"), hasStored)
+                return (.retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter), index)
+            case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply)"), index)
             case .frame(let frame, let filtered):
                 let result = await append(frame, filtered, to: pipeline)
                 if case .refused(let reason, let retryAfter, let isFinal) = result {
                     let told = "pipeline \(pipeline.id): \(reason)"
-                    if isFinal { return (.permanent(reason: told), hasStored) }
-                    return (.retry(reason: told, after: retryAfter), hasStored)
+                    if isFinal { return (.permanent(reason: told), index) }
+                    return (.retry(reason: told, after: retryAfter), index)
                 }
-                hasStored = true
             }
         }
-        return (nil, hasStored)
+        return (nil, deliveries.count)
     }
 
     private func prepare(

@@ -58,7 +58,7 @@ final class ProcessedExporter: Exporter {
             case .delivered, .partial, .refused:
                 filtered.add(removed)
                 for action in frame.whenStored { action() }
-            case .retry, .tooLarge, .permanent, .committed, .refusedTogether: break
+            case .retry, .notYet, .tooLarge, .permanent, .committed, .refusedTogether: break
             }
             return outcome
         case .empty(let removed):

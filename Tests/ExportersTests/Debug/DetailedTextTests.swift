@@ -138,6 +138,23 @@ import Testing
         #expect(Array(all.suffix(3)) == ["Count: 7", "Sum: 9.0", "QuantileValue #0: Quantile 0.5, Value 1.25"])
     }
 
+    @Test func `exponential buckets whose bounds are no numbers are shown without`() throws {
+        let request = TestRequest.request("agent") { scope in
+            scope.message(2) { metric in
+                metric.message(10) { histogram in
+                    histogram.message(1) { point in
+                        Self.addExponential(to: &point)
+                        // The least scale there is, in zigzag.
+                        point.number(6, 4_294_967_295)
+                    }
+                }
+            }
+        }
+        let buckets = try lines(request, .metrics).filter { $0.hasPrefix("Bucket") }
+        let wanted = [2, 1].map { "Bucket without bounds, Count: \($0)" } + ["Bucket [0, 0], Count: 1"]
+        #expect(buckets == wanted + [0, 2].map { "Bucket without bounds, Count: \($0)" })
+    }
+
     /// Scale 0, so that bucket n ends at 2 to the power of n + 1.
     private static func addExponential(to point: inout ProtoBytes) {
         point.fixed64(3, 9)

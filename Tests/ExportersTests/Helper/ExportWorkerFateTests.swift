@@ -70,6 +70,25 @@ import Testing
         #expect(status.lastError?.contains("HTTP 400: bad span") == true)
     }
 
+    @Test func `a batch whose turn has not come waits without a failure`() async {
+        let (clock, log) = (FlyingClock(), LogLines())
+        let asked = Mutex(0)
+        let worker = worker(
+            [frame(2)], clock: clock, log: log,
+            exporter: ScriptedExporter(maxConcurrency: 1) { _ in
+                let count = asked.withLock { count in
+                    count += 1
+                    return count
+                }
+                return count < 50 ? .notYet(reason: "another first", after: .milliseconds(100)) : .delivered
+            })
+        await deliver(worker)
+        let count = asked.withLock { $0 }
+        #expect(worker.account.deliveredItems == 2 && count == 50)
+        #expect(worker.status(now: 5_000_000_000).lastError == nil)
+        #expect(!log.lines.contains { $0.contains("will try again") })
+    }
+
     @Test func `keeps alone each record that a destination refuses`() async throws {
         let directory = TemporaryDirectory()
         let folder = DeadLetterFolder(path: directory.path + "/d/test")

@@ -162,6 +162,14 @@ import Testing
             } == [#""-2"} 4"#, #""0"} 5"#, #""2"} 7"#, #""8"} 10"#, #""+Inf"} 10"#])
     }
 
+    @Test func `OpenMetrics has no sum of a histogram with negative buckets`() async throws {
+        let exporter = exporter(", enable_open_metrics: true, without_scope_info: true")
+        _ = await exporter.export(try batch(histogram.replacing("[0.5, 1]", with: "[-0.5, 1]")))
+        let open = exporter.page(accept: "application/openmetrics-text; version=1.0.0").body
+        #expect(open.contains("latency_seconds_bucket{") && !open.contains("_sum{") && !open.contains("_count{"))
+        #expect(lines(exporter).contains { $0.contains("_sum{") })
+    }
+
     @Test func `a metric in pieces is read as protobuf merges it`() async throws {
         let exporter = exporter(", without_scope_info: true")
         // JSON with a name twice becomes protobuf with a field twice.
@@ -236,6 +244,32 @@ import Testing
         #expect(lines(exporter) == [])
         _ = await exporter.export(try batch(gauge, resource: version(1)))
         #expect(targets() == ["target_info{\(labels),service_version=\"1\"} 1"])
+    }
+
+    @Test(arguments: [4, 6] as [UInt64])
+    func `a sender's own target_info leaves nothing behind when it goes`(_ time: UInt64) {
+        var store = PrometheusStore(seriesMax: 10, expiration: .seconds(10))
+        for isOwn in [true, false, true] {
+            let point = PrometheusPoint(time: isOwn ? time : 5, value: .number(1))
+            let refusal =
+                isOwn
+                ? store.take(
+                    point, family: "target_info", kind: .gauge, help: "", labels: "job=\"a\"", now: .zero)
+                : store.take(point, target: "a", family: "target_info", labels: "job=\"a\"", now: .zero)
+            #expect(refusal == nil)
+        }
+        #expect(store.targets == ["a": "job=\"a\""])
+        store.expire(now: .seconds(11))
+        #expect(store.targets.isEmpty && store.families.isEmpty)
+    }
+
+    @Test func `a target_info that finds no room is told and counts no point as lost`() async throws {
+        let exporter = exporter(", max_series: 1")
+        _ = await exporter.export(try batch(gauge))
+        let resource = #", {"key": "host.name", "value": {"stringValue": "h"}}"#
+        let later = gauge.replacing(#""timeUnixNano": 5"#, with: #""timeUnixNano": 6"#)
+        let told = PrometheusStore.Refusal.tooManySeries.rawValue
+        #expect(await exporter.export(try batch(later, resource: resource)) == .partial(rejected: 0, message: told))
     }
 
     @Test(arguments: ["service.name", "service.instance.id"])

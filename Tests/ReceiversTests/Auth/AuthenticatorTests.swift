@@ -98,6 +98,22 @@ import Testing
         #expect(auth.sender(of: encoded("bob:secret").replacing("Basic", with: "basic")) == .tenant("bob"))
     }
 
+    @Test func `of two lines with one name the last one wins, and a mark at the start of the file is no name`() throws {
+        let auth = try basic("ann:old\\nann:new\\neve:\(Self.hash)\\neve:plain")
+        #expect(auth.sender(of: encoded("ann:new")) == .tenant("ann"))
+        #expect(auth.sender(of: encoded("ann:old")) == .unknown)
+        #expect(auth.sender(of: encoded("eve:plain")) == .tenant("eve"))
+        #expect(auth.sender(of: encoded("eve:open sesame")) == .unknown)
+        let path = FileManager.default.temporaryDirectory.appending(path: "htpasswd-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Data("\u{FEFF}bob:one\nann:two\nbob:three\n".utf8).write(to: URL(filePath: path))
+        let yaml = "{htpasswd: {file: '\(path)', inline: 'ann:four'}}"
+        let both = try BasicAuth(try read(BasicAuthOptions.self, yaml).options, log: quietLogger())
+        for (credential, isIn) in [("bob:three", true), ("bob:one", false), ("ann:four", true), ("ann:two", false)] {
+            #expect((both.sender(of: encoded(credential)) != .unknown) == isIn, "\(credential)")
+        }
+    }
+
     /// Made by `htpasswd -nbB`: the password of eve is "open sesame" at cost 5.
     private static let hash = "$2y$05$Q7KVUmxS5LRYu9pNCDWZAuDePj38zpqv9YAlVhKLtqbUo5eM3c4M6"
 

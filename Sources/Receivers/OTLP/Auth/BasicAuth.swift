@@ -20,7 +20,9 @@ package struct BasicAuthOptions: ComponentOptions {
     package var hasUsers: Bool { file != nil || inline != nil }
 
     package init(_ settings: inout Settings) {
-        (file, inline) = settings.group("htpasswd", "The users that are let in; both sources count.") { htpasswd in
+        (file, inline) = settings.group(
+            "htpasswd", "The users that are let in; both sources count, and inline for a user in both."
+        ) { htpasswd in
             let file = htpasswd.optionalString(
                 "file",
                 "File of lines user:password, password as text, bcrypt, $apr1$, $1$ or {SHA}; it is read again when it "
@@ -51,6 +53,8 @@ package struct BasicAuth: RequestAuthenticator {
     package let headerName = "authorization"
     package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
     private let fixed: Users
+    /// Users of `inline`, which counts for them whatever the file says.
+    private let fixedNames: Set<[UInt8]>
     private let file: CredentialFile?
     let check: HashCheck
 
@@ -65,17 +69,18 @@ package struct BasicAuth: RequestAuthenticator {
 
     init(_ options: BasicAuthOptions, log: Logger, check: HashCheck) throws(CredentialFault) {
         self.check = check
-        var users = Users()
+        var users: [Users] = []
         let lines = options.inline?.reveal() ?? ""
         for line in lines.split(whereSeparator: \.isNewline) {
             let text = Substring(ASCII.trimmed(line.utf8))
-            if !text.isEmpty, !text.hasPrefix("#") { users.add(try Self.user(text)) }
+            if !text.isEmpty, !text.hasPrefix("#") { users.append(try Self.user(text)) }
         }
-        fixed = users
+        fixed = Users(users: users)
+        fixedNames = fixed.names
         if let path = options.file {
-            file = try CredentialFile(path: path, option: "htpasswd.file", log: log) { (line) throws(CredentialFault) in
-                try Self.user(line)
-            }
+            file = try CredentialFile(
+                path: path, option: "htpasswd.file", isOfUsers: true, log: log
+            ) { (line) throws(CredentialFault) in try Self.user(line) }
         } else {
             file = nil
         }
@@ -129,7 +134,8 @@ package struct BasicAuth: RequestAuthenticator {
         let hashed = Array(bytes[...colon]) + Array("{SHA}\(sum)".utf8)
         // A password that is the stored form itself would let in whoever has read the file.
         let isForm = bytes[bytes.index(after: colon)...].starts(with: "{SHA}".utf8)
-        let tables = [fixed] + (file.map { [$0.table] } ?? [])
+        let isFixed = fixedNames.contains(Array(bytes[..<colon]))
+        let tables = [fixed] + (isFixed ? [] : file.map { [$0.table] } ?? [])
         var found: String?
         for table in tables {
             if !isForm, let tenant = table.tenant(of: bytes) { found = tenant }

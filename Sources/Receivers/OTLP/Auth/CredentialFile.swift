@@ -36,20 +36,24 @@ final class CredentialFile: Sendable {
     private let path: String
     private let log: Logger
     private let now: @Sendable () -> NIODeadline
+    /// Whether the lines are of users, so that of two with one name the last one wins.
+    private let isOfUsers: Bool
     private let parse: @Sendable (Substring) throws(CredentialFault) -> CredentialTable
     private let state: Mutex<State>
 
     /// Reads the file, which `option` names. Throws when it cannot be read or holds nothing.
     init(
-        path: String, option: String? = nil, log: Logger, now: @escaping @Sendable () -> NIODeadline = { .now() },
+        path: String, option: String? = nil, isOfUsers: Bool = false, log: Logger,
+        now: @escaping @Sendable () -> NIODeadline = { .now() },
         parse: @escaping @Sendable (Substring) throws(CredentialFault) -> CredentialTable
     ) throws(CredentialFault) {
         self.path = path
         self.log = log
         self.now = now
         self.parse = parse
+        self.isOfUsers = isOfUsers
         let content: (stamp: Stamp, table: CredentialTable)
-        do throws(CredentialFault) { content = try Self.read(path, parse) } catch {
+        do throws(CredentialFault) { content = try Self.read(path, isOfUsers, parse) } catch {
             throw CredentialFault(description: error.description, option: option)
         }
         state = Mutex(State(stamp: content.stamp, checked: now(), table: content.table))
@@ -63,7 +67,7 @@ final class CredentialFile: Sendable {
             state.checked = now
             guard let stamp = Self.stamp(path), stamp != state.stamp else { return state.table }
             do throws(CredentialFault) {
-                (state.stamp, state.table) = try Self.read(path, parse)
+                (state.stamp, state.table) = try Self.read(path, isOfUsers, parse)
                 log.info("credentials were read again", metadata: ["file": "\(path)", "count": "\(state.table.count)"])
             } catch {
                 state.stamp = stamp
@@ -82,7 +86,7 @@ final class CredentialFile: Sendable {
     }
 
     private static func read(
-        _ path: String, _ parse: (Substring) throws(CredentialFault) -> CredentialTable
+        _ path: String, _ isOfUsers: Bool, _ parse: (Substring) throws(CredentialFault) -> CredentialTable
     ) throws(CredentialFault) -> (Stamp, CredentialTable) {
         // Before the content: a change in between is then seen at the next look.
         guard let stamp = stamp(path), let bytes = TextFile.bytes(of: path, sizeMax: sizeMax) else {
@@ -90,12 +94,16 @@ final class CredentialFile: Sendable {
                 description: "\(path) cannot be read: \(String(cString: strerror(errno))); "
                     + "check the path and that the gateway's user may read it")
         }
-        var table = CredentialTable()
-        for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let words = String(decoding: bytes.dropFirst(bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
+        var lines: [CredentialTable] = []
+        for line in words.split(whereSeparator: \.isNewline) {
             let text = Substring(ASCII.trimmed(line.utf8))
             if text.isEmpty || text.hasPrefix("#") { continue }
-            table.add(try parse(text))
+            lines.append(try parse(text))
         }
+        var table = isOfUsers ? CredentialTable(users: lines) : CredentialTable()
+        if !isOfUsers { for line in lines { table.add(line) } }
         guard !table.isEmpty else { throw CredentialFault(description: "\(path) holds no credential") }
         if let (first, second) = table.conflict {
             throw CredentialFault(

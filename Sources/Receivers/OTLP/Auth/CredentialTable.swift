@@ -19,6 +19,24 @@ struct CredentialTable: Sendable, Equatable {
     var isEmpty: Bool { entries.isEmpty && hashedUsers.isEmpty }
     var count: Int { entries.count + hashedUsers.count }
 
+    init() {}
+
+    /// The credentials of lines with one user each, of which the last one wins where several have the same name.
+    init(users lines: [CredentialTable]) {
+        var known: Set<[UInt8]> = []
+        var last: [CredentialTable] = []
+        for line in lines.reversed() where known.isDisjoint(with: line.names) {
+            known.formUnion(line.names)
+            last.append(line)
+        }
+        for line in last.reversed() { add(line) }
+    }
+
+    /// The names of all users and tenants, byte by byte.
+    var names: Set<[UInt8]> {
+        Set(entries.map { Array($0.tenant.utf8) } + hashedUsers.map { Array($0.name.utf8) })
+    }
+
     /// Adds a credential. The last one wins where two are the same.
     mutating func add(_ credential: some Collection<UInt8>, tenant: String = "") {
         entries.append(Entry(digest: Self.digest(credential), tenant: tenant))
