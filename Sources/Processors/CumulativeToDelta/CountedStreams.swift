@@ -113,8 +113,8 @@ struct CountedStreams: Sendable {
     ) -> DeltaOutcome {
         stamp += 1
         guard let earlier = table.last(point.key) else { return begin(point, now, &changes) }
-        // Without a start time it may be the clock of a process that began anew.
-        if point.start != 0, point.time < earlier.time { return .dropped(.late) }
+        // Without a start time too: taken for a new beginning it would count twice what the later point has.
+        if point.time < earlier.time { return .dropped(.late) }
         let value = point.value.completed(by: earlier.value)
         table.set(StreamTable.Last(time: point.time, value: value, stamp: stamp), of: point.key, now: now)
         switch value.progress(since: earlier.value) {

@@ -60,15 +60,16 @@ import Testing
         #expect(bench.dropped("late") == 1)
     }
 
-    @Test func `without a start time a lower time is no more than a reset`() throws {
+    @Test func `a point that comes late is dropped without a start time too`() throws {
         let bench = DeltaBench()
         func request(_ value: Int64, _ time: UInt64) -> [UInt8] {
             Metrics.sum([Metrics.joined(Metrics.fixed(0x19, time), Metrics.fixed(0x31, UInt64(bitPattern: value)))])
         }
         _ = try bench.run(request(10, 9))
         #expect(try bench.run(request(3, 5)) == [])
-        #expect(try bench.run(request(4, 6)) == delta(1, 5, 6))
-        #expect(bench.dropped("reset") == 1)
+        #expect(try bench.run(request(14, 12)) == delta(4, 9, 12))
+        #expect(try bench.run(request(3, 13)) == [])
+        #expect(bench.dropped("late") == 1 && bench.dropped("reset") == 1)
     }
 
     // MARK: The first point
