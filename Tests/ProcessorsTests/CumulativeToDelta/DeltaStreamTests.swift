@@ -115,6 +115,30 @@ import Testing
         #expect(try bench.run(request) != first)
     }
 
+    @Test(arguments: [0, 1], ["drop", "keep"])
+    func `of two requests at once that are both refused nothing is left`(first: Int, initial: String) throws {
+        let bench = DeltaBench("{initial_value: \(initial)}")
+        if initial == "drop" { _ = try bench.run(point(10, 5)) }
+        let two = Metrics.sum([Metrics.number(11, time: 6), Metrics.number(14, time: 7)])
+        var open = [try bench.actions(of: two), try bench.actions(of: point(15, 8))]
+        open.remove(at: first)
+        open.removeAll()
+        if initial == "keep" {
+            #expect(bench.count("sluice_cumulativetodelta_streams") == 0)
+        } else {
+            #expect(try bench.run(point(17, 9)) == delta(7, 5, 9))
+        }
+    }
+
+    @Test func `of two requests at once the one that is stored counts`() throws {
+        let bench = DeltaBench()
+        _ = try bench.run(point(10, 5))
+        var open = [try bench.actions(of: point(14, 7)), try bench.actions(of: point(15, 8))]
+        for action in open[0] { action() }
+        open.removeAll()
+        #expect(try bench.run(point(17, 9)) == delta(3, 7, 9))
+    }
+
     @Test func `a first point that is only remembered stays, stored or not`() throws {
         let bench = DeltaBench()
         #expect(try bench.run(point(10, 5), isStored: false) == [])
