@@ -51,6 +51,14 @@ import Testing
         for _ in 0..<2 { #expect(try bench.run(endless) == []) }
     }
 
+    @Test func `a difference that no integer holds is a reset`() throws {
+        let bench = DeltaBench()
+        _ = try bench.run(point(Int64.min, 5))
+        #expect(try bench.run(point(1, 6)) == [])
+        #expect(try bench.run(point(2, 7)) == delta(1, 6, 7))
+        #expect(bench.dropped("reset") == 1)
+    }
+
     @Test func `a point that comes late is dropped and changes nothing`() throws {
         let bench = DeltaBench()
         _ = try bench.run(point(10, 5))
