@@ -51,8 +51,8 @@ package struct ProcessContext {
     /// Authenticated tenant, empty when there is none.
     package var tenant: String { origin.tenant }
 
-    /// Runs `action` after the request is stored, on an unspecified thread; never when it is refused. For processors
-    /// that remember what went through: a refused request comes again.
+    /// Runs `action` after the request is stored, or taken with nothing left to store, on an unspecified thread; never
+    /// when it is refused. For processors that remember what went through: a refused request comes again.
     package mutating func whenStored(_ action: @escaping @Sendable () -> Void) { storedActions.append(action) }
 
     /// Raises a counter once the request is taken: a refused request comes again and would count twice.

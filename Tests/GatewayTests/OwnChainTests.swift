@@ -94,6 +94,21 @@ private final class RecordingExporter: Exporter {
         #expect(other.series.first { $0.name == "sluice_exporter_filtered_spans" }?.read() == 0)
     }
 
+    @Test func `a request that a later step empties is settled`() async throws {
+        let inner = RecordingExporter()
+        let (exporter, metrics) = try exporter(
+            inner, process: "[dedupe, filter]",
+            processors: "{dedupe: {}, filter: {traces: {span: ['name == \"x\"']}}}")
+        func dropped() -> Double? {
+            metrics.series.first { $0.name == "sluice_dedupe_dropped_spans_total" }.map { $0.read() }
+        }
+        #expect(await exporter.export(try batch(["x"])) == .delivered)
+        #expect(dropped() == 0)
+        #expect(await exporter.export(try batch(["x"])) == .delivered)
+        #expect(dropped() == 1)
+        #expect(inner.batches.withLock { $0.isEmpty })
+    }
+
     @Test func `records that a sink refuses are nobody's where the chain has changed places`() async throws {
         let inner = RecordingExporter(.refused(records: [0], message: "too odd"))
         let (changing, _) = try exporter(

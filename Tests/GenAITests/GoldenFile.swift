@@ -152,6 +152,7 @@ struct GoldenFile {
         case .array(let items): return "[" + items.map { text(of: $0) }.joined(separator: ", ") + "]"
         case .map(let items):
             return "{" + items.map { "\(quoted($0.0)): \(text(of: $0.1))" }.joined(separator: ", ") + "}"
+        case .bytes(let bytes): return quoted(String(decoding: bytes, as: UTF8.self))
         case .null: return "null"
         }
     }

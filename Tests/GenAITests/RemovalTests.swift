@@ -149,6 +149,34 @@ import Testing
         #expect(found["gen_ai.tool.definitions"] == #"[{"type":"function","name":"f","strict":true}]"#)
     }
 
+    @Test func `of indexed keys those whose value is bytes stay, and nothing is written for them`() throws {
+        let bytes = TestValue.bytes(Array("raw".utf8))
+        let call = "llm.output_messages.0.message.tool_calls.0.tool_call.function."
+        let messages = try normalized(
+            TestSpan(
+                scope: "openinference.x",
+                attributes: [
+                    ("openinference.span.kind", "LLM"), ("llm.input_messages.0.message.role", "user"),
+                    ("llm.input_messages.0.message.content", bytes), ("llm.input_messages.1.message.role", "user"),
+                    ("llm.input_messages.1.message.content", "c"), (call + "name", "f"), (call + "arguments", bytes),
+                ]), Self.removing)
+        #expect(
+            messages.keys.filter { $0.hasPrefix("llm.") }.sorted() == [
+                "llm.input_messages.0.message.content", call + "arguments",
+            ])
+        let document = "retrieval.documents.0.document."
+        let found = try normalized(
+            TestSpan(
+                scope: "openinference.x",
+                attributes: [
+                    ("openinference.span.kind", "RETRIEVER"), (document + "content", bytes), (document + "id", "d"),
+                    ("retrieval.documents.1.document.content", bytes),
+                ]), Self.removing)
+        #expect(found["gen_ai.retrieval.documents"] == #"[{"id":"d"}]"#)
+        #expect(found[document + "content"] == "raw" && found[document + "id"] == nil)
+        #expect(found["retrieval.documents.1.document.content"] == "raw")
+    }
+
     @Test func `a document that stays is counted by its rule`() throws {
         let bench = try Bench(Self.removing)
         let item = Self.partly[0]

@@ -167,6 +167,7 @@ struct JSONValue: Decodable {
         case .bool(let flag): "\(flag)"
         case .array(let items): "[" + items.map(text).joined(separator: ",") + "]"
         case .map(let items): "{" + items.map { "\"\($0.0)\":" + text($0.1) }.joined(separator: ",") + "}"
+        case .bytes(let bytes): "\(bytes)"
         case .null: "null"
         }
     }

@@ -15,6 +15,7 @@ enum TestValue: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLitera
     case bool(Bool)
     case array([TestValue])
     case map([(String, TestValue)])
+    case bytes([UInt8])
     /// A value without a member, which is how OTLP says null.
     case null
 
@@ -53,6 +54,7 @@ enum Wire {
         case .double(let number): fixed(4, number.bitPattern)
         case .array(let items): field(5, items.flatMap { field(1, self.value($0)) })
         case .map(let items): field(6, items.flatMap { field(1, pair($0.0, $0.1)) })
+        case .bytes(let bytes): field(7, bytes)
         case .null: []
         }
     }

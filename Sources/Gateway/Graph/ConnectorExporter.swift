@@ -143,7 +143,7 @@ final class ConnectorExporter: Exporter {
             let pipeline = link.pipelines[delivery.output]
             switch await prepare(delivery, of: origin, pipeline, link) {
             case .held: continue
-            case .empty(let filtered): pipeline.countFiltered(filtered)
+            case .empty(let filtered, let actions): pipeline.settleEmpty(filtered, actions)
             case .failed(.unavailable(let message, let retryAfter)):
                 return (.retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter), index)
             case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply)"), index)

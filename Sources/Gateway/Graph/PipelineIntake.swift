@@ -84,8 +84,8 @@ struct IntakeMetrics: Sendable {
 enum ChainResult {
     /// A frame to append, and how many records processors took out.
     case frame(Frame, filtered: Int)
-    /// Nothing is left to store.
-    case empty(filtered: Int)
+    /// Nothing is left to store: the request is taken as it is, and what was to be done once it is stored is due.
+    case empty(filtered: Int, actions: [@Sendable () -> Void])
     /// A step wants the trace again when its session is released, or its time is over.
     case held(session: String)
     case failed(IngestReply)
@@ -165,10 +165,11 @@ extension PipelineIntake {
         }
     }
 
-    /// Counts a request that processors took out whole.
-    func countFiltered(_ items: Int) {
+    /// Counts a request that processors took out whole, and does what was to be done once it is stored.
+    func settleEmpty(_ items: Int, _ actions: [@Sendable () -> Void]) {
         metrics.received.add(items)
         metrics.filtered.add(items)
+        for action in actions { action() }
     }
 }
 
@@ -215,10 +216,7 @@ extension ProcessorChain {
         workspace.released = context.releasedSessions
         let left = workspace.batch.liveCount
         let filtered = max(0, accepted - left)
-        guard left > 0 else {
-            context.countTaken()
-            return .empty(filtered: filtered)
-        }
+        guard left > 0 else { return .empty(filtered: filtered, actions: context.actionsWhenStored) }
         let bytes: [UInt8]
         if workspace.batch.isEdited {
             workspace.output.removeAll()

@@ -61,8 +61,9 @@ final class ProcessedExporter: Exporter {
             case .retry, .notYet, .tooLarge, .permanent, .committed, .refusedTogether: break
             }
             return outcome
-        case .empty(let removed):
+        case .empty(let removed, let actions):
             filtered.add(removed)
+            for action in actions { action() }
             return .delivered
         case .held: return .delivered
         case .failed(.unavailable(let message, let retryAfter)): return .retry(reason: message, after: retryAfter)

@@ -62,7 +62,7 @@ final class ReceiverIntake: Ingest {
     private struct Appends {
         var frames: [(pipeline: PipelineIntake, frame: Frame, filtered: Int)] = []
         /// Pipelines that filtered all of it.
-        var filtered: [(pipeline: PipelineIntake, items: Int)] = []
+        var filtered: [(pipeline: PipelineIntake, items: Int, actions: [@Sendable () -> Void])] = []
         var summary = ReadSummary()
         /// Records of the request that were not rejected.
         var items = 0
@@ -100,8 +100,8 @@ final class ReceiverIntake: Ingest {
             case .frame(let frame, let filtered):
                 appends.frames.append((pipeline, frame, filtered))
                 appends.items = Int(frame.header.itemCount) + filtered
-            case .empty(let filtered):
-                appends.filtered.append((pipeline, filtered))
+            case .empty(let filtered, let actions):
+                appends.filtered.append((pipeline, filtered, actions))
                 appends.items = filtered
             case .held: continue
             case .failed(let answer):
@@ -111,7 +111,7 @@ final class ReceiverIntake: Ingest {
             }
         }
         // Not before all have had it: what one of them fails comes again.
-        for (pipeline, filtered) in appends.filtered { pipeline.countFiltered(filtered) }
+        for (pipeline, filtered, actions) in appends.filtered { pipeline.settleEmpty(filtered, actions) }
         if appends.summary.rejectedMessage.isEmpty { appends.summary.rejectedMessage = warning }
         if appends.frames.isEmpty {
             accepted[index].add(appends.items)

@@ -199,9 +199,10 @@ package struct OfflineGateway {
             output.requests.append(frame.bytes)
             // For processors that remember what went through.
             for action in frame.whenStored { action() }
-        case .empty(let filtered):
+        case .empty(let filtered, let actions):
             if isFirst { output.received += filtered }
             output.filtered += filtered
+            for action in actions { action() }
         case .held(let session): return session
         case .failed(.invalid(let message)), .failed(.unavailable(let message, _)): output.refusals.append(message)
         case .failed(let reply): output.refusals.append("\(reply)")

@@ -105,7 +105,7 @@ extension TraceStage {
         _ keys: KeyTable
     ) -> [TraceBuffer.Complete] {
         guard work.request.count > 0 else {
-            group.add(.empty(filtered: 0), of: trace, work.store, metrics)
+            group.add(.empty(filtered: 0, actions: []), of: trace, work.store, metrics)
             return []
         }
         let facts = GatheredTrace(reason: trace.reason, canHold: !isLast && setup.wait.hold > .zero)
@@ -169,8 +169,8 @@ extension TraceStage {
             }
             metrics.intake.stored.add(Int(items))
             setup.tap?.offer(group.bytes, of: setup.pipeline, signal: .traces)
-            for member in group.members { for action in member.whenStored { action() } }
         }
+        for member in group.members { for action in member.whenStored { action() } }
         if !setup.isSoleWriter { note(group, end: work.outputEnd, &work) }
         settle(group, &work)
         return .settled
@@ -278,7 +278,9 @@ private struct Outgoing {
             member.items = frame.header.itemCount
             (member.minTime, member.maxTime) = (frame.header.minTime, frame.header.maxTime)
             member.whenStored = frame.whenStored
-        case .empty(let filtered): metrics.intake.filtered.add(filtered)
+        case .empty(let filtered, let actions):
+            metrics.intake.filtered.add(filtered)
+            member.whenStored = actions
         case .held: break
         case .failed: metrics.lost(trace.items, "processor_failed")
         }

@@ -69,6 +69,7 @@ extension Normalizer {
     private mutating func flatMessages(_ rule: Rule, _ pattern: UInt16, _ batch: borrowing RecordBatch) -> Bool {
         for match in matched.indices where matched[match] >> 32 == UInt64(pattern) {
             let local = Int(matched[match] & 0xFFFF_FFFF)
+            if hasBytes(local, batch) { continue }
             let value = fragment(local, batch)
             if !flat.add(rest(local, pattern, batch), value, of: Int32(local), maxIndex: options.maxIndex) {
                 unreadable += 1
@@ -80,6 +81,11 @@ extension Normalizer {
         return offerMessages(rule.target, rule, batch)
     }
 
+    /// Whether a value is bytes. They have no text, so they are no part of anything and stay where they are.
+    private func hasBytes(_ local: Int, _ batch: borrowing RecordBatch) -> Bool {
+        batch.attributes[facts.start + local].kind == .bytes
+    }
+
     /// Matches of a pattern sorted by index, as index and place.
     private mutating func sorted(
         _ pattern: UInt16, _ suffix: Text, _ batch: borrowing RecordBatch
@@ -88,7 +94,9 @@ extension Normalizer {
         for match in matched.indices where matched[match] >> 32 == UInt64(pattern) {
             let local = Int(matched[match] & 0xFFFF_FFFF)
             var path = PathCursor(rest(local, pattern, batch))
-            guard ends(local, suffix, batch), let index = path.index(upTo: options.maxIndex) else { continue }
+            guard ends(local, suffix, batch), !hasBytes(local, batch),
+                let index = path.index(upTo: options.maxIndex)
+            else { continue }
             found.append((index, path.remaining, local))
         }
         return found.sorted { $0.index < $1.index }
@@ -132,7 +140,7 @@ extension Normalizer {
         for match in matched.indices where matched[match] >> 32 == UInt64(pattern) {
             let local = Int(matched[match] & 0xFFFF_FFFF)
             let rest = rest(local, pattern, batch)
-            guard ends(local, suffix, batch), rest.count > suffix.count else { continue }
+            guard ends(local, suffix, batch), rest.count > suffix.count, !hasBytes(local, batch) else { continue }
             found.append((rest[0..<rest.count - suffix.count], local))
         }
         guard !found.isEmpty else { return false }
@@ -144,8 +152,7 @@ extension Normalizer {
             writer.name(item.name, &output)
             let value = argument(item.local, batch)
             MessageWriter.value(value, &reader.tree, into: &output)
-            // Bytes have no text.
-            if batch.attributes[facts.start + item.local].kind != .bytes { placing.append(Int32(item.local)) }
+            placing.append(Int32(item.local))
         }
         output.append(UInt8(ascii: "}"))
         return offer(rule.target, .output(.string, from: start, to: output.count), rule.claim, batch)

@@ -62,6 +62,9 @@ struct CountedStreams: Sendable {
     /// it was forgotten.
     private var horizon: UInt64
     private var stamp: UInt64 = 0
+    /// Changes of requests that may still be refused, by number.
+    private var open: [Int: [StreamChange]] = [:]
+    private var lastOpen = 0
 
     /// `started` is when the gateway began, Unix nanoseconds.
     init(_ limits: Limits, _ initialValue: InitialValue, started: Int64) {
@@ -90,14 +93,42 @@ struct CountedStreams: Sendable {
         return conversion
     }
 
-    /// Takes back what deltas that nobody got had changed, but where the stream went on since.
-    mutating func revert(_ changes: [StreamChange]) {
+    /// Keeps the changes of a request until it is stored or refused; returns the number to say so with.
+    mutating func keep(_ changes: [StreamChange]) -> Int {
+        lastOpen += 1
+        open[lastOpen] = changes
+        return lastOpen
+    }
+
+    /// The request is stored.
+    mutating func settle(_ number: Int) { open[number] = nil }
+
+    /// Takes back what deltas that nobody got had changed. Where the stream went on since, a request that is still
+    /// open goes back behind them too when it is refused. Nothing for one that is settled.
+    mutating func revert(_ number: Int) {
+        guard let changes = open.removeValue(forKey: number) else { return }
+        var undone: [UInt64: StreamChange] = [:]
         for change in changes.reversed() {
-            guard let last = table.last(change.key), last.stamp == change.stamp else { continue }
+            guard let last = table.last(change.key), last.stamp == change.stamp else {
+                undone[change.stamp] = change
+                continue
+            }
             if let earlier = change.earlier {
                 table.restore(earlier, of: change.key)
             } else {
                 table.remove(change.key)
+            }
+        }
+        if !undone.isEmpty { handOn(undone) }
+    }
+
+    /// Gives open changes that followed points that are undone what was before these.
+    private mutating func handOn(_ undone: [UInt64: StreamChange]) {
+        for (number, changes) in open {
+            for (index, change) in changes.enumerated() {
+                var earlier = change.earlier
+                while let last = earlier, let below = undone[last.stamp] { earlier = below.earlier }
+                if earlier?.stamp != change.earlier?.stamp { open[number]?[index].earlier = earlier }
             }
         }
     }
@@ -113,8 +144,8 @@ struct CountedStreams: Sendable {
     ) -> DeltaOutcome {
         stamp += 1
         guard let earlier = table.last(point.key) else { return begin(point, now, &changes) }
-        // Without a start time it may be the clock of a process that began anew.
-        if point.start != 0, point.time < earlier.time { return .dropped(.late) }
+        // Without a start time too: taken for a new beginning it would count twice what the later point has.
+        if point.time < earlier.time { return .dropped(.late) }
         let value = point.value.completed(by: earlier.value)
         table.set(StreamTable.Last(time: point.time, value: value, stamp: stamp), of: point.key, now: now)
         switch value.progress(since: earlier.value) {

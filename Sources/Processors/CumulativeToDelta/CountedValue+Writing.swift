@@ -17,14 +17,14 @@ extension CountedValue {
         case .double(let number): CountedValue.write(number, tag: 0x21, &output)
         case .histogram(let histogram):
             output.appendFixed(tag: 0x21, histogram.count)
-            if histogram.hasSum { CountedValue.write(histogram.sum, tag: 0x29, &output) }
+            if histogram.hasSum, !histogram.losesSum { CountedValue.write(histogram.sum, tag: 0x29, &output) }
             guard !histogram.buckets.isEmpty else { break }
             let open = output.beginMessage(tag: 0x32, guess: 8 * histogram.buckets.count)
             for count in histogram.buckets { output.append(littleEndian: count) }
             output.endMessage(open)
         case .exponential(let histogram):
             output.appendFixed(tag: 0x21, histogram.count)
-            if histogram.hasSum { CountedValue.write(histogram.sum, tag: 0x29, &output) }
+            if histogram.hasSum, !histogram.losesSum { CountedValue.write(histogram.sum, tag: 0x29, &output) }
             output.appendFixed(tag: 0x39, histogram.zeros)
             CountedValue.write(histogram.positive, tag: 0x42, over: content, &output)
             CountedValue.write(histogram.negative, tag: 0x4A, over: content, &output)

@@ -64,7 +64,9 @@ enum CountedValue: Equatable, Sendable {
     /// What came since an earlier point of the same stream.
     func progress(since earlier: CountedValue) -> Progress {
         switch (self, earlier) {
-        case (.int(let now), .int(let then)): return now < then ? .reset : .counted(.int(now &- then))
+        case (.int(let now), .int(let then)):
+            let (step, overflows) = now.subtractingReportingOverflow(then)
+            return overflows || step < 0 ? .reset : .counted(.int(step))
         case (.double(let now), .double(let then)):
             let step = now - then
             // Not for an infinite value behind another: that is no number.
@@ -87,6 +89,8 @@ struct HistogramCounts: Equatable, Sendable {
     var sum: Double
     /// Whether the point has a sum that is a number.
     var hasSum: Bool
+    /// Whether the sum is left out because the difference of two is no number.
+    var losesSum = false
     var buckets: [UInt64]
     /// The bounds by their hash: they are compared, not written.
     var bounds: Int
@@ -113,6 +117,7 @@ struct HistogramCounts: Equatable, Sendable {
         var delta = self
         delta.count -= earlier.count
         delta.sum -= earlier.sum
+        delta.losesSum = hasSum && !delta.sum.isFinite
         for index in buckets.indices {
             guard buckets[index] >= earlier.buckets[index] else { return nil }
             delta.buckets[index] -= earlier.buckets[index]

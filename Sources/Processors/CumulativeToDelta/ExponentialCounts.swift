@@ -13,6 +13,8 @@ struct ExponentialCounts: Equatable, Sendable {
     var sum: Double
     /// Whether the point has a sum that is a number.
     var hasSum: Bool
+    /// Whether the sum is left out because the difference of two is no number.
+    var losesSum = false
     var zeros: UInt64
     var zeroThreshold: Double
     var scale: Int
@@ -48,6 +50,7 @@ struct ExponentialCounts: Equatable, Sendable {
         var delta = self
         delta.count -= then.count
         delta.sum -= then.sum
+        delta.losesSum = hasSum && !delta.sum.isFinite
         delta.zeros -= then.zeros
         (delta.positive, delta.negative) = (positive, negative)
         return delta

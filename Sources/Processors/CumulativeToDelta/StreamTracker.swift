@@ -11,12 +11,16 @@ final class StreamTracker: Sendable {
     /// What points become. The ticket is to be settled once their request is stored; let go of before, it takes back
     /// what the deltas changed, so that the request can come again.
     func convert(_ points: [CountedPoint], now: Int64) -> (conversion: Conversion, ticket: StreamTicket?) {
-        let conversion = streams.withLock { $0.convert(points, now: now) }
-        let ticket = conversion.changes.isEmpty ? nil : StreamTicket(self, conversion.changes)
-        return (conversion, ticket)
+        let (conversion, number) = streams.withLock { streams -> (Conversion, Int?) in
+            let conversion = streams.convert(points, now: now)
+            return (conversion, conversion.changes.isEmpty ? nil : streams.keep(conversion.changes))
+        }
+        return (conversion, number.map { StreamTicket(self, $0) })
     }
 
-    fileprivate func revert(_ changes: [StreamChange]) { streams.withLock { $0.revert(changes) } }
+    fileprivate func settle(_ number: Int) { streams.withLock { $0.settle(number) } }
+
+    fileprivate func revert(_ number: Int) { streams.withLock { $0.revert(number) } }
 }
 
 /// The deltas of one request until it is stored.
@@ -25,17 +29,14 @@ final class StreamTracker: Sendable {
 /// go of, and this with it.
 final class StreamTicket: Sendable {
     private let tracker: StreamTracker
-    private let changes: Mutex<[StreamChange]>
+    private let number: Int
 
-    init(_ tracker: StreamTracker, _ changes: [StreamChange]) {
+    init(_ tracker: StreamTracker, _ number: Int) {
         self.tracker = tracker
-        self.changes = Mutex(changes)
+        self.number = number
     }
 
-    deinit {
-        let open = changes.withLock { $0 }
-        if !open.isEmpty { tracker.revert(open) }
-    }
+    deinit { tracker.revert(number) }
 
-    func settle() { changes.withLock { $0 = [] } }
+    func settle() { tracker.settle(number) }
 }

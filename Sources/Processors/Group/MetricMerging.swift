@@ -1,13 +1,14 @@
 import OTLP
 import Telemetry
 
-/// Brings the points of metrics together that have the same name, unit and kind, and for sums and histograms the same
-/// temporality and monotonicity. Works on encoded metrics of one scope: name = 1, unit = 3, one of the kinds of data,
-/// and in these points = 1, aggregation_temporality = 2, is_monotonic = 3.
+/// Brings the points of metrics together that have the same name, unit, metadata and kind, and for sums and histograms
+/// the same temporality and monotonicity. Works on encoded metrics of one scope: name = 1, unit = 3, one of the kinds
+/// of data, metadata = 12, and in the data points = 1, aggregation_temporality = 2, is_monotonic = 3.
 enum MetricMerging {
     private static let metric: UInt32 = 2 << 3 | 2
     private static let name: UInt32 = 1 << 3 | 2
     private static let unit: UInt32 = 3 << 3 | 2
+    private static let metadata: UInt32 = 12 << 3 | 2
     private static let point: UInt32 = 1 << 3 | 2
     private static let temporality: UInt32 = 2 << 3
     private static let monotonicity: UInt32 = 3 << 3
@@ -18,9 +19,12 @@ enum MetricMerging {
     private struct Key: Hashable {
         var name: [UInt8] = []
         var unit: [UInt8] = []
+        /// All of its fields, as they came.
+        var metadata: [UInt8] = []
         var kind: UInt32 = 0
-        var temporality: [UInt8] = []
-        var monotonicity: [UInt8] = []
+        // What is not there is 0.
+        var temporality: UInt64 = 0
+        var isMonotonic = false
     }
 
     /// The metrics, those that become one together, in order of first appearance.
@@ -50,16 +54,24 @@ enum MetricMerging {
         while let field = cursor.nextField() {
             if field.tag == name { key.name = [UInt8](request[field.content].bytes) }
             if field.tag == unit { key.unit = [UInt8](request[field.content].bytes) }
+            if field.tag == metadata { key.metadata += [UInt8](request[field.whole].bytes) }
             guard kinds.contains(field.tag) else { continue }
             guard key.kind == 0 else { return nil }
             key.kind = field.tag
             var inner = WireCursor(request, field.content)
             while let part = inner.nextField() {
-                if part.tag == temporality { key.temporality = [UInt8](request[part.whole].bytes) }
-                if part.tag == monotonicity { key.monotonicity = [UInt8](request[part.whole].bytes) }
+                if part.tag == temporality { key.temporality = number(part, request) }
+                if part.tag == monotonicity { key.isMonotonic = number(part, request) != 0 }
             }
         }
         return key.kind == 0 ? nil : key
+    }
+
+    /// The number of a field that holds one.
+    private static func number(_ field: WireField, _ request: Text) -> UInt64 {
+        var cursor = WireCursor(request, field.whole)
+        guard (try? cursor.tag()) != nil, let number = try? cursor.varint() else { return 0 }
+        return number
     }
 
     /// Writes a group as one metric: the first one with the points of all.

@@ -46,7 +46,8 @@ struct ShortName: Hashable {
 ///
 /// The values of blocked members become hits like any other, so that everything around them keeps its bytes. Strings
 /// are looked into again when they may be JSON themselves, to the depth and size to which other texts are decoded;
-/// what is beyond is withheld. Of a text that was cut the members before the cut count.
+/// what is beyond is withheld. Of a text that was cut the members before the cut count; behind a fault of the syntax
+/// every name in quotes with a colon counts.
 extension TextRedaction {
     /// The value of a member that is masked or left alone as a whole.
     private struct Held {
@@ -61,14 +62,15 @@ extension TextRedaction {
     /// Adds a hit for the value of each blocked member.
     func maskMembers(_ view: View, _ state: inout RedactionState) {
         let open = state.containers.count
-        var start = 0
+        var start = JSONTokens.documentStart(view.text)
         // Lines of JSON are documents one behind the other.
-        while let end = members(view, from: start, &state) {
+        while let place = start {
+            let next = members(view, from: place, &state)
             state.containers.truncate(to: open)
-            guard end > start, JSONTokens.looksLike(view.text[end..<view.text.count]) else { return }
-            start = end
+            guard let end = next else { return }
+            start = JSONTokens.documentStart(view.text, from: end)
+            if start == nil { searchMembers(view, from: end, &state) }
         }
-        state.containers.truncate(to: open)
     }
 
     /// Goes through one document. Where it ends, when something may stand behind it; nil when there is nothing to read.
@@ -97,18 +99,18 @@ extension TextRedaction {
         return isAfterDocument ? reader.index : nil
     }
 
-    /// What is left of a document that does not go on as JSON: as a rule an SDK cut it.
+    /// What is left of a document that does not go on as JSON: as a rule an SDK cut it, or a model wrote it.
     private func lookAtRest(
         _ view: View, _ index: Int, _ held: Held?, _ base: Int, _ state: inout RedactionState
     ) {
         let end = view.text.count
         if state.containers.count - base >= TextLimits.containers {
             add(view, held?.start ?? index, end, .tooDeep, &state)
-        } else if let held {
-            if held.verdict == .masked { add(view, held.start, end, .blockedKey, quotes: quotes(view), &state) }
-        } else if index < end, view.text[index] == 0x22 {
-            // A string without an end.
-            lookInside(view, JSONTokens.Token(kind: .string, start: index + 1, end: end, hasEscape: true), &state)
+        } else if let held, held.verdict == .masked {
+            add(view, held.start, end, .blockedKey, quotes: quotes(view), &state)
+        } else {
+            let start = held.map { LooseValue(view.text, from: $0.start).end } ?? index
+            searchMembers(view, from: start, &state)
         }
     }
 
@@ -122,7 +124,7 @@ extension TextRedaction {
         return verdict == .searched ? nil : Held(verdict: verdict, start: next, depth: state.containers.count)
     }
 
-    private func verdict(
+    func verdict(
         _ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState
     ) -> MemberRules.Verdict {
         let name = view.text[token.start..<token.end]
@@ -146,11 +148,14 @@ extension TextRedaction {
     }
 
     /// For a value that had no quotes: those that its mask needs.
-    private func quotes(_ view: View) -> UInt8 { UInt8(truncatingIfNeeded: view.depth + 1) }
+    func quotes(_ view: View) -> UInt8 { UInt8(truncatingIfNeeded: view.depth + 1) }
 
     /// A string may be a document again. One with members has quotes, hence escapes.
-    private func lookInside(_ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState) {
-        guard token.hasEscape, mayBeDocument(view.text[token.start..<token.end]) else { return }
+    func lookInside(_ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState) {
+        // Its first sign may be an escape that stands for one that begins a document.
+        guard token.hasEscape,
+            JSONTokens.documentStart(view.text[token.start..<token.end], orEscape: true) != nil
+        else { return }
         let size = token.end - token.start
         let isNear = view.map < TextLimits.depth && view.depth < TextLimits.depth
         guard isNear, size <= min(TextLimits.decodedBytes, state.decodable) else {
@@ -161,14 +166,6 @@ extension TextRedaction {
         level.decode(
             view, token.start..<token.end, outer: view.map == 0 ? nil : state.levels[view.map &- 1], nil)
         let inner = View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1)
-        if JSONTokens.looksLike(inner.text) { maskMembers(inner, &state) }
-    }
-
-    /// Whether the first sign of a string begins a document, or is an escape that may stand for one that does.
-    private func mayBeDocument(_ text: Text) -> Bool {
-        let bytes = ByteCursor(text)
-        var index = 0
-        while index < text.count, ByteClass.isSpace(bytes[index]) { index &+= 1 }
-        return bytes[index] == 0x7B || bytes[index] == 0x5B || bytes[index] == 0x5C
+        maskMembers(inner, &state)
     }
 }

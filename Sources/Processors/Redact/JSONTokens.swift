@@ -124,6 +124,34 @@ struct JSONTokens {
         return bytes[index] == 0x7B || bytes[index] == 0x5B || bytes[index] == 0x22
     }
 
+    /// Where a document begins that is no bare number or word. Before it there may be spaces, commas, bare numbers and
+    /// words, and the signs that files and streams begin with; nil when there is something else. With `orEscape` an
+    /// escape is taken for a beginning too.
+    static func documentStart(_ text: Text, from start: Int = 0, orEscape: Bool = false) -> Int? {
+        var reader = JSONTokens(text, base: 0, from: start)
+        while true {
+            reader.skipFiller()
+            switch reader.bytes[reader.index] {
+            case 0x7B, 0x5B, 0x22: return reader.index
+            case 0x5C where orEscape: return reader.index
+            default: if reader.scalar() == nil { return nil }
+            }
+        }
+    }
+
+    /// Skips spaces, no-break ones too, commas, record separators and byte order marks.
+    private mutating func skipFiller() {
+        while true {
+            switch bytes[index] {
+            case 0x2C, 0x1E: index &+= 1
+            case 0xC2 where bytes[index &+ 1] == 0xA0: index &+= 2
+            case 0xEF where bytes[index &+ 1] == 0xBB && bytes[index &+ 2] == 0xBF: index &+= 3
+            case let byte where ByteClass.isSpace(byte): index &+= 1
+            default: return
+            }
+        }
+    }
+
     /// The next token, nil when the text is no JSON.
     mutating func next(_ containers: inout Column<UInt8>) -> Token? {
         while true {
@@ -186,12 +214,16 @@ struct JSONTokens {
             index &+= 1
             state = isObject ? .firstKey : .firstElement
             return Token(kind: .open, start: start, end: index)
-        default:
-            while index < bytes.count, isScalarByte(bytes[index]) { index &+= 1 }
-            guard index > start, isScalar(start) else { return nil }
-            state = .afterValue
-            return Token(kind: .scalar, start: start, end: index)
+        default: return scalar()
         }
+    }
+
+    private mutating func scalar() -> Token? {
+        let start = index
+        while index < bytes.count, isScalarByte(bytes[index]) { index &+= 1 }
+        guard index > start, isScalar(start) else { return nil }
+        state = .afterValue
+        return Token(kind: .scalar, start: start, end: index)
     }
 
     private mutating func key() -> Token? {

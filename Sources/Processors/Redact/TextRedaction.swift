@@ -37,7 +37,7 @@ struct TextRedaction: Sendable {
         let mark = state.hits.count
         state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
         let view = View(text: text, map: 0, base: 0, depth: 0)
-        if !members.blocked.isEmpty, JSONTokens.looksLike(text) {
+        if !members.blocked.isEmpty, JSONTokens.documentStart(text) != nil {
             maskMembers(view, &state)
             state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
         }

@@ -38,6 +38,11 @@ struct DeltaBench {
         return bytes
     }
 
+    /// What is to be done once a request is stored. Let go of without that, the request is refused.
+    func actions(of request: [UInt8]) throws -> [@Sendable () -> Void] {
+        try Bench.run(processor, build, request, tenant: "", trace: nil).2.storedActions
+    }
+
     /// What a counter or gauge says.
     func count(_ name: String, reason: String? = nil) -> Double {
         bench.metrics.series.filter { series in

@@ -83,6 +83,15 @@ import Testing
         #expect(third == request(explicitDelta([0, 1], sum: 3, since: 6, time: 7), 1))
     }
 
+    @Test func `a sum of which the difference is no number is left out`() throws {
+        let bench = DeltaBench()
+        _ = try bench.run(request(explicit([1, 1], sum: 5, time: 5)))
+        for (count, time) in [(2, 6), (3, 7)] as [(UInt64, UInt64)] {
+            let bytes = try bench.run(request(explicit([1, count], sum: Double.infinity, time: time)))
+            #expect(bytes == request(explicitDelta([0, 1], sum: nil, since: time - 1, time: time), 1))
+        }
+    }
+
     @Test func `counts that are not packed are read as well`() throws {
         let bench = DeltaBench()
         let loose = Metrics.fixed(0x31, 1) + Metrics.fixed(0x31, 2)

@@ -51,6 +51,14 @@ import Testing
         for _ in 0..<2 { #expect(try bench.run(endless) == []) }
     }
 
+    @Test func `a difference that no integer holds is a reset`() throws {
+        let bench = DeltaBench()
+        _ = try bench.run(point(Int64.min, 5))
+        #expect(try bench.run(point(1, 6)) == [])
+        #expect(try bench.run(point(2, 7)) == delta(1, 6, 7))
+        #expect(bench.dropped("reset") == 1)
+    }
+
     @Test func `a point that comes late is dropped and changes nothing`() throws {
         let bench = DeltaBench()
         _ = try bench.run(point(10, 5))
@@ -60,15 +68,16 @@ import Testing
         #expect(bench.dropped("late") == 1)
     }
 
-    @Test func `without a start time a lower time is no more than a reset`() throws {
+    @Test func `a point that comes late is dropped without a start time too`() throws {
         let bench = DeltaBench()
         func request(_ value: Int64, _ time: UInt64) -> [UInt8] {
             Metrics.sum([Metrics.joined(Metrics.fixed(0x19, time), Metrics.fixed(0x31, UInt64(bitPattern: value)))])
         }
         _ = try bench.run(request(10, 9))
         #expect(try bench.run(request(3, 5)) == [])
-        #expect(try bench.run(request(4, 6)) == delta(1, 5, 6))
-        #expect(bench.dropped("reset") == 1)
+        #expect(try bench.run(request(14, 12)) == delta(4, 9, 12))
+        #expect(try bench.run(request(3, 13)) == [])
+        #expect(bench.dropped("late") == 1 && bench.dropped("reset") == 1)
     }
 
     // MARK: The first point
@@ -112,6 +121,30 @@ import Testing
         #expect(bench.count("sluice_cumulativetodelta_streams") == 0)
         #expect(try bench.run(request) == first)
         #expect(try bench.run(request) != first)
+    }
+
+    @Test(arguments: [0, 1], ["drop", "keep"])
+    func `of two requests at once that are both refused nothing is left`(first: Int, initial: String) throws {
+        let bench = DeltaBench("{initial_value: \(initial)}")
+        if initial == "drop" { _ = try bench.run(point(10, 5)) }
+        let two = Metrics.sum([Metrics.number(11, time: 6), Metrics.number(14, time: 7)])
+        var open = [try bench.actions(of: two), try bench.actions(of: point(15, 8))]
+        open.remove(at: first)
+        open.removeAll()
+        if initial == "keep" {
+            #expect(bench.count("sluice_cumulativetodelta_streams") == 0)
+        } else {
+            #expect(try bench.run(point(17, 9)) == delta(7, 5, 9))
+        }
+    }
+
+    @Test func `of two requests at once the one that is stored counts`() throws {
+        let bench = DeltaBench()
+        _ = try bench.run(point(10, 5))
+        var open = [try bench.actions(of: point(14, 7)), try bench.actions(of: point(15, 8))]
+        for action in open[0] { action() }
+        open.removeAll()
+        #expect(try bench.run(point(17, 9)) == delta(3, 7, 9))
     }
 
     @Test func `a first point that is only remembered stays, stored or not`() throws {

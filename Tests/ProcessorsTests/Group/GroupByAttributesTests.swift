@@ -225,6 +225,20 @@ import Testing
         #expect(try run("h", request(metric("m", ["1"]), metric("m", ["1"])), .metrics) == ["{h=1} point{} point{}"])
     }
 
+    @Test func `traits that are written in another way are the same, other metadata is not`() throws {
+        let none = metric("m", traits: [], ["1"])
+        let zeros = metric("m", traits: [0x10, 0, 0x18, 0], [])
+        #expect(try merged("", none, zeros) == request(none))
+        let long = metric("m", traits: [0x10, 0x82, 0, 0x18, 2], [])
+        #expect(try merged("", metric("m", ["1"]), long) == request(metric("m", ["1"])))
+        let point = Wire.field(1, Wire.strings(7, [("h", "1")]))
+        func told(_ metadata: String, _ points: [UInt8]) -> [UInt8] {
+            Wire.field(2, Wire.field(1, "m") + Wire.field(12, Wire.field(1, metadata)) + Wire.field(5, points))
+        }
+        let (one, other) = (told("a", point), told("b", point))
+        #expect(try merged("", one, other, one) == request(told("a", point + point), other))
+    }
+
     @Test func `metrics that differ in more than their description stay apart`() throws {
         let first = metric("m", ["1"])
         let others = [

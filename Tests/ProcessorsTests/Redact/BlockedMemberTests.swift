@@ -45,6 +45,37 @@ import Testing
     }
 
     @Test(arguments: [
+        (#"{"a":[1,],"password":"x"}"#, #"{"a":[1,],"password":"****"}"#),
+        (#"{"a":1,,"password":{"b":["}"]},"n":1}"#, #"{"a":1,,"password":"****","n":1}"#),
+        (#"{"a":1 "password" : "x\"y","n":"z"}"#, #"{"a":1 "password" : "****","n":"z"}"#),
+        (#"{"a":undefined,"password":hunter2 ,"n":1}"#, #"{"a":undefined,"password":"****" ,"n":1}"#),
+        ("{\n// 5\" wide\n\"password\":'a,b'\n}", "{\n// 5\" wide\n\"password\":\"****\"\n}"),
+        (#"{"a":[1,2,...],"pass\u0077ord":[1,2],"n":[3]}"#, #"{"a":[1,2,...],"pass\u0077ord":"****","n":[3]}"#),
+        (#"{"a":1,,"t":"{\"password\":\"x\"}"}"#, #"{"a":1,,"t":"{\"password\":\"****\"}"}"#),
+        (#"{"a":1,,"password":"x"#, #"{"a":1,,"password":"****""#),
+        (#"{"a":1,,"password":[1,{"b":"x"}"#, #"{"a":1,,"password":"****""#),
+        (#"{"a":1}...{"password":"x"}"#, #"{"a":1}...{"password":"****"}"#),
+    ])
+    func `behind a fault of the syntax blocked members are masked`(before: String, after: String) throws {
+        #expect(try masked(before) == after)
+    }
+
+    @Test(arguments: ["\u{FEFF}", "\u{1E}", "\u{A0}", "1\n", "[],", "{\"a\":1}\n-2.5\ntrue\n"])
+    func `marks, numbers and words before a document do not hide it`(before: String) throws {
+        #expect(try masked(before + #"{"password":"x"}"#) == before + #"{"password":"****"}"#)
+        let inner = jsonEscaped(before)
+        #expect(
+            try masked("{\"t\":\"\(inner){\\\"password\\\":1}\"}")
+                == "{\"t\":\"\(inner){\\\"password\\\":\\\"****\\\"}\"}")
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: ["\"", "\\", "\\\"", "\"password\":'", "\"a\":", "1,", "\"password\":["])
+    func `a long text behind a fault takes time for its length`(piece: String) throws {
+        let after = try masked("{,\"password\":\"hunter2\"" + String(repeating: piece, count: 200_000))
+        #expect(!after.contains("hunter2"))
+    }
+
+    @Test(arguments: [
         #"{"user":"jo","note":"the password is long"}"#, #"["password","hunter2"]"#, "{password: hunter2",
         #"see {"password":"hunter2"}"#, "[", "{", "", #"{"a":"\"password\" is a word"}"#,
     ])
