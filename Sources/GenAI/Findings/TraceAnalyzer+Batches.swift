@@ -57,9 +57,20 @@ extension TraceAnalyzer {
         return signatures.count == list.count
     }
 
-    /// Whether an argument of both has no word in common: another addressee, another file.
+    /// Members that arguments may have to be compared one by one.
+    static let membersMax = 64
+    /// Pairs of calls of one trace that are compared this way.
+    static let pairsMax = 4_096
+
+    /// Whether an argument of both has no word in common: another addressee, another file. Arguments with very many
+    /// members are not compared. Behind the last pair that is, all count as a batch: what goes round in circles for so
+    /// long has been found before.
     mutating func actsOnOther(_ left: Int, _ right: Int) -> Bool {
         guard tree.isObject(calls[left].arguments), tree.isObject(calls[right].arguments) else { return false }
+        let members = max(tree.count(calls[left].arguments), tree.count(calls[right].arguments))
+        guard members <= TraceAnalyzer.membersMax else { return false }
+        comparedPairs += 1
+        if comparedPairs > TraceAnalyzer.pairsMax { return true }
         var member = tree.first(calls[left].arguments)
         while member.exists {
             let twin = tree.member(calls[right].arguments, tree[member].key)

@@ -81,8 +81,10 @@ extension TraceAnalyzer {
         return false
     }
 
-    /// Names of columns beside an empty list of rows are no data.
+    /// Names of columns beside an empty list of rows are no data. Not asked of objects with very many members, since
+    /// all of them may be named so.
     private func isHeading(_ member: JSONRef, of ref: JSONRef) -> Bool {
+        guard tree.count(ref) <= TraceAnalyzer.membersMax else { return false }
         let name = tree[member].key
         guard TraceAnalyzer.isOneOf(name, ["columns", "column_names", "columnnames", "header", "headers"]) else {
             return false
