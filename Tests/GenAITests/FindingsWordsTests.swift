@@ -30,16 +30,44 @@ import Testing
         #expect(try batch(members: 0).isEmpty)
         let clock = ContinuousClock()
         let start = clock.now
-        #expect(try batch(members: 20_000).map(\.rule) == [.repeatedNearly])
+        #expect(try batch(members: 15_000).map(\.rule) == [.repeatedNearly])
         #expect(start.duration(to: clock.now) < .seconds(20))
     }
 
     @Test func `an object of nothing but headings is read in one go`() throws {
-        let headings = [String](repeating: #""columns":["a"]"#, count: 20_000).joined(separator: ",")
+        let headings = [String](repeating: #""columns":["a"]"#, count: 15_000).joined(separator: ",")
         var trace = TestTrace()
         let agent = trace.agent("a")
         trace.tool("sql", in: agent, arguments: #"{"q":"select"}"#, result: #"{"rows":[],\#(headings)}"#)
         trace.model(in: agent, text: "There is nothing in it.")
         #expect(try findings(trace).of(.silentEmptyResponse).isEmpty)
+    }
+
+    // MARK: Names
+
+    @Test(arguments: [
+        "get_record", "read_email", "get_schedule", "check_transfer", "get_process", "load_set", "search_post",
+        "list_open_orders", "is_open", "can_cancel_order", "find_deleted_email", "crm.get_record", "gmail_search_email",
+        "show_add_ons", "count_log_lines", "get_last_update",
+    ]) func `a tool whose name begins with a word that reads changes nothing`(_ name: String) {
+        #expect(!ask(name) { TraceAnalyzer.isAction($0) })
+    }
+
+    @Test(arguments: [
+        "process_refund", "email_customer", "schedule_meeting", "set_value", "mark_as_read", "todo_list_add",
+        "get_or_create_user", "find_and_replace", "update_list", "shop.transfer_money", "upload_file",
+    ]) func `a tool whose name begins with a verb does`(_ name: String) {
+        #expect(ask(name) { TraceAnalyzer.isAction($0) })
+    }
+
+    @Test func `reading something else in between does not hide a loop`() throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for day in 1...3 {
+            trace.tool("get_order", in: agent, arguments: #"{"id":"A-1001"}"#, result: #"{"total":60}"#)
+            trace.tool("get_schedule", in: agent, arguments: #"{"day":\#(day)}"#, result: #"{"free":\#(day)}"#)
+        }
+        trace.model(in: agent, text: "All is well with it.")
+        #expect(try findings(trace).of(.loop).map(\.tier) == [.alert])
     }
 }
