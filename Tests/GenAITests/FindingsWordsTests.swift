@@ -70,4 +70,39 @@ import Testing
         trace.model(in: agent, text: "All is well with it.")
         #expect(try findings(trace).of(.loop).map(\.tier) == [.alert])
     }
+
+    // MARK: Texts
+
+    @Test(arguments: [
+        "No data roaming charges apply to your plan", "No earlier slot is available than 5 May 14:00 with Dr Weber",
+        "There is no such limit: withdrawals up to 5000 are free",
+        "I could not find a cheaper flight than LH123 at 240 EUR", "No items need restocking",
+        "Unable to find errors in your code, all 12 tests pass", "Successfully deleted, no content returned",
+        "No results for X. Total balance is 4500 euros and account 77 is active.", "No record. Status active",
+        "No records were changed.", "No results: the balance is 5 EUR now", "Coupon not found, total is 45 EUR",
+    ]) func `a text that says something besides is not empty`(_ text: String) {
+        #expect(ask(text) { TraceAnalyzer.emptiness(of: $0) } == .none)
+    }
+
+    @Test(arguments: [
+        "No results found for 'X'.", "Order not found", "404 Not Found", "No data",
+        "I couldn't find any documents matching your query. Try other words.", "No results for query: is it open",
+        "No such file or directory: 'a.txt'", "Could not find flights from Rome, Italy to Oslo, Norway.",
+        "No orders older than 30 days found.", "No records were found.", "No results. Total: 0",
+        "Order not found. It could be archived.", "No matches", "Search completed, no rows returned",
+    ]) func `a text that says that there is nothing is`(_ text: String) {
+        #expect(ask(text) { TraceAnalyzer.emptiness(of: $0) } == .phrase)
+    }
+
+    @Test(arguments: [
+        ("review", "No errors found.", true), ("review", "Could not find any problems.", true),
+        ("review", #"{"message":"No warnings found."}"#, true), ("fetch", "Could not find error log 7.", false),
+        ("search_problems", "Could not find any problems.", false), ("review", #"{"message":"No data"}"#, false),
+    ]) func `finding nothing that one fears is good news`(_ tool: String, _ text: String, _ isGood: Bool) throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.tool(tool, in: agent, arguments: #"{"id":"C-10482"}"#, result: text)
+        trace.model(in: agent, text: "There is nothing.")
+        #expect(try findings(trace).of(.silentEmptyResponse).isEmpty == isGood)
+    }
 }
