@@ -105,4 +105,21 @@ import Testing
         trace.model(in: agent, text: "There is nothing.")
         #expect(try findings(trace).of(.silentEmptyResponse).isEmpty == isGood)
     }
+
+    // MARK: Languages
+
+    @Test(arguments: [
+        "✅ Booked – order A-1 ships Monday.", "“Done” — order A-1 ships Monday…", "🎉🎉 Order A-1 ships Monday!",
+        "✔️ Order A-1 → Monday • 40 €", "Jürgen Smith: order ships Monday.", "Your order (订单) ships on Monday.",
+        "You fly to Las Vegas via El Paso.", "Pay per hour, las of Monday",
+    ]) func `signs, pictures and names are no other language`(_ text: String) {
+        #expect(!ask(text) { TraceAnalyzer.isForeign($0) })
+    }
+
+    @Test(arguments: [
+        "✅ Ihre Bestellung ist bezahlt.", "Größe geändert, läuft.", "注文は月曜日に届きます。", "Заказ my-1 в пути.",
+        "El pedido has comprado por error llega para el lunes, las dos.",
+    ]) func `letters and words of one are`(_ text: String) {
+        #expect(ask(text) { TraceAnalyzer.isForeign($0) })
+    }
 }
