@@ -122,4 +122,41 @@ import Testing
     ]) func `letters and words of one are`(_ text: String) {
         #expect(ask(text) { TraceAnalyzer.isForeign($0) })
     }
+
+    // MARK: Pages
+
+    /// Whether the second call's empty result is told as a finding.
+    private func isTold(_ pages: (String, String), _ full: String, _ empty: String) throws -> Bool {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.tool("get_items", in: agent, arguments: pages.0, result: full)
+        trace.tool("get_items", in: agent, arguments: pages.1, result: empty)
+        trace.model(in: agent, text: "That is all there is.")
+        return try !findings(trace).of(.silentEmptyResponse).isEmpty
+    }
+
+    private static let ten = "[" + (0..<10).map { #"{"id":\#($0)}"# }.joined(separator: ",") + "]"
+
+    @Test(arguments: [
+        (#"{"page":1}"#, #"{"page":2}"#), (#"{"q":"a"}"#, #"{"q":"a","page":2}"#), (#"{"from":40}"#, #"{"from":50}"#),
+        (#"{"start":1}"#, #"{"start":2}"#), (#"{"cursor":null}"#, #"{"cursor":"abc"}"#),
+        (#"{"skip":100,"limit":50}"#, #"{"skip":150,"limit":50}"#), (#"{"offset":"100"}"#, #"{"offset":"110"}"#),
+    ]) func `an empty page behind a full one is the end of a list`(_ first: String, _ last: String) throws {
+        #expect(try !isTold((first, last), Self.ten, "[]"))
+        #expect(try !isTold((first, last), #"{"items":\#(Self.ten),"total":10}"#, #"{"items":[],"total":0}"#))
+    }
+
+    @Test(arguments: [
+        (#"{"page":2}"#, #"{"page":1}"#), (#"{"page":2}"#, "{}"), (#"{"cursor":"abc"}"#, #"{"cursor":null}"#),
+        (#"{"from":1001}"#, #"{"from":1002}"#), (#"{"offset":110}"#, #"{"offset":100}"#),
+        (#"{"q":"a","page":1}"#, #"{"q":"b","page":2}"#),
+    ]) func `an empty page that is no later one is a finding`(_ first: String, _ last: String) throws {
+        #expect(try isTold((first, last), Self.ten, "[]"))
+    }
+
+    @Test func `an empty answer behind one that is no list is a finding`() throws {
+        #expect(try isTold((#"{"index":3}"#, #"{"index":4}"#), #"{"name":"lamp"}"#, "null"))
+        #expect(try isTold((#"{"index":3}"#, #"{"index":4}"#), #"{"name":"lamp","tags":["a","b"]}"#, "null"))
+        #expect(try isTold((#"{"page":1}"#, #"{"page":2}"#), #"{"name":"lamp"}"#, "[]"))
+    }
 }
