@@ -159,4 +159,21 @@ import Testing
         #expect(try isTold((#"{"index":3}"#, #"{"index":4}"#), #"{"name":"lamp","tags":["a","b"]}"#, "null"))
         #expect(try isTold((#"{"page":1}"#, #"{"page":2}"#), #"{"name":"lamp"}"#, "[]"))
     }
+
+    // MARK: Prohibitions
+
+    @Test(arguments: [
+        ("Please do not, under any circumstances, use the original payment.", true),
+        ("Don't, for whatever reason, use the original payment", true),
+        ("Never, ever use the original payment.", true), ("Never, and I mean it, use the original payment.", true),
+        ("Do not in any case, use the original payment.", true), ("Don't use the original payment.", true),
+        ("If not, use the original payment.", false), ("No, use the original payment.", false),
+        ("I do not, please use the original payment.", false), ("I would rather not, use the original payment", false),
+        ("Not at all, use the original payment.", false), ("No, in any case, use the original payment.", false),
+        ("Do not, under any circumstances, forget the original payment.", false),
+        ("Do not, under any circumstances. Use the original payment.", false),
+    ]) func `a clause in between does not end a prohibition`(_ words: String, _ isRuledOut: Bool) {
+        let found = ask(words) { words in ask("original_payment") { TraceAnalyzer.rulesOut($0, words) } }
+        #expect(found == isRuledOut)
+    }
 }
