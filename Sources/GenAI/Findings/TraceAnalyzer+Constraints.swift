@@ -67,6 +67,8 @@ extension TraceAnalyzer {
     ]
     /// Words between a prohibition and what it rules out.
     private static let prohibitionReach = 12
+    /// Values of a trace that are looked for in what the user said.
+    private static let valuesMax = 4_096
     /// Prohibitions that are remembered of a session.
     private static let prohibitionsMax = 16
 
@@ -77,13 +79,15 @@ extension TraceAnalyzer {
         // Read once for each request that a suspicious call came from.
         var known: [Int: [Said]] = [:]
         var allowed: [[UInt64]] = []
+        var left = TraceAnalyzer.valuesMax
         for index in calls.indices where tree.isObject(calls[index].arguments) && !calls[index].isHandoff {
             guard let turn = turn(of: calls[index]) else { continue }
             var member = tree.first(calls[index].arguments)
             members: while member.exists {
                 let value = tree.isString(member) ? tree.string(member) : Text.empty
                 let words = value.isCompoundWord ? TraceAnalyzer.words(of: value) : []
-                if words.count > 1 {
+                if words.count > 1, left > 0 {
+                    left -= 1
                     let own = known[turn] ?? said(input(ofTurn: turn, batch))
                     known[turn] = own
                     switch TraceAnalyzer.isRuledOut(words, own, earlier) {
