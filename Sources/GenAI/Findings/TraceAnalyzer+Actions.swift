@@ -2,38 +2,48 @@ import Telemetry
 
 /// What a tool's name says about what it does.
 extension TraceAnalyzer {
-    /// Verbs wherever they stand.
+    /// Verbs that are hardly ever anything else.
     private static let actions: [StaticString] = [
-        "set", "send", "delete", "remove", "update", "write", "save", "close", "cancel", "click", "type", "scroll",
-        "press", "sleep", "wait", "log", "notify", "post", "put", "add", "insert", "append", "clear", "reset", "move",
-        "submit", "mark", "store", "upsert", "publish", "emit", "edit", "create", "think", "exit", "finish", "transfer",
-        "navigate", "goto", "process", "schedule", "book", "register", "approve", "archive", "assign", "grant",
-        "revoke", "enable", "disable", "start", "stop", "pause", "resume", "trigger", "sync", "refresh", "lock",
-        "unlock", "rename", "upload", "email", "record", "escalate", "confirm", "apply", "commit", "push", "open",
-        "focus", "hover", "select", "drag",
+        "send", "delete", "remove", "write", "save", "cancel", "submit", "add", "insert", "append", "upsert", "publish",
+        "emit", "edit", "create", "think", "navigate", "goto", "register", "approve", "assign", "revoke", "enable",
+        "disable", "rename", "upload", "escalate", "confirm", "apply", "unlock", "put", "clear",
     ]
-    /// Verbs that are nouns as well: not behind a word of `readers`, as in `get_charge`.
+    /// Verbs that are nouns or say how something is as well.
     private static let ambiguous: [StaticString] = [
-        "issue", "refund", "pay", "charge", "request", "make", "initiate", "execute", "run", "perform", "purchase",
-        "buy", "reserve", "dispatch", "deploy", "install", "invite", "ship", "replace", "modify", "patch", "reply",
-        "forward", "reject", "deny", "release", "restart", "activate", "deactivate", "subscribe", "unsubscribe",
-        "withdraw", "deposit", "merge",
+        "set", "update", "close", "click", "type", "scroll", "press", "sleep", "wait", "log", "notify", "post", "reset",
+        "move", "mark", "store", "exit", "finish", "transfer", "process", "schedule", "book", "archive", "grant",
+        "start", "stop", "pause", "resume", "trigger", "sync", "refresh", "lock", "email", "record", "commit", "push",
+        "open", "focus", "hover", "select", "drag", "issue", "refund", "pay", "charge", "request", "make", "initiate",
+        "execute", "run", "perform", "purchase", "buy", "reserve", "dispatch", "deploy", "install", "invite", "ship",
+        "replace", "modify", "patch", "reply", "forward", "reject", "deny", "release", "restart", "activate",
+        "deactivate", "subscribe", "unsubscribe", "withdraw", "deposit", "merge",
     ]
     private static let readers: [StaticString] = [
         "get", "list", "search", "find", "fetch", "read", "lookup", "look", "check", "query", "show", "count",
         "describe", "retrieve", "load", "view", "calculate", "compute", "validate", "verify", "is", "has", "can",
     ]
+    /// Of these, nouns as well: `todo_list_add`.
+    private static let readNouns: [StaticString] = [
+        "list", "search", "look", "check", "query", "show", "count", "view", "load", "can",
+    ]
 
-    /// Whether a tool's name says that it changes something, so that it may well answer nothing.
+    /// Whether a tool's name says that it changes something, so that it may well answer nothing. Behind a first word
+    /// that reads, as in `get_schedule`, all is what is read, up to an `and` or `or`.
     static func isAction(_ name: Text) -> Bool {
-        var isRead = false
+        var (isFirst, isRead, isNoun) = (true, false, false)
         var words = WordCursor(name, joins: false)
         while let range = words.next() {
             let word = name[range]
-            if isOneOf(word, actions) { return true }
-            if isRead { continue }
-            if isOneOf(word, ambiguous) { return true }
-            isRead = isOneOf(word, readers)
+            if isOneOf(word, ["and", "or", "then"]) {
+                (isRead, isNoun) = (false, false)
+            } else if isRead {
+                continue
+            } else if isOneOf(word, actions) || (!isNoun && isOneOf(word, ambiguous)) {
+                return true
+            } else if isOneOf(word, readers) {
+                if isFirst || !isOneOf(word, readNouns) { isRead = true } else { isNoun = true }
+            }
+            isFirst = false
         }
         return false
     }

@@ -57,9 +57,20 @@ extension TraceAnalyzer {
         return signatures.count == list.count
     }
 
-    /// Whether an argument of both has no word in common: another addressee, another file.
+    /// Members that arguments may have to be compared one by one.
+    static let membersMax = 64
+    /// Pairs of calls of one trace that are compared this way.
+    static let pairsMax = 4_096
+
+    /// Whether an argument of both has no word in common: another addressee, another file. Arguments with very many
+    /// members are not compared. Behind the last pair that is, all count as a batch: what goes round in circles for so
+    /// long has been found before.
     mutating func actsOnOther(_ left: Int, _ right: Int) -> Bool {
         guard tree.isObject(calls[left].arguments), tree.isObject(calls[right].arguments) else { return false }
+        let members = max(tree.count(calls[left].arguments), tree.count(calls[right].arguments))
+        guard members <= TraceAnalyzer.membersMax else { return false }
+        comparedPairs += 1
+        if comparedPairs > TraceAnalyzer.pairsMax { return true }
         var member = tree.first(calls[left].arguments)
         while member.exists {
             let twin = tree.member(calls[right].arguments, tree[member].key)
@@ -75,54 +86,5 @@ extension TraceAnalyzer {
             member = tree.next(member)
         }
         return false
-    }
-
-    // MARK: Pages
-
-    private static let pages: [StaticString] = [
-        "page", "page_number", "pageNumber", "page_no", "offset", "cursor", "page_token", "pageToken", "next_token",
-        "nextToken", "next_cursor", "nextCursor", "continuation_token", "starting_after", "start_index", "startIndex",
-        "page_index", "pageIndex",
-    ]
-    /// These say where a page begins when they are figures; otherwise they are places and times.
-    private static let figurePages: [StaticString] = ["start", "from", "after", "skip", "index", "position", "startAt"]
-
-    /// Calls of the tool that are looked back at.
-    private static let pagesMax = 32
-
-    /// Whether an empty result is the end of a list whose pages before had something: the same call but for its page.
-    mutating func isLastPage(_ index: Int) -> Bool {
-        guard tree.isObject(calls[index].arguments) else { return false }
-        let wanted = listHash(calls[index].arguments)
-        var looked = 0
-        for other in calls.indices.reversed() where calls[other].name == calls[index].name && isBefore(other, index) {
-            let call = calls[other]
-            looked += 1
-            if looked > TraceAnalyzer.pagesMax { return false }
-            guard call.hasResult, !isFailing(call), call.emptiness == .none, isSameAgent(call, calls[index]) else {
-                continue
-            }
-            guard tree.isObject(call.arguments), call.signature != calls[index].signature else { continue }
-            if listHash(call.arguments) == wanted { return true }
-        }
-        return false
-    }
-
-    /// A hash of arguments without those that tell the page.
-    private mutating func listHash(_ arguments: JSONRef) -> UInt64 {
-        var sum: UInt64 = 0
-        var member = tree.first(arguments)
-        while member.exists {
-            let name = tree[member].key
-            let isFigure = tree.kind(member) == .number && TraceAnalyzer.figurePages.contains { name == $0 }
-            if !isFigure && !TraceAnalyzer.pages.contains(where: { name == $0 }) {
-                var hash = ContentHash()
-                hash.add(name)
-                hash.add(tree.canonicalHash(member))
-                sum = sum &+ hash.value
-            }
-            member = tree.next(member)
-        }
-        return sum
     }
 }

@@ -59,8 +59,16 @@ extension TraceAnalyzer {
         "ok", "okay", "yes", "yeah", "fine", "please", "instead", "use", "allow", "allowed", "agree", "alright",
         "actually", "go", "do", "can", "may",
     ]
+    /// Words of what stands between a prohibition and what it rules out: under any circumstances, for whatever reason.
+    private static let circumstances: [StaticString] = [
+        "under", "any", "all", "circumstance", "circumstances", "condition", "conditions", "in", "on", "case",
+        "situation", "for", "whatever", "reason", "by", "means", "way", "account", "at", "cost", "costs", "and", "i",
+        "mean", "it", "repeat", "really", "absolutely", "ever", "whatsoever",
+    ]
     /// Words between a prohibition and what it rules out.
     private static let prohibitionReach = 12
+    /// Values of a trace that are looked for in what the user said.
+    private static let valuesMax = 4_096
     /// Prohibitions that are remembered of a session.
     private static let prohibitionsMax = 16
 
@@ -71,13 +79,15 @@ extension TraceAnalyzer {
         // Read once for each request that a suspicious call came from.
         var known: [Int: [Said]] = [:]
         var allowed: [[UInt64]] = []
+        var left = TraceAnalyzer.valuesMax
         for index in calls.indices where tree.isObject(calls[index].arguments) && !calls[index].isHandoff {
             guard let turn = turn(of: calls[index]) else { continue }
             var member = tree.first(calls[index].arguments)
             members: while member.exists {
                 let value = tree.isString(member) ? tree.string(member) : Text.empty
                 let words = value.isCompoundWord ? TraceAnalyzer.words(of: value) : []
-                if words.count > 1 {
+                if words.count > 1, left > 0 {
+                    left -= 1
                     let own = known[turn] ?? said(input(ofTurn: turn, batch))
                     known[turn] = own
                     switch TraceAnalyzer.isRuledOut(words, own, earlier) {
@@ -176,7 +186,7 @@ extension TraceAnalyzer {
     static func rulesOut(_ value: [UInt64], _ clauses: [[UInt64]]) -> Bool {
         clauses.contains { clause in
             guard clause.count >= value.count else { return false }
-            return (0...(clause.count - value.count)).contains { Array(clause[$0..<$0 + value.count]) == value }
+            return (0...(clause.count - value.count)).contains { clause[$0..<$0 + value.count].elementsEqual(value) }
         }
     }
 
@@ -187,42 +197,91 @@ extension TraceAnalyzer {
 
     /// What stands behind each prohibition, within its sentence. A question prohibits nothing.
     static func clauses(in text: Text) -> [[UInt64]] {
-        var clauses: [[UInt64]] = []
-        var clause: [UInt64]?
+        var reader = ClauseReader()
         var end = 0
-        func close() {
-            if let clause, clause.count > 1 { clauses.append(clause) }
-            clause = nil
-        }
         var words = WordCursor(text, joins: false)
-        while clauses.count < 16 {
+        while reader.clauses.count < 16 {
             // Nothing is open that the words in between could belong to or end.
-            if clause == nil { words.skip(toWordBeginningWith: prohibitionStarts) }
+            if !reader.isOpen { words.skip(toWordBeginningWith: prohibitionStarts) }
             guard let range = words.next() else { break }
             let word = text[range]
-            guard clause != nil else {
-                if prohibits(word, in: text, before: range.upperBound) { (clause, end) = ([], range.upperBound) }
-                continue
+            if reader.isOpen {
+                // The apostrophe of don't is no end of a sentence.
+                for place in end..<range.lowerBound { reader.end(at: text[place]) }
             }
-            // The apostrophe of don't is no end of a sentence.
-            for place in end..<range.lowerBound {
-                if text[place] == UInt8(ascii: "?") { clause = nil }
-                if Text.endsClause(text[place]) { close() }
-            }
+            guard reader.isOpen || prohibits(word, in: text, before: range.upperBound) else { continue }
             end = range.upperBound
             if prohibits(word, in: text, before: end) {
-                close()
-                clause = []
-            } else if let own = clause {
-                if own.count < 2, isOneOf(word, reversals) {
-                    clause = nil
-                } else if own.count < prohibitionReach {
-                    clause?.append(word.looseHash)
-                }
+                reader.open(mayBeInterrupted: !isOneOf(word, ["no", "without", "except"]))
+            } else {
+                reader.add(word)
             }
         }
-        if text.firstIndex(of: UInt8(ascii: "?"), from: min(end, text.count)) == nil { close() }
-        return clauses
+        if text.firstIndex(of: UInt8(ascii: "?"), from: min(end, text.count)) == nil { reader.close() }
+        return reader.clauses
+    }
+
+    /// Collects the words behind prohibitions.
+    private struct ClauseReader {
+        private(set) var clauses: [[UInt64]] = []
+        /// What was read of the clause under way.
+        private var clause: [UInt64] = []
+        private(set) var isOpen = false
+        private var mayBeInterrupted = false
+        /// Whether all that was read is `circumstances`.
+        private var isBare = true
+        /// Whether a comma stands before what was read: "do not, under any circumstances, …".
+        private var isInterrupted = false
+
+        mutating func open(mayBeInterrupted: Bool) {
+            close()
+            isOpen = true
+            self.mayBeInterrupted = mayBeInterrupted
+        }
+
+        mutating func close() {
+            if isOpen, clause.count > 1 { clauses.append(clause) }
+            drop()
+        }
+
+        private mutating func drop() {
+            clause = []
+            (isOpen, mayBeInterrupted, isBare, isInterrupted) = (false, false, true, false)
+        }
+
+        /// A sign between two words.
+        mutating func end(at byte: UInt8) {
+            if byte == UInt8(ascii: "?") { drop() }
+            guard isOpen, Text.endsClause(byte) else { return }
+            guard byte == UInt8(ascii: ","), mayBeInterrupted, isBare else { return close() }
+            if clause.isEmpty {
+                isInterrupted = true
+            } else if isInterrupted || clause.count > 2 {
+                // The clause in between is over, and what is ruled out follows.
+                clause = []
+                isInterrupted = false
+            } else {
+                close()
+            }
+        }
+
+        mutating func add(_ word: Text) {
+            // What the apostrophe of don't leaves.
+            if clause.isEmpty, word.count == 1, word.beginsWith("t") { return }
+            if clause.isEmpty, isInterrupted, TraceAnalyzer.isOneOf(word, ["ever"]) {
+                isInterrupted = false
+            } else if clause.count < 2, TraceAnalyzer.isOneOf(word, TraceAnalyzer.reversals) {
+                drop()
+            } else if TraceAnalyzer.isOneOf(word, TraceAnalyzer.circumstances) {
+                if clause.count < TraceAnalyzer.prohibitionReach { clause.append(word.looseHash) }
+            } else if isInterrupted {
+                // "If not, use …" rules nothing out.
+                drop()
+            } else {
+                isBare = false
+                if clause.count < TraceAnalyzer.prohibitionReach { clause.append(word.looseHash) }
+            }
+        }
     }
 
     private static func prohibits(_ word: Text, in text: Text, before end: Int) -> Bool {

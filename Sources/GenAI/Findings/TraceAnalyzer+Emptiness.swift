@@ -81,8 +81,10 @@ extension TraceAnalyzer {
         return false
     }
 
-    /// Names of columns beside an empty list of rows are no data.
+    /// Names of columns beside an empty list of rows are no data. Not asked of objects with very many members, since
+    /// all of them may be named so.
     private func isHeading(_ member: JSONRef, of ref: JSONRef) -> Bool {
+        guard tree.count(ref) <= TraceAnalyzer.membersMax else { return false }
         let name = tree[member].key
         guard TraceAnalyzer.isOneOf(name, ["columns", "column_names", "columnnames", "header", "headers"]) else {
             return false
@@ -129,15 +131,44 @@ extension TraceAnalyzer {
     /// Whether nothing is what one hopes for: no conflicts, no errors.
     mutating func isGoodNews(_ call: ToolCall) -> Bool {
         if TraceAnalyzer.unwanted.contains(where: { call.name.holds($0) }) { return true }
-        if tree.isObject(call.result) { return holdsOnlyUnwanted(call.result) }
-        let text = TraceAnalyzer.stripped(call.resultText).capped(96)
-        guard text.beginsWith("no ") || text.beginsWith("0 ") || text.beginsWith("zero ") else { return false }
-        var words = WordCursor(text, joins: false)
-        for _ in 0..<5 {
+        if tree.isObject(call.result) {
+            return holdsOnlyUnwanted(call.result) || (call.emptiness == .phrase && saysGoodNews(call))
+        }
+        return TraceAnalyzer.isGoodNews(call.resultText, of: call.name)
+    }
+
+    /// `{"message": "No errors found."}`
+    private mutating func saysGoodNews(_ call: ToolCall) -> Bool {
+        var child = tree.first(call.result)
+        while child.exists {
+            if tree.isString(child), TraceAnalyzer.isGoodNews(tree.string(child), of: call.name) { return true }
+            child = tree.next(child)
+        }
+        return false
+    }
+
+    /// How texts begin that say what there is not.
+    private static let denials: [StaticString] = [
+        "no ", "0 ", "zero ", "could not find", "couldn't find", "unable to find", "i could not find",
+        "i couldn't find", "did not find", "found no ", "i found no ",
+    ]
+
+    /// Whether a text says that there is nothing of what nobody wants. "Could not find error log 7" is about a log.
+    private static func isGoodNews(_ source: Text, of tool: Text) -> Bool {
+        let text = stripped(source).capped(96)
+        guard let denial = denials.first(where: { text.beginsWith($0) }) else { return false }
+        let rest = text[denial.utf8CodeUnitCount..<text.count]
+        var words = WordCursor(rest, joins: false)
+        for _ in 0..<4 {
             guard let range = words.next() else { return false }
-            let word = text[range]
-            if TraceAnalyzer.unwanted.contains(where: { word.beginsWith($0) }) { return true }
-            for stem in TraceAnalyzer.ambiguous where word.beginsWith(stem) { return !call.name.holds(stem) }
+            let word = rest[range]
+            let isUnwanted = unwanted.contains { word.beginsWith($0) }
+            guard isUnwanted || ambiguous.contains(where: { word.beginsWith($0) }) else { continue }
+            if let next = words.next(), isOneOf(rest[next], ["log", "logs", "page", "file", "code", "report"]) {
+                return false
+            }
+            if isUnwanted { return true }
+            return !ambiguous.contains { word.beginsWith($0) && tool.holds($0) }
         }
         return false
     }

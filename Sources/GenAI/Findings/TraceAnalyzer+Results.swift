@@ -118,17 +118,47 @@ extension TraceAnalyzer {
         "nie", "jest",
     ]
 
-    /// Whether an answer is in another language than English, whose words tell nothing here: letters beyond ASCII near
-    /// its beginning, or none of the usual English words and some of another language.
+    /// Whether an answer is in another language than English, whose words tell nothing here. English words decide
+    /// first: beside them only twice as many of another language, or mostly letters of another script, count. Without
+    /// them two words of another language do, or two letters beyond ASCII near the beginning.
     static func isForeign(_ text: Text) -> Bool {
-        for index in 0..<Swift.min(text.count, 64) where text[index] >= 0xC3 { return true }
-        var isFound = false
+        var (native, other, last) = (0, 0, UInt64(0))
         var words = WordCursor(text.capped(1_024), joins: false)
         while let range = words.next() {
-            if isOneOf(text[range], english) { return false }
-            if !isFound, isOneOf(text[range], foreign) { isFound = true }
+            let word = text[range]
+            if isOneOf(word, english) {
+                native += 1
+            } else if isOneOf(word, foreign), word.looseHash != last {
+                other += 1
+                last = word.looseHash
+            }
         }
-        return isFound
+        let letters = letters(of: text.capped(64))
+        if native > 0 { return other > 2 * native || letters.script > letters.ascii }
+        return other >= 2 || letters.accented + letters.script >= 2
+    }
+
+    /// Counts letters of ASCII, those with accents, and those of other scripts. Signs, quotes, dashes and pictures are
+    /// no letters: all up to U+00BF, U+2000 to U+2BFF, the private ones, and all of four bytes.
+    private static func letters(of text: Text) -> (ascii: Int, accented: Int, script: Int) {
+        var (ascii, accented, script) = (0, 0, 0)
+        var index = 0
+        while index < text.count {
+            let byte = text[index]
+            index += 1
+            switch byte {
+            case 0x41...0x5A, 0x61...0x7A: ascii += 1
+            // U+00D7 and U+00F7 are signs, U+0370 begins Greek.
+            case 0xC3...0xCC where index < text.count && !(byte == 0xC3 && text[index] & 0xDF == 0x97): accented += 1
+            case 0xCD...0xDF where index < text.count: script += 1
+            case 0xE0...0xEF where index + 1 < text.count:
+                let code = Int(byte & 15) << 12 | Int(text[index] & 63) << 6 | Int(text[index + 1] & 63)
+                let isSign = (0x2000...0x2BFF).contains(code) || code >= 0xE000
+                if !isSign { script += 1 }
+            default: continue
+            }
+        }
+        return (ascii, accented, script)
     }
 
     // MARK: Text

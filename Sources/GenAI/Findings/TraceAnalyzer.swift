@@ -26,6 +26,8 @@ package struct TraceAnalyzer: ~Copyable {
     var definitions = Column<ToolDefinition>()
     /// Bytes of content read so far in this trace.
     var readBytes = 0
+    /// Pairs of calls of this trace whose arguments were compared one by one.
+    var comparedPairs = 0
     var scratch = ByteColumn()
     /// What the trace shares with others of its session.
     var sessionKey: UInt64 = 0
@@ -75,6 +77,7 @@ package struct TraceAnalyzer: ~Copyable {
         definitionSets.removeAll()
         definitions.removeAll()
         readBytes = 0
+        comparedPairs = 0
         joinSession(batch, &memory)
         readTurns(batch)
         recallDefinitions(&memory)
