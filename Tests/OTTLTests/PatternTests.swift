@@ -87,4 +87,12 @@ import Testing
             cache.finish()
         }
     }
+
+    @Test func `a memory that is kept by its owner has room again with each batch`() throws {
+        var state = EvaluationState()
+        for number in 0..<3 * PatternCache.compiledMax {
+            if number % PatternCache.compiledMax == 0 { state.beginBatch() }
+            try Array("a\(number)".utf8).withUnsafeBytes { _ = try state.patterns.pattern(Text($0), isGlob: false) }
+        }
+    }
 }

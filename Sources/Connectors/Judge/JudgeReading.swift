@@ -33,7 +33,8 @@ final class JudgeReading: @unchecked Sendable {
     func questions(
         _ batch: ExportBatch, _ options: JudgeOptions, _ counters: JudgeCounters
     ) -> [JudgeQuestion]? {
-        batch.bytes.withUnsafeBytes { bytes -> [JudgeQuestion]? in
+        state.beginBatch()
+        return batch.bytes.withUnsafeBytes { bytes -> [JudgeQuestion]? in
             var records = RecordBatch(keys: keys)
             guard (try? OTLPReader.read(Text(bytes), signal: .traces, keys: keys, into: &records)) != nil else {
                 return nil

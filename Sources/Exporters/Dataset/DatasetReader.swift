@@ -32,7 +32,8 @@ package struct DatasetReader: ~Copyable {
 
     /// The examples in a request of spans, nil when it cannot be read.
     package mutating func records(_ request: [UInt8]) -> [DatasetRecord]? {
-        request.withUnsafeBytes { bytes -> [DatasetRecord]? in
+        state.beginBatch()
+        return request.withUnsafeBytes { bytes -> [DatasetRecord]? in
             var batch = RecordBatch(keys: keys)
             guard (try? OTLPReader.read(Text(bytes), signal: .traces, keys: keys, into: &batch)) != nil else {
                 return nil

@@ -34,6 +34,7 @@ package struct EvaluatorsProcessor: Processor {
         state.lock.withLock { work in
             work.memory.keep()
             let scratch = work.scratch
+            scratch.state.beginBatch()
             for trajectory in scratch.reader.read(batch) {
                 var results: [EvaluationEvent] = []
                 work.evaluate(trajectory, batch, &results, counters)

@@ -69,7 +69,8 @@ extension TextRedaction {
             state.containers.truncate(to: open)
             guard let end = next else { return }
             start = JSONTokens.documentStart(view.text, from: end)
-            if start == nil { searchMembers(view, from: end, &state) }
+            // A string in front of what is no document may be the name of a member.
+            if start == nil { searchMembers(view, from: view.text[place] == 0x22 ? place : end, &state) }
         }
     }
 
@@ -78,8 +79,11 @@ extension TextRedaction {
         let base = state.containers.count
         var reader = JSONTokens(view.text, base: base, from: start, showsEnds: true)
         var held: Held?
+        // Where the last string ends: the quote there may be that of the next name, where a value lacks its own.
+        var lastQuote: Int?
         while let token = reader.next(&state.containers) {
             if token.kind == .end { return nil }
+            lastQuote = token.kind == .string ? token.end : nil
             guard let value = held else {
                 held = look(view, token, reader.index, &state)
                 continue
@@ -95,7 +99,7 @@ extension TextRedaction {
             held = nil
         }
         let isAfterDocument = state.containers.count == base && reader.index > start
-        if !isAfterDocument || held != nil { lookAtRest(view, reader.index, held, base, &state) }
+        if !isAfterDocument || held != nil { lookAtRest(view, lastQuote ?? reader.index, held, base, &state) }
         return isAfterDocument ? reader.index : nil
     }
 

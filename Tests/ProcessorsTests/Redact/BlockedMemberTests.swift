@@ -55,6 +55,11 @@ import Testing
         (#"{"a":1,,"password":"x"#, #"{"a":1,,"password":"****""#),
         (#"{"a":1,,"password":[1,{"b":"x"}"#, #"{"a":1,,"password":"****""#),
         (#"{"a":1}...{"password":"x"}"#, #"{"a":1}...{"password":"****"}"#),
+        (#""password":"x""#, #""password":"****""#),
+        (#"{"a":{"b":1}},"password":"x"}"#, #"{"a":{"b":1}},"password":"****"}"#),
+        ("{\"a\":1}\n\"password\":\"x\"", "{\"a\":1}\n\"password\":\"****\""),
+        (#"{"user":"bob,"password":"x"}"#, #"{"user":"bob,"password":"****"}"#),
+        (#"{"l":["a","b],"password":"x"}"#, #"{"l":["a","b],"password":"****"}"#),
     ])
     func `behind a fault of the syntax blocked members are masked`(before: String, after: String) throws {
         #expect(try masked(before) == after)
