@@ -106,7 +106,8 @@ private struct Look {
         if let seal = try file.seal(of: size, seed: header.seed), seal.sequence >= header.base {
             let items = header.base..<seal.sequence
             let bytes = size - JournalFormat.recordHeaderBytes - JournalFormat.dataOffset
-            let amount = HeldAmount(frames: Int(clamping: seal.minTime), items: items.count, bytes: bytes)
+            let amount = HeldAmount(
+                frames: Int(clamping: seal.minTime), items: Int(clamping: seal.sequence - header.base), bytes: bytes)
             for (name, reader) in readers {
                 if reader.done.covers(items) {
                     parted.remove(name)

@@ -14,7 +14,7 @@ struct DoneItems: Sendable, Equatable {
     func left(of items: Range<UInt64>) -> Int {
         if items.upperBound <= position { return 0 }
         let behind = max(items.lowerBound, position)..<items.upperBound
-        return Int(clamping: UInt64(behind.count) - settled.items(in: behind))
+        return Int(clamping: behind.upperBound - behind.lowerBound - settled.items(in: behind))
     }
 
     /// Whether all of these items are still to be delivered.
