@@ -74,7 +74,8 @@ struct ConnectionSetup: Sendable {
             }
         let (frames, watch) = (WholeFrames(), GoAwayWatch())
         let connection = HTTP2Connection(
-            lifetime: lifetime, timeouts: timeouts, frames: frames, watch: watch, now: loop.now)
+            lifetime: lifetime, timeouts: timeouts, streamsMax: streamsMax, frames: frames, watch: watch,
+            now: loop.now)
         let parts = NIOLoopBound((connection, resources), eventLoop: loop)
         let service = service
         // Windows hold a sender back; the frames that carry them must always be read.
@@ -85,6 +86,7 @@ struct ConnectionSetup: Sendable {
                 minimum: 1 << 10, initial: 4 << 10, maximum: HTTP2Limits.readSizeMax))
         try context.pipeline.syncOperations.addHandler(frames)
         try context.pipeline.syncOperations.addHandler(watch)
+        try context.pipeline.syncOperations.addHandler(OwnSettings(told: HTTP2Limits.told(streamsMax: streamsMax)))
         _ = try context.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: HTTP2Limits.connection(streamsMax: streamsMax),
             streamConfiguration: HTTP2Limits.stream

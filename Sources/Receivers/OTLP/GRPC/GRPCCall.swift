@@ -30,9 +30,8 @@ struct GRPCCall: Equatable {
     init(
         _ headers: HPACKHeaders, accepted: Set<Signal>, auth: AuthCheck?, keepsMetadata: Bool = false
     ) throws(GRPCStatus) {
-        if headers.count > OTLPReceiver.headerCountMax {
-            throw GRPCStatus(
-                .resourceExhausted, .headersTooLarge, "the call has more than \(OTLPReceiver.headerCountMax) headers")
+        if let excess = HTTP2Limits.excess(of: headers) {
+            throw GRPCStatus(.resourceExhausted, .headersTooLarge, "the call has \(excess)")
         }
         if let auth {
             switch auth.verdict(headers[auth.authenticator.headerName]) {

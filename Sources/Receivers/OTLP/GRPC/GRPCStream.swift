@@ -32,6 +32,8 @@ final class GRPCStream: RequestStream {
             budget: shared.budget, timeouts: shared.timeouts, resources: resources, connection: connection, now: now)
     }
 
+    override func tooMany() { shared.intake.metrics.refused(.streams) }
+
     override func refused(_ fault: BodyFault) { end(status(fault, wanted: Self.ownBytes)) }
 
     override func begin(_ headers: HPACKHeaders, isWhole: Bool) {

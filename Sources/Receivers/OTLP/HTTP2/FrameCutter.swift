@@ -72,16 +72,15 @@ struct FrameCutter {
         var next = start + FrameHead.bytes + frame.length
         if frame.isTooLarge { return .broken }
         if frame.beginsBlock {
-            var (continuations, size) = (0, frame.length)
+            var continuations = 0
             var last = frame
             while !last.endsBlock {
                 guard let more = FrameHead(bytes, at: next) else { return .unfinished }
                 continuations += 1
-                size += more.length
                 // The library refuses the same by the heads of the frames, before what they bring is there.
-                guard more.isContinuation, !more.isTooLarge, continuations <= HTTP2Limits.continuationsMax,
-                    size <= OTLPReceiver.headerListSizeMax
-                else { return .broken }
+                guard more.isContinuation, !more.isTooLarge, continuations <= HTTP2Limits.continuationsMax else {
+                    return .broken
+                }
                 next += FrameHead.bytes + more.length
                 last = more
             }

@@ -3,6 +3,8 @@ import NIOCore
 /// What stands before the payload of each HTTP/2 frame (RFC 9113, 4.1 and 6).
 struct FrameHead {
     static let bytes = 9
+    /// Place of the type.
+    static let typeOffset = 3
 
     /// Bytes of the payload.
     let length: Int
@@ -26,8 +28,11 @@ struct FrameHead {
     var isPlainData: Bool { type == 0 && flags & 8 == 0 }
     /// HEADERS or PUSH_PROMISE.
     var beginsBlock: Bool { type == 1 || type == 5 }
+    var isSettings: Bool { type == 4 }
     var isGoAway: Bool { type == 7 }
     var isContinuation: Bool { type == 9 }
+    /// ACK, of SETTINGS and PING.
+    var isAcknowledgement: Bool { flags & 1 != 0 }
     /// END_HEADERS.
     var endsBlock: Bool { flags & 4 != 0 }
 }

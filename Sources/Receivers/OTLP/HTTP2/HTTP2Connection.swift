@@ -16,10 +16,13 @@ final class HTTP2Connection: ChannelInboundHandler {
     private let lifetime: HTTP2Lifetime
     private let period: TimeAmount
     private let readHeader: Duration
+    /// Streams that the client was told it may have open at once.
+    private let streamsMax: Int
     private let frames: WholeFrames
     private let watch: GoAwayWatch
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: RequestStream] = [:]
+    private var refused = RefusedStreams()
     private var tick: Scheduled<Void>?
     private let start: NIODeadline
     private var lastRead: NIODeadline
@@ -39,10 +42,11 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     /// `frames` and `watch` stand between the library's handler and the socket.
     init(
-        lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, frames: WholeFrames, watch: GoAwayWatch,
-        now: NIODeadline
+        lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, streamsMax: Int, frames: WholeFrames,
+        watch: GoAwayWatch, now: NIODeadline
     ) {
         self.lifetime = lifetime
+        self.streamsMax = streamsMax
         self.frames = frames
         self.watch = watch
         readHeader = timeouts.readHeader
@@ -110,6 +114,26 @@ final class HTTP2Connection: ChannelInboundHandler {
     // MARK: Streams
 
     func opened(_ stream: RequestStream) { streams[ObjectIdentifier(stream)] = stream }
+
+    /// Whether a stream that was opened is within what the client was told. If not, it is to be reset, and is none of
+    /// the connection's any more.
+    func mayStay(_ stream: RequestStream) -> Bool {
+        guard streams.count > streamsMax else { return true }
+        streams.removeValue(forKey: ObjectIdentifier(stream))
+        if let context, refused.isOneTooMany(now: context.eventLoop.now) { giveUp(context) }
+        return false
+    }
+
+    /// Ends the connection of a client that floods, with all that is open on it (RFC 9113, 10.5).
+    private func giveUp(_ context: ChannelHandlerContext) {
+        // What came in one read is still looked at when the end of TLS takes its time.
+        guard watch.error == nil else { return }
+        let goAway = HTTP2Frame(
+            streamID: .rootStream,
+            payload: .goAway(lastStreamID: .maxID, errorCode: .enhanceYourCalm, opaqueData: nil))
+        context.writeAndFlush(wrapOutboundOut(goAway), promise: nil)
+        context.close(promise: nil)
+    }
 
     /// Bytes of a body came on one of the streams.
     func received(_ bytes: Int) { bodyBytes += bytes }

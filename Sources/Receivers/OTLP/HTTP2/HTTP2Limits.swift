@@ -1,4 +1,5 @@
 import NIOCore
+import NIOHPACK
 import NIOHTTP2
 
 /// How long an HTTP/2 connection may live, and how it is watched. Zero switches a limit off.
@@ -28,28 +29,57 @@ enum HTTP2Limits {
     static let errorsMax = 200
     /// Streams that we reset of which frames may still be under way: those are let pass (RFC 9113, 5.1).
     static let resetsKnownMax = 1_000
+    /// Streams beyond the maximum that are refused in half a minute. A client of good will opens them only before it
+    /// knows the maximum, and frames of all of them may be under way.
+    static let refusedMax = resetsKnownMax
+    /// How many of those may wait for their reset to be written, while the client reads nothing.
+    static let refusedWaitingMax = 200
+    /// Frames of DATA without a byte and without an end that may come between two heads or ends, on all streams.
+    static let emptyFramesMax = 20
 
     /// Bytes of a frame's payload. We announce no other than the least that each side must take (RFC 9113, 6.5.2).
     static let frameMax = 16_384
-    /// Frames that a head may go on in.
-    static let continuationsMax = 5
+    /// Frames that a head may go on in. With its first frame these are 128 KiB, the most that is held back of a
+    /// connection until it is whole.
+    static let continuationsMax = 7
+    /// Bytes of a head's fields, counted as the client is to count them, up to which a head that is too large is read
+    /// to the end and refused alone. Beyond them the connection ends.
+    static let headerListSizeReadMax = 4 * OTLPReceiver.headerListSizeMax
     /// Most that is read from a connection at once: the library keeps a buffer of that size for each, and frames are
     /// small.
     static let readSizeMax = 32 << 10
 
+    /// What the library goes by: beyond these limits it ends the connection. Within them single streams are refused.
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: streamsMax),
-            HTTP2Setting(parameter: .maxHeaderListSize, value: OTLPReceiver.headerListSizeMax),
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: streamsMax + refusedWaitingMax),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: headerListSizeReadMax),
             HTTP2Setting(parameter: .initialWindowSize, value: streamWindow),
         ]
         connection.targetWindowSize = connectionWindow
         connection.maximumBufferedControlFrames = 1000
         connection.maximumSequentialContinuationFrames = continuationsMax
-        connection.maximumRecentlyResetStreams = max(
-            connection.maximumRecentlyResetStreams, min(streamsMax, resetsKnownMax))
+        connection.maximumSequentialEmptyDataFrames = emptyFramesMax
+        connection.maximumRecentlyResetStreams = resetsKnownMax
+        // Faults of streams are counted by the half minute (`errorsMax`), not for as long as a connection lives.
+        connection.maximumConnectionGlitches = .max
         return connection
+    }
+
+    /// What the client is told in place of the library's settings, by their numbers (RFC 9113, 6.5.2):
+    /// SETTINGS_MAX_CONCURRENT_STREAMS and SETTINGS_MAX_HEADER_LIST_SIZE.
+    static func told(streamsMax: Int) -> [UInt16: UInt32] {
+        [3: UInt32(streamsMax), 6: UInt32(OTLPReceiver.headerListSizeMax)]
+    }
+
+    /// What a head has too much of; nil when it is within the limits.
+    static func excess(of headers: HPACKHeaders) -> String? {
+        if headers.count > OTLPReceiver.headerCountMax { return "more than \(OTLPReceiver.headerCountMax) headers" }
+        // As the client counts for SETTINGS_MAX_HEADER_LIST_SIZE.
+        let size = headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 32 }
+        guard size > OTLPReceiver.headerListSizeMax else { return nil }
+        return "headers of more than \(OTLPReceiver.headerListSizeMax) bytes, 32 for each among them"
     }
 
     static var stream: NIOHTTP2Handler.StreamConfiguration {
@@ -58,5 +88,24 @@ enum HTTP2Limits {
         stream.streamResetFrameRateLimit.maximumCount = resetsMax
         stream.streamErrorRateLimit.maximumCount = errorsMax
         return stream
+    }
+}
+
+/// Counts the streams of a connection that were refused, in periods of half a minute. A value without effects.
+struct RefusedStreams {
+    private static let period = TimeAmount.seconds(30)
+
+    private var count = 0
+    private var since: NIODeadline?
+
+    /// Counts another one; true when they are more than a client of good will opens.
+    mutating func isOneTooMany(now: NIODeadline) -> Bool {
+        let isOver = since.map { now - $0 >= Self.period } ?? true
+        if isOver {
+            count = 0
+            since = now
+        }
+        count += 1
+        return count > HTTP2Limits.refusedMax
     }
 }

@@ -17,6 +17,8 @@ final class HTTPStream: RequestStream {
             budget: shared.budget, timeouts: shared.timeouts, resources: resources, connection: connection, now: now)
     }
 
+    override func tooMany() { shared.metrics.refused(.streams) }
+
     override func refused(_ fault: BodyFault) {
         let refusal = shared.refusal(fault, wanted: Self.ownBytes, now: now)
         shared.countRefusal(refusal)
@@ -25,11 +27,10 @@ final class HTTPStream: RequestStream {
     }
 
     override func begin(_ headers: HPACKHeaders, isWhole: Bool) {
-        guard headers.count <= OTLPReceiver.headerCountMax else {
+        if let excess = HTTP2Limits.excess(of: headers) {
             return refuse(
                 Refusal(
-                    status: .headerFieldsTooLarge, reason: .headersTooLarge,
-                    message: "the request has more than \(OTLPReceiver.headerCountMax) headers"))
+                    status: .headerFieldsTooLarge, reason: .headersTooLarge, message: "the request has \(excess)"))
         }
         guard !headers.contains(where: { ASCII.hasOuterBlank($0.value) }) else {
             return refuse(

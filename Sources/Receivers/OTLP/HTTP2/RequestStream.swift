@@ -53,6 +53,8 @@ class RequestStream: ChannelInboundHandler {
 
     // MARK: For the protocols
 
+    /// The client has more streams open than it was told that it may: this one is reset.
+    func tooMany() {}
     /// There is no memory for another stream.
     func refused(_ fault: BodyFault) {}
     /// The head came; `isWhole` when nothing follows it.
@@ -104,6 +106,7 @@ class RequestStream: ChannelInboundHandler {
             isWhole = frame.endStream
             if !hasHead {
                 hasHead = true
+                guard connection.mayStay(self) else { return refuseStream(context) }
                 clock.enter(.body, now: context.eventLoop.now)
                 if let fault = BodyFault(ticket.grow(by: Self.ownBytes)) { return refused(fault) }
                 begin(frame.headers, isWhole: isWhole)
@@ -118,6 +121,13 @@ class RequestStream: ChannelInboundHandler {
             if isWhole, phase == .body { complete() }
         default: break
         }
+    }
+
+    /// Resets the stream, so that the client tries again when it has fewer open (RFC 9113, 5.1.2 and 8.7).
+    private func refuseStream(_ context: ChannelHandlerContext) {
+        phase = .answered
+        tooMany()
+        context.writeAndFlush(wrapOutboundOut(.rstStream(.refusedStream)), promise: nil)
     }
 
     func checkClock(now: NIODeadline) {

@@ -67,6 +67,8 @@ enum RefusalReason: String, CaseIterable {
     case overload
     case timeout
     case connections
+    /// More streams than the client may have open on an HTTP/2 connection.
+    case streams
     /// The pipeline can never take the data.
     case invalidData = "invalid_data"
     /// The pipeline cannot take the data now.
