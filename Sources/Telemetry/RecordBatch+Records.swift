@@ -170,6 +170,44 @@ extension RecordBatch {
         resources[Int(scopes[index].resource)].edits.insert(.children)
     }
 
+    // MARK: Numbers of what senders dropped
+
+    @inlinable
+    public mutating func setDropped(_ count: UInt32, ofResource index: Int) {
+        resources[index].droppedAttributes = count
+        resources[index].edits.insert(.droppedCounts)
+        markEdited()
+    }
+
+    @inlinable
+    public mutating func setDropped(_ count: UInt32, ofScope index: Int) {
+        scopes[index].droppedAttributes = count
+        scopes[index].edits.insert(.droppedCounts)
+        markEdited()
+        resources[Int(scopes[index].resource)].edits.insert(.children)
+    }
+
+    /// The number of dropped attributes stands among the fields of `changeSpan`.
+    @inlinable
+    public mutating func setDropped(events: UInt32, links: UInt32, ofSpan index: Int) {
+        spans[index].droppedEvents = events
+        spans[index].droppedLinks = links
+        markSpan(index, .droppedCounts)
+    }
+
+    @inlinable
+    public mutating func setDropped(_ count: UInt32, ofEvent index: Int) {
+        events[index].droppedAttributes = count
+        events[index].edits.insert(.droppedCounts)
+        markSpan(Int(events[index].span), .events)
+    }
+
+    @inlinable
+    public mutating func setDropped(_ count: UInt32, ofLog index: Int) {
+        logs[index].droppedAttributes = count
+        markLog(index, .droppedCounts)
+    }
+
     // MARK: Records that processors add
 
     /// Appends an event to a span and gives the set that its attributes belong to. The span's run of events moves to

@@ -235,6 +235,8 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var schemaURL: EditFlags { EditFlags(rawValue: 1 << 10) }
     /// The aggregation temporality of a metric.
     @inlinable public static var temporality: EditFlags { EditFlags(rawValue: 1 << 11) }
+    /// Numbers of what its sender dropped: of a span's events and links, of attributes in all others.
+    @inlinable public static var droppedCounts: EditFlags { EditFlags(rawValue: 1 << 12) }
     /// The record is not written.
     @inlinable public static var removed: EditFlags { EditFlags(rawValue: 1 << 15) }
 }
@@ -268,6 +270,7 @@ public struct ScopeRecord: BitwiseCopyable, Sendable {
     public var resource: UInt32
     /// Spans, logs or metrics of this scope, by the batch's signal.
     public var items: IndexRange = .empty
+    public var droppedAttributes: UInt32 = 0
     public var edits: EditFlags = []
     public var isPresent = false
 
@@ -295,6 +298,8 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     public var statusCode: Int32 = 0
     public var flags: UInt32 = 0
     public var droppedAttributes: UInt32 = 0
+    public var droppedEvents: UInt32 = 0
+    public var droppedLinks: UInt32 = 0
     public var set: SetIndex
     public var scope: UInt32
     public var events: IndexRange = .empty
@@ -314,6 +319,7 @@ public struct EventRecord: BitwiseCopyable, Sendable {
     public var raw: TextRef
     public var name: TextRef = .empty
     public var time: UInt64 = 0
+    public var droppedAttributes: UInt32 = 0
     public var set: SetIndex
     public var span: UInt32
     public var edits: EditFlags = []
@@ -355,6 +361,7 @@ public struct LogRecord: BitwiseCopyable, Sendable {
     public var spanID: TextRef = .empty
     public var severityNumber: Int32 = 0
     public var flags: UInt32 = 0
+    public var droppedAttributes: UInt32 = 0
     public var set: SetIndex
     public var scope: UInt32
     public var bodyPayload: UInt64 = 0

@@ -68,7 +68,10 @@ import Testing
         (.metric, "not HasAttrOnDatapoint(\"code\", \"500\")"),
         (.datapoint, "value_int == 42 and metric.name == \"requests\""),
         (.datapoint, "attributes[\"code\"] == \"200\" and time_unix_nano == 7 and start_time_unix_nano == 3"),
-        (.datapoint, "count == nil"),
+        (.datapoint, "count == nil"), (.datapoint, "quantile_values == nil and exemplars != nil"),
+        (.datapoint, "Len(metric.data_points) == 1"),
+        (.metric, "Len(data_points) == 1 and nil != metric.data_points"),
+        (.span, "events != nil and not (span.links == nil)"),
     ]
 
     @Test(arguments: others) func `holds in its context`(_ context: OTTLContext, _ source: String) throws {
@@ -79,6 +82,17 @@ import Testing
             case .metrics: Sample.metric
             }
         #expect(try Lab.holds(source, context, on: sample))
+    }
+
+    @Test func `the quantiles of a summary are counted, and a metric without data has no points`() throws {
+        func request(_ metric: String) -> String {
+            #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[\#(metric)]}]}]}"#
+        }
+        let summary = request(
+            #"{"summary":{"dataPoints":[{"quantileValues":[{"quantile":0.5,"value":2},{"quantile":1}]}]}}"#)
+        #expect(try Lab.holds("Len(quantile_values) == 2 and quantile_values != nil", .datapoint, on: summary))
+        let empty = request(#"{"name":"m"}"#)
+        #expect(try Lab.holds("data_points == nil and Len(data_points) == nil", .metric, on: empty))
     }
 
     @Test func `the request context knows facts by name whatever their case`() throws {
@@ -133,7 +147,8 @@ import Testing
         ("ParseCSV(name, \"a\", \",\", \"\") == nil", "header_delimiter is one character, not \"\""),
         ("ParseCSV(name, \"a\", mode=\"loose\") == nil", "mode is one of strict, lazyQuotes, ignoreQuotes"),
         ("attributes[1] == 1", "attributes are found by strings"), ("name[\"a\"] == 1", "name has no members"),
-        ("span.events == nil", "events can only be counted: Len(span.events)"),
+        ("span.events == 1", "events can only be counted, Len(span.events), and compared with nil"),
+        ("span.events < nil", "events can only be counted"), ("span.events[0] == nil", "events can only be counted"),
         ("Len(span.events[0]) == 1", "events can only be counted"),
         ("Len(exemplars) == 1", "span has no field exemplars"),
         ("set(name, \"a\")", "set is an editor"), ("name == \"a\" name", "expected and, or, or the end"),
@@ -146,7 +161,6 @@ import Testing
     @Test(arguments: [
         ("sett(name, \"a\")", "character 1: there is no editor sett, did you mean set?"),
         ("set(name)", "value is missing: set(target, value)"), ("set(\"a\", 1)", "character 5: set changes a field"),
-        ("set(dropped_events_count, 1)", "can be read but not changed"),
         ("name == 1", "a statement begins with an editor"),
         ("set(name, \"a\") were kind == 1", "expected where or the end"),
         ("merge_maps(attributes, {}, \"upsrt\")", "strategy is one of insert, update, upsert"),
@@ -157,6 +171,16 @@ import Testing
     ]) func `a statement that cannot be used says where and why`(_ source: String, _ words: String) {
         let problem = Lab.problem(source, .span, isStatement: true)
         #expect(problem.contains(words), "\(problem)")
+    }
+
+    @Test(
+        arguments: [
+            (.spanevent, "set(event_index, 1)"), (.metric, "set(type, METRIC_DATA_TYPE_SUM)"),
+            (.datapoint, "set(metric.is_monotonic, true)"),
+        ] as [(OTTLContext, String)])
+    func `a field that can only be read is no target`(_ context: OTTLContext, _ source: String) {
+        let problem = Lab.problem(source, context, isStatement: true)
+        #expect(problem.contains("can be read but not changed"), "\(problem)")
     }
 
     @Test(arguments: ["extract_sum_metric(\"yes\")", "extract_count_metric(1)", "extract_sum_metric(nil)"])

@@ -72,6 +72,30 @@ import Testing
             "set(dropped_attributes_count, 0)",
             then: "dropped_attributes_count == 0 and dropped_events_count == 2 and kind == 2"),
         Row(
+            "set(dropped_events_count, 0)", "set(dropped_links_count, 4294967295)",
+            then:
+                "dropped_events_count == 0 and dropped_links_count == 4294967295 and dropped_attributes_count == 4"),
+        Row(
+            "set(resource.dropped_attributes_count, 9)", "set(instrumentation_scope.dropped_attributes_count, 8)",
+            then:
+                "resource.dropped_attributes_count == 9 and scope.dropped_attributes_count == 8 and Len(events) == 1"
+                + " and scope.version == \"1.2\" and resource.attributes[\"service.name\"] == \"shop\""),
+        Row(
+            "set(dropped_attributes_count, 9)", "set(dropped_attributes_count, 0)",
+            then: "dropped_attributes_count == 0", in: .resource),
+        Row(
+            "set(dropped_attributes_count, 3)", "set(span.dropped_events_count, 1)",
+            then: "dropped_attributes_count == 3 and span.dropped_events_count == 1 and attributes[\"n\"] == 1",
+            in: .spanevent),
+        Row(
+            "set(log.dropped_attributes_count, 6)", "set(severity_number, 9)",
+            then: "dropped_attributes_count == 6 and severity_text == \"ERROR\" and body[\"code\"] == 500",
+            in: .log),
+        Row(
+            "set(resource.dropped_attributes_count, 2)",
+            then: "resource.dropped_attributes_count == 2 and scope.name == \"lib\" and value_int == 42",
+            in: .datapoint),
+        Row(
             "set(resource.schema_url, \"https://x/1\")",
             then: "resource.schema_url == \"https://x/1\" and resource.attributes[\"service.name\"] == \"shop\""),
         Row(
@@ -208,6 +232,8 @@ import Testing
         "limit(attributes, 1 - 2, [])",
         "truncate_all(attributes, 2 - 1, truncation_marker=\"...\")", "delete_index(attributes[\"tags\"], 5)",
         "set(attributes[\"tags\"][7], 1)", "append(attributes[\"map\"], 1)",
+        "set(dropped_links_count, 4294967296)", "set(resource.dropped_attributes_count, 0 - 1)",
+        "set(scope.dropped_attributes_count, \"1\")",
     ]) func `fails without changing anything`(_ statement: String) throws {
         var failure: OTTLFailure?
         do { _ = try Lab.run([statement], .span, on: Sample.span) } catch let error as OTTLFailure { failure = error }

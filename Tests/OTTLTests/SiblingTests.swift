@@ -175,4 +175,72 @@ import Testing
         let after = before + WireBytes.build { $0.text(5, "hit") }
         #expect(written == WireBytes.request(records: [after]))
     }
+
+    private static func expectHit(_ condition: String, on before: [UInt8]) throws {
+        let written = try run("set(name, \"hit\") where \(condition)", .span, on: before)
+        let after = before + WireBytes.build { $0.text(5, "hit") }
+        #expect(written == WireBytes.request(records: [after]), "\(condition)")
+    }
+
+    @Test(arguments: [
+        #"Values(attributes["m"])[0] == [1, 2]"#, #"Values(attributes["m"])[4] == [1, 2]"#,
+        #"ContainsValue(Values(attributes["m"]), [1, 2])"#,
+        #"ToKeyValueString(attributes["m"], "=", ";") == "v0=[1,2];v1=;v2=;v3=7;twice=[1,2];=[3]""#,
+        #"IsMatch(String(attributes["m"]), "twice.:.1,2.")"#,
+    ])
+    func `members in pieces are whole in texts and lists of them`(condition: String) throws {
+        try Self.expectHit(condition, on: Self.span("m", 6, Self.members))
+    }
+
+    @Test(arguments: [
+        #"attributes["a"] == [[1, 2], nil, nil, 7]"#, #"not (attributes["a"] == [[2], nil, nil, 7])"#,
+        #"attributes["a"] != [[2], nil, nil, 7]"#, #"Index(attributes["a"], [1, 2]) == 0"#,
+        #"ContainsValue(attributes["a"], [1, 2])"#, #"not ContainsValue(attributes["a"], [2])"#,
+        #"Concat(attributes["a"], ";") == "[1,2];<nil>;<nil>;7""#, #"String(attributes["a"]) == "[[1,2],null,null,7]""#,
+        #"Format("%v %v %v %v", attributes["a"]) == "[1,2] <nil> <nil> 7""#, #"Coalesce(attributes["a"]) == [1, 2]"#,
+        #"SliceToMap(attributes["a"])["0"] == [1, 2]"#,
+    ])
+    func `elements in pieces are whole in comparisons and texts`(condition: String) throws {
+        try Self.expectHit(condition, on: Self.span("a", 5, Self.elements))
+    }
+
+    /// A list of one map that comes in these pieces.
+    private static func maps(_ pieces: [[UInt8]]) -> [UInt8] {
+        WireBytes.build { list in
+            list.message(1) { value in
+                // What another kind of value replaces.
+                value.data(6, member("k", "old"))
+                value.number(3, 1)
+                for piece in pieces { value.data(6, piece) }
+            }
+        }
+    }
+
+    /// A member that is a list in two pieces.
+    private static let parted = WireBytes.build { map in
+        map.message(1) { member in
+            member.text(1, "l")
+            member.data(2, list(1))
+            member.data(2, list(2))
+        }
+    }
+
+    @Test(arguments: [
+        #"attributes["a"] == [{"k": "n", "l": [1, 2]}]"#, #"attributes["a"] != [{"l": [1, 2]}]"#,
+        #"attributes["a"] != [{"k": "n", "l": [2]}]"#, #"String(attributes["a"]) == "[{\"k\":\"n\",\"l\":[1,2]}]""#,
+        #"SliceToMap(attributes["a"], ["k"], ["l"]) == {"n": [1, 2]}"#,
+        #"SliceToMap(attributes["a"], ["k"]) == {"n": {"l": [1, 2], "k": "n"}}"#,
+    ])
+    func `pieces inside of pieces are whole`(condition: String) throws {
+        try Self.expectHit(condition, on: Self.span("a", 5, Self.maps([Self.member("k", "n"), Self.parted])))
+    }
+
+    @Test func `maps of many members are compared with all of their pieces`() throws {
+        let keys = (0..<40).map { "k\($0)" }
+        let pieces = [keys[..<20], keys[20...]].map { half in half.flatMap { Self.member($0, "v") } }
+        let members = keys.reversed().map { "\"\($0)\": \"v\"" }.joined(separator: ", ")
+        let before = Self.span("a", 5, Self.maps(pieces + [Self.parted]))
+        try Self.expectHit("attributes[\"a\"] == [{\(members), \"l\": [1, 2]}]", on: before)
+        try Self.expectHit("attributes[\"a\"] != [{\(members), \"l\": [2]}]", on: before)
+    }
 }

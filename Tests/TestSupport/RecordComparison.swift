@@ -67,6 +67,7 @@ package struct RecordComparison {
         check(Int(ours.resource), resource, "\(place) resource")
         checkText(batch, ours.name, scope?.bytes(1) ?? [], "\(place) name")
         checkText(batch, ours.version, scope?.bytes(2) ?? [], "\(place) version")
+        check(UInt64(ours.droppedAttributes), scope?.number(4) ?? 0, "\(place) dropped")
         checkText(batch, ours.schemaURL, theirs.bytes(3), "\(place) schema URL")
         attributes(batch, ours.set, scope?.messages(3) ?? [], place)
         let items = theirs.messages(2)
@@ -98,6 +99,8 @@ package struct RecordComparison {
         check(ours.start, theirs.number(7), "\(place) start")
         check(ours.end, theirs.number(8), "\(place) end")
         check(UInt64(ours.droppedAttributes), theirs.number(10), "\(place) dropped")
+        check(UInt64(ours.droppedEvents), theirs.number(12), "\(place) dropped events")
+        check(UInt64(ours.droppedLinks), theirs.number(14), "\(place) dropped links")
         check(UInt64(ours.flags), theirs.number(16), "\(place) flags")
         let status = theirs.messages(15).first
         checkText(batch, ours.statusMessage, status?.bytes(2) ?? [], "\(place) status message")
@@ -107,6 +110,7 @@ package struct RecordComparison {
         for (index, event) in zip(ours.events.range, theirs.messages(11)) {
             check(batch.events[index].time, event.number(1), "\(place) event time")
             checkText(batch, batch.events[index].name, event.bytes(2), "\(place) event name")
+            check(UInt64(batch.events[index].droppedAttributes), event.number(4), "\(place) event dropped")
             attributes(batch, batch.events[index].set, event.messages(3), "\(place) event \(index)")
         }
         check(Int(ours.links.count), theirs.messages(13).count, "\(place) links")
@@ -127,6 +131,7 @@ package struct RecordComparison {
         checkText(batch, ours.severityText, theirs.bytes(3), "\(place) severity text")
         value(batch, ours.bodyKind, ours.bodyPayload, theirs.messages(5).first, "\(place) body")
         attributes(batch, ours.set, theirs.messages(6), place)
+        check(UInt64(ours.droppedAttributes), theirs.number(7), "\(place) dropped")
         check(UInt64(ours.flags), theirs.number(8), "\(place) flags")
         checkText(batch, ours.traceID, Self.identifier(theirs.bytes(9), 16), "\(place) trace id")
         checkText(batch, ours.spanID, Self.identifier(theirs.bytes(10), 8), "\(place) span id")

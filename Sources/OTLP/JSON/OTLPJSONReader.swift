@@ -4,8 +4,9 @@ package import Telemetry
 /// Turns an OTLP/JSON request into the protobuf bytes of the same request: one pass, no tree.
 ///
 /// The rules are those of the OTLP specification's JSON mapping: ids in hex of either case, enums as integers, 64-bit
-/// integers as strings or numbers, unknown names skipped, `null` as absent. The field `@unknown` (base64) carries
-/// protobuf fields that the schema does not know; `OTLPJSONWriter` writes it, so that a way through JSON loses nothing.
+/// integers as strings or numbers, unknown names skipped, `null` as absent. Of a name that comes twice the last one
+/// counts, as in the Collector. The field `@unknown` (base64) carries protobuf fields that the schema does not know;
+/// `OTLPJSONWriter` writes it, so that a way through JSON loses nothing.
 package struct OTLPJSONReader {
     /// Levels of messages, and of objects and arrays in values that are skipped: as many as the deepest value has that
     /// `OTLPReader` takes. The value of an exemplar's attribute is the ninth level; each of 64 maps in it
@@ -68,15 +69,17 @@ package struct OTLPJSONReader {
 
     // MARK: Messages
 
-    /// An object as the fields of a message.
-    mutating func object(_ message: Int, depth: Int, _ output: inout ByteColumn) throws(DecodeFailure) {
+    /// An object as the fields of a message. `seen` has the fields that may have come before it.
+    mutating func object(
+        _ message: Int, depth: Int, seen: UInt64 = 0, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
         guard depth <= OTLPJSONReader.depthMax else { throw DecodeFailure(.tooDeep, at: at) }
         try expectValue(UInt8(ascii: "{"), "an object is expected")
-        var hint = order.start(of: message)
+        var place = MemberPlace(hint: order.start(of: message), seen: seen)
         skipSpace()
         if take(UInt8(ascii: "}")) { return }
         while true {
-            try member(message, depth: depth, &hint, &output)
+            try member(message, depth: depth, &place, &output)
             skipSpace()
             if take(UInt8(ascii: ",")) {
                 skipSpace()
@@ -89,22 +92,25 @@ package struct OTLPJSONReader {
 
     @inline(__always)
     private mutating func member(
-        _ message: Int, depth: Int, _ hint: inout Int, _ output: inout ByteColumn
+        _ message: Int, depth: Int, _ place: inout MemberPlace, _ output: inout ByteColumn
     ) throws(DecodeFailure) {
-        if let index = order.next(after: hint), hasWord(schema.token(schema.fields[index]), at) {
+        if let index = order.next(after: place.hint), hasWord(schema.token(schema.fields[index]), at) {
             at &+= schema.fields[index].token.count
-            hint = index
+            place.hint = index
             skipSpace()
+            guard place.isFirst(index) else {
+                return try repeatedMember(schema.fields[index], of: message, depth: depth, &output)
+            }
             if peek() == UInt8(ascii: "n") { return try literal("null") }
             return try value(schema.fields[index], depth: depth, &output)
         }
-        try unexpectedMember(message, depth: depth, &hint, &output)
+        try unexpectedMember(message, depth: depth, &place, &output)
     }
 
     /// A member whose key is not the one that came at this place before.
     @inline(never)
     private mutating func unexpectedMember(
-        _ message: Int, depth: Int, _ hint: inout Int, _ output: inout ByteColumn
+        _ message: Int, depth: Int, _ place: inout MemberPlace, _ output: inout ByteColumn
     ) throws(DecodeFailure) {
         try expect(UInt8(ascii: "\""), "a quoted key is expected")
         let nameStart = at
@@ -113,17 +119,52 @@ package struct OTLPJSONReader {
         skipSpace()
         try expect(UInt8(ascii: ":"), "a colon is expected")
         skipSpace()
-        if peek() == UInt8(ascii: "n") { return try literal("null") }
-        let last = hint
+        let last = place.hint
         let found =
             isPlain
-            ? schema.find(name, in: message, hint: &hint) : try findEscaped(nameStart, in: message, hint: &hint)
+            ? schema.find(name, in: message, hint: &place.hint)
+            : try findEscaped(nameStart, in: message, hint: &place.hint)
         guard let index = found else {
             if name == "@unknown" { return try unknownFields(of: message, depth: depth, &output) }
             return try skipValue(depth: depth)
         }
         order.learn(index, after: last)
+        guard place.isFirst(index) else {
+            return try repeatedMember(schema.fields[index], of: message, depth: depth, &output)
+        }
+        if peek() == UInt8(ascii: "n") { return try literal("null") }
         try value(schema.fields[index], depth: depth, &output)
+    }
+
+    /// A member whose name came before, in this object or in an earlier one that this one is merged with. As in the
+    /// Collector the last one counts: a scalar's default is written out to replace what came before, and so is `null`
+    /// where it means the default. Lists are joined and messages merged; a list or map replaces an earlier value.
+    @inline(never)
+    private mutating func repeatedMember(
+        _ field: SchemaField, of message: Int, depth: Int, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
+        if peek() == UInt8(ascii: "n") {
+            try literal("null")
+            let isPlain = !field.isRepeated && !field.hasPresence && field.form != .message
+            if isPlain { writeDefault(of: field, &output) }
+        } else if field.isRepeated {
+            try repeated(field, depth: depth, &output)
+        } else if field.form == .message {
+            // Lists or maps of one value are its pieces unless another kind of value stands between them.
+            if message == schema.anyValue { output.appendField(tag: 0x0A, .empty) }
+            try nested(field, depth: depth, seen: .max, &output)
+        } else {
+            try single(field, keepsDefault: true, depth: depth, &output)
+        }
+    }
+
+    private func writeDefault(of field: SchemaField, _ output: inout ByteColumn) {
+        output.appendVarint(UInt64(field.number << 3 | field.form.wireType))
+        switch field.form.wireType {
+        case 1: output.append(littleEndian: 0 as UInt64)
+        case 5: output.append(littleEndian: 0 as UInt32)
+        default: output.append(0 as UInt8)
+        }
     }
 
     @inline(__always)
@@ -133,7 +174,7 @@ package struct OTLPJSONReader {
         if field.isRepeated {
             try repeated(field, depth: depth, &output)
         } else {
-            try single(field, depth: depth, &output)
+            try single(field, keepsDefault: field.hasPresence, depth: depth, &output)
         }
     }
 
@@ -199,31 +240,49 @@ package struct OTLPJSONReader {
     }
 
     private mutating func single(
-        _ field: SchemaField, depth: Int, _ output: inout ByteColumn
+        _ field: SchemaField, keepsDefault: Bool, depth: Int, _ output: inout ByteColumn
     ) throws(DecodeFailure) {
         switch field.form {
         case .message: try nested(field, depth: depth, &output)
-        case .string, .identifier, .bytes: try text(field, keepsEmpty: field.hasPresence, &output)
+        case .string, .identifier, .bytes: try text(field, keepsEmpty: keepsDefault, &output)
         default:
             let start = output.count
             output.appendVarint(UInt64(field.number << 3 | field.form.wireType))
             let valueStart = output.count
             try packedValue(field, &output)
-            if !field.hasPresence && isZero(output, from: valueStart) { output.truncate(to: start) }
+            if !keepsDefault && isZero(output, from: valueStart) { output.truncate(to: start) }
         }
     }
 
-    private mutating func nested(_ field: SchemaField, depth: Int, _ output: inout ByteColumn) throws(DecodeFailure) {
+    private mutating func nested(
+        _ field: SchemaField, depth: Int, seen: UInt64 = 0, _ output: inout ByteColumn
+    ) throws(DecodeFailure) {
         // What is left of the text bounds what is left of the message, more or less.
         let guess = min(field.usualLength, (json.count - at) / 2)
         let open = output.beginMessage(tag: field.number << 3 | 2, guess: guess)
-        try object(field.message, depth: depth + 1, &output)
+        try object(field.message, depth: depth + 1, seen: seen, &output)
         output.endMessage(open)
     }
 
     private func isZero(_ output: borrowing ByteColumn, from start: Int) -> Bool {
         for index in start..<output.count where output[index] != 0 { return false }
         return true
+    }
+}
+
+/// How far the members of an object are read.
+private struct MemberPlace {
+    /// The field of the key before, or what stands for none.
+    var hint: Int
+    /// A bit for each field that came before. Those of a message are in a row, and none has more than 64.
+    var seen: UInt64
+
+    /// Whether the field has not come before; from now on it has.
+    @inline(__always)
+    mutating func isFirst(_ field: Int) -> Bool {
+        let bit = (1 as UInt64) &<< UInt64(truncatingIfNeeded: field)
+        defer { seen |= bit }
+        return seen & bit == 0
     }
 }
 

@@ -51,8 +51,9 @@ final class Schema: Sendable {
     nonisolated(unsafe) private let arena: UnsafeMutableRawPointer
     private let arenaCount: Int
     let requests: [Int]
-    /// Message index of KeyValue.
+    /// Message indexes of KeyValue and AnyValue.
     let keyValue: Int
+    let anyValue: Int
     // Descriptors of generated code: constants.
     nonisolated(unsafe) private let enums: [UnsafePointer<ProtobufCEnumDescriptor>]
 
@@ -67,6 +68,7 @@ final class Schema: Sendable {
         ]
         builder.finish()
         keyValue = builder.keyValue
+        anyValue = builder.anyValue
         enums = builder.enums
         fields = .allocate(capacity: builder.fields.count)
         _ = fields.initialize(from: builder.fields)
@@ -143,6 +145,7 @@ final class Schema: Sendable {
         var names: [UInt8] = []
         var enums: [UnsafePointer<ProtobufCEnumDescriptor>] = []
         var keyValue = 0
+        var anyValue = 0
         var known: [UnsafeRawPointer: Int] = [:]
         var waiting: [(index: Int, descriptor: ProtobufCMessageDescriptor)] = []
 
@@ -156,7 +159,11 @@ final class Schema: Sendable {
         mutating func finish() {
             while let (index, descriptor) = waiting.popLast() {
                 let start = fields.count
-                if String(cString: descriptor.short_name) == "KeyValue" { keyValue = index }
+                switch String(cString: descriptor.short_name) {
+                case "KeyValue": keyValue = index
+                case "AnyValue": anyValue = index
+                default: break
+                }
                 let members = UnsafeBufferPointer(start: descriptor.fields, count: Int(descriptor.n_fields))
                 for field in members {
                     fields.append(convert(field, isMember: members.contains { Builder.exclude(field, $0) }))

@@ -33,10 +33,12 @@ extension OTLPReader {
                 try charge(EventRecord.self, at: cursor.at)
                 let raw = WireCursor.reference(try cursor.length())
                 batch.events.append(EventRecord(raw: raw, set: SetIndex(0), span: index))
+            case 0x60: span.droppedEvents = UInt32(truncatingIfNeeded: try cursor.varint())
             case 0x6A:
                 try charge(LinkRecord.self, at: cursor.at)
                 let raw = WireCursor.reference(try cursor.length())
                 batch.links.append(LinkRecord(raw: raw, set: SetIndex(0), span: index))
+            case 0x70: span.droppedLinks = UInt32(truncatingIfNeeded: try cursor.varint())
             case 0x7A: try readStatus(body, try cursor.length(), &span, &batch)
             case 0x85: span.flags = try cursor.fixed32()
             default: try cursor.skip(tag)
@@ -88,6 +90,7 @@ extension OTLPReader {
             case 0x09: batch.events[index].time = try cursor.fixed64()
             case 0x12: batch.events[index].name = try readText(body, &cursor, over: batch.events[index].name, &batch)
             case 0x1A: try readAttribute(body, try cursor.length(), &batch)
+            case 0x20: batch.events[index].droppedAttributes = UInt32(truncatingIfNeeded: try cursor.varint())
             default: try cursor.skip(tag)
             }
         }
@@ -136,6 +139,7 @@ extension OTLPReader {
             case 0x10: log.severityNumber = Int32(truncatingIfNeeded: try cursor.varint())
             case 0x1A: log.severityText = try readText(body, &cursor, over: log.severityText, &batch)
             case 0x2A: try readValue(body, try cursor.length(), &log.bodyKind, &log.bodyPayload, &flags)
+            case 0x38: log.droppedAttributes = UInt32(truncatingIfNeeded: try cursor.varint())
             case 0x45: log.flags = try cursor.fixed32()
             case 0x4A: log.traceID = WireCursor.reference(try cursor.length())
             case 0x52: log.spanID = WireCursor.reference(try cursor.length())

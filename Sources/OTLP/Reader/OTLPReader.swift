@@ -86,7 +86,7 @@ package struct OTLPReader {
             case 0x0A:
                 record.isPresent = true
                 let content = try cursor.length()
-                record.droppedAttributes = try readResource(body, content, set, &batch)
+                try readResource(body, content, set, &record.droppedAttributes, &batch)
             case 0x12: try readScopeContainer(body, try cursor.length(), resource: index, &batch)
             case 0x1A: record.schemaURL = try readText(body, &cursor, over: record.schemaURL, &batch)
             default: try cursor.skip(tag)
@@ -155,6 +155,7 @@ package struct OTLPReader {
             case 0x0A: record.name = try readText(body, &cursor, over: record.name, &batch)
             case 0x12: record.version = try readText(body, &cursor, over: record.version, &batch)
             case 0x1A: try readAttribute(body, try cursor.length(), &batch)
+            case 0x20: record.droppedAttributes = UInt32(truncatingIfNeeded: try cursor.varint())
             default: try cursor.skip(tag)
             }
         }
@@ -192,24 +193,22 @@ package struct OTLPReader {
         }
     }
 
-    /// Resource: attributes 1, dropped count 2, entities 3. Returns the dropped count.
+    /// Resource: attributes 1, dropped count 2, entities 3.
     private mutating func readResource(
-        _ body: Text, _ range: Range<Int>, _ set: SetIndex, _ batch: inout RecordBatch
-    ) throws(DecodeFailure) -> UInt32 {
+        _ body: Text, _ range: Range<Int>, _ set: SetIndex, _ dropped: inout UInt32, _ batch: inout RecordBatch
+    ) throws(DecodeFailure) {
         var cursor = WireCursor(body, range)
         let run = batch.attributes.count
-        var count: UInt32 = 0
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
             case 0x0A: try readAttribute(body, try cursor.length(), &batch)
-            case 0x10: count = UInt32(truncatingIfNeeded: try cursor.varint())
+            case 0x10: dropped = UInt32(truncatingIfNeeded: try cursor.varint())
             case 0x1A: try checkEntity(body, try cursor.length())
             default: try cursor.skip(tag)
             }
         }
         closeRun(run, set, &batch)
-        return count
     }
 
     /// A string field: its place, after checking that it is UTF-8.

@@ -19,6 +19,7 @@ extension OTLPWriter {
                 nextLink += 1
             case 0x0A, 0x12, 0x22, 0x30, 0x39, 0x41, 0x50, 0x85:
                 if !span.edits.contains(.fields) { output.append(body[field.whole]) }
+            case 0x60 where span.edits.contains(.droppedCounts), 0x70 where span.edits.contains(.droppedCounts): break
             case 0x2A where span.edits.contains(.name):
                 if due.remove(.name) != nil { output.appendField(tag: 0x2A, batch.text(span.name)) }
             case 0x1A where span.edits.contains(.traceState):
@@ -36,6 +37,10 @@ extension OTLPWriter {
         }
         if due.contains(.status) { writeStatus(batch, span, &output) }
         if due.contains(.fields) { writeFields(batch, span, &output) }
+        if due.contains(.droppedCounts) {
+            output.appendScalar(tag: 0x60, UInt64(span.droppedEvents))
+            output.appendScalar(tag: 0x70, UInt64(span.droppedLinks))
+        }
         if due.contains(.links) { writeNewLinks(batch, span, from: nextLink, &output) }
         if span.edits.contains(.events) {
             for event in nextEvent..<max(nextEvent, span.events.range.upperBound) {
@@ -52,6 +57,7 @@ extension OTLPWriter {
         output.appendFixed(tag: 0x09, event.time)
         output.appendField(tag: 0x12, batch.text(event.name))
         writeAttributes(batch, event.set, tag: 0x1A, &output)
+        output.appendScalar(tag: 0x20, UInt64(event.droppedAttributes))
         output.endMessage(open)
     }
 
@@ -102,7 +108,8 @@ extension OTLPWriter {
         output.endMessage(open)
     }
 
-    /// An event or a link of a span as the writer sees it: its attributes, one text and a time may be edited.
+    /// An event or a link of a span as the writer sees it: its attributes, one text and, of an event, its time and the
+    /// number of dropped attributes may be edited.
     private struct SpanPart {
         var tag: UInt32
         var edits: EditFlags
@@ -113,6 +120,7 @@ extension OTLPWriter {
         var text: TextRef
         /// Of an event.
         var time: UInt64?
+        var droppedAttributes: UInt32 = 0
     }
 
     private func writeEvent(
@@ -120,7 +128,7 @@ extension OTLPWriter {
     ) {
         let part = SpanPart(
             tag: 0x5A, edits: event.edits, set: event.set, attributesTag: 0x1A, textTag: 0x12, textEdit: .name,
-            text: event.name, time: event.time)
+            text: event.name, time: event.time, droppedAttributes: event.droppedAttributes)
         write(batch, part, field, &output)
     }
 
@@ -150,11 +158,14 @@ extension OTLPWriter {
                 if due.remove(.attributes) != nil { writeAttributes(batch, part.set, tag: part.attributesTag, &output) }
             case part.textTag where part.edits.contains(part.textEdit):
                 if due.remove(part.textEdit) != nil { output.appendField(tag: part.textTag, batch.text(part.text)) }
-            case 0x09 where part.time != nil && part.edits.contains(.fields): continue
+            case 0x09 where part.time != nil && part.edits.contains(.fields),
+                0x20 where part.edits.contains(.droppedCounts):
+                continue
             default: output.append(body[inner.whole])
             }
         }
         if let time = part.time, due.contains(.fields) { output.appendFixed(tag: 0x09, time) }
+        if due.contains(.droppedCounts) { output.appendScalar(tag: 0x20, UInt64(part.droppedAttributes)) }
         if due.contains(.attributes) { writeAttributes(batch, part.set, tag: part.attributesTag, &output) }
         if due.contains(part.textEdit) { output.appendField(tag: part.textTag, batch.text(part.text)) }
         output.endMessage(open)
@@ -172,6 +183,7 @@ extension OTLPWriter {
                 if due.remove(.name) != nil { output.appendField(tag: 0x62, batch.text(log.eventName)) }
             case 0x2A where log.edits.contains(.body):
                 if due.remove(.body) != nil { writeBody(batch, log, &output) }
+            case 0x38 where log.edits.contains(.droppedCounts): break
             case 0x09, 0x10, 0x1A, 0x45, 0x4A, 0x52, 0x59, 0x62:
                 if !log.edits.contains(.fields) { output.append(body[field.whole]) }
             default: output.append(body[field.whole])
@@ -180,6 +192,7 @@ extension OTLPWriter {
         if due.contains(.attributes) { writeAttributes(batch, log.set, tag: 0x32, &output) }
         if due.contains(.body) { writeBody(batch, log, &output) }
         if due.contains(.fields) { writeFields(batch, log, &output) }
+        if due.contains(.droppedCounts) { output.appendScalar(tag: 0x38, UInt64(log.droppedAttributes)) }
         if due.contains(.name) && !log.eventName.isEmpty { output.appendField(tag: 0x62, batch.text(log.eventName)) }
         output.endMessage(open)
     }

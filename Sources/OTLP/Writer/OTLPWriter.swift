@@ -165,9 +165,9 @@ package struct OTLPWriter {
         _ due: inout EditFlags, _ output: inout ByteColumn
     ) {
         switch field.tag {
-        case 0x0A where record.edits.contains(.attributes):
+        case 0x0A where record.edits.contains(.attributes) || record.edits.contains(.droppedCounts):
             writeDue(batch, record, of: source, due, &output)
-            due.remove(.attributes)
+            due.subtract([.attributes, .droppedCounts])
         case 0x1A where record.edits.contains(.schemaURL):
             if due.remove(.schemaURL) != nil { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
         default: output.append(source[field.whole])
@@ -178,7 +178,10 @@ package struct OTLPWriter {
         _ batch: borrowing RecordBatch, _ record: ResourceRecord, of source: Text, _ due: EditFlags,
         _ output: inout ByteColumn
     ) {
-        if due.contains(.attributes) { writeMerged(batch, of: source, set: record.set, attributes: 0x0A, &output) }
+        guard due.contains(.attributes) || due.contains(.droppedCounts) else { return }
+        writeMerged(
+            batch, of: source, set: record.set, attributes: 0x0A,
+            dropped: record.edits.contains(.droppedCounts) ? (0x10, record.droppedAttributes) : nil, &output)
     }
 
     /// The same for a scope's container.
@@ -187,9 +190,9 @@ package struct OTLPWriter {
         _ due: inout EditFlags, _ output: inout ByteColumn
     ) {
         switch field.tag {
-        case 0x0A where record.edits.contains(.attributes) || record.edits.contains(.fields):
+        case 0x0A where Self.isInside(record.edits):
             writeDue(batch, record, of: source, due, &output)
-            due.subtract([.attributes, .fields])
+            due.subtract([.attributes, .fields, .droppedCounts])
         case 0x1A where record.edits.contains(.schemaURL):
             if due.remove(.schemaURL) != nil { output.appendField(tag: 0x1A, batch.text(record.schemaURL)) }
         default: output.append(source[field.whole])
@@ -200,10 +203,16 @@ package struct OTLPWriter {
         _ batch: borrowing RecordBatch, _ record: ScopeRecord, of source: Text, _ due: EditFlags,
         _ output: inout ByteColumn
     ) {
-        guard due.contains(.attributes) || due.contains(.fields) else { return }
+        guard Self.isInside(due) else { return }
         writeMerged(
             batch, of: source, set: record.set, attributes: 0x1A,
-            names: record.edits.contains(.fields) ? (record.name, record.version) : nil, &output)
+            names: record.edits.contains(.fields) ? (record.name, record.version) : nil,
+            dropped: record.edits.contains(.droppedCounts) ? (0x20, record.droppedAttributes) : nil, &output)
+    }
+
+    /// Whether an InstrumentationScope itself is edited, not only what stands beside it.
+    private static func isInside(_ edits: EditFlags) -> Bool {
+        edits.contains(.attributes) || edits.contains(.fields) || edits.contains(.droppedCounts)
     }
 
     /// The schema URL of a container that came without one.
@@ -214,10 +223,12 @@ package struct OTLPWriter {
     }
 
     /// Writes the Resource or InstrumentationScope (field 1 of its container) with the set's attributes, and a scope's
-    /// name and version when they are new. All occurrences in the container are merged into one.
+    /// name and version and the number of dropped attributes, which has the given tag, when they are new. All
+    /// occurrences in the container are merged into one.
     private func writeMerged(
         _ batch: borrowing RecordBatch, of container: Text, set: SetIndex, attributes: UInt32,
-        names: (name: TextRef, version: TextRef)? = nil, _ output: inout ByteColumn
+        names: (name: TextRef, version: TextRef)? = nil, dropped: (tag: UInt32, count: UInt32)? = nil,
+        _ output: inout ByteColumn
     ) {
         let open = output.beginMessage(tag: 0x0A, guess: 300)
         var outer = WireCursor(container)
@@ -225,7 +236,7 @@ package struct OTLPWriter {
             guard occurrence.tag == 0x0A else { continue }
             var inner = WireCursor(container, occurrence.content)
             while let field = inner.nextField() {
-                if field.tag == attributes { continue }
+                if field.tag == attributes || field.tag == dropped?.tag { continue }
                 if names != nil, field.tag == 0x0A || field.tag == 0x12 { continue }
                 output.append(container[field.whole])
             }
@@ -235,6 +246,7 @@ package struct OTLPWriter {
             if !names.version.isEmpty { output.appendField(tag: 0x12, batch.text(names.version)) }
         }
         writeAttributes(batch, set, tag: attributes, &output)
+        if let dropped { output.appendScalar(tag: dropped.tag, UInt64(dropped.count)) }
         output.endMessage(open)
     }
 

@@ -18,10 +18,14 @@ extension Compiler {
     /// `Len` of records that are no values, nil for all else.
     private mutating func count(_ call: CallExpression) throws(SyntaxFault) -> Int32? {
         guard call.name == "Len", call.arguments.count == 1, call.keys.isEmpty,
-            case .path(let path) = call.arguments[0].value,
-            context.reach.contains(where: { Field.counted($0, path.segments.last?.name ?? "") != nil })
+            case .path(let path) = call.arguments[0].value, isCounted(path)
         else { return nil }
         return try self.path(path, isCounted: true)
+    }
+
+    /// Whether a path may name records that are no values.
+    func isCounted(_ path: PathExpression) -> Bool {
+        context.reach.contains { Field.counted($0, path.segments.last?.name ?? "") != nil }
     }
 
     /// An editor.

@@ -118,10 +118,22 @@ struct Compiler {
             node.first = try test(left, at: offset)
             node.second = try test(right, at: offset)
         } else {
-            node.first = try value(left)
-            node.second = try value(right)
+            node.first = try side(left, beside: right, kind)
+            node.second = try side(right, beside: left, kind)
         }
         return add(node)
+    }
+
+    /// An operand. Records that are no values can be compared with nil.
+    private mutating func side(
+        _ expression: Expression, beside other: Expression, _ operation: Operation
+    ) throws(SyntaxFault) -> Int32 {
+        if operation == .equal || operation == .notEqual, case .none = other, case .path(let path) = expression,
+            isCounted(path)
+        {
+            return try self.path(path, isCounted: true)
+        }
+        return try value(expression)
     }
 
     /// A node whose children lie in the argument list.
@@ -148,7 +160,7 @@ struct Compiler {
 
     // MARK: Paths
 
-    /// `isCounted` when the length of what it names is asked for.
+    /// `isCounted` when the length of what it names is asked for, or whether it is nil.
     mutating func path(_ path: PathExpression, isCounted: Bool = false) throws(SyntaxFault) -> Int32 {
         var segments = path.segments[...]
         guard let first = segments.first else { throw SyntaxFault(0, "expected a path") }
@@ -189,7 +201,8 @@ struct Compiler {
             base = try self.field(field, name, &rest, last.offset)
         } else if let field = Field.counted(named, name) {
             guard isCounted, rest.isEmpty else {
-                throw SyntaxFault(last.offset, "\(name) can only be counted: Len(\(path.shown))")
+                throw SyntaxFault(
+                    last.offset, "\(name) can only be counted, Len(\(path.shown)), and compared with nil")
             }
             base = try self.field(field, name, &rest, last.offset)
         } else {

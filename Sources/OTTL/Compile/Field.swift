@@ -13,13 +13,13 @@ enum Field: UInt8 {
     case pointStart, pointStartNanos, pointTime, pointTimeNanos, pointInt, pointDouble, pointCount, pointSum
     case pointFlags, pointScale, pointZeroCount, pointMin, pointMax, pointBuckets, pointBounds, pointExemplarCount
     case pointZeroThreshold, pointPositiveOffset, pointNegativeOffset, pointPositiveCounts, pointNegativeCounts
+    case pointQuantileCount, metricPointCount
 
     /// Whether an editor can change it.
     var isSettable: Bool {
         switch self {
-        case .resourceDropped, .scopeDropped, .spanDroppedEvents, .spanDroppedLinks, .spanEventCount, .spanLinkCount,
-            .eventDropped, .eventIndex, .logDropped, .metricType, .metricTemporality, .metricIsMonotonic,
-            .pointExemplarCount:
+        case .spanEventCount, .spanLinkCount, .eventIndex, .metricType, .metricTemporality, .metricIsMonotonic,
+            .metricPointCount, .pointExemplarCount, .pointQuantileCount:
             false
         default: true
         }
@@ -39,12 +39,15 @@ enum Field: UInt8 {
         }
     }
 
-    /// Records below one of a context, which are no values: only their number can be read, as `Len(events)`.
+    /// Records below one of a context, which are no values: their number can be read, as `Len(events)`, and whether
+    /// there can be any, as `quantile_values != nil`.
     static func counted(_ context: OTTLContext, _ name: String) -> Field? {
         switch (context, name) {
         case (.span, "events"): .spanEventCount
         case (.span, "links"): .spanLinkCount
+        case (.metric, "data_points"): .metricPointCount
         case (.datapoint, "exemplars"): .pointExemplarCount
+        case (.datapoint, "quantile_values"): .pointQuantileCount
         default: nil
         }
     }

@@ -63,7 +63,7 @@ extension Program {
         let delimiter = try call.text(1, otherwise: "=", batch, place, &state)
         let pairDelimiter = try call.text(2, otherwise: " ", batch, place, &state)
         let isSorted = try call.flag(3, otherwise: false, batch, place, &state)
-        var members = try Program.members(of: map, batch)
+        var members = try Program.members(of: Nested(map), batch)
         if isSorted { members.sort { Comparison.order($0.key, $1.key) < 0 } }
         for (index, member) in members.enumerated() {
             if index > 0 { state.scratch.append(pairDelimiter) }
@@ -89,23 +89,10 @@ extension Program {
     }
 
     static func members(
-        of map: Value, _ batch: borrowing RecordBatch
-    ) throws(EvaluationFailure) -> [(key: Text, value: Value)] {
-        switch map {
-        case .set(let set):
-            var members: [(key: Text, value: Value)] = []
-            for index in batch.range(of: set) {
-                let attribute = batch.attributes[index]
-                members.append((batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch)))
-            }
-            return members
-        case .map(let content):
-            var members: [(key: Text, value: Value)] = []
-            var reader = MapReader(content)
-            while let member = reader.next() { members.append((member.key, member.value)) }
-            return members
-        default: throw EvaluationFailure(.wrongType)
-        }
+        of map: Nested, _ batch: borrowing RecordBatch
+    ) throws(EvaluationFailure) -> [(key: Text, value: Nested)] {
+        guard let members = Members.all(of: map, batch) else { throw EvaluationFailure(.wrongType) }
+        return members
     }
 
     private func csv(
@@ -144,8 +131,9 @@ extension Program {
     private func keysOrValues(
         _ call: Call, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) {
-        for member in try Program.members(of: try call.value(0, batch, place, &state), batch) {
-            let item = call.node.function == .keys ? .string(member.key) : member.value
+        let map = Nested(try call.value(0, batch, place, &state))
+        for member in try Program.members(of: map, batch) {
+            let item: Value = try call.node.function == .keys ? .string(member.key) : state.whole(member.value)
             try state.scratch.appendValue(tag: 0x0A, item, batch)
         }
     }
@@ -200,11 +188,10 @@ extension Program {
         let valuePath = try call.isGiven(2) ? call.list(2, batch, place, &state) : nil
         var reader = ListReader(try call.list(0, batch, place, &state))
         var index = 0
-        while let item = reader.next() {
-            var value = item
-            if let valuePath { value = try follow(valuePath, item, batch) }
+        while let item = reader.nextItem() {
+            let value = try state.whole(try follow(valuePath ?? .empty, item.nested, batch))
             if let keyPath {
-                guard case .string(let key) = try follow(keyPath, item, batch) else {
+                guard case .string(let key) = try follow(keyPath, item.nested, batch).value else {
                     throw EvaluationFailure(.wrongType)
                 }
                 try state.scratch.appendMember(key, value, batch)
@@ -219,8 +206,8 @@ extension Program {
     }
 
     private func follow(
-        _ path: Text, _ item: Value, _ batch: borrowing RecordBatch
-    ) throws(EvaluationFailure) -> Value {
+        _ path: Text, _ item: Nested, _ batch: borrowing RecordBatch
+    ) throws(EvaluationFailure) -> Nested {
         var value = item
         var reader = ListReader(path)
         while let step = reader.next() {

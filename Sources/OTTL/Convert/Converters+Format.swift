@@ -8,9 +8,9 @@ extension Program {
         _ call: Call, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Value {
         let format = try call.text(0, batch, place, &state)
-        var arguments: [Value] = []
+        var arguments: [Nested] = []
         var reader = ListReader(try call.list(1, batch, place, &state))
-        while let item = reader.next() { arguments.append(item) }
+        while let item = reader.nextItem() { arguments.append(item.nested) }
         let mark = state.scratch.count
         do throws(EvaluationFailure) {
             try append(format, arguments, batch, &state.scratch)
@@ -22,7 +22,7 @@ extension Program {
     }
 
     private func append(
-        _ format: Text, _ arguments: [Value], _ batch: borrowing RecordBatch, _ output: inout ByteColumn
+        _ format: Text, _ arguments: [Nested], _ batch: borrowing RecordBatch, _ output: inout ByteColumn
     ) throws(EvaluationFailure) {
         var (at, next) = (0, 0)
         while at < format.count {
@@ -81,8 +81,8 @@ struct FormatDirective {
     }
 
     /// Writes a value without its padding; false when the verb is not for it.
-    func append(_ value: Value, _ batch: borrowing RecordBatch, _ output: inout ByteColumn) -> Bool {
-        switch (verb, value) {
+    func append(_ argument: Nested, _ batch: borrowing RecordBatch, _ output: inout ByteColumn) -> Bool {
+        switch (verb, argument.value) {
         case (UInt8(ascii: "v"), .double(let number)): return float(number, verb: UInt8(ascii: "g"), &output)
         case (UInt8(ascii: "s"), .string(let text)), (UInt8(ascii: "v"), .string(let text)):
             output.append(precision.map { text.characters($0) } ?? text)
@@ -91,7 +91,7 @@ struct FormatDirective {
             ValueText.appendHex(text, to: &output)
         case (UInt8(ascii: "v"), .none): output.append("<nil>")
         case (UInt8(ascii: "v"), _), (UInt8(ascii: "s"), .list), (UInt8(ascii: "s"), .map), (UInt8(ascii: "t"), .bool):
-            ValueText.append(value, batch, to: &output)
+            ValueText.append(argument, batch, to: &output)
         case (UInt8(ascii: "c"), .int(let number)):
             guard let scalar = UInt32(exactly: number).flatMap(Unicode.Scalar.init) else { return false }
             output.append(string: String(Character(scalar)))

@@ -79,8 +79,8 @@ extension Program {
         case (.list(let content), _):
             var reader = ListReader(content)
             var index: Int64 = 0
-            while let item = reader.next() {
-                if Comparison.isSame(item, wanted, batch) { return index }
+            while let item = reader.nextItem() {
+                if Comparison.isSame(item.nested, Nested(wanted), batch) { return index }
                 index += 1
             }
             return -1

@@ -48,15 +48,15 @@ extension Program {
                 for child in 0..<list.second {
                     let item = try value(arguments[Int(list.first + child)], batch, place, &state)
                     if child > 0 { state.scratch.append(delimiter) }
-                    appendPart(item, batch, &state.scratch)
+                    appendPart(Nested(item), batch, &state.scratch)
                 }
             } else {
                 var reader = ListReader(try call.list(0, batch, place, &state))
                 var isFirst = true
-                while let item = reader.next() {
+                while let item = reader.nextItem() {
                     if !isFirst { state.scratch.append(delimiter) }
                     isFirst = false
-                    appendPart(item, batch, &state.scratch)
+                    appendPart(item.nested, batch, &state.scratch)
                 }
             }
         } catch {
@@ -67,11 +67,11 @@ extension Program {
     }
 
     /// Lists and maps are JSON, and nil has its Go name.
-    private func appendPart(_ value: Value, _ batch: borrowing RecordBatch, _ output: inout ByteColumn) {
-        switch value {
+    private func appendPart(_ part: Nested, _ batch: borrowing RecordBatch, _ output: inout ByteColumn) {
+        switch part.value {
         case .none: output.append("<nil>")
         case .bytes(let text): ValueText.appendHex(text, to: &output)
-        default: ValueText.append(value, batch, to: &output)
+        default: ValueText.append(part, batch, to: &output)
         }
     }
 

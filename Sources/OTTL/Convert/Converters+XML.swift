@@ -96,11 +96,11 @@ extension Program {
         case .string, .int: break
         default: throw EvaluationFailure(.wrongType)
         }
-        for level in try Program.members(of: try call.value(1, batch, place, &state), batch) {
-            guard case .list(let criteria) = level.value else { throw EvaluationFailure(.wrongType) }
-            var reader = ListReader(criteria)
-            while let criterion = reader.next() {
-                for test in try Program.members(of: criterion, batch) where Self.holds(test, target, batch) {
+        for level in try Program.members(of: Nested(try call.value(1, batch, place, &state)), batch) {
+            guard case .list(let criteria) = level.value.value else { throw EvaluationFailure(.wrongType) }
+            var reader = ListReader(criteria, of: level.value)
+            while let criterion = reader.nextItem() {
+                for test in try Program.members(of: criterion.nested, batch) where Self.holds(test, target, batch) {
                     return .string(level.key)
                 }
             }
@@ -109,11 +109,12 @@ extension Program {
     }
 
     private static func holds(
-        _ test: (key: Text, value: Value), _ target: Value, _ batch: borrowing RecordBatch
+        _ test: (key: Text, value: Nested), _ target: Value, _ batch: borrowing RecordBatch
     ) -> Bool {
-        switch (test.key.string, test.value) {
+        switch (test.key.string, test.value.value) {
         case ("equals", .list(let values)):
-            var reader = ListReader(values)
+            // The target is a text or a number.
+            var reader = ListReader(values, of: test.value)
             while let value = reader.next() { if Comparison.isSame(value, target, batch) { return true } }
             return false
         case ("range", .string(let name)):
@@ -123,8 +124,8 @@ extension Program {
             return (2...5).contains(name[0] &- 0x30) && number / 100 == Int64(name[0] &- 0x30) && number > 0
         case ("range", .map):
             guard case .int(let number) = target,
-                case .int(let low)? = Members.find(Text("min"), in: test.value, batch),
-                case .int(let high)? = Members.find(Text("max"), in: test.value, batch)
+                case .int(let low)? = Members.find(Text("min"), in: test.value, batch)?.value,
+                case .int(let high)? = Members.find(Text("max"), in: test.value, batch)?.value
             else { return false }
             return low <= number && number <= high
         default: return false

@@ -111,7 +111,7 @@ extension Program {
             return .bool(try test(call, batch, place, &state))
         case .coalesce:
             var reader = ListReader(try call.list(0, batch, place, &state))
-            while let item = reader.next() { if !item.isNone { return item } }
+            while let item = reader.nextItem() { if !item.value.isNone { return try state.whole(item) } }
             return .none
         case .uuid, .uuidOfTime: return .string(try uuid(isOfTime: call.node.function == .uuidOfTime, &state))
         case .format: return try formatted(call, batch, place, &state)
@@ -150,13 +150,15 @@ extension Program {
             let content = try call.list(0, batch, place, &state)
             let wanted = try call.value(1, batch, place, &state)
             var reader = ListReader(content)
-            while let item = reader.next() { if Comparison.isSame(item, wanted, batch) { return true } }
+            while let item = reader.nextItem() {
+                if Comparison.isSame(item.nested, Nested(wanted), batch) { return true }
+            }
             return false
         case .hasAttributeOnPoint, .hasAttributeKeyOnPoint:
             let key = try call.text(0, batch, place, &state)
             let wanted = try call.node.function == .hasAttributeOnPoint ? call.text(1, batch, place, &state) : nil
             for point in batch.metrics[Int(place.item)].points.range where !batch.isRemoved(point: point) {
-                guard let found = Members.find(key, in: .set(batch.points[point].set), batch) else { continue }
+                guard let found = Members.find(key, in: batch.points[point].set, batch) else { continue }
                 guard let wanted else { return true }
                 if case .string(let text) = found, text == wanted { return true }
             }

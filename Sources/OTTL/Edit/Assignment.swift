@@ -136,6 +136,11 @@ extension Program {
             batch.changeSpan(Int(place.item)) { span in
                 if field == .spanFlags { span.flags = small } else { span.droppedAttributes = small }
             }
+        case .spanDroppedEvents, .spanDroppedLinks, .resourceDropped, .scopeDropped, .eventDropped, .logDropped:
+            guard case .int(let number) = value, let count = UInt32(exactly: number) else {
+                throw EvaluationFailure(.notSettable)
+            }
+            assign(field, dropped: count, &batch, place)
         case .spanKindName, .spanKindSymbol:
             guard case .string(let name) = value,
                 let kind = SpanKindText.kind(name, isSymbol: field == .spanKindSymbol)
@@ -180,6 +185,20 @@ extension Program {
         case .statusCode: batch.setStatusCode(number, ofSpan: item)
         case .logFlags: batch.changeLog(item) { $0.flags = UInt32(bitPattern: number) }
         default: batch.changeLog(item) { $0.severityNumber = number }
+        }
+    }
+
+    /// A span's own attributes are not among these.
+    private func assign(_ field: Field, dropped count: UInt32, _ batch: inout RecordBatch, _ place: Place) {
+        let item = Int(place.item)
+        switch field {
+        case .resourceDropped: batch.setDropped(count, ofResource: Int(place.resource))
+        case .scopeDropped: batch.setDropped(count, ofScope: Int(place.scope))
+        case .eventDropped: batch.setDropped(count, ofEvent: Int(place.part))
+        case .logDropped: batch.setDropped(count, ofLog: item)
+        case .spanDroppedEvents:
+            batch.setDropped(events: count, links: batch.spans[item].droppedLinks, ofSpan: item)
+        default: batch.setDropped(events: batch.spans[item].droppedEvents, links: count, ofSpan: item)
         }
     }
 

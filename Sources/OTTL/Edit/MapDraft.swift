@@ -51,9 +51,11 @@ struct MapDraft: ~Copyable {
     }
 
     /// Reads a map; false for other values.
-    mutating func load(_ map: Value, _ batch: borrowing RecordBatch) -> Bool {
+    mutating func load(_ map: Value, _ batch: borrowing RecordBatch) -> Bool { load(Nested(map), batch) }
+
+    mutating func load(_ map: Nested, _ batch: borrowing RecordBatch) -> Bool {
         removeAll()
-        switch map {
+        switch map.value {
         case .set(let set):
             for index in batch.range(of: set) {
                 let attribute = batch.attributes[index]
@@ -64,7 +66,7 @@ struct MapDraft: ~Copyable {
             }
             return true
         case .map(let content):
-            var reader = MapReader(content)
+            var reader = MapReader(content, of: map)
             while let member = reader.next() {
                 var entry = Entry(key: member.key, value: member.value)
                 (entry.field, entry.isInPieces) = (member.field, member.isInPieces)
@@ -138,6 +140,11 @@ struct MapDraft: ~Copyable {
         } else {
             add(key, value)
         }
+    }
+
+    /// Takes in an entry, in place of the one with its key.
+    mutating func put(_ entry: Entry) {
+        if let index = find(entry.key) { entries[index] = entry } else { entries.append(entry) }
     }
 
     /// A new member.

@@ -71,54 +71,60 @@ enum Comparison {
 
     /// Deep equality; the order of a map's members does not count. The depth of values is bounded by their reader.
     static func isSame(_ left: Value, _ right: Value, _ batch: borrowing RecordBatch) -> Bool {
-        switch (left, right) {
+        isSame(Nested(left), Nested(right), batch)
+    }
+
+    /// The same for values inside of lists and maps, which may come in pieces.
+    static func isSame(_ left: Nested, _ right: Nested, _ batch: borrowing RecordBatch) -> Bool {
+        switch (left.value, right.value) {
         case (.list(let one), .list(let other)):
-            var first = ListReader(one)
-            var second = ListReader(other)
+            var first = ListReader(one, of: left)
+            var second = ListReader(other, of: right)
             while true {
-                let (mine, its) = (first.next(), second.next())
+                let (mine, its) = (first.nextItem(), second.nextItem())
                 guard let mine, let its else { return mine == nil && its == nil }
-                if !isSame(mine, its, batch) { return false }
+                if !isSame(mine.nested, its.nested, batch) { return false }
             }
         case (.map, .map), (.map, .set), (.set, .map), (.set, .set):
             let count = Members.count(left, batch)
             guard count == Members.count(right, batch) else { return false }
             return count > MapDraft.searchedMax ? contains(many: left, right, batch) : contains(left, right, batch)
-        default: return holds(.equal, left, right, batch)
+        default: return holds(.equal, left.value, right.value, batch)
         }
     }
 
-    private static func contains(_ whole: Value, _ part: Value, _ batch: borrowing RecordBatch) -> Bool {
-        switch part {
+    private static func contains(_ whole: Nested, _ part: Nested, _ batch: borrowing RecordBatch) -> Bool {
+        switch part.value {
         case .set(let set):
             for index in batch.range(of: set) {
                 let attribute = batch.attributes[index]
                 let value = Value(attribute.kind, attribute.payload, batch)
-                if !has(whole, batch.text(attribute.key), value, batch) { return false }
+                if !has(whole, batch.text(attribute.key), Nested(value), batch) { return false }
             }
         case .map(let content):
-            var reader = MapReader(content)
-            while let member = reader.next() { if !has(whole, member.key, member.value, batch) { return false } }
+            var reader = MapReader(content, of: part)
+            while let member = reader.next() { if !has(whole, member.key, member.nested, batch) { return false } }
         default: return false
         }
         return true
     }
 
     /// The same for many members, with a table of their keys; of equal keys the last counts.
-    private static func contains(many whole: Value, _ part: Value, _ batch: borrowing RecordBatch) -> Bool {
+    private static func contains(many whole: Nested, _ part: Nested, _ batch: borrowing RecordBatch) -> Bool {
         var members = MapDraft()
         var read = MapDraft()
         guard read.load(whole, batch) else { return false }
-        for index in read.entries.indices { members.put(read.entries[index].key, read.entries[index].value) }
+        for index in read.entries.indices { members.put(read.entries[index]) }
         guard read.load(part, batch) else { return false }
         for index in read.entries.indices {
             guard let place = members.find(read.entries[index].key) else { return false }
-            if !isSame(members.entries[place].value, read.entries[index].value, batch) { return false }
+            let (mine, its) = (members.entries[place].member.nested, read.entries[index].member.nested)
+            if !isSame(mine, its, batch) { return false }
         }
         return true
     }
 
-    private static func has(_ whole: Value, _ key: Text, _ value: Value, _ batch: borrowing RecordBatch) -> Bool {
+    private static func has(_ whole: Nested, _ key: Text, _ value: Nested, _ batch: borrowing RecordBatch) -> Bool {
         guard let mine = Members.find(key, in: whole, batch) else { return false }
         return isSame(mine, value, batch)
     }
@@ -126,11 +132,13 @@ enum Comparison {
 
 /// Maps of either form.
 enum Members {
-    static func count(_ value: Value, _ batch: borrowing RecordBatch) -> Int {
-        switch value {
+    static func count(_ value: Value, _ batch: borrowing RecordBatch) -> Int { count(Nested(value), batch) }
+
+    static func count(_ map: Nested, _ batch: borrowing RecordBatch) -> Int {
+        switch map.value {
         case .set(let set): return batch.range(of: set).count
         case .map(let content):
-            var reader = MapReader(content)
+            var reader = MapReader(content, of: map)
             var count = 0
             while reader.next() != nil { count += 1 }
             return count
@@ -139,17 +147,39 @@ enum Members {
     }
 
     /// The value of a key, nil when it is not there.
-    static func find(_ key: Text, in value: Value, _ batch: borrowing RecordBatch) -> Value? {
-        switch value {
-        case .set(let set):
-            guard let index = batch.find(name: key, in: set) else { return nil }
-            return Value(batch.attributes[index].kind, batch.attributes[index].payload, batch)
+    static func find(_ key: Text, in map: Nested, _ batch: borrowing RecordBatch) -> Nested? {
+        switch map.value {
+        case .set(let set): return find(key, in: set, batch).map { Nested($0) }
         case .map(let content):
-            var found: Value?
-            var reader = MapReader(content)
-            while let member = reader.next() { if member.key == key { found = member.value } }
-            return found
+            var found: MapReader.Member?
+            var reader = MapReader(content, of: map)
+            while let member = reader.next() { if member.key == key { found = member } }
+            return found?.nested
         default: return nil
         }
+    }
+
+    /// The members in their order, nil for a value that is no map.
+    static func all(of map: Nested, _ batch: borrowing RecordBatch) -> [(key: Text, value: Nested)]? {
+        var members: [(key: Text, value: Nested)] = []
+        switch map.value {
+        case .set(let set):
+            for index in batch.range(of: set) {
+                let attribute = batch.attributes[index]
+                let value = Value(attribute.kind, attribute.payload, batch)
+                members.append((batch.text(attribute.key), Nested(value)))
+            }
+        case .map(let content):
+            var reader = MapReader(content, of: map)
+            while let member = reader.next() { members.append((member.key, member.nested)) }
+        default: return nil
+        }
+        return members
+    }
+
+    /// The value of an attribute, nil when it is not there.
+    static func find(_ key: Text, in set: SetIndex, _ batch: borrowing RecordBatch) -> Value? {
+        guard let index = batch.find(name: key, in: set) else { return nil }
+        return Value(batch.attributes[index].kind, batch.attributes[index].payload, batch)
     }
 }

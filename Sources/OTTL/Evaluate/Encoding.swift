@@ -7,24 +7,38 @@ struct ListReader {
     struct Item: BitwiseCopyable {
         var value: Value
         var field: Text
-        /// Whether the value may be the last of several pieces: `EvaluationState.whole` has all of them.
+        /// Whether the value may be the last of several pieces.
         var isInPieces: Bool
+
+        var nested: Nested { Nested(value, isInPieces: isInPieces, owner: field, tag: 0x0A) }
     }
 
     private var cursor: WireCursor
+    /// The rest of a list in pieces.
+    private var pieces: PieceReader?
 
     init(_ content: Text) { cursor = WireCursor(content) }
 
+    /// Reads all pieces of the list in a list or map whose last one is `content`.
+    init(_ content: Text, of nested: Nested) {
+        cursor = WireCursor(nested.isInPieces ? .empty : content)
+        if nested.isInPieces { pieces = PieceReader(nested, kind: 0x2A) }
+    }
+
+    /// The next element, for lists of texts and numbers: of a list or map in pieces it is the last.
     mutating func next() -> Value? { nextItem()?.value }
 
     mutating func nextItem() -> Item? {
-        while let field = cursor.nextField() {
-            guard field.tag == 0x0A else { continue }
-            var item = Item(value: .none, field: cursor.bytes[field.whole], isInPieces: false)
-            item.isInPieces = item.value.merge(cursor.bytes[field.content])
-            return item
+        while true {
+            while let field = cursor.nextField() {
+                guard field.tag == 0x0A else { continue }
+                var item = Item(value: .none, field: cursor.bytes[field.whole], isInPieces: false)
+                item.isInPieces = item.value.merge(cursor.bytes[field.content])
+                return item
+            }
+            guard let piece = pieces?.next() else { return nil }
+            cursor = WireCursor(piece)
         }
-        return nil
     }
 }
 
@@ -35,26 +49,45 @@ struct MapReader {
         var key: Text
         var value: Value
         var field: Text
-        /// Whether the value may be the last of several pieces: `EvaluationState.whole` has all of them.
+        /// Whether the value may be the last of several pieces.
         var isInPieces: Bool
+
+        var nested: Nested {
+            guard isInPieces else { return Nested(value) }
+            return Nested(value, isInPieces: true, owner: MapReader.content(of: field), tag: 0x12)
+        }
     }
 
     private var cursor: WireCursor
+    /// The rest of a map in pieces.
+    private var pieces: PieceReader?
 
     init(_ content: Text) { cursor = WireCursor(content) }
 
+    /// Reads all pieces of the map in a list or map whose last one is `content`.
+    init(_ content: Text, of nested: Nested) {
+        cursor = WireCursor(nested.isInPieces ? .empty : content)
+        if nested.isInPieces { pieces = PieceReader(nested, kind: 0x32) }
+    }
+
     mutating func next() -> Member? {
-        while let field = cursor.nextField() {
-            guard field.tag == 0x0A else { continue }
-            var member = Member(key: .empty, value: .none, field: cursor.bytes[field.whole], isInPieces: false)
-            var inner = WireCursor(cursor.bytes[field.content])
-            while let part = inner.nextField() {
-                if part.tag == 0x0A { member.key = inner.bytes[part.content] }
-                if part.tag == 0x12, member.value.merge(inner.bytes[part.content]) { member.isInPieces = true }
+        while true {
+            while let field = cursor.nextField() {
+                if field.tag == 0x0A { return member(field) }
             }
-            return member
+            guard let piece = pieces?.next() else { return nil }
+            cursor = WireCursor(piece)
         }
-        return nil
+    }
+
+    private func member(_ field: WireField) -> Member {
+        var member = Member(key: .empty, value: .none, field: cursor.bytes[field.whole], isInPieces: false)
+        var inner = WireCursor(cursor.bytes[field.content])
+        while let part = inner.nextField() {
+            if part.tag == 0x0A { member.key = inner.bytes[part.content] }
+            if part.tag == 0x12, member.value.merge(inner.bytes[part.content]) { member.isInPieces = true }
+        }
+        return member
     }
 
     /// The KeyValue in the field of a member.
@@ -62,48 +95,6 @@ struct MapReader {
         var cursor = WireCursor(field)
         guard let whole = cursor.nextField() else { return .empty }
         return field[whole.content]
-    }
-}
-
-extension EvaluationState {
-    /// The value of an element with all of its pieces.
-    mutating func whole(_ item: ListReader.Item) throws(EvaluationFailure) -> Value {
-        guard item.isInPieces else { return item.value }
-        return try joined(item.value, of: item.field, tag: 0x0A)
-    }
-
-    /// The value of a member with all of its pieces.
-    mutating func whole(_ member: MapReader.Member) throws(EvaluationFailure) -> Value {
-        guard member.isInPieces else { return member.value }
-        return try joined(member.value, of: MapReader.content(of: member.field), tag: 0x12)
-    }
-
-    /// The list or map that is the last of several members of a value: merging messages is concatenating them. The
-    /// AnyValues are the fields of `owner` with this tag.
-    private mutating func joined(
-        _ value: Value, of owner: Text, tag: UInt32
-    ) throws(EvaluationFailure) -> Value {
-        let kind: UInt32
-        switch value {
-        case .list: kind = 0x2A
-        case .map: kind = 0x32
-        default: return value
-        }
-        let mark = scratch.count
-        var outer = WireCursor(owner)
-        while let part = outer.nextField() {
-            guard part.tag == tag else { continue }
-            var inner = WireCursor(owner[part.content])
-            while let field = inner.nextField() {
-                if field.tag == kind {
-                    scratch.append(inner.bytes[field.content])
-                } else if OTLPWriter.isMember(field.tag) {
-                    scratch.truncate(to: mark)
-                }
-            }
-        }
-        let content = try take(from: mark)
-        return kind == 0x2A ? .list(content) : .map(content)
     }
 }
 

@@ -28,19 +28,20 @@ extension Program {
         case .scopeName: return .string(batch.text(batch.scopes[Int(place.scope)].name))
         case .scopeVersion: return .string(batch.text(batch.scopes[Int(place.scope)].version))
         case .scopeSchemaURL: return .string(batch.text(batch.scopes[Int(place.scope)].schemaURL))
-        case .scopeDropped: return .int(scopeDropped(batch, place))
+        case .scopeDropped: return .int(Int64(batch.scopes[Int(place.scope)].droppedAttributes))
         case .eventName: return .string(batch.text(batch.events[Int(place.part)].name))
         case .eventTime: return .time(Int64(bitPattern: batch.events[Int(place.part)].time))
         case .eventTimeNanos: return .int(Int64(bitPattern: batch.events[Int(place.part)].time))
-        case .eventDropped: return .int(Raw.varint(batch, batch.events[Int(place.part)].raw, tag: 0x20))
+        case .eventDropped: return .int(Int64(batch.events[Int(place.part)].droppedAttributes))
         case .eventIndex:
             return .int(Int64(Int(place.part) - Int(batch.spans[Int(place.item)].events.start)))
-        case .metricName, .metricDescription, .metricUnit, .metricType, .metricTemporality, .metricIsMonotonic:
+        case .metricName, .metricDescription, .metricUnit, .metricType, .metricTemporality, .metricIsMonotonic,
+            .metricPointCount:
             return metricField(field, batch, place)
         case .pointStart, .pointStartNanos, .pointTime, .pointTimeNanos, .pointInt, .pointDouble, .pointCount,
             .pointSum, .pointFlags, .pointScale, .pointZeroCount, .pointMin, .pointMax, .pointBuckets, .pointBounds,
             .pointExemplarCount, .pointZeroThreshold, .pointPositiveOffset, .pointNegativeOffset,
-            .pointPositiveCounts, .pointNegativeCounts:
+            .pointPositiveCounts, .pointNegativeCounts, .pointQuantileCount:
             return try pointField(field, batch, place, &state)
         case .body, .bodyText, .logTime, .logTimeNanos, .logObservedTime, .logObservedNanos, .severityNumber,
             .severityText, .logEventName, .logTraceID, .logTraceIDText, .logSpanID, .logSpanIDText, .logFlags,
@@ -70,8 +71,8 @@ extension Program {
         case .spanStartNanos: return .int(Int64(bitPattern: span.start))
         case .spanEndNanos: return .int(Int64(bitPattern: span.end))
         case .spanDropped: return .int(Int64(span.droppedAttributes))
-        case .spanDroppedEvents: return .int(Raw.varint(batch, span.raw, tag: 0x60))
-        case .spanDroppedLinks: return .int(Raw.varint(batch, span.raw, tag: 0x70))
+        case .spanDroppedEvents: return .int(Int64(span.droppedEvents))
+        case .spanDroppedLinks: return .int(Int64(span.droppedLinks))
         case .spanFlags: return .int(Int64(span.flags))
         case .spanEventCount:
             var count: Int64 = 0
@@ -103,7 +104,7 @@ extension Program {
         case .logTraceIDText: return .string(try Identifier.text(log.traceID, batch, &state))
         case .logSpanIDText: return .string(try Identifier.text(log.spanID, batch, &state))
         case .logFlags: return .int(Int64(log.flags))
-        case .logDropped: return .int(Raw.varint(batch, log.raw, tag: 0x38))
+        case .logDropped: return .int(Int64(log.droppedAttributes))
         default: return .int(Int64(log.severityNumber))
         }
     }
@@ -115,6 +116,11 @@ extension Program {
         case .metricDescription: return .string(batch.text(metric.details))
         case .metricUnit: return .string(batch.text(metric.unit))
         case .metricType: return .int(Int64(metric.kind.rawValue))
+        case .metricPointCount:
+            if metric.kind == .none { return .none }
+            var count: Int64 = 0
+            for point in metric.points.range where !batch.isRemoved(point: point) { count += 1 }
+            return .int(count)
         default:
             if field == .metricTemporality, metric.edits.contains(.temporality) {
                 return .int(Int64(metric.temporality))
@@ -124,14 +130,6 @@ extension Program {
             if field == .metricTemporality { return .int(number) }
             return metric.kind == .sum ? .bool(number != 0) : .none
         }
-    }
-
-    private func scopeDropped(_ batch: borrowing RecordBatch, _ place: Place) -> Int64 {
-        var outer = WireCursor(batch.text(batch.scopes[Int(place.scope)].raw))
-        while let field = outer.nextField() {
-            if field.tag == 0x0A { return Raw.varint(outer.bytes[field.content], tag: 0x20) }
-        }
-        return 0
     }
 
     // MARK: Data points
@@ -154,6 +152,9 @@ extension Program {
             return .int(Raw.varint(raw, tag: isNumber || kind == .summary ? 0x40 : 0x50))
         case .pointBuckets, .pointBounds: return try buckets(field, kind, raw, batch, &state)
         case .pointExemplarCount: return .int(Int64((try? MetricPoint(raw, kind))?.exemplars.count ?? 0))
+        case .pointQuantileCount:
+            guard kind == .summary else { return .none }
+            return .int(Int64((try? MetricPoint(raw, kind, onlyNumbers: true))?.quantiles.count ?? 0))
         default: break
         }
         guard !isNumber else { return .none }
@@ -228,10 +229,6 @@ extension Program {
 
 /// Fields that the decoder leaves in a record's received bytes.
 enum Raw {
-    static func varint(_ batch: borrowing RecordBatch, _ raw: TextRef, tag: UInt32) -> Int64 {
-        varint(batch.text(raw), tag: tag)
-    }
-
     /// A varint field of a metric's data. Pieces of one kind of data are merged; another kind takes their place.
     static func dataNumber(_ metric: Text, tag: UInt32) -> Int64 {
         var (found, last): (Int64, UInt32) = (0, 0)

@@ -59,7 +59,7 @@ extension Program {
             case .set: return .set(set(node.pointee.owner, batch, place))
             case .namedAttribute:
                 let name = try text(node.pointee.first, batch, place, &state)
-                return Members.find(name, in: .set(set(node.pointee.owner, batch, place)), batch) ?? .none
+                return Members.find(name, in: set(node.pointee.owner, batch, place), batch) ?? .none
             case .traceStateMember:
                 let key = try text(node.pointee.first, batch, place, &state)
                 let member = TraceStateText.member(key, of: batch.text(batch.spans[Int(place.item)].traceState))
@@ -117,7 +117,7 @@ extension Program {
     ) throws(EvaluationFailure) -> Value {
         switch (container, key) {
         case (.none, _): return .none
-        case (.set, .string(let name)): return Members.find(name, in: container, batch) ?? .none
+        case (.set(let set), .string(let name)): return Members.find(name, in: set, batch) ?? .none
         case (.map(let content), .string(let name)):
             var last: MapReader.Member?
             var reader = MapReader(content)

@@ -17,7 +17,15 @@ enum ValueText {
         case .bytes(let text): Base64.append(text, to: &output)
         case .identifier(let text): appendHex(text, to: &output)
         case .time(let time): CalendarTime(nanoseconds: time).append(format: "%Y-%m-%dT%H:%M:%S%z", to: &output)
-        case .list, .map, .set: appendJSON(value, batch, to: &output)
+        case .list, .map, .set: appendJSON(Nested(value), batch, to: &output)
+        }
+    }
+
+    /// The same for a value inside of a list or map, which may come in pieces.
+    static func append(_ nested: Nested, _ batch: borrowing RecordBatch, to output: inout ByteColumn) {
+        switch nested.value {
+        case .list, .map: appendJSON(nested, batch, to: &output)
+        default: append(nested.value, batch, to: &output)
         }
     }
 
@@ -58,49 +66,38 @@ enum ValueText {
 
     private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x57 &+ value }
 
-    static func appendJSON(
-        _ value: Value, _ batch: borrowing RecordBatch, depth: Int = 0, to output: inout ByteColumn
+    private static func appendJSON(
+        _ nested: Nested, _ batch: borrowing RecordBatch, depth: Int = 0, to output: inout ByteColumn
     ) {
         if depth > depthMax { return output.append("null") }
-        switch value {
+        switch nested.value {
         case .none: output.append("null")
         case .string(let text): appendString(text, to: &output)
         case .bytes, .identifier, .time:
             output.append(0x22 as UInt8)
-            append(value, batch, to: &output)
+            append(nested.value, batch, to: &output)
             output.append(0x22 as UInt8)
         case .double(let number) where !number.isFinite: JSONText.append(number, to: &output)
-        case .bool, .int, .double, .duration: append(value, batch, to: &output)
+        case .bool, .int, .double, .duration: append(nested.value, batch, to: &output)
         case .list(let content):
             output.append("[")
-            var reader = ListReader(content)
+            var reader = ListReader(content, of: nested)
             var isFirst = true
-            while let item = reader.next() {
+            while let item = reader.nextItem() {
                 if !isFirst { output.append(",") }
                 isFirst = false
-                appendJSON(item, batch, depth: depth + 1, to: &output)
+                appendJSON(item.nested, batch, depth: depth + 1, to: &output)
             }
             output.append("]")
-        case .map, .set: appendObject(value, batch, depth, to: &output)
+        case .map, .set: appendObject(nested, batch, depth, to: &output)
         }
     }
 
     /// Members in the order of their keys' bytes; of several with one key the last.
     private static func appendObject(
-        _ value: Value, _ batch: borrowing RecordBatch, _ depth: Int, to output: inout ByteColumn
+        _ map: Nested, _ batch: borrowing RecordBatch, _ depth: Int, to output: inout ByteColumn
     ) {
-        var members: [(key: Text, value: Value)] = []
-        switch value {
-        case .map(let content):
-            var reader = MapReader(content)
-            while let member = reader.next() { members.append((member.key, member.value)) }
-        case .set(let set):
-            for index in batch.range(of: set) {
-                let attribute = batch.attributes[index]
-                members.append((batch.text(attribute.key), Value(attribute.kind, attribute.payload, batch)))
-            }
-        default: break
-        }
+        var members = Members.all(of: map, batch) ?? []
         // Sorting is stable.
         members.sort { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }
         output.append("{")

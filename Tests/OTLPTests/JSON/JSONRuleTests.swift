@@ -216,6 +216,89 @@ import Testing
         #expect(span?.messages(9).map { $0.bytes(1) } == [[UInt8(ascii: "1")], [UInt8(ascii: "2")]])
     }
 
+    @Test(
+        arguments: [
+            (#""name":"a","name":"""#, #""name":"""#),
+            (#""name":null,"name":"a""#, #""name":"a""#),
+            (#""name":"a","kind":2,"name":null,"kind":null"#, #""name":"","kind":0"#),
+            (#""kind":2,"kind":0,"kind":0"#, #""kind":0"#),
+            (#""kind":2,"kind":0,"kind":3"#, #""kind":3"#),
+            (#""traceId":"0102","traceId":"""#, #""traceId":"""#),
+            (#""traceState":"a","n\u0061me":"b","name":"","traceState":"""#, #""traceState":"","name":"""#),
+            (
+                #""startTimeUnixNano":"5","flags":1,"startTimeUnixNano":"0","flags":null"#,
+                #""startTimeUnixNano":"0","flags":0"#
+            ),
+            (#""droppedAttributesCount":1,"droppedAttributesCount":0"#, #""droppedAttributesCount":0"#),
+            (#""events":[{"name":"a","name":""},{"name":"b"}]"#, #""events":[{"name":""},{"name":"b"}]"#),
+            (#""events":[{"name":"b"}],"events":null,"events":[]"#, #""events":[{"name":"b"}]"#),
+            (#""status":{"code":2,"message":"m"},"status":{"code":0}"#, #""status":{"code":0,"message":"m"}"#),
+            (#""status":{"code":2},"status":{"message":"m"}"#, #""status":{"code":2,"message":"m"}"#),
+            (#""status":{"code":2},"status":null"#, #""status":{"code":2}"#),
+        ] as [(String, String)])
+    func `of a name that comes twice the last counts with its default too`(members: String, written: String) throws {
+        let request = try JSONCase.transcode(Array(JSONCase.span(members).utf8), .traces)
+        let text = String(decoding: JSONCase.write(request, .traces), as: UTF8.self)
+        #expect(text == JSONCase.span(written))
+    }
+
+    @Test(
+        arguments: [
+            (#""stringValue":"a","stringValue":"""#, #"{"stringValue":""}"#),
+            (#""stringValue":"a","intValue":"0""#, #"{"intValue":"0"}"#),
+            (#""stringValue":"a","intValue":null"#, #"{"stringValue":"a"}"#),
+            (#""boolValue":true,"boolValue":false"#, #"{"boolValue":false}"#),
+            (
+                #""arrayValue":{"values":[{"intValue":"1"}]},"arrayValue":{"values":[{"intValue":"2"}]}"#,
+                #"{"arrayValue":{"values":[{"intValue":"2"}]}}"#
+            ),
+            (#""kvlistValue":{"values":[{"key":"a"}]},"kvlistValue":{}"#, #"{"kvlistValue":{}}"#),
+        ] as [(String, String)])
+    func `a value that comes twice is the last one`(members: String, written: String) throws {
+        let parted = members.split(separator: ",", maxSplits: 1).map(String.init)
+        var spellings = [#"{"key":"k","value":{\#(members)}}"#]
+        // The same in two values, where the comma is no part of one.
+        if !members.contains("[") { spellings.append(#"{"key":"k","value":{\#(parted[0])},"value":{\#(parted[1])}}"#) }
+        for attribute in spellings {
+            let json = JSONCase.span(#""attributes":[\#(attribute)]"#)
+            let request = try JSONCase.transcode(Array(json.utf8), .traces)
+            let text = String(decoding: JSONCase.write(request, .traces), as: UTF8.self)
+            #expect(text == JSONCase.span(#""attributes":[{"key":"k","value":\#(written)}]"#), "\(attribute)")
+        }
+    }
+
+    @Test func `the last of a list or map in two values is the value`() throws {
+        let json = JSONCase.span(
+            #""attributes":[{"key":"k","value":{"arrayValue":{"values":[{}]}},"value":{"arrayValue":{"values":[]}}}]"#)
+        let request = try JSONCase.transcode(Array(json.utf8), .traces)
+        let text = String(decoding: JSONCase.write(request, .traces), as: UTF8.self)
+        #expect(text == JSONCase.span(#""attributes":[{"key":"k","value":{"arrayValue":{}}}]"#))
+    }
+
+    @Test func `of a name that comes twice in logs and metrics the last counts, too`() throws {
+        let cases: [(Signal, json: String, written: String)] = [
+            (
+                .logs,
+                #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"severityText":"a","#
+                    + #""body":{"stringValue":"x"},"severityText":"","severityNumber":0,"#
+                    + #""body":{"stringValue":""}}]}]}]}"#,
+                #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":0,"severityText":"","#
+                    + #""body":{"stringValue":""}}]}]}]}"#
+            ),
+            (
+                .metrics,
+                #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","name":"","gauge":{"dataPoints":["#
+                    + #"{"startTimeUnixNano":"1","asInt":"5","startTimeUnixNano":0,"asInt":"0"}]}}]}]}]}"#,
+                #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"","gauge":{"dataPoints":["#
+                    + #"{"startTimeUnixNano":"0","asInt":"0"}]}}]}]}]}"#
+            ),
+        ]
+        for (signal, json, written) in cases {
+            let request = try JSONCase.transcode(Array(json.utf8), signal)
+            #expect(String(decoding: JSONCase.write(request, signal), as: UTF8.self) == written)
+        }
+    }
+
     @Test func `null is the default of every field`() throws {
         let members = [
             "traceId", "spanId", "traceState", "parentSpanId", "name", "kind", "startTimeUnixNano", "attributes",

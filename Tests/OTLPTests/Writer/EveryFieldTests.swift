@@ -174,6 +174,38 @@ struct EveryField {
         #expect(OracleMessage.decode(written, .request(signal)) == expected)
     }
 
+    /// The number of what was dropped as a field, left out where it is zero.
+    private static func set(_ number: UInt32, to count: UInt32, in message: inout OracleMessage) {
+        message.fields[number] = count == 0 ? nil : [.number(UInt64(count))]
+    }
+
+    @Test(arguments: Signal.allCases, [0, 7, UInt32.max])
+    func `is kept when other numbers of dropped parts are set`(signal: Signal, count: UInt32) throws {
+        let request = request(signal)
+        var expected = try #require(OracleMessage.decode(request, .request(signal)))
+        expected.update(1) { container in
+            container.update(1) { Self.set(2, to: count, in: &$0) }
+            container.update(2) { scope in
+                scope.update(1) { Self.set(4, to: count, in: &$0) }
+                scope.update(2) { record in
+                    if signal == .logs { Self.set(7, to: count, in: &record) }
+                    guard signal == .traces else { return }
+                    record.update(11) { Self.set(4, to: count, in: &$0) }
+                    Self.set(12, to: count, in: &record)
+                    Self.set(14, to: 3, in: &record)
+                }
+            }
+        }
+        let written = try Rewriting.rewrite(request, signal) { batch in
+            for index in batch.resources.indices { batch.setDropped(count, ofResource: index) }
+            for index in batch.scopes.indices { batch.setDropped(count, ofScope: index) }
+            for index in batch.spans.indices { batch.setDropped(events: count, links: 3, ofSpan: index) }
+            for index in batch.events.indices { batch.setDropped(count, ofEvent: index) }
+            for index in batch.logs.indices { batch.setDropped(count, ofLog: index) }
+        }
+        #expect(OracleMessage.decode(written, .request(signal)) == expected)
+    }
+
     @Test(arguments: Signal.allCases) func `is in the JSON under its name, and the same behind it`(
         signal: Signal
     ) throws {

@@ -38,6 +38,53 @@ import Testing
         #expect(inflate(bodies.flatMap { Compressed.gzip($0) }) == .success(bodies.flatMap(\.self)))
     }
 
+    @Test func `members whose headers have optional parts are read, with their CRC and without`() {
+        let long = String(repeating: "n", count: 70_000)
+        for damage in [nil, 0] as [UInt16?] {
+            let members = [
+                Compressed.gzip(text, damage: damage), Compressed.gzip(text, extra: [], damage: damage),
+                Compressed.gzip(text, extra: [UInt8](repeating: 9, count: 65_535), damage: damage),
+                Compressed.gzip(text, name: "spans", damage: damage),
+                Compressed.gzip(text, name: "", comment: "", damage: damage),
+                Compressed.gzip(text, extra: [0, 1, 0], name: long, comment: "made by hand", damage: damage),
+            ]
+            for member in members { #expect(inflate(member) == .success(text)) }
+            #expect(inflate(members.flatMap(\.self)) == .success(members.flatMap { _ in text }))
+        }
+        // What Python's zlib.crc32 makes of these ten bytes.
+        let header: [UInt8] = [0x1F, 0x8B, 8, 2, 0, 0, 0, 0, 0, 0xFF, 0x90, 0xC9]
+        #expect(inflate(header + Compressed.gzip(text)[10...]) == .success(text))
+    }
+
+    @Test(arguments: [1, 0x100, 0xFFFF] as [UInt16])
+    func `a header with a wrong CRC is refused`(damage: UInt16) {
+        for member in [
+            Compressed.gzip(text, damage: damage),
+            Compressed.gzip(text, extra: [1, 2], name: "n", comment: "c", damage: damage),
+        ] {
+            for body in [member, Compressed.gzip(text) + member, member + Compressed.gzip(text)] {
+                guard case .failure(.corrupt(let why)) = inflate(body) else { return #expect(Bool(false)) }
+                #expect(why.contains("CRC"))
+            }
+        }
+    }
+
+    @Test func `a header that is cut short or garbled is refused or harmless`() {
+        let whole = Compressed.gzip([], extra: [1, 2, 3], name: "name", comment: "comment", damage: 0)
+        for length in 0..<whole.count {
+            guard case .failure(.corrupt) = inflate(Array(whole[..<length])) else {
+                return #expect(Bool(false), "\(length)")
+            }
+        }
+        for index in whole.indices {
+            for bit in 0..<8 {
+                var bytes = whole
+                bytes[index] ^= 1 << UInt8(bit)
+                _ = inflate(bytes)
+            }
+        }
+    }
+
     @Test func `output grows beyond the first guess`() {
         let zeros = [UInt8](repeating: 0, count: 5_000_000)
         #expect(inflate(Compressed.gzip(zeros)) == .success(zeros))

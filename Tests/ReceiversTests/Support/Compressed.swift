@@ -10,6 +10,32 @@ enum Compressed {
         run(plain, libdeflate_gzip_compress_bound, libdeflate_gzip_compress)
     }
 
+    /// A gzip member whose header has these optional parts, and behind them its CRC, changed by `damage`.
+    static func gzip(
+        _ plain: [UInt8], extra: [UInt8]? = nil, name: String? = nil, comment: String? = nil, damage: UInt16? = nil
+    ) -> [UInt8] {
+        let member = gzip(plain)
+        var header = Array(member[..<10])
+        if let extra {
+            header[3] |= 4
+            header += [UInt8(extra.count & 0xFF), UInt8(extra.count >> 8)] + extra
+        }
+        if let name {
+            header[3] |= 8
+            header += Array(name.utf8) + [0]
+        }
+        if let comment {
+            header[3] |= 16
+            header += Array(comment.utf8) + [0]
+        }
+        if let damage {
+            header[3] |= 2
+            let sum = UInt16(truncatingIfNeeded: libdeflate_crc32(0, header, header.count)) ^ damage
+            header += [UInt8(sum & 0xFF), UInt8(sum >> 8)]
+        }
+        return header + member[10...]
+    }
+
     static func zlib(_ plain: [UInt8]) -> [UInt8] {
         run(plain, libdeflate_zlib_compress_bound, libdeflate_zlib_compress)
     }

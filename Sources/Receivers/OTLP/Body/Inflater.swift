@@ -65,6 +65,9 @@ final class Inflater {
             let rest = UnsafeRawBufferPointer(rebasing: input[consumed...])
             switch member(rest, coding, &target) {
             case .member(let used):
+                guard coding != .gzip || GzipHeader.isIntact(rest) else {
+                    throw .corrupt("the header of a gzip member does not have the CRC that it tells")
+                }
                 consumed += used
                 members += 1
                 guard members <= Self.membersMax else { throw .corrupt("more than \(Self.membersMax) gzip members") }
