@@ -4,6 +4,15 @@ enum HeaderReading<Header> {
     /// Written by a later release, with a right checksum.
     case newer(version: UInt32)
     case damaged
+
+    /// What is valid, nil for what is damaged. Throws for what a later release wrote.
+    func accepted(from path: String) throws(JournalError) -> Header? {
+        switch self {
+        case .valid(let header): return header
+        case .damaged: return nil
+        case .newer(let version): throw .newerFormat(file: path, version: version)
+        }
+    }
 }
 
 /// The header of a segment file.

@@ -103,11 +103,11 @@ struct Recovery {
             case .segment(let number):
                 let page = try front(name, count: JournalFormat.dataOffset)
                 let reading = page.withUnsafeBytes { SegmentHeader.read(page: $0) }
-                segments.append(FoundSegment(number: number, header: try accept(reading, name)))
+                segments.append(FoundSegment(number: number, header: try reading.accepted(from: path(name))))
             case .cursor(let cursor):
                 let bytes = try front(name, count: JournalFormat.cursorFileBytes)
                 let reading = bytes.withUnsafeBytes { CursorSlot.read(file: $0) }
-                cursors[cursor] = .some(try accept(reading, name))
+                cursors[cursor] = .some(try reading.accepted(from: path(name)))
             case .quarantined, .leftover, .foreign:
                 continue
             }
@@ -125,14 +125,6 @@ struct Recovery {
         } catch  where [EIO, EISDIR, ELOOP, ENXIO, ENOENT].contains(error.code) {
             note(.error, "\(error)")
             return []
-        }
-    }
-
-    private func accept<Header>(_ reading: HeaderReading<Header>, _ name: String) throws -> Header? {
-        switch reading {
-        case .valid(let header): return header
-        case .damaged: return nil
-        case .newer(let version): throw JournalError.newerFormat(file: path(name), version: version)
         }
     }
 
