@@ -12,7 +12,7 @@ struct GatewayParts {
     var retiring: [RunningReceiver] = []
     var workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)] = []
     var stages: [(pipeline: String, stage: TraceStage, task: Task<Void, Never>)] = []
-    var exporters: [any Exporter] = []
+    var exporters: [(id: String, exporter: any Exporter)] = []
     var journals: [OpenJournal] = []
     /// Journals in memory that have no place in the configuration that is to come.
     var emptied: [EmptiedJournal] = []

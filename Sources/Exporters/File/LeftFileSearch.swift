@@ -32,8 +32,8 @@ struct LeftFileSearch {
     /// Whether there were more names, or more files, than may be.
     private(set) var isCut = false
 
-    /// `seconds` is the present time since 1970; what was changed behind `changedUntil`, in milliseconds of the system's
-    /// clock, is of no earlier run.
+    /// `seconds` is the present time since 1970; what was changed behind `changedUntil`, in milliseconds of the
+    /// system's clock, is of no earlier run.
     init(_ template: PathTemplate, seconds: Int, changedUntil: Int64) {
         pattern = PathPattern(template, seconds: seconds)
         isFixed = template.isFixed
