@@ -89,8 +89,8 @@ extension Gateway {
         let followed = await changeReceivers(for: new, deadline)
         await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
         await Self.end(parts.starts)
-        // Their workers have ended: nobody but those that come reads their cursors. A fallback's own worker has a journal
-        // to itself, which it keeps locked.
+        // Their workers have ended: nobody but those that come reads their cursors. A fallback's own worker has a
+        // journal to itself, which it keeps locked.
         let closing = await Waits(log: parts.context.log).close(
             parts.exporters, within: max(deadline, Waits.closingTime))
         // Not before: nobody listens on their ports from now until there are the new ones.
@@ -102,6 +102,11 @@ extension Gateway {
         let retained = retainJournals(of: parts, for: new)
         var inherited = retained.inherited
         inherited.closing = closing
+        inherited.holds = self.parts.withLock { kept in
+            let workers = parts.workers.map { (pipeline: $0.pipeline, worker: $0.worker) }
+            kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))
+            return kept.holds
+        }
         return (inherited, retained.emptied)
     }
 
