@@ -24,12 +24,12 @@ struct JournalLook {
         self.journal = journal
         segments = found.filter { $0.header.journal == journal && $0.header.number == $0.number }.map(\.header)
             .sorted { $0.number < $1.number }
-        done = cursors.mapValues { Self.done($0, journal) }
+        done = Self.done(cursors, journal)
     }
 
     /// Takes what readers were done with since then too.
     mutating func readCursorsAgain() throws {
-        done = try folder.cursors(names).mapValues { Self.done($0, journal) }
+        done = Self.done(try folder.cursors(names), journal)
     }
 
     /// Nil for a segment that is gone meanwhile, which nobody waits for.
@@ -37,9 +37,13 @@ struct JournalLook {
         try folder.open(JournalFileName.segment(number: segment.number))
     }
 
-    private static func done(_ slot: CursorSlot?, _ journal: JournalID) -> DoneItems {
-        guard let slot, slot.journal == journal else { return DoneItems() }
-        return slot.done
+    private static func done(_ cursors: [String: CursorSlot?], _ journal: JournalID) -> [String: DoneItems] {
+        var done: [String: DoneItems] = [:]
+        for (name, slot) in cursors {
+            let own = slot.flatMap { $0.journal == journal && $0.isOf(name) ? $0 : nil }
+            done[name] = own?.done ?? DoneItems()
+        }
+        return done
     }
 }
 

@@ -281,8 +281,9 @@ struct Recovery {
     private func cursor(
         _ name: String, _ slot: CursorSlot?, journal: JournalID, in index: JournalIndex
     ) -> CursorState {
-        guard let slot, slot.journal == journal else {
-            note(.warning, "the cursor of \(name) was unreadable; it starts at the oldest kept frame")
+        guard let slot, slot.journal == journal, slot.isOf(name) else {
+            let cause = slot?.isOf(name) == false ? "is that of another reader" : "was unreadable"
+            note(.warning, "the cursor of \(name) \(cause); it starts at the oldest kept frame")
             return CursorState(position: index.oldest.sequence, place: index.oldest.place)
         }
         if let segment = index.segment(slot.place.segment), isBoundary(slot, in: segment, journal: journal) {

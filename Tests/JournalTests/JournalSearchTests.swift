@@ -64,6 +64,19 @@ import Testing
         #expect(found.hits.count == 3 && !found.hits.contains { found.isDone($0, by: "c") })
     }
 
+    @Test func `cursors that somebody has swapped are done with nothing, as at the next start`() async throws {
+        var own = try await contents(Array(repeating: "acme", count: 3))
+        let first = try #require(JournalFileName.cursor(named: "a"))
+        let last = try #require(JournalFileName.cursor(named: "c"))
+        let kept = own[first]
+        own[first] = own[last]
+        own[last] = kept
+        let directory = try ScratchDirectory.holding(own)
+        let found = try JournalSearch.find(Array("acme".utf8), in: directory.path)
+        #expect(found.hits.count == 3)
+        for name in ["a", "c"] { #expect(!found.hits.contains { found.isDone($0, by: name) }, "\(name)") }
+    }
+
     @Test func `a journal of a later release is refused`() async throws {
         var own = try await contents(["acme"])
         let first = JournalFileName.segment(number: 1)
