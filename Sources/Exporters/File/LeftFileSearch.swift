@@ -61,7 +61,7 @@ struct LeftFileSearch {
             looked += 1
             if isLast {
                 add(entry, name, in: folder, isOfNow: isOfNow)
-            } else if name.matches(entry), Self.facts(path(folder + [entry]))?.isFolder == true {
+            } else if name.matches(entry), LeftFacts(path(folder + [entry]))?.isFolder == true {
                 look(in: folder + [entry], isOfNow: isOfNow && name.isOfNow(entry))
             }
         }
@@ -77,21 +77,34 @@ struct LeftFileSearch {
     }
 
     private mutating func add(_ path: String, _ kind: LeftFile.Kind) {
-        guard let facts = Self.facts(path), !facts.isFolder, facts.changed <= changedUntil else { return }
+        guard let facts = LeftFacts(path), !facts.isFolder, facts.changed <= changedUntil else { return }
         found.append((LeftFile(path: path, kind: kind), facts.changed))
     }
 
     private func path(_ names: [String]) -> String { names.joined(separator: "/") }
-
-    /// Links are not followed.
-    private static func facts(_ path: String) -> (isFolder: Bool, changed: Int64)? {
-        var facts = stat()
-        guard lstat(path, &facts) == 0 else { return nil }
-        return (facts.st_mode & S_IFMT == S_IFDIR, facts.milliseconds)
-    }
 }
 
-extension stat {
-    /// Of the last change of its content, since 1970.
-    var milliseconds: Int64 { Int64(st_mtim.tv_sec) * 1_000 + Int64(st_mtim.tv_nsec) / 1_000_000 }
+/// What the system tells of a file.
+struct LeftFacts: Equatable {
+    let isFolder: Bool
+    /// A plain file of the process's user, with one name.
+    let isOwn: Bool
+    let size: Int
+    /// When its content was changed last, in milliseconds since 1970.
+    let changed: Int64
+    private let device: UInt64
+    private let inode: UInt64
+
+    /// Of the open file if there is one, or of what has that path; a link is not followed.
+    init?(_ path: String, descriptor: Int32? = nil) {
+        var facts = stat()
+        let result = if let descriptor { fstat(descriptor, &facts) } else { lstat(path, &facts) }
+        guard result == 0 else { return nil }
+        isFolder = facts.st_mode & S_IFMT == S_IFDIR
+        isOwn = facts.st_mode & S_IFMT == S_IFREG && facts.st_uid == geteuid() && facts.st_nlink == 1
+        size = Int(facts.st_size)
+        changed = Int64(facts.st_mtim.tv_sec) * 1_000 + Int64(facts.st_mtim.tv_nsec) / 1_000_000
+        device = UInt64(facts.st_dev)
+        inode = UInt64(facts.st_ino)
+    }
 }

@@ -74,13 +74,11 @@ final class LeftFiles: Sendable {
         let descriptor = open(file.path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else { return named }
         defer { close(descriptor) }
-        var facts = stat()
-        guard fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, facts.st_uid == geteuid(),
-            facts.st_nlink == 1, facts.st_size > 0, facts.milliseconds <= start
+        guard let facts = LeftFacts(file.path, descriptor: descriptor), facts.isOwn, facts.size > 0,
+            facts.changed <= start
         else { return named }
-        let size = Int(facts.st_size)
-        var good = size
-        switch TornTail.left(descriptor, size: size, format: options.format) {
+        var good = facts.size
+        switch TornTail.left(descriptor, size: facts.size, format: options.format) {
         case .foreign: return named
         case .whole: break
         case .torn(let end): good = end
@@ -89,7 +87,7 @@ final class LeftFiles: Sendable {
         return files.storage.withLock { files -> String? in
             guard !files.isInUse(file.path), Self.take(descriptor, file.path, facts) else { return named }
             defer { flock(descriptor, LOCK_UN) }
-            if good < size { cut(descriptor, file.path, size, good) }
+            if good < facts.size { cut(descriptor, file.path, facts.size, good) }
             switch file.kind {
             case .closed: return file.path
             case .over: return good > 0 ? closing(file.path, facts) : nil
@@ -99,12 +97,9 @@ final class LeftFiles: Sendable {
     }
 
     /// Takes the lock that who writes to a file has. False when somebody has it, or it is not what it was.
-    private static func take(_ descriptor: Int32, _ path: String, _ facts: stat) -> Bool {
+    private static func take(_ descriptor: Int32, _ path: String, _ facts: LeftFacts) -> Bool {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return false }
-        var (now, named) = (stat(), stat())
-        let isSame =
-            fstat(descriptor, &now) == 0 && now.st_size == facts.st_size && now.milliseconds == facts.milliseconds
-            && lstat(path, &named) == 0 && named.st_ino == facts.st_ino && named.st_dev == facts.st_dev
+        let isSame = LeftFacts(path) == facts
         if !isSame { flock(descriptor, LOCK_UN) }
         return isSame
     }
@@ -119,10 +114,10 @@ final class LeftFiles: Sendable {
 
     /// Gives a file the name of a closed one, so that one of its own name may come and both stay. Nil when it stays as
     /// it is.
-    private func closing(_ path: String, _ facts: stat) -> String? {
+    private func closing(_ path: String, _ facts: LeftFacts) -> String? {
         guard let rotation = options.rotation, options.compression != .none else { return nil }
         let names = RotationNames(path: path)
-        let closed = names.free(at: facts.milliseconds, localTime: rotation.usesLocalTime)
+        let closed = names.free(at: facts.changed, localTime: rotation.usesLocalTime)
         guard rename(path, closed) == 0 else {
             log(.warn, "cannot rename \(path): \(String(cString: strerror(errno)))")
             return nil
