@@ -49,7 +49,7 @@ extension Gateway {
         let now = DeadLetterBox.systemTime()
         let all = parts.withLock { parts in
             parts.stages.map { $0.stage.status(now: now) } + parts.workers.map { $0.worker.status(now: now) }
-                + parts.exporters.flatMap { ($0 as? FallbackExporter)?.statuses(now: now) ?? [] }
+                + parts.exporters.flatMap { ($0.exporter as? FallbackExporter)?.statuses(now: now) ?? [] }
         }
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
     }

@@ -89,14 +89,25 @@ extension Gateway {
         let followed = await changeReceivers(for: new, deadline)
         await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
         await Self.end(parts.starts)
-        for exporter in parts.exporters { await exporter.shutdown() }
+        // Their workers have ended: nobody but those that come reads their cursors. A fallback's own worker has a
+        // journal to itself, which it keeps locked.
+        let closing = await Waits(log: parts.context.log).close(
+            parts.exporters, within: max(deadline, Waits.closingTime))
         // Not before: nobody listens on their ports from now until there are the new ones.
         for running in followed { await running.receiver.stopAccepting() }
         if AdminPlan(parts.context.plan) != AdminPlan(new.plan) {
             for server in parts.admin { await server.stop() }
             self.parts.withLock { $0.admin = [] }
         }
-        return retainJournals(of: parts, for: new)
+        let retained = retainJournals(of: parts, for: new)
+        var inherited = retained.inherited
+        inherited.closing = closing
+        inherited.holds = self.parts.withLock { kept in
+            let workers = parts.workers.map { (pipeline: $0.pipeline, worker: $0.worker) }
+            kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))
+            return kept.holds
+        }
+        return (inherited, retained.emptied)
     }
 
     /// Lets requests wait, and receivers go that are other ones in `new`. Those that take the same signals there are
@@ -174,6 +185,7 @@ extension Gateway {
     private func leave(
         _ parts: GatewayParts, within deadline: Duration, _ isMeant: @escaping (String) -> Bool
     ) async {
+        let waits = Waits(log: parts.context.log)
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, stage, task) in parts.stages where isMeant(pipeline) {
                 tasks.addTask {
@@ -183,8 +195,11 @@ extension Gateway {
             }
             for (pipeline, worker, task) in parts.workers where isMeant(pipeline) {
                 tasks.addTask {
-                    await worker.leave(deadline: deadline)
-                    await task.value
+                    // However long it takes: an attempt that ends later would deliver what others deliver by then.
+                    await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
+                        await worker.leave(deadline: deadline)
+                        await task.value
+                    }
                 }
             }
         }

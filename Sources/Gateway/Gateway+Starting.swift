@@ -21,14 +21,14 @@ extension Gateway {
         }
         parts.withLock { parts in
             parts.journals = graph.journals
-            parts.exporters = graph.exporters.map(\.exporter)
+            parts.exporters = graph.exporters
             parts.watches = graph.watches
         }
         // Who sends to a receiver that takes another one's place waits, rather than being refused meanwhile.
         let retiring = Set(parts.withLock { $0.retiring.map(\.id) })
         let authenticators = try makeAuthenticators(context)
         _ = try await startReceivers(context, authenticators) { retiring.contains($0) }
-        try await start(graph, builder, isWayBack: isWayBack)
+        try await start(graph, builder) { isWayBack || inherited.closing.contains($0) }
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
@@ -41,14 +41,17 @@ extension Gateway {
         return ports
     }
 
-    private func start(_ graph: GatewayGraph, _ builder: GraphBuilder, isWayBack: Bool) async throws {
+    /// `mayWait` tells of exporters that start later when they cannot now.
+    private func start(
+        _ graph: GatewayGraph, _ builder: GraphBuilder, mayWait: (_ exporter: String) -> Bool
+    ) async throws {
         for box in graph.deadLetters { await box.start() }
         for (id, exporter) in graph.exporters {
             do {
                 try await exporter.start()
             } catch {
                 // A connector keeps what it has seen, so it must not see anything before.
-                guard isWayBack, !(exporter is ConnectorExporter) else {
+                guard mayWait(id), !(exporter is ConnectorExporter) else {
                     throw GatewayStartFailure("exporter \(id): \(error)")
                 }
                 startLater(id, exporter, error)
@@ -67,7 +70,8 @@ extension Gateway {
         }
     }
 
-    /// Has an exporter start when it can, which worked before. Its outage is no reason to end that of all others.
+    /// Has an exporter start when it can: one that worked before, or one of which the one before still has something
+    /// open. Its outage is no reason to end that of all others.
     private func startLater(_ id: String, _ exporter: any Exporter, _ failure: any Error) {
         let log = context.log
         log.error("exporter \(id): \(failure); it delivers nothing until it can start, which is tried again")

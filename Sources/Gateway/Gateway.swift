@@ -86,7 +86,7 @@ package final class Gateway: Sendable {
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
         await drain(parts, within: left, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
         await Self.end(parts.starts)
-        for exporter in parts.exporters { await exporter.shutdown() }
+        for (_, exporter) in parts.exporters { await exporter.shutdown() }
         for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }
         try? await group.shutdownGracefully()
@@ -122,18 +122,26 @@ package final class Gateway: Sendable {
             }
         }
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
+        let waits = Waits(log: parts.context.log)
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, worker, _) in parts.workers where pipelines.contains(pipeline) {
                 tasks.addTask {
-                    if leaving.contains(pipeline) {
-                        await worker.leave(deadline: left)
-                    } else {
-                        await worker.drain(deadline: left, mayGoOn: mayGoOn)
+                    await waits.telling(Self.delivery(of: worker, pipeline), after: left) {
+                        if leaving.contains(pipeline) {
+                            await worker.leave(deadline: left)
+                        } else {
+                            await worker.drain(deadline: left, mayGoOn: mayGoOn)
+                        }
                     }
                 }
             }
         }
         for (pipeline, _, task) in parts.workers where pipelines.contains(pipeline) { await task.value }
+    }
+
+    /// Who is waited for while an attempt to deliver does not end.
+    static func delivery(of worker: ExportWorker, _ pipeline: String) -> String {
+        "exporter \(worker.exporterID) of pipeline \(pipeline), which does not end its attempt to deliver"
     }
 
     /// Ends attempts to start: one that succeeds behind the end of its exporter would hold its file or its port.

@@ -12,7 +12,7 @@ struct GatewayParts {
     var retiring: [RunningReceiver] = []
     var workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)] = []
     var stages: [(pipeline: String, stage: TraceStage, task: Task<Void, Never>)] = []
-    var exporters: [any Exporter] = []
+    var exporters: [(id: String, exporter: any Exporter)] = []
     var journals: [OpenJournal] = []
     /// Journals in memory that have no place in the configuration that is to come.
     var emptied: [EmptiedJournal] = []
@@ -21,6 +21,8 @@ struct GatewayParts {
     /// The same of configurations before, and where their journals lay: until another one is in force, there is a way
     /// back to each.
     var earlierWatches: [(place: SequencePlace, watch: DeliveryWatch)] = []
+    /// Destinations that want to be left alone for a while.
+    var holds = DestinationHolds()
     var admin: [AdminServer] = []
     /// Exporters that could not start and are tried again.
     var starts: [Task<Void, Never>] = []

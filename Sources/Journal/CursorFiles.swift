@@ -33,7 +33,7 @@ struct CursorFiles {
             return
         }
         entry.generation += 1
-        let slot = CursorSlot(journal: journal, generation: entry.generation, picture)
+        let slot = CursorSlot(of: name, journal: journal, generation: entry.generation, picture)
         do throws(SystemError) {
             let other = 1 - entry.durableSlot
             try entry.file.writeAll(slot.encoded(), at: JournalFormat.cursorSlotOffsets[other])
@@ -79,7 +79,7 @@ struct CursorFiles {
         let bytes = try? file.readAll(count: JournalFormat.cursorFileBytes, at: 0)
         let reading = bytes?.withUnsafeBytes { CursorSlot.readPlaced(file: $0) }
         guard bytes?.count == JournalFormat.cursorFileBytes, case .valid(let placed)? = reading,
-            placed.slot.journal == journal
+            placed.slot.journal == journal, placed.slot.isOf(name)
         else {
             file.close()
             return nil
@@ -98,7 +98,7 @@ struct CursorFiles {
         do throws(SystemError) {
             try file.truncate(0)
             var bytes = [UInt8](repeating: 0, count: JournalFormat.cursorFileBytes)
-            let slot = CursorSlot(journal: journal, generation: 1, picture).encoded()
+            let slot = CursorSlot(of: name, journal: journal, generation: 1, picture).encoded()
             let start = JournalFormat.cursorSlotOffsets[1]
             bytes.replaceSubrange(start..<start + slot.count, with: slot)
             try file.writeAll(bytes, at: 0)

@@ -28,9 +28,9 @@ extension DiskJournal {
         for name in names {
             switch JournalFileName(name) {
             case .segment(let number): segments.append(number)
-            case .cursor:
+            case .cursor(let reader):
                 let bytes = try? CursorSlot.bytes(in: folder + "/" + name, files)
-                guard let cursor = bytes.flatMap(CursorSlot.valid) else { return true }
+                guard let cursor = bytes.flatMap(CursorSlot.valid), cursor.isOf(reader) else { return true }
                 cursors.append(cursor.done)
             case .quarantined, .leftover, .foreign: continue
             }

@@ -4,6 +4,15 @@ enum HeaderReading<Header> {
     /// Written by a later release, with a right checksum.
     case newer(version: UInt32)
     case damaged
+
+    /// What is valid, nil for what is damaged. Throws for what a later release wrote.
+    func accepted(from path: String) throws(JournalError) -> Header? {
+        switch self {
+        case .valid(let header): return header
+        case .damaged: return nil
+        case .newer(let version): throw .newerFormat(file: path, version: version)
+        }
+    }
 }
 
 /// The header of a segment file.
@@ -72,6 +81,15 @@ struct CursorSlot: Equatable {
     var place: Place
     /// What is done behind the position.
     var settled = SettledRanges()
+    /// `mark` of the reader's name; 0 when the file does not say whose it is, before version 3.
+    var reader: UInt32 = 0
+
+    /// What a reader's name leaves in its file, so that one that somebody has renamed or swapped is not taken for its
+    /// own: it would skip what it has not delivered.
+    static func mark(of name: String) -> UInt32 { max(1, Array(name.utf8).withUnsafeBytes { crc32c(0, $0) }) }
+
+    /// Whether it was written for the reader of this name, as far as it says.
+    func isOf(_ name: String) -> Bool { reader == 0 || reader == Self.mark(of: name) }
 
     /// The slot as it is written.
     func encoded() -> [UInt8] {
@@ -86,7 +104,8 @@ struct CursorSlot: Equatable {
             out.put(position, at: 40)
             out.put(place.segment, at: 48)
             out.put(UInt64(clamping: place.offset), at: 56)
-            out.put(UInt64(clamping: place.frame), at: 64)
+            out.put(UInt32(clamping: place.frame), at: 64)
+            out.put(reader, at: 68)
             for (index, range) in settled.ranges.enumerated() {
                 out.put(range.lowerBound, at: header + 16 * index)
                 out.put(range.upperBound, at: header + 16 * index + 8)
@@ -119,15 +138,7 @@ struct CursorSlot: Equatable {
             case .damaged: continue
             case .newer(let version): return .newer(version: version)
             case .valid:
-                let slot = CursorSlot(
-                    journal: JournalID(
-                        high: bytes.little(16, as: UInt64.self), low: bytes.little(24, as: UInt64.self)),
-                    generation: bytes.little(32, as: UInt64.self), position: bytes.little(40, as: UInt64.self),
-                    place: Place(
-                        segment: bytes.little(48, as: UInt64.self),
-                        offset: Int(clamping: bytes.little(56, as: UInt64.self)),
-                        frame: Int(clamping: bytes.little(64, as: UInt64.self))),
-                    settled: settled(bytes, behind: file.part(end..<file.count)))
+                let slot = CursorSlot(header: bytes, behind: file.part(end..<file.count))
                 if slot.generation >= best?.slot.generation ?? 0 { best = (slot, index) }
             }
         }
@@ -152,11 +163,24 @@ struct CursorSlot: Equatable {
 }
 
 extension CursorSlot {
-    /// The slot that says what `picture` does.
-    init(journal: JournalID, generation: UInt64, _ picture: CursorPicture) {
+    /// The slot that says what `picture` does, of the reader of that name.
+    init(of name: String, journal: JournalID, generation: UInt64, _ picture: CursorPicture) {
         self.init(
             journal: journal, generation: generation, position: picture.position, place: picture.place,
-            settled: picture.settled)
+            settled: picture.settled, reader: Self.mark(of: name))
+    }
+
+    /// The slot by its valid header and what follows.
+    private init(header: UnsafeRawBufferPointer, behind rest: UnsafeRawBufferPointer) {
+        let isMarked = header.little(8, as: UInt32.self) >= 3
+        let frame = isMarked ? UInt64(header.little(64, as: UInt32.self)) : header.little(64, as: UInt64.self)
+        let place = Place(
+            segment: header.little(48, as: UInt64.self), offset: Int(clamping: header.little(56, as: UInt64.self)),
+            frame: Int(clamping: frame))
+        self.init(
+            journal: JournalID(high: header.little(16, as: UInt64.self), low: header.little(24, as: UInt64.self)),
+            generation: header.little(32, as: UInt64.self), position: header.little(40, as: UInt64.self), place: place,
+            settled: Self.settled(header, behind: rest), reader: isMarked ? header.little(68, as: UInt32.self) : 0)
     }
 }
 

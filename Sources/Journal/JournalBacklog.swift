@@ -1,8 +1,6 @@
-import Glibc
 package import Pipeline
 
-/// What the readers of a journal have still to deliver, by its files alone: nothing is locked, repaired or written, so
-/// that anybody may look who may read them, also while a gateway writes there or starts.
+/// What the readers of a journal have still to deliver, as a look at it from outside tells.
 package struct JournalBacklog: Sendable, Equatable {
     package var held = HeldAmount()
     /// When the newest record of the oldest request ended, Unix nanoseconds; nil when nothing is held.
@@ -14,8 +12,14 @@ package struct JournalBacklog: Sendable, Equatable {
         _ directory: String, names: Set<String>, files: any JournalFileSystem = DiskFileSystem()
     ) throws(JournalError) -> [String: JournalBacklog] {
         do {
-            var look = Look(directory: directory, files: files)
-            return try look.backlogs(of: names)
+            let look = try JournalLook(directory, files)
+            var count = BacklogCount(look.done, and: names)
+            for segment in look.segments {
+                guard let file = try look.open(segment) else { continue }
+                defer { file.close() }
+                try count.add(file, segment)
+            }
+            return count.backlogs
         } catch let error as JournalError {
             throw error
         } catch let error as SystemError {
@@ -31,76 +35,19 @@ package struct JournalBacklog: Sendable, Equatable {
     }
 }
 
-private struct Look {
-    let directory: String
-    let files: any JournalFileSystem
+/// Counts what segments hold for each reader.
+private struct BacklogCount {
     private let scanner = SegmentScanner(chunkBytes: 1 << 20)
     private var readers: [String: (done: DoneItems, backlog: JournalBacklog)] = [:]
 
-    init(directory: String, files: any JournalFileSystem) {
-        self.directory = directory
-        self.files = files
+    init(_ done: [String: DoneItems], and names: Set<String>) {
+        for name in names.union(done.keys) { readers[name] = (done[name] ?? DoneItems(), JournalBacklog()) }
     }
 
-    mutating func backlogs(of names: Set<String>) throws -> [String: JournalBacklog] {
-        let found = try files.names(in: directory)
-        // Cursors before segments: what goes in between was delivered, and counts for nobody.
-        var cursors: [String: CursorSlot?] = [:]
-        for file in found {
-            guard case .cursor(let name) = JournalFileName(file) else { continue }
-            cursors[name] = .some(try slot(in: directory + "/" + file))
-        }
-        var segments: [(number: UInt64, header: SegmentHeader)] = []
-        for file in found {
-            guard case .segment(let number) = JournalFileName(file), let header = try header(of: file) else { continue }
-            segments.append((number, header))
-        }
-        // What is of another journal a start sets aside, or takes for nothing.
-        let journal = JournalID.common(segments, cursors.values.compactMap { $0 })
-        for name in names.union(cursors.keys) {
-            let slot = cursors[name].flatMap { $0 }.flatMap { $0.journal == journal ? $0 : nil }
-            readers[name] = (slot?.done ?? DoneItems(), JournalBacklog())
-        }
-        for (number, header) in segments.sorted(by: { $0.number < $1.number })
-        where header.journal == journal && header.number == number {
-            guard let file = try open(directory + "/" + JournalFileName.segment(number: number)) else { continue }
-            defer { file.close() }
-            try count(file, header)
-        }
-        return readers.mapValues(\.backlog)
-    }
-
-    private func slot(in path: String) throws -> CursorSlot? {
-        let bytes = try CursorSlot.bytes(in: path, files)
-        switch bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) {
-        case .valid(let slot): return slot
-        case .damaged: return nil
-        case .newer(let version): throw JournalError.newerFormat(file: path, version: version)
-        }
-    }
-
-    /// Nil for one that is gone meanwhile, or is damaged.
-    private func header(of name: String) throws -> SegmentHeader? {
-        let path = directory + "/" + name
-        guard let file = try open(path) else { return nil }
-        defer { file.close() }
-        let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
-        switch page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) {
-        case .valid(let header): return header
-        case .damaged: return nil
-        case .newer(let version): throw JournalError.newerFormat(file: path, version: version)
-        }
-    }
-
-    /// Nil for one that is gone meanwhile, which nobody waits for.
-    private func open(_ path: String) throws(SystemError) -> (any JournalFile)? {
-        do throws(SystemError) { return try files.open(path, writable: false) } catch  where error.code == ENOENT {
-            return nil
-        }
-    }
+    var backlogs: [String: JournalBacklog] { readers.mapValues(\.backlog) }
 
     /// Adds what a segment holds for each reader.
-    private mutating func count(_ file: any JournalFile, _ header: SegmentHeader) throws(SystemError) {
+    mutating func add(_ file: any JournalFile, _ header: SegmentHeader) throws(SystemError) {
         let size = try file.size() & ~7
         var parted = Set(readers.keys)
         if let seal = try file.seal(of: size, seed: header.seed), seal.sequence >= header.base {
@@ -118,7 +65,7 @@ private struct Look {
             }
         }
         if parted.isEmpty { return }
-        try scanner.visitRecords(of: file) { record, _ in
+        try scanner.visitRecords(of: file, header) { record, _ in
             for name in parted { add(record, to: name) }
             return true
         }

@@ -1,7 +1,8 @@
 import CSupport
 
-// The format of a journal on disk, version 2. All numbers are little endian. Version 1 is the same without metadata
-// and without settled ranges; it is read, and what is written new beside it has version 2.
+// The format of a journal on disk, version 3. All numbers are little endian. Version 2 is the same without the reader's
+// name in its cursor, version 1 also without metadata and without settled ranges; they are read, and what is written
+// new beside them has version 3.
 //
 // A journal is one directory (0700) per pipeline; its files are 0600:
 //
@@ -44,7 +45,8 @@ import CSupport
 //    8   4  format version          | 40   8  position: everything before this sequence is done
 //   12   4  CRC32C as above, to 80  | 48   8  hint: number of the segment where the position lies
 //   16  16  journal id              | 56   8  hint: offset of the first record that is not done
-//                                   | 64   8  hint: frames of that segment before the offset
+//                                   | 64   4  hint: frames of that segment before the offset (version 2: 8 bytes)
+//                                   | 68   4  CRC32C of the reader's name, 1 for 0 (version 2: nothing)
 //                                   | 72   4  ranges that follow, at most 251 (version 1: zero)
 //                                   | 76   4  CRC32C of the ranges
 //   80  16  per range that is done behind the position: first sequence, sequence behind the last
@@ -61,7 +63,7 @@ import CSupport
 
 /// Names and sizes of the format that several files need.
 enum JournalFormat {
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
     static let segmentHeaderBytes = 48
     static let segmentHeaderCopyOffset = 2048
     /// Where the first record of a segment lies.

@@ -76,9 +76,17 @@ extension SegmentScanner {
     func visitRecords(
         of file: any JournalFile, visit: (RecordHeader, UnsafeRawBufferPointer) -> Bool
     ) throws(SystemError) -> Bool {
-        let size = try file.size() & ~7
         let page = try file.readAll(count: JournalFormat.dataOffset, at: 0)
         guard case .valid(let header) = page.withUnsafeBytes({ SegmentHeader.read(page: $0) }) else { return false }
+        try visitRecords(of: file, header, visit: visit)
+        return true
+    }
+
+    /// The same for a segment whose header is known, which is not read again.
+    func visitRecords(
+        of file: any JournalFile, _ header: SegmentHeader, visit: (RecordHeader, UnsafeRawBufferPointer) -> Bool
+    ) throws(SystemError) {
+        let size = try file.size() & ~7
         var goesOn = true
         var at = JournalFormat.dataOffset
         while at < size, goesOn {
@@ -89,6 +97,5 @@ extension SegmentScanner {
             if chunk.seal != nil { break }
             at = max(chunk.next, at + 8)
         }
-        return true
     }
 }

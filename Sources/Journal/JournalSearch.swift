@@ -31,37 +31,31 @@ package enum JournalSearch {
         }
     }
 
-    /// Reads all segments of the directory. What is written or removed meanwhile may or may not be seen.
+    /// Reads all segments of the directory that are of its journal. What is written or removed meanwhile may or may not
+    /// be seen.
     package static func find(
         _ needle: [UInt8], in directory: String, files: any JournalFileSystem = DiskFileSystem()
     ) throws -> Found {
         var found = Found()
-        var segments: [UInt64] = []
-        // Segments before cursors: a record that is delivered between the two then counts as delivered.
-        let names = try files.names(in: directory)
-        for name in names { if case .segment(let number) = JournalFileName(name) { segments.append(number) } }
+        var look = try JournalLook(directory, files)
         let scanner = SegmentScanner(chunkBytes: 1 << 20)
-        for number in segments.sorted() where found.hits.count < hitsMax {
-            let path = directory + "/" + JournalFileName.segment(number: number)
-            // One that is removed meanwhile holds nothing that anybody still waits for.
-            guard let file = try? files.open(path, writable: false) else { continue }
+        for segment in look.segments where found.hits.count < hitsMax {
+            guard let file = try look.open(segment) else { continue }
             defer { file.close() }
-            found.hits += try hits(in: file, needle, scanner, atMost: hitsMax - found.hits.count)
+            found.hits += try hits(in: file, segment, needle, scanner, atMost: hitsMax - found.hits.count)
         }
-        for name in names {
-            guard case .cursor(let cursor) = JournalFileName(name) else { continue }
-            guard let bytes = try? CursorSlot.bytes(in: directory + "/" + name, files) else { continue }
-            // One that can't be read has the next start read everything anew.
-            found.done[cursor] = CursorSlot.valid(bytes)?.done ?? DoneItems()
-        }
+        // A record that is delivered while the segments are read then counts as delivered.
+        try look.readCursorsAgain()
+        found.done = look.done
         return found
     }
 
     private static func hits(
-        in file: any JournalFile, _ needle: [UInt8], _ scanner: SegmentScanner, atMost limit: Int
+        in file: any JournalFile, _ segment: SegmentHeader, _ needle: [UInt8], _ scanner: SegmentScanner,
+        atMost limit: Int
     ) throws(SystemError) -> [Hit] {
         var hits: [Hit] = []
-        try scanner.visitRecords(of: file) { record, bytes in
+        try scanner.visitRecords(of: file, segment) { record, bytes in
             if let end = record.end, holds(bytes, needle) {
                 hits.append(
                     Hit(

@@ -103,11 +103,11 @@ struct Recovery {
             case .segment(let number):
                 let page = try front(name, count: JournalFormat.dataOffset)
                 let reading = page.withUnsafeBytes { SegmentHeader.read(page: $0) }
-                segments.append(FoundSegment(number: number, header: try accept(reading, name)))
+                segments.append(FoundSegment(number: number, header: try reading.accepted(from: path(name))))
             case .cursor(let cursor):
                 let bytes = try front(name, count: JournalFormat.cursorFileBytes)
                 let reading = bytes.withUnsafeBytes { CursorSlot.read(file: $0) }
-                cursors[cursor] = .some(try accept(reading, name))
+                cursors[cursor] = .some(try reading.accepted(from: path(name)))
             case .quarantined, .leftover, .foreign:
                 continue
             }
@@ -125,14 +125,6 @@ struct Recovery {
         } catch  where [EIO, EISDIR, ELOOP, ENXIO, ENOENT].contains(error.code) {
             note(.error, "\(error)")
             return []
-        }
-    }
-
-    private func accept<Header>(_ reading: HeaderReading<Header>, _ name: String) throws -> Header? {
-        switch reading {
-        case .valid(let header): return header
-        case .damaged: return nil
-        case .newer(let version): throw JournalError.newerFormat(file: path(name), version: version)
         }
     }
 
@@ -289,8 +281,9 @@ struct Recovery {
     private func cursor(
         _ name: String, _ slot: CursorSlot?, journal: JournalID, in index: JournalIndex
     ) -> CursorState {
-        guard let slot, slot.journal == journal else {
-            note(.warning, "the cursor of \(name) was unreadable; it starts at the oldest kept frame")
+        guard let slot, slot.journal == journal, slot.isOf(name) else {
+            let cause = slot?.isOf(name) == false ? "is that of another reader" : "was unreadable"
+            note(.warning, "the cursor of \(name) \(cause); it starts at the oldest kept frame")
             return CursorState(position: index.oldest.sequence, place: index.oldest.place)
         }
         if let segment = index.segment(slot.place.segment), isBoundary(slot, in: segment, journal: journal) {

@@ -47,6 +47,8 @@ import Testing
         let size = isSegment ? 48 : 80
         for start in isSegment ? [0, 2048] : [0, 4096] where bytes[start] != 0 {
             bytes[start + 8] = 1
+            // Where later versions have the reader's name.
+            if !isSegment { bytes.put(UInt32(0), at: start + 68) }
             let header = UnsafeRawBufferPointer(rebasing: bytes[start..<start + size])
             bytes.put(crc32c(crc32c(0, header.part(0..<12)), header.part(16..<size)), at: start + 12)
         }

@@ -136,6 +136,38 @@ import Testing
         #expect(log.has("cursor of a was unreadable"))
     }
 
+    @Test func `cursors that somebody has swapped start at the oldest frame`() async throws {
+        let disk = FakeDisk()
+        let journal = try openFake(disk)
+        let cursors = try ["a", "b"].map { try journal.cursor(named: $0) }
+        await journal.storeAll(0..<3)
+        cursors[0].acknowledge(before: Sequence(6))
+        journal.close()
+        var contents = disk.contents
+        let first = contents["j/a.cursor"]
+        contents["j/a.cursor"] = contents["j/b.cursor"]
+        contents["j/b.cursor"] = first
+        let swapped = FakeDisk(contents)
+        let log = Notices()
+        let reopened = try openFake(swapped, log: log)
+        for name in ["a", "b"] {
+            let cursor = try reopened.cursor(named: name)
+            #expect(await cursor.drainNumbers() == [0, 1, 2])
+            #expect(log.has("cursor of \(name) is that of another reader"), "\(log.all)")
+            cursor.acknowledge(before: Sequence(3))
+        }
+        reopened.close()
+        // They have files of their own again.
+        let again = Notices()
+        let last = try openFake(swapped, log: again)
+        for name in ["a", "b"] {
+            let cursor = try last.cursor(named: name)
+            #expect(await cursor.drainNumbers() == [1, 2])
+        }
+        #expect(!again.has("cursor of"), "\(again.all)")
+        last.close()
+    }
+
     @Test func `leaves foreign files alone and removes half-made ones`() async throws {
         var contents = try await killed(3)
         contents["j/notes.txt"] = [1]

@@ -54,6 +54,29 @@ import Testing
         #expect(cut.position == slot.position && cut.settled.isEmpty)
     }
 
+    @Test func `a slot says whose it is, and one of the format before does not`() {
+        let place = Place(segment: 2, offset: 8_192, frame: 5)
+        var slot = CursorSlot(journal: .random(), generation: 1, position: 7, place: place)
+        slot.reader = CursorSlot.mark(of: "a")
+        var bytes = slot.encoded()
+        guard case .valid(let read) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) else {
+            Issue.record("a slot is not read")
+            return
+        }
+        #expect(read == slot && read.isOf("a") && !read.isOf("b"))
+        bytes.withUnsafeMutableBytes { bytes in
+            bytes.put(UInt32(2), at: 8)
+            bytes.put(UInt64(5), at: 64)
+            let header = UnsafeRawBufferPointer(bytes).part(0..<JournalFormat.cursorSlotBytes)
+            bytes.put(crc32c(crc32c(0, header.part(0..<12)), header.part(16..<header.count)), at: 12)
+        }
+        guard case .valid(let old) = bytes.withUnsafeBytes({ CursorSlot.read(file: $0) }) else {
+            Issue.record("a slot of version 2 is not read")
+            return
+        }
+        #expect(old.position == 7 && old.place == place && old.isOf("a") && old.isOf("b"))
+    }
+
     @Test func `a damaged range costs the ranges and not the position`() {
         var slot = CursorSlot(journal: .random(), generation: 1, position: 7, place: .start(of: 2))
         slot.settled.insert(9..<12)

@@ -7,6 +7,14 @@ extension ConfigNode {
         return text
     }
 
+    /// A mapping without these keys; other nodes as they are.
+    package func without(_ keys: Set<String>) -> ConfigNode {
+        guard case .map(let entries) = content else { return self }
+        var node = self
+        node.content = .map(entries.filter { !keys.contains($0.key) })
+        return node
+    }
+
     private func add(to text: inout String, _ more: (String) -> String) {
         switch content {
         case .scalar(let scalar):

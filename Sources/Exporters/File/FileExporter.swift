@@ -8,16 +8,10 @@ package final class FileExporter: Exporter {
     /// Several deliveries may wait for one sync of the file.
     package let maxConcurrency = GroupLane.groupMax
     private let files: SharedFiles
+    private let left: LeftFiles?
     private let options: FileOptions
     private let lane: GroupLane
     private let log: @Sendable (LogLevel, String) -> Void
-
-    /// Lets the lane's thread and the exporter share the files.
-    private final class SharedFiles: Sendable {
-        let storage: Mutex<OpenFiles>
-
-        init(_ files: sending OpenFiles) { storage = Mutex(files) }
-    }
 
     /// Opens nothing yet; `start` does.
     package init(options: FileOptions, build: ExporterBuild, effects: FileEffects = .system) {
@@ -27,6 +21,7 @@ package final class FileExporter: Exporter {
         self.log = log
         let shared = SharedFiles(OpenFiles(options, effects: effects, log: log))
         files = shared
+        left = LeftFiles(options, shared, effects: effects, log: log)
         lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
     }
 
@@ -38,16 +33,21 @@ package final class FileExporter: Exporter {
     package func start() async throws {
         let files = files
         let failure = await lane.run { files.storage.withLock { $0.open() } }
-        guard let failure else { return }
-        guard failure.isPassing else { throw ExporterStartFailure(failure.description) }
-        log(.warn, "\(failure); will be tried again with each batch")
+        if let failure {
+            guard failure.isPassing else { throw ExporterStartFailure(failure.description) }
+            log(.warn, "\(failure); will be tried again with each batch")
+        }
+        left?.begin()
     }
 
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
 
     package func shutdown() async {
-        let files = files
-        await lane.run { files.storage.withLock { $0.close() } }
+        let (files, left) = (files, left)
+        await lane.run {
+            left?.finish()
+            files.storage.withLock { $0.close() }
+        }
     }
 }
 

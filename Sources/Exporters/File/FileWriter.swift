@@ -77,7 +77,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         // Also one that somebody has removed since.
         if options.createsDirectory, access(names.directory, F_OK) != 0 { try createDirectory() }
         try openPrepared()
-        if !wasOpened { compressLeft() }
         wasOpened = true
     }
 
@@ -88,14 +87,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             close()
             throw error
         }
-    }
-
-    /// Closed files that an earlier run had no time to compress.
-    private func compressLeft() {
-        guard let compressor, let files = try? FileManager.default.contentsOfDirectory(atPath: names.directory) else {
-            return
-        }
-        for name in names.plain(among: files) { compressor.compress(names.path(name)) }
     }
 
     /// Waits for files that are being compressed, but not for ever.
@@ -244,12 +235,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     }
 
     private mutating func rotate(_ rotation: RotationOptions) throws(FileFailure) {
-        var now = effects.wallClock()
-        var backup = names.backup(at: now, localTime: rotation.usesLocalTime)
-        while access(backup, F_OK) == 0 {
-            now += 1
-            backup = names.backup(at: now, localTime: rotation.usesLocalTime)
-        }
+        let backup = names.free(at: effects.wallClock(), localTime: rotation.usesLocalTime)
         guard rename(options.path, backup) == 0 else { throw FileFailure("cannot rename", options.path, errno) }
         close()
         size = 0

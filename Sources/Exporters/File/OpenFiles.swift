@@ -1,4 +1,12 @@
 import Pipeline
+import Synchronization
+
+/// Lets several threads share the files of an exporter.
+final class SharedFiles: Sendable {
+    let storage: Mutex<OpenFiles>
+
+    init(_ files: sending OpenFiles) { storage = Mutex(files) }
+}
 
 /// The files that one exporter writes to. Those that wait longest for data are closed when there are too many.
 ///
@@ -77,6 +85,9 @@ final class OpenFiles {
         }
         return outcomes
     }
+
+    /// Whether something was written to this file, which then sees to its end by itself.
+    func isInUse(_ path: String) -> Bool { slots[path] != nil }
 
     func close() {
         for slot in slots.values {

@@ -13,7 +13,7 @@ package struct PathTemplate: Sendable, Equatable {
     /// for what closed files have behind it.
     static let nameMax = 200
 
-    private enum Piece: Sendable, Equatable {
+    enum Piece: Sendable, Equatable {
         case text(String)
         case attribute(String)
         /// A format of strftime.
@@ -25,7 +25,7 @@ package struct PathTemplate: Sendable, Equatable {
         package var message: String
     }
 
-    private let pieces: [Piece]
+    let pieces: [Piece]
 
     /// A path without places.
     package init(fixed path: String) { pieces = [.text(path)] }
@@ -75,12 +75,15 @@ package struct PathTemplate: Sendable, Equatable {
         let path = pieces.reduce(into: "") { path, piece in
             switch piece {
             case .text(let text): path += text
-            case .date(let format): path += Self.safe(Array(AWSTime.format(seconds, format).utf8))
+            case .date(let format): path += Self.date(format, seconds)
             case .attribute(let name): path += Self.safe(Self.value(of: name, in: resource))
             }
         }
         return Self.fitting(readsResources ? Self.unstamped(path) : path)
     }
+
+    /// What fills the place of a date at Unix seconds.
+    static func date(_ format: String, _ seconds: Int) -> String { safe(Array(AWSTime.format(seconds, format).utf8)) }
 
     /// The path without the name of a closed file in it: a sender could otherwise have the files of another one deleted
     /// as being too many.

@@ -2,7 +2,7 @@ import Glibc
 import Pipeline
 
 /// Names of closed files: `name-2006-01-02T15-04-05.000.ext` beside `name.ext`, as lumberjack (the Collector's
-/// rotation) writes them. Pure but for `syncDirectory`: the time is a parameter.
+/// rotation) writes them. Pure but for `free` and `syncDirectory`: the time is a parameter.
 struct RotationNames: Equatable, Sendable {
     let directory: String
     private let prefix: String
@@ -25,6 +25,17 @@ struct RotationNames: Equatable, Sendable {
     /// Path of the file that is closed at `milliseconds` since 1970.
     func backup(at milliseconds: Int64, localTime: Bool) -> String {
         path(prefix + Self.stamp(milliseconds, localTime: localTime) + suffix)
+    }
+
+    /// The same, or that of a later moment when there is such a file, compressed or not.
+    func free(at milliseconds: Int64, localTime: Bool) -> String {
+        var time = milliseconds
+        var path = backup(at: time, localTime: localTime)
+        while FileOptions.Compression.allCases.contains(where: { access(path + $0.ending, F_OK) == 0 }) {
+            time += 1
+            path = backup(at: time, localTime: localTime)
+        }
+        return path
     }
 
     /// Makes names in the directory durable; false where the file system cannot, which is no reason to stop writing.
@@ -53,6 +64,18 @@ struct RotationNames: Equatable, Sendable {
     /// Closed files that are not compressed yet.
     func plain(among files: [String]) -> [String] {
         files.filter { $0.hasSuffix(suffix) && !Self.isCompressed($0) && stamp(in: $0) != nil }
+    }
+
+    /// Names of the files of which one with this name is a plain closed one.
+    static func originals(of name: String) -> [String] {
+        let bytes = Array(name.utf8)
+        guard bytes.count > stampShape.count else { return [] }
+        return (1...bytes.count - stampShape.count).compactMap { start -> String? in
+            let end = start + stampShape.count
+            guard bytes[start - 1] == UInt8(ascii: "-"), isStamp(bytes[start..<end]) else { return nil }
+            let original = String(decoding: bytes[..<(start - 1)] + bytes[end...], as: UTF8.self)
+            return RotationNames(path: original).plain(among: [name]).isEmpty ? nil : original
+        }
     }
 
     private static func isCompressed(_ name: String) -> Bool {

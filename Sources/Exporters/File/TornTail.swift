@@ -66,3 +66,75 @@ enum TornTail {
         return at
     }
 }
+
+extension TornTail {
+    /// How a file ends of which only the name says that it is ours.
+    enum Left: Equatable {
+        case whole
+        /// What follows behind so many bytes is a record that was not finished.
+        case torn(Int)
+        /// It may be somebody else's, and must not be touched.
+        case foreign
+    }
+
+    static func left(_ descriptor: Int32, size: Int, format: FileOptions.Format) -> Left {
+        switch format {
+        case .json: leftLine(descriptor, size)
+        case .proto: leftRecord(descriptor, size)
+        }
+    }
+
+    private static func leftLine(_ descriptor: Int32, _ size: Int) -> Left {
+        guard beginsRequest(descriptor, at: 0, size), let end = endOfLines(descriptor, size) else { return .foreign }
+        if end == size { return .whole }
+        let isTorn =
+            endOfZeros(descriptor, from: end, size) == size
+            || (beginsRequest(descriptor, at: end, size) && isOpenObject(descriptor, end..<size))
+        return isTorn ? .torn(end) : .foreign
+    }
+
+    private static func leftRecord(_ descriptor: Int32, _ size: Int) -> Left {
+        var head: [UInt8] = [0, 0, 0, 0, 0]
+        // A length and the tag of the first resource.
+        guard pread(descriptor, &head, head.count, 0) == head.count, head[..<4].contains(where: { $0 != 0 }),
+            head[4] == 0x0A, let end = lengths(descriptor, size), end > 0
+        else { return .foreign }
+        return end == size ? .whole : .torn(end)
+    }
+
+    /// How requests begin, as `OTLPJSONWriter` writes them.
+    private static let heads = ["Spans", "Logs", "Metrics"].map { Array("{\"resource\($0)\":[".utf8) }
+
+    /// Whether a request stands there, or the beginning of one.
+    private static func beginsRequest(_ descriptor: Int32, at place: Int, _ size: Int) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: min(24, size - place))
+        guard pread(descriptor, &bytes, bytes.count, off_t(place)) == bytes.count else { return false }
+        // Behind a part that reached the disk there may be zeros.
+        let text = bytes.prefix { $0 != 0 }
+        return !text.isEmpty && heads.contains { head in zip(text, head).allSatisfy { $0 == $1 } }
+    }
+
+    /// Whether the object that begins there does not end. One that does is a whole request, whoever wrote it.
+    private static func isOpenObject(_ descriptor: Int32, _ range: Range<Int>) -> Bool {
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        var (at, depth, isText, isEscaped) = (range.lowerBound, 0, false, false)
+        while at < range.upperBound {
+            let count = pread(descriptor, &chunk, min(chunk.count, range.upperBound - at), off_t(at))
+            guard count > 0 else { return false }
+            for byte in chunk[..<count] {
+                switch byte {
+                case _ where isEscaped: isEscaped = false
+                case UInt8(ascii: "\\") where isText: isEscaped = true
+                case UInt8(ascii: "\""): isText.toggle()
+                case UInt8(ascii: "{") where !isText: depth += 1
+                case UInt8(ascii: "}") where !isText:
+                    depth -= 1
+                    if depth == 0 { return false }
+                default: break
+                }
+            }
+            at += count
+        }
+        return true
+    }
+}

@@ -307,9 +307,16 @@ extension ExportWorker {
     // MARK: Pauses
 
     /// Nobody sends before this pause is over: the destination has said when it wants to hear from us again.
-    private func hold(_ pause: Duration) {
+    func hold(_ pause: Duration) {
         let end = setup.effects.now() + pause
         state.withLock { $0.holdEnd = max($0.holdEnd ?? end, end) }
+    }
+
+    /// How long that lasts yet; nil when anybody may send.
+    package var holdLeft: Duration? {
+        let now = setup.effects.now()
+        guard let end = state.withLock({ $0.holdEnd }), end > now else { return nil }
+        return end - now
     }
 
     private func waitForHold(_ delivery: Delivery) async throws {

@@ -25,6 +25,8 @@ package struct ExportWorkerSetup: Sendable {
     /// The exporter that a dead letter is sent to again; nil for `exporterID`.
     package var letterExporter: String?
     package var effects: WorkerEffects
+    /// How long the destination wants no request yet, as it told the worker before this one.
+    package var hold = Duration.zero
     /// Name of the journal that the cursor reads, `JournalPosition.name`; nil when it does not outlive the process.
     package var journal: String?
     /// Unix time in nanoseconds.
@@ -134,6 +136,7 @@ package final class ExportWorker: Sendable {
                 "Records, counted as sent, that the destination had committed before the gateway was killed.", labels)
         }
         (drainRequests, drainRequest) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+        if setup.hold > .zero { hold(setup.hold) }
         let sizer = setup.options.queue.sizer
         metrics.gauge("otelcol_exporter_queue_size", "Backlog in units of sending_queue.sizer.", labels) {
             [weak self] in Double(self.map { sizer.measure($0.openBacklog) } ?? 0)

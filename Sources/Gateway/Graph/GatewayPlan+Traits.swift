@@ -1,4 +1,5 @@
 import Configuration
+import Exporters
 import Receivers
 import Telemetry
 
@@ -15,6 +16,15 @@ extension GatewayPlan {
             let log = "\(telemetry.logLevel) \(telemetry.logEncoding)"
             let taken = signals(of: id).map(\.itemName).sorted()
             receiverTraits[id] = (texts + [log] + taken).joined(separator: "\n")
+        }
+    }
+
+    /// Notes where each exporter delivers to: all of its options but for those that every exporter has.
+    mutating func noteDestinations(_ configuration: GatewayConfiguration) {
+        let common = Set(describeOptions(ExporterHelperOptions.self).map(\.key))
+        for (id, plan) in pipelines.flatMap(\.exporters) where plan.fallback == nil {
+            let component = (try? ComponentID(parsing: id)).flatMap { configuration.component(.exporter, $0) }
+            destinationTraits[id] = component?.body.without(common).traits()
         }
     }
 

@@ -406,6 +406,9 @@ struct GraphBuilder {
         if let bytesMax = lane.bytesMax { setup.batchBytesMax = min(bytesMax, setup.batchBytesMax) }
         setup.metadataKeys = lane.metadataKeys
         setup.journal = journal.position?.name
+        let hold = inherited.holds.left(
+            pipeline: pipeline.id, exporter: id, context.plan, now: .seconds(SystemFacts.monotonicSeconds))
+        setup.hold = min(hold, options.retry.maxRetryAfter)
         do {
             var cursor = try journal.cursor(named: id)
             if let watch {

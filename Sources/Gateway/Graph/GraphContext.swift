@@ -71,6 +71,10 @@ struct Inheritance: Sendable {
     var journals: [OpenJournal] = []
     /// Who waits for deliveries, by pipeline.
     var watches: [String: DeliveryWatch] = [:]
+    /// Names of exporters of which the one before has not closed yet what it has open. It delivers nothing any more.
+    var closing: Set<String> = []
+    /// Until when destinations want no request.
+    var holds = DestinationHolds()
 
     func journal(_ key: JournalKey) -> (any FrameLog)? { journals.first { $0.key == key }?.journal }
 }

@@ -16,7 +16,7 @@ import Testing
     private func worker(
         _ frames: [Frame], _ yaml: String = "{}", clock: FlyingClock, box: DeadLetterBox? = nil,
         log: LogLines = LogLines(), shorten: (@Sendable ([UInt8], Signal, Int) -> [UInt8]?)? = nil,
-        exporter: ScriptedExporter
+        hold: Duration = .zero, exporter: ScriptedExporter
     ) -> ExportWorker {
         let cursor = FakeCursor(clock: clock)
         for frame in frames { cursor.append(frame) }
@@ -24,6 +24,7 @@ import Testing
             exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
             isDurable: true, deadLetters: box, effects: clock.effects(), log: { log.add($0, $1) })
         setup.shorten = shorten
+        setup.hold = hold
         return ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
     }
 
@@ -227,6 +228,23 @@ import Testing
         let early = times.filter { $0 < times[0] + .seconds(60) }
         #expect(early.count <= 3, "\(times)")
         #expect(times.allSatisfy { $0 < times[0] + .seconds(100) })
+    }
+
+    @Test func `sends nothing before the time that the destination has told an earlier worker`() async {
+        let clock = FlyingClock()
+        let calls = Mutex<[Duration]>([])
+        let worker = worker(
+            [frame(1), frame(1)], clock: clock, hold: .seconds(60),
+            exporter: ScriptedExporter { _ in
+                calls.withLock { $0.append(clock.now) }
+                return .delivered
+            })
+        #expect(worker.holdLeft == .seconds(60))
+        await deliver(worker)
+        #expect(worker.account.deliveredItems == 2)
+        let times = calls.withLock { $0 }
+        #expect(times.count == 2 && times.allSatisfy { $0 >= .seconds(60) }, "\(times)")
+        #expect(worker.holdLeft == nil)
     }
 
     @Test func `shows backlog, age, next attempt and last error`() async throws {

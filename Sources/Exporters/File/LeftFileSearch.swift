@@ -1,0 +1,110 @@
+import FoundationEssentials
+import Glibc
+
+/// A file that an earlier run may have left.
+struct LeftFile: Equatable {
+    enum Kind {
+        /// Has the name of a closed one.
+        case closed
+        /// The date in its path is over.
+        case over
+        /// The next record with its attributes goes into it.
+        case open
+    }
+
+    var path: String
+    var kind: Kind
+}
+
+/// Looks through the folders of a path for the files that an exporter may have written there. Bounded: what is beyond
+/// the bounds is left for a later start.
+struct LeftFileSearch {
+    /// Names that are looked at, of files and folders.
+    static let namesMax = 10_000
+    /// The newest ones count.
+    static let filesMax = 1_000
+
+    private let pattern: PathPattern
+    private let isFixed: Bool
+    private let changedUntil: Int64
+    private var found: [(file: LeftFile, changed: Int64)] = []
+    private var looked = 0
+    /// Whether there were more names, or more files, than may be.
+    private(set) var isCut = false
+
+    /// `seconds` is the present time since 1970; what was changed behind `changedUntil`, in milliseconds of the
+    /// system's clock, is of no earlier run.
+    init(_ template: PathTemplate, seconds: Int, changedUntil: Int64) {
+        pattern = PathPattern(template, seconds: seconds)
+        isFixed = template.isFixed
+        self.changedUntil = changedUntil
+    }
+
+    /// Newest first.
+    mutating func run() -> [LeftFile] {
+        look(in: [], isOfNow: true)
+        found.sort { $0.changed > $1.changed }
+        isCut = isCut || found.count > Self.filesMax
+        return found.prefix(Self.filesMax).map(\.file)
+    }
+
+    private mutating func look(in folder: [String], isOfNow: Bool) {
+        let name = pattern.names[folder.count]
+        let isLast = folder.count == pattern.names.count - 1
+        if let fixed = name.fixed, !isLast { return look(in: folder + [fixed], isOfNow: isOfNow) }
+        let directory = folder.isEmpty ? "." : folder == [""] ? "/" : path(folder)
+        for entry in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
+            if looked == Self.namesMax {
+                isCut = true
+                return
+            }
+            looked += 1
+            if isLast {
+                add(entry, name, in: folder, isOfNow: isOfNow)
+            } else if name.matches(entry), LeftFacts(path(folder + [entry]))?.isFolder == true {
+                look(in: folder + [entry], isOfNow: isOfNow && name.isOfNow(entry))
+            }
+        }
+    }
+
+    private mutating func add(_ entry: String, _ name: PathPattern.Name, in folder: [String], isOfNow: Bool) {
+        // No attribute has the name of a closed file in it.
+        if let original = RotationNames.originals(of: entry).first(where: name.matches) {
+            add(RotationNames(path: path(folder + [original])).path(entry), .closed)
+        } else if !isFixed, name.matches(entry) {
+            add(path(folder + [entry]), isOfNow && name.isOfNow(entry) ? .open : .over)
+        }
+    }
+
+    private mutating func add(_ path: String, _ kind: LeftFile.Kind) {
+        guard let facts = LeftFacts(path), !facts.isFolder, facts.changed <= changedUntil else { return }
+        found.append((LeftFile(path: path, kind: kind), facts.changed))
+    }
+
+    private func path(_ names: [String]) -> String { names.joined(separator: "/") }
+}
+
+/// What the system tells of a file.
+struct LeftFacts: Equatable {
+    let isFolder: Bool
+    /// A plain file of the process's user, with one name.
+    let isOwn: Bool
+    let size: Int
+    /// When its content was changed last, in milliseconds since 1970.
+    let changed: Int64
+    private let device: UInt64
+    private let inode: UInt64
+
+    /// Of the open file if there is one, or of what has that path; a link is not followed.
+    init?(_ path: String, descriptor: Int32? = nil) {
+        var facts = stat()
+        let result = if let descriptor { fstat(descriptor, &facts) } else { lstat(path, &facts) }
+        guard result == 0 else { return nil }
+        isFolder = facts.st_mode & S_IFMT == S_IFDIR
+        isOwn = facts.st_mode & S_IFMT == S_IFREG && facts.st_uid == geteuid() && facts.st_nlink == 1
+        size = Int(facts.st_size)
+        changed = Int64(facts.st_mtim.tv_sec) * 1_000 + Int64(facts.st_mtim.tv_nsec) / 1_000_000
+        device = UInt64(facts.st_dev)
+        inode = UInt64(facts.st_ino)
+    }
+}

@@ -1,0 +1,127 @@
+import Dispatch
+import Glibc
+import Pipeline
+import Synchronization
+
+/// What an earlier run of a file exporter has left and no record may ever open again: closed files, and those of a path
+/// with places in it. Once after a start, in the background, records that were not finished are cut off, and closed
+/// files are compressed as the options say; one whose date is over is closed for that, as by a rotation.
+///
+/// Names alone do not make a file ours: links, files of other users, those that change and those that do not hold what
+/// we write are left alone.
+final class LeftFiles: Sendable {
+    private static let finishTime = DispatchTimeInterval.seconds(5)
+
+    private let queue = DispatchQueue(label: "sluice.file.left", qos: .background)
+    private let options: FileOptions
+    private let files: SharedFiles
+    private let effects: FileEffects
+    private let log: @Sendable (LogLevel, String) -> Void
+    private let compressor: ClosedFileCompressor?
+    private let isEnding = Atomic(false)
+
+    /// Nil when nothing can be left but the one file that is opened at the start.
+    init?(
+        _ options: FileOptions, _ files: SharedFiles, effects: FileEffects,
+        log: @escaping @Sendable (LogLevel, String) -> Void
+    ) {
+        if options.path.isFixed, options.rotation == nil, options.compression == .none { return nil }
+        self.options = options
+        self.files = files
+        self.effects = effects
+        self.log = log
+        compressor = ClosedFileCompressor(options.compression) { log(.warn, $0) }
+    }
+
+    func begin() {
+        isEnding.store(false, ordering: .relaxed)
+        // Of the system, whose clock the files have.
+        let start = FileEffects.system.wallClock()
+        queue.async { self.run(start) }
+    }
+
+    /// Waits until all is seen to. What takes longer is left for the next start.
+    func finish() {
+        let isDone = DispatchSemaphore(value: 0)
+        queue.async { isDone.signal() }
+        if isDone.wait(timeout: .now() + Self.finishTime) == .timedOut {
+            isEnding.store(true, ordering: .relaxed)
+            queue.sync {}
+        }
+        compressor?.finish()
+    }
+
+    /// `start` in milliseconds since 1970: what was changed later is in somebody's use.
+    private func run(_ start: Int64) {
+        let now = Int(effects.wallClock() / 1_000)
+        var search = LeftFileSearch(options.path, seconds: now, changedUntil: start)
+        for file in search.run() {
+            if isEnding.load(ordering: .relaxed) { return }
+            if let closed = settle(file, start) { compressor?.compress(closed) }
+        }
+        if search.isCut {
+            log(
+                .info,
+                "there are more than \(LeftFileSearch.filesMax) files of earlier runs, or \(LeftFileSearch.namesMax) "
+                    + "names in their folders: the others stay as they are")
+        }
+    }
+
+    /// Cuts off what was not finished. Gives the path of a file that is closed.
+    private func settle(_ file: LeftFile, _ start: Int64) -> String? {
+        // Closed files of a path without places have its own name in theirs, which is enough.
+        let named = file.kind == .closed && options.path.isFixed ? file.path : nil
+        let descriptor = open(file.path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+        guard descriptor >= 0 else { return named }
+        defer { close(descriptor) }
+        guard let facts = LeftFacts(file.path, descriptor: descriptor), facts.isOwn, facts.size > 0,
+            facts.changed <= start
+        else { return named }
+        var good = facts.size
+        switch TornTail.left(descriptor, size: facts.size, format: options.format) {
+        case .foreign: return named
+        case .whole: break
+        case .torn(let end): good = end
+        }
+        // What took long is done: records wait from here on.
+        return files.storage.withLock { files -> String? in
+            guard !files.isInUse(file.path), Self.take(descriptor, file.path, facts) else { return named }
+            defer { flock(descriptor, LOCK_UN) }
+            if good < facts.size { cut(descriptor, file.path, facts.size, good) }
+            switch file.kind {
+            case .closed: return file.path
+            case .over: return good > 0 ? closing(file.path, facts) : nil
+            case .open: return nil
+            }
+        }
+    }
+
+    /// Takes the lock that who writes to a file has. False when somebody has it, or it is not what it was.
+    private static func take(_ descriptor: Int32, _ path: String, _ facts: LeftFacts) -> Bool {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return false }
+        let isSame = LeftFacts(path) == facts
+        if !isSame { flock(descriptor, LOCK_UN) }
+        return isSame
+    }
+
+    private func cut(_ descriptor: Int32, _ path: String, _ size: Int, _ good: Int) {
+        if ftruncate(descriptor, off_t(good)) == 0 {
+            log(.warn, "\(path): cut off \(size - good) bytes of an unfinished record at its end")
+        } else {
+            log(.warn, "cannot cut \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Gives a file the name of a closed one, so that one of its own name may come and both stay. Nil when it stays as
+    /// it is.
+    private func closing(_ path: String, _ facts: LeftFacts) -> String? {
+        guard let rotation = options.rotation, options.compression != .none else { return nil }
+        let names = RotationNames(path: path)
+        let closed = names.free(at: facts.changed, localTime: rotation.usesLocalTime)
+        guard rename(path, closed) == 0 else {
+            log(.warn, "cannot rename \(path): \(String(cString: strerror(errno)))")
+            return nil
+        }
+        return closed
+    }
+}
