@@ -24,7 +24,7 @@ package struct ProcessContext {
     /// Records that this request lost so far, for the balance of received and delivered.
     package private(set) var droppedItems = 0
     /// What to do once the pipeline's journal holds the request.
-    package private(set) var storedActions: [@Sendable () -> Void] = []
+    private var storedActions: [@Sendable () -> Void] = []
     /// What counters are raised by once the request is taken.
     private var tallies: [(counter: Counter, amount: Int)] = []
     /// Why the step in hand drops records, where it does not say so for each: a policy or a rule of the file.
@@ -73,9 +73,6 @@ package struct ProcessContext {
         droppedItems += items
         count(items, counter)
     }
-
-    /// Raises the counters of what was done to a request that nobody stores, because nothing is left of it.
-    package func countTaken() { ProcessContext.add(tallies) }
 
     private static func add(_ tallies: [(counter: Counter, amount: Int)]) {
         for (counter, amount) in tallies { counter.add(amount) }

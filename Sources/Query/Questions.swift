@@ -4,30 +4,15 @@ import GRDB
 /// The questions that have a name. Each walks an index from the newest record backwards and stops at the limit, so that
 /// its time does not grow with the database.
 package struct Questions: Sendable {
-    private let database: QueryDatabase
-    private var filter: QueryFilter
+    let database: QueryDatabase
+    var filter: QueryFilter
 
     package init(_ database: QueryDatabase, _ filter: QueryFilter) {
         self.database = database
         self.filter = filter
     }
 
-    private static let isFailed = "s.status_code = 'error' OR s.error_type IS NOT NULL"
-    /// Spans that a finding of tier tag or alert is about, since a time.
-    private static let flaggedSpans = """
-        SELECT n.rowid FROM findings AS f JOIN spans AS n ON n.trace_id = f.trace_id AND n.span_id = f.span_id
-            WHERE f.time >= ? AND f.tier IN ('tag', 'alert')
-        """
-    private static let toolColumns = """
-        SELECT s.start_time AS start_time, s.tool_name AS tool, s.duration_ms AS duration_ms,
-            s.status_code AS status, coalesce(s.error_type, s.status_message) AS error,
-            (SELECT group_concat(DISTINCT f.pattern) FROM findings AS f WHERE f.trace_id = s.trace_id
-                AND f.span_id = s.span_id AND f.tier IN ('tag', 'alert')) AS finding,
-            s.tool_arguments AS arguments, s.tool_result AS result, s.agent_name AS agent,
-            s.service_name AS service, s.user_id AS user, s.conversation_id AS session, s.trace_id AS trace,
-            s.span_id AS span
-        """
-    private static let toolCalls = toolColumns + " FROM spans AS s WHERE s.operation = 'execute_tool'"
+    static let isFailed = "s.status_code = 'error' OR s.error_type IS NOT NULL"
     private static let isModelCall = "s.operation IN ('chat', 'text_completion', 'generate_content')"
 
     private static let totals = """
@@ -121,101 +106,6 @@ package struct Questions: Sendable {
             result.isCut = isCut
             return result
         }
-    }
-
-    /// Tool calls, the latest first. Failed are also those that a finding of tier tag or alert is about: an empty
-    /// result sets no status. Of a model are the calls of the traces that have used it, since a call names none.
-    package func tools(onlyFailed: Bool) throws(QueryFailure) -> QueryResult {
-        try database.read { database in
-            var isRare = false
-            if let model = filter.model {
-                let seen = try Int.fetchOne(
-                    database, sql: Self.modelSpans, arguments: [model, model, Self.rareSpansMax])
-                isRare = (seen ?? 0) < Self.rareSpansMax
-            }
-            let question = try ledToolQuestion(database, onlyFailed: onlyFailed, isRareModel: isRare)
-            return try QueryResult.fetch(
-                database.makeStatement(sql: question.sql), arguments: question.arguments, limit: filter.limit)
-        }
-    }
-
-    /// A model with fewer spans is asked from its spans on; among the calls of a more frequent one those of the limit
-    /// are soon found. With a million traces of one such span both ways take about as long here, a quarter of a second.
-    static let rareSpansMax = 12_000
-
-    /// Traces that have used a model, from its spans; the plus signs keep other indices out.
-    private static let modelTraces = """
-        SELECT trace_id FROM spans WHERE request_model = ?
-            UNION SELECT trace_id FROM spans WHERE response_model = ? AND response_model IS NOT request_model
-        """
-    private static let modelSpans = """
-        SELECT count(*) FROM (SELECT 1 FROM spans WHERE request_model = ? UNION ALL SELECT 1 FROM spans
-            WHERE response_model = ? AND response_model IS NOT request_model LIMIT ?)
-        """
-    /// Whether the trace of the span `s` has used a model.
-    private static let isOfModel = """
-        EXISTS (SELECT 1 FROM spans AS m WHERE m.trace_id = s.trace_id
-            AND (+m.request_model = ? OR +m.response_model = ?))
-        """
-
-    /// A call names no model, so the index of models is none that it could be found in.
-    private func ledToolQuestion(
-        _ database: Database, onlyFailed: Bool, isRareModel: Bool
-    ) throws -> (sql: String, arguments: [any DatabaseValueConvertible]) {
-        var questions = self
-        questions.filter.model = nil
-        questions = try questions.led(database)
-        questions.filter.model = filter.model
-        return questions.toolQuestion(onlyFailed: onlyFailed, isRareModel: isRareModel)
-    }
-
-    func toolQuestion(
-        onlyFailed: Bool, isRareModel: Bool = false
-    ) -> (sql: String, arguments: [any DatabaseValueConvertible]) {
-        guard let model = filter.model else { return toolQuestion(onlyFailed: onlyFailed, and: "1", []) }
-        var others = self
-        others.filter.model = nil
-        if isRareModel { return others.rareModelQuestion(model, onlyFailed: onlyFailed) }
-        return others.toolQuestion(onlyFailed: onlyFailed, and: Self.isOfModel, [model, model])
-    }
-
-    /// Calls of traces that a model's few spans lead to.
-    private func rareModelQuestion(
-        _ model: String, onlyFailed: Bool
-    ) -> (sql: String, arguments: [any DatabaseValueConvertible]) {
-        let condition = filter.followingCondition
-        var sql = """
-            \(Self.toolColumns) FROM (\(Self.modelTraces)) AS t CROSS JOIN spans AS s
-                WHERE s.trace_id = t.trace_id AND +s.operation = 'execute_tool' AND +s.start_time >= ?
-            """
-        sql += condition.suffix
-        if onlyFailed {
-            sql += """
-                 AND (\(Self.isFailed) OR EXISTS (SELECT 1 FROM findings AS f WHERE f.trace_id = s.trace_id
-                    AND f.span_id = s.span_id AND f.tier IN ('tag', 'alert')))
-                """
-        }
-        let since: any DatabaseValueConvertible = filter.since ?? Int64.min
-        return (sql + " ORDER BY start_time DESC", [model, model, since] + condition.arguments)
-    }
-
-    private func toolQuestion(
-        onlyFailed: Bool, and more: String, _ values: [any DatabaseValueConvertible]
-    ) -> (sql: String, arguments: [any DatabaseValueConvertible]) {
-        let since = filter.since ?? Int64.min
-        let condition = onlyFailed ? filter.failedToolCondition : filter.spanCondition
-        var sql = "\(Self.toolCalls) AND s.start_time >= ?\(condition.suffix) AND \(more)"
-        var arguments: [any DatabaseValueConvertible] = [since] + condition.arguments + values
-        if onlyFailed {
-            // Two questions, since one that asks for either finds no index: findings are few, and lead to their spans.
-            let flagged = filter.followingCondition
-            sql += """
-                 AND (\(Self.isFailed)) UNION ALL \(Self.toolCalls) AND s.rowid IN (\(Self.flaggedSpans))
-                    AND (\(Self.isFailed)) IS NOT TRUE AND +s.start_time >= ?\(flagged.suffix) AND \(more)
-                """
-            arguments += [since, since] + flagged.arguments + values
-        }
-        return (sql + " ORDER BY start_time DESC", arguments)
     }
 
     /// A column of the span that a finding is about. What a judge writes is a record with Sluice's service.

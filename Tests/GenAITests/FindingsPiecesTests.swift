@@ -58,6 +58,105 @@ import Testing
         #expect(whole.first?.evidence.contains("in_earlier") == false, "\(whole)")
     }
 
+    // MARK: Loops
+
+    /// An agent that makes these calls, each behind a model call, and answers.
+    private func calls(_ calls: [(tool: String, result: String)]) -> TestTrace {
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        for (index, call) in calls.enumerated() {
+            trace.model(in: agent, calls: [("call_\(index)", call.tool, #"{"order_id":"A-1001"}"#)])
+            trace.tool(call.tool, in: agent, id: "call_\(index)", result: call.result)
+        }
+        trace.model(in: agent, text: "The order is still the same.")
+        return trace
+    }
+
+    /// The tier of the loop that is found in each piece of one call.
+    private func tiers(_ trace: TestTrace, _ count: Int) throws -> [FindingTier?] {
+        let detective = Detective()
+        return try (0..<count).map { number in
+            let part = piece(trace, 1 + 2 * number..<3 + 2 * number)
+            return try detective.look(at: part, id: 77).of(.loop).first?.tier
+        }
+    }
+
+    @Test func `calls that succeed add up over the pieces of a trace, and what comes again does not`() throws {
+        let order = (tool: "get_order", result: #"{"total":60}"#)
+        let trace = calls([order, order, order])
+        #expect(try tiers(trace, 3) == [nil, .tag, .alert])
+        let detective = Detective()
+        for number in 0..<3 { try detective.look(at: piece(trace, 1 + 2 * number..<3 + 2 * number), id: 77) }
+        let last = try detective.look(at: piece(trace, 5..<7), id: 77).of(.loop)
+        #expect(last.map(\.tier) == [.alert])
+        #expect(last.first?.evidence.contains("calls=3") == true, "\(last)")
+        #expect(last.first?.evidence.contains("in_earlier_pieces=2") == true, "\(last)")
+        let whole = try detective.look(at: trace, id: 77).of(.loop)
+        #expect(whole.map(\.tier) == [.alert])
+        #expect(whole.first?.evidence.contains("in_earlier") == false, "\(whole)")
+    }
+
+    @Test(arguments: [
+        [("get_order", #"{"total":60}"#), ("get_order", #"{"total":61}"#), ("get_order", #"{"total":62}"#)],
+        [("get_job", #"{"state":"running"}"#), ("get_job", #"{"state":"running"}"#), ("get_job", #"{"state":"done"}"#)],
+        [("job_status", #"{"ok":true}"#), ("job_status", #"{"ok":true}"#), ("job_status", #"{"ok":true}"#)],
+        [("get_order", #"{"total":60}"#), ("update_order", #"{"ok":true}"#), ("get_order", #"{"total":60}"#)],
+    ])
+    func `polling and progress are no loop over pieces either`(_ list: [(String, String)]) throws {
+        let trace = calls(list.map { (tool: $0.0, result: $0.1) })
+        #expect(try findings(trace).of(.loop).isEmpty)
+        #expect(try tiers(trace, list.count) == [nil, nil, nil])
+    }
+
+    @Test func `a change in another piece starts the count anew`() throws {
+        let order = (tool: "get_order", result: #"{"total":60}"#)
+        let trace = calls([order, (tool: "update_order", result: #"{"ok":true}"#), order, order])
+        #expect(try tiers(trace, 4) == [nil, nil, nil, .tag])
+        #expect(try findings(trace).of(.loop).map(\.tier) == [.tag])
+    }
+
+    @Test(arguments: [false, true]) func `calls of several agents do not add up over pieces`(_ isNamed: Bool) throws {
+        var trace = TestTrace()
+        let boss = trace.agent("boss")
+        let agents = ["legal", "sales", "tech"].map { trace.agent($0, in: boss) }
+        for agent in agents { trace.tool("get_order", in: agent, arguments: #"{"id":1}"#, result: #"{"total":60}"#) }
+        if isNamed {
+            for place in 4..<7 { trace.spans[place].attributes.append(("gen_ai.agent.name", .string("a\(place)"))) }
+        }
+        #expect(try findings(trace).of(.loop).isEmpty)
+        let detective = Detective()
+        for place in 4..<7 {
+            let found = try detective.look(at: piece(trace, place..<place + 1), id: 77).of(.loop)
+            #expect(found.isEmpty, "\(found)")
+        }
+    }
+
+    @Test func `whose call it was is also known when the agent's span comes with one piece only`() throws {
+        let order = (tool: "get_order", result: #"{"total":60}"#)
+        let trace = calls([order, order])
+        let last = Detective()
+        #expect(try last.look(at: piece(trace, 1..<3), id: 77).of(.loop).isEmpty)
+        var end = piece(trace, 3..<5)
+        end.spans.append(trace.spans[0])
+        #expect(try last.look(at: end, id: 77).of(.loop).map(\.tier) == [.tag])
+        let first = Detective()
+        #expect(try first.look(at: piece(trace, 0..<3), id: 77).of(.loop).isEmpty)
+        #expect(try first.look(at: piece(trace, 3..<5), id: 77).of(.loop).map(\.tier) == [.tag])
+    }
+
+    @Test func `calls of earlier pieces are known again after a restart`() throws {
+        let order = (tool: "get_order", result: #"{"total":60}"#)
+        let trace = calls([order, order])
+        let detective = Detective()
+        detective.memory = FindingsMemory(tracksChanges: true)
+        try detective.look(at: piece(trace, 0..<3), id: 77)
+        let bytes = detective.memory.changes()
+        detective.memory = FindingsMemory(tracksChanges: true)
+        let isRestored = detective.memory.restore(bytes[...])
+        #expect(isRestored)
+        #expect(try detective.look(at: piece(trace, 3..<5), id: 77).of(.loop).map(\.tier) == [.tag])
+    }
+
     @Test func `the latest calls of a long trace are looked at, and those before are said to be left out`() throws {
         var options = FindingsOptions()
         options.maxCalls = 8

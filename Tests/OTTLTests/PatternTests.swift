@@ -88,11 +88,16 @@ import Testing
         }
     }
 
-    @Test func `a memory that is kept by its owner has room again with each batch`() throws {
-        var state = EvaluationState()
-        for number in 0..<3 * PatternCache.compiledMax {
-            if number % PatternCache.compiledMax == 0 { state.beginBatch() }
-            try Array("a\(number)".utf8).withUnsafeBytes { _ = try state.patterns.pattern(Text($0), isGlob: false) }
+    @Test func `a memory of the pool has room again with each batch`() throws {
+        let pool = EvaluationPool()
+        for batch in 0..<3 {
+            let memory = pool.take()
+            defer { pool.give(memory) }
+            for number in 0..<PatternCache.compiledMax {
+                try Array("a\(batch)_\(number)".utf8).withUnsafeBytes {
+                    _ = try memory.state.patterns.pattern(Text($0), isGlob: false)
+                }
+            }
         }
     }
 }

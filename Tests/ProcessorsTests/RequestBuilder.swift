@@ -87,10 +87,10 @@ struct Bench {
         return (bytes, kept)
     }
 
-    /// The same for a whole trace, with what the processor said of it.
+    /// The same for a whole trace, with what the processor said of it; `isStored` says whether the journal takes it.
     static func run(
         _ processor: some Processor, _ build: ProcessorBuild, _ request: [UInt8], tenant: String = "",
-        metadata: RequestMetadata = RequestMetadata(), trace: GatheredTrace?
+        metadata: RequestMetadata = RequestMetadata(), trace: GatheredTrace?, isStored: Bool = true
     ) throws -> (bytes: [UInt8], kept: Int, context: ProcessContext) {
         let table = build.keys.build()
         var batch = RecordBatch()
@@ -103,8 +103,8 @@ struct Bench {
                 _ = try OTLPReader.read(Text(input), signal: build.signal, keys: table, into: &batch)
                 do throws(ProcessFailure) {
                     try processor.process(&batch, &context)
-                    context.countTaken()
                     OTLPWriter.write(batch, into: &output)
+                    if isStored { for action in context.actionsWhenStored { action() } }
                 } catch { refused = error }
             } catch { failure = error }
         }

@@ -185,7 +185,7 @@ extension String {
         #expect(try names(questions.tools(onlyFailed: true), "span") == ["01".padding(16)])
         let steps = try database.plan(of: questions.toolQuestion(onlyFailed: true))
         #expect(steps.contains("SEARCH s USING INDEX failed_tool_calls_by_tool (tool_name=? AND start_time>?)"))
-        #expect(!steps.contains { $0.hasPrefix("SCAN") })
+        #expect(!steps.contains { $0.hasPrefix("SCAN s") || $0.hasPrefix("SCAN f") || $0.hasPrefix("SCAN p") })
         #expect(steps.contains("SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"))
     }
 
@@ -203,7 +203,7 @@ extension String {
         }
         func spans(_ failed: Bool, _ model: String, isRare: Bool, tool: String? = nil) throws -> Set<String> {
             let questions = try database.questions { ($0.model, $0.tool) = (model, tool) }
-            let question = questions.toolQuestion(onlyFailed: failed, isRareModel: isRare)
+            let question = questions.toolQuestion(onlyFailed: failed, from: isRare ? .model : nil)
             return Set(try database.spans(question).map { String($0.prefix(2)) })
         }
         for isRare in [true, false] {
@@ -216,10 +216,67 @@ extension String {
         let asked = try database.questions { $0.model = "other" }.tools(onlyFailed: true)
         #expect(names(asked, "span") == ["33".padding(16), "23".padding(16)])
         let rare = try database.plan(
-            of: database.questions { $0.model = "x" }.toolQuestion(onlyFailed: true, isRareModel: true))
+            of: database.questions { $0.model = "x" }.toolQuestion(onlyFailed: true, from: .model))
         #expect(rare.contains { $0.hasPrefix("SEARCH spans USING") && $0.contains("spans_by_request_model") })
         #expect(rare.contains { $0.hasPrefix("SEARCH s USING INDEX") && $0.contains("(trace_id=?)") })
         #expect(!rare.contains { $0.hasPrefix("SCAN s") })
+    }
+
+    @Test func `tool calls of an agent are those below its spans, up to the next agent`() throws {
+        let call = ["operation": "execute_tool", "tool_name": "search"]
+        let failed = call.merging(["error_type": "timeout"]) { $1 }
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1, ["agent_name": "boss", "request_model": "m"])
+            try database.span("a1", "02", parent: "01", at: 2, ["agent_name": "buyer"])
+            try database.span("a1", "03", parent: "02", at: 3, ["agent_name": ""])
+            try database.span("a1", "10", parent: "03", at: 10, call)
+            try database.span("a1", "11", parent: "03", at: 11, failed)
+            try database.span("a1", "12", parent: "01", at: 12, call)
+            try database.span("a1", "13", parent: "02", at: 13, call.merging(["agent_name": "boss"]) { $1 })
+            try database.span("a1", "14", parent: "02", at: 14, call)
+            try database.finding("a1", "14", at: 14, "silent_empty_response", ["tier": "alert"])
+            // Below nothing that has come, and below each other.
+            try database.span("a1", "20", parent: "99", at: 20, failed)
+            try database.span("a1", "21", parent: "22", at: 21, failed)
+            try database.span("a1", "22", parent: "21", at: 22, failed)
+            try database.span("b1", "30", parent: "02", at: 30, failed)
+        }
+        func spans(
+            _ failed: Bool, _ agent: String, _ lead: Questions.CallLead?, model: String? = nil
+        ) throws -> [String] {
+            let questions = try database.questions { ($0.agent, $0.model) = (agent, model) }
+            let question = questions.toolQuestion(onlyFailed: failed, from: lead)
+            return try database.spans(question).map { String($0.prefix(2)) }
+        }
+        for lead in [Questions.CallLead.agent, nil] {
+            #expect(try spans(false, "buyer", lead) == ["14", "11", "10"])
+            #expect(try spans(true, "buyer", lead) == ["14", "11"])
+            #expect(try spans(false, "boss", lead) == ["13", "12"])
+            #expect(try spans(false, "none", lead) == [])
+            #expect(try spans(false, "buyer", lead, model: "m") == ["14", "11", "10"])
+            #expect(try spans(false, "buyer", lead, model: "other") == [])
+        }
+        #expect(try spans(true, "buyer", .model, model: "m") == ["14", "11"])
+        let asked = try database.questions { $0.agent = "buyer" }.tools(onlyFailed: false)
+        #expect(names(asked, "agent") == ["buyer", "buyer", "buyer"])
+        let rare = try database.plan(
+            of: database.questions { $0.agent = "x" }.toolQuestion(onlyFailed: false, from: .agent))
+        #expect(rare.contains { $0.hasPrefix("SEARCH spans USING") && $0.contains("spans_by_agent") })
+        #expect(rare.contains { $0.hasPrefix("SEARCH p USING INDEX") && $0.contains("(trace_id=? AND span_id=?)") })
+        #expect(!rare.contains { $0.hasPrefix("SCAN s") || $0.hasPrefix("SCAN p") })
+    }
+
+    @Test func `an agent is looked for above a call up to a depth`() throws {
+        let database = try TestDatabase { database in
+            try database.span("a1", "000", at: 0, ["agent_name": "deep"])
+            for depth in 1...Questions.agentDepthMax + 1 {
+                try database.span(
+                    "a1", String(1_000 + depth), parent: depth == 1 ? "000" : String(999 + depth), at: Int64(depth),
+                    ["operation": "execute_tool"])
+            }
+        }
+        let found = try database.questions { ($0.agent, $0.limit) = ("deep", 0) }.tools(onlyFailed: false)
+        #expect(found.rows.count == Questions.agentDepthMax)
     }
 
     @Test func `walks an index of its own for whatever sessions and traces are narrowed by`() throws {

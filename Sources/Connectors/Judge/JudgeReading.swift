@@ -10,7 +10,7 @@ import Telemetry
 final class JudgeReading: @unchecked Sendable {
     private let keys: KeyTable
     private var reader = TrajectoryReader()
-    private var state = EvaluationState()
+    private let pool = EvaluationPool()
     private let filters: [OTTLCondition?]
     private let needsSessions: Bool
     /// Runs by session, the oldest first.
@@ -33,7 +33,8 @@ final class JudgeReading: @unchecked Sendable {
     func questions(
         _ batch: ExportBatch, _ options: JudgeOptions, _ counters: JudgeCounters
     ) -> [JudgeQuestion]? {
-        state.beginBatch()
+        let evaluation = pool.take()
+        defer { pool.give(evaluation) }
         return batch.bytes.withUnsafeBytes { bytes -> [JudgeQuestion]? in
             var records = RecordBatch(keys: keys)
             guard (try? OTLPReader.read(Text(bytes), signal: .traces, keys: keys, into: &records)) != nil else {
@@ -44,7 +45,7 @@ final class JudgeReading: @unchecked Sendable {
                 let earlier = history(of: trajectory, options)
                 for (index, rule) in options.rules.enumerated() {
                     guard isChosen(rule, trajectory) else { continue }
-                    let subjects = subjects(rule, filters[index], trajectory, earlier, records, options)
+                    let subjects = subjects(rule, filters[index], trajectory, earlier, records, options, evaluation)
                     for subject in subjects {
                         guard rule.template?.isAssessable(subject.trajectory) ?? true else {
                             counters.unassessable.add()
@@ -68,10 +69,10 @@ final class JudgeReading: @unchecked Sendable {
 
     private func subjects(
         _ rule: JudgeRule, _ filter: OTTLCondition?, _ trajectory: Trajectory, _ earlier: [String],
-        _ batch: borrowing RecordBatch, _ options: JudgeOptions
+        _ batch: borrowing RecordBatch, _ options: JudgeOptions, _ evaluation: EvaluationMemory
     ) -> [Subject] {
-        if rule.level == .span { return calls(filter, trajectory, batch, options) }
-        guard trajectory.spans.contains(where: { holds(filter, $0, batch) }) else { return [] }
+        if rule.level == .span { return calls(filter, trajectory, batch, options, evaluation) }
+        guard trajectory.spans.contains(where: { holds(filter, $0, batch, evaluation) }) else { return [] }
         var record = JudgeTemplate.record(trajectory, charactersMax: options.charactersMax)
         if rule.level == .session {
             guard !trajectory.conversation.isEmpty else { return [] }
@@ -84,13 +85,14 @@ final class JudgeReading: @unchecked Sendable {
 
     /// The calls whose spans fulfil the filter, each with the request and the tools, without the other calls' results.
     private func calls(
-        _ filter: OTTLCondition?, _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ options: JudgeOptions
+        _ filter: OTTLCondition?, _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ options: JudgeOptions,
+        _ evaluation: EvaluationMemory
     ) -> [Subject] {
         var subjects: [Subject] = []
         for span in trajectory.spans where subjects.count < JudgeReading.callsMax {
             let id = batch.text(batch.spans[span].spanID).hexDigits
             let own = trajectory.calls.filter { $0.span == id }
-            guard !own.isEmpty, holds(filter, span, batch) else { continue }
+            guard !own.isEmpty, holds(filter, span, batch, evaluation) else { continue }
             var part = trajectory
             part.calls = own
             part.documents = []
@@ -142,10 +144,12 @@ final class JudgeReading: @unchecked Sendable {
         return place * 100 < rule.percentage
     }
 
-    private func holds(_ filter: OTTLCondition?, _ span: Int, _ batch: borrowing RecordBatch) -> Bool {
+    private func holds(
+        _ filter: OTTLCondition?, _ span: Int, _ batch: borrowing RecordBatch, _ evaluation: EvaluationMemory
+    ) -> Bool {
         guard let filter else { return true }
-        state.beginRecord()
+        evaluation.state.beginRecord()
         // A condition that fails on a span does not hold there.
-        return (try? filter.isTrue(batch, at: Place(span: span, batch), &state)) == true
+        return (try? filter.isTrue(batch, at: Place(span: span, batch), &evaluation.state)) == true
     }
 }

@@ -12,7 +12,7 @@ package struct DatasetReader: ~Copyable {
     private var conditions: [OTTLCondition] = []
     private let keys: KeyTable
     private var reader: TrajectoryReader
-    private var state = EvaluationState()
+    private let pool = EvaluationPool()
 
     package init(
         _ selection: DatasetSelection, splits: DatasetSplits, maxValueBytes: Int = 1 << 20
@@ -32,14 +32,15 @@ package struct DatasetReader: ~Copyable {
 
     /// The examples in a request of spans, nil when it cannot be read.
     package mutating func records(_ request: [UInt8]) -> [DatasetRecord]? {
-        state.beginBatch()
+        let evaluation = pool.take()
+        defer { pool.give(evaluation) }
         return request.withUnsafeBytes { bytes -> [DatasetRecord]? in
             var batch = RecordBatch(keys: keys)
             guard (try? OTLPReader.read(Text(bytes), signal: .traces, keys: keys, into: &batch)) != nil else {
                 return nil
             }
             var records: [DatasetRecord] = []
-            for trajectory in reader.read(batch) where isWanted(trajectory, batch) {
+            for trajectory in reader.read(batch) where isWanted(trajectory, batch, evaluation) {
                 var record = DatasetRecord(trajectory)
                 record.split = splits.split(of: record)
                 records.append(record)
@@ -48,13 +49,16 @@ package struct DatasetReader: ~Copyable {
         }
     }
 
-    private mutating func isWanted(_ trajectory: Trajectory, _ batch: borrowing RecordBatch) -> Bool {
+    private func isWanted(
+        _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ evaluation: EvaluationMemory
+    ) -> Bool {
         guard conditions.isEmpty else {
             for span in trajectory.spans {
-                state.beginRecord()
+                evaluation.state.beginRecord()
                 for condition in conditions {
                     // A condition that fails on a span does not hold there.
-                    if (try? condition.isTrue(batch, at: Place(span: span, batch), &state)) == true { return true }
+                    let place = Place(span: span, batch)
+                    if (try? condition.isTrue(batch, at: place, &evaluation.state)) == true { return true }
                 }
             }
             return false

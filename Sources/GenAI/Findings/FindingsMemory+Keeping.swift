@@ -1,6 +1,6 @@
 /// How the memory outlives the process.
 extension FindingsMemory: KeptMemory {
-    package static let version: UInt32 = 2
+    package static let version: UInt32 = 3
 
     package mutating func keep() {
         tools.keep()
@@ -72,19 +72,21 @@ extension FindingsMemory.ToolFacts: MemoryValue {
 
 extension FindingsMemory.SeenCall: MemoryValue {
     package func write(to writer: inout MemoryWriter) {
-        for number in [trace, span, name, signature, result, error] { writer.add(number) }
-        writer.add(isFailed ? 1 : 0 as UInt8)
+        for number in [trace, span, name, signature, result, error, agent, owner, time] { writer.add(number) }
+        let flags: UInt8 = (isFailed ? 1 : 0) | (hasSpan ? 2 : 0) | (isChange ? 4 : 0)
+        writer.add(flags)
     }
 
     package init?(_ reader: inout MemoryReader) {
         guard let trace: UInt64 = reader.number(), let span: UInt64 = reader.number(),
-            let name: UInt64 = reader.number(),
-            let signature: UInt64 = reader.number(), let result: UInt64 = reader.number(),
-            let error: UInt64 = reader.number(), let failed: UInt8 = reader.number()
+            let name: UInt64 = reader.number(), let signature: UInt64 = reader.number(),
+            let result: UInt64 = reader.number(), let error: UInt64 = reader.number(),
+            let agent: UInt64 = reader.number(), let owner: UInt64 = reader.number(),
+            let time: UInt64 = reader.number(), let flags: UInt8 = reader.number()
         else { return nil }
         self.init(
-            trace: trace, span: span, name: name, signature: signature, result: result, error: error,
-            isFailed: failed != 0)
+            trace: trace, span: span, name: name, signature: signature, result: result, error: error, agent: agent,
+            owner: owner, time: time, isFailed: flags & 1 != 0, hasSpan: flags & 2 != 0, isChange: flags & 4 != 0)
     }
 }
 

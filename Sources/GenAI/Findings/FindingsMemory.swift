@@ -17,7 +17,17 @@ package struct FindingsMemory: Sendable {
         var signature: UInt64
         var result: UInt64
         var error: UInt64
+        /// Hash of the agent's name, 0 when the piece of the trace does not tell it.
+        var agent: UInt64
+        /// Id of the nearest agent's span above, else of the topmost span that the piece tells of; 0 for none.
+        var owner: UInt64
+        var time: UInt64
+        /// Whether it failed or found nothing.
         var isFailed: Bool
+        /// Whether a span of its own ran it.
+        var hasSpan: Bool
+        /// Whether it changed something that other tools may see.
+        var isChange: Bool
     }
 
     /// Running mean and variance of the logarithm of a duration (Welford).

@@ -34,8 +34,11 @@ extension TraceAnalyzer {
     ]
 
     /// Whether a call changed something, so that asking `call` again may tell something new: a write, an edit.
-    func isChange(_ other: ToolCall, for call: ToolCall) -> Bool {
-        guard !(other.name == call.name), !isFailing(other), !other.isHandoff else { return false }
+    func isChange(_ other: ToolCall, for call: ToolCall) -> Bool { !(other.name == call.name) && isChange(other) }
+
+    /// Whether a call changed something that other tools may see.
+    func isChange(_ other: ToolCall) -> Bool {
+        guard !isFailing(other), !other.isHandoff else { return false }
         guard TraceAnalyzer.isAction(other.name) else { return false }
         return !TraceAnalyzer.passive.contains { TraceAnalyzer.hasWord(other.name, $0) }
     }

@@ -134,7 +134,7 @@ extension TraceAnalyzer {
                 }
             }
         }
-        rememberSession(&memory)
+        rememberSession(batch, &memory)
     }
 
     private func remember(_ key: UInt64, from start: UInt64, to end: UInt64, _ memory: inout FindingsMemory) {
@@ -166,25 +166,33 @@ extension TraceAnalyzer {
         return keys
     }
 
-    private func rememberSession(_ memory: inout FindingsMemory) {
+    private func rememberSession(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
         guard calls.count > 0 else { return }
         let key = sessionKey
         var seen = memory.sessions.use(key) ?? []
         let own = spanKeys()
         seen.removeAll { $0.trace == traceKey && own.contains($0.span) }
         var tools = memory.sessionTools.use(key) ?? []
+        let nodes = trace.nodesOfSteps()
         for index in calls.indices {
-            let call = calls[index]
-            seen.append(
-                FindingsMemory.SeenCall(
-                    trace: traceKey, span: spanKey(index), name: call.name.looseHash, signature: call.signature,
-                    result: call.resultHash, error: call.errorHash,
-                    isFailed: call.isFailed || call.isSoftError || call.emptiness != .none))
-            let tool = TraceAnalyzer.toolHash(call.name)
+            if index >= calls.count - options.repeatWindow { seen.append(seenCall(index, nodes, batch)) }
+            let tool = TraceAnalyzer.toolHash(calls[index].name)
             if !tools.contains(tool), tools.count < 64 { tools.append(tool) }
         }
         if seen.count > options.repeatWindow { seen.removeFirst(seen.count - options.repeatWindow) }
         memory.sessions.set(key, seen)
         memory.sessionTools.set(key, tools)
+    }
+
+    private func seenCall(
+        _ index: Int, _ nodes: [Int32], _ batch: borrowing RecordBatch
+    ) -> FindingsMemory.SeenCall {
+        let call = calls[index]
+        let owner = owner(of: call, nodes, batch)
+        return FindingsMemory.SeenCall(
+            trace: traceKey, span: spanKey(index), name: call.name.looseHash, signature: call.signature,
+            result: call.resultHash, error: call.errorHash, agent: owner.agent, owner: owner.above.last ?? 0,
+            time: call.time, isFailed: isFailing(call) || call.emptiness != .none, hasSpan: call.step >= 0,
+            isChange: isChange(call))
     }
 }

@@ -4,12 +4,12 @@ extension TraceAnalyzer {
     /// Calls that repeat without progress: the same call, the same error, or nearly the same call. What fails is a
     /// retry storm, what does not is a loop.
     mutating func checkRepeats(_ batch: borrowing RecordBatch, _ memory: FindingsMemory) {
-        if calls.count > 0 { checkCalls(memory) } else { note(.loop, isAssessable: false) }
+        if calls.count > 0 { checkCalls(batch, memory) } else { note(.loop, isAssessable: false) }
         checkAnswers()
     }
 
     /// How often one call was repeated, and where.
-    private struct Repeat {
+    struct Repeat {
         var rule: FindingRule
         var count: Int
         var tier: FindingTier
@@ -21,7 +21,7 @@ extension TraceAnalyzer {
         var inPieces = 0
     }
 
-    private mutating func checkCalls(_ memory: FindingsMemory) {
+    private mutating func checkCalls(_ batch: borrowing RecordBatch, _ memory: FindingsMemory) {
         note(.loop, isAssessable: true)
         note(.retryStorm, isAssessable: true)
         let order = callOrder()
@@ -32,9 +32,11 @@ extension TraceAnalyzer {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
             if let hit = repeats(Array(window)) { found.append(hit) }
         }
-        let pieces = failuresInPieces(memory)
-        for index in found.indices { add(pieces, to: &found[index]) }
-        if found.isEmpty, let hit = repeats(order, ofPieces: pieces) { found.append(hit) }
+        let pieces = callsInPieces(memory)
+        let failures = pieces.filter(\.isFailed)
+        for index in found.indices { add(failures, to: &found[index]) }
+        if found.isEmpty, let hit = repeats(order, ofFailures: failures) { found.append(hit) }
+        found += loops(order, pieces, batch)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices
@@ -70,7 +72,7 @@ extension TraceAnalyzer {
 
     func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
 
-    private func mayRepeat(_ call: ToolCall) -> Bool {
+    func mayRepeat(_ call: ToolCall) -> Bool {
         for part in options.repeatableTools {
             var part = part
             if part.withUTF8({ call.name.place(of: Text(UnsafeRawBufferPointer($0))) }) != nil { return true }
@@ -221,54 +223,6 @@ extension TraceAnalyzer {
     }
 
     // MARK: Across the traces of a session
-
-    /// Failing calls that an earlier piece of the trace brought, without those that came again. What succeeds is not
-    /// counted over pieces: a piece does not tell which agent called and what was changed in between.
-    private func failuresInPieces(_ memory: FindingsMemory) -> [FindingsMemory.SeenCall] {
-        let key = traceKey
-        var seen = memory.sessions.peek(sessionKey) ?? []
-        // The pieces before may not have named the session.
-        if key != sessionKey { seen += memory.sessions.peek(key) ?? [] }
-        let pieces = seen.filter { $0.trace == key && $0.isFailed }
-        if pieces.isEmpty { return [] }
-        let own = spanKeys()
-        return pieces.filter { !own.contains($0.span) }
-    }
-
-    private func count(
-        _ pieces: [FindingsMemory.SeenCall], like call: ToolCall, _ rule: FindingRule
-    ) -> Int {
-        guard !pieces.isEmpty, isFailing(call) || call.emptiness != .none, !call.isHandoff else { return 0 }
-        let name = call.name.looseHash
-        return pieces.filter {
-            guard $0.name == name else { return false }
-            if rule == .repeatedError { return call.errorHash > 2 && $0.error == call.errorHash }
-            return $0.signature == call.signature
-        }.count
-    }
-
-    /// Adds the calls that earlier pieces of the trace brought.
-    private func add(_ pieces: [FindingsMemory.SeenCall], to hit: inout Repeat) {
-        let earlier = count(pieces, like: calls[hit.last], hit.rule)
-        guard earlier > 0 else { return }
-        hit.inPieces = earlier
-        hit.count += earlier
-        if hit.rule != .repeatedNearly, hit.count >= options.repeatAlert { hit.tier = .alert }
-    }
-
-    /// The first failing call that is like one of an earlier piece of the trace.
-    private func repeats(_ order: [Int], ofPieces pieces: [FindingsMemory.SeenCall]) -> Repeat? {
-        if pieces.isEmpty { return nil }
-        for index in order {
-            for rule in [FindingRule.repeatedCall, .repeatedError] {
-                let earlier = count(pieces, like: calls[index], rule)
-                guard earlier > 0, earlier + 1 >= options.repeatTag else { continue }
-                let tier = earlier + 1 >= options.repeatAlert ? FindingTier.alert : .tag
-                return Repeat(rule: rule, count: earlier + 1, tier: tier, last: index, first: index, inPieces: earlier)
-            }
-        }
-        return nil
-    }
 
     private mutating func checkSession(_ order: [Int], _ memory: FindingsMemory) {
         guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }

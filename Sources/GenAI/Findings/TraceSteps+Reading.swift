@@ -44,6 +44,15 @@ extension TraceSteps {
         return nodes[node].parent >= 0 || nodes[node].parentID == 0
     }
 
+    /// By step: its node, for walking up to spans that are no steps.
+    func nodesOfSteps() -> [Int32] {
+        var found = [Int32](repeating: -1, count: steps.count)
+        for node in nodes.indices where nodes[node].step >= 0 {
+            found[Int(nodes[node].step)] = Int32(truncatingIfNeeded: node)
+        }
+        return found
+    }
+
     /// Whether `step` lies below `ancestor`.
     func isBelow(_ step: Int, _ ancestor: Int) -> Bool {
         var above = Int(steps[step].parent)

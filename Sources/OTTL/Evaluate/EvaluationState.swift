@@ -60,9 +60,6 @@ package struct EvaluationState: ~Copyable {
         if cache.count > 0 { cache.removeAll() }
     }
 
-    /// Comes before a batch's first record, of memories that are not from a pool.
-    package mutating func beginBatch() { patterns.finish() }
-
     /// Gives back memory that one record made large.
     mutating func finish() {
         arena.reset()

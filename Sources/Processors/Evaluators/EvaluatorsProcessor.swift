@@ -13,6 +13,7 @@ package struct EvaluatorsProcessor: Processor {
     private let state: LockedMemory<EvaluatorsWork>
     private let writer: EvaluationEvents
     private let counters: EvaluatorsCounters
+    private let pool = EvaluationPool()
 
     /// Compiles conditions and registers counters.
     package init(options: EvaluatorsOptions, build: inout ProcessorBuild) throws(ProcessorBuildFailure) {
@@ -31,13 +32,13 @@ package struct EvaluatorsProcessor: Processor {
 
     package func process(_ batch: inout RecordBatch, _ context: inout ProcessContext) throws(ProcessFailure) {
         guard batch.signal == .traces, batch.spans.count > 0 else { return }
+        let evaluation = pool.take()
+        defer { pool.give(evaluation) }
         state.lock.withLock { work in
             work.memory.keep()
-            let scratch = work.scratch
-            scratch.state.beginBatch()
-            for trajectory in scratch.reader.read(batch) {
+            for trajectory in work.scratch.reader.read(batch) {
                 var results: [EvaluationEvent] = []
-                work.evaluate(trajectory, batch, &results, counters)
+                work.evaluate(trajectory, batch, &results, counters, evaluation)
                 guard !results.isEmpty else { continue }
                 writer.write(
                     results, conversation: trajectory.conversation, root: trajectory.rootSpan, &batch)
@@ -46,11 +47,10 @@ package struct EvaluatorsProcessor: Processor {
     }
 }
 
-/// Working memory of the evaluation.
+/// Working memory beside that of the conditions.
 // Unchecked because it stays inside the lock.
 final class EvaluatorsScratch: @unchecked Sendable {
     var reader = TrajectoryReader()
-    var state = EvaluationState()
     let matcher = PatternMatcher()
 }
 

@@ -29,14 +29,14 @@ struct EvaluatorsWork: MemoryWork {
     /// Evaluates one trace, before the batch is changed.
     mutating func evaluate(
         _ trajectory: Trajectory, _ batch: borrowing RecordBatch, _ results: inout [EvaluationEvent],
-        _ counters: EvaluatorsCounters
+        _ counters: EvaluatorsCounters, _ evaluation: EvaluationMemory
     ) {
         let session = memory.session(trajectory)
         for (index, evaluator) in evaluators.enumerated() {
-            for span in spans(evaluator, trajectory, batch) {
+            for span in spans(evaluator, trajectory, batch, evaluation) {
                 guard isChosen(evaluator.option, trajectory, batch.spans[span].start) else { continue }
                 if evaluator.option.level == .session && session == nil { continue }
-                let verdict = judge(evaluator, span, trajectory, session, batch)
+                let verdict = judge(evaluator, span, trajectory, session, batch, evaluation)
                 counters.count(index, verdict)
                 if let result = result(evaluator.option, verdict, span) { results.append(result) }
             }
@@ -45,20 +45,23 @@ struct EvaluatorsWork: MemoryWork {
 
     /// The spans to look at: those that meet the filter, or the root of a trace that has one.
     private func spans(
-        _ evaluator: Evaluator, _ trajectory: Trajectory, _ batch: borrowing RecordBatch
+        _ evaluator: Evaluator, _ trajectory: Trajectory, _ batch: borrowing RecordBatch,
+        _ evaluation: EvaluationMemory
     ) -> [Int] {
         guard evaluator.option.level == .span else {
-            let isWanted = trajectory.spans.contains { holds(evaluator.filter, $0, batch) }
+            let isWanted = trajectory.spans.contains { holds(evaluator.filter, $0, batch, evaluation) }
             return isWanted ? [trajectory.rootSpan] : []
         }
-        return trajectory.spans.filter { holds(evaluator.filter, $0, batch) }
+        return trajectory.spans.filter { holds(evaluator.filter, $0, batch, evaluation) }
             .sorted { (batch.spans[$0].start, $0) < (batch.spans[$1].start, $1) }
     }
 
-    private func holds(_ condition: OTTLCondition?, _ span: Int, _ batch: borrowing RecordBatch) -> Bool {
+    private func holds(
+        _ condition: OTTLCondition?, _ span: Int, _ batch: borrowing RecordBatch, _ evaluation: EvaluationMemory
+    ) -> Bool {
         guard let condition else { return true }
-        scratch.state.beginRecord()
-        return (try? condition.isTrue(batch, at: Place(span: span, batch), &scratch.state)) == true
+        evaluation.state.beginRecord()
+        return (try? condition.isTrue(batch, at: Place(span: span, batch), &evaluation.state)) == true
     }
 
     /// A last period this many nanoseconds ahead of a trace is that of a wrong clock.
@@ -107,11 +110,11 @@ struct EvaluatorsWork: MemoryWork {
 
     private mutating func judge(
         _ evaluator: Evaluator, _ span: Int, _ trajectory: Trajectory, _ session: EvaluatorsMemory.Session?,
-        _ batch: borrowing RecordBatch
+        _ batch: borrowing RecordBatch, _ evaluation: EvaluationMemory
     ) -> Verdict {
         switch evaluator.option.check {
         case .condition(let text):
-            return holds(evaluator.condition, span, batch)
+            return holds(evaluator.condition, span, batch, evaluation)
                 ? .passed(evidence: "", "The condition holds.")
                 : .failed(
                     evidence: "condition=\(String(GenAI.ContentHash.of(text), radix: 16))",

@@ -47,7 +47,7 @@ struct ShortName: Hashable {
 /// The values of blocked members become hits like any other, so that everything around them keeps its bytes. Strings
 /// are looked into again when they may be JSON themselves, to the depth and size to which other texts are decoded;
 /// what is beyond is withheld. Of a text that was cut the members before the cut count; behind a fault of the syntax
-/// every name in quotes with a colon counts.
+/// every name in quotes with a colon counts, and a value is all that may belong to it.
 extension TextRedaction {
     /// The value of a member that is masked or left alone as a whole.
     private struct Held {
@@ -57,6 +57,15 @@ extension TextRedaction {
         /// Containers that are open around the member.
         var depth: Int
         var isOpen = false
+    }
+
+    /// Where a document goes on that turns out to be no JSON.
+    private struct Rest {
+        /// Behind the last token, but where a string begins: it may be the name of a member, in an array that lacks its
+        /// end, and the quote at its end that of the next name, where it lacks its own.
+        var start: Int
+        /// Where the value begins that was masked last, when nothing came behind it: it may go on.
+        var masked: Int?
     }
 
     /// Adds a hit for the value of each blocked member.
@@ -79,11 +88,10 @@ extension TextRedaction {
         let base = state.containers.count
         var reader = JSONTokens(view.text, base: base, from: start, showsEnds: true)
         var held: Held?
-        // Where the last string ends: the quote there may be that of the next name, where a value lacks its own.
-        var lastQuote: Int?
+        var rest = Rest(start: start)
         while let token = reader.next(&state.containers) {
             if token.kind == .end { return nil }
-            lastQuote = token.kind == .string ? token.end : nil
+            rest = Rest(start: token.kind == .string && held == nil ? token.start - 1 : reader.index)
             guard let value = held else {
                 held = look(view, token, reader.index, &state)
                 continue
@@ -95,25 +103,30 @@ extension TextRedaction {
             }
             // What is inside a container that is held goes or stays with it.
             if value.isOpen, token.kind != .close || state.containers.count > value.depth { continue }
-            if value.verdict == .masked { mask(view, value, token, &state) }
+            if value.verdict == .masked {
+                mask(view, value, token, &state)
+                rest.masked = value.start
+            }
             held = nil
         }
         let isAfterDocument = state.containers.count == base && reader.index > start
-        if !isAfterDocument || held != nil { lookAtRest(view, lastQuote ?? reader.index, held, base, &state) }
+        if !isAfterDocument || held != nil { lookAtRest(view, rest, held, base, &state) }
         return isAfterDocument ? reader.index : nil
     }
 
     /// What is left of a document that does not go on as JSON: as a rule an SDK cut it, or a model wrote it.
     private func lookAtRest(
-        _ view: View, _ index: Int, _ held: Held?, _ base: Int, _ state: inout RedactionState
+        _ view: View, _ rest: Rest, _ held: Held?, _ base: Int, _ state: inout RedactionState
     ) {
         let end = view.text.count
         if state.containers.count - base >= TextLimits.containers {
-            add(view, held?.start ?? index, end, .tooDeep, &state)
+            add(view, held?.start ?? rest.start, end, .tooDeep, &state)
         } else if let held, held.verdict == .masked {
             add(view, held.start, end, .blockedKey, quotes: quotes(view), &state)
+        } else if let masked = rest.masked {
+            searchMembers(view, from: maskValue(view, from: masked, &state), &state)
         } else {
-            let start = held.map { LooseValue(view.text, from: $0.start).end } ?? index
+            let start = held.map { LooseValue(view.text, from: $0.start).end } ?? rest.start
             searchMembers(view, from: start, &state)
         }
     }

@@ -202,7 +202,8 @@ struct AgentTest: Sendable {
     private static let openEnds = ["tool_calls", "tool_call", "function_call", "length", "content_filter", "error"]
         .map { Array($0.utf8) }
 
-    /// Whether the model call that ended last failed, was cut off, or asked for a tool that nobody called.
+    /// Whether the model call that ended last failed, was cut off, or asked for a tool that nobody called. A piece of a
+    /// trace does not tell.
     private func endsWithoutAnswer(_ batch: borrowing RecordBatch) -> Bool {
         var last: SpanRecord?
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
@@ -213,8 +214,36 @@ struct AgentTest: Sendable {
             }
             last = span
         }
-        guard let last else { return false }
-        return last.statusCode == 2 || isFinished(batch, last, by: AgentTest.openEnds)
+        guard let last, last.statusCode == 2 || isFinished(batch, last, by: AgentTest.openEnds) else { return false }
+        return isWhole(above: last, batch)
+    }
+
+    /// Spans above one that are looked up to, as findings do.
+    private static let depthMax = 256
+
+    /// Whether all spans above one have come, by which findings tell too whether the end of a run is known: of a trace
+    /// in pieces, or whose callers report elsewhere, it may be in another piece.
+    private func isWhole(above span: SpanRecord, _ batch: borrowing RecordBatch) -> Bool {
+        var parents: [UInt64: UInt64] = [:]
+        for index in batch.spans.indices where !batch.isRemoved(span: index) {
+            let other = batch.spans[index]
+            let parent = AgentTest.id(batch.text(other.parentID))
+            // Of spans that share an id one is taken whatever the order of arrival.
+            let id = AgentTest.id(batch.text(other.spanID))
+            parents[id] = min(parents[id] ?? parent, parent)
+        }
+        var parent = AgentTest.id(batch.text(span.parentID))
+        var depth = 0
+        while parent != 0, depth < AgentTest.depthMax {
+            guard let above = parents[parent] else { return false }
+            parent = above
+            depth += 1
+        }
+        return true
+    }
+
+    private static func id(_ text: Text) -> UInt64 {
+        text.count == 8 ? text.start.loadUnaligned(as: UInt64.self) : 0
     }
 
     /// Ties are broken by span id, so that the order of arrival does not matter.

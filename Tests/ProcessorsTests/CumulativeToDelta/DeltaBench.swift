@@ -33,14 +33,12 @@ struct DeltaBench {
 
     /// The request behind the processor; `isStored` says whether the journal takes it.
     func run(_ request: [UInt8], isStored: Bool = true, tenant: String = "") throws -> [UInt8] {
-        let (bytes, _, context) = try Bench.run(processor, build, request, tenant: tenant, trace: nil)
-        if isStored { for action in context.storedActions { action() } }
-        return bytes
+        try Bench.run(processor, build, request, tenant: tenant, trace: nil, isStored: isStored).bytes
     }
 
     /// What is to be done once a request is stored. Let go of without that, the request is refused.
     func actions(of request: [UInt8]) throws -> [@Sendable () -> Void] {
-        try Bench.run(processor, build, request, tenant: "", trace: nil).2.storedActions
+        try Bench.run(processor, build, request, trace: nil, isStored: false).context.actionsWhenStored
     }
 
     /// What a counter or gauge says.

@@ -222,6 +222,25 @@ import Testing
         #expect(try !Sampler(policy).keeps([call(1, "x"), call(2, "y"), call(3, "x"), call(4, "z")]))
     }
 
+    @Test func `a piece without the spans above the last model call does not tell that an answer is missing`() throws {
+        let reason = ("gen_ai.response.finish_reasons", Self.string("tool_calls"))
+        let chat = RuleBench.span(
+            "a102030405060708", parent: "a202030405060708", start: 3, end: 4,
+            attributes: [("gen_ai.operation.name", Self.string("chat")), reason])
+        let agent = RuleBench.span(
+            "a202030405060708", parent: "a302030405060708", start: 2, end: 5,
+            attributes: [("gen_ai.operation.name", Self.string("invoke_agent"))])
+        let root = RuleBench.span("a302030405060708", start: 1, end: 6)
+        let policy = "{name: p, type: no_final_answer}"
+        #expect(try !Sampler(policy).keeps([chat]))
+        #expect(try !Sampler(policy).keeps([chat, agent]))
+        #expect(try !Sampler(policy).keeps([root, chat]))
+        #expect(try Sampler(policy).keeps([agent, chat, root]))
+        // Spans that name each other as parents end nowhere.
+        let other = RuleBench.span("a202030405060708", parent: "a102030405060708", start: 2, end: 5)
+        #expect(try Sampler(policy).keeps([chat, other]))
+    }
+
     @Test func `arguments that are the same JSON are the same, however they are written`() throws {
         func call(_ number: Int, _ value: String) -> String {
             RuleBench.span(
