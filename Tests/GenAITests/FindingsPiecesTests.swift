@@ -98,7 +98,10 @@ import Testing
 
     @Test(arguments: [
         [("get_order", #"{"total":60}"#), ("get_order", #"{"total":61}"#), ("get_order", #"{"total":62}"#)],
-        [("get_job", #"{"state":"running"}"#), ("get_job", #"{"state":"running"}"#), ("get_job", #"{"state":"done"}"#)],
+        [
+            ("get_job", #"{"state":"running"}"#), ("get_job", #"{"state":"running"}"#),
+            ("get_job", #"{"state":"done"}"#),
+        ],
         [("job_status", #"{"ok":true}"#), ("job_status", #"{"ok":true}"#), ("job_status", #"{"ok":true}"#)],
         [("get_order", #"{"total":60}"#), ("update_order", #"{"ok":true}"#), ("get_order", #"{"total":60}"#)],
     ])

@@ -2,6 +2,7 @@
 import FoundationEssentials
 import Glibc
 import Pipeline
+import Telemetry
 import Testing
 
 /// What becomes of files that an earlier run of the file exporter has left.
