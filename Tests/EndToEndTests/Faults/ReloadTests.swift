@@ -281,8 +281,8 @@ import Testing
             try await Task.sleep(for: .milliseconds(10))
         }
         #expect(try await isTaken)
-        // One may fall between the two that listen.
-        #expect(refused <= 1)
+        // Some may fall between the two that listen; for as long as the database is held it would be a hundred.
+        #expect(refused <= 10)
         holder.signal(SIGKILL)
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
