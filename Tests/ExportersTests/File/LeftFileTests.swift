@@ -158,6 +158,13 @@ import Testing
         #expect(directory.contents("2023-11-14.jsonl") == torn)
     }
 
+    @Test func `a time that no number of milliseconds holds is the farthest that one does`() {
+        let times = [Int.max, Int.min, 1_700_000_000].map { seconds in
+            FileEffects.milliseconds(timespec(tv_sec: seconds, tv_nsec: 999_999_999))
+        }
+        #expect(times == [9_223_372_036_854_774_999, -9_223_372_036_854_773_001, 1_700_000_000_999])
+    }
+
     @Test func `a search has bounds`() throws {
         for number in 0..<(LeftFileSearch.filesMax + 1) { try write("x", to: "s\(number).json") }
         let template = try PathTemplate(directory.path + "/{service.name}.json")
