@@ -17,7 +17,7 @@ struct LeftFile: Equatable {
 }
 
 /// Looks through the folders of a path for the files that an exporter may have written there. Bounded: what is beyond
-/// the bounds is left for a later start.
+/// the bounds stays as it is, also at later starts while as much is before it.
 struct LeftFileSearch {
     /// Names that are looked at, of files and folders.
     static let namesMax = 10_000
