@@ -88,7 +88,7 @@ extension Gateway {
         await leave(parts, within: deadline) { !late.contains($0) }
         let followed = await changeReceivers(for: new, deadline)
         await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
-        await Self.end(parts.starts)
+        let waiting = await Self.end(parts.starts)
         // Their workers have ended: nobody but those that come reads their cursors. A fallback's own worker has a
         // journal to itself, which it keeps locked.
         let closing = await Waits(log: parts.context.log).close(
@@ -101,7 +101,7 @@ extension Gateway {
         }
         let retained = retainJournals(of: parts, for: new)
         var inherited = retained.inherited
-        inherited.closing = closing
+        inherited.mayWait = closing.union(waiting)
         inherited.holds = self.parts.withLock { kept in
             let workers = parts.workers.map { (pipeline: $0.pipeline, worker: $0.worker) }
             kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))

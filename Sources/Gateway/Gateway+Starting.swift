@@ -28,7 +28,7 @@ extension Gateway {
         let retiring = Set(parts.withLock { $0.retiring.map(\.id) })
         let authenticators = try makeAuthenticators(context)
         _ = try await startReceivers(context, authenticators) { retiring.contains($0) }
-        try await start(graph, builder) { isWayBack || inherited.closing.contains($0) }
+        try await start(graph, builder) { isWayBack || inherited.mayWait.contains($0) }
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
@@ -71,20 +71,21 @@ extension Gateway {
     }
 
     /// Has an exporter start when it can: one that worked before, or one of which the one before still has something
-    /// open. Its outage is no reason to end that of all others.
+    /// open or has not started either. Its outage is no reason to end that of all others.
     private func startLater(_ id: String, _ exporter: any Exporter, _ failure: any Error) {
         let log = context.log
         log.error("exporter \(id): \(failure); it delivers nothing until it can start, which is tried again")
-        let task = Task {
+        let task = Task { () -> Bool in
             while true {
-                do { try await WorkerEffects.system().sleep(Self.startInterval) } catch { return }
+                do { try await WorkerEffects.system().sleep(Self.startInterval) } catch { return false }
                 // What of it has started, if it is made of several.
                 await exporter.shutdown()
                 guard (try? await exporter.start()) != nil else { continue }
-                return log.info("exporter \(id): started")
+                log.info("exporter \(id): started")
+                return true
             }
         }
-        parts.withLock { $0.starts.append(task) }
+        parts.withLock { $0.starts.append((id, task)) }
     }
 
     /// Time between two attempts.

@@ -144,12 +144,16 @@ package final class Gateway: Sendable {
         "exporter \(worker.exporterID) of pipeline \(pipeline), which does not end its attempt to deliver"
     }
 
-    /// Ends attempts to start: one that succeeds behind the end of its exporter would hold its file or its port.
-    static func end(_ starts: [Task<Void, Never>]) async {
-        for start in starts {
-            start.cancel()
-            await start.value
+    /// Ends attempts to start: one that succeeds behind the end of its exporter would hold its file or its port. Gives
+    /// the names of those that have not started.
+    @discardableResult
+    static func end(_ starts: [(id: String, task: Task<Bool, Never>)]) async -> Set<String> {
+        var waiting: Set<String> = []
+        for (id, task) in starts {
+            task.cancel()
+            if await !task.value { waiting.insert(id) }
         }
+        return waiting
     }
 
     /// Waits for a task's end, which it is told to hasten at the deadline.

@@ -25,7 +25,7 @@ struct GatewayParts {
     var holds = DestinationHolds()
     var admin: [AdminServer] = []
     /// Exporters that could not start and are tried again.
-    var starts: [Task<Void, Never>] = []
+    var starts: [(id: String, task: Task<Bool, Never>)] = []
     /// What else goes on as long as the configuration.
     var tasks: [Task<Void, Never>] = []
 

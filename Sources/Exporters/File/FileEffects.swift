@@ -28,8 +28,14 @@ package struct FileEffects: Sendable {
         wallClock: {
             var now = timespec()
             clock_gettime(CLOCK_REALTIME, &now)
-            return Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
+            return FileEffects.milliseconds(now)
         })
+
+    /// Milliseconds since 1970. File systems keep times that are too far away for that: those are the farthest ones.
+    static func milliseconds(_ time: timespec) -> Int64 {
+        let most = Int64.max / 1_000 - 1
+        return min(max(Int64(time.tv_sec), -most), most) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+    }
 }
 
 /// A system call that failed, in words.

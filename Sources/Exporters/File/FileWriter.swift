@@ -125,7 +125,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             throw FileFailure("another exporter or process writes to \(options.path): give each its own path")
         }
         size = Int(facts.st_size)
-        lastWrite = Int64(facts.st_mtim.tv_sec) * 1_000
+        lastWrite = FileEffects.milliseconds(facts.st_mtim)
         if !options.appends && !wasOpened {
             try truncate(to: 0)
         } else {

@@ -17,7 +17,7 @@ struct LeftFile: Equatable {
 }
 
 /// Looks through the folders of a path for the files that an exporter may have written there. Bounded: what is beyond
-/// the bounds is left for a later start.
+/// the bounds stays as it is, also at later starts while as much is before it.
 struct LeftFileSearch {
     /// Names that are looked at, of files and folders.
     static let namesMax = 10_000
@@ -103,7 +103,7 @@ struct LeftFacts: Equatable {
         isFolder = facts.st_mode & S_IFMT == S_IFDIR
         isOwn = facts.st_mode & S_IFMT == S_IFREG && facts.st_uid == geteuid() && facts.st_nlink == 1
         size = Int(facts.st_size)
-        changed = Int64(facts.st_mtim.tv_sec) * 1_000 + Int64(facts.st_mtim.tv_nsec) / 1_000_000
+        changed = FileEffects.milliseconds(facts.st_mtim)
         device = UInt64(facts.st_dev)
         inode = UInt64(facts.st_ino)
     }

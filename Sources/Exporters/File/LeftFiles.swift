@@ -8,7 +8,7 @@ import Synchronization
 /// files are compressed as the options say; one whose date is over is closed for that, as by a rotation.
 ///
 /// Names alone do not make a file ours: links, files of other users, those that change and those that do not hold what
-/// we write are left alone.
+/// we write are left alone. Only closed files of a path without places are compressed for their names alone.
 final class LeftFiles: Sendable {
     private static let finishTime = DispatchTimeInterval.seconds(5)
 
@@ -78,11 +78,16 @@ final class LeftFiles: Sendable {
             facts.changed <= start
         else { return named }
         var good = facts.size
-        switch TornTail.left(descriptor, size: facts.size, format: options.format) {
+        let left = TornTail.left(descriptor, size: facts.size, format: options.format) {
+            self.isEnding.load(ordering: .relaxed)
+        }
+        switch left {
         case .foreign: return named
         case .whole: break
         case .torn(let end): good = end
         }
+        // Nothing is to be done, and its lock is left to others, whose start fails without it.
+        if file.kind == .open, good == facts.size { return nil }
         // What took long is done: records wait from here on.
         return files.storage.withLock { files -> String? in
             guard !files.isInUse(file.path), Self.take(descriptor, file.path, facts) else { return named }

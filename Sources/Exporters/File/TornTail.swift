@@ -45,11 +45,11 @@ enum TornTail {
         return 0
     }
 
-    private static func lengths(_ descriptor: Int32, _ size: Int) -> Int? {
+    private static func lengths(_ descriptor: Int32, _ size: Int, isStopped: () -> Bool = { false }) -> Int? {
         var at = 0
         var header: [UInt8] = [0, 0, 0, 0]
         while size - at >= 4 {
-            guard pread(descriptor, &header, 4, off_t(at)) == 4 else { return nil }
+            guard !isStopped(), pread(descriptor, &header, 4, off_t(at)) == 4 else { return nil }
             let length = header.reduce(0) { $0 << 8 | Int($1) }
             // No request of ours is that large: the file is of another kind.
             if length > 1 << 30 { return nil }
@@ -77,10 +77,13 @@ extension TornTail {
         case foreign
     }
 
-    static func left(_ descriptor: Int32, size: Int, format: FileOptions.Format) -> Left {
+    /// `isStopped` ends the look at a file of many records, which then counts as somebody else's.
+    static func left(
+        _ descriptor: Int32, size: Int, format: FileOptions.Format, isStopped: () -> Bool = { false }
+    ) -> Left {
         switch format {
         case .json: leftLine(descriptor, size)
-        case .proto: leftRecord(descriptor, size)
+        case .proto: leftRecord(descriptor, size, isStopped)
         }
     }
 
@@ -93,11 +96,11 @@ extension TornTail {
         return isTorn ? .torn(end) : .foreign
     }
 
-    private static func leftRecord(_ descriptor: Int32, _ size: Int) -> Left {
+    private static func leftRecord(_ descriptor: Int32, _ size: Int, _ isStopped: () -> Bool) -> Left {
         var head: [UInt8] = [0, 0, 0, 0, 0]
         // A length and the tag of the first resource.
         guard pread(descriptor, &head, head.count, 0) == head.count, head[..<4].contains(where: { $0 != 0 }),
-            head[4] == 0x0A, let end = lengths(descriptor, size), end > 0
+            head[4] == 0x0A, let end = lengths(descriptor, size, isStopped: isStopped), end > 0
         else { return .foreign }
         return end == size ? .whole : .torn(end)
     }

@@ -71,8 +71,9 @@ struct Inheritance: Sendable {
     var journals: [OpenJournal] = []
     /// Who waits for deliveries, by pipeline.
     var watches: [String: DeliveryWatch] = [:]
-    /// Names of exporters of which the one before has not closed yet what it has open. It delivers nothing any more.
-    var closing: Set<String> = []
+    /// Names of exporters that may start later: the one before has not closed yet what it has open, though it delivers
+    /// nothing any more, or waits for its own start.
+    var mayWait: Set<String> = []
     /// Until when destinations want no request.
     var holds = DestinationHolds()
 

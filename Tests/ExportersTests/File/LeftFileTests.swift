@@ -84,6 +84,26 @@ import Testing
         #expect(directory.contents("2023-11-14.jsonl") == whole)
     }
 
+    @Test func `the look at a file of many records ends when the exporter does`() async throws {
+        try await run("{%Y-%m-%d}.jsonl\"\nformat: proto", at: time, [batch("a", "one"), batch("a", "two")])
+        let path = directory.file("2023-11-14.jsonl")
+        let size = try #require(LeftFacts(path)).size
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        var looks = 0
+        func left(_ looksMax: Int) -> TornTail.Left {
+            looks = 0
+            return TornTail.left(descriptor, size: size, format: .proto) {
+                looks += 1
+                return looks > looksMax
+            }
+        }
+        let (whole, stopped) = (left(2), left(1))
+        #expect(whole == .whole)
+        #expect(stopped == .foreign)
+    }
+
     @Test func `what is over is closed and compressed where closed files are, what may go on is not`() async throws {
         let yaml = "{service.name}-{%Y-%m-%d}.jsonl\"\ncompression: gzip\nrotation: {}"
         try await run(yaml, at: time, [batch("a", "one")])
@@ -156,6 +176,13 @@ import Testing
         #expect(utimensat(AT_FDCWD, directory.file("2023-11-14.jsonl"), times, 0) == 0)
         try await run(yaml, at: time + day)
         #expect(directory.contents("2023-11-14.jsonl") == torn)
+    }
+
+    @Test func `a time that no number of milliseconds holds is the farthest that one does`() {
+        let times = [Int.max, Int.min, 1_700_000_000].map { seconds in
+            FileEffects.milliseconds(timespec(tv_sec: seconds, tv_nsec: 999_999_999))
+        }
+        #expect(times == [9_223_372_036_854_774_999, -9_223_372_036_854_773_001, 1_700_000_000_999])
     }
 
     @Test func `a search has bounds`() throws {

@@ -29,6 +29,14 @@ import Testing
         while !hung.isClosed { await Task.yield() }
     }
 
+    /// They may wait under the next configuration too, which finds the same file locked.
+    @Test func `exporters that have not started when their attempts end are told`() async {
+        let started = Task { () -> Bool in true }
+        let waiting = Task { () -> Bool in (try? await Task.sleep(for: .seconds(3_600))) != nil }
+        let left = await Gateway.end([("started", started), ("waiting", waiting)])
+        #expect(left == ["waiting"])
+    }
+
     @Test func `who is waited for is told again and again, and not once the wait is over`() async {
         let sleeps = Mutex<[Duration]>([])
         var effects = WorkerEffects.system()
