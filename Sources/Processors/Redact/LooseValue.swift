@@ -258,6 +258,15 @@ struct LooseComments {
         return index
     }
 
+    /// Whether a comment begins here, without looking for its end.
+    static func begins(_ text: Text, at start: Int) -> Bool {
+        let bytes = ByteCursor(text)
+        switch (bytes[start], bytes[start + 1]) {
+        case (0x23, _), (0x2F, 0x2F), (0x2F, 0x2A): return true
+        default: return false
+        }
+    }
+
     /// Where the comment that begins here ends, nil when there is none.
     static func end(_ text: Text, at start: Int) -> Int? {
         let bytes = ByteCursor(text)
