@@ -147,6 +147,36 @@ import Testing
         #expect(try first.look(at: piece(trace, 3..<5), id: 77).of(.loop).map(\.tier) == [.tag])
     }
 
+    @Test func `a call that was asked for in another piece than it ran in counts once`() throws {
+        let arguments = #"{"order_id":"A-1001"}"#
+        let result = #"{"total":60}"#
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        trace.model(in: agent, calls: [("call_0", "get_order", arguments)])
+        trace.tool("get_order", in: agent, id: "call_0", arguments: arguments, result: result)
+        let response = #"{"type":"tool_call_response","id":"call_0","response":\#(TestTrace.quoted(result))}"#
+        trace.model(
+            in: agent, input: #"[{"role":"tool","parts":[\#(response)]}]"#, calls: [("call_1", "get_order", arguments)])
+        trace.tool("get_order", in: agent, id: "call_1", arguments: arguments, result: result)
+        let detective = Detective()
+        #expect(try detective.look(at: piece(trace, 2..<3), id: 77).of(.loop).isEmpty)
+        var late = trace
+        late.spans = [1, 3, 4].map { trace.spans[$0] }
+        #expect(try detective.look(at: late, id: 77).of(.loop).map(\.tier) == [.tag])
+    }
+
+    @Test func `a piece that comes again once the session is known counts once`() throws {
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        for _ in 0..<2 { trace.tool("get_order", in: agent, arguments: #"{"id":1}"#, result: #"{"total":60}"#) }
+        let detective = Detective()
+        // The agent's span alone names the session.
+        for places in [1..<2, 0..<1, 1..<2] {
+            #expect(try detective.look(at: piece(trace, places), id: 77).of(.loop).isEmpty)
+        }
+        #expect(try detective.look(at: piece(trace, 2..<3), id: 77).of(.loop).map(\.tier) == [.tag])
+    }
+
     @Test func `calls of earlier pieces are known again after a restart`() throws {
         let order = (tool: "get_order", result: #"{"total":60}"#)
         let trace = calls([order, order])

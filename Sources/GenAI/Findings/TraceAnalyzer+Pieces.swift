@@ -5,10 +5,12 @@ extension TraceAnalyzer {
     /// Calls that earlier pieces of the trace brought, without those that came again.
     func callsInPieces(_ memory: FindingsMemory) -> [FindingsMemory.SeenCall] {
         let key = traceKey
-        var seen = memory.sessions.peek(sessionKey) ?? []
-        // The pieces before may not have named the session.
-        if key != sessionKey { seen += memory.sessions.peek(key) ?? [] }
-        seen.removeAll { $0.trace != key }
+        var seen = (memory.sessions.peek(sessionKey) ?? []).filter { $0.trace == key }
+        if key != sessionKey {
+            // The pieces before may not have named the session, and may have come again since one did.
+            let known = Set(seen.map(\.span))
+            seen += (memory.sessions.peek(key) ?? []).filter { $0.trace == key && !known.contains($0.span) }
+        }
         if seen.isEmpty { return [] }
         let own = spanKeys()
         seen.removeAll { own.contains($0.span) }
@@ -55,8 +57,8 @@ extension TraceAnalyzer {
     // MARK: Calls that succeed
 
     /// Calls that succeed with the same result as calls of earlier pieces, counted as within one piece: those of one
-    /// agent, in a row of the latest calls, behind the last change. What no span ran does not count: its span may have
-    /// come in another piece.
+    /// agent, in a row of the latest calls, behind the last change. What no span ran does not count, in this piece
+    /// either: its span may have come in another.
     mutating func loops(
         _ order: [Int], _ pieces: [FindingsMemory.SeenCall], _ batch: borrowing RecordBatch
     ) -> [Repeat] {
@@ -131,8 +133,8 @@ extension TraceAnalyzer {
     }
 
     private func isSameSuccess(_ other: ToolCall, _ call: ToolCall) -> Bool {
-        guard other.name == call.name, other.signature == call.signature, !isFailing(other) else { return false }
-        return other.resultHash == call.resultHash && isSameAgent(other, call)
+        guard other.step >= 0, other.name == call.name, other.signature == call.signature else { return false }
+        return !isFailing(other) && other.resultHash == call.resultHash && isSameAgent(other, call)
     }
 
     // MARK: Agents

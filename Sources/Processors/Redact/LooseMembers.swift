@@ -16,7 +16,7 @@ extension TextRedaction {
             let string = looseString(view, part..<quote)
             var next = quote + 1
             while ByteClass.isSpace(bytes[next]) { next += 1 }
-            let isName = bytes[next] == 0x3A || LooseComments.end(view.text, at: next) != nil
+            let isName = bytes[next] == 0x3A || LooseComments.begins(view.text, at: next)
             let verdict = isName ? looseVerdict(view, string, isString, &state) : nil
             if verdict == .masked { next = comments.end(from: next) }
             if comments.isSpent { return add(view, quote, view.text.count, .tooDeep, &state) }

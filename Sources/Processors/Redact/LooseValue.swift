@@ -24,13 +24,16 @@ struct LooseValue {
     }
 
     /// The value behind a colon with all that may belong to it, since it is masked: strings one behind the other, as
-    /// `"""a"""`, `"a" "b"`, `"a" + "b"` or `"a", "b"`, calls, and brackets that JSON does not know.
+    /// `"""a"""`, `"a" "b"`, `"a" + "b"` or `"a", "b"`, calls, and brackets that JSON does not know. What looks like a
+    /// comment in front of it goes too: it may be the value, as in `#a1b2`.
     init(masking text: Text, from colon: Int) {
+        let bytes = ByteCursor(text)
         let pieces = LoosePieces(text)
-        start = LooseComments.end(text, from: colon)
-        end = start
-        next = start
+        start = colon
+        while ByteClass.isSpace(bytes[start]) { start += 1 }
         var place = pieces.first(at: start)
+        end = place == nil ? pieces.trimmed(start, LooseComments.end(text, from: start)) : start
+        next = end
         while let from = place {
             let piece = pieces.piece(at: from)
             end = piece.end
@@ -99,9 +102,11 @@ private struct LoosePieces {
         bytes = ByteCursor(text)
     }
 
-    /// Where the first piece begins, nil when there is no value.
+    /// Where the first piece begins behind the comments at `start`, nil when there is none.
     func first(at start: Int) -> Int? {
-        start < text.count && bytes[start] != 0x2C && bytes[start] != 0x7D ? start : nil
+        let place = LooseComments.end(text, from: start)
+        guard place < text.count, bytes[place] != 0x2C, bytes[place] != 0x7D else { return nil }
+        return place > start && isQuote(bytes[place]) && isName(at: place) ? nil : place
     }
 
     /// Where the next piece begins behind one that ends at `end`, nil when the value is over.
@@ -180,7 +185,7 @@ private struct LoosePieces {
         return text.count
     }
 
-    private func trimmed(_ start: Int, _ end: Int) -> Int {
+    func trimmed(_ start: Int, _ end: Int) -> Int {
         var last = end
         while last > start, ByteClass.isSpace(bytes[last - 1]) { last -= 1 }
         return last
@@ -256,6 +261,15 @@ struct LooseComments {
             }
         }
         return index
+    }
+
+    /// Whether a comment begins here, without looking for its end.
+    static func begins(_ text: Text, at start: Int) -> Bool {
+        let bytes = ByteCursor(text)
+        switch (bytes[start], bytes[start + 1]) {
+        case (0x23, _), (0x2F, 0x2F), (0x2F, 0x2A): return true
+        default: return false
+        }
     }
 
     /// Where the comment that begins here ends, nil when there is none.
