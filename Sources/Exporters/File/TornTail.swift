@@ -102,7 +102,31 @@ extension TornTail {
         guard pread(descriptor, &head, head.count, 0) == head.count, head[..<4].contains(where: { $0 != 0 }),
             head[4] == 0x0A, let end = lengths(descriptor, size, isStopped: isStopped), end > 0
         else { return .foreign }
-        return end == size ? .whole : .torn(end)
+        if end == size { return .whole }
+        let isTorn = endOfZeros(descriptor, from: end, size) == size || isOpenRecord(descriptor, end..<size)
+        return isTorn ? .torn(end) : .foreign
+    }
+
+    /// Whether a record stands there whose parts go on to the end of the file. Where one ends and something else
+    /// follows, it is the record's length that is damaged, and what follows are whole records.
+    private static func isOpenRecord(_ descriptor: Int32, _ range: Range<Int>) -> Bool {
+        var at = range.lowerBound + 4
+        var head: [UInt8] = [0, 0, 0, 0, 0, 0]
+        while at < range.upperBound {
+            let count = pread(descriptor, &head, min(head.count, range.upperBound - at), off_t(at))
+            // The tag of a resource. Behind a part that reached the disk there may be zeros.
+            guard count > 0 else { return false }
+            guard head[0] == 0x0A else { return endOfZeros(descriptor, from: at, range.upperBound) == range.upperBound }
+            var length = 0
+            var place = 1
+            while place < count {
+                length |= Int(head[place] & 0x7F) << (7 * (place - 1))
+                place += 1
+                if head[place - 1] < 0x80 { break }
+            }
+            at += place + length
+        }
+        return true
     }
 
     /// How requests begin, as `OTLPJSONWriter` writes them.

@@ -75,6 +75,18 @@ import Testing
         }
     }
 
+    @Test func `a damaged length in a day that is over costs no record behind it`() async throws {
+        let yaml = "{%Y-%m-%d}.jsonl\"\nformat: proto"
+        try await run(yaml, at: time, [batch("a", "one"), batch("a", "two"), batch("a", "three")])
+        let url = URL(fileURLWithPath: directory.file("2023-11-14.jsonl"))
+        var bytes = try Array(Data(contentsOf: url))
+        let second = 4 + Int(bytes[3])
+        bytes[second + 2] = 0x40
+        try Data(bytes).write(to: url)
+        try await run(yaml, at: time + day)
+        #expect(try Array(Data(contentsOf: url)) == bytes)
+    }
+
     @Test func `a torn record of protobuf is cut off`() async throws {
         let yaml = "{%Y-%m-%d}.jsonl\"\nformat: proto"
         try await run(yaml, at: time, [batch("a", "one")])
