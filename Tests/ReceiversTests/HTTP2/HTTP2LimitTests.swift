@@ -108,6 +108,66 @@ struct HTTP2LimitTests {
         }
     }
 
+    // MARK: Trailers behind a reset
+
+    private static let trailers = H2Frame.block([("x-trailer", "1")])
+
+    @Test func `trailers that come on a refused stream leave the others alone`() async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            let most = HTTP2Limits.streamsMax
+            client.send(Self.start + (0...most).flatMap { Self.head(Self.number($0), Self.usual, ends: false) })
+            #expect(Self.refused(1, on: client) == [Self.number(most)])
+            client.send(Self.data(Self.number(most), Array("{}".utf8), ends: false))
+            client.send(Self.head(Self.number(most), Self.trailers, ends: true))
+            client.send((0..<most).flatMap { Self.data(Self.number($0), Array("{}".utf8), ends: true) })
+            #expect(Self.answered(most, on: client) == Set((0..<most).map(Self.number)))
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `trailers of a request that was answered early and reset leave the others alone`() async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            client.send(Self.start + Self.head(1, Self.fields("/nope", "application/json"), ends: false))
+            var resets = 0
+            while resets == 0, let frame = client.frame() { if frame.type == H2Frame.reset { resets += 1 } }
+            client.send(Self.data(1, [1, 2, 3], ends: false) + Self.head(1, Self.trailers, ends: true) + Self.post(3))
+            var isAnswered = false
+            while !isAnswered, let frame = client.frame() {
+                #expect(frame.type != H2Frame.goAway && frame.stream != 1)
+                isAnswered = frame.stream == 3 && frame.flags & 1 == 1
+            }
+            #expect(isAnswered)
+            #expect(eventually { server.budget.used == 0 })
+        }
+    }
+
+    @Test func `a stream that is reset for the client ends for the library a while later`() async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            client.send(Self.start + Self.head(1, Self.fields("/nope", "application/json"), ends: false))
+            var frames: [H2Frame] = []
+            while !frames.contains(where: { $0.type == H2Frame.reset }), let frame = client.frame() {
+                frames.append(frame)
+            }
+            #expect(eventually { server.budget.used == 0 })
+            client.send(Self.post(3))
+            while let frame = client.frame() {
+                frames.append(frame)
+                if frame.stream == 3, frame.flags & 1 == 1 { break }
+            }
+            #expect(frames.filter { $0.type == H2Frame.reset }.map(\.stream) == [1])
+        }
+    }
+
+    @Test func `the streams that were reset last are known, and no more of them than may be`() {
+        var streams = RecentStreams()
+        for number in 0...RecentStreams.most { streams.insert(UInt32(number)) }
+        #expect(!streams.contains(0) && streams.contains(1) && streams.contains(UInt32(RecentStreams.most)))
+        #expect(RecentStreams.most > HTTP2Limits.resetsHeldMax)
+    }
+
     @Test func `a client that goes on opening streams beyond the maximum is cut off`() async throws {
         try await withServer(FakeIngest(.hold)) { server in
             let client = try server.connect()

@@ -72,10 +72,10 @@ struct ConnectionSetup: Sendable {
             case .http(let shared): shared.timeouts
             case .grpc(let shared): shared.timeouts
             }
-        let (frames, watch) = (WholeFrames(), GoAwayWatch())
+        let (frames, watch, resets) = (WholeFrames(), GoAwayWatch(), EarlyResets())
         let connection = HTTP2Connection(
             lifetime: lifetime, timeouts: timeouts, streamsMax: streamsMax, frames: frames, watch: watch,
-            now: loop.now)
+            resets: resets, now: loop.now)
         let parts = NIOLoopBound((connection, resources), eventLoop: loop)
         let service = service
         // Windows hold a sender back; the frames that carry them must always be read.
@@ -86,6 +86,7 @@ struct ConnectionSetup: Sendable {
                 minimum: 1 << 10, initial: 4 << 10, maximum: HTTP2Limits.readSizeMax))
         try context.pipeline.syncOperations.addHandler(frames)
         try context.pipeline.syncOperations.addHandler(watch)
+        try context.pipeline.syncOperations.addHandler(resets)
         try context.pipeline.syncOperations.addHandler(OwnSettings(told: HTTP2Limits.told(streamsMax: streamsMax)))
         _ = try context.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: HTTP2Limits.connection(streamsMax: streamsMax),

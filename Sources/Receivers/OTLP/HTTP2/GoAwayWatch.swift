@@ -4,8 +4,7 @@ import NIOHTTP2
 /// Sees whether the HTTP/2 library has given a connection up.
 ///
 /// The library reports errors of one stream and of the whole connection alike, and only for the latter it writes a
-/// GOAWAY with an error first (RFC 9113, 5.4.1). So what it writes is the one thing that tells them apart. It hands
-/// over the header of each frame in a buffer of its own, with the payload or before it.
+/// GOAWAY with an error first (RFC 9113, 5.4.1). So what it writes is the one thing that tells them apart.
 final class GoAwayWatch: ChannelOutboundHandler {
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
@@ -19,7 +18,7 @@ final class GoAwayWatch: ChannelOutboundHandler {
     private var context: ChannelHandlerContext?
     /// The error with which the connection was given up.
     private(set) var error: HTTP2ErrorCode?
-    private var payloadLeft = 0
+    private var frames = WrittenFrames()
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
@@ -38,16 +37,9 @@ final class GoAwayWatch: ChannelOutboundHandler {
 
     /// Looks at one buffer as the library hands it over.
     func look(at bytes: ByteBuffer) {
-        let count = bytes.readableBytes
-        if payloadLeft > 0 {
-            payloadLeft = max(0, payloadLeft - count)
-            return
-        }
-        guard let head = FrameHead(bytes) else { return }
-        payloadLeft = max(0, head.length - (count - FrameHead.bytes))
-        guard head.isGoAway, let code: UInt32 = bytes.getInteger(at: bytes.readerIndex + Self.errorOffset) else {
-            return
-        }
+        guard let head = frames.head(of: bytes), head.isGoAway,
+            let code: UInt32 = bytes.getInteger(at: bytes.readerIndex + Self.errorOffset)
+        else { return }
         let error = HTTP2ErrorCode(networkCode: Int(code))
         if error != .noError { self.error = error }
     }

@@ -20,9 +20,12 @@ final class HTTP2Connection: ChannelInboundHandler {
     private let streamsMax: Int
     private let frames: WholeFrames
     private let watch: GoAwayWatch
+    private let resets: EarlyResets
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: RequestStream] = [:]
     private var refused = RefusedStreams()
+    /// Streams that are reset for the client but not for the library, in the order of their resets.
+    private var held: [RequestStream] = []
     private var tick: Scheduled<Void>?
     private let start: NIODeadline
     private var lastRead: NIODeadline
@@ -40,15 +43,16 @@ final class HTTP2Connection: ChannelInboundHandler {
     /// Bytes of bodies since the last look.
     private var bodyBytes = 0
 
-    /// `frames` and `watch` stand between the library's handler and the socket.
+    /// `frames`, `watch` and `resets` stand between the library's handler and the socket.
     init(
         lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, streamsMax: Int, frames: WholeFrames,
-        watch: GoAwayWatch, now: NIODeadline
+        watch: GoAwayWatch, resets: EarlyResets, now: NIODeadline
     ) {
         self.lifetime = lifetime
         self.streamsMax = streamsMax
         self.frames = frames
         self.watch = watch
+        self.resets = resets
         readHeader = timeouts.readHeader
         period = ConnectionClock.period(timeouts)
         start = now
@@ -124,6 +128,14 @@ final class HTTP2Connection: ChannelInboundHandler {
         return false
     }
 
+    /// Resets a stream for the client, which counts it no more, and lets the library know it a while longer.
+    func resetEarly(_ stream: RequestStream, _ number: UInt32, _ code: HTTP2ErrorCode) {
+        resets.reset(number, code)
+        held.append(stream)
+        if held.count > HTTP2Limits.resetsHeldMax { held.removeFirst().letGo() }
+        noLongerOpen(stream)
+    }
+
     /// Ends the connection of a client that floods, with all that is open on it (RFC 9113, 10.5).
     private func giveUp(_ context: ChannelHandlerContext) {
         // What came in one read is still looked at when the end of TLS takes its time.
@@ -139,6 +151,11 @@ final class HTTP2Connection: ChannelInboundHandler {
     func received(_ bytes: Int) { bodyBytes += bytes }
 
     func closed(_ stream: RequestStream) {
+        if let place = held.firstIndex(where: { $0 === stream }) { held.remove(at: place) }
+        noLongerOpen(stream)
+    }
+
+    private func noLongerOpen(_ stream: RequestStream) {
         guard streams.removeValue(forKey: ObjectIdentifier(stream)) != nil, streams.isEmpty, let context else { return }
         idleSince = context.eventLoop.now
         if mayClose(now: idleSince) { closeWhenSent() }

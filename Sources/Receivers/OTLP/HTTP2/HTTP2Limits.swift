@@ -34,6 +34,11 @@ enum HTTP2Limits {
     static let refusedMax = resetsKnownMax
     /// How many of those may wait for their reset to be written, while the client reads nothing.
     static let refusedWaitingMax = 200
+    /// Streams that are reset for the client, of which the library does not know yet: what is under way on them may
+    /// be trailers, which it lets pass on no stream that it has reset.
+    static let resetsHeldMax = 200
+    /// How long it does not; the reset has reached the client then.
+    static let resetHold: TimeAmount = .seconds(2)
     /// Frames of DATA without a byte and without an end that may come between two heads or ends, on all streams.
     static let emptyFramesMax = 20
 
@@ -53,7 +58,7 @@ enum HTTP2Limits {
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: streamsMax + refusedWaitingMax),
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: streamsMax + refusedWaitingMax + resetsHeldMax),
             HTTP2Setting(parameter: .maxHeaderListSize, value: headerListSizeReadMax),
             HTTP2Setting(parameter: .initialWindowSize, value: streamWindow),
         ]

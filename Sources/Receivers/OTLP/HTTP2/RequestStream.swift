@@ -38,6 +38,9 @@ class RequestStream: ChannelInboundHandler {
     /// The client has sent all of the request.
     private var isWhole = false
     private var hasHead = false
+    private var isRefused = false
+    /// Tells the library of a reset of which the client knows already.
+    private var resetHold: Scheduled<Void>?
     /// Fulfilled when the end of the answer has left for the socket.
     private var answerSent: EventLoopPromise<Void>?
 
@@ -88,6 +91,8 @@ class RequestStream: ChannelInboundHandler {
     private func end() {
         guard context != nil else { return }
         context = nil
+        resetHold?.cancel()
+        resetHold = nil
         answerSent = nil
         phase = .answered
         release()
@@ -121,13 +126,38 @@ class RequestStream: ChannelInboundHandler {
             if isWhole, phase == .body { complete() }
         default: break
         }
+        // Nothing is under way any more.
+        if isWhole, isRefused, resetHold != nil { letGo() }
     }
 
     /// Resets the stream, so that the client tries again when it has fewer open (RFC 9113, 5.1.2 and 8.7).
     private func refuseStream(_ context: ChannelHandlerContext) {
         phase = .answered
+        isRefused = true
         tooMany()
-        context.writeAndFlush(wrapOutboundOut(.rstStream(.refusedStream)), promise: nil)
+        reset(context, .refusedStream)
+    }
+
+    /// Resets the stream: at once for the client, and for the library when nothing more can come on it, since trailers
+    /// that come later would end the connection. When there is no memory for that, at once for both.
+    private func reset(_ context: ChannelHandlerContext, _ code: HTTP2ErrorCode) {
+        guard !isWhole, let number = try? context.channel.syncOptions?.getOption(HTTP2StreamChannelOptions.streamID),
+            ticket.held > 0 || ticket.grow(by: Self.ownBytes) == .granted
+        else {
+            context.writeAndFlush(wrapOutboundOut(.rstStream(code)), promise: nil)
+            return
+        }
+        let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
+        resetHold = context.eventLoop.scheduleTask(in: HTTP2Limits.resetHold) { stream.value.letGo() }
+        connection.resetEarly(self, UInt32(Int(number)), code)
+    }
+
+    /// Lets the library reset the stream, of which the client learns nothing new.
+    func letGo() {
+        guard let context else { return }
+        resetHold?.cancel()
+        resetHold = nil
+        context.writeAndFlush(wrapOutboundOut(.rstStream(isRefused ? .refusedStream : .noError)), promise: nil)
     }
 
     func checkClock(now: NIODeadline) {
@@ -204,12 +234,12 @@ class RequestStream: ChannelInboundHandler {
     private func cutRequest() {
         guard !isWhole, let context else { return }
         let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.resetPause) { stream.value.reset() }
+        context.eventLoop.scheduleTask(in: Self.resetPause) { stream.value.cutNow() }
     }
 
-    private func reset() {
+    private func cutNow() {
         guard !isWhole, let context else { return }
-        context.writeAndFlush(wrapOutboundOut(.rstStream(.noError)), promise: nil)
+        reset(context, .noError)
     }
 
     private func release(keeping kept: Int = 0) {
