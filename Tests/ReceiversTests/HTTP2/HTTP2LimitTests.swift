@@ -314,6 +314,37 @@ struct HTTP2LimitTests {
         }
     }
 
+    @Test func `what is held back of a head is within the budget until the head is whole`() async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            let head = Self.head(1, Self.usual + Self.field(50_000), ends: true)
+            client.send(Self.start + Array(head.dropLast()))
+            #expect(eventually { server.budget.used == head.count - 1 - WholeFrames.freeBytes })
+            client.send(Array(head.suffix(1)))
+            #expect(Self.answered(1, on: client) == [1])
+            #expect(eventually { server.budget.used == 0 })
+            client.send(Array(Self.head(3, Self.usual + Self.field(50_000), ends: true).dropLast()))
+            #expect(eventually { server.budget.used > 0 })
+            client.finishSending()
+            #expect(eventually { server.receiver.connectionCount == 0 && server.budget.used == 0 })
+        }
+    }
+
+    @Test func `a head for which there is no memory ends its connection, and others go on`() async throws {
+        try await withServer(budgetBytes: 64 << 10) { server in
+            let client = try server.connect()
+            client.send(Self.start + Array(Self.head(1, Self.usual + Self.field(100_000), ends: true).dropLast()))
+            while let frame = client.frame() {
+                guard frame.type == H2Frame.goAway else { continue }
+                #expect(frame.code(at: 4) == HTTP2ErrorCode.enhanceYourCalm.networkCode)
+            }
+            #expect(eventually { server.receiver.connectionCount == 0 && server.budget.used == 0 })
+            let other = try server.connect()
+            other.send(Self.start + Self.post(1))
+            #expect(Self.answered(1, on: other) == [1])
+        }
+    }
+
     @Test func `a head far beyond the limit ends the connection`() async throws {
         // In fields, and in frames.
         let heads: [([UInt8], HTTP2ErrorCode)] = [

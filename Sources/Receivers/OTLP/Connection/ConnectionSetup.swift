@@ -67,12 +67,12 @@ struct ConnectionSetup: Sendable {
 
     private func configureHTTP2(_ context: ChannelHandlerContext, _ resources: LoopResources) throws {
         let loop = context.eventLoop
-        let timeouts =
+        let (timeouts, budget) =
             switch service {
-            case .http(let shared): shared.timeouts
-            case .grpc(let shared): shared.timeouts
+            case .http(let shared): (shared.timeouts, shared.budget)
+            case .grpc(let shared): (shared.timeouts, shared.budget)
             }
-        let (frames, watch, resets) = (WholeFrames(), GoAwayWatch(), EarlyResets())
+        let (frames, watch, resets) = (WholeFrames(budget: budget), GoAwayWatch(), EarlyResets())
         let connection = HTTP2Connection(
             lifetime: lifetime, timeouts: timeouts, streamsMax: streamsMax, frames: frames, watch: watch,
             resets: resets, now: loop.now)

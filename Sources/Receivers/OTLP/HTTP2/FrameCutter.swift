@@ -14,7 +14,9 @@ struct FrameCutter {
     /// The beginning of a frame, or of a head with its continuations.
     private var held = ByteBuffer()
 
-    var isHolding: Bool { held.readableBytes > 0 }
+    /// Bytes that are held back.
+    var heldBytes: Int { held.readableBytes }
+    var isHolding: Bool { heldBytes > 0 }
 
     /// What of the bytes that came so far can be handed on now; nil when all is held back.
     mutating func cut(_ read: ByteBuffer) -> ByteBuffer? {
@@ -92,21 +94,58 @@ struct FrameCutter {
 }
 
 /// Stands before the library's handler and hands it what `FrameCutter` cuts.
+///
+/// What is held back of a head is within the budget from a frame's size on; where there is no room for it any more,
+/// `NoRoom` goes to the connection's handler, and nothing more is handed on.
 final class WholeFrames: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
+    /// There is no memory for the rest of a head.
+    struct NoRoom {}
+
+    /// What is held back without being reserved: one frame, as that of any other connection.
+    static let freeBytes = FrameHead.bytes + HTTP2Limits.frameMax
+
     private var cutter = FrameCutter()
+    private let ticket: AdmissionTicket
+    private var hasEnded = false
     /// Since when the beginning of a frame or head waits for its rest; nil when none does.
     private(set) var heldSince: NIODeadline?
 
+    init(budget: AdmissionBudget) { ticket = AdmissionTicket(budget: budget) }
+
+    func handlerRemoved(context: ChannelHandlerContext) { end() }
+
+    private func end() {
+        hasEnded = true
+        cutter = FrameCutter()
+        heldSince = nil
+        ticket.release()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !hasEnded else { return }
         let piece = cutter.cut(unwrapInboundIn(data))
         if !cutter.isHolding {
             heldSince = nil
         } else if piece != nil || heldSince == nil {
             heldSince = context.eventLoop.now
         }
+        let hasRoom = reserve()
         if let piece { context.fireChannelRead(wrapInboundOut(piece)) }
+        guard !hasRoom else { return }
+        end()
+        context.fireUserInboundEventTriggered(NoRoom())
+    }
+
+    /// Reserves what is held back now; false when there is no room for it.
+    private func reserve() -> Bool {
+        let wanted = max(0, cutter.heldBytes - Self.freeBytes)
+        guard wanted > ticket.held else {
+            ticket.release(keeping: wanted)
+            return true
+        }
+        return ticket.grow(by: wanted - ticket.held) == .granted
     }
 }

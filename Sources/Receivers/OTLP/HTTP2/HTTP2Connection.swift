@@ -96,6 +96,7 @@ final class HTTP2Connection: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case is ChannelShouldQuiesceEvent: leave()
+        case is WholeFrames.NoRoom: giveUp(context)
         case is RoomWanted:
             let limit = RoomWanted.silenceMax(hasBroughtRequest: hasBroughtRequest)
             if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave() }
@@ -136,7 +137,8 @@ final class HTTP2Connection: ChannelInboundHandler {
         noLongerOpen(stream)
     }
 
-    /// Ends the connection of a client that floods, with all that is open on it (RFC 9113, 10.5).
+    /// Ends the connection of a client that floods, or for whose head there is no memory, with all that is open on it
+    /// (RFC 9113, 10.5).
     private func giveUp(_ context: ChannelHandlerContext) {
         // What came in one read is still looked at when the end of TLS takes its time.
         guard watch.error == nil else { return }
