@@ -43,6 +43,14 @@ struct SettingsExchangeTests {
         }
     }
 
+    @Test func `an acknowledgement on a stream is left to the library`() {
+        let frame = H2Frame(type: H2Frame.settings, flags: 1, stream: 1).bytes
+        var exchange = SettingsExchange(told: Self.told)
+        let sent = ByteBuffer(bytes: ProtocolChooser.preface + Self.settings() + frame + Self.settings(1))
+        let read = Array(exchange.received(sent).readableBytesView)
+        #expect(Array(read.suffix(18)) == frame + Self.unknown)
+    }
+
     @Test func `the client reads other numbers in the library's settings, and all else as it is`() {
         let theirs = Self.settings(0, [0, 3, 0, 0, 1, 44, 0, 4, 0, 16, 0, 0, 0, 6, 0, 4, 0, 0])
         let ours = Self.settings(0, [0, 3, 0, 0, 0, 100, 0, 4, 0, 16, 0, 0, 0, 6, 1, 2, 3, 4])

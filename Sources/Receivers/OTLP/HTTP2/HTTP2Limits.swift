@@ -81,8 +81,12 @@ enum HTTP2Limits {
     /// What a head has too much of; nil when it is within the limits.
     static func excess(of headers: HPACKHeaders) -> String? {
         if headers.count > OTLPReceiver.headerCountMax { return "more than \(OTLPReceiver.headerCountMax) headers" }
+        let sizes = headers.lazy.map { $0.name.utf8.count + $0.value.utf8.count }
+        if sizes.contains(where: { $0 > OTLPReceiver.headerFieldSizeMax }) {
+            return "a header of more than \(OTLPReceiver.headerFieldSizeMax) bytes"
+        }
         // As the client counts for SETTINGS_MAX_HEADER_LIST_SIZE.
-        let size = headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 32 }
+        let size = sizes.reduce(0) { $0 + $1 + 32 }
         guard size > OTLPReceiver.headerListSizeMax else { return nil }
         return "headers of more than \(OTLPReceiver.headerListSizeMax) bytes, 32 for each among them"
     }

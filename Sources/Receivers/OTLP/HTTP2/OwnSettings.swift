@@ -52,7 +52,8 @@ struct SettingsExchange {
         while phase != .end, let frame = FrameHead(piece, at: place) {
             let start = place
             place += FrameHead.bytes + frame.length
-            guard frame.isSettings else { continue }
+            // Settings of a stream are a fault, which the library finds (RFC 9113, 6.5).
+            guard frame.isSettings, frame.stream == 0 else { continue }
             switch (phase, frame.isAcknowledgement) {
             case (.start, false) where place <= piece.readableBytes:
                 phase = .acknowledged
