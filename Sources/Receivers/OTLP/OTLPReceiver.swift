@@ -154,6 +154,7 @@ package final class OTLPReceiver: Sendable {
             encoder: AnswerEncoder(headers: http.responseHeaders),
             intake: RequestIntake(ingest: ingest, bodySizeMax: http.bodySizeMax, metrics: metrics),
             budget: context.budget, log: context.log)
+        let cuts = CutLog(log: context.log, id: id)
         return ReceiverListener(
             http.endpoint, protocolName: "http", id: id, connections: http.connections, group: context.group,
             budget: context.budget, log: context.log, tls: http.tls,
@@ -162,7 +163,7 @@ package final class OTLPReceiver: Sendable {
             ConnectionSetup(
                 service: .http(shared), tls: tls, startTimeout: http.timeouts.readHeader,
                 lifetime: HTTP2Lifetime(idle: http.timeouts.idle), streamsMax: HTTP2Limits.streamsMax,
-                resources: resources)
+                cuts: cuts, resources: resources)
         }
     }
 
@@ -177,6 +178,7 @@ package final class OTLPReceiver: Sendable {
             keepsMetadata: grpc.keepsMetadata, timeouts: grpc.timeouts,
             intake: RequestIntake(ingest: ingest, bodySizeMax: grpc.messageSizeMax, metrics: metrics),
             budget: context.budget, log: context.log)
+        let cuts = CutLog(log: context.log, id: id)
         return ReceiverListener(
             grpc.endpoint, protocolName: "grpc", id: id, connections: grpc.connections, group: context.group,
             budget: context.budget, log: context.log, tls: grpc.tls,
@@ -184,7 +186,7 @@ package final class OTLPReceiver: Sendable {
         ) { tls in
             ConnectionSetup(
                 service: .grpc(shared), tls: tls, startTimeout: grpc.timeouts.readHeader, lifetime: grpc.lifetime,
-                streamsMax: grpc.streamsMax, resources: resources)
+                streamsMax: grpc.streamsMax, cuts: cuts, resources: resources)
         }
     }
 

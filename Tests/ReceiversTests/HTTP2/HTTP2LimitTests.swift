@@ -196,6 +196,13 @@ struct HTTP2LimitTests {
         #expect(!first.contains(true) && late && !anew)
     }
 
+    @Test func `connections that are cut off are told of once in half a minute, with their number`() {
+        let log = CutLog(log: quietLogger(), id: "otlp")
+        let start = NIODeadline.uptimeNanoseconds(1)
+        let counts = [0, 1, 29, 30, 31, 60].map { log.count(now: start + .seconds($0)) }
+        #expect(counts == [1, nil, nil, 3, nil, 2])
+    }
+
     // MARK: Settings
 
     @Test func `the client is told the limits that hold for its streams`() async throws {

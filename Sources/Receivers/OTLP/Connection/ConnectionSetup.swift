@@ -16,6 +16,7 @@ struct ConnectionSetup: Sendable {
     let startTimeout: Duration
     let lifetime: HTTP2Lifetime
     let streamsMax: Int
+    let cuts: CutLog
     let resources: [ObjectIdentifier: NIOLoopBoundBox<LoopResources>]
 
     /// Protocols to offer by ALPN.
@@ -75,7 +76,7 @@ struct ConnectionSetup: Sendable {
         let (frames, watch, resets) = (WholeFrames(budget: budget), GoAwayWatch(), EarlyResets())
         let connection = HTTP2Connection(
             lifetime: lifetime, timeouts: timeouts, streamsMax: streamsMax, frames: frames, watch: watch,
-            resets: resets, now: loop.now)
+            resets: resets, cuts: cuts, now: loop.now)
         let parts = NIOLoopBound((connection, resources), eventLoop: loop)
         let service = service
         // Windows hold a sender back; the frames that carry them must always be read.

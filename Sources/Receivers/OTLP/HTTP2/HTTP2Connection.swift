@@ -21,6 +21,9 @@ final class HTTP2Connection: ChannelInboundHandler {
     private let frames: WholeFrames
     private let watch: GoAwayWatch
     private let resets: EarlyResets
+    private let cuts: CutLog
+    /// The connection was ended for what its client sent.
+    private var isCut = false
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: RequestStream] = [:]
     private var refused = RefusedStreams()
@@ -46,13 +49,14 @@ final class HTTP2Connection: ChannelInboundHandler {
     /// `frames`, `watch` and `resets` stand between the library's handler and the socket.
     init(
         lifetime: HTTP2Lifetime, timeouts: ConnectionTimeouts, streamsMax: Int, frames: WholeFrames,
-        watch: GoAwayWatch, resets: EarlyResets, now: NIODeadline
+        watch: GoAwayWatch, resets: EarlyResets, cuts: CutLog, now: NIODeadline
     ) {
         self.lifetime = lifetime
         self.streamsMax = streamsMax
         self.frames = frames
         self.watch = watch
         self.resets = resets
+        self.cuts = cuts
         readHeader = timeouts.readHeader
         period = ConnectionClock.period(timeouts)
         start = now
@@ -96,7 +100,7 @@ final class HTTP2Connection: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case is ChannelShouldQuiesceEvent: leave()
-        case is WholeFrames.NoRoom: giveUp(context)
+        case is WholeFrames.NoRoom: giveUp(context, "there was no memory for a head that was not whole")
         case is RoomWanted:
             let limit = RoomWanted.silenceMax(hasBroughtRequest: hasBroughtRequest)
             if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave() }
@@ -113,6 +117,7 @@ final class HTTP2Connection: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // An error of the protocol without a GOAWAY concerns one stream, which the library has reset.
         if error is any NIOHTTP2Error, watch.error == nil { return }
+        if let error = watch.error { tellCut(context, error) }
         context.close(promise: nil)
     }
 
@@ -125,7 +130,9 @@ final class HTTP2Connection: ChannelInboundHandler {
     func mayStay(_ stream: RequestStream) -> Bool {
         guard streams.count > streamsMax else { return true }
         streams.removeValue(forKey: ObjectIdentifier(stream))
-        if let context, refused.isOneTooMany(now: context.eventLoop.now) { giveUp(context) }
+        if let context, refused.isOneTooMany(now: context.eventLoop.now) {
+            giveUp(context, "more streams than may be open, again and again")
+        }
         return false
     }
 
@@ -139,14 +146,21 @@ final class HTTP2Connection: ChannelInboundHandler {
 
     /// Ends the connection of a client that floods, or for whose head there is no memory, with all that is open on it
     /// (RFC 9113, 10.5).
-    private func giveUp(_ context: ChannelHandlerContext) {
+    private func giveUp(_ context: ChannelHandlerContext, _ why: String) {
         // What came in one read is still looked at when the end of TLS takes its time.
         guard watch.error == nil else { return }
+        tellCut(context, .enhanceYourCalm, why)
         let goAway = HTTP2Frame(
             streamID: .rootStream,
             payload: .goAway(lastStreamID: .maxID, errorCode: .enhanceYourCalm, opaqueData: nil))
         context.writeAndFlush(wrapOutboundOut(goAway), promise: nil)
         context.close(promise: nil)
+    }
+
+    private func tellCut(_ context: ChannelHandlerContext, _ error: HTTP2ErrorCode, _ why: String? = nil) {
+        guard !isCut else { return }
+        isCut = true
+        cuts.cut(error, why: why, address: context.channel.remoteAddress, now: context.eventLoop.now)
     }
 
     /// Bytes of a body came on one of the streams.

@@ -111,7 +111,7 @@ class RequestStream: ChannelInboundHandler {
             isWhole = frame.endStream
             if !hasHead {
                 hasHead = true
-                guard connection.mayStay(self) else { return refuseStream(context) }
+                guard connection.mayStay(self) else { return refuseStream() }
                 clock.enter(.body, now: context.eventLoop.now)
                 if let fault = BodyFault(ticket.grow(by: Self.ownBytes)) { return refused(fault) }
                 begin(frame.headers, isWhole: isWhole)
@@ -131,16 +131,17 @@ class RequestStream: ChannelInboundHandler {
     }
 
     /// Resets the stream, so that the client tries again when it has fewer open (RFC 9113, 5.1.2 and 8.7).
-    private func refuseStream(_ context: ChannelHandlerContext) {
+    private func refuseStream() {
         phase = .answered
         isRefused = true
         tooMany()
-        reset(context, .refusedStream)
+        reset(.refusedStream)
     }
 
     /// Resets the stream: at once for the client, and for the library when nothing more can come on it, since trailers
     /// that come later would end the connection. When there is no memory for that, at once for both.
-    private func reset(_ context: ChannelHandlerContext, _ code: HTTP2ErrorCode) {
+    private func reset(_ code: HTTP2ErrorCode) {
+        guard let context else { return }
         guard !isWhole, let number = try? context.channel.syncOptions?.getOption(HTTP2StreamChannelOptions.streamID),
             ticket.held > 0 || ticket.grow(by: Self.ownBytes) == .granted
         else {
@@ -237,10 +238,7 @@ class RequestStream: ChannelInboundHandler {
         context.eventLoop.scheduleTask(in: Self.resetPause) { stream.value.cutNow() }
     }
 
-    private func cutNow() {
-        guard !isWhole, let context else { return }
-        reset(context, .noError)
-    }
+    private func cutNow() { if !isWhole { reset(.noError) } }
 
     private func release(keeping kept: Int = 0) {
         collector = nil
