@@ -193,6 +193,7 @@ package enum OTTLInference {
             if source.contains("OnDatapoint("), let metric = known.firstIndex(of: .metric) { best = max(best, metric) }
             for path in paths where path.segments.first?.name != "cache" {
                 let name = path.segments.first?.name ?? ""
+                if name == "otelcol" { throw OTTLProblem(at: path.offset, in: source, Compiler.requestFacts) }
                 guard let context = OTTLContext(prefix: name), let rank = known.firstIndex(of: context) else {
                     let choices = known.map { "\($0.rawValue)." }.joined(separator: ", ")
                     throw OTTLProblem(

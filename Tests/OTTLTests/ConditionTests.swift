@@ -92,7 +92,9 @@ import Testing
             #"{"summary":{"dataPoints":[{"quantileValues":[{"quantile":0.5,"value":2},{"quantile":1}]}]}}"#)
         #expect(try Lab.holds("Len(quantile_values) == 2 and quantile_values != nil", .datapoint, on: summary))
         let empty = request(#"{"name":"m"}"#)
-        #expect(try Lab.holds("data_points == nil and Len(data_points) == nil", .metric, on: empty))
+        #expect(try Lab.holds("data_points == nil", .metric, on: empty))
+        #expect(throws: (any Error).self) { try Lab.holds("Len(data_points) == nil", .metric, on: empty) }
+        #expect(throws: (any Error).self) { try Lab.holds("Len(attributes[\"gone\"]) == nil", .span, on: Sample.span) }
     }
 
     @Test func `the request context knows facts by name whatever their case`() throws {
@@ -131,6 +133,13 @@ import Testing
         ("name == \"a\" && kind == 1", "character 13: conditions are joined by the words and, or"),
         ("(name == \"a\"", "character 13: expected a closing parenthesis"),
         ("IsMach(name, \"a\")", "character 1: there is no converter IsMach, did you mean IsMatch?"),
+        ("GetXML(name, \"/a\") == nil", "there is no converter GetXML; use ParseXML or ParseSimplifiedXML"),
+        ("XXH3(name) == 1", "there is no converter XXH3; use FNV, Murmur3Hash or SHA256"),
+        ("UserAgent(name) == nil", "there is no converter UserAgent; use ExtractPatterns"),
+        ("ProfileID(0x00) == nil", "there is no converter ProfileID; profiles are not taken"),
+        ("Any(attributes, (k, v) => k == \"a\")", "character 1: there is no converter Any; functions with lambdas"),
+        ("MapEach(attributes, (_, v) => v) == nil", "character 22: a name cannot begin with \"_\"; functions with"),
+        ("otelcol.client.addr == nil", "facts about the request are known to routes alone"),
         ("IsMatch(name)", "character 1: pattern is missing: IsMatch(target, pattern)"),
         ("IsMatch(name, \"a\", 1)", "character 20: one argument too many"),
         ("IsMatch(name, \"(\")", "character 15: \"(\" is not a regular expression"),

@@ -6,13 +6,17 @@ extension Compiler {
     mutating func converter(_ call: CallExpression) throws(SyntaxFault) -> Int32 {
         guard let signature = Function.converters.first(where: { $0.name == call.name }) else {
             let editor = Function.editors.first { Signature.isSame($0.name, call.name) }
-            let hint =
-                editor.map { "; \($0.name) is an editor, which begins a statement" }
-                ?? Compiler.hint(call.name, Function.converters.map(\.name))
-            throw SyntaxFault(call.offset, "there is no converter \(call.name)\(hint)")
+            let hint = editor.map { "; \($0.name) is an editor, which begins a statement" }
+            throw Compiler.noConverter(call.name, call.offset, hint)
         }
         if let count = try count(call) { return count }
         return try indexed(try self.call(call, signature), call.keys[...], at: call.offset)
+    }
+
+    private static func noConverter(_ name: String, _ offset: Int, _ hint: String? = nil) -> SyntaxFault {
+        let advice = hint ?? Function.absent(name).map { "; \($0)" }
+        return SyntaxFault(
+            offset, "there is no converter \(name)" + (advice ?? Compiler.hint(name, Function.converters.map(\.name))))
     }
 
     /// `Len` of records that are no values, nil for all else.
@@ -20,7 +24,12 @@ extension Compiler {
         guard call.name == "Len", call.arguments.count == 1, call.keys.isEmpty,
             case .path(let path) = call.arguments[0].value, isCounted(path)
         else { return nil }
-        return try self.path(path, isCounted: true)
+        let number = try self.path(path, isCounted: true)
+        var node = run(.call, [number], count: 1, at: call.offset)
+        node.function = .len
+        // Tells the number of records from a value that has no length.
+        node.field = nodes[Int(number)].field
+        return add(node)
     }
 
     /// Whether a path may name records that are no values.
@@ -152,8 +161,7 @@ extension Compiler {
             throw SyntaxFault(argument.offset, "expected the name of a converter, such as SHA256")
         }
         guard let signature = Function.converters.first(where: { $0.name == name }) else {
-            throw SyntaxFault(
-                offset, "there is no converter \(name)" + Compiler.hint(name, Function.converters.map(\.name)))
+            throw Compiler.noConverter(name, offset)
         }
         guard Program.passable.contains(signature.function) else {
             throw SyntaxFault(offset, "\(name) cannot change a replacement: it makes no text of one text")

@@ -160,16 +160,19 @@ struct Compiler {
 
     // MARK: Paths
 
+    /// What to do about a path that begins with `otelcol`.
+    static let requestFacts =
+        "facts about the request are known to routes alone: put an attributes processor with "
+        + "`from_context: metadata.NAME`, a header that a receiver with include_metadata keeps, or "
+        + "`from_context: auth.tenant` in front and ask for its attribute"
+
     /// `isCounted` when the length of what it names is asked for, or whether it is nil.
     mutating func path(_ path: PathExpression, isCounted: Bool = false) throws(SyntaxFault) -> Int32 {
         var segments = path.segments[...]
         guard let first = segments.first else { throw SyntaxFault(0, "expected a path") }
         if context == .request { return try request(path, first) }
         if first.name == "otelcol" {
-            throw SyntaxFault(
-                first.offset,
-                "facts about the request are known to routes alone: put an attributes processor with "
-                    + "`from_context: metadata.NAME` in front and ask for its attribute")
+            throw SyntaxFault(first.offset, Compiler.requestFacts)
         }
         var named = context
         if let other = OTTLContext(prefix: first.name) {

@@ -15,6 +15,14 @@ enum Field: UInt8 {
     case pointZeroThreshold, pointPositiveOffset, pointNegativeOffset, pointPositiveCounts, pointNegativeCounts
     case pointQuantileCount, metricPointCount
 
+    /// Whether it is the number of records that are no values.
+    var isCount: Bool {
+        switch self {
+        case .spanEventCount, .spanLinkCount, .metricPointCount, .pointExemplarCount, .pointQuantileCount: true
+        default: false
+        }
+    }
+
     /// Whether an editor can change it.
     var isSettable: Bool {
         switch self {

@@ -8,7 +8,10 @@ extension Program {
         _ call: Call, _ batch: borrowing RecordBatch, _ place: Place, _ state: inout EvaluationState
     ) throws(EvaluationFailure) -> Value {
         switch call.node.function {
-        case .len: return .int(try length(try call.value(0, batch, place, &state), batch))
+        case .len:
+            let value = try call.value(0, batch, place, &state)
+            if call.node.field.isCount, case .int = value { return value }
+            return .int(try length(value, batch))
         case .int: return NumberConversion.int(try call.value(0, batch, place, &state))
         case .double: return NumberConversion.double(try call.value(0, batch, place, &state))
         case .bool: return NumberConversion.bool(try call.value(0, batch, place, &state))

@@ -71,6 +71,7 @@ struct Lexer {
         case "&", "|":
             throw SyntaxFault(index, "conditions are joined by the words and, or")
         default:
+            if first == "_" { throw SyntaxFault(index, "a name cannot begin with \"_\"; \(Function.lambdas)") }
             let rest = String(decoding: bytes[index...], as: UTF8.self)
             throw SyntaxFault(index, "unexpected character \"\(rest.first ?? first)\"")
         }

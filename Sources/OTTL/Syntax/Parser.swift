@@ -199,6 +199,9 @@ struct Parser {
     /// A converter, an enum, or a converter that is passed as a value.
     private mutating func named(_ name: String, _ offset: Int) throws(SyntaxFault) -> Expression {
         guard token.kind == .mark("(") else { return .symbol(name, offset: offset) }
+        if Function.takesLambda(name) {
+            throw SyntaxFault(offset, "there is no converter \(name); \(Function.lambdas)")
+        }
         var call = CallExpression(name: name, arguments: [], keys: [], offset: offset)
         call.arguments = try arguments()
         call.keys = try keys()

@@ -114,6 +114,7 @@ import Testing
     @Test(arguments: [
         ("traces: {span: ['nam == 1']}", "did you mean name?"), ("traces: {span: ['name == ']}", "character 9"),
         ("trace_conditions: ['name == \"a\"']", "needs a prefix"),
+        ("trace_conditions: ['otelcol.client.addr == nil']", "a receiver with include_metadata keeps"),
         ("{}", "warning: x: has no condition and drops nothing"),
         ("trace_conditions: [{contxt: span, conditions: ['name == \"a\"']}]", "did you mean context?"),
         (
