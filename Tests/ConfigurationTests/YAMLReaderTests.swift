@@ -41,6 +41,22 @@ struct YAMLReaderTests {
         #expect(headlines.first?.contains(message) == true, "\(headlines)")
     }
 
+    @Test(arguments: [
+        #"set(body, "x") where body == {"m": {"k": 1}}"#, #"set(body, {"m": 1, "n": 2})"#, #"body == {"m": "x"} and y"#,
+    ])
+    func `a statement that is no YAML without quotes is told so`(statement: String) {
+        let headlines = load("a:\n  - \(statement)\n").headlines
+        #expect(headlines.first?.contains("bad YAML") == true, "\(headlines)")
+        #expect(headlines.first?.contains("behind the dash in single quotes") == true, "\(headlines)")
+        #expect(load("a:\n  - '\(statement)'\n").headlines == [])
+    }
+
+    @Test func `a line that is no statement has the usual advice`() {
+        let headlines = load("a:\n  - b: 1\n   c: 2\n").headlines
+        #expect(headlines.first?.contains("bad YAML") == true, "\(headlines)")
+        #expect(headlines.first?.contains("behind the dash") == false, "\(headlines)")
+    }
+
     @Test func `both unset variables are told at once`() throws {
         #expect(load(try fixture("unset-variable.yaml")).headlines.count == 2)
     }

@@ -54,7 +54,22 @@ struct YAMLFault {
             }
         }
         let place = context.map { " (\($0.text) in line \($0.mark.line))" } ?? ""
-        self.init("bad YAML: \(problem)\(place)", YAMLFault.hint(for: problem), mark.line, mark.column)
+        let line = lines.indices.contains(mark.line - 1) ? lines[mark.line - 1] : []
+        let hint = YAMLFault.isBareText(line) ? YAMLFault.quotes : YAMLFault.hint(for: problem)
+        self.init("bad YAML: \(problem)\(place)", hint, mark.line, mark.column)
+    }
+
+    private static let quotes = "put the whole text behind the dash in single quotes: it holds \": \""
+
+    /// Whether a line is an element of a list, without quotes, that looks like a statement but is read as a mapping.
+    private static func isBareText(_ line: ArraySlice<UInt8>) -> Bool {
+        let text = line.drop { $0 == 0x20 }
+        guard text.starts(with: "- ".utf8) else { return false }
+        let rest = text.dropFirst(2).drop { $0 == 0x20 }
+        guard let first = rest.first, !"\"'|>[{&*!".utf8.contains(first),
+            let colon = rest.indices.first(where: { rest[$0...].starts(with: ": ".utf8) })
+        else { return false }
+        return rest[..<colon].contains { "({[\"".utf8.contains($0) }
     }
 
     private static func hint(for problem: String) -> String? {

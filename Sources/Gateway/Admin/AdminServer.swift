@@ -1,5 +1,6 @@
 import Configuration
 import Dispatch
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -96,9 +97,21 @@ final class AdminServer: Sendable {
             channel.withLock { $0 = bound }
             return bound.localAddress?.port ?? address.port
         } catch {
+            let advice = Self.advice((error as? IOError)?.errnoCode, port: address.port)
             throw GatewayStartFailure(
-                "\(what) cannot listen on \(address.host):\(address.port): \(error); choose a free port, or end the "
-                    + "program that has it")
+                "\(what) cannot listen on \(address.host):\(address.port): \(advice ?? "\(error)")")
+        }
+    }
+
+    /// What to do about an address that could not be had, by the system's number of the error.
+    static func advice(_ number: Int32?, port: Int) -> String? {
+        switch number {
+        case EADDRINUSE:
+            "the address is in use: another process listens there (see `ss -ltnp sport = :\(port)`); end it, or choose "
+                + "another port"
+        case EACCES, EPERM: "permission denied; use a port above 1023"
+        case EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1 or 0.0.0.0"
+        default: nil
         }
     }
 
