@@ -107,6 +107,15 @@ struct SettingsTests {
         #expect(options(ThingOptions.self, "ratio: .inf").loaded.problems.hasErrors)
     }
 
+    @Test func `a statement that YAML reads as a mapping is to stand in quotes`() {
+        for text in ["set(body, {\"m\": 1})", "tags: [a]\nset(a, 1) where b == {\"m\": 1}"] {
+            let headlines = options(ThingOptions.self, text).loaded.headlines
+            #expect(headlines.contains { $0.contains("unknown key; put the whole text in single quotes") })
+        }
+        let headlines = options(ThingOptions.self, "tags:\n  - body == {\"m\": 1}").loaded.headlines
+        #expect(headlines.contains { $0.contains("expects a string") && $0.contains("in single quotes") })
+    }
+
     @Test func `unknown keys get a suggestion at every depth`() {
         #expect(
             options(

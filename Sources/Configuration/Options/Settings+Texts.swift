@@ -102,8 +102,16 @@ extension Settings {
             let quoted = "\"\(scalar.text)\""
             reportType(key, node, expected: "a string", fix: "put it in quotes: `\(key): \(quoted)`")
         } else {
-            reportType(key, node, expected: "a string", fix: "write e.g. `\(key): \"…\"`")
+            let quotes = node.map?.first.flatMap { Settings.quotes($0.key) }
+            reportType(key, node, expected: "a string", fix: quotes ?? "write e.g. `\(key): \"…\"`")
         }
         return nil
+    }
+
+    /// What to do about a text that YAML reads as a mapping, such as a statement with a map in it; nil when `key` looks
+    /// like a key.
+    static func quotes(_ key: String) -> String? {
+        guard key.contains("(") || key.contains("{\"") else { return nil }
+        return "put the whole text in single quotes: it holds \": \""
     }
 }
