@@ -113,16 +113,32 @@ package struct Questions: Sendable {
         "(SELECT \(column) FROM spans AS s WHERE s.trace_id = f.trace_id AND s.span_id = f.span_id LIMIT 1)"
     }
 
-    /// Findings, the latest first; `pattern` is the name of one kind.
-    package func findings(pattern: String?) throws(QueryFailure) -> QueryResult {
+    /// What a finding's span need not name itself: a finding has the agent of its step; the user and the model are also
+    /// those of its trace, unless its span names others.
+    private func relatedCondition() -> QueryFilter.Condition {
         var condition = QueryFilter.Condition()
-        if let pattern { condition.add("f.pattern = ?", pattern) }
-        var filter = self.filter
         if let agent = filter.agent {
-            // A finding has the agent of its step, which the step's span need not name.
-            filter.agent = nil
             condition.add("f.agent_name = ? OR \(Self.spanOfFinding("s.agent_name")) = ?", agent, agent)
         }
+        if let user = filter.user {
+            let own = Self.spanOfFinding("nullif(s.user_id, '') = ?")
+            condition.add("coalesce(\(own), \(Self.isOfUser("f")))", user, user)
+        }
+        if let model = filter.model {
+            let own = Self.spanOfFinding(
+                "CASE WHEN coalesce(s.request_model, s.response_model) IS NOT NULL "
+                    + "THEN s.request_model IS ? OR s.response_model IS ? END")
+            condition.add("coalesce(\(own), \(Self.isOfModel("f")))", model, model, model, model)
+        }
+        return condition
+    }
+
+    /// Findings, the latest first; `pattern` is the name of one kind.
+    package func findings(pattern: String?) throws(QueryFailure) -> QueryResult {
+        var condition = relatedCondition()
+        if let pattern { condition.add("f.pattern = ?", pattern) }
+        var filter = self.filter
+        (filter.agent, filter.user, filter.model) = (nil, nil, nil)
         if filter.hasSpanCondition {
             let span = filter.spanCondition
             condition.sql.append(

@@ -165,9 +165,9 @@ struct QueryFilterOptions: ParsableArguments {
     @Option(help: "Only this service.name.") var service: String?
     @Option(help: "Only this agent: findings in its steps, of spans those that name it.") var agent: String?
     @Option(help: "Only calls of this tool.") var tool: String?
-    @Option(help: "Only this model, requested or answering; of tool calls those of traces that used it.")
+    @Option(help: "Only this model, requested or answering; of tool calls and findings those of traces that used it.")
     var model: String?
-    @Option(help: "Only this user.") var user: String?
+    @Option(help: "Only this user; tool calls and findings of traces that name the user.") var user: String?
     @Option(name: .customLong("where"), help: "Only spans with this attribute: key=value. Repeatable.")
     var conditions: [String] = []
     @OptionGroup var limit: QueryLimit

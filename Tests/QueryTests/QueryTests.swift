@@ -135,7 +135,7 @@ extension String {
         #expect(try spans { $0.attributes = [("k'\"", "true")] } == ["03"])
         #expect(try spans { $0.attributes = [("n", "5"), ("gen_ai.tool.name", "search")] } == ["03"])
         #expect(try spans { $0.attributes = [("env", "prod")] } == ["04"])
-        #expect(try spans { $0.user = "u" } == ["04"])
+        #expect(try spans { $0.user = "u" } == ["06", "04", "03", "02", "01"])
         #expect(try spans { $0.attributes = [("n", "5' OR '1'='1")] } == [])
     }
 
@@ -235,7 +235,7 @@ extension String {
             try database.span("a1", "13", parent: "02", at: 13, call.merging(["agent_name": "boss"]) { $1 })
             try database.span("a1", "14", parent: "02", at: 14, call)
             try database.finding("a1", "14", at: 14, "silent_empty_response", ["tier": "alert"])
-            // Below nothing that has come, and below each other.
+            // Below nothing that has come, and below each other: of the trace's first agent.
             try database.span("a1", "20", parent: "99", at: 20, failed)
             try database.span("a1", "21", parent: "22", at: 21, failed)
             try database.span("a1", "22", parent: "21", at: 22, failed)
@@ -251,7 +251,7 @@ extension String {
         for lead in [Questions.CallLead.agent, nil] {
             #expect(try spans(false, "buyer", lead) == ["14", "11", "10"])
             #expect(try spans(true, "buyer", lead) == ["14", "11"])
-            #expect(try spans(false, "boss", lead) == ["13", "12"])
+            #expect(try spans(false, "boss", lead) == ["22", "21", "20", "13", "12"])
             #expect(try spans(false, "none", lead) == [])
             #expect(try spans(false, "buyer", lead, model: "m") == ["14", "11", "10"])
             #expect(try spans(false, "buyer", lead, model: "other") == [])
@@ -266,8 +266,49 @@ extension String {
         #expect(!rare.contains { $0.hasPrefix("SCAN s") || $0.hasPrefix("SCAN p") })
     }
 
+    @Test func `tool calls and findings of a user are those of the traces that name the user`() throws {
+        let call = ["operation": "execute_tool", "tool_name": "search"]
+        let database = try TestDatabase { database in
+            try database.span("a1", "01", at: 1, ["user_id": "ann"])
+            try database.span("a1", "02", parent: "01", at: 2, ["request_model": "m"])
+            try database.span("a1", "10", parent: "01", at: 10, call.merging(["error_type": "timeout"]) { $1 })
+            try database.span("a1", "11", parent: "01", at: 11, call.merging(["user_id": ""]) { $1 })
+            try database.span("a1", "12", parent: "01", at: 12, call.merging(["user_id": "bob"]) { $1 })
+            try database.span("b1", "20", at: 20, call)
+            try database.finding("a1", "10", at: 30, "loop")
+            try database.finding("a1", "12", at: 31, "soft_error")
+            try database.finding("a1", "02", at: 32, "truncated_answer")
+            try database.finding("b1", "20", at: 33, "retry_storm")
+        }
+        func spans(_ failed: Bool, _ user: String, _ lead: Questions.CallLead?) throws -> [String] {
+            let question = try database.questions { $0.user = user }.toolQuestion(onlyFailed: failed, from: lead)
+            return try database.spans(question).map { String($0.prefix(2)) }
+        }
+        for lead in [Questions.CallLead.user, nil] {
+            #expect(try spans(false, "ann", lead) == ["11", "10"])
+            #expect(try spans(true, "ann", lead) == ["10"])
+            #expect(try spans(false, "bob", lead) == ["12", "11", "10"])
+            #expect(try spans(false, "none", lead) == [])
+        }
+        let rare = try database.plan(
+            of: database.questions { $0.user = "x" }.toolQuestion(onlyFailed: false, from: .user))
+        #expect(rare.contains { $0.hasPrefix("SEARCH spans USING") && $0.contains("spans_by_user") })
+        #expect(!rare.contains { $0.hasPrefix("SCAN s") || $0.hasPrefix("SCAN u") })
+        let calls = try database.questions { $0.user = "bob" }.tools(onlyFailed: false)
+        #expect(names(calls, "user") == ["bob", "bob", "bob"])
+        func patterns(_ change: (inout QueryFilter) -> Void) throws -> [String?] {
+            try names(database.questions(change).findings(pattern: nil), "pattern")
+        }
+        #expect(try patterns { $0.user = "ann" } == ["truncated_answer", "loop"])
+        #expect(try patterns { $0.user = "none" } == [])
+        #expect(try patterns { $0.model = "m" } == ["truncated_answer", "soft_error", "loop"])
+        #expect(try patterns { ($0.model, $0.user) = ("m", "bob") } == ["truncated_answer", "soft_error", "loop"])
+        #expect(try patterns { $0.model = "other" } == [])
+    }
+
     @Test func `an agent is looked for above a call up to a depth`() throws {
         let database = try TestDatabase { database in
+            try database.span("a1", "00f", at: -1, ["agent_name": "first"])
             try database.span("a1", "000", at: 0, ["agent_name": "deep"])
             for depth in 1...Questions.agentDepthMax + 1 {
                 try database.span(

@@ -188,8 +188,8 @@ struct TraceMemories: ~Copyable {
         case .damaged(let what):
             // By a second name, so that on a full disk what is whole of it is still there.
             unlink(path + ".damaged")
-            link(path, path + ".damaged")
-            log("\(path) \(what); it is kept as \(path).damaged")
+            let isKept = link(path, path + ".damaged") == 0
+            log("\(path) \(what); it \(isKept ? "is" : "could not be") kept as \(path).damaged")
             guard !fold(), bytes.whole > 0 else { return }
             hasFailed = false
             truncate(path, off_t(bytes.whole + bytes.changes))

@@ -72,21 +72,28 @@ extension FindingsMemory.ToolFacts: MemoryValue {
 
 extension FindingsMemory.SeenCall: MemoryValue {
     package func write(to writer: inout MemoryWriter) {
-        for number in [trace, span, name, signature, result, error, agent, owner, time] { writer.add(number) }
-        let flags: UInt8 = (isFailed ? 1 : 0) | (hasSpan ? 2 : 0) | (isChange ? 4 : 0)
+        for number in [trace, span, id, callID, name, signature, result, error, agent, owner, time] {
+            writer.add(number)
+        }
+        var flags: UInt8 = isFailed ? 1 : 0
+        if hasSpan { flags |= 2 }
+        if isChange { flags |= 4 }
+        if isEmpty { flags |= 8 }
         writer.add(flags)
     }
 
     package init?(_ reader: inout MemoryReader) {
         guard let trace: UInt64 = reader.number(), let span: UInt64 = reader.number(),
+            let id: UInt64 = reader.number(), let callID: UInt64 = reader.number(),
             let name: UInt64 = reader.number(), let signature: UInt64 = reader.number(),
             let result: UInt64 = reader.number(), let error: UInt64 = reader.number(),
             let agent: UInt64 = reader.number(), let owner: UInt64 = reader.number(),
             let time: UInt64 = reader.number(), let flags: UInt8 = reader.number()
         else { return nil }
         self.init(
-            trace: trace, span: span, name: name, signature: signature, result: result, error: error, agent: agent,
-            owner: owner, time: time, isFailed: flags & 1 != 0, hasSpan: flags & 2 != 0, isChange: flags & 4 != 0)
+            trace: trace, span: span, id: id, callID: callID, name: name, signature: signature, result: result,
+            error: error, agent: agent, owner: owner, time: time, isFailed: flags & 1 != 0, isEmpty: flags & 8 != 0,
+            hasSpan: flags & 2 != 0, isChange: flags & 4 != 0)
     }
 }
 

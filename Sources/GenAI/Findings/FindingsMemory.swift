@@ -13,6 +13,10 @@ package struct FindingsMemory: Sendable {
         /// The span that ran or asked for it: a trace may come again, whole or with late spans, and no call of it
         /// counts twice.
         var span: UInt64
+        /// Id of the span that ran it, 0 for none.
+        var id: UInt64
+        /// Hash of the id that the model gave it, 0 for none.
+        var callID: UInt64
         var name: UInt64
         var signature: UInt64
         var result: UInt64
@@ -24,6 +28,8 @@ package struct FindingsMemory: Sendable {
         var time: UInt64
         /// Whether it failed or found nothing.
         var isFailed: Bool
+        /// Whether it found nothing, and did not fail.
+        var isEmpty: Bool
         /// Whether a span of its own ran it.
         var hasSpan: Bool
         /// Whether it changed something that other tools may see.

@@ -159,40 +159,34 @@ extension TraceAnalyzer {
         return hash.value
     }
 
-    /// The same of all calls.
-    func spanKeys() -> Set<UInt64> {
-        var keys: Set<UInt64> = []
-        for index in calls.indices { keys.insert(spanKey(index)) }
-        return keys
-    }
-
     private func rememberSession(_ batch: borrowing RecordBatch, _ memory: inout FindingsMemory) {
         guard calls.count > 0 else { return }
-        let key = sessionKey
-        var seen = memory.sessions.use(key) ?? []
-        let own = spanKeys()
-        seen.removeAll { $0.trace == traceKey && own.contains($0.span) }
-        var tools = memory.sessionTools.use(key) ?? []
+        var seen = memory.sessions.use(sessionKey) ?? []
         let nodes = trace.nodesOfSteps()
+        for index in calls.indices.sorted(by: { isBefore($0, $1) }).suffix(options.repeatWindow) {
+            seen.take(seenCall(index, nodes, batch))
+        }
+        seen.keepLatest(options.repeatWindow)
+        var tools = memory.sessionTools.use(sessionKey) ?? []
         for index in calls.indices {
-            if index >= calls.count - options.repeatWindow { seen.append(seenCall(index, nodes, batch)) }
             let tool = TraceAnalyzer.toolHash(calls[index].name)
             if !tools.contains(tool), tools.count < 64 { tools.append(tool) }
         }
-        if seen.count > options.repeatWindow { seen.removeFirst(seen.count - options.repeatWindow) }
-        memory.sessions.set(key, seen)
-        memory.sessionTools.set(key, tools)
+        memory.sessions.set(sessionKey, seen)
+        memory.sessionTools.set(sessionKey, tools)
     }
 
-    private func seenCall(
-        _ index: Int, _ nodes: [Int32], _ batch: borrowing RecordBatch
-    ) -> FindingsMemory.SeenCall {
+    /// A call as later pieces and traces need to know it. `nodes` are those of the steps.
+    func seenCall(_ index: Int, _ nodes: [Int32], _ batch: borrowing RecordBatch) -> FindingsMemory.SeenCall {
         let call = calls[index]
         let owner = owner(of: call, nodes, batch)
+        let isFailing = isFailing(call)
+        let isEmpty = !isFailing && call.emptiness != .none
         return FindingsMemory.SeenCall(
-            trace: traceKey, span: spanKey(index), name: call.name.looseHash, signature: call.signature,
-            result: call.resultHash, error: call.errorHash, agent: owner.agent, owner: owner.above.last ?? 0,
-            time: call.time, isFailed: isFailing(call) || call.emptiness != .none, hasSpan: call.step >= 0,
-            isChange: isChange(call))
+            trace: traceKey, span: spanKey(index), id: call.step >= 0 ? trace.steps[Int(call.step)].id : 0,
+            callID: call.id.isEmpty ? 0 : ContentHash.of(call.id), name: call.name.looseHash,
+            signature: call.signature, result: call.resultHash, error: call.errorHash, agent: owner.agent,
+            owner: owner.above.last ?? 0, time: call.time, isFailed: isFailing || isEmpty, isEmpty: isEmpty,
+            hasSpan: call.step >= 0, isChange: isChange(call))
     }
 }

@@ -3,139 +3,169 @@ import Telemetry
 /// Calls of a trace that comes in several pieces.
 extension TraceAnalyzer {
     /// Calls that earlier pieces of the trace brought, without those that came again.
-    func callsInPieces(_ memory: FindingsMemory) -> [FindingsMemory.SeenCall] {
-        let key = traceKey
-        var seen = (memory.sessions.peek(sessionKey) ?? []).filter { $0.trace == key }
-        if key != sessionKey {
-            // The pieces before may not have named the session, and may have come again since one did.
-            let known = Set(seen.map(\.span))
-            seen += (memory.sessions.peek(key) ?? []).filter { $0.trace == key && !known.contains($0.span) }
-        }
-        if seen.isEmpty { return [] }
-        let own = spanKeys()
-        seen.removeAll { own.contains($0.span) }
-        return seen
-    }
-
-    // MARK: Calls that fail or find nothing
-
-    private func count(
-        _ failures: [FindingsMemory.SeenCall], like call: ToolCall, _ rule: FindingRule
-    ) -> Int {
-        guard !failures.isEmpty, isFailing(call) || call.emptiness != .none, !call.isHandoff else { return 0 }
-        let name = call.name.looseHash
-        return failures.filter {
-            guard $0.name == name else { return false }
-            if rule == .repeatedError { return call.errorHash > 2 && $0.error == call.errorHash }
-            return $0.signature == call.signature
-        }.count
-    }
-
-    /// Adds the failing calls that earlier pieces of the trace brought.
-    func add(_ failures: [FindingsMemory.SeenCall], to hit: inout Repeat) {
-        let earlier = count(failures, like: calls[hit.last], hit.rule)
-        guard earlier > 0 else { return }
-        hit.inPieces = earlier
-        hit.count += earlier
-        if hit.rule != .repeatedNearly, hit.count >= options.repeatAlert { hit.tier = .alert }
-    }
-
-    /// The first failing call that is like one of an earlier piece of the trace.
-    func repeats(_ order: [Int], ofFailures failures: [FindingsMemory.SeenCall]) -> Repeat? {
-        if failures.isEmpty { return nil }
-        for index in order {
-            for rule in [FindingRule.repeatedCall, .repeatedError] {
-                let earlier = count(failures, like: calls[index], rule)
-                guard earlier > 0, earlier + 1 >= options.repeatTag else { continue }
-                let tier = earlier + 1 >= options.repeatAlert ? FindingTier.alert : .tag
-                return Repeat(rule: rule, count: earlier + 1, tier: tier, last: index, first: index, inPieces: earlier)
+    func callsInPieces(_ memory: FindingsMemory, _ batch: borrowing RecordBatch) -> CallsInPieces {
+        var pieces = CallsInPieces()
+        // Before this time calls may have been forgotten.
+        var since: UInt64 = 0
+        // The pieces before may not have named the session, and may have come again since one did.
+        let sessions = traceKey == sessionKey ? [traceKey] : [traceKey, sessionKey]
+        for session in sessions {
+            let remembered = memory.sessions.peek(session) ?? []
+            if remembered.count >= options.repeatWindow, let oldest = remembered.map(\.time).min() {
+                since = max(since, oldest)
             }
+            for call in remembered where call.trace == traceKey { pieces.seen.take(call) }
         }
-        return nil
+        if pieces.seen.isEmpty { return pieces }
+        let nodes = trace.nodesOfSteps()
+        for index in calls.indices {
+            let own = seenCall(index, nodes, batch)
+            pieces.seen.removeAll { $0.span == own.span || $0.isPart(of: own) }
+            if own.time < since || pieces.seen.contains(where: { own.isPart(of: $0) }) { pieces.leftOut.insert(index) }
+        }
+        return pieces
     }
 
-    // MARK: Calls that succeed
-
-    /// Calls that succeed with the same result as calls of earlier pieces, counted as within one piece: those of one
-    /// agent, in a row of the latest calls, behind the last change. What no span ran does not count, in this piece
-    /// either: its span may have come in another.
-    mutating func loops(
-        _ order: [Int], _ pieces: [FindingsMemory.SeenCall], _ batch: borrowing RecordBatch
+    /// Calls that repeat calls of earlier pieces, counted as within one piece: those of one agent, in a row of the
+    /// latest calls, behind the last change; of calls that fail in spite of one a tag at most. Those that succeed count
+    /// only when a span ran them, in this piece too: it may have come in another.
+    mutating func repeats(
+        _ order: [Int], over pieces: CallsInPieces, _ batch: borrowing RecordBatch
     ) -> [Repeat] {
-        if pieces.isEmpty { return [] }
+        if pieces.seen.isEmpty { return [] }
         let line = timeline(order, pieces)
         let nodes = trace.nodesOfSteps()
         var found: [Repeat] = []
-        for place in line.indices where line[place] >= 0 {
-            let call = calls[line[place]]
-            let window = Array(line[max(0, place - options.repeatWindow + 1)...place])
-            guard isSeen(call, window, pieces), mayLoop(call) else { continue }
-            if let hit = loop(window, pieces, owner(of: call, nodes, batch)) { found.append(hit) }
+        for end in line.indices {
+            let window = Array(line[max(0, end - options.repeatWindow + 1)...end])
+            guard let index = ownCall(window, pieces.seen), mayAddUp(calls[index]) else { continue }
+            let owner = owner(of: calls[index], nodes, batch)
+            var best: Repeat?
+            for rule in [FindingRule.repeatedCall, .repeatedError] {
+                guard let hit = repeats(window, of: index, rule, pieces.seen, owner) else { continue }
+                if let best, (best.tier.rawValue, best.count) >= (hit.tier.rawValue, hit.count) { continue }
+                best = hit
+            }
+            if let best { found.append(best) }
         }
         return found
     }
 
     /// The calls of all pieces in the order of time: own ones by index, those before by the complement of theirs.
-    private func timeline(_ order: [Int], _ pieces: [FindingsMemory.SeenCall]) -> [Int] {
-        let earlier = pieces.indices.sorted { (pieces[$0].time, $0) < (pieces[$1].time, $1) }
+    private func timeline(_ order: [Int], _ pieces: CallsInPieces) -> [Int] {
+        let seen = pieces.seen
+        let earlier = seen.indices.sorted { (seen[$0].time, $0) < (seen[$1].time, $1) }
         var line: [Int] = []
         var next = 0
-        for index in order {
-            while next < earlier.count, pieces[earlier[next]].time <= calls[index].time {
+        for index in order where !pieces.leftOut.contains(index) {
+            while next < earlier.count, seen[earlier[next]].time <= calls[index].time {
                 line.append(~earlier[next])
                 next += 1
             }
             line.append(index)
         }
+        // Pieces may come in another order than they ran.
+        for place in earlier[next...] { line.append(~place) }
         return line
     }
 
-    private func isSeen(_ call: ToolCall, _ window: [Int], _ pieces: [FindingsMemory.SeenCall]) -> Bool {
-        for index in window where index < 0 && pieces[~index].isSameSuccess(as: call) { return true }
-        return false
-    }
-
-    private mutating func mayLoop(_ call: ToolCall) -> Bool {
-        guard call.step >= 0, call.signature != 0, !isFailing(call), call.emptiness == .none, !call.isHandoff else {
-            return false
-        }
-        return !mayRepeat(call) && !saysWaiting(call)
-    }
-
-    /// The repeats that end with the window's last call.
-    private func loop(
-        _ window: [Int], _ pieces: [FindingsMemory.SeenCall], _ owner: CallOwner
-    ) -> Repeat? {
+    /// The own call whose repeats may end with the window, when a call of an earlier piece is like it: the last one, or
+    /// the latest that is like the last one.
+    private func ownCall(_ window: [Int], _ seen: [FindingsMemory.SeenCall]) -> Int? {
         guard let last = window.last else { return nil }
-        let call = calls[last]
-        let name = call.name.looseHash
+        if last >= 0 {
+            for place in window where place < 0 && isLike(seen[~place], calls[last]) { return last }
+            return nil
+        }
+        for place in window.reversed() where place >= 0 && isLike(seen[~last], calls[place]) { return place }
+        return nil
+    }
+
+    private mutating func mayAddUp(_ call: ToolCall) -> Bool {
+        if call.isHandoff { return false }
+        return isFailing(call) || (!mayRepeat(call) && !saysWaiting(call))
+    }
+
+    /// The calls of a window that are like one of its own.
+    private func repeats(
+        _ window: [Int], of index: Int, _ rule: FindingRule, _ seen: [FindingsMemory.SeenCall], _ owner: CallOwner
+    ) -> Repeat? {
+        let call = calls[index]
         var earlier = 0
         var own: [Int] = []
-        for index in window {
-            let isProgress: Bool
-            if index < 0 {
-                let seen = pieces[~index]
-                isProgress = seen.isChange && seen.name != name
-                if seen.isSameSuccess(as: call), owner.isSame(as: seen) { earlier += 1 }
-            } else {
-                isProgress = isChange(calls[index], for: call)
-                if isSameSuccess(calls[index], call) { own.append(index) }
+        var isTag = false
+        for place in window {
+            if earlier + own.count > 0, isProgress(place, seen, for: call) {
+                if isFailing(call) {
+                    isTag = true
+                } else {
+                    earlier = 0
+                    own.removeAll()
+                }
             }
-            if isProgress {
-                earlier = 0
-                own.removeAll()
+            if place >= 0 {
+                if isLike(calls[place], call, rule) { own.append(place) }
+            } else if isLike(seen[~place], call, rule), owner.isSame(as: seen[~place]) {
+                earlier += 1
             }
         }
         let count = earlier + own.count
-        guard earlier > 0, count >= options.repeatTag, let first = own.first else { return nil }
-        let tier = count >= options.repeatAlert ? FindingTier.alert : .tag
-        return Repeat(rule: .repeatedCall, count: count, tier: tier, last: last, first: first, inPieces: earlier)
+        guard earlier > 0, count >= options.repeatTag, let first = own.first, let last = own.last else { return nil }
+        let tier = count >= options.repeatAlert && !isTag ? FindingTier.alert : .tag
+        return Repeat(rule: rule, count: count, tier: tier, last: last, first: first, inPieces: earlier)
     }
 
-    private func isSameSuccess(_ other: ToolCall, _ call: ToolCall) -> Bool {
-        guard other.step >= 0, other.name == call.name, other.signature == call.signature else { return false }
-        return !isFailing(other) && other.resultHash == call.resultHash && isSameAgent(other, call)
+    // MARK: Likeness
+
+    private func isLike(_ other: FindingsMemory.SeenCall, _ call: ToolCall) -> Bool {
+        isLike(other, call, .repeatedCall) || isLike(other, call, .repeatedError)
     }
+
+    /// Whether a call of an earlier piece came out as this one did, with the same arguments or, by `rule`, error.
+    private func isLike(_ other: FindingsMemory.SeenCall, _ call: ToolCall, _ rule: FindingRule) -> Bool {
+        guard other.name == call.name.looseHash, other.isFailing == isFailing(call) else { return false }
+        if rule == .repeatedError { return call.errorHash > 2 && other.error == call.errorHash }
+        guard call.signature != 0, other.signature == call.signature else { return false }
+        if other.isFailed || call.emptiness != .none { return other.isEmpty == (call.emptiness != .none) }
+        return other.hasSpan && call.step >= 0 && other.result == call.resultHash
+    }
+
+    /// The same of two calls of this piece.
+    private func isLike(_ other: ToolCall, _ call: ToolCall, _ rule: FindingRule) -> Bool {
+        guard other.name == call.name, isFailing(other) == isFailing(call), isSameAgent(other, call) else {
+            return false
+        }
+        if rule == .repeatedError { return call.errorHash > 2 && other.errorHash == call.errorHash }
+        guard call.signature != 0, other.signature == call.signature else { return false }
+        if isFailing(call) { return true }
+        let isEmpty = call.emptiness != .none
+        if isEmpty || other.emptiness != .none { return isEmpty == (other.emptiness != .none) }
+        return other.step >= 0 && call.step >= 0 && other.resultHash == call.resultHash
+    }
+
+    // MARK: Progress
+
+    /// Whether a call of the line changed something, so that `call` may well come out another way.
+    private func isProgress(_ place: Int, _ seen: [FindingsMemory.SeenCall], for call: ToolCall) -> Bool {
+        if place >= 0 {
+            let other = calls[place]
+            if isChange(other, for: call) { return true }
+            guard other.name == call.name, !isFailing(other) else { return false }
+            return other.signature != call.signature && TraceAnalyzer.runsWhatItIsGiven(call.name)
+        }
+        let other = seen[~place]
+        if other.name != call.name.looseHash { return other.isChange }
+        guard !other.isFailing else { return false }
+        return other.signature != call.signature && TraceAnalyzer.runsWhatItIsGiven(call.name)
+    }
+
+    /// Words of tools that do what their arguments say: each other command may be a change.
+    private static let runners: [StaticString] = [
+        "bash", "shell", "exec", "terminal", "command", "python", "code", "sql", "browser", "click", "scroll",
+        "computer",
+    ]
+
+    private static func runsWhatItIsGiven(_ name: Text) -> Bool { runners.contains { hasWord(name, $0) } }
 
     // MARK: Agents
 
@@ -178,10 +208,42 @@ struct CallOwner {
     }
 }
 
+/// Tool calls that earlier pieces of a trace brought.
+struct CallsInPieces {
+    var seen: [FindingsMemory.SeenCall] = []
+    /// Own calls that do not add up with them: earlier pieces told of them, or they are older than what is remembered,
+    /// so that nobody knows what lay behind them.
+    var leftOut: Set<Int> = []
+}
+
 extension FindingsMemory.SeenCall {
-    /// Whether it has the name, arguments and result of a call that succeeds, and did too.
-    func isSameSuccess(as call: ToolCall) -> Bool {
-        guard hasSpan, !isFailed, signature == call.signature, result == call.resultHash else { return false }
-        return name == call.name.looseHash
+    /// Whether it failed; what found nothing did not.
+    var isFailing: Bool { isFailed && !isEmpty }
+
+    /// Whether it is no call of its own beside the other, which came in another piece: what was told of a call whose
+    /// span came too, or a span inside that of the same call, as that of an MCP server is.
+    func isPart(of other: Self) -> Bool {
+        guard trace == other.trace, span != other.span, name == other.name else { return false }
+        if callID != 0, callID == other.callID, !hasSpan { return true }
+        return hasSpan && other.id != 0 && owner == other.id
+    }
+}
+
+extension [FindingsMemory.SeenCall] {
+    /// Takes in a call, in place of what was remembered of the same call.
+    mutating func take(_ call: FindingsMemory.SeenCall) {
+        if let place = firstIndex(where: { $0.trace == call.trace && $0.span == call.span }) {
+            self[place] = call
+        } else if !contains(where: { call.isPart(of: $0) }) {
+            removeAll { $0.isPart(of: call) }
+            append(call)
+        }
+    }
+
+    /// Leaves the latest ones, by time: what comes again late must not push out what lay behind it.
+    mutating func keepLatest(_ count: Int) {
+        guard self.count > count else { return }
+        let order = indices.sorted { (self[$0].time, $0) < (self[$1].time, $1) }
+        self = order.suffix(count).map { self[$0] }
     }
 }

@@ -32,11 +32,8 @@ extension TraceAnalyzer {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
             if let hit = repeats(Array(window)) { found.append(hit) }
         }
-        let pieces = callsInPieces(memory)
-        let failures = pieces.filter(\.isFailed)
-        for index in found.indices { add(failures, to: &found[index]) }
-        if found.isEmpty, let hit = repeats(order, ofFailures: failures) { found.append(hit) }
-        found += loops(order, pieces, batch)
+        let pieces = callsInPieces(memory, batch)
+        found += repeats(order, over: pieces, batch)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices

@@ -93,9 +93,19 @@ struct AgentTest: Sendable {
         span.statusCode == 2 || batch.find(errorType, in: span.set) != nil
     }
 
+    /// What a span counts for: senders and journals repeat what was not acknowledged, which counts once. Spans that
+    /// share an id but not their times, or what they say, are different ones. There are no more than a trace has spans.
+    private struct Share: Hashable {
+        var id: UInt64
+        var start: UInt64
+        var end: UInt64
+        var facts: UInt64
+    }
+
     /// Equal calls are those of one tool with the same arguments; JSON in another spelling is the same.
     private func loops(_ batch: borrowing RecordBatch, _ repeats: Int) -> Bool {
         var counts: [UInt64: Int] = [:]
+        var known: Set<Share> = []
         var tree = JSONTree()
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
             let span = batch.spans[index]
@@ -106,11 +116,20 @@ struct AgentTest: Sendable {
                 AgentTest.combine(batch.attributes[found], batch, &tree, into: &hash)
             }
             let key = UInt64(bitPattern: Int64(hash.finalize()))
+            guard isFirst(key, of: span, batch, &known) else { continue }
             let count = (counts[key] ?? 0) + 1
             if count >= repeats { return true }
             counts[key] = count
         }
         return false
+    }
+
+    /// Whether what a span says is not a copy; one without a usable id is none.
+    private func isFirst(
+        _ facts: UInt64, of span: SpanRecord, _ batch: borrowing RecordBatch, _ known: inout Set<Share>
+    ) -> Bool {
+        let id = AgentTest.id(batch.text(span.spanID))
+        return id == 0 || known.insert(Share(id: id, start: span.start, end: span.end, facts: facts)).inserted
     }
 
     /// Adds arguments as findings compare them: by what they mean when they can be read as JSON, else by their bytes.
@@ -145,19 +164,30 @@ struct AgentTest: Sendable {
     /// Added up from the smallest number on: in another order the last digit of a sum of fractions may differ.
     private func sum(_ batch: borrowing RecordBatch, _ keys: [KeyID]) -> Double {
         var numbers: [Double] = []
+        var known: Set<Share> = []
         for index in batch.spans.indices where !batch.isRemoved(span: index) {
             let span = batch.spans[index]
             guard isModelCall(batch, span) else { continue }
+            var own: [Double] = []
             for key in keys {
-                guard let found = batch.find(key, in: span.set) else { continue }
-                switch batch.attributes[found].value {
-                case .int(let number): numbers.append(Double(number))
-                case .double(let number) where number.isFinite: numbers.append(number)
-                default: continue
-                }
+                if let value = number(batch, span, key) { own.append(value) }
             }
+            if own.isEmpty { continue }
+            var hash = Hasher()
+            hash.combine(own)
+            guard isFirst(UInt64(bitPattern: Int64(hash.finalize())), of: span, batch, &known) else { continue }
+            numbers += own
         }
         return numbers.sorted().reduce(0, +)
+    }
+
+    private func number(_ batch: borrowing RecordBatch, _ span: SpanRecord, _ key: KeyID) -> Double? {
+        guard let found = batch.find(key, in: span.set) else { return nil }
+        switch batch.attributes[found].value {
+        case .int(let number): return Double(number)
+        case .double(let number) where number.isFinite: return number
+        default: return nil
+        }
     }
 
     private func isFinished(_ batch: borrowing RecordBatch, _ span: SpanRecord, by values: [[UInt8]]) -> Bool {

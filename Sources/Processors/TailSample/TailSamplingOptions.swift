@@ -23,7 +23,8 @@ package struct TailSamplingOptions: ComponentOptions {
         let hour = Duration.seconds(3_600)
         let decision = settings.duration(
             "decision_wait", default: .seconds(30), in: .milliseconds(1)...hour,
-            "Time from a trace's first span to its decision.")
+            "Time from a trace's first span to its decision; longer than runs take where no_final_answer is looked "
+                + "for, which a piece of a trace does not tell.")
         let afterRoot = settings.duration(
             "decision_wait_after_root_received", default: .zero, in: .zero...hour,
             "Quiet time after the root span to an earlier decision; 0s waits as for other traces.")

@@ -82,6 +82,14 @@ import Testing
         }
     }
 
+    @Test func `a folder in the file's place is not said to be kept`() throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        #expect(known(next: 1) == [:])
+        let lines = log.withLock { $0 }
+        #expect(lines.contains { $0.contains("it could not be kept as \(path).damaged") }, "\(lines)")
+        #expect(!lines.contains { $0.contains("is kept") })
+    }
+
     @Test func `a file that ends anywhere is read as far as it goes`() throws {
         see(["a", "b", "c"])
         let whole = try bytes()

@@ -222,6 +222,33 @@ import Testing
         #expect(try !Sampler(policy).keeps([call(1, "x"), call(2, "y"), call(3, "x"), call(4, "z")]))
     }
 
+    @Test func `spans that were delivered more than once count once`() throws {
+        let call = RuleBench.span(
+            "a102030405060708",
+            attributes: [
+                ("gen_ai.tool.name", Self.string("find")), ("gen_ai.tool.call.arguments", Self.string("x")),
+            ])
+        #expect(try !Sampler("{name: p, type: loop, loop: {repeats: 2}}").keeps([call, call, call]))
+        func chat(_ id: String, start: Int = 1, _ tokens: Int, _ cost: String) -> String {
+            RuleBench.span(
+                id, start: start, end: 9,
+                attributes: [
+                    ("gen_ai.usage.input_tokens", Self.int(tokens)),
+                    ("gen_ai.usage.cost", #"{"doubleValue":\#(cost)}"#),
+                ])
+        }
+        let one = chat("a202030405060708", 60, "0.3")
+        for policy in [
+            "{name: p, type: tokens_above, tokens_above: {tokens: 100}}",
+            "{name: p, type: cost_above, cost_above: {usd: 0.5}}",
+        ] {
+            #expect(try !Sampler(policy).keeps([one, one, one]))
+            #expect(try Sampler(policy).keeps([one, one, chat("a302030405060708", 60, "0.3")]))
+            // Of a sender that makes bad ids.
+            #expect(try Sampler(policy).keeps([one, chat("a202030405060708", start: 2, 60, "0.3")]))
+        }
+    }
+
     @Test func `a piece without the spans above the last model call does not tell that an answer is missing`() throws {
         let reason = ("gen_ai.response.finish_reasons", Self.string("tool_calls"))
         let chat = RuleBench.span(
