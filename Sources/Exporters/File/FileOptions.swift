@@ -88,7 +88,7 @@ extension FileOptions {
     var place: FilePlace {
         FilePlace(
             path: path.fixedPath, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,
-            rotation: rotation, compression: compression, durability: durability)
+            rotation: rotation, durability: durability)
     }
 
     /// The template of `path`, and `group_by`, the Collector's way to write one.

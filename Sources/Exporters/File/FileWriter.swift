@@ -24,8 +24,6 @@ struct FilePlace: Sendable {
     var directoryMode: UInt32
     /// Nil for one file that only grows.
     var rotation: RotationOptions?
-    /// Of closed files.
-    var compression = FileOptions.Compression.none
     var durability = FileOptions.Durability.syncData
 }
 
@@ -53,8 +51,9 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     /// Rendered bytes from which on they are written before the rest of a group is rendered.
     private static var bufferBytes: Int { 4 << 20 }
 
+    /// Closed files stay plain without a compressor.
     init(
-        place: FilePlace, form: consuming Form, effects: FileEffects,
+        place: FilePlace, form: consuming Form, effects: FileEffects, compressor: ClosedFileCompressor? = nil,
         log: @escaping @Sendable (LogLevel, String) -> Void
     ) {
         options = place
@@ -62,7 +61,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         self.effects = effects
         self.log = log
         names = RotationNames(path: place.path)
-        compressor = ClosedFileCompressor(place.compression) { log(.warn, $0) }
+        self.compressor = compressor
     }
 
     deinit {
@@ -88,9 +87,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
             throw error
         }
     }
-
-    /// Waits for files that are being compressed, but not for ever.
-    func finishCompressing() { compressor?.finish() }
 
     mutating func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
@@ -249,7 +245,10 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         guard let files = try? FileManager.default.contentsOfDirectory(atPath: names.directory) else { return }
         for name in names.expired(among: files, options: rotation, at: effects.wallClock()) {
             let path = names.path(name)
-            if unlink(path) != 0 { log(.warn, "cannot delete \(path): \(String(cString: strerror(errno)))") }
+            // One that was compressed meanwhile goes by its new name at the next rotation.
+            if unlink(path) != 0, errno != ENOENT {
+                log(.warn, "cannot delete \(path): \(String(cString: strerror(errno)))")
+            }
         }
     }
 }

@@ -7,11 +7,9 @@ import Synchronization
 /// with places in it. Once after a start, in the background, records that were not finished are cut off, and closed
 /// files are compressed as the options say; one whose date is over is closed for that, as by a rotation.
 ///
-/// Names alone do not make a file ours: links, files of other users, those that change and those that do not hold what
-/// we write are left alone. Only closed files of a path without places are compressed for their names alone.
+/// Names alone do not make a file ours: links, pipes, files of other users, those that change and those that do not
+/// hold what we write are left alone.
 final class LeftFiles: Sendable {
-    private static let finishTime = DispatchTimeInterval.seconds(5)
-
     private let queue = DispatchQueue(label: "sluice.file.left", qos: .background)
     private let options: FileOptions
     private let files: SharedFiles
@@ -22,15 +20,15 @@ final class LeftFiles: Sendable {
 
     /// Nil when nothing can be left but the one file that is opened at the start.
     init?(
-        _ options: FileOptions, _ files: SharedFiles, effects: FileEffects,
+        _ options: FileOptions, _ files: SharedFiles, _ compressor: ClosedFileCompressor?, effects: FileEffects,
         log: @escaping @Sendable (LogLevel, String) -> Void
     ) {
         if options.path.isFixed, options.rotation == nil, options.compression == .none { return nil }
         self.options = options
         self.files = files
+        self.compressor = compressor
         self.effects = effects
         self.log = log
-        compressor = ClosedFileCompressor(options.compression) { log(.warn, $0) }
     }
 
     func begin() {
@@ -40,15 +38,14 @@ final class LeftFiles: Sendable {
         queue.async { self.run(start) }
     }
 
-    /// Waits until all is seen to. What takes longer is left for the next start.
+    /// Gives what is nearly seen to the time for it. What takes longer is left for the next start.
     func finish() {
         let isDone = DispatchSemaphore(value: 0)
         queue.async { isDone.signal() }
-        if isDone.wait(timeout: .now() + Self.finishTime) == .timedOut {
-            isEnding.store(true, ordering: .relaxed)
-            queue.sync {}
-        }
-        compressor?.finish()
+        guard isDone.wait(timeout: .now() + .milliseconds(effects.graceMilliseconds)) == .timedOut else { return }
+        isEnding.store(true, ordering: .relaxed)
+        // It must hold no lock behind this.
+        queue.sync {}
     }
 
     /// `start` in milliseconds since 1970: what was changed later is in somebody's use.
@@ -69,20 +66,18 @@ final class LeftFiles: Sendable {
 
     /// Cuts off what was not finished. Gives the path of a file that is closed.
     private func settle(_ file: LeftFile, _ start: Int64) -> String? {
-        // Closed files of a path without places have its own name in theirs, which is enough.
-        let named = file.kind == .closed && options.path.isFixed ? file.path : nil
         let descriptor = open(file.path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
-        guard descriptor >= 0 else { return named }
+        guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         guard let facts = LeftFacts(file.path, descriptor: descriptor), facts.isOwn, facts.size > 0,
             facts.changed <= start
-        else { return named }
+        else { return nil }
         var good = facts.size
         let left = TornTail.left(descriptor, size: facts.size, format: options.format) {
             self.isEnding.load(ordering: .relaxed)
         }
         switch left {
-        case .foreign: return named
+        case .foreign: return nil
         case .whole: break
         case .torn(let end): good = end
         }
@@ -90,7 +85,7 @@ final class LeftFiles: Sendable {
         if file.kind == .open, good == facts.size { return nil }
         // What took long is done: records wait from here on.
         return files.storage.withLock { files -> String? in
-            guard !files.isInUse(file.path), Self.take(descriptor, file.path, facts) else { return named }
+            guard !files.isInUse(file.path), Self.take(descriptor, file.path, facts) else { return nil }
             defer { flock(descriptor, LOCK_UN) }
             if good < facts.size { cut(descriptor, file.path, facts.size, good) }
             switch file.kind {

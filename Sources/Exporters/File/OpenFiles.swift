@@ -22,6 +22,7 @@ final class OpenFiles {
 
     private let options: FileOptions
     private let effects: FileEffects
+    private let compressor: ClosedFileCompressor?
     private let log: @Sendable (LogLevel, String) -> Void
     private var slots: [String: Slot] = [:]
     private var uses = 0
@@ -48,9 +49,13 @@ final class OpenFiles {
         }
     }
 
-    init(_ options: FileOptions, effects: FileEffects, log: @escaping @Sendable (LogLevel, String) -> Void) {
+    init(
+        _ options: FileOptions, effects: FileEffects, compressor: ClosedFileCompressor? = nil,
+        log: @escaping @Sendable (LogLevel, String) -> Void
+    ) {
         self.options = options
         self.effects = effects
+        self.compressor = compressor
         self.log = log
     }
 
@@ -90,10 +95,7 @@ final class OpenFiles {
     func isInUse(_ path: String) -> Bool { slots[path] != nil }
 
     func close() {
-        for slot in slots.values {
-            slot.writer.close()
-            slot.writer.finishCompressing()
-        }
+        for slot in slots.values { slot.writer.close() }
         slots = [:]
     }
 
@@ -135,7 +137,10 @@ final class OpenFiles {
         }
         var place = options.place
         place.path = path
-        let slot = Slot(FileWriter(place: place, form: OTLPForm(format: options.format), effects: effects, log: log))
+        let slot = Slot(
+            FileWriter(
+                place: place, form: OTLPForm(format: options.format), effects: effects, compressor: compressor,
+                log: log))
         slot.lastUse = uses
         slots[path] = slot
         return slot

@@ -29,6 +29,7 @@ import Testing
         #expect(read.problems == [])
         var effects = FileEffects.system
         effects.wallClock = { time }
+        effects.graceMilliseconds = 60_000
         let log = LogLines()
         let exporter = FileExporter(options: read.options, build: exporterBuild(log: log), effects: effects)
         try await exporter.start()
