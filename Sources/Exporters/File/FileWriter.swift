@@ -44,6 +44,8 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private var isRegular = true
     private var wasOpened = false
     private var identity: FileIdentity?
+    /// Whether the open file was not there before.
+    private var isMade = false
     private var buffer = ByteColumn()
     /// Bytes behind `size` that are written and not synced.
     private var unsynced = 0
@@ -107,6 +109,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     }
 
     private mutating func openDescriptor() throws(FileFailure) {
+        isMade = LeftFacts(options.path) == nil
         descriptor = Glibc.open(options.path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
         guard descriptor >= 0 else { throw FileFailure("cannot open", options.path, errno) }
         identity = FileIdentity(options.path)
@@ -226,7 +229,11 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private mutating func giveUp() {
         buffer.removeAll()
         unsynced = 0
-        if descriptor >= 0, isRegular { ftruncate(descriptor, off_t(size)) }
+        if descriptor >= 0, isRegular {
+            ftruncate(descriptor, off_t(size))
+            // A disk that stays full would get an empty file for each date.
+            if isMade, size == 0, FileIdentity(options.path) == identity { unlink(options.path) }
+        }
         close()
     }
 
