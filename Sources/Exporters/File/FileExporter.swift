@@ -26,8 +26,16 @@ package final class FileExporter: Exporter {
         self.compressor = compressor
         let shared = SharedFiles(OpenFiles(options, effects: effects, compressor: compressor, log: log))
         files = shared
-        left = LeftFiles(options, shared, compressor, effects: effects, log: log)
-        lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
+        let left = LeftFiles(options, shared, compressor, effects: effects, log: log)
+        self.left = left
+        lane = GroupLane(label: "sluice.file") { batches in
+            let (outcomes, isOver) = shared.storage.withLock { files -> ([ExportOutcome], Bool) in
+                let outcomes = files.append(batches)
+                return (outcomes, files.takeOver())
+            }
+            if isOver { left?.look() }
+            return outcomes
+        }
     }
 
     package func check() throws {

@@ -4,8 +4,9 @@ import Pipeline
 import Synchronization
 
 /// What an earlier run of a file exporter has left and no record may ever open again: closed files, and those of a path
-/// with places in it. Once after a start, in the background, records that were not finished are cut off, and closed
-/// files are compressed as the options say; one whose date is over is closed for that, as by a rotation.
+/// with places in it. After a start, and whenever a date in the path is over, in the background: records that were not
+/// finished are cut off, and closed files are compressed as the options say; one whose date is over is closed for that,
+/// as by a rotation. Those of earlier dates go when they are too old, since no rotation comes by there any more.
 ///
 /// Names alone do not make a file ours: links, pipes, files of other users, those that change and those that do not
 /// hold what we write are left alone.
@@ -17,6 +18,10 @@ final class LeftFiles: Sendable {
     private let log: @Sendable (LogLevel, String) -> Void
     private let compressor: ClosedFileCompressor?
     private let isEnding = Atomic(false)
+    /// Whether a look is asked for that has not begun.
+    private let isAsked = Atomic(false)
+    /// When the last look began, in milliseconds since 1970 of the system's clock.
+    private let lastLook = Atomic<Int64>(.min)
 
     /// Nil when nothing can be left but the one file that is opened at the start.
     init?(
@@ -33,9 +38,18 @@ final class LeftFiles: Sendable {
 
     func begin() {
         isEnding.store(false, ordering: .relaxed)
-        // Of the system, whose clock the files have.
-        let start = FileEffects.system.wallClock()
-        queue.async { self.run(start) }
+        lastLook.store(.min, ordering: .relaxed)
+        look()
+    }
+
+    /// Looks through the folders, again when a date in the path is over.
+    func look() {
+        guard !isAsked.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        queue.async {
+            self.isAsked.store(false, ordering: .releasing)
+            // Of the system, whose clock the files have.
+            self.run(FileEffects.system.wallClock())
+        }
     }
 
     /// Gives what is nearly seen to the time for it. What takes longer is left for the next start.
@@ -50,18 +64,52 @@ final class LeftFiles: Sendable {
 
     /// `start` in milliseconds since 1970: what was changed later is in somebody's use.
     private func run(_ start: Int64) {
+        if isEnding.load(ordering: .relaxed) { return }
         let now = Int(effects.wallClock() / 1_000)
-        var search = LeftFileSearch(options.path, seconds: now, changedUntil: start)
+        let last = lastLook.exchange(start, ordering: .relaxed)
+        var search = LeftFileSearch(options.path, seconds: now, changedUntil: start, rotation: options.rotation)
         for file in search.run() {
             if isEnding.load(ordering: .relaxed) { return }
-            if let closed = settle(file, start) { compressor?.compress(closed) }
+            if file.kind == .expired {
+                delete(file, start)
+            } else if file.changed >= last || (file.kind != .open && options.compression != .none) {
+                if let closed = settle(file, start) { compressor?.compress(closed) }
+            }
         }
-        if search.isCut {
+        if search.isCut, last == .min {
             log(
                 .info,
                 "there are more than \(LeftFileSearch.filesMax) files of earlier runs, or \(LeftFileSearch.namesMax) "
                     + "names in their folders: the others stay as they are")
         }
+    }
+
+    /// Deletes a file of a date that is over.
+    private func delete(_ file: LeftFile, _ start: Int64) {
+        let descriptor = open(file.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        guard let facts = LeftFacts(file.path, descriptor: descriptor), facts.isOwn, facts.size > 0,
+            facts.changed <= start, isOurs(descriptor, file.path, facts.size)
+        else { return }
+        files.storage.withLock { files in
+            guard !files.isInUse(file.path), Self.take(descriptor, file.path, facts) else { return }
+            defer { flock(descriptor, LOCK_UN) }
+            if unlink(file.path) != 0 {
+                log(.warn, "cannot delete \(file.path): \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    /// Whether a file holds what we write, as far as can be seen of a compressed one.
+    private func isOurs(_ descriptor: Int32, _ path: String, _ size: Int) -> Bool {
+        let magic = FileOptions.Compression(of: path).magic
+        var head = magic
+        if !magic.isEmpty { return pread(descriptor, &head, magic.count, 0) == magic.count && head == magic }
+        let left = TornTail.left(descriptor, size: size, format: options.format) {
+            self.isEnding.load(ordering: .relaxed)
+        }
+        return left != .foreign
     }
 
     /// Cuts off what was not finished. Gives the path of a file that is closed.
