@@ -27,7 +27,7 @@ package struct FileOptions: ComponentOptions {
 
         /// How a file of this name is compressed.
         init(of name: String) {
-            self = Self.allCases.first { !$0.ending.isEmpty && name.hasSuffix($0.ending) } ?? .none
+            self = Self.allCases.first { !$0.ending.isEmpty && name.hasSuffix($0.ending) } ?? Self.none
         }
     }
 
