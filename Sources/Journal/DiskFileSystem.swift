@@ -87,9 +87,26 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
     init(_ path: String, flags: Int32) throws(SystemError) {
         self.path = path
         isDirect = flags & Self.directFlag != 0
-        // O_NOFOLLOW: a link planted in the directory must not lead writes elsewhere.
-        descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        // O_NOFOLLOW: a link planted in the directory must not lead writes elsewhere. O_NONBLOCK: nor may a named pipe
+        // hold who opens it.
+        descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o600)
         if descriptor < 0 { throw lastError("open", path) }
+        do throws(SystemError) { try requirePlainFile() } catch {
+            close()
+            throw error
+        }
+        // io_uring heeds it for plain files too.
+        _ = setFlags { $0 & ~O_NONBLOCK }
+    }
+
+    private func requirePlainFile() throws(SystemError) {
+        var status = stat()
+        if fstat(descriptor, &status) != 0 { throw lastError("fstat", path) }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return
+        case S_IFDIR: throw SystemError(call: "open", path: path, code: EISDIR)
+        default: throw SystemError(call: "open", path: path, code: ENXIO)
+        }
     }
 
     deinit { close() }

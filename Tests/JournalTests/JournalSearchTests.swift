@@ -1,3 +1,4 @@
+import Glibc
 import Pipeline
 import Testing
 
@@ -75,6 +76,20 @@ import Testing
         let found = try JournalSearch.find(Array("acme".utf8), in: directory.path)
         #expect(found.hits.count == 3)
         for name in ["a", "c"] { #expect(!found.hits.contains { found.isDone($0, by: name) }, "\(name)") }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `a named pipe in the folder holds neither a look nor a start`() async throws {
+        var own = try await contents(Array(repeating: "acme", count: 3))
+        let cursor = try #require(JournalFileName.cursor(named: "a"))
+        own[cursor] = nil
+        let directory = try ScratchDirectory.holding(own)
+        let segment = JournalFileName.segment(number: 255)
+        for name in [cursor, segment] { try #require(mkfifo(directory.path + "/" + name, 0o600) == 0) }
+        #expect(try JournalSearch.find(Array("acme".utf8), in: directory.path).hits.count == 3)
+        let journal = try DiskJournal(directory: directory.path, options: smallOptions())
+        #expect(try await journal.cursor(named: "a").drainNumbers() == [0, 1, 2])
+        journal.close()
+        #expect(try DiskFileSystem().names(in: directory.path).contains(segment + ".quarantined"))
     }
 
     @Test func `a journal of a later release is refused`() async throws {

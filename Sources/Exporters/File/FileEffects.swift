@@ -8,14 +8,18 @@ package struct FileEffects: Sendable {
     package var sync: @Sendable (Int32) -> Int32
     /// Milliseconds since 1970.
     package var wallClock: @Sendable () -> Int64
+    /// How long an end waits for what goes on in the background: a reload waits as long.
+    package var graceMilliseconds: Int
 
     package init(
         write: @escaping @Sendable (Int32, UnsafeRawBufferPointer) -> (count: Int, error: Int32),
-        sync: @escaping @Sendable (Int32) -> Int32, wallClock: @escaping @Sendable () -> Int64
+        sync: @escaping @Sendable (Int32) -> Int32, wallClock: @escaping @Sendable () -> Int64,
+        graceMilliseconds: Int = 200
     ) {
         self.write = write
         self.sync = sync
         self.wallClock = wallClock
+        self.graceMilliseconds = graceMilliseconds
     }
 
     /// The real calls.

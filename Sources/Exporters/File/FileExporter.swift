@@ -9,6 +9,7 @@ package final class FileExporter: Exporter {
     package let maxConcurrency = GroupLane.groupMax
     private let files: SharedFiles
     private let left: LeftFiles?
+    private let compressor: ClosedFileCompressor?
     private let options: FileOptions
     private let lane: GroupLane
     private let log: @Sendable (LogLevel, String) -> Void
@@ -19,10 +20,22 @@ package final class FileExporter: Exporter {
         let id = build.id
         let log: @Sendable (LogLevel, String) -> Void = { build.log($0, "exporter \(id): \($1)") }
         self.log = log
-        let shared = SharedFiles(OpenFiles(options, effects: effects, log: log))
+        let compressor = ClosedFileCompressor(
+            options.compression, graceMilliseconds: effects.graceMilliseconds
+        ) { log(.warn, $0) }
+        self.compressor = compressor
+        let shared = SharedFiles(OpenFiles(options, effects: effects, compressor: compressor, log: log))
         files = shared
-        left = LeftFiles(options, shared, effects: effects, log: log)
-        lane = GroupLane(label: "sluice.file") { batches in shared.storage.withLock { $0.append(batches) } }
+        let left = LeftFiles(options, shared, compressor, effects: effects, log: log)
+        self.left = left
+        lane = GroupLane(label: "sluice.file") { batches in
+            let (outcomes, isOver) = shared.storage.withLock { files -> ([ExportOutcome], Bool) in
+                let outcomes = files.append(batches)
+                return (outcomes, files.takeOver())
+            }
+            if isOver { left?.look() }
+            return outcomes
+        }
     }
 
     package func check() throws {
@@ -32,6 +45,7 @@ package final class FileExporter: Exporter {
 
     package func start() async throws {
         let files = files
+        compressor?.begin()
         let failure = await lane.run { files.storage.withLock { $0.open() } }
         if let failure {
             guard failure.isPassing else { throw ExporterStartFailure(failure.description) }
@@ -43,10 +57,11 @@ package final class FileExporter: Exporter {
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
 
     package func shutdown() async {
-        let (files, left) = (files, left)
+        let (files, left, compressor) = (files, left, compressor)
         await lane.run {
             left?.finish()
             files.storage.withLock { $0.close() }
+            compressor?.finish()
         }
     }
 }

@@ -15,6 +15,20 @@ package struct FileOptions: ComponentOptions {
             case .zstd: ".zst"
             }
         }
+
+        /// What a compressed file begins with.
+        var magic: [UInt8] {
+            switch self {
+            case .none: []
+            case .gzip: [0x1F, 0x8B]
+            case .zstd: [0x28, 0xB5, 0x2F, 0xFD]
+            }
+        }
+
+        /// How a file of this name is compressed.
+        init(of name: String) {
+            self = Self.allCases.first { !$0.ending.isEmpty && name.hasSuffix($0.ending) } ?? Self.none
+        }
     }
 
     /// When a batch counts as delivered.
@@ -88,7 +102,7 @@ extension FileOptions {
     var place: FilePlace {
         FilePlace(
             path: path.fixedPath, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,
-            rotation: rotation, compression: compression, durability: durability)
+            rotation: rotation, durability: durability)
     }
 
     /// The template of `path`, and `group_by`, the Collector's way to write one.
@@ -130,10 +144,10 @@ package struct RotationOptions: ComponentOptions, Equatable {
             "max_megabytes", default: 100, in: 1...1_048_576, unit: "MiB", "Size at which a new file is begun.")
         maxDays = settings.int(
             "max_days", default: 0, in: 0...36_500, unit: "days",
-            "Closed files older than this are deleted; 0 keeps them.")
+            "Closed files, and those of earlier dates in a path, are deleted when older than this; 0 keeps them.")
         maxBackups = settings.int(
             "max_backups", default: 100, in: 0...1_000_000, unit: "files",
-            "More closed files than this are deleted, oldest first; 0 keeps all.")
+            "More closed files than this are deleted, oldest first; each date in a path has its own. 0 keeps all.")
         usesLocalTime = settings.bool(
             "localtime", default: false, "True names closed files by local time instead of UTC.")
         interval = settings.optionalDuration(

@@ -24,8 +24,6 @@ struct FilePlace: Sendable {
     var directoryMode: UInt32
     /// Nil for one file that only grows.
     var rotation: RotationOptions?
-    /// Of closed files.
-    var compression = FileOptions.Compression.none
     var durability = FileOptions.Durability.syncData
 }
 
@@ -46,6 +44,8 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private var isRegular = true
     private var wasOpened = false
     private var identity: FileIdentity?
+    /// Whether the open file was not there before.
+    private var isMade = false
     private var buffer = ByteColumn()
     /// Bytes behind `size` that are written and not synced.
     private var unsynced = 0
@@ -53,8 +53,9 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     /// Rendered bytes from which on they are written before the rest of a group is rendered.
     private static var bufferBytes: Int { 4 << 20 }
 
+    /// Closed files stay plain without a compressor.
     init(
-        place: FilePlace, form: consuming Form, effects: FileEffects,
+        place: FilePlace, form: consuming Form, effects: FileEffects, compressor: ClosedFileCompressor? = nil,
         log: @escaping @Sendable (LogLevel, String) -> Void
     ) {
         options = place
@@ -62,7 +63,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         self.effects = effects
         self.log = log
         names = RotationNames(path: place.path)
-        compressor = ClosedFileCompressor(place.compression) { log(.warn, $0) }
+        self.compressor = compressor
     }
 
     deinit {
@@ -89,9 +90,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         }
     }
 
-    /// Waits for files that are being compressed, but not for ever.
-    func finishCompressing() { compressor?.finish() }
-
     mutating func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
         descriptor = -1
@@ -111,6 +109,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     }
 
     private mutating func openDescriptor() throws(FileFailure) {
+        isMade = LeftFacts(options.path) == nil
         descriptor = Glibc.open(options.path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
         guard descriptor >= 0 else { throw FileFailure("cannot open", options.path, errno) }
         identity = FileIdentity(options.path)
@@ -230,7 +229,11 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private mutating func giveUp() {
         buffer.removeAll()
         unsynced = 0
-        if descriptor >= 0, isRegular { ftruncate(descriptor, off_t(size)) }
+        if descriptor >= 0, isRegular {
+            ftruncate(descriptor, off_t(size))
+            // A disk that stays full would get an empty file for each date.
+            if isMade, size == 0, FileIdentity(options.path) == identity { unlink(options.path) }
+        }
         close()
     }
 
@@ -249,7 +252,10 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         guard let files = try? FileManager.default.contentsOfDirectory(atPath: names.directory) else { return }
         for name in names.expired(among: files, options: rotation, at: effects.wallClock()) {
             let path = names.path(name)
-            if unlink(path) != 0 { log(.warn, "cannot delete \(path): \(String(cString: strerror(errno)))") }
+            // One that was compressed meanwhile goes by its new name at the next rotation.
+            if unlink(path) != 0, errno != ENOENT {
+                log(.warn, "cannot delete \(path): \(String(cString: strerror(errno)))")
+            }
         }
     }
 }

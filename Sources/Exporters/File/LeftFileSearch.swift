@@ -3,7 +3,9 @@ import Glibc
 
 /// A file that an earlier run may have left.
 struct LeftFile: Equatable {
-    enum Kind {
+    enum Kind: CaseIterable {
+        /// Of a path whose date is over, and older than the options let it become. May be compressed.
+        case expired
         /// Has the name of a closed one.
         case closed
         /// The date in its path is over.
@@ -14,6 +16,8 @@ struct LeftFile: Equatable {
 
     var path: String
     var kind: Kind
+    /// When its content was changed last, in milliseconds since 1970.
+    var changed: Int64
 }
 
 /// Looks through the folders of a path for the files that an exporter may have written there. Bounded: what is beyond
@@ -21,31 +25,41 @@ struct LeftFile: Equatable {
 struct LeftFileSearch {
     /// Names that are looked at, of files and folders.
     static let namesMax = 10_000
-    /// The newest ones count.
+    /// Of each kind; the newest ones count.
     static let filesMax = 1_000
 
     private let pattern: PathPattern
     private let isFixed: Bool
     private let changedUntil: Int64
-    private var found: [(file: LeftFile, changed: Int64)] = []
+    /// By which files of dates that are over expire; nil when none do.
+    private let ages: RotationOptions?
+    private let now: Int64
+    private var found: [LeftFile] = []
     private var looked = 0
     /// Whether there were more names, or more files, than may be.
     private(set) var isCut = false
 
     /// `seconds` is the present time since 1970; what was changed behind `changedUntil`, in milliseconds of the
     /// system's clock, is of no earlier run.
-    init(_ template: PathTemplate, seconds: Int, changedUntil: Int64) {
+    init(_ template: PathTemplate, seconds: Int, changedUntil: Int64, rotation: RotationOptions? = nil) {
         pattern = PathPattern(template, seconds: seconds)
         isFixed = template.isFixed
         self.changedUntil = changedUntil
+        now = Int64(seconds) * 1_000
+        var ages = rotation.flatMap { $0.maxDays > 0 ? $0 : nil }
+        ages?.maxBackups = 0
+        self.ages = ages
     }
 
-    /// Newest first.
+    /// One kind after the other, newest first.
     mutating func run() -> [LeftFile] {
         look(in: [], isOfNow: true)
         found.sort { $0.changed > $1.changed }
-        isCut = isCut || found.count > Self.filesMax
-        return found.prefix(Self.filesMax).map(\.file)
+        return LeftFile.Kind.allCases.flatMap { kind -> ArraySlice<LeftFile> in
+            let files = found.filter { $0.kind == kind }
+            isCut = isCut || files.count > Self.filesMax
+            return files.prefix(Self.filesMax)
+        }
     }
 
     private mutating func look(in folder: [String], isOfNow: Bool) {
@@ -68,17 +82,31 @@ struct LeftFileSearch {
     }
 
     private mutating func add(_ entry: String, _ name: PathPattern.Name, in folder: [String], isOfNow: Bool) {
+        let compression = FileOptions.Compression(of: entry)
+        let plain = String(entry.dropLast(compression.ending.count))
         // No attribute has the name of a closed file in it.
-        if let original = RotationNames.originals(of: entry).first(where: name.matches) {
-            add(RotationNames(path: path(folder + [original])).path(entry), .closed)
+        if let original = RotationNames.originals(of: plain).first(where: name.matches) {
+            let names = RotationNames(path: path(folder + [original]))
+            if !(isOfNow && name.isOfNow(original)), isExpired(entry, names) {
+                add(names.path(entry), .expired)
+            } else if compression == .none {
+                add(names.path(entry), .closed)
+            }
         } else if !isFixed, name.matches(entry) {
             add(path(folder + [entry]), isOfNow && name.isOfNow(entry) ? .open : .over)
         }
     }
 
+    private func isExpired(_ entry: String, _ names: RotationNames) -> Bool {
+        guard let ages else { return false }
+        return !names.expired(among: [entry], options: ages, at: now).isEmpty
+    }
+
     private mutating func add(_ path: String, _ kind: LeftFile.Kind) {
         guard let facts = LeftFacts(path), !facts.isFolder, facts.changed <= changedUntil else { return }
-        found.append((LeftFile(path: path, kind: kind), facts.changed))
+        let isOld = ages.map { facts.changed < now - Int64($0.maxDays) * 86_400_000 } ?? false
+        found.append(
+            LeftFile(path: path, kind: kind == .over && isOld ? .expired : kind, changed: facts.changed))
     }
 
     private func path(_ names: [String]) -> String { names.joined(separator: "/") }

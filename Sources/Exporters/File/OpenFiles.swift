@@ -16,15 +16,23 @@ final class OpenFiles {
     private final class Slot {
         var writer: FileWriter<OTLPForm>
         var lastUse = 0
+        /// The dates in its path.
+        var dates: [String] = []
 
         init(_ writer: consuming FileWriter<OTLPForm>) { self.writer = writer }
     }
 
     private let options: FileOptions
     private let effects: FileEffects
+    private let compressor: ClosedFileCompressor?
     private let log: @Sendable (LogLevel, String) -> Void
     private var slots: [String: Slot] = [:]
     private var uses = 0
+    /// Those of the present in paths.
+    private var dates: [String]
+    /// Whether a file of other dates is open, for a batch that comes again.
+    private var hasEarlier = false
+    private var hasOver = false
     /// Of batches that come again because a part of them was not written, by their number.
     private var begun: [UInt64: Begun] = [:]
 
@@ -48,16 +56,21 @@ final class OpenFiles {
         }
     }
 
-    init(_ options: FileOptions, effects: FileEffects, log: @escaping @Sendable (LogLevel, String) -> Void) {
+    init(
+        _ options: FileOptions, effects: FileEffects, compressor: ClosedFileCompressor? = nil,
+        log: @escaping @Sendable (LogLevel, String) -> Void
+    ) {
         self.options = options
         self.effects = effects
+        self.compressor = compressor
         self.log = log
+        dates = options.path.dates(Int(effects.wallClock() / 1_000))
     }
 
     /// Opens the file of a path without places; others are opened by what they get.
     func open() -> FileFailure? {
         guard options.path.isFixed else { return nil }
-        do throws(FileFailure) { try slot(options.path.fixedPath).writer.open() } catch { return error }
+        do throws(FileFailure) { try slot(options.path.fixedPath, []).writer.open() } catch { return error }
         return nil
     }
 
@@ -66,9 +79,10 @@ final class OpenFiles {
         var outcomes = [ExportOutcome](repeating: .delivered, count: batches.count)
         let seconds = Int(effects.wallClock() / 1_000)
         let files = parts(of: batches, at: seconds)
+        closeOver(seconds, but: files)
         var settled: [Int] = []
-        for (path, parts) in files {
-            let result = slot(path).writer.append(parts.map(\.batch))
+        for (path, dates, parts) in files {
+            let result = slot(path, dates).writer.append(parts.map(\.batch))
             settled.append(result.settled)
             for (index, part) in parts.enumerated() where index >= result.settled {
                 outcomes[part.index] = .retry(reason: result.failure?.description ?? "not written", after: nil)
@@ -86,25 +100,48 @@ final class OpenFiles {
         return outcomes
     }
 
+    /// Closes the files whose date has passed, but for those that get a batch of then.
+    private func closeOver(_ seconds: Int, but used: [FileParts]) {
+        let now = options.path.dates(seconds)
+        guard now != dates || hasEarlier else { return }
+        if now != dates { hasOver = true }
+        (dates, hasEarlier) = (now, false)
+        let used = Set(used.map(\.path))
+        for (path, slot) in slots where slot.dates != now {
+            if used.contains(path) {
+                hasEarlier = true
+            } else {
+                slot.writer.close()
+                slots[path] = nil
+                hasOver = true
+            }
+        }
+    }
+
+    /// Whether a date has passed since the last call, so that there may be files that get no more data.
+    func takeOver() -> Bool {
+        defer { hasOver = false }
+        return hasOver
+    }
+
     /// Whether something was written to this file, which then sees to its end by itself.
     func isInUse(_ path: String) -> Bool { slots[path] != nil }
 
     func close() {
-        for slot in slots.values {
-            slot.writer.close()
-            slot.writer.finishCompressing()
-        }
+        for slot in slots.values { slot.writer.close() }
         slots = [:]
     }
 
-    /// What each file gets, with the numbers of the batches it comes from, but for what earlier attempts have written.
-    private func parts(
-        of batches: [ExportBatch], at seconds: Int
-    ) -> [(path: String, parts: [(index: Int, batch: ExportBatch)])] {
+    /// What a file gets, with the numbers of the batches it comes from, and the dates in its path.
+    private typealias FileParts = (path: String, dates: [String], parts: [(index: Int, batch: ExportBatch)])
+
+    /// What each file gets, but for what earlier attempts have written.
+    private func parts(of batches: [ExportBatch], at seconds: Int) -> [FileParts] {
         if options.path.isFixed {
-            return [(options.path.fixedPath, batches.enumerated().map { ($0.offset, $0.element) })]
+            return [(options.path.fixedPath, [], batches.enumerated().map { ($0.offset, $0.element) })]
         }
-        var files: [(path: String, parts: [(index: Int, batch: ExportBatch)])] = []
+        let now = options.path.dates(seconds)
+        var files: [FileParts] = []
         var indexes: [String: Int] = [:]
         for (number, batch) in batches.enumerated() {
             let begun = begun[batch.number]
@@ -116,14 +153,15 @@ final class OpenFiles {
                     files[index].parts.append((number, part))
                 } else {
                     indexes[group.path] = files.count
-                    files.append((group.path, [(number, part)]))
+                    let dates = begun.map { options.path.dates($0.seconds) } ?? now
+                    files.append((group.path, dates, [(number, part)]))
                 }
             }
         }
         return files
     }
 
-    private func slot(_ path: String) -> Slot {
+    private func slot(_ path: String, _ dates: [String]) -> Slot {
         uses += 1
         if let slot = slots[path] {
             slot.lastUse = uses
@@ -135,8 +173,13 @@ final class OpenFiles {
         }
         var place = options.place
         place.path = path
-        let slot = Slot(FileWriter(place: place, form: OTLPForm(format: options.format), effects: effects, log: log))
+        let slot = Slot(
+            FileWriter(
+                place: place, form: OTLPForm(format: options.format), effects: effects, compressor: compressor,
+                log: log))
         slot.lastUse = uses
+        slot.dates = dates
+        if dates != self.dates { hasEarlier = true }
         slots[path] = slot
         return slot
     }

@@ -82,6 +82,13 @@ package struct PathTemplate: Sendable, Equatable {
         return Self.fitting(readsResources ? Self.unstamped(path) : path)
     }
 
+    /// What fills the places of dates at Unix seconds.
+    func dates(_ seconds: Int) -> [String] {
+        pieces.compactMap { piece -> String? in
+            if case .date(let format) = piece { Self.date(format, seconds) } else { nil }
+        }
+    }
+
     /// What fills the place of a date at Unix seconds.
     static func date(_ format: String, _ seconds: Int) -> String { safe(Array(AWSTime.format(seconds, format).utf8)) }
 

@@ -78,9 +78,7 @@ struct RotationNames: Equatable, Sendable {
         }
     }
 
-    private static func isCompressed(_ name: String) -> Bool {
-        FileOptions.Compression.allCases.contains { !$0.ending.isEmpty && name.hasSuffix($0.ending) }
-    }
+    private static func isCompressed(_ name: String) -> Bool { FileOptions.Compression(of: name) != .none }
 
     private func stamp(in name: String) -> String? {
         var name = name

@@ -2,6 +2,7 @@
 import FoundationEssentials
 import Glibc
 import Pipeline
+import Synchronization
 import Telemetry
 import Testing
 
@@ -29,6 +30,7 @@ import Testing
         #expect(read.problems == [])
         var effects = FileEffects.system
         effects.wallClock = { time }
+        effects.graceMilliseconds = 60_000
         let log = LogLines()
         let exporter = FileExporter(options: read.options, build: exporterBuild(log: log), effects: effects)
         try await exporter.start()
@@ -199,10 +201,70 @@ import Testing
 
     @Test func `a search has bounds`() throws {
         for number in 0..<(LeftFileSearch.filesMax + 1) { try write("x", to: "s\(number).json") }
+        // Those that go on take no room from closed ones.
+        try write("x", to: "s0-2023-11-14T22-13-20.000.json")
+        #expect(utimensat(AT_FDCWD, directory.file("s0-2023-11-14T22-13-20.000.json"), old, 0) == 0)
         let template = try PathTemplate(directory.path + "/{service.name}.json")
         var search = LeftFileSearch(template, seconds: 0, changedUntil: .max)
-        #expect(search.run().count == LeftFileSearch.filesMax)
+        let files = search.run()
+        #expect(files.count { $0.kind == .open } == LeftFileSearch.filesMax)
+        #expect(files.count { $0.kind == .closed } == 1)
         #expect(search.isCut)
+    }
+
+    /// In October 2023.
+    private var old: [timespec] { [timespec](repeating: timespec(tv_sec: 1_698_000_000, tv_nsec: 0), count: 2) }
+
+    /// Waits half a minute at most.
+    private func waitUntil(_ isDone: () -> Bool) async throws {
+        for _ in 0..<30_000 where !isDone() { try await Task.sleep(for: .milliseconds(1)) }
+    }
+
+    @Test func `a file whose date passes is closed and compressed by a running exporter`() async throws {
+        let clock = Atomic<Int64>(time)
+        let yaml = "path: \"\(directory.path)/{service.name}-{%Y-%m-%d}.jsonl\"\n"
+        let read = options(
+            FileOptions.self, yaml + "group_by: {max_open_files: 2}\nrotation: {}\ncompression: gzip")
+        #expect(read.problems == [])
+        var effects = FileEffects.system
+        effects.wallClock = { clock.load(ordering: .relaxed) }
+        effects.graceMilliseconds = 60_000
+        let exporter = FileExporter(options: read.options, build: exporterBuild(), effects: effects)
+        try await exporter.start()
+        // That of the first one is closed by now, since there may be no more open ones.
+        for name in ["a", "b", "c"] { #expect(await exporter.export(batch(name, "one")) == .delivered) }
+        clock.add(day, ordering: .relaxed)
+        #expect(await exporter.export(batch("b", "two")) == .delivered)
+        try await waitUntil {
+            directory.names.count { $0.hasSuffix(".jsonl.gz") } == 3 && directory.names.count == 4
+        }
+        #expect(directory.names.filter { $0.hasSuffix(".jsonl") } == ["b-2023-11-15.jsonl"])
+        #expect(directory.names.count == 4)
+        await exporter.shutdown()
+        #expect(directory.contents("b-2023-11-15.jsonl").contains("two"))
+    }
+
+    @Test func `files of earlier dates are deleted when they are too old, and foreign ones are not`() async throws {
+        let record = "{\"resourceSpans\":[{\"scopeSpans\":[]}]}\n"
+        let stamp = "2023-11-01T00-00-00.000.jsonl"
+        for name in ["2023-11-01.jsonl", "2023-11-01-\(stamp)", "2023-11-12.jsonl", "2023-11-14-\(stamp)"] {
+            try write(record, to: name)
+        }
+        for name in ["2023-11-02-\(stamp)", "2023-11-03.jsonl"] { try write("a note\n", to: name) }
+        for name in ["2023-11-01-\(stamp).zst", "2023-11-13-2023-11-13T23-59-59.000.jsonl.gz"] {
+            _ = FileManager.default.createFile(
+                atPath: directory.file(name), contents: Data([0x28, 0xB5, 0x2F, 0xFD, 0]))
+        }
+        try write("a note", to: "2023-11-01-\(stamp).gz")
+        let before = directory.names
+        for name in before where name != "2023-11-12.jsonl" {
+            #expect(utimensat(AT_FDCWD, directory.file(name), old, 0) == 0)
+        }
+        try await run("{%Y-%m-%d}.jsonl\"\nrotation: {}", at: time)
+        #expect(directory.names == before)
+        try await run("{%Y-%m-%d}.jsonl\"\nrotation: {max_days: 2}", at: time)
+        let gone = ["2023-11-01.jsonl", "2023-11-01-\(stamp)", "2023-11-01-\(stamp).zst"]
+        #expect(directory.names == before.filter { !gone.contains($0) })
     }
 
     @Test(arguments: [

@@ -1,5 +1,6 @@
 @testable import Exporters
 import FoundationEssentials
+import Glibc
 import Pipeline
 import Synchronization
 import Telemetry
@@ -169,6 +170,31 @@ import Testing
             "c/2023-11-14.jsonl": 1,
         ]
         #expect(Dictionary(uniqueKeysWithValues: counts) == expected)
+    }
+
+    @Test func `a full disk gets no empty file for each date`() async throws {
+        let clock = Atomic<Int64>(1_700_000_000_000)
+        let isFull = Atomic(true)
+        let read = options(FileOptions.self, "path: \"\(directory.path)/{%Y-%m-%d}.jsonl\"")
+        var effects = FileEffects.system
+        effects.wallClock = { clock.load(ordering: .relaxed) }
+        effects.write = { descriptor, bytes in
+            if isFull.load(ordering: .relaxed) { return (-1, ENOSPC) }
+            return FileEffects.system.write(descriptor, bytes)
+        }
+        let exporter = FileExporter(options: read.options, build: exporterBuild(), effects: effects)
+        try await exporter.start()
+        // The file of the second day was there before.
+        _ = FileManager.default.createFile(atPath: directory.file("2023-11-15.jsonl"), contents: Data())
+        for _ in 0..<3 {
+            #expect(await exporter.export(request(["a"])) != .delivered)
+            clock.add(86_400_000, ordering: .relaxed)
+        }
+        #expect(try found() == ["2023-11-15.jsonl"])
+        isFull.store(false, ordering: .relaxed)
+        #expect(await exporter.export(request(["a"])) == .delivered)
+        await exporter.shutdown()
+        #expect(try found() == ["2023-11-15.jsonl", "2023-11-17.jsonl"])
     }
 
     @Test func `keeps no more files open than it may, and loses nothing by it`() async throws {
