@@ -26,7 +26,7 @@
             let pieces = stride(from: 0, to: bytes.count, by: size).map { bytes[$0..<min($0 + size, bytes.count)] }
             let setup = ConnectionSetup(
                 service: service, tls: nil, startTimeout: .zero, lifetime: HTTP2Lifetime(), streamsMax: 8,
-                resources: [:])
+                cuts: CutLog(log: shared.log, id: "otlp"), resources: [:])
             HTTPFuzz.connect(pieces) { channel, _ in try setup.configure(channel) }
             let used = shared.budget.used
             if used != 0 { return "\(used) bytes stay reserved" }

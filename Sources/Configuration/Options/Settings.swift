@@ -194,7 +194,8 @@ package struct Settings {
                 problems.removeErrors(of: childPath(meant))
             }
             problems.error(
-                "unknown key", fix: move(entry) ?? Settings.quotes(entry.key)
+                "unknown key",
+                fix: move(entry) ?? Settings.quotes(entry.key)
                     ?? Suggestion.fix(for: entry.key, among: names, noun: "keys"),
                 at: entry.keyPlace, path: childPath(entry.key))
         }
