@@ -35,7 +35,9 @@ extension TraceAnalyzer {
         let pieces = callsInPieces(memory)
         let failures = pieces.filter(\.isFailed)
         for index in found.indices { add(failures, to: &found[index]) }
-        if found.isEmpty, let hit = repeats(order, ofFailures: failures) { found.append(hit) }
+        if !found.contains(where: { $0.tier > .hint }), let hit = repeats(order, ofFailures: failures) {
+            found.append(hit)
+        }
         found += loops(order, pieces, batch)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
@@ -47,7 +49,7 @@ extension TraceAnalyzer {
             }
             report(finding(hit))
         }
-        if found.isEmpty { checkSession(order, memory) }
+        if !found.contains(where: { $0.tier > .hint }) { checkSession(order, memory) }
     }
 
     /// Calls in the order of time; of the same time in the order of the trace.
@@ -111,17 +113,24 @@ extension TraceAnalyzer {
         }
         let isTag = isFailing && changed.same > 0
         var best: Repeat?
-        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, isTag: Bool) {
+        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
             guard list.count >= tag, let first = list.first else { return }
-            let tier = list.count >= alert && !isTag ? FindingTier.alert : .tag
+            let tier = min(list.count >= alert ? .alert : .tag, most)
             if let best, (best.tier.rawValue, best.count) >= (tier.rawValue, list.count) { return }
             best = Repeat(rule: rule, count: list.count, tier: tier, last: last, first: first)
         }
-        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, isTag: isTag)
-        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, isTag: isTag)
-        let isBatch = !isFailing && call.emptiness == .none && areAllDifferent(near)
-        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, isTag: isTag || isBatch)
+        let most = isTag ? FindingTier.tag : .alert
+        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: most)
+        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: most)
+        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, atMost: min(most, worst(near)))
         return best
+    }
+
+    /// How bad nearly equal calls can be: what is masked in them may be what differs, and a batch has no two equal ones.
+    private func worst(_ near: [Int]) -> FindingTier {
+        if near.contains(where: { calls[$0].isMasked }) { return .hint }
+        guard let last = near.last, !isFailing(calls[last]), calls[last].emptiness == .none else { return .alert }
+        return areAllDifferent(near) ? .tag : .alert
     }
 
     private func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
