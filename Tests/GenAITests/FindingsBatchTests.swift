@@ -58,6 +58,21 @@ import Testing
         #expect(try findings(trace).of(.loop).isEmpty)
     }
 
+    @Test(arguments: [#"{"ok":true}"#, "[]"]) func `calls whose arguments were not recorded are no repeats`(
+        _ result: String
+    ) throws {
+        let detective = Detective()
+        // Nor are they over the traces of a session.
+        for _ in 0..<5 {
+            var trace = TestTrace()
+            let agent = trace.agent("a")
+            for _ in 0..<4 { trace.tool("send_email", in: agent, result: result) }
+            trace.model(in: agent, text: "Nothing is left to be sent.")
+            let found = try detective.look(at: trace).filter { [.loop, .retryStorm].contains($0.pattern) }
+            #expect(found.isEmpty, "\(found)")
+        }
+    }
+
     // MARK: Agents and changes
 
     @Test func `equal calls of several agents are no loop`() throws {

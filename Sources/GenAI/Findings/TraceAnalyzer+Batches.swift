@@ -53,11 +53,13 @@ extension TraceAnalyzer {
 
     // MARK: Batches
 
-    /// Whether no two of the calls have the same arguments, as those of a batch have not.
+    /// Whether no two of the calls are known to have the same arguments, as those of a batch have not.
     func areAllDifferent(_ list: [Int]) -> Bool {
         var signatures: Set<UInt64> = []
-        for index in list { signatures.insert(calls[index].signature) }
-        return signatures.count == list.count
+        for index in list where calls[index].signature != 0 {
+            if !signatures.insert(calls[index].signature).inserted { return false }
+        }
+        return true
     }
 
     /// Members that arguments may have to be compared one by one.

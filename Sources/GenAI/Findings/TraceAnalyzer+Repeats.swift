@@ -126,7 +126,7 @@ extension TraceAnalyzer {
         return best
     }
 
-    /// How bad nearly equal calls can be: what is masked in them may be what differs, and a batch has no two equal ones.
+    /// How bad nearly equal calls can be: what is masked in them may be what differs, and in a batch no two are equal.
     private func worst(_ near: [Int]) -> FindingTier {
         if near.contains(where: { calls[$0].isMasked }) { return .hint }
         guard let last = near.last, !isFailing(calls[last]), calls[last].emptiness == .none else { return .alert }
@@ -141,7 +141,7 @@ extension TraceAnalyzer {
     /// Whether two calls share most words of their values. Calls that give data for other figures or ids are about
     /// other things: a batch.
     private mutating func isNear(_ left: Int, _ right: Int) -> Bool {
-        if calls[left].signature == calls[right].signature { return true }
+        if calls[left].signature != 0, calls[left].signature == calls[right].signature { return true }
         var one = HashSet()
         var other = HashSet()
         fill(&one, left)
@@ -237,12 +237,14 @@ extension TraceAnalyzer {
         guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }
         for index in order {
             let call = calls[index]
+            let signature = call.signature
             // Reading the same thing again in a later turn is normal; failing again is not.
             guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
             let name = call.name.looseHash
             let earlier = seen.filter {
                 $0.name == name && $0.isFailed && $0.trace != traceKey
-                    && ($0.signature == call.signature || (call.errorHash > 2 && $0.error == call.errorHash))
+                    && ((signature != 0 && $0.signature == signature)
+                        || (call.errorHash > 2 && $0.error == call.errorHash))
             }.count
             let count = earlier + 1
             guard earlier > 0, count >= options.sessionRepeatTag else { continue }
