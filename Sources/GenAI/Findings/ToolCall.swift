@@ -50,6 +50,8 @@ struct ToolCall: BitwiseCopyable {
     /// Whether `model` says so itself; otherwise it is the model call before.
     var isAnnounced = false
     var isHandoff = false
+    /// Whether the tool does whatever its arguments say: a shell, an interpreter, a browser.
+    var isOpenEnded = false
     var isFailed = false
     /// The span is not failed but its result says that it is.
     var isSoftError = false

@@ -33,12 +33,18 @@ extension TraceAnalyzer {
         "exit", "trigger", "refresh", "record", "mark",
     ]
 
-    /// Whether a call changed something, so that asking `call` again may tell something new: a write, an edit.
-    func isChange(_ other: ToolCall, for call: ToolCall) -> Bool { !(other.name == call.name) && isChange(other) }
+    /// Whether a call changed something, so that asking `call` again may tell something new: a write, an edit, or
+    /// whatever else one tool for everything was told to do.
+    func isChange(_ other: ToolCall, for call: ToolCall) -> Bool {
+        guard other.name == call.name else { return isChange(other) }
+        guard call.isOpenEnded, other.signature != 0, !isFailing(other) else { return false }
+        return other.signature != call.signature
+    }
 
     /// Whether a call changed something that other tools may see.
     func isChange(_ other: ToolCall) -> Bool {
         guard !isFailing(other), !other.isHandoff else { return false }
+        if other.isOpenEnded { return true }
         guard TraceAnalyzer.isAction(other.name) else { return false }
         return !TraceAnalyzer.passive.contains { TraceAnalyzer.hasWord(other.name, $0) }
     }

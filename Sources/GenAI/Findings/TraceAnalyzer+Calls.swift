@@ -321,6 +321,7 @@ extension TraceAnalyzer {
         }
         call.isMasked = isMasked(call)
         if call.isMasked { call.signature = signature(ofMasked: index, call) }
+        call.isOpenEnded = TraceAnalyzer.isOpenEnded(call.name)
         if call.hasResult && !call.isFailed {
             let error = softError(call)
             if !error.isEmpty {
@@ -328,6 +329,7 @@ extension TraceAnalyzer {
                 call.errorText = error
             } else {
                 call.emptiness = emptiness(of: call)
+                if call.isOpenEnded, TraceAnalyzer.isQuiet(call) { call.emptiness = .none }
             }
         }
         if call.isFailed || call.isSoftError { call.errorHash = call.errorText.isEmpty ? 2 : call.errorText.errorHash }

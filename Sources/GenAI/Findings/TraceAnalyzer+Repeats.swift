@@ -74,12 +74,12 @@ extension TraceAnalyzer {
 
     func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
 
-    func mayRepeat(_ call: ToolCall) -> Bool {
+    mutating func mayRepeat(_ call: ToolCall) -> Bool {
         for part in options.repeatableTools {
             var part = part
             if part.withUTF8({ call.name.place(of: Text(UnsafeRawBufferPointer($0))) }) != nil { return true }
         }
-        return isIgnored(call.name)
+        return isIgnored(call.name) || isMove(call)
     }
 
     /// The repeats that end with the window's last call; nil when there are too few.
@@ -92,11 +92,12 @@ extension TraceAnalyzer {
         var same: [Int] = []
         var errors: [Int] = []
         var near: [Int] = []
-        // Where the last of the calls before began that changed something.
-        var changed = (same: 0, near: 0)
-        for index in window {
+        // How many of each came before the last progress.
+        var before = (same: 0, errors: 0, near: 0)
+        for (place, index) in window.enumerated() {
             let other = calls[index]
-            if !same.isEmpty || !near.isEmpty, isChange(other, for: call) { changed = (same.count, near.count) }
+            let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
+            if hasAny, isProgress(place, in: window) { before = (same.count, errors.count, near.count) }
             guard other.name == call.name, isSameAgent(other, call) else { continue }
             let isSame = call.signature != 0 && other.signature == call.signature
             // A changed result is progress: polling, or reading again after a change.
@@ -108,10 +109,9 @@ extension TraceAnalyzer {
         }
         // What came out the same behind a change was worth a look; what fails again has not got far.
         if !isFailing {
-            same.removeFirst(changed.same)
-            near.removeFirst(changed.near)
+            same.removeFirst(before.same)
+            near.removeFirst(before.near)
         }
-        let isTag = isFailing && changed.same > 0
         var best: Repeat?
         func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
             guard list.count >= tag, let first = list.first else { return }
@@ -119,11 +119,21 @@ extension TraceAnalyzer {
             if let best, (best.tier.rawValue, best.count) >= (tier.rawValue, list.count) { return }
             best = Repeat(rule: rule, count: list.count, tier: tier, last: last, first: first)
         }
-        let most = isTag ? FindingTier.tag : .alert
+        var most = worst(same, before.same)
         offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: most)
+        // Where one tool does everything, calls with other arguments come between its errors.
+        if call.isOpenEnded { most = worst(errors, before.errors) }
         offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: most)
+        if call.isOpenEnded { most = worst(near, before.near) }
         offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, atMost: min(most, worst(near)))
         return best
+    }
+
+    /// How bad calls can be that fail although something changed behind the first `before` of them: unless they went on
+    /// failing with nothing in between, somebody works on it.
+    private func worst(_ list: [Int], _ before: Int) -> FindingTier {
+        guard let last = list.last, isFailing(calls[last]), before > 0 else { return .alert }
+        return list.count - before < options.repeatAlert ? .tag : .alert
     }
 
     /// How bad nearly equal calls can be: what is masked in them may be what differs, and in a batch no two are equal.
@@ -242,9 +252,9 @@ extension TraceAnalyzer {
             guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
             let name = call.name.looseHash
             let earlier = seen.filter {
-                $0.name == name && $0.isFailed && $0.trace != traceKey
-                    && ((signature != 0 && $0.signature == signature)
-                        || (call.errorHash > 2 && $0.error == call.errorHash))
+                guard $0.name == name, $0.isFailed, $0.trace != traceKey else { return false }
+                if signature != 0, $0.signature == signature { return true }
+                return call.errorHash > 2 && $0.error == call.errorHash
             }.count
             let count = earlier + 1
             guard earlier > 0, count >= options.sessionRepeatTag else { continue }
