@@ -35,7 +35,9 @@ import Testing
     // MARK: Progress
 
     @Test func `another command in between is progress`() throws {
-        let edits: [Call] = (0..<4).flatMap { [bash("sed -i s/a/b\($0)/ x.py", ""), bash("pytest -q", "1 failed, 3 passed")] }
+        let edits: [Call] = (0..<4).flatMap {
+            [bash("sed -i s/a/b\($0)/ x.py", ""), bash("pytest -q", "1 failed, 3 passed")]
+        }
         let commits: [Call] = (0..<4).flatMap {
             [bash("git commit -m p\($0)", "[main \($0)]"), bash("git status", "M a.py")]
         }
