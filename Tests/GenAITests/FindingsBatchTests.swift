@@ -89,6 +89,16 @@ import Testing
         }
         #expect(try findings(trace(["legal", "sales", "tech"])).of(.loop).isEmpty)
         #expect(try findings(trace(["legal", "legal", "legal"])).of(.loop).map(\.tier) == [.alert])
+        // Spans of agents without a name tell nothing but that they are several.
+        #expect(try findings(trace(["", "", ""])).of(.loop).isEmpty)
+        var parallel = trace(["worker", "worker", "worker"])
+        for place in [1, 4, 7] { parallel.spans[place].end += 60_000_000_000 }
+        #expect(try findings(parallel).of(.loop).isEmpty)
+        var spread = trace(["assistant", "assistant", "assistant"])
+        for place in 1..<10 { spread.spans[place].service = "shop-\((place - 1) / 3)" }
+        #expect(try findings(spread).of(.loop).isEmpty)
+        for place in 1..<10 { spread.spans[place].service = "shop" }
+        #expect(try findings(spread).of(.loop).map(\.tier) == [.alert])
     }
 
     @Test func `a change between equal calls is progress`() throws {

@@ -4,12 +4,35 @@ import Telemetry
 extension TraceAnalyzer {
     // MARK: Agents and turns
 
-    /// Whether both calls are of one agent. By name: some frameworks open a span of the agent for each of its turns.
+    /// Whether both calls are of one agent: of one agent's span, else by name, since some frameworks open a span of the
+    /// agent for each of its turns. Those do not run side by side, nor in several services.
     func isSameAgent(_ left: ToolCall, _ right: ToolCall) -> Bool {
         guard left.place >= 0, right.place >= 0 else { return true }
-        let one = trace.steps[Int(left.place)].agentName
-        let other = trace.steps[Int(right.place)].agentName
-        return one.isEmpty || other.isEmpty || one == other
+        let one = trace.steps[Int(left.place)]
+        let other = trace.steps[Int(right.place)]
+        let names = (one.agentName, other.agentName)
+        guard names.0.isEmpty || names.1.isEmpty || names.0 == names.1 else { return false }
+        guard one.agent >= 0, other.agent >= 0 else { return !isOfOtherService(one, other) }
+        return one.agent == other.agent || isSameWorker(Int(one.agent), Int(other.agent))
+    }
+
+    private func isOfOtherService(_ one: Step, _ other: Step) -> Bool {
+        one.service != 0 && other.service != 0 && one.service != other.service
+    }
+
+    /// Whether two spans of agents that do not tell different names may be turns of one agent.
+    private func isSameWorker(_ left: Int, _ right: Int) -> Bool {
+        let (one, other) = (trace.steps[left], trace.steps[right])
+        // One around the other is the agent and its run.
+        if trace.isBelow(left, right) || trace.isBelow(right, left) { return true }
+        if TraceAnalyzer.isUnnamed(one) || TraceAnalyzer.isUnnamed(other) { return false }
+        if isOfOtherService(one, other) { return false }
+        return max(one.start, other.start) >= min(one.end, other.end)
+    }
+
+    /// Whether an agent's span tells no more than that it is one.
+    private static func isUnnamed(_ agent: Step) -> Bool {
+        agent.agentName.isEmpty || isOneOf(agent.agentName.trimmed, ["invoke_agent", "agent", "agent run", "run"])
     }
 
     /// Whether a model asked for both at once, or they ran side by side: neither could know the other's result.
