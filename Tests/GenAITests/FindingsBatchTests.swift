@@ -58,6 +58,21 @@ import Testing
         #expect(try findings(trace).of(.loop).isEmpty)
     }
 
+    @Test(arguments: [#"{"ok":true}"#, "[]"]) func `calls whose arguments were not recorded are no repeats`(
+        _ result: String
+    ) throws {
+        let detective = Detective()
+        // Nor are they over the traces of a session.
+        for _ in 0..<5 {
+            var trace = TestTrace()
+            let agent = trace.agent("a")
+            for _ in 0..<4 { trace.tool("send_email", in: agent, result: result) }
+            trace.model(in: agent, text: "Nothing is left to be sent.")
+            let found = try detective.look(at: trace).filter { [.loop, .retryStorm].contains($0.pattern) }
+            #expect(found.isEmpty, "\(found)")
+        }
+    }
+
     // MARK: Agents and changes
 
     @Test func `equal calls of several agents are no loop`() throws {
@@ -74,6 +89,16 @@ import Testing
         }
         #expect(try findings(trace(["legal", "sales", "tech"])).of(.loop).isEmpty)
         #expect(try findings(trace(["legal", "legal", "legal"])).of(.loop).map(\.tier) == [.alert])
+        // Spans of agents without a name tell nothing but that they are several.
+        #expect(try findings(trace(["", "", ""])).of(.loop).isEmpty)
+        var parallel = trace(["worker", "worker", "worker"])
+        for place in [1, 4, 7] { parallel.spans[place].end += 60_000_000_000 }
+        #expect(try findings(parallel).of(.loop).isEmpty)
+        var spread = trace(["assistant", "assistant", "assistant"])
+        for place in 1..<10 { spread.spans[place].service = "shop-\((place - 1) / 3)" }
+        #expect(try findings(spread).of(.loop).isEmpty)
+        for place in 1..<10 { spread.spans[place].service = "shop" }
+        #expect(try findings(spread).of(.loop).map(\.tier) == [.alert])
     }
 
     @Test func `a change between equal calls is progress`() throws {

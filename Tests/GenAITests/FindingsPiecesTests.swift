@@ -33,6 +33,31 @@ import Testing
         #expect(try findings(piece(trace, 0..<3)).of(.noFinalAnswer).map(\.rule) == [.answerMissing])
     }
 
+    @Test func `a piece with one of several handoffs does not tell that something was dropped`() throws {
+        let request = "Refund ORD-88213, cancel ORD-99321 and invoice INV-7781 to Ms Keller at 4711 Elm Street"
+        func run(_ tasks: [String]) -> TestTrace {
+            var trace = TestTrace()
+            let boss = trace.agent("front", input: request)
+            for (index, task) in tasks.enumerated() {
+                trace.model(
+                    in: boss, input: TestTrace.user(request),
+                    calls: [("h\(index)", "transfer_to_worker", #"{"task":\#(TestTrace.quoted(task))}"#)])
+                let sub = trace.agent("worker", in: boss, input: task)
+                trace.model(in: sub, input: TestTrace.user(task), text: "Done.")
+            }
+            trace.model(in: boss, text: "All of it is done.")
+            return trace
+        }
+        let trace = run(["Refund ORD-88213", "Cancel ORD-99321", "Invoice INV-7781 to Keller at 4711 Elm Street"])
+        #expect(try findings(trace).of(.handoffDrop).isEmpty)
+        let detective = Detective()
+        // The span of the agent that hands over comes last.
+        #expect(try detective.look(at: piece(trace, 1..<4), id: 77).of(.handoffDrop).isEmpty)
+        #expect(detective.analyzer.unassessable[FindingPattern.handoffDrop.index] == 1)
+        #expect(detective.analyzer.assessed[FindingPattern.handoffDrop.index] == 0)
+        #expect(try findings(run(["Refund ORD-88213"])).of(.handoffDrop).map(\.tier) == [.alert])
+    }
+
     @Test func `an agent whose own parent has not come is not told to be without an answer`() throws {
         var trace = piece(storm(1), 0..<3)
         trace.spans[0].parent = 99

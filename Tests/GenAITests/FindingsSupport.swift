@@ -15,6 +15,8 @@ struct TestTrace {
         var status: UInt64 = 0
         var message = ""
         var attributes: [(String, TestValue)]
+        /// Name of the service that sends it, empty for none.
+        var service = ""
     }
 
     var spans: [Span] = []
@@ -115,19 +117,29 @@ struct TestTrace {
     }
 
     func request(traceID: UInt8 = 7) -> [UInt8] {
-        let encoded = spans.map { span in
-            var bytes = Wire.field(1, [UInt8](repeating: traceID, count: 16))
-            bytes += Wire.field(2, [UInt8](repeating: span.id, count: 8))
-            if span.parent != 0 { bytes += Wire.field(4, [UInt8](repeating: span.parent, count: 8)) }
-            bytes += Wire.field(5, Array(span.name.utf8)) + Wire.fixed(7, span.start) + Wire.fixed(8, span.end)
-            for (key, value) in span.attributes { bytes += Wire.field(9, Wire.pair(key, value)) }
-            if span.status != 0 {
-                let status = Wire.field(2, Array(span.message.utf8)) + Wire.varint(3 << 3) + Wire.varint(span.status)
-                bytes += Wire.field(15, status)
-            }
-            return Wire.field(2, bytes)
+        var services: [String] = []
+        for span in spans where !services.contains(span.service) { services.append(span.service) }
+        var bytes: [UInt8] = []
+        for service in services {
+            let name: [UInt8] = service.isEmpty ? [] : Wire.field(1, Wire.pair("service.name", .string(service)))
+            var encoded: [UInt8] = []
+            for span in spans where span.service == service { encoded += TestTrace.encode(span, traceID) }
+            bytes += Wire.field(1, Wire.field(1, name) + Wire.field(2, encoded))
         }
-        return Wire.field(1, Wire.field(1, []) + Wire.field(2, encoded.flatMap(\.self)))
+        return bytes
+    }
+
+    private static func encode(_ span: Span, _ traceID: UInt8) -> [UInt8] {
+        var bytes = Wire.field(1, [UInt8](repeating: traceID, count: 16))
+        bytes += Wire.field(2, [UInt8](repeating: span.id, count: 8))
+        if span.parent != 0 { bytes += Wire.field(4, [UInt8](repeating: span.parent, count: 8)) }
+        bytes += Wire.field(5, Array(span.name.utf8)) + Wire.fixed(7, span.start) + Wire.fixed(8, span.end)
+        for (key, value) in span.attributes { bytes += Wire.field(9, Wire.pair(key, value)) }
+        if span.status != 0 {
+            let status = Wire.field(2, Array(span.message.utf8)) + Wire.varint(3 << 3) + Wire.varint(span.status)
+            bytes += Wire.field(15, status)
+        }
+        return Wire.field(2, bytes)
     }
 }
 

@@ -139,7 +139,7 @@ final class LeftFiles: Sendable {
             switch file.kind {
             case .closed: return file.path
             case .over: return good > 0 ? closing(file.path, facts) : nil
-            case .open: return nil
+            case .open, .expired: return nil
             }
         }
     }

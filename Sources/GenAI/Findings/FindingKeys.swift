@@ -42,13 +42,17 @@ package final class FindingKeys: Sendable {
     let slots: [UInt8]
     let exceptionMessage: KeyID
     let exceptionType: KeyID
+    /// Of resources.
+    let serviceName: KeyID
 
     private static let exceptionKeys = ["exception.message", "exception.type"]
+    private static let serviceKey = "service.name"
 
     /// Asks for the numbers of all keys that findings read; `init` looks them up in the table of them.
     package static func intern(_ builder: inout KeyTable.Builder) {
         for slot in Slot.allCases { _ = builder.intern(slot.key) }
         for key in exceptionKeys { _ = builder.intern(key) }
+        _ = builder.intern(serviceKey)
     }
 
     package init(_ keys: KeyTable) {
@@ -61,6 +65,7 @@ package final class FindingKeys: Sendable {
         self.slots = slots
         exceptionMessage = keys.id(named: FindingKeys.exceptionKeys[0])
         exceptionType = keys.id(named: FindingKeys.exceptionKeys[1])
+        serviceName = keys.id(named: FindingKeys.serviceKey)
     }
 
     /// Whether this was made for that very table.

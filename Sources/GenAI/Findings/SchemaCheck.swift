@@ -4,7 +4,7 @@ import Telemetry
 /// additionalProperties, items, anyOf, oneOf, allOf, local $ref, bounds of numbers and lengths; OpenAPI's nullable.
 ///
 /// Lenient where schemas in the wild are: upper-case type words, a bare map of properties, integers for numbers, null
-/// for what has a default of null. Whatever it does not know is taken as valid.
+/// for what has a default of null. Whatever it does not know is taken as valid, and so is a value that was masked.
 struct SchemaCheck {
     enum Fault: UInt8 {
         case missing, unknown, type, value, bounds
@@ -78,6 +78,7 @@ struct SchemaCheck {
         guard budget > 0, depth < 24, tree.isObject(source), value.exists else { return }
         let schema = resolve(source, &tree)
         guard tree.isObject(schema) else { return }
+        if tree.isString(value), tree.string(value).isMask { return }
         if tree.kind(value) == .null, isNullable(schema, &tree) { return }
         for key: StaticString in ["anyOf", "oneOf"] {
             let branches = tree.member(schema, key)
@@ -89,6 +90,7 @@ struct SchemaCheck {
             part = tree.next(part)
         }
         guard matchesType(value, schema, name, &tree) else { return }
+        if tree.isString(value), tree.string(value).holdsMask { return }
         checkChoice(value, schema, name, &tree)
         checkBounds(value, schema, name, &tree)
         if tree.isObject(value) {
@@ -252,11 +254,22 @@ struct SchemaCheck {
 
     // MARK: Members
 
+    private func hasMaskedName(_ value: JSONRef, _ tree: inout JSONTree) -> Bool {
+        var child = tree.first(value)
+        while child.exists {
+            if tree[child].key.holdsMask { return true }
+            child = tree.next(child)
+        }
+        return false
+    }
+
     private mutating func checkMembers(
         _ value: JSONRef, _ properties: JSONRef, _ required: JSONRef, _ additional: JSONRef, _ depth: Int,
         _ tree: inout JSONTree
     ) {
-        var wanted = tree.first(tree.isArray(required) ? required : .none)
+        // Behind a masked name may be any.
+        let isNamed = !hasMaskedName(value, &tree)
+        var wanted = tree.first(isNamed && tree.isArray(required) ? required : .none)
         while wanted.exists {
             let name = tree.string(wanted)
             if !tree.member(value, name).exists { add(.missing, name, .none) }
@@ -266,7 +279,9 @@ struct SchemaCheck {
         while child.exists, issues.count < 4 {
             let name = tree[child].key
             let schema = tree.member(properties, name)
-            if schema.exists {
+            if !isNamed && name.holdsMask {
+                // Neither known nor unknown.
+            } else if schema.exists {
                 check(child, schema, name, depth + 1, &tree)
             } else if tree.isObject(additional) {
                 check(child, additional, name, depth + 1, &tree)

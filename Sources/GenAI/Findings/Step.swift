@@ -34,6 +34,8 @@ struct Step: BitwiseCopyable {
     var end: UInt64
     /// Name of the agent, inherited.
     var agentName = Text.empty
+    /// Hash of the name of the service that sent it, 0 for none.
+    var service: UInt64 = 0
     /// Row of the step's facts in `TraceSteps.places`.
     var row: Int32
     /// Span id, for a stable order.

@@ -14,7 +14,7 @@ enum ArgumentsState: UInt8, BitwiseCopyable {
     case broken
     /// JSON that ends too early.
     case cutOff
-    /// Longer than the limits, or cut by the sender's limit for attributes.
+    /// Longer than the limits, cut by the sender's limit for attributes, or broken by what masked a part of it.
     case limited
 }
 
@@ -50,6 +50,8 @@ struct ToolCall: BitwiseCopyable {
     /// Whether `model` says so itself; otherwise it is the model call before.
     var isAnnounced = false
     var isHandoff = false
+    /// Whether the tool does whatever its arguments say: a shell, an interpreter, a browser.
+    var isOpenEnded = false
     var isFailed = false
     /// The span is not failed but its result says that it is.
     var isSoftError = false
@@ -62,6 +64,8 @@ struct ToolCall: BitwiseCopyable {
     var arguments = JSONRef.none
     /// The arguments as text when they are none.
     var argumentsText = Text.empty
+    /// Whether a part of them was masked: equal masks may stand for different values.
+    var isMasked = false
     var hasResult = false
     var result = JSONRef.none
     /// The result as text when it is no JSON container.
@@ -70,7 +74,7 @@ struct ToolCall: BitwiseCopyable {
     /// What the error says, empty when nothing does.
     var errorText = Text.empty
     var time: UInt64 = 0
-    /// Hashes of arguments, result and error; 0 for none.
+    /// Hashes of arguments, result and error; 0 for none. That of masked arguments is no other call's.
     var signature: UInt64 = 0
     var resultHash: UInt64 = 0
     var errorHash: UInt64 = 0

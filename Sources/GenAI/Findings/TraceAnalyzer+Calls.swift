@@ -96,6 +96,7 @@ extension TraceAnalyzer {
         call.isAnnounced = true
         call.name = tree.string(tree.member(part, "name"))
         call.id = tree.string(tree.member(part, "id"))
+        if TraceAnalyzer.isNotCaptured(call.id) { call.id = .empty }
         let arguments = tree.member(part, "arguments")
         if tree.isString(arguments) {
             readArguments(tree.string(arguments), into: &call)
@@ -318,6 +319,9 @@ extension TraceAnalyzer {
         } else if call.state == .empty {
             call.signature = 1
         }
+        call.isMasked = isMasked(call)
+        if call.isMasked { call.signature = signature(ofMasked: index, call) }
+        call.isOpenEnded = TraceAnalyzer.isOpenEnded(call.name)
         if call.hasResult && !call.isFailed {
             let error = softError(call)
             if !error.isEmpty {
@@ -325,6 +329,7 @@ extension TraceAnalyzer {
                 call.errorText = error
             } else {
                 call.emptiness = emptiness(of: call)
+                if call.isOpenEnded, TraceAnalyzer.isQuiet(call) { call.emptiness = .none }
             }
         }
         if call.isFailed || call.isSoftError { call.errorHash = call.errorText.isEmpty ? 2 : call.errorText.errorHash }

@@ -78,7 +78,7 @@ extension TraceAnalyzer {
     private static let requestMax = 64 << 10
 
     /// Entities of the request that no sub-agent was told. The union over all handoffs counts: a step-by-step
-    /// delegation tells each agent its part.
+    /// delegation tells each agent its part. While the topmost span is missing, so may other handoffs be.
     mutating func checkHandoffs(_ batch: borrowing RecordBatch) {
         var told = HashSet()
         var first: Int?
@@ -97,6 +97,8 @@ extension TraceAnalyzer {
             if addInputs(ofAgent: index, batch, &told) { hasInputs = true }
         }
         guard first != nil || !subAgents.isEmpty else { return }
+        let place = first.map { Int(calls[$0].place) } ?? subAgents[0]
+        guard place < 0 || trace.isWhole(above: place) else { return note(.handoffDrop, isAssessable: false) }
         var entities: [Text] = []
         let isWhole = collectEntities(batch, root, subAgents, &entities)
         guard hasInputs, isWhole, entities.count > 0, entities.count <= TraceAnalyzer.entitiesMax else {

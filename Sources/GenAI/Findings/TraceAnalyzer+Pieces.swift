@@ -147,25 +147,11 @@ extension TraceAnalyzer {
 
     /// Whether a call of the line changed something, so that `call` may well come out another way.
     private func isProgress(_ place: Int, _ seen: [FindingsMemory.SeenCall], for call: ToolCall) -> Bool {
-        if place >= 0 {
-            let other = calls[place]
-            if isChange(other, for: call) { return true }
-            guard other.name == call.name, !isFailing(other) else { return false }
-            return other.signature != call.signature && TraceAnalyzer.runsWhatItIsGiven(call.name)
-        }
+        if place >= 0 { return isChange(calls[place], for: call) }
         let other = seen[~place]
         if other.name != call.name.looseHash { return other.isChange }
-        guard !other.isFailing else { return false }
-        return other.signature != call.signature && TraceAnalyzer.runsWhatItIsGiven(call.name)
+        return call.isOpenEnded && !other.isFailing && other.signature != 0 && other.signature != call.signature
     }
-
-    /// Words of tools that do what their arguments say: each other command may be a change.
-    private static let runners: [StaticString] = [
-        "bash", "shell", "exec", "terminal", "command", "python", "code", "sql", "browser", "click", "scroll",
-        "computer",
-    ]
-
-    private static func runsWhatItIsGiven(_ name: Text) -> Bool { runners.contains { hasWord(name, $0) } }
 
     // MARK: Agents
 

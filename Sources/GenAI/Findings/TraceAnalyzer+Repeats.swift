@@ -44,7 +44,7 @@ extension TraceAnalyzer {
             }
             report(finding(hit))
         }
-        if found.isEmpty { checkSession(order, memory) }
+        if !found.contains(where: { $0.tier > .hint }) { checkSession(order, memory) }
     }
 
     /// Calls in the order of time; of the same time in the order of the trace.
@@ -69,12 +69,12 @@ extension TraceAnalyzer {
 
     func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
 
-    func mayRepeat(_ call: ToolCall) -> Bool {
+    mutating func mayRepeat(_ call: ToolCall) -> Bool {
         for part in options.repeatableTools {
             var part = part
             if part.withUTF8({ call.name.place(of: Text(UnsafeRawBufferPointer($0))) }) != nil { return true }
         }
-        return isIgnored(call.name)
+        return isIgnored(call.name) || isMove(call)
     }
 
     /// The repeats that end with the window's last call; nil when there are too few.
@@ -87,11 +87,12 @@ extension TraceAnalyzer {
         var same: [Int] = []
         var errors: [Int] = []
         var near: [Int] = []
-        // Where the last of the calls before began that changed something.
-        var changed = (same: 0, near: 0)
-        for index in window {
+        // How many of each came before the last progress.
+        var before = (same: 0, errors: 0, near: 0)
+        for (place, index) in window.enumerated() {
             let other = calls[index]
-            if !same.isEmpty || !near.isEmpty, isChange(other, for: call) { changed = (same.count, near.count) }
+            let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
+            if hasAny, isProgress(place, in: window) { before = (same.count, errors.count, near.count) }
             guard other.name == call.name, isSameAgent(other, call) else { continue }
             let isSame = call.signature != 0 && other.signature == call.signature
             // A changed result is progress: polling, or reading again after a change.
@@ -103,22 +104,38 @@ extension TraceAnalyzer {
         }
         // What came out the same behind a change was worth a look; what fails again has not got far.
         if !isFailing {
-            same.removeFirst(changed.same)
-            near.removeFirst(changed.near)
+            same.removeFirst(before.same)
+            near.removeFirst(before.near)
         }
-        let isTag = isFailing && changed.same > 0
         var best: Repeat?
-        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, isTag: Bool) {
+        func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
             guard list.count >= tag, let first = list.first else { return }
-            let tier = list.count >= alert && !isTag ? FindingTier.alert : .tag
+            let tier = min(list.count >= alert ? .alert : .tag, most)
             if let best, (best.tier.rawValue, best.count) >= (tier.rawValue, list.count) { return }
             best = Repeat(rule: rule, count: list.count, tier: tier, last: last, first: first)
         }
-        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, isTag: isTag)
-        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, isTag: isTag)
-        let isBatch = !isFailing && call.emptiness == .none && areAllDifferent(near)
-        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, isTag: isTag || isBatch)
+        var most = worst(same, before.same)
+        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: most)
+        // Where one tool does everything, calls with other arguments come between its errors.
+        if call.isOpenEnded { most = worst(errors, before.errors) }
+        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: most)
+        if call.isOpenEnded { most = worst(near, before.near) }
+        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, atMost: min(most, worst(near)))
         return best
+    }
+
+    /// How bad calls can be that fail although something changed behind the first `before` of them: unless they went on
+    /// failing with nothing in between, somebody works on it.
+    private func worst(_ list: [Int], _ before: Int) -> FindingTier {
+        guard let last = list.last, isFailing(calls[last]), before > 0 else { return .alert }
+        return list.count - before < options.repeatAlert ? .tag : .alert
+    }
+
+    /// How bad nearly equal calls can be: what is masked in them may be what differs, and in a batch no two are equal.
+    private func worst(_ near: [Int]) -> FindingTier {
+        if near.contains(where: { calls[$0].isMasked }) { return .hint }
+        guard let last = near.last, !isFailing(calls[last]), calls[last].emptiness == .none else { return .alert }
+        return areAllDifferent(near) ? .tag : .alert
     }
 
     private func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
@@ -129,7 +146,7 @@ extension TraceAnalyzer {
     /// Whether two calls share most words of their values. Calls that give data for other figures or ids are about
     /// other things: a batch.
     private mutating func isNear(_ left: Int, _ right: Int) -> Bool {
-        if calls[left].signature == calls[right].signature { return true }
+        if calls[left].signature != 0, calls[left].signature == calls[right].signature { return true }
         var one = HashSet()
         var other = HashSet()
         fill(&one, left)
@@ -225,12 +242,14 @@ extension TraceAnalyzer {
         guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }
         for index in order {
             let call = calls[index]
+            let signature = call.signature
             // Reading the same thing again in a later turn is normal; failing again is not.
             guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
             let name = call.name.looseHash
             let earlier = seen.filter {
-                $0.name == name && $0.isFailed && $0.trace != traceKey
-                    && ($0.signature == call.signature || (call.errorHash > 2 && $0.error == call.errorHash))
+                guard $0.name == name, $0.isFailed, $0.trace != traceKey else { return false }
+                if signature != 0, $0.signature == signature { return true }
+                return call.errorHash > 2 && $0.error == call.errorHash
             }.count
             let count = earlier + 1
             guard earlier > 0, count >= options.sessionRepeatTag else { continue }

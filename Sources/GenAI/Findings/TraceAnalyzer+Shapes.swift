@@ -26,6 +26,7 @@ extension TraceAnalyzer {
         // The text was trimmed when it was read; the untrimmed one stands in the wrapper.
         let only = tree.first(calls[index].arguments)
         let value = tree.isString(only) ? tree.string(only) : text
+        if value.isMask { return }
         let oddity = TraceAnalyzer.oddity(value, name: .empty)
         if !oddity.isEmpty { mark(index, Text("input"), oddity, value) }
     }
@@ -38,7 +39,7 @@ extension TraceAnalyzer {
                 let value = tree.string(child)
                 var oddity = TraceAnalyzer.oddity(value, name: tree[child].key)
                 if seen.hasOtherShape(value) { oddity.insert(.otherShape) }
-                if !oddity.isEmpty { return mark(index, tree[child].key, oddity, value) }
+                if !oddity.isEmpty, !value.isMask { return mark(index, tree[child].key, oddity, value) }
             } else if tree.isObject(child) || tree.isArray(child) {
                 checkMembers(of: child, index, seen, depth + 1)
                 if !calls[index].oddity.isEmpty { return }

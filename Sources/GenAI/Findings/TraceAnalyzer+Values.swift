@@ -26,10 +26,9 @@ extension TraceAnalyzer {
 
     // MARK: Arguments
 
-    /// Text that instrumentations write for "not captured".
+    /// Text that instrumentations write for "not captured", or that stands where somebody hid the whole of it.
     static func isNotCaptured(_ text: Text) -> Bool {
-        text == "<not specified>" || text == "<not serializable>" || text == "N/A" || text == "<REDACTED>"
-            || text == "[REDACTED]"
+        text == "<not specified>" || text == "<not serializable>" || text == "N/A" || text.isBareMask
     }
 
     /// Reads a call's arguments from text.
@@ -38,6 +37,7 @@ extension TraceAnalyzer {
         call.argumentsText = text
         if TraceAnalyzer.isNotCaptured(text) {
             call.state = .missing
+            call.argumentsText = .empty
             return
         }
         guard !text.isEmpty else {
@@ -59,7 +59,7 @@ extension TraceAnalyzer {
                 call.state = .other
                 return
             }
-            if TraceAnalyzer.isCutBySender(text) {
+            if TraceAnalyzer.isCutBySender(text) || text.isBrokenByMask {
                 call.state = .limited
                 return
             }

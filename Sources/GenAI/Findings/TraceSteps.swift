@@ -65,6 +65,7 @@ struct TraceSteps: ~Copyable {
             // An error type alone is no GenAI fact.
             if step.kind != .other || hasFacts(step) {
                 step.isFailed = record.statusCode == 2 || place(.errorType, step) != nil
+                step.service = service(of: record, batch, keys)
                 node.step = Int32(truncatingIfNeeded: steps.count)
                 steps.append(step)
             } else {
@@ -72,6 +73,12 @@ struct TraceSteps: ~Copyable {
             }
         }
         nodes.append(node)
+    }
+
+    private func service(of record: SpanRecord, _ batch: borrowing RecordBatch, _ keys: FindingKeys) -> UInt64 {
+        let resource = batch.resources[batch.resource(ofScope: record.scope)].set
+        guard let name = batch.string(keys.serviceName, in: resource), !name.isEmpty else { return 0 }
+        return ContentHash.of(name)
     }
 
     private mutating func newRow() -> Int {
