@@ -24,7 +24,8 @@ extension TextRedaction {
             }
             guard let quote = found else { break }
             let string = looseString(view, part..<quote)
-            var next = LooseSigns.skipSpaces(bytes, quote + 1)
+            // The closing quote of a name may be there twice.
+            var next = LooseSigns.skipSpaces(bytes, bytes[quote + 1] == 0x22 ? quote + 2 : quote + 1)
             let mayBeName = LooseSigns.colonEnd(bytes, next) != nil || LooseComments.begins(view.text, at: next)
             let isName = mayBeName && isOwn(view, quote, state)
             let verdict = isName ? looseVerdict(view, string, isString, &state) : nil
@@ -140,7 +141,7 @@ extension TextRedaction {
     }
 
     /// The colon in a string that is a blocked name with its colon: the name has lost its closing quote, and the quote
-    /// behind the string opens the value.
+    /// behind the string opens the value or a string in it.
     private func colonOfBlockedName(
         _ view: View, _ string: JSONTokens.Token, _ comments: inout LooseComments, _ state: inout RedactionState
     ) -> Int? {
@@ -158,7 +159,12 @@ extension TextRedaction {
         default: break
         }
         guard name.end > name.start, verdict(view, name, &state) == .masked else { return nil }
-        return comments.end(from: colon + 1) >= string.end ? colon : nil
+        var place = comments.end(from: colon + 1)
+        // The brackets that begin the value may stand in front of the quote.
+        while place < string.end, ByteClass.isSpace(bytes[place]) || bytes[place] == 0x5B || bytes[place] == 0x7B {
+            place += 1
+        }
+        return place >= string.end ? colon : nil
     }
 }
 

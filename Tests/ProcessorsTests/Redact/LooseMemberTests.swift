@@ -37,6 +37,9 @@ import Testing
             #"{"n":1,,"password":"****","t":"{\"password\":\"****\"}"}"#
         ),
         (#"{"n":1,,"password":"{\"password\":12}"}"#, #"{"n":1,,"password":"****"}"#),
+        (#"{"n":1,"password"":"x","m":2}"#, #"{"n":1,"password"":"****","m":2}"#),
+        (#"{"n":1,"password: ["x","y"],"m":2}"#, #"{"n":1,"password: "****","m":2}"#),
+        (#"{"a":"{\"password\"\":\"x\",\"m\":2}"}"#, #"{"a":"{\"password\"\":\"****\",\"m\":2}"}"#),
     ])
     func `quotes that are escaped once too often or not at all hide no member`(before: String, after: String) throws {
         #expect(try masked(before) == after)
