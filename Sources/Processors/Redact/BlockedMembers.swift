@@ -47,7 +47,8 @@ struct ShortName: Hashable {
 /// The values of blocked members become hits like any other, so that everything around them keeps its bytes. Strings
 /// are looked into again when they may be JSON themselves, to the depth and size to which other texts are decoded;
 /// what is beyond is withheld. Of a text that was cut the members before the cut count; behind a fault of the syntax
-/// every name in quotes with a colon counts, and a value is all that may belong to it.
+/// every name in quotes with a colon counts, and a value is all that may belong to it. In other text JSON begins where
+/// a brace stands before a quote.
 extension TextRedaction {
     /// The value of a member that is masked or left alone as a whole.
     private struct Held {
@@ -66,15 +67,18 @@ extension TextRedaction {
         var start: Int
         /// Where the value begins that was masked last, when nothing came behind it: it may go on.
         var masked: Int?
+        /// Whether other text stands around the document, which stays behind a value that is no JSON.
+        var isEmbedded: Bool
     }
 
     /// Adds a hit for the value of each blocked member.
     func maskMembers(_ view: View, _ state: inout RedactionState) {
         let open = state.containers.count
-        var start = JSONTokens.documentStart(view.text)
+        let first = JSONTokens.documentStart(view.text)
+        var start = first ?? JSONTokens.embeddedStart(view.text)
         // Lines of JSON are documents one behind the other.
         while let place = start {
-            let next = members(view, from: place, &state)
+            let next = members(view, from: place, isEmbedded: first == nil, &state)
             state.containers.truncate(to: open)
             guard let end = next else { return }
             start = JSONTokens.documentStart(view.text, from: end)
@@ -84,14 +88,17 @@ extension TextRedaction {
     }
 
     /// Goes through one document. Where it ends, when something may stand behind it; nil when there is nothing to read.
-    private func members(_ view: View, from start: Int, _ state: inout RedactionState) -> Int? {
+    private func members(
+        _ view: View, from start: Int, isEmbedded: Bool, _ state: inout RedactionState
+    ) -> Int? {
         let base = state.containers.count
         var reader = JSONTokens(view.text, base: base, from: start, showsEnds: true)
         var held: Held?
-        var rest = Rest(start: start)
+        var rest = Rest(start: start, isEmbedded: isEmbedded)
         while let token = reader.next(&state.containers) {
             if token.kind == .end { return nil }
-            rest = Rest(start: token.kind == .string && held == nil ? token.start - 1 : reader.index)
+            rest.start = token.kind == .string && held == nil ? token.start - 1 : reader.index
+            rest.masked = nil
             guard let value = held else {
                 held = look(view, token, reader.index, &state)
                 continue
@@ -121,6 +128,10 @@ extension TextRedaction {
         let end = view.text.count
         if state.containers.count - base >= TextLimits.containers {
             add(view, held?.start ?? rest.start, end, .tooDeep, &state)
+        } else if let held, held.verdict == .masked, LooseValue.isMissing(view.text, from: held.start) {
+            searchMembers(view, from: held.start, &state)
+        } else if let held, held.verdict == .masked, rest.isEmbedded {
+            searchMembers(view, from: maskValue(view, from: held.start, &state), &state)
         } else if let held, held.verdict == .masked {
             add(view, held.start, end, .blockedKey, quotes: quotes(view), &state)
         } else if let masked = rest.masked {
@@ -149,7 +160,7 @@ extension TextRedaction {
         var plain = ByteColumn(capacity: name.count)
         let bytes = ByteCursor(name)
         var index = 0
-        while index < name.count { index = JSONTokens.decode(bytes, index, name.count, &plain) }
+        while index < name.count { index = LooseName.decode(bytes, index, name.count, &plain) }
         return members.verdict(plain.text, &state)
     }
 
@@ -167,22 +178,30 @@ extension TextRedaction {
     /// For a value that had no quotes: those that its mask needs.
     func quotes(_ view: View) -> UInt8 { UInt8(truncatingIfNeeded: view.depth + 1) }
 
-    /// A string may be a document again. One with members has quotes, hence escapes.
-    func lookInside(_ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState) {
+    /// A string may be a document again, or hold one. One with names in double quotes has escapes.
+    private func lookInside(_ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState) {
+        let content = view.text[token.start..<token.end]
         // Its first sign may be an escape that stands for one that begins a document.
-        guard token.hasEscape,
-            JSONTokens.documentStart(view.text[token.start..<token.end], orEscape: true) != nil
-        else { return }
-        let size = token.end - token.start
-        let isNear = view.map < TextLimits.depth && view.depth < TextLimits.depth
-        guard isNear, size <= min(TextLimits.decodedBytes, state.decodable) else {
-            return add(view, token.start, token.end, .tooDeep, &state)
+        let isDocument = token.hasEscape && JSONTokens.documentStart(content, orEscape: true) != nil
+        guard isDocument || JSONTokens.embeddedStart(content) != nil else { return }
+        if !token.hasEscape, view.depth < TextLimits.depth {
+            let base = view.base + token.start
+            return maskMembers(View(text: content, map: view.map, base: base, depth: view.depth + 1), &state)
         }
-        state.decodable -= size
-        let level = state.levels[view.map]
-        level.decode(
-            view, token.start..<token.end, outer: view.map == 0 ? nil : state.levels[view.map &- 1], nil)
-        let inner = View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1)
+        guard let inner = decoded(view, token.start..<token.end, &state) else { return }
         maskMembers(inner, &state)
+    }
+
+    /// A part of a view with its escapes resolved; nil when it is beyond what is looked into, and withheld.
+    func decoded(_ view: View, _ range: Range<Int>, _ state: inout RedactionState) -> View? {
+        let isNear = view.map < TextLimits.depth && view.depth < TextLimits.depth
+        guard isNear, range.count <= min(TextLimits.decodedBytes, state.decodable) else {
+            add(view, range.lowerBound, range.upperBound, .tooDeep, &state)
+            return nil
+        }
+        state.decodable -= range.count
+        let level = state.levels[view.map]
+        level.decode(view, range, outer: view.map == 0 ? nil : state.levels[view.map &- 1], nil)
+        return View(text: level.bytes.text, map: view.map + 1, base: 0, depth: view.depth + 1)
     }
 }

@@ -4,8 +4,11 @@ import Telemetry
 struct LooseValue {
     private(set) var start: Int
     private(set) var end: Int
-    /// Whether it is one string with a quote on both sides.
+    /// Whether it is one string with a quote on both sides, each of which takes `inset` bytes with its backslashes.
     private(set) var isString = false
+    private(set) var inset = 1
+    /// Whether it has no end and is taken for empty, so that nothing hides behind it.
+    private(set) var isOpen = false
     /// Where the next member may begin: as a rule the end, but the closing quote when that opens the next name.
     private(set) var next: Int
 
@@ -13,13 +16,15 @@ struct LooseValue {
     /// nothing.
     init(_ text: Text, from place: Int) {
         let bytes = ByteCursor(text)
-        start = place
-        while ByteClass.isSpace(bytes[start]) { start += 1 }
+        start = LooseSigns.skipSpaces(bytes, place)
+        let found: Int?
         switch bytes[start] {
-        case 0x22, 0x27: end = LooseValue.quote(text, bytes[start], from: start + 1).map { $0 + 1 } ?? text.count
-        case 0x7B, 0x5B: end = LooseValue.containerEnd(text, start)
-        default: end = start
+        case 0x22, 0x27, 0x60: found = LooseValue.quote(text, bytes[start], from: start + 1).map { $0 + 1 }
+        case 0x7B, 0x5B: found = LooseValue.containerEnd(text, start)
+        default: found = start
         }
+        end = found ?? start
+        isOpen = found == nil
         next = end
     }
 
@@ -29,8 +34,7 @@ struct LooseValue {
     init(masking text: Text, from colon: Int) {
         let bytes = ByteCursor(text)
         let pieces = LoosePieces(text)
-        start = colon
-        while ByteClass.isSpace(bytes[start]) { start += 1 }
+        start = LooseSigns.skipSpaces(bytes, colon)
         var place = pieces.first(at: start)
         end = place == nil ? pieces.trimmed(start, LooseComments.end(text, from: start)) : start
         next = end
@@ -38,7 +42,8 @@ struct LooseValue {
             let piece = pieces.piece(at: from)
             end = piece.end
             isString = piece.isString && from == start
-            if piece.isString, pieces.lacksQuote(from..<end) {
+            inset = piece.inset
+            if piece.isString, piece.inset == 1, pieces.lacksQuote(from..<end) {
                 next = end - 1
                 if !isString { end -= 1 }
                 return
@@ -46,6 +51,13 @@ struct LooseValue {
             place = pieces.next(behind: end)
         }
         next = end
+    }
+
+    /// Whether a comma and the next member's name stand where a value should.
+    static func isMissing(_ text: Text, from colon: Int) -> Bool {
+        let bytes = ByteCursor(text)
+        let comma = LooseSigns.skipSpaces(bytes, colon)
+        return bytes[comma] == 0x2C && LoosePieces(text).isName(at: LooseSigns.skipSpaces(bytes, comma + 1))
     }
 
     /// The first quote from `start` on that is not escaped.
@@ -61,25 +73,76 @@ struct LooseValue {
         return nil
     }
 
-    /// Only brackets of its own kind count: those of the other may be what is wrong.
-    static func containerEnd(_ text: Text, _ start: Int) -> Int {
+    /// Behind the bracket that ends a container, nil when there is none. Only brackets of its own kind count: those of
+    /// the other may be what is wrong.
+    static func containerEnd(_ text: Text, _ start: Int) -> Int? {
+        var brackets = LooseBrackets(text, start)
+        return brackets.end { $0.own <= 0 }
+    }
+
+    /// The same for one that is masked: all other brackets must be closed too, with those in comments and single quotes
+    /// and without them.
+    static func maskedContainerEnd(_ text: Text, _ start: Int) -> Int {
+        var plain = LooseBrackets(text, start)
+        var skipping = LooseBrackets(text, start, isSkipping: true)
+        let ends = [plain.end { $0.own <= 0 && $0.all <= 0 }, skipping.end { $0.own <= 0 && $0.all <= 0 }]
+        return ends.map { $0 ?? text.count }.max() ?? text.count
+    }
+}
+
+/// Counts the brackets of a container outside of strings.
+private struct LooseBrackets {
+    private let text: Text
+    private let start: Int
+    private let isSkipping: Bool
+    /// Open brackets of the container's own kind.
+    private(set) var own = 0
+    /// Open ones of its own kind, square ones and braces.
+    private(set) var all = 0
+
+    /// With `isSkipping` what is in comments and in single quotes does not count.
+    init(_ text: Text, _ start: Int, isSkipping: Bool = false) {
+        self.text = text
+        self.start = start
+        self.isSkipping = isSkipping
+    }
+
+    /// Behind the closing bracket of its own kind, or another's, at which `isClosed` holds.
+    mutating func end(_ isClosed: (LooseBrackets) -> Bool) -> Int? {
         let bytes = ByteCursor(text)
         let opening = bytes[start]
         let closing: UInt8 = opening == 0x28 ? 0x29 : opening + 2
-        var depth = 0
+        // The last byte that is no space.
+        var before: UInt8 = 0
         var index = start
         while index < text.count {
-            switch bytes[index] {
-            case 0x22: index = quote(text, from: index + 1) ?? text.count
-            case opening: depth += 1
-            case closing:
-                depth -= 1
-                if depth == 0 { return index + 1 }
+            let byte = bytes[index]
+            switch byte {
+            case 0x22: index = LooseValue.quote(text, from: index + 1) ?? text.count
+            case 0x27 where isSkipping && LooseBrackets.isBeforeValue(before):
+                index = LooseValue.quote(text, 0x27, from: index + 1) ?? text.count
+            case 0x23 where isSkipping, 0x2F where isSkipping:
+                if let behind = LooseComments.end(text, at: index) { index = behind - 1 }
+            case opening, 0x5B, 0x7B:
+                if byte == opening { own += 1 }
+                all += 1
+            case closing, 0x5D, 0x7D:
+                if byte == closing { own -= 1 }
+                all -= 1
+                if isClosed(self) { return index + 1 }
             default: break
             }
+            if !ByteClass.isSpace(byte) { before = byte }
             index += 1
         }
-        return text.count
+        return nil
+    }
+
+    private static func isBeforeValue(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x28, 0x2B, 0x2C, 0x3A, 0x5B, 0x7B: true
+        default: false
+        }
     }
 }
 
@@ -92,6 +155,8 @@ private struct LoosePieces {
         var end: Int
         /// Whether it is a string with one quote on both sides.
         var isString = false
+        /// Bytes of each of them, with the backslashes in front.
+        var inset = 1
     }
 
     private let text: Text
@@ -113,18 +178,20 @@ private struct LoosePieces {
     func next(behind end: Int) -> Int? {
         var index = end
         var isSameLine = true
-        while ByteClass.isSpace(bytes[index]) {
+        let behindSpaces = LooseSigns.skipSpaces(bytes, end)
+        while index < behindSpaces {
             if isLineEnd(bytes[index]) { isSameLine = false }
             index += 1
         }
         switch bytes[index] {
         case 0x22, 0x27: return isName(at: index) ? nil : index
         case 0x2C:
-            index += 1
-            while ByteClass.isSpace(bytes[index]) { index += 1 }
+            index = LooseSigns.skipSpaces(bytes, index + 1)
+            guard isQuote(bytes[index]) else { return isWordOfValue(index) ? index : nil }
             // One without an end is a name that was cut.
-            let isClosed = isQuote(bytes[index]) && LooseValue.quote(text, bytes[index], from: index + 1) != nil
+            let isClosed = LooseValue.quote(text, bytes[index], from: index + 1) != nil
             return isClosed && !isName(at: index) ? index : nil
+        case 0x3B where isName(at: LooseSigns.skipSpaces(bytes, index + 1)): return nil
         case 0x7D, 0x5D, 0x29: return nil
         case 0x2B: return index
         default: return isSameLine && index < text.count ? index : nil
@@ -134,8 +201,10 @@ private struct LoosePieces {
     /// The piece that begins with the byte at `start`, which is no space, comma or closing brace.
     func piece(at start: Int) -> Piece {
         switch bytes[start] {
-        case 0x22, 0x27: string(at: start)
-        case 0x28, 0x5B, 0x7B: Piece(end: LooseValue.containerEnd(text, start))
+        case 0x22, 0x27, 0x60: string(at: start)
+        case 0x28, 0x5B, 0x7B: Piece(end: LooseValue.maskedContainerEnd(text, start))
+        case 0x5C: escapedString(at: start)
+        case 0xE2 where LooseSigns.quote(bytes, start) != nil: curvedString(at: start)
         default: Piece(end: LooseComments.end(text, at: start) ?? wordEnd(start))
         }
     }
@@ -156,6 +225,53 @@ private struct LoosePieces {
         return Piece(end: close + 1, isString: sign == 0x22)
     }
 
+    /// A string whose quotes are escaped, in a text where the one behind the name is not.
+    private func escapedString(at start: Int) -> Piece {
+        var open = start
+        while bytes[open] == 0x5C { open += 1 }
+        let sign = bytes[open]
+        guard isQuote(sign) else { return Piece(end: wordEnd(start)) }
+        let slashes = open - start
+        var from = open + 1
+        while from < text.count, let close = text.firstIndex(of: sign, from: from) {
+            var slash = close
+            while slash > from, bytes[slash - 1] == 0x5C { slash -= 1 }
+            if close - slash == slashes { return Piece(end: close + 1, isString: true, inset: slashes + 1) }
+            // The end of the string around it.
+            if close - slash < slashes { return Piece(end: slash) }
+            from = close + 1
+        }
+        return Piece(end: text.count)
+    }
+
+    /// A string in curved quotes.
+    private func curvedString(at start: Int) -> Piece {
+        guard let kind = LooseSigns.quote(bytes, start)?.kind else { return Piece(end: wordEnd(start)) }
+        var from = start + 3
+        while from < text.count, let index = text.firstIndex(of: 0xE2, from: from) {
+            if LooseSigns.quote(bytes, index)?.kind == kind { return Piece(end: index + 3) }
+            from = index + 1
+        }
+        return Piece(end: text.count)
+    }
+
+    /// Whether what stands behind a value's comma belongs to it: a word that is no name, as in `"a", b"` or `"a", 12`.
+    private func isWordOfValue(_ start: Int) -> Bool {
+        guard ByteClass.isWord(bytes[start]) || bytes[start] >= 0x80 || bytes[start] == 0x2D else { return false }
+        var index = start
+        while index < text.count {
+            switch bytes[index] {
+            case 0x22: return isClosing(index, start) || isPrefix(start, index)
+            case 0x2C, 0x5D, 0x7D, 0x0A, 0x0D: return true
+            case 0x27, 0x3A, 0x5B, 0x5C, 0x60, 0x7B: return false
+            case 0xE2 where LooseSigns.quote(bytes, index) != nil: return false
+            case 0xEF where LooseSigns.colonEnd(bytes, index) != nil: return false
+            default: index += 1
+            }
+        }
+        return true
+    }
+
     /// Behind the three quotes or more that end a string which began with three.
     private func tripleEnd(_ sign: UInt8, _ start: Int) -> Int {
         var from = start
@@ -174,15 +290,26 @@ private struct LoosePieces {
         while index < text.count {
             switch bytes[index] {
             case 0x2C, 0x7D, 0x0A, 0x0D: return trimmed(start, index)
+            case 0x22 where isScalar(start, index) && isName(at: index): return trimmed(start, index)
             case 0x22 where !isClosing(index, start), 0x27 where isPrefix(start, index):
                 index = (LooseValue.quote(text, bytes[index], from: index + 1) ?? text.count) + 1
-            case 0x28: index = LooseValue.containerEnd(text, index)
+            case 0x28: index = LooseValue.maskedContainerEnd(text, index)
             case 0x2F where ByteClass.isSpace(bytes[index - 1]):
                 index = LooseComments.end(text, at: index) ?? index + 1
             default: index += 1
             }
         }
         return text.count
+    }
+
+    /// Whether a word is a number or one of JSON's words, with a space behind it: the next string may be a name.
+    private func isScalar(_ start: Int, _ end: Int) -> Bool {
+        let last = trimmed(start, end)
+        guard last < end, last > start else { return false }
+        for index in start..<last where !ByteClass.isWord(bytes[index]) && !(0x2B...0x2E).contains(bytes[index]) {
+            return false
+        }
+        return true
     }
 
     func trimmed(_ start: Int, _ end: Int) -> Int {
@@ -211,13 +338,11 @@ private struct LoosePieces {
     }
 
     /// Whether the string that begins here is followed by a colon.
-    private func isName(at open: Int) -> Bool {
-        guard let close = LooseValue.quote(text, bytes[open], from: open + 1), close > open + 1 else {
-            return false
-        }
-        var next = close + 1
-        while ByteClass.isSpace(bytes[next]) { next += 1 }
-        return bytes[next] == 0x3A
+    func isName(at open: Int) -> Bool {
+        guard isQuote(bytes[open]) || bytes[open] == 0x60,
+            let close = LooseValue.quote(text, bytes[open], from: open + 1), close > open + 1
+        else { return false }
+        return LooseSigns.colonEnd(bytes, LooseSigns.skipSpaces(bytes, close + 1)) != nil
     }
 
     private func isQuote(_ byte: UInt8) -> Bool { byte == 0x22 || byte == 0x27 }
@@ -252,8 +377,9 @@ struct LooseComments {
         let bytes = ByteCursor(text)
         var index = place
         while index < text.count {
-            if ByteClass.isSpace(bytes[index]) {
-                index += 1
+            let width = LooseSigns.spaceWidth(bytes, index)
+            if width > 0 {
+                index += width
             } else if let behind = end(text, at: index) {
                 index = behind
             } else {

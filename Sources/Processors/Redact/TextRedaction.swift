@@ -37,7 +37,7 @@ struct TextRedaction: Sendable {
         let mark = state.hits.count
         state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
         let view = View(text: text, map: 0, base: 0, depth: 0)
-        if !members.blocked.isEmpty, JSONTokens.documentStart(text) != nil {
+        if !members.blocked.isEmpty {
             maskMembers(view, &state)
             state.decodable = TextLimits.decodings * text.count + TextLimits.decodedBytesLeast
         }
@@ -182,7 +182,7 @@ struct TextRedaction: Sendable {
         state.hits.append(Match(from, to, tag, quotes: quotes))
     }
 
-    private func origin(_ view: View, _ offset: Int, _ state: borrowing RedactionState) -> Int {
+    func origin(_ view: View, _ offset: Int, _ state: borrowing RedactionState) -> Int {
         if view.map == 0 { return view.base &+ offset }
         return Int(state.levels[view.map &- 1].origins[view.base &+ offset])
     }
@@ -319,14 +319,24 @@ struct TextRedaction: Sendable {
         var kept = 0
         for index in run.indices.dropFirst() {
             if run[index].start < run[kept].end {
+                run[kept].quotes = quotes(run[kept], run[index])
                 run[kept].end = max(run[kept].end, run[index].end)
-                run[kept].quotes = max(run[kept].quotes, run[index].quotes)
             } else {
                 kept += 1
                 run[kept] = run[index]
             }
         }
         finds.truncate(to: first + kept + 1)
+    }
+
+    /// Those around the mask for two finds that overlap, the first of which begins no later and is no shorter when both
+    /// begin together.
+    private func quotes(_ first: Match, _ second: Match) -> UInt8 {
+        if second.end > first.end { return max(first.quotes, second.quotes) }
+        guard second.start == first.start, second.end == first.end else { return first.quotes }
+        // Found in the text and in its strings, it is as deep as where it was seen first.
+        let isTwice = first.quotes > 0 && second.quotes > 0
+        return isTwice ? min(first.quotes, second.quotes) : max(first.quotes, second.quotes)
     }
 
     private func write(_ text: Text, _ first: Int, _ state: inout RedactionState) {

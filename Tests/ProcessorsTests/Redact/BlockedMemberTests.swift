@@ -177,7 +177,7 @@ import Testing
 
     @Test(arguments: [
         #"{"user":"jo","note":"the password is long"}"#, #"["password","hunter2"]"#, "{password: hunter2",
-        #"see {"password":"hunter2"}"#, "[", "{", "", #"{"a":"\"password\" is a word"}"#,
+        "[", "{", "", #"{"a":"\"password\" is a word"}"#,
     ])
     func `what is no JSON with such a member stays`(text: String) throws {
         #expect(try masked(text) == text)
