@@ -42,7 +42,10 @@ import Testing
             [bash("git commit -m p\($0)", "[main \($0)]"), bash("git status", "M a.py")]
         }
         let rows: [Call] = (0..<4).flatMap {
-            [sql("DELETE FROM t WHERE id=\($0)", #"{"affected":0}"#), sql("SELECT count(*) FROM t", #"{"rows":[[5]]}"#)]
+            [
+                sql("DELETE FROM t WHERE id=\($0)", #"{"affected":0}"#),
+                sql("SELECT count(*) FROM t", #"{"rows":[[5]]}"#),
+            ]
         }
         for calls in [edits, commits, rows] {
             let found = try look(calls)
