@@ -26,6 +26,8 @@ struct GatewayParts {
     var admin: [AdminServer] = []
     /// Exporters that could not start and are tried again.
     var starts: [(id: String, task: Task<Bool, Never>)] = []
+    /// Workers of configurations before whose attempts have not ended yet.
+    var late: [LateWorker] = []
     /// What else goes on as long as the configuration.
     var tasks: [Task<Void, Never>] = []
 
@@ -39,6 +41,20 @@ struct GatewayParts {
     var heldBytes: Int {
         stages.reduce(0) { $0 + $1.stage.heldBytes } + journals.reduce(0) { $0 + $1.heldBytes }
     }
+}
+
+/// Whose worker it is: one at a time delivers what a pipeline has for an exporter.
+struct WorkerSeat: Hashable, Sendable {
+    var pipeline: String
+    /// `type/name`, also of a connector.
+    var exporter: String
+}
+
+/// A worker that reads no more, with attempts that take long. Until they have ended nobody else has its seat.
+struct LateWorker: Sendable {
+    var seat: WorkerSeat
+    var worker: ExportWorker
+    var task: Task<Void, Never>
 }
 
 /// Where the journal of a pipeline lies. One that goes on at its place has the same sequences.
