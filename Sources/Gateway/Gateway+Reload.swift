@@ -233,8 +233,11 @@ extension Gateway {
         _ parts: GatewayParts, within deadline: Duration, _ isMeant: @escaping (String) -> Bool
     ) async {
         let waits = Waits(log: parts.context.log)
-        let workers = parts.workers.filter { isMeant($0.pipeline) }
-        let exporting = workers.filter { !parts.isConnector($0.worker, in: $0.pipeline) }
+        let work: @Sendable (ExportWorker, String) async -> Void = { worker, pipeline in
+            await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
+                await worker.leave(deadline: deadline)
+            }
+        }
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, stage, task) in parts.stages where isMeant(pipeline) {
                 tasks.addTask {
@@ -242,19 +245,13 @@ extension Gateway {
                     await Self.wait(for: task, atMost: deadline)
                 }
             }
-            for (pipeline, worker, _) in workers where parts.isConnector(worker, in: pipeline) {
-                tasks.addTask {
-                    await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
-                        await worker.leave(deadline: deadline)
-                    }
-                }
+            for (pipeline, worker, _) in parts.workers
+            where isMeant(pipeline) && parts.isConnector(worker, in: pipeline) {
+                tasks.addTask { await work(worker, pipeline) }
             }
         }
-        let late = await Self.end(exporting, waits, within: Waits.patience) { worker, pipeline in
-            await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
-                await worker.leave(deadline: deadline)
-            }
-        }
+        let exporting = parts.workers.filter { isMeant($0.pipeline) && !parts.isConnector($0.worker, in: $0.pipeline) }
+        let late = await Self.end(exporting, waits, within: Waits.patience, work)
         noteLate(late, parts)
     }
 }

@@ -36,6 +36,7 @@ extension Gateway {
         giveBackWhenQuiet(context.budget)
         let ports = try await startReceivers(context, authenticators) { _ in true }
         builder.forgetRemoved(graph)
+        parts.withLock { $0.forgetLeaving() }
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
         let pool = WorkspacePool(keptBytes: context.shares?.workspace(kept, loops: loops) ?? kept)
@@ -65,13 +66,13 @@ extension Gateway {
             }
         }
         builder.tellOfUnread()
-        for (pipeline, worker) in graph.workers { run(worker, of: pipeline) }
         let keys = graph.keys
         for (pipeline, stage) in graph.stages {
             let lanes = stage.setup.chain.waitsForDisk ? DiskLanes() : nil
             let task = Task(executorPreference: lanes) { await stage.run(keys: keys) }
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
+        for (pipeline, worker) in graph.workers { run(worker, of: pipeline) }
     }
 
     /// Lets a worker deliver once nobody else does so in its seat.

@@ -103,7 +103,7 @@ package final class Gateway: Sendable {
     /// Delivers what is held by those pipelines. What one pipeline still holds may have to go through those behind it:
     /// the ones in front end first. Workers that leave let others go on with what they have not delivered.
     ///
-    /// With `mayGoOn` it waits for no attempt much longer than that, and gives those whose attempts have not ended.
+    /// With `mayGoOn` it waits for no exporter much longer than that, and gives those whose attempts have not ended.
     @discardableResult
     func drain(
         _ parts: GatewayParts, within deadline: Duration, _ meant: Set<String>, mayGoOn: Bool = false,
@@ -137,7 +137,8 @@ package final class Gateway: Sendable {
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
         let waits = Waits(log: parts.context.log)
         let workers = parts.workers.filter { pipelines.contains($0.pipeline) }
-        return await Self.end(workers, waits, within: mayGoOn ? left + Waits.patience : nil) { worker, pipeline in
+        let time = mayGoOn ? left + Waits.patience : nil
+        return await Self.end(workers, waits, within: time, orLonger: parts.isConnector) { worker, pipeline in
             await waits.telling(Self.delivery(of: worker, pipeline), after: left) {
                 if leaving.contains(pipeline) {
                     await worker.leave(deadline: left)
@@ -148,13 +149,16 @@ package final class Gateway: Sendable {
         }
     }
 
-    /// Has workers end by `work`. Gives those that have not within `time`; they do so by themselves.
+    /// Has workers end by `work`. Gives those that have not within `time`, but for those that are waited for however
+    /// long they take; they do so by themselves.
     static func end(
         _ workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)], _ waits: Waits,
-        within time: Duration?, _ work: @escaping @Sendable (ExportWorker, _ pipeline: String) async -> Void
+        within time: Duration?, orLonger isAwaited: (ExportWorker, _ pipeline: String) -> Bool = { _, _ in false },
+        _ work: @escaping @Sendable (ExportWorker, _ pipeline: String) async -> Void
     ) async -> [LateWorker] {
         await withTaskGroup(of: LateWorker?.self) { tasks in
             for (pipeline, worker, task) in workers {
+                let time = isAwaited(worker, pipeline) ? nil : time
                 tasks.addTask {
                     if await waits.isDone(within: time, { await work(worker, pipeline) }) { return nil }
                     let seat = WorkerSeat(pipeline: pipeline, exporter: worker.exporterID)

@@ -33,8 +33,21 @@ struct GatewayParts {
 
     init(_ context: GraphContext) { self.context = context }
 
+    /// What commands are told of while one configuration takes the place of another: who is on the way out.
+    private var leaving: (workers: [ExportWorker], stages: [TraceStage], exporters: [any Exporter]) = ([], [], [])
+
+    /// Who delivers and gathers, as far as commands ask.
+    var shown: (workers: [ExportWorker], stages: [TraceStage], exporters: [any Exporter]) {
+        if !leaving.workers.isEmpty { return leaving }
+        return (workers.map(\.worker), stages.map(\.stage), exporters.map(\.exporter))
+    }
+
+    /// A graph is there, whole.
+    mutating func forgetLeaving() { leaving = ([], [], []) }
+
     /// Leaves what outlives a configuration.
     mutating func forgetGraph() {
+        leaving = shown
         (workers, stages, exporters, tasks, starts) = ([], [], [], [], [])
     }
 

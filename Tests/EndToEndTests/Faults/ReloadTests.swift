@@ -2,6 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
 /// SIGHUP: the configuration is read again and takes the place of the one in force.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct ReloadTests {
     @Test func `a reload under load loses nothing, refuses nothing, and keeps connections`() async throws {
@@ -331,6 +335,25 @@ import Testing
         try await bench.gateway.waitUntilDelivered()
         #expect(bench.sink.duplicates == 0)
         #expect(try await bench.gateway.metric("otelcol_exporter_sent_spans") == Double(bench.ledger.all.count))
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `the queues can be looked at while a reload is under way`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.slow(4_000))
+        try await bench.gateway.start()
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: 3")
+        async let isTaken = bench.gateway.reload()
+        let url = try #require(URL(string: "http://127.0.0.1:\(bench.gateway.metricsPort)/queues"))
+        while !bench.gateway.logText.contains("the new configuration is in force"), bench.gateway.isRunning {
+            let (body, _) = try await URLSession.shared.data(from: url)
+            #expect(String(decoding: body, as: UTF8.self).contains("otlp_http"))
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(try await isTaken)
+        try await bench.gateway.waitUntilDelivered()
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
