@@ -47,7 +47,7 @@ extension Gateway {
 
     private var queues: AdminAnswer {
         let now = DeadLetterBox.systemTime()
-        let all = parts.withLock { parts in
+        let all = parts.withLock { parts -> [ExportWorkerStatus] in
             let shown = parts.shown
             return shown.stages.map { $0.status(now: now) } + shown.workers.map { $0.status(now: now) }
                 + shown.exporters.flatMap { ($0 as? FallbackExporter)?.statuses(now: now) ?? [] }

@@ -102,11 +102,13 @@ extension Gateway {
         }
         let retained = retainJournals(of: parts, for: new)
         var inherited = retained.inherited
-        (inherited.mayWait, inherited.startTime) = (mayWait, Waits.patience)
+        inherited.mayWait = mayWait
+        inherited.startTime = Waits.patience
         self.parts.withLock { kept in
             let workers = parts.workers.map { (pipeline: $0.pipeline, worker: $0.worker) }
             kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))
-            (inherited.holds, inherited.late) = (kept.holds, kept.late.map(\.seat))
+            inherited.holds = kept.holds
+            inherited.late = kept.late.map(\.seat)
         }
         return (inherited, retained.emptied)
     }
@@ -125,9 +127,9 @@ extension Gateway {
         let exporters = parts.exporters.filter { isMeant($0.id) }
         let users = Dictionary(grouping: late, by: \.seat.exporter)
         for (id, exporter) in exporters {
-            guard let users = users[id] else { continue }
+            guard let workers = users[id] else { continue }
             Task {
-                for user in users { await user.task.value }
+                for one in workers { await one.task.value }
                 for start in starts where start.id == id { _ = await start.task.value }
                 await exporter.shutdown()
             }
