@@ -47,15 +47,16 @@ extension Gateway {
 
     private var queues: AdminAnswer {
         let now = DeadLetterBox.systemTime()
-        let all = parts.withLock { parts in
-            parts.stages.map { $0.stage.status(now: now) } + parts.workers.map { $0.worker.status(now: now) }
-                + parts.exporters.flatMap { ($0.exporter as? FallbackExporter)?.statuses(now: now) ?? [] }
+        let all = parts.withLock { parts -> [ExportWorkerStatus] in
+            let shown = parts.shown
+            return shown.stages.map { $0.status(now: now) } + shown.workers.map { $0.status(now: now) }
+                + shown.exporters.flatMap { ($0 as? FallbackExporter)?.statuses(now: now) ?? [] }
         }
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExportWorkerStatus.encode(all))
     }
 
     private var outcomes: AdminAnswer {
-        let all = parts.withLock { parts in parts.workers.map { $0.worker.outcomes } }
+        let all = parts.withLock { parts in parts.shown.workers.map(\.outcomes) }
         return AdminAnswer(status: .ok, contentType: "application/json", body: ExporterOutcomes.encode(all))
     }
 

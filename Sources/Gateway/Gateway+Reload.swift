@@ -84,15 +84,16 @@ extension Gateway {
         // Who waits for room asks the exporters of this configuration, and would do so when there are others.
         for (_, worker, _) in parts.workers { worker.turnSendersAway() }
         let kept = new.plan.journalKeys
-        let late = parts.passingOn(kept)
-        await leave(parts, within: deadline) { !late.contains($0) }
+        let passing = parts.passingOn(kept)
+        await leave(parts, within: deadline) { !passing.contains($0) }
+        // Before requests wait: some take long to close what they have open.
+        let needed = Set(parts.workers.filter { passing.contains($0.pipeline) }.map(\.worker.exporterID))
+        var mayWait = await closeExporters(of: parts) { !needed.contains($0) }
         let followed = await changeReceivers(for: new, deadline)
-        await drain(parts, within: deadline, late, mayGoOn: true, leaves: { parts.isKept($0, kept) })
-        let waiting = await Self.end(parts.starts)
-        // Their workers have ended: nobody but those that come reads their cursors. A fallback's own worker has a
-        // journal to itself, which it keeps locked.
-        let closing = await Waits(log: parts.context.log).close(
-            parts.exporters, within: max(deadline, Waits.closingTime))
+        let late = await drain(
+            parts, within: deadline, passing, mayGoOn: true, leaves: { parts.isKept($0, kept) })
+        noteLate(late, parts)
+        mayWait.formUnion(await closeExporters(of: parts) { needed.contains($0) })
         // Not before: nobody listens on their ports from now until there are the new ones.
         for running in followed { await running.receiver.stopAccepting() }
         if AdminPlan(parts.context.plan) != AdminPlan(new.plan) {
@@ -101,13 +102,59 @@ extension Gateway {
         }
         let retained = retainJournals(of: parts, for: new)
         var inherited = retained.inherited
-        inherited.mayWait = closing.union(waiting)
-        inherited.holds = self.parts.withLock { kept in
+        inherited.mayWait = mayWait
+        inherited.startTime = Waits.patience
+        self.parts.withLock { kept in
             let workers = parts.workers.map { (pipeline: $0.pipeline, worker: $0.worker) }
             kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))
-            return kept.holds
+            inherited.holds = kept.holds
+            inherited.late = kept.late.map(\.seat)
         }
         return (inherited, retained.emptied)
+    }
+
+    /// Ends those exporters, whose workers have left. Gives the names of those that have not started, or have not
+    /// closed yet what they have open: a worker that is late has its exporter until it ends.
+    ///
+    /// A fallback's own worker has a journal to itself, which it keeps locked until it ends.
+    private func closeExporters(of parts: GatewayParts, where isMeant: (String) -> Bool) async -> Set<String> {
+        let waits = Waits(log: parts.context.log)
+        let starts = parts.starts.filter { isMeant($0.id) }
+        let waiting = await Self.end(starts, waits, within: Waits.patience)
+        let late = self.parts.withLock { kept in
+            kept.late.filter { one in parts.workers.contains { $0.worker === one.worker } }
+        }
+        let exporters = parts.exporters.filter { isMeant($0.id) }
+        let users = Dictionary(grouping: late, by: \.seat.exporter)
+        for (id, exporter) in exporters {
+            guard let workers = users[id] else { continue }
+            Task {
+                for one in workers { await one.task.value }
+                for start in starts where start.id == id { _ = await start.task.value }
+                await exporter.shutdown()
+            }
+        }
+        let others = exporters.filter { users[$0.id] == nil }
+        let closing = await waits.close(others, within: Waits.patience, behind: starts)
+        return waiting.union(closing).union(exporters.map(\.id).filter { users[$0] != nil })
+    }
+
+    /// Keeps in mind whose attempts go on, until they end.
+    private func noteLate(_ late: [LateWorker], _ parts: GatewayParts) {
+        for one in late {
+            let (seat, log) = (one.seat, parts.context.log)
+            log.warning(
+                """
+                exporter \(seat.exporter) of pipeline \(seat.pipeline) has not ended its attempts to deliver: the \
+                reload goes on, and what follows them is delivered when they have ended
+                """)
+            self.parts.withLock { $0.late.append(one) }
+            Task {
+                await one.task.value
+                log.info("exporter \(seat.exporter) of pipeline \(seat.pipeline) has ended its attempts to deliver")
+                self.parts.withLock { parts in parts.late.removeAll { $0.worker === one.worker } }
+            }
+        }
     }
 
     /// Lets requests wait, and receivers go that are other ones in `new`. Those that take the same signals there are
@@ -181,11 +228,18 @@ extension Gateway {
         }
     }
 
-    /// Ends the readers of journals that keep what is left for those that come.
+    /// Ends the readers of journals that keep what is left for those that come: first stages and connectors, which have
+    /// a state that one at a time may have, and for which the exporters go on meanwhile. Then these: one whose attempts
+    /// take longer than a moment keeps none of the others waiting, and its successor waits for it.
     private func leave(
         _ parts: GatewayParts, within deadline: Duration, _ isMeant: @escaping (String) -> Bool
     ) async {
         let waits = Waits(log: parts.context.log)
+        let work: @Sendable (ExportWorker, String) async -> Void = { worker, pipeline in
+            await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
+                await worker.leave(deadline: deadline)
+            }
+        }
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, stage, task) in parts.stages where isMeant(pipeline) {
                 tasks.addTask {
@@ -193,20 +247,25 @@ extension Gateway {
                     await Self.wait(for: task, atMost: deadline)
                 }
             }
-            for (pipeline, worker, task) in parts.workers where isMeant(pipeline) {
-                tasks.addTask {
-                    // However long it takes: an attempt that ends later would deliver what others deliver by then.
-                    await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
-                        await worker.leave(deadline: deadline)
-                        await task.value
-                    }
-                }
+            for (pipeline, worker, _) in parts.workers
+            where isMeant(pipeline) && parts.isConnector(worker, in: pipeline) {
+                tasks.addTask { await work(worker, pipeline) }
             }
         }
+        let exporting = parts.workers.filter { isMeant($0.pipeline) && !parts.isConnector($0.worker, in: $0.pipeline) }
+        let late = await Self.end(exporting, waits, within: Waits.patience, work)
+        noteLate(late, parts)
     }
 }
 
 extension GatewayParts {
+    /// Whether a worker of a pipeline delivers to a connector.
+    func isConnector(_ worker: ExportWorker, in pipeline: String) -> Bool {
+        context.plan.pipelines.contains { one in
+            one.id == pipeline && one.connectors.contains { $0.id == worker.exporterID }
+        }
+    }
+
     /// Whether what a pipeline's exporters have not delivered is there for those that come.
     func isKept(_ pipeline: String, _ kept: Set<JournalKey>) -> Bool {
         let key = context.plan.pipelines.first { $0.id == pipeline }?.journalKey

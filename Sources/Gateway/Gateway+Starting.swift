@@ -28,12 +28,15 @@ extension Gateway {
         let retiring = Set(parts.withLock { $0.retiring.map(\.id) })
         let authenticators = try makeAuthenticators(context)
         _ = try await startReceivers(context, authenticators) { retiring.contains($0) }
-        try await start(graph, builder) { isWayBack || inherited.mayWait.contains($0) }
+        try await start(graph, builder, within: inherited.startTime) {
+            isWayBack || inherited.mayWait.contains($0)
+        }
         try await startAdmin(context.plan)
         if let shares = context.shares { watchMemory(shares, context) }
         giveBackWhenQuiet(context.budget)
         let ports = try await startReceivers(context, authenticators) { _ in true }
         builder.forgetRemoved(graph)
+        parts.withLock { $0.forgetLeaving() }
         let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
         let kept = WorkspacePool.keptBytesMax
         let pool = WorkspacePool(keptBytes: context.shares?.workspace(kept, loops: loops) ?? kept)
@@ -41,55 +44,84 @@ extension Gateway {
         return ports
     }
 
-    /// `mayWait` tells of exporters that start later when they cannot now.
+    /// `mayWait` tells of exporters that start later when they cannot now. Those that take longer than `time` start
+    /// later too, whatever comes of it.
     private func start(
-        _ graph: GatewayGraph, _ builder: GraphBuilder, mayWait: (_ exporter: String) -> Bool
+        _ graph: GatewayGraph, _ builder: GraphBuilder, within time: Duration?, mayWait: (_ exporter: String) -> Bool
     ) async throws {
+        let waits = Waits(log: context.log)
         for box in graph.deadLetters { await box.start() }
         for (id, exporter) in graph.exporters {
-            do {
-                try await exporter.start()
-            } catch {
-                // A connector keeps what it has seen, so it must not see anything before.
-                guard mayWait(id), !(exporter is ConnectorExporter) else {
-                    throw GatewayStartFailure("exporter \(id): \(error)")
-                }
-                startLater(id, exporter, error)
+            let attempt = Task { try await exporter.start() }
+            // A connector keeps what it has seen, so it must not see anything before.
+            let isConnector = exporter is ConnectorExporter
+            guard await waits.isDone(within: isConnector ? nil : time, { _ = await attempt.result }) else {
+                waits.log.warning("exporter \(id) takes long to start: the reload goes on without waiting for it")
+                startLater(id, exporter, attempt)
+                continue
+            }
+            do { try await attempt.value } catch {
+                guard mayWait(id), !isConnector else { throw GatewayStartFailure("exporter \(id): \(error)") }
+                startLater(id, exporter, attempt)
             }
         }
         builder.tellOfUnread()
-        for (pipeline, worker) in graph.workers {
-            let task = Task { await worker.run() }
-            parts.withLock { $0.workers.append((pipeline, worker, task)) }
-        }
         let keys = graph.keys
         for (pipeline, stage) in graph.stages {
             let lanes = stage.setup.chain.waitsForDisk ? DiskLanes() : nil
             let task = Task(executorPreference: lanes) { await stage.run(keys: keys) }
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
+        for (pipeline, worker) in graph.workers { run(worker, of: pipeline) }
+    }
+
+    /// Lets a worker deliver once nobody else does so in its seat.
+    private func run(_ worker: ExportWorker, of pipeline: String) {
+        let seat = WorkerSeat(pipeline: pipeline, exporter: worker.exporterID)
+        let before = parts.withLock { $0.late.filter { $0.seat == seat }.map(\.task) }
+        let task = Task {
+            for task in before { await task.value }
+            await worker.run()
+        }
+        parts.withLock { $0.workers.append((pipeline, worker, task)) }
     }
 
     /// Has an exporter start when it can: one that worked before, or one of which the one before still has something
-    /// open or has not started either. Its outage is no reason to end that of all others.
-    private func startLater(_ id: String, _ exporter: any Exporter, _ failure: any Error) {
+    /// open or has not started either. Its outage is no reason to end that of all others. `first` is the attempt that
+    /// failed, or is under way.
+    private func startLater(_ id: String, _ exporter: any Exporter, _ first: Task<Void, any Error>) {
         let log = context.log
-        log.error("exporter \(id): \(failure); it delivers nothing until it can start, which is tried again")
         let task = Task { () -> Bool in
+            var attempt = first
+            var isTold = false
             while true {
+                let current = attempt
+                let result = await withTaskCancellationHandler {
+                    await current.result
+                } onCancel: {
+                    current.cancel()
+                }
+                switch result {
+                case .success:
+                    log.info("exporter \(id): started")
+                    return true
+                case .failure(let failure) where !isTold && !Task.isCancelled:
+                    isTold = true
+                    log.error(
+                        "exporter \(id): \(failure); it delivers nothing until it can start, which is tried again")
+                case .failure: break
+                }
                 do { try await WorkerEffects.system().sleep(Self.startInterval) } catch { return false }
                 // What of it has started, if it is made of several.
                 await exporter.shutdown()
-                guard (try? await exporter.start()) != nil else { continue }
-                log.info("exporter \(id): started")
-                return true
+                attempt = Task { try await exporter.start() }
             }
         }
         parts.withLock { $0.starts.append((id, task)) }
     }
 
     /// Time between two attempts.
-    private static let startInterval = Duration.seconds(5)
+    private static let startInterval = Duration.seconds(1)
 
     /// Lets the receivers listen that do not yet. Requests wait until they are released.
     private func startReceivers(

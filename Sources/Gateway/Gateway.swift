@@ -71,6 +71,7 @@ package final class Gateway: Sendable {
             defer { parts = GatewayParts(parts.context) }
             return parts
         }
+        let waits = Waits(log: parts.context.log)
         for task in parts.tasks { task.cancel() }
         let limit = Task {
             do { try await WorkerEffects.system().sleep(deadline / 2) } catch { return }
@@ -81,11 +82,18 @@ package final class Gateway: Sendable {
             for running in parts.receivers + parts.retiring {
                 tasks.addTask { await running.receiver.shutdown(deadline: deadline * 3 / 4) }
             }
+            // Those behind them have not begun to deliver.
+            let late = parts.late
+            if !late.isEmpty {
+                tasks.addTask {
+                    _ = await waits.isDone(within: deadline / 2) { for one in late { await one.task.value } }
+                }
+            }
         }
         limit.cancel()
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
         await drain(parts, within: left, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
-        await Self.end(parts.starts)
+        await Self.end(parts.starts, waits)
         for (_, exporter) in parts.exporters { await exporter.shutdown() }
         for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }
@@ -94,24 +102,29 @@ package final class Gateway: Sendable {
 
     /// Delivers what is held by those pipelines. What one pipeline still holds may have to go through those behind it:
     /// the ones in front end first. Workers that leave let others go on with what they have not delivered.
+    ///
+    /// With `mayGoOn` it waits for no exporter much longer than that, and gives those whose attempts have not ended.
+    @discardableResult
     func drain(
         _ parts: GatewayParts, within deadline: Duration, _ meant: Set<String>, mayGoOn: Bool = false,
         leaves: (String) -> Bool
-    ) async {
+    ) async -> [LateWorker] {
+        var late: [LateWorker] = []
         let start = SystemFacts.monotonicSeconds
         let pipelines = parts.context.plan.pipelines.filter { meant.contains($0.id) }
         for depth in Set(pipelines.map(\.depth)).sorted() {
             let left = deadline - .seconds(SystemFacts.monotonicSeconds - start)
             let ids = Set(pipelines.filter { $0.depth == depth }.map(\.id))
-            await drain(
+            late += await drain(
                 ids, of: parts, within: max(left, .zero), mayGoOn: mayGoOn, leaving: ids.filter(leaves))
         }
+        return late
     }
 
     private func drain(
         _ pipelines: Set<String>, of parts: GatewayParts, within deadline: Duration, mayGoOn: Bool,
         leaving: Set<String>
-    ) async {
+    ) async -> [LateWorker] {
         let start = SystemFacts.monotonicSeconds
         await withTaskGroup(of: Void.self) { tasks in
             for (pipeline, stage, task) in parts.stages where pipelines.contains(pipeline) {
@@ -123,20 +136,39 @@ package final class Gateway: Sendable {
         }
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
         let waits = Waits(log: parts.context.log)
-        await withTaskGroup(of: Void.self) { tasks in
-            for (pipeline, worker, _) in parts.workers where pipelines.contains(pipeline) {
-                tasks.addTask {
-                    await waits.telling(Self.delivery(of: worker, pipeline), after: left) {
-                        if leaving.contains(pipeline) {
-                            await worker.leave(deadline: left)
-                        } else {
-                            await worker.drain(deadline: left, mayGoOn: mayGoOn)
-                        }
-                    }
+        let workers = parts.workers.filter { pipelines.contains($0.pipeline) }
+        let time = mayGoOn ? left + Waits.patience : nil
+        return await Self.end(workers, waits, within: time, orLonger: parts.isConnector) { worker, pipeline in
+            await waits.telling(Self.delivery(of: worker, pipeline), after: left) {
+                if leaving.contains(pipeline) {
+                    await worker.leave(deadline: left)
+                } else {
+                    await worker.drain(deadline: left, mayGoOn: mayGoOn)
                 }
             }
         }
-        for (pipeline, _, task) in parts.workers where pipelines.contains(pipeline) { await task.value }
+    }
+
+    /// Has workers end by `work`. Gives those that have not within `time`, but for those that are waited for however
+    /// long they take; they do so by themselves.
+    static func end(
+        _ workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)], _ waits: Waits,
+        within time: Duration?, orLonger isAwaited: (ExportWorker, _ pipeline: String) -> Bool = { _, _ in false },
+        _ work: @escaping @Sendable (ExportWorker, _ pipeline: String) async -> Void
+    ) async -> [LateWorker] {
+        await withTaskGroup(of: LateWorker?.self) { tasks in
+            for (pipeline, worker, task) in workers {
+                let time = isAwaited(worker, pipeline) ? nil : time
+                tasks.addTask {
+                    if await waits.isDone(within: time, { await work(worker, pipeline) }) { return nil }
+                    let seat = WorkerSeat(pipeline: pipeline, exporter: worker.exporterID)
+                    return LateWorker(seat: seat, worker: worker, task: task)
+                }
+            }
+            var late: [LateWorker] = []
+            for await case let one? in tasks { late.append(one) }
+            return late
+        }
     }
 
     /// Who is waited for while an attempt to deliver does not end.
@@ -145,15 +177,28 @@ package final class Gateway: Sendable {
     }
 
     /// Ends attempts to start: one that succeeds behind the end of its exporter would hold its file or its port. Gives
-    /// the names of those that have not started.
+    /// the names of those that have not started, or have not ended within `time`.
     @discardableResult
-    static func end(_ starts: [(id: String, task: Task<Bool, Never>)]) async -> Set<String> {
-        var waiting: Set<String> = []
-        for (id, task) in starts {
-            task.cancel()
-            if await !task.value { waiting.insert(id) }
+    static func end(
+        _ starts: [(id: String, task: Task<Bool, Never>)], _ waits: Waits, within time: Duration? = nil
+    ) async -> Set<String> {
+        for (_, task) in starts { task.cancel() }
+        return await withTaskGroup(of: String?.self) { tasks in
+            for (id, task) in starts {
+                tasks.addTask {
+                    let hasEnded = await waits.isDone(within: time) {
+                        await waits.telling("exporter \(id), which does not end its attempt to start", after: .zero) {
+                            _ = await task.value
+                        }
+                    }
+                    guard hasEnded else { return id }
+                    return await task.value ? nil : id
+                }
+            }
+            var waiting: Set<String> = []
+            for await case let id? in tasks { waiting.insert(id) }
+            return waiting
         }
-        return waiting
     }
 
     /// Waits for a task's end, which it is told to hasten at the deadline.

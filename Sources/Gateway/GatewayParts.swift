@@ -26,19 +26,48 @@ struct GatewayParts {
     var admin: [AdminServer] = []
     /// Exporters that could not start and are tried again.
     var starts: [(id: String, task: Task<Bool, Never>)] = []
+    /// Workers of configurations before whose attempts have not ended yet.
+    var late: [LateWorker] = []
     /// What else goes on as long as the configuration.
     var tasks: [Task<Void, Never>] = []
 
     init(_ context: GraphContext) { self.context = context }
 
+    /// What commands are told of while one configuration takes the place of another: who is on the way out.
+    private var leaving: (workers: [ExportWorker], stages: [TraceStage], exporters: [any Exporter]) = ([], [], [])
+
+    /// Who delivers and gathers, as far as commands ask.
+    var shown: (workers: [ExportWorker], stages: [TraceStage], exporters: [any Exporter]) {
+        if !leaving.workers.isEmpty { return leaving }
+        return (workers.map(\.worker), stages.map(\.stage), exporters.map(\.exporter))
+    }
+
+    /// A graph is there, whole.
+    mutating func forgetLeaving() { leaving = ([], [], []) }
+
     /// Leaves what outlives a configuration.
     mutating func forgetGraph() {
+        leaving = shown
         (workers, stages, exporters, tasks, starts) = ([], [], [], [], [])
     }
 
     var heldBytes: Int {
         stages.reduce(0) { $0 + $1.stage.heldBytes } + journals.reduce(0) { $0 + $1.heldBytes }
     }
+}
+
+/// Whose worker it is: one at a time delivers what a pipeline has for an exporter.
+struct WorkerSeat: Hashable, Sendable {
+    var pipeline: String
+    /// `type/name`, also of a connector.
+    var exporter: String
+}
+
+/// A worker that reads no more, with attempts that take long. Until they have ended nobody else has its seat.
+struct LateWorker: Sendable {
+    var seat: WorkerSeat
+    var worker: ExportWorker
+    var task: Task<Void, Never>
 }
 
 /// Where the journal of a pipeline lies. One that goes on at its place has the same sequences.

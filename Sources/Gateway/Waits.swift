@@ -6,10 +6,10 @@ import Pipeline
 struct Waits: Sendable {
     /// Time between two lines about the same wait.
     static let interval = Duration.seconds(30)
-    /// How long a reload waits at least for exporters to close what they have open.
+    /// How long a reload lets all others wait for one exporter that ends its attempts, closes or starts.
+    static let patience = Duration.seconds(1)
+    /// The same for connectors to close, which cannot start later.
     static let closingTime = Duration.seconds(30)
-    /// What each has of it, however long others took.
-    private static let leastTime = Duration.seconds(1)
 
     let log: Logger
     var effects = WorkerEffects.system()
@@ -27,8 +27,12 @@ struct Waits: Sendable {
         teller.cancel()
     }
 
-    /// Waits for some work for `time` at most. False when it is not done then, and goes on by itself.
-    func isDone(within time: Duration, _ work: @escaping @Sendable () async -> Void) async -> Bool {
+    /// Waits for some work for `time` at most, if there is one. False when it is not done then, and goes on by itself.
+    func isDone(within time: Duration?, _ work: @escaping @Sendable () async -> Void) async -> Bool {
+        guard let time else {
+            await work()
+            return true
+        }
         let (ends, end) = AsyncStream<Bool>.makeStream()
         Task {
             await work()
@@ -42,17 +46,30 @@ struct Waits: Sendable {
         return false
     }
 
-    /// Closes exporters that get nothing any more, one after the other. Gives the names of those that have not ended in
-    /// that time; they do so by themselves.
-    func close(_ exporters: [(id: String, exporter: any Exporter)], within time: Duration) async -> Set<String> {
-        let start = effects.now()
-        var closing: Set<String> = []
-        for (id, exporter) in exporters {
-            let left = max(time - (effects.now() - start), Self.leastTime)
-            if await isDone(within: left, { await exporter.shutdown() }) { continue }
-            closing.insert(id)
-            log.warning("exporter \(id) does not close what it has open: the reload goes on without waiting for it")
+    /// Closes exporters that get nothing any more, each behind its own attempts to start. Gives the names of those that
+    /// have not ended in that time; they do so by themselves.
+    func close(
+        _ exporters: [(id: String, exporter: any Exporter)], within time: Duration,
+        behind starts: [(id: String, task: Task<Bool, Never>)] = []
+    ) async -> Set<String> {
+        await withTaskGroup(of: String?.self) { tasks in
+            for (id, exporter) in exporters {
+                let time = exporter is ConnectorExporter ? max(time, Self.closingTime) : time
+                let before = starts.filter { $0.id == id }.map(\.task)
+                tasks.addTask {
+                    let isClosed = await isDone(within: time) {
+                        for task in before { _ = await task.value }
+                        await exporter.shutdown()
+                    }
+                    return isClosed ? nil : id
+                }
+            }
+            var closing: Set<String> = []
+            for await case let id? in tasks {
+                closing.insert(id)
+                log.warning("exporter \(id) does not close what it has open: the reload goes on without waiting for it")
+            }
+            return closing
         }
-        return closing
     }
 }

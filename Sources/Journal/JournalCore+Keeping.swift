@@ -109,7 +109,8 @@ extension JournalCore {
             return true
         } catch {
             let isNew = shared.withLock { $0.unsavedCursors.insert(name).inserted }
-            if isNew { note(.warning, "\(directory): the cursor of \(name) is not saved yet: \(error)") }
+            let advice = error.code == EISDIR ? "; remove the directory that has the name of its file" : ""
+            if isNew { note(.warning, "\(directory): the cursor of \(name) is not saved yet: \(error)\(advice)") }
             return false
         }
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Gateway
+import Glibc
 
 /// Exit codes of the command. What is wrong with the command line itself, whatever there is to look at, is a
 /// `ValidationError`: 64.
@@ -45,6 +46,13 @@ struct Sluice: AsyncParsableCommand {
             Alerts.self, Dataset.self, SQL.self, Queue.self, Drops.self, Tap.self, Where.self,
             DeadLetters.self, Presets.self, ShowVersion.self,
         ], defaultSubcommand: Run.self)
+
+    /// A SIGHUP that comes before `run` takes it must not end the process: what it asks for is about to be done.
+    static func main() async {
+        let first = CommandLine.arguments.dropFirst().first
+        if first.map({ $0 == "run" || $0.hasPrefix("-") }) ?? true { signal(SIGHUP, SIG_IGN) }
+        await main(nil)
+    }
 }
 
 /// Options that name a configuration.

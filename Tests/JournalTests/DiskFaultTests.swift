@@ -416,4 +416,19 @@ import Testing
         #expect(log.has("is saved again"))
         journal.close()
     }
+
+    @Test func `a directory in the place of a cursor's file is to be removed`() async throws {
+        let disk = FakeDisk()
+        let log = Notices()
+        var options = smallOptions()
+        options.cursorInterval = .milliseconds(20)
+        let journal = try openFake(disk, options: options, log: log)
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<4)
+        disk.onCall { call in call.name == "rename" && call.path.contains("cursor") ? .error(EISDIR) : nil }
+        for frame in await cursor.drain() { cursor.acknowledge(before: frame.end) }
+        for _ in 0..<6_000 where !log.has("is not saved yet") { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(log.has("remove the directory that has the name of its file"))
+        journal.close()
+    }
 }

@@ -7,12 +7,19 @@ struct PostgresConnection: ~Copyable {
     private let connection: OpaquePointer
     /// Longest time of one operation; zero for no limit.
     private let timeout: Duration
+    /// Whether nobody waits any more for what it does.
+    private let isLost: @Sendable () -> Bool
+    /// Longest wait without a look at that.
+    private static let lookMilliseconds: Int32 = 250
 
     /// Connects: host after host, each within libpq's connect_timeout.
-    init(_ parameters: [(key: String, value: String)], timeout: Duration) throws(PostgresFailure) {
+    init(
+        _ parameters: [(key: String, value: String)], timeout: Duration, isLost: @escaping @Sendable () -> Bool
+    ) throws(PostgresFailure) {
         let opened = try Self.connect(parameters)
         connection = opened
         self.timeout = timeout
+        self.isLost = isLost
     }
 
     deinit { PQfinish(connection) }
@@ -162,16 +169,18 @@ struct PostgresConnection: ~Copyable {
         return rows
     }
 
+    /// Waits for the connection for a moment: who calls looks again, and again waits.
     private func wait(forWriting: Bool, _ deadline: ContinuousClock.Instant?) throws(PostgresFailure) {
+        if isLost() { throw PostgresFailure(.connection, "the exporter ends") }
         let events = Int16(POLLIN) | (forWriting ? Int16(POLLOUT) : 0)
         var watched = pollfd(fd: PQsocket(connection), events: events, revents: 0)
-        var milliseconds: Int32 = -1
+        var milliseconds = Self.lookMilliseconds
         if let deadline {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else {
                 throw PostgresFailure(.connection, "no answer within \(timeout.wholeMilliseconds) ms (timeout)")
             }
-            milliseconds = Int32(clamping: left.wholeMilliseconds)
+            milliseconds = min(milliseconds, Int32(clamping: left.wholeMilliseconds))
         }
         let count = poll(&watched, 1, milliseconds)
         if count < 0 && errno != EINTR {

@@ -22,9 +22,10 @@ package final class PostgresExporter: Exporter {
 
     package init(options: PostgresOptions, build: ExporterBuild, effects: WorkerEffects = .system()) {
         self.options = options
-        let shared = SharedStore(PostgresStore(options: options))
+        let interest = LaneInterest()
+        let shared = SharedStore(PostgresStore(options: options, isLost: { interest.isLost }))
         self.shared = shared
-        let lane = GroupLane(label: "sluice.postgres") { shared.write($0) }
+        let lane = GroupLane(label: "sluice.postgres", interest: interest) { shared.write($0) }
         self.lane = lane
         retention =
             options.maxAge == .zero

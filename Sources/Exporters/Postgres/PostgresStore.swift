@@ -24,12 +24,15 @@ struct PostgresStore: ~Copyable {
     private var partitionedDays: Set<Int> = []
     /// Unix seconds.
     private let clock: @Sendable () -> Int
+    private let isLost: @Sendable () -> Bool
 
+    /// `isLost` tells that nobody waits any more for what is under way.
     init(
-        options: PostgresOptions,
+        options: PostgresOptions, isLost: @escaping @Sendable () -> Bool = { false },
         clock: @escaping @Sendable () -> Int = { Int(DeadLetterBox.systemTime() / 1_000_000_000) }
     ) {
         self.options = options
+        self.isLost = isLost
         self.clock = clock
         statements = PostgresStatements(schema: options.schema, timeout: options.helper.timeout)
     }
@@ -53,7 +56,8 @@ struct PostgresStore: ~Copyable {
 
     /// Creates or completes the schema. Returns the version that was there, and where.
     mutating func migrate() throws(PostgresFailure) -> (version: Int, place: String) {
-        let opened = try PostgresConnection(options.connectionParameters, timeout: options.helper.timeout)
+        let opened = try PostgresConnection(
+            options.connectionParameters, timeout: options.helper.timeout, isLost: isLost)
         let found = try PostgresMigration.prepare(
             opened, schema: options.schema, create: true, isPartitioned: options.partition == .day)
         return (found.version, opened.place + "/" + options.schema)
@@ -61,7 +65,8 @@ struct PostgresStore: ~Copyable {
 
     private mutating func connectIfNeeded() throws(PostgresFailure) {
         guard connection == nil else { return }
-        let opened = try PostgresConnection(options.connectionParameters, timeout: options.helper.timeout)
+        let opened = try PostgresConnection(
+            options.connectionParameters, timeout: options.helper.timeout, isLost: isLost)
         let prepared = try PostgresMigration.prepare(
             opened, schema: options.schema, create: options.createsSchema,
             isPartitioned: options.partition == .day)

@@ -21,13 +21,23 @@ package final class SQLiteExporter: Exporter {
         let storage = Mutex<SQLiteStore?>(nil)
         private let path: String
         private let options: SQLiteOptions
+        let interest: LaneInterest
+        private let busy: SQLiteBusyWait
         /// Whether a database that is not open is to be opened with the next batch.
         private let isOpening = Mutex(false)
 
         init(path: String, options: SQLiteOptions) {
             self.path = path
             self.options = options
+            let interest = LaneInterest()
+            self.interest = interest
+            busy = SQLiteBusyWait(timeout: options.busyTimeout) { interest.isLost }
         }
+
+        /// What waits for another program gives up soon, until it is opened again.
+        func hurry() { busy.isEnding = true }
+
+        func takeTime() { busy.isEnding = false }
 
         /// Gives a failure that may pass; then the next batch tries again.
         func open() throws(ExporterStartFailure) -> ExporterStartFailure? {
@@ -47,7 +57,7 @@ package final class SQLiteExporter: Exporter {
 
         private func open(_ store: inout SQLiteStore?) -> ExporterStartFailure? {
             do throws(ExporterStartFailure) {
-                store = try SQLiteStore(path: path, options: options)
+                store = try SQLiteStore(path: path, options: options, busy)
                 return nil
             } catch { return error }
         }
@@ -82,7 +92,7 @@ package final class SQLiteExporter: Exporter {
             ? options.path : build.dataDirectory + "/" + options.path
         let shared = SharedStore(path: path, options: options)
         self.shared = shared
-        let lane = GroupLane(label: "sluice.sqlite") { shared.write($0) }
+        let lane = GroupLane(label: "sluice.sqlite", interest: shared.interest) { shared.write($0) }
         self.lane = lane
         let limits = options.retention
         guard limits.maxAge > .zero || limits.maxBytes > 0 else {
@@ -107,8 +117,13 @@ package final class SQLiteExporter: Exporter {
 
     package func start() async throws {
         let shared = shared
-        let opened = await lane.run { () -> Result<ExporterStartFailure?, ExporterStartFailure> in
-            do throws(ExporterStartFailure) { return .success(try shared.open()) } catch { return .failure(error) }
+        shared.takeTime()
+        let opened = await withTaskCancellationHandler {
+            await lane.run { () -> Result<ExporterStartFailure?, ExporterStartFailure> in
+                do throws(ExporterStartFailure) { return .success(try shared.open()) } catch { return .failure(error) }
+            }
+        } onCancel: {
+            shared.hurry()
         }
         if let passing = try opened.get() { log(.warn, "\(passing); will be tried again with each batch") }
         retention?.start()
@@ -117,8 +132,9 @@ package final class SQLiteExporter: Exporter {
     package func export(_ batch: ExportBatch) async -> ExportOutcome { await lane.submit(batch) }
 
     package func shutdown() async {
-        await retention?.stop()
         let shared = shared
+        shared.hurry()
+        await retention?.stop()
         await lane.run { shared.close() }
     }
 }
@@ -130,7 +146,7 @@ extension SQLiteExporter: SchemaOwner {
         let (path, asked) = (path, options)
         let result = await lane.run { () -> Result<SchemaChange, ExporterStartFailure> in
             do throws(ExporterStartFailure) {
-                let store = try SQLiteStore(path: path, options: asked)
+                let store = try SQLiteStore(path: path, options: asked, SQLiteBusyWait(timeout: asked.busyTimeout))
                 defer { store.close() }
                 return .success(SchemaChange(place: path, from: store.foundVersion, to: SQLSchema.version))
             } catch { return .failure(error) }

@@ -20,8 +20,8 @@ struct SQLiteStore: ~Copyable {
     private let identity: FileIdentity?
 
     /// Opens the file, creates the schema when asked to, and throws words for the operator.
-    init(path: String, options: SQLiteOptions) throws(ExporterStartFailure) {
-        let opened = try Self.open(path, options)
+    init(path: String, options: SQLiteOptions, _ busy: SQLiteBusyWait) throws(ExporterStartFailure) {
+        let opened = try Self.open(path, options, busy)
         queue = opened.queue
         foundVersion = opened.version
         blockKey = opened.key
@@ -47,12 +47,12 @@ struct SQLiteStore: ~Copyable {
     }
 
     private static func open(
-        _ path: String, _ options: SQLiteOptions
+        _ path: String, _ options: SQLiteOptions, _ busy: SQLiteBusyWait
     ) throws(ExporterStartFailure) -> (queue: DatabaseQueue, version: Int, key: BlockKey) {
         do {
             try createPrivately(path)
             var configuration = Configuration()
-            configuration.busyMode = .timeout(Double(options.busyTimeout.wholeMilliseconds) / 1_000)
+            configuration.busyMode = .callback { busy.goesOn($0) }
             configuration.prepareDatabase { database in
                 for pragma in pragmas(options) { _ = try Row.fetchOne(database, sql: "PRAGMA " + pragma) }
             }

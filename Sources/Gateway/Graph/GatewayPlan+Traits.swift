@@ -19,12 +19,17 @@ extension GatewayPlan {
         }
     }
 
-    /// Notes where each exporter delivers to: all of its options but for those that every exporter has.
+    /// Notes where each exporter delivers to: all of its options but for those that every exporter has. One that stands
+    /// before others delivers where these do.
     mutating func noteDestinations(_ configuration: GatewayConfiguration) {
         let common = Set(describeOptions(ExporterHelperOptions.self).map(\.key))
-        for (id, plan) in pipelines.flatMap(\.exporters) where plan.fallback == nil {
-            let component = (try? ComponentID(parsing: id)).flatMap { configuration.component(.exporter, $0) }
-            destinationTraits[id] = component?.body.without(common).traits()
+        for (id, plan) in pipelines.flatMap(\.exporters) {
+            let traits = ([id] + (plan.fallback?.exporters ?? [])).map { name -> String? in
+                let component = (try? ComponentID(parsing: name)).flatMap { configuration.component(.exporter, $0) }
+                return component?.body.without(common).traits()
+            }
+            destinationTraits[id] =
+                traits.contains { $0 == nil } ? nil : traits.compactMap(\.self).joined(separator: "\n")
         }
     }
 

@@ -39,8 +39,7 @@ package struct GatewayPlan: Sendable {
     package var receivers: [(id: String, options: OTLPReceiverOptions)] = []
     /// By receiver, a text that is another one when anything differs that it is made from.
     var receiverTraits: [String: String] = [:]
-    /// By exporter, a text that is another one when anything differs that may make another destination of it. None of
-    /// those that stand before others.
+    /// By exporter, a text that is another one when anything differs that may make another destination of it.
     var destinationTraits: [String: String] = [:]
     package var pipelines: [PipelinePlan] = []
     package var memoryLimits: [MemoryLimiterOptions] = []

@@ -411,6 +411,9 @@ struct GraphBuilder {
         setup.hold = min(hold, options.retry.maxRetryAfter)
         do {
             var cursor = try journal.cursor(named: id)
+            if inherited.late.contains(WorkerSeat(pipeline: pipeline.id, exporter: id)) {
+                cursor = LateCursor(cursor) { try journal.cursor(named: id) }
+            }
             if let watch {
                 cursor = watch.watched(cursor, named: id)
                 setup.lost = { watch.lost(before: $0, reason: "exporter \(id): \($1)") }

@@ -74,6 +74,10 @@ struct Inheritance: Sendable {
     /// Names of exporters that may start later: the one before has not closed yet what it has open, though it delivers
     /// nothing any more, or waits for its own start.
     var mayWait: Set<String> = []
+    /// How long all others wait for an exporter to start; nil for as long as it takes.
+    var startTime: Duration?
+    /// Where the attempts of workers before are still under way.
+    var late: [WorkerSeat] = []
     /// Until when destinations want no request.
     var holds = DestinationHolds()
 

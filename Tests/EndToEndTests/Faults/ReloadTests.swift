@@ -2,6 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
 /// SIGHUP: the configuration is read again and takes the place of the one in force.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct ReloadTests {
     @Test func `a reload under load loses nothing, refuses nothing, and keeps connections`() async throws {
@@ -284,6 +288,72 @@ import Testing
         // Some may fall between the two that listen; for as long as the database is held it would be a hundred.
         #expect(refused <= 10)
         holder.signal(SIGKILL)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `an exporter that hangs keeps no other from delivering while the gateway reloads`() async throws {
+        let bench = try FaultBench()
+        let path = bench.gateway.folder.appending(path: "pipe").path
+        #expect(mkfifo(path, 0o600) == 0)
+        let reader = open(path, O_RDWR | O_NONBLOCK)
+        defer { close(reader) }
+        bench.addExporter("file", "{path: \"\(path)\", durability: write}")
+        try await bench.gateway.start()
+        let clients = bench.load(2, padding: 20_000)
+        try await bench.wait("more than a pipe holds") { bench.ledger.all.count > 100 }
+        for consumers in [5, 6] {
+            bench.gateway.replace("num_consumers: \(consumers - 1)", with: "num_consumers: \(consumers)")
+            let start = ContinuousClock.now
+            #expect(try await bench.gateway.reload())
+            #expect(ContinuousClock.now - start < .seconds(9), "less than --shutdown-timeout")
+            let count = bench.sink.requests
+            try await bench.wait("a delivery behind the reload") { bench.sink.requests > count + 20 }
+        }
+        #expect(bench.gateway.logText.contains("exporter file of pipeline traces has not ended its attempts"))
+        bench.gateway.replace("exporters: [otlp_http, file]", with: "exporters: [otlp_http]")
+        #expect(try await bench.gateway.reload())
+        await clients.stop()
+        #expect(clients.statuses.keys.sorted() == [200])
+        try await bench.expectNothingLost(restart: false)
+        #expect(bench.sink.duplicates == 0)
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `what follows a slow attempt is delivered once it has ended, and nothing twice`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.slow(4_000))
+        try await bench.gateway.start()
+        let clients = bench.load(2)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: 3")
+        #expect(try await bench.gateway.reload())
+        bench.gateway.replace("num_consumers: 3", with: "num_consumers: 2")
+        #expect(try await bench.gateway.reload())
+        bench.sink.behave(.accept)
+        await clients.stop()
+        try await bench.expectNothingLost(restart: false)
+        try await bench.gateway.waitUntilDelivered()
+        #expect(bench.sink.duplicates == 0)
+        #expect(try await bench.gateway.metric("otelcol_exporter_sent_spans") == Double(bench.ledger.all.count))
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test func `the queues can be looked at while a reload is under way`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.slow(4_000))
+        try await bench.gateway.start()
+        #expect(try await bench.gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await bench.wait("an attempt") { bench.sink.requests > 0 }
+        bench.gateway.replace("num_consumers: 4", with: "num_consumers: 3")
+        async let isTaken = bench.gateway.reload()
+        let url = try #require(URL(string: "http://127.0.0.1:\(bench.gateway.metricsPort)/queues"))
+        while !bench.gateway.logText.contains("the new configuration is in force"), bench.gateway.isRunning {
+            let (body, _) = try await URLSession.shared.data(from: url)
+            #expect(String(decoding: body, as: UTF8.self).contains("otlp_http"))
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(try await isTaken)
+        try await bench.gateway.waitUntilDelivered()
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 

@@ -243,6 +243,32 @@ import Testing
         await exporter.shutdown()
     }
 
+    @Test func `a delivery that nobody waits for any more does not wait for a lock`() async throws {
+        let exporter = exporter(", timeout: 0s")
+        #expect(await exporter.export(traces([span(1)])) == .delivered)
+        let (server, database) = (server, database)
+        let holder = Task.detached {
+            try? server.query(
+                "BEGIN; LOCK TABLE spans IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(601); COMMIT", database: database)
+        }
+        while try value(
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
+                + "AND relation = 'spans'::regclass") == "0"
+        { usleep(10_000) }
+        let batch = traces([span(2)])
+        let delivery = Task { await exporter.export(batch) }
+        try await Task.sleep(for: .milliseconds(200))
+        delivery.cancel()
+        // Without that it would be for as long as the lock is held.
+        #expect(isRetry(await delivery.value, "the exporter ends"))
+        try rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)' AND query LIKE "
+                + "'%pg_sleep(601)%' AND pid <> pg_backend_pid()")
+        _ = await holder.value
+        #expect(await exporter.export(batch) == .delivered)
+        await exporter.shutdown()
+    }
+
     @Test func `tells that a table of the same name is another's`() async throws {
         try rows("CREATE TABLE spans (id int)")
         let exporter = exporter()

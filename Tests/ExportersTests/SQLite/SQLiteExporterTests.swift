@@ -382,6 +382,26 @@ import Testing
         await #expect(throws: ExporterStartFailure.self) { _ = try await start("{path: /nonexistent/a.db}") }
     }
 
+    @Test func `a delivery that nobody waits for any more, and a close, do not wait for another writer`() async throws {
+        let exporter = try await start("{busy_timeout: 10m}")
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let other = try DatabaseQueue(path: path, configuration: configuration)
+        try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        let batch = traces([tool])
+        let delivery = Task { await exporter.export(batch) }
+        try await Task.sleep(for: .milliseconds(50))
+        let begin = ContinuousClock.now
+        delivery.cancel()
+        guard case .retry = await delivery.value else {
+            Issue.record("delivered into a locked database")
+            return
+        }
+        await exporter.shutdown()
+        #expect(ContinuousClock.now - begin < .seconds(60))
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+    }
+
     @Test func `waits for a writer that will not let go, and a bad batch harms no other`() async throws {
         let exporter = try await start("{busy_timeout: 1ms}")
         var configuration = Configuration()

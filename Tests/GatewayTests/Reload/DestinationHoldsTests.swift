@@ -27,6 +27,30 @@ import Testing
         return loaded.plan
     }
 
+    /// Delivers to the first of two.
+    private func fallbackPlan(_ first: String) throws -> GatewayPlan {
+        let text = """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
+            exporters:
+              otlp_http/a: {endpoint: "\(first)"}
+              otlp_http/b: {endpoint: "http://127.0.0.1:9"}
+              fallback: {exporters: [otlp_http/a, otlp_http/b]}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [fallback]}}}
+            """
+        let loaded = LoadedConfiguration.load([.text(name: "test", text)])
+        try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
+        return loaded.plan
+    }
+
+    @Test func `a fallback is left alone as long as all that it stands before are the same`() throws {
+        let (plan, other) = try (fallbackPlan("http://127.0.0.1:1"), fallbackPlan("http://127.0.0.1:2"))
+        var holds = DestinationHolds()
+        holds.note([("traces", try worker(plan))], plan, now: .seconds(100))
+        let same = try fallbackPlan("http://127.0.0.1:1")
+        #expect(holds.left(pipeline: "traces", exporter: "fallback", same, now: .seconds(110)) > .seconds(30))
+        #expect(holds.left(pipeline: "traces", exporter: "fallback", other, now: .seconds(110)) == .zero)
+    }
+
     /// A worker of the plan's exporter that is to send nothing for a minute.
     private func worker(_ plan: GatewayPlan) throws -> ExportWorker {
         let exporter = try #require(plan.pipelines.first?.exporters.first)
