@@ -97,9 +97,10 @@ import Testing
     }
 
     @Test func `behind a masked name may be the one that is missing`() throws {
-        let card = #""card":{"type":"string"}"#
-        #expect(try malformed(#"{"****":"x"}"#, card, required: #"["card"]"#).isEmpty)
-        #expect(try malformed(#"{"amount":"x"}"#, card, required: #"["card"]"#).map(\.tier) == [.alert])
+        let properties = #""card":{"type":"string"},"amount":{"type":"integer"}"#
+        #expect(try malformed(#"{"****":"x","amount":5}"#, properties, required: #"["card"]"#).isEmpty)
+        let found = try malformed(#"{"cart":"x","amount":5}"#, properties, required: #"["card"]"#)
+        #expect(found.map(\.tier) == [.alert], "\(found)")
     }
 
     @Test(arguments: [

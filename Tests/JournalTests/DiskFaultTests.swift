@@ -425,7 +425,7 @@ import Testing
         let journal = try openFake(disk, options: options, log: log)
         let cursor = try journal.cursor(named: "a")
         await journal.storeAll(0..<4)
-        disk.onCall { call in call.name == "rename" && call.path.contains("cursor") ? .error(EISDIR) : nil }
+        disk.onCall { call in call.name == "pwrite" && call.path.contains("cursor") ? .error(EISDIR) : nil }
         for frame in await cursor.drain() { cursor.acknowledge(before: frame.end) }
         for _ in 0..<6_000 where !log.has("is not saved yet") { try await Task.sleep(for: .milliseconds(10)) }
         #expect(log.has("remove the directory that has the name of its file"))

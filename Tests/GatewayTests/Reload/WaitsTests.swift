@@ -129,7 +129,7 @@ import Testing
     }
 }
 
-/// Lets waiters go when it is opened.
+/// Lets waiters go when it is opened, cancelled ones too.
 private final class Gate: Sendable {
     private let stream: AsyncStream<Void>
     private let end: AsyncStream<Void>.Continuation
@@ -138,7 +138,7 @@ private final class Gate: Sendable {
 
     func open() { end.finish() }
 
-    func wait() async { for await _ in stream {} }
+    func wait() async { await Task { for await _ in stream {} }.value }
 }
 
 /// Closes when its gate is open, and delivers when the one of deliveries is.
