@@ -4,7 +4,7 @@ package import Pipeline
 import Synchronization
 
 /// Keeps one exporter's dead letters within their bounds. Safe to use from any task; writes run one by one on a queue
-/// of its own, since they sync.
+/// of its folder, since they sync.
 package final class DeadLetterBox: Sendable {
     /// Most letters of one exporter, so that a backend that refuses everything does not fill a folder with small files.
     package static let lettersMax = 10_000
@@ -30,12 +30,24 @@ package final class DeadLetterBox: Sendable {
     /// Time between two looks for letters that are too old.
     private let sweepInterval: Duration
     private let now: @Sendable () -> UInt64
-    private let queue = DispatchQueue(label: "sluice.dead-letters")
+    private let queue: DispatchQueue
     private let kept = Mutex(Kept())
     private let crowded = Mutex(Crowded())
     private let removed: Counter
     private let effects = WorkerEffects.system()
     private let log: @Sendable (LogLevel, String) -> Void
+
+    /// By the path of the folder. A worker whose attempts go on under the next configuration keeps letters in a box of
+    /// the one before, beside that of its successors.
+    private static let queues = Mutex<[String: DispatchQueue]>([:])
+
+    private static func queue(of folder: DeadLetterFolder) -> DispatchQueue {
+        queues.withLock { queues in
+            let queue = queues[folder.path] ?? DispatchQueue(label: "sluice.dead-letters")
+            queues[folder.path] = queue
+            return queue
+        }
+    }
 
     /// `now` is Unix time in nanoseconds. Registers the box's metrics.
     package init(
@@ -47,6 +59,7 @@ package final class DeadLetterBox: Sendable {
         self.log = log
         self.sweepInterval = sweepInterval ?? min(max(options.maxAge / 20, .seconds(1)), .seconds(600))
         self.folder = folder
+        queue = Self.queue(of: folder)
         self.now = now
         maxBytes = options.maxBytes
         maxAge = UInt64(clamping: options.maxAge.components.seconds) &* 1_000_000_000

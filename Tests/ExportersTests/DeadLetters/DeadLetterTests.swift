@@ -93,6 +93,20 @@ import Testing
         #expect(folder.list().map(\.itemCount) == [2, 3])
     }
 
+    /// A worker that is late under the next configuration, and one that came with it.
+    @Test func `two boxes of one folder lose no letter to each other`() async {
+        let boxes = [box(), box()]
+        await withTaskGroup(of: Void.self) { tasks in
+            for number in 1...200 {
+                let (box, one) = (boxes[number % 2], self.letter(number))
+                tasks.addTask {
+                    if case .failure(let failure) = await box.keep(one) { Issue.record("\(failure)") }
+                }
+            }
+        }
+        #expect(folder.list().map(\.itemCount).sorted() == Array(1...200))
+    }
+
     @Test func `removes the oldest for room and the old for their age`() async throws {
         let metrics = SelfMetrics()
         let clock = TickingClock()
