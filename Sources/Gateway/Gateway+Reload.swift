@@ -109,6 +109,8 @@ extension Gateway {
             kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))
             inherited.holds = kept.holds
             inherited.late = kept.late.map(\.seat)
+            // Also of configurations before this one: it may be asked for again.
+            inherited.mayWait.formUnion(kept.late.map(\.seat.exporter))
         }
         return (inherited, retained.emptied)
     }
