@@ -1,6 +1,6 @@
 /// How the memory outlives the process.
 extension FindingsMemory: KeptMemory {
-    package static let version: UInt32 = 3
+    package static let version: UInt32 = 4
 
     package mutating func keep() {
         tools.keep()

@@ -286,11 +286,12 @@ private struct LoosePieces {
 
     /// The next comma, brace or end of the line outside of quotes, parentheses and comments, without spaces before it.
     private func wordEnd(_ start: Int) -> Int {
+        let scalar = scalarEnd(start)
         var index = start
         while index < text.count {
             switch bytes[index] {
             case 0x2C, 0x7D, 0x0A, 0x0D: return trimmed(start, index)
-            case 0x22 where isScalar(start, index) && isName(at: index): return trimmed(start, index)
+            case 0x22 where isBehind(scalar, index) && isName(at: index): return scalar
             case 0x22 where !isClosing(index, start), 0x27 where isPrefix(start, index):
                 index = (LooseValue.quote(text, bytes[index], from: index + 1) ?? text.count) + 1
             case 0x28: index = LooseValue.maskedContainerEnd(text, index)
@@ -302,15 +303,15 @@ private struct LoosePieces {
         return text.count
     }
 
-    /// Whether a word is a number or one of JSON's words, with a space behind it: the next string may be a name.
-    private func isScalar(_ start: Int, _ end: Int) -> Bool {
-        let last = trimmed(start, end)
-        guard last < end, last > start else { return false }
-        for index in start..<last where !ByteClass.isWord(bytes[index]) && !(0x2B...0x2E).contains(bytes[index]) {
-            return false
-        }
-        return true
+    /// The end of the number or of one of JSON's words that begins a word. The next string may be a name.
+    private func scalarEnd(_ start: Int) -> Int {
+        var end = start
+        while ByteClass.isWord(bytes[end]) || (0x2B...0x2E).contains(bytes[end]) { end += 1 }
+        return end
     }
+
+    /// Whether nothing but spaces stands between the end of a scalar and what is at `index`.
+    private func isBehind(_ scalar: Int, _ index: Int) -> Bool { index > scalar && trimmed(scalar, index) == scalar }
 
     func trimmed(_ start: Int, _ end: Int) -> Int {
         var last = end

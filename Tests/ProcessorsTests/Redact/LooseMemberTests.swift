@@ -145,6 +145,13 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func `a long word with many quotes behind it is read once`() throws {
+        let word = String(repeating: "a", count: 1 << 20)
+        let after = try masked("{,\"password\":" + word + String(repeating: " \"\"", count: 300_000))
+        #expect(!after.contains("aaa"))
+        #expect(try masked("{,\"password\":" + word + " \"n\":1}") == "{,\"password\":\"****\" \"n\":1}")
+    }
+
     @Test func `strings inside each other behind a fault are withheld beyond the depth that is looked into`() throws {
         var text = #"{"password":"hunter2"}"#
         for _ in 0...TextLimits.depth + 1 {
