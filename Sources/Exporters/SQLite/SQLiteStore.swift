@@ -79,7 +79,14 @@ struct SQLiteStore: ~Copyable {
     }
 
     /// SQLite gives its side files the mode of the database, so it is enough to create that one.
+    ///
+    /// A database that is there is not opened: closing any descriptor of a file lets go of all locks that the process
+    /// has on it (fcntl(2)), also those of a connection that another exporter has open, or the one before a reload. The
+    /// next program that closes the database would take itself for the last one and delete its log, into which we go
+    /// on writing.
     private static func createPrivately(_ path: String) throws {
+        var found = stat()
+        if stat(path, &found) == 0 { return }
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw FileFailure("cannot open the database", path, errno) }
         Glibc.close(descriptor)

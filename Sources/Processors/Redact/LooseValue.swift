@@ -306,7 +306,8 @@ private struct LoosePieces {
     /// The end of the number or of one of JSON's words that begins a word. The next string may be a name.
     private func scalarEnd(_ start: Int) -> Int {
         var end = start
-        while ByteClass.isWord(bytes[end]) || (0x2B...0x2E).contains(bytes[end]) { end += 1 }
+        // A sign or a point, and no comma, which ends the word.
+        while ByteClass.isWord(bytes[end]) || bytes[end] == 0x2B || (0x2D...0x2E).contains(bytes[end]) { end += 1 }
         return end
     }
 

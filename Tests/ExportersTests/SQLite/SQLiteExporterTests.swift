@@ -1,4 +1,5 @@
 @testable import Exporters
+import Foundation
 import GRDB
 import Glibc
 import OTLP
@@ -103,6 +104,25 @@ import Testing
         #expect(await exporter.export(traces([chat])) == .delivered)
         #expect(try value("SELECT name FROM spans") == "chat m")
         await exporter.shutdown()
+    }
+
+    /// Its locks tell other programs that it is there. One that closes the database as the last one deletes its log.
+    @Test func `keeps its locks when another exporter opens the same database`() async throws {
+        let exporter = try await start()
+        let other = try await start()
+        #expect(await exporter.export(traces([tool])) == .delivered)
+        let reader = Process()
+        reader.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        reader.arguments = [
+            "python3", "-c",
+            "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('SELECT * FROM spans').fetchall()", path,
+        ]
+        try reader.run()
+        reader.waitUntilExit()
+        #expect(reader.terminationStatus == 0)
+        #expect(access(path + "-wal", F_OK) == 0)
+        await exporter.shutdown()
+        await other.shutdown()
     }
 
     @Test func `keeps one row per span however often it is delivered`() async throws {
