@@ -3,7 +3,7 @@ import Synchronization
 
 /// The cursor of a worker that is made while the attempts of the one before are still under way: where that one has
 /// come to shows when it has ended, which is before this one reads.
-final class LateCursor: FrameCursor {
+final class LateCursor: PassingCursor {
     private struct State {
         var base: any FrameCursor
         /// Nil when it was opened anew.
@@ -17,7 +17,7 @@ final class LateCursor: FrameCursor {
         state = Mutex(State(base: base, open: open))
     }
 
-    private var base: any FrameCursor { state.withLock { $0.base } }
+    var base: any FrameCursor { state.withLock { $0.base } }
 
     /// The first time it begins behind all that is done by then. One of a journal that is closed stays as it is.
     func next(maxFrames: Int, maxBytes: Int, timeout: Duration) async -> [StoredFrame] {
@@ -28,22 +28,4 @@ final class LateCursor: FrameCursor {
         }
         return await base.next(maxFrames: maxFrames, maxBytes: maxBytes, timeout: timeout)
     }
-
-    func acknowledge(before sequence: Sequence) { base.acknowledge(before: sequence) }
-
-    func settle(_ items: Range<Sequence>) { base.settle(items) }
-
-    func finishedWriting() async { await base.finishedWriting() }
-
-    func read(_ parts: [FramePart]) async -> PartReading { await base.read(parts) }
-
-    func skip(_ frame: StoredFrame) -> SkipOutcome { base.skip(frame) }
-
-    func takeLosses() -> [(reason: String, items: Int)] { base.takeLosses() }
-
-    var backlog: HeldAmount { base.backlog }
-
-    func amount(of frame: StoredFrame) -> HeldAmount { base.amount(of: frame) }
-
-    var durable: Sequence { base.durable }
 }

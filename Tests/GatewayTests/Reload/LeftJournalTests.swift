@@ -4,7 +4,6 @@ import Foundation
 import Journal
 import Logging
 import Pipeline
-import Synchronization
 import Telemetry
 import Testing
 
@@ -101,28 +100,6 @@ import Testing
         #expect(lines.all == [])
         journal.close()
     }
-}
-
-/// Collects the lines of a log.
-private final class Lines: Sendable {
-    private let lines = Mutex<[String]>([])
-
-    func add(_ line: String) { lines.withLock { $0.append(line) } }
-
-    var all: [String] { lines.withLock { $0 } }
-}
-
-private struct LineHandler: LogHandler {
-    let lines: Lines
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.info
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) { lines.add("\(event.message)") }
 }
 
 /// A folder of the test's own.
