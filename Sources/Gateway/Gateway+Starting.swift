@@ -45,12 +45,12 @@ extension Gateway {
     }
 
     /// `mayWait` tells of exporters that start later when they cannot now. Those that take longer than `time` start
-    /// later too, whatever comes of it.
+    /// later too; without one, exporters start one after the other, and none later.
     private func start(
         _ graph: GatewayGraph, _ builder: GraphBuilder, within time: Duration?, mayWait: (_ exporter: String) -> Bool
     ) async throws {
-        let waits = Waits(log: context.log)
         for box in graph.deadLetters { await box.start() }
+        let waits = Waits(log: context.log)
         for (id, exporter) in graph.exporters {
             let attempt = Task { try await exporter.start() }
             // A connector keeps what it has seen, so it must not see anything before.
@@ -72,18 +72,10 @@ extension Gateway {
             let task = Task(executorPreference: lanes) { await stage.run(keys: keys) }
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
-        for (pipeline, worker) in graph.workers { run(worker, of: pipeline) }
-    }
-
-    /// Lets a worker deliver once nobody else does so in its seat.
-    private func run(_ worker: ExportWorker, of pipeline: String) {
-        let seat = WorkerSeat(pipeline: pipeline, exporter: worker.exporterID)
-        let before = parts.withLock { $0.late.filter { $0.seat == seat }.map(\.task) }
-        let task = Task {
-            for task in before { await task.value }
-            await worker.run()
+        for (pipeline, worker) in graph.workers {
+            let task = Task { await worker.run() }
+            parts.withLock { $0.workers.append((pipeline, worker, task)) }
         }
-        parts.withLock { $0.workers.append((pipeline, worker, task)) }
     }
 
     /// Has an exporter start when it can: one that worked before, or one of which the one before still has something
