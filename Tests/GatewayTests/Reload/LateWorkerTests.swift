@@ -166,6 +166,19 @@ import Testing
         await ending
         #expect(sent(gateway) == 3 && dropped(gateway) == 0 && world.records == 3)
     }
+
+    @Test func `exporters start at the same time in a reload`() async throws {
+        let exporters = ["nop", "nop/b", "nop/c"]
+        let world = World { world, number in
+            // One after the other, the first one would wait for those that follow.
+            while number >= 3, world.starts < 6 { try? await Task.sleep(for: .milliseconds(1)) }
+        }
+        let gateway = try await start(world, exporters)
+        #expect(try await reload(gateway, "traces", exporters, world))
+        let late = lines.all.filter { $0.contains("takes long to start") }
+        #expect(late == [])
+        await gateway.shutdown(deadline: .seconds(10))
+    }
 }
 
 /// What the exporters of a test do, by the order in which they are made: the first one hangs in each attempt until it is
