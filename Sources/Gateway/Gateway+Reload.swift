@@ -111,6 +111,12 @@ extension Gateway {
             inherited.late = kept.late
             // Also of configurations before this one: it may be asked for again.
             inherited.mayWait.formUnion(kept.late.map(\.seat.exporter))
+            // Whatever its name is now, it wants the same file or port.
+            let traits = parts.context.plan.destinationTraits
+            let held = Set(mayWait.compactMap { traits[$0] } + kept.late.compactMap(\.destination))
+            for (id, destination) in new.plan.destinationTraits where held.contains(destination) {
+                inherited.mayWait.insert(id)
+            }
         }
         return (inherited, retained.emptied)
     }

@@ -179,6 +179,19 @@ import Testing
         #expect(late == [])
         await gateway.shutdown(deadline: .seconds(10))
     }
+
+    @Test(arguments: ["nop", "nop/b"])
+    func `an exporter starts later that wants what a hung one has open, whatever its name`(name: String) async throws {
+        let world = World { world, number in
+            if number > 0, !world.isOpen { throw ExporterStartFailure("it is locked") }
+        }
+        let gateway = try await startHanging(world, count: 3)
+        #expect(try await reload(gateway, "traces", [name], world))
+        world.open()
+        while !lines.all.contains("exporter \(name): started") { await Task.yield() }
+        await gateway.shutdown(deadline: .seconds(600))
+        #expect(sent(gateway, name) + dropped(gateway, name) == 3)
+    }
 }
 
 /// What the exporters of a test do, by the order in which they are made: the first one hangs in each attempt until it is
