@@ -58,7 +58,8 @@ extension Gateway {
         parts.withLock { $0.context = new }
         _ = try await bringUp(inherited, isWayBack: isWayBack)
         // There is no way back to what was left in them.
-        for journal in emptied { giveUp(journal, new) }
+        let late = parts.withLock { $0.late }
+        for journal in emptied { giveUp(journal, late, new) }
         tellOfLeft(before, new)
         parts.withLock { $0.emptied = [] }
         for watch in parts.withLock({ $0.takeEndedWatches() }) { watch.end() }
@@ -83,17 +84,16 @@ extension Gateway {
         for task in parts.tasks { task.cancel() }
         // Who waits for room asks the exporters of this configuration, and would do so when there are others.
         for (_, worker, _) in parts.workers { worker.turnSendersAway() }
-        let kept = new.plan.journalKeys
+        let (kept, waits) = (new.plan.journalKeys, Waits(log: parts.context.log))
         let passing = parts.passingOn(kept)
-        await leave(parts, within: deadline) { !passing.contains($0) }
+        await leave(parts, within: deadline, waits) { !passing.contains($0) }
         // Before requests wait: some take long to close what they have open.
         let needed = Set(parts.workers.filter { passing.contains($0.pipeline) }.map(\.worker.exporterID))
-        var mayWait = await closeExporters(of: parts) { !needed.contains($0) }
+        var mayWait = await closeExporters(of: parts, waits) { !needed.contains($0) }
         let followed = await changeReceivers(for: new, deadline)
-        let late = await drain(
-            parts, within: deadline, passing, mayGoOn: true, leaves: { parts.isKept($0, kept) })
-        noteLate(late, parts)
-        mayWait.formUnion(await closeExporters(of: parts) { needed.contains($0) })
+        let late = await drain(parts, within: deadline, passing, waits, leaves: { parts.isKept($0, kept) })
+        noteLate(late, parts, waits)
+        mayWait.formUnion(await closeExporters(of: parts, waits) { needed.contains($0) })
         // Not before: nobody listens on their ports from now until there are the new ones.
         for running in followed { await running.receiver.stopAccepting() }
         if AdminPlan(parts.context.plan) != AdminPlan(new.plan) {
@@ -108,9 +108,15 @@ extension Gateway {
             let workers = parts.workers.map { (pipeline: $0.pipeline, worker: $0.worker) }
             kept.holds.note(workers, parts.context.plan, now: .seconds(SystemFacts.monotonicSeconds))
             inherited.holds = kept.holds
-            inherited.late = kept.late.map(\.seat)
+            inherited.late = kept.late
             // Also of configurations before this one: it may be asked for again.
             inherited.mayWait.formUnion(kept.late.map(\.seat.exporter))
+            // Whatever its name is now, it wants the same file or port.
+            let traits = parts.context.plan.destinationTraits
+            let held = Set(mayWait.compactMap { traits[$0] } + kept.late.compactMap(\.destination))
+            for (id, destination) in new.plan.destinationTraits where held.contains(destination) {
+                inherited.mayWait.insert(id)
+            }
         }
         return (inherited, retained.emptied)
     }
@@ -119,12 +125,14 @@ extension Gateway {
     /// closed yet what they have open: a worker that is late has its exporter until it ends.
     ///
     /// A fallback's own worker has a journal to itself, which it keeps locked until it ends.
-    private func closeExporters(of parts: GatewayParts, where isMeant: (String) -> Bool) async -> Set<String> {
-        let waits = Waits(log: parts.context.log)
+    func closeExporters(
+        of parts: GatewayParts, _ waits: Waits, _ late: [LateWorker]? = nil, within time: Duration = Waits.patience,
+        where isMeant: (String) -> Bool
+    ) async -> Set<String> {
         let starts = parts.starts.filter { isMeant($0.id) }
         let waiting = await Self.end(starts, waits, within: Waits.patience)
-        let late = self.parts.withLock { kept in
-            kept.late.filter { one in parts.workers.contains { $0.worker === one.worker } }
+        let late = (late ?? self.parts.withLock { $0.late }).filter { one in
+            parts.workers.contains { $0.worker === one.worker }
         }
         let exporters = parts.exporters.filter { isMeant($0.id) }
         let users = Dictionary(grouping: late, by: \.seat.exporter)
@@ -137,20 +145,27 @@ extension Gateway {
             }
         }
         let others = exporters.filter { users[$0.id] == nil }
-        let closing = await waits.close(others, within: Waits.patience, behind: starts)
+        let closing = await waits.close(others, within: time, behind: starts)
         return waiting.union(closing).union(exporters.map(\.id).filter { users[$0] != nil })
     }
 
     /// Keeps in mind whose attempts go on, until they end.
-    private func noteLate(_ late: [LateWorker], _ parts: GatewayParts) {
+    func noteLate(_ late: [LateWorker], _ parts: GatewayParts, _ waits: Waits) {
         for one in late {
-            let (seat, log) = (one.seat, parts.context.log)
+            let (seat, log) = (one.seat, waits.log)
+            let rest =
+                waits.isEnd
+                ? " without waiting for them" : ", and what follows them is delivered when they have ended"
             log.warning(
                 """
-                exporter \(seat.exporter) of pipeline \(seat.pipeline) has not ended its attempts to deliver: the \
-                reload goes on, and what follows them is delivered when they have ended
+                exporter \(seat.exporter) of pipeline \(seat.pipeline) has not ended its attempts to deliver: \
+                \(waits.others)\(rest)
                 """)
-            self.parts.withLock { $0.late.append(one) }
+            let destination = one.destination ?? parts.context.plan.destinationTraits[seat.exporter]
+            self.parts.withLock { kept in
+                kept.late.append(one)
+                kept.late[kept.late.count - 1].destination = destination
+            }
             Task {
                 await one.task.value
                 log.info("exporter \(seat.exporter) of pipeline \(seat.pipeline) has ended its attempts to deliver")
@@ -205,8 +220,8 @@ extension Gateway {
     }
 
     /// Closes a journal in memory for good, and counts what was not delivered of it.
-    private func giveUp(_ emptied: EmptiedJournal, _ context: GraphContext) {
-        for worker in emptied.workers { worker.giveUp() }
+    private func giveUp(_ emptied: EmptiedJournal, _ late: [LateWorker], _ context: GraphContext) {
+        for worker in emptied.workers { late.giveUp(worker, of: emptied.open.name) }
         let left = emptied.open.journal.held.items
         if emptied.workers.isEmpty, left > 0 {
             context.log.warning("pipeline \(emptied.open.name): \(left) records in memory are lost")
@@ -234,9 +249,8 @@ extension Gateway {
     /// a state that one at a time may have, and for which the exporters go on meanwhile. Then these: one whose attempts
     /// take longer than a moment keeps none of the others waiting, and its successor waits for it.
     private func leave(
-        _ parts: GatewayParts, within deadline: Duration, _ isMeant: @escaping (String) -> Bool
+        _ parts: GatewayParts, within deadline: Duration, _ waits: Waits, _ isMeant: @escaping (String) -> Bool
     ) async {
-        let waits = Waits(log: parts.context.log)
         let work: @Sendable (ExportWorker, String) async -> Void = { worker, pipeline in
             await waits.telling(Self.delivery(of: worker, pipeline), after: deadline) {
                 await worker.leave(deadline: deadline)
@@ -256,7 +270,7 @@ extension Gateway {
         }
         let exporting = parts.workers.filter { isMeant($0.pipeline) && !parts.isConnector($0.worker, in: $0.pipeline) }
         let late = await Self.end(exporting, waits, within: Waits.patience, work)
-        noteLate(late, parts)
+        noteLate(late, parts, waits)
     }
 }
 

@@ -45,25 +45,15 @@ extension Gateway {
     }
 
     /// `mayWait` tells of exporters that start later when they cannot now. Those that take longer than `time` start
-    /// later too, whatever comes of it.
+    /// later too; without one, exporters start one after the other, and none later.
     private func start(
         _ graph: GatewayGraph, _ builder: GraphBuilder, within time: Duration?, mayWait: (_ exporter: String) -> Bool
     ) async throws {
-        let waits = Waits(log: context.log)
         for box in graph.deadLetters { await box.start() }
-        for (id, exporter) in graph.exporters {
-            let attempt = Task { try await exporter.start() }
-            // A connector keeps what it has seen, so it must not see anything before.
-            let isConnector = exporter is ConnectorExporter
-            guard await waits.isDone(within: isConnector ? nil : time, { _ = await attempt.result }) else {
-                waits.log.warning("exporter \(id) takes long to start: the reload goes on without waiting for it")
-                startLater(id, exporter, attempt)
-                continue
-            }
-            do { try await attempt.value } catch {
-                guard mayWait(id), !isConnector else { throw GatewayStartFailure("exporter \(id): \(error)") }
-                startLater(id, exporter, attempt)
-            }
+        if let time {
+            try await start(graph.exporters, within: time, mayWait: mayWait)
+        } else {
+            try await startInTurn(graph.exporters)
         }
         builder.tellOfUnread()
         let keys = graph.keys
@@ -72,18 +62,59 @@ extension Gateway {
             let task = Task(executorPreference: lanes) { await stage.run(keys: keys) }
             parts.withLock { $0.stages.append((pipeline, stage, task)) }
         }
-        for (pipeline, worker) in graph.workers { run(worker, of: pipeline) }
+        for (pipeline, worker) in graph.workers {
+            let task = Task { await worker.run() }
+            parts.withLock { $0.workers.append((pipeline, worker, task)) }
+        }
     }
 
-    /// Lets a worker deliver once nobody else does so in its seat.
-    private func run(_ worker: ExportWorker, of pipeline: String) {
-        let seat = WorkerSeat(pipeline: pipeline, exporter: worker.exporterID)
-        let before = parts.withLock { $0.late.filter { $0.seat == seat }.map(\.task) }
-        let task = Task {
-            for task in before { await task.value }
-            await worker.run()
+    private func startInTurn(_ exporters: [(id: String, exporter: any Exporter)]) async throws {
+        let waits = Waits(log: context.log)
+        for (id, exporter) in exporters {
+            let attempt = Task { try await exporter.start() }
+            await waits.telling(Self.startAttempt(of: id), after: .zero) { _ = await attempt.result }
+            do { try await attempt.value } catch { throw GatewayStartFailure("exporter \(id): \(error)") }
         }
-        parts.withLock { $0.workers.append((pipeline, worker, task)) }
+    }
+
+    /// Starts exporters at the same time. Those that take longer than `time` start later, whatever comes of it, and of
+    /// those that cannot start the ones that may wait.
+    private func start(
+        _ exporters: [(id: String, exporter: any Exporter)], within time: Duration,
+        mayWait: (_ exporter: String) -> Bool
+    ) async throws {
+        let waits = Waits(log: context.log)
+        let attempts = exporters.map { _, exporter in Task { try await exporter.start() } }
+        let ended = await withTaskGroup(of: Int?.self) { tasks in
+            for (index, attempt) in attempts.enumerated() {
+                // A connector keeps what it has seen, so it must not see anything before.
+                let time = exporters[index].exporter is ConnectorExporter ? nil : time
+                tasks.addTask {
+                    let hasEnded = await waits.isDone(within: time) { _ = await attempt.result }
+                    return hasEnded ? index : nil
+                }
+            }
+            var ended: Set<Int> = []
+            for await case let index? in tasks { ended.insert(index) }
+            return ended
+        }
+        var failure: GatewayStartFailure?
+        for (index, (id, exporter)) in exporters.enumerated() {
+            let attempt = attempts[index]
+            guard ended.contains(index) else {
+                waits.log.warning("exporter \(id) takes long to start: the reload goes on without waiting for it")
+                startLater(id, exporter, attempt)
+                continue
+            }
+            guard case .failure(let error) = await attempt.result else { continue }
+            if mayWait(id), !(exporter is ConnectorExporter) {
+                startLater(id, exporter, attempt)
+            } else {
+                failure = failure ?? GatewayStartFailure("exporter \(id): \(error)")
+            }
+        }
+        // What goes on is known by now to whoever goes back.
+        if let failure { throw failure }
     }
 
     /// Has an exporter start when it can: one that worked before, or one of which the one before still has something

@@ -71,7 +71,8 @@ package final class Gateway: Sendable {
             defer { parts = GatewayParts(parts.context) }
             return parts
         }
-        let waits = Waits(log: parts.context.log)
+        let waits = Waits(log: parts.context.log, isEnd: true)
+        func left(of time: Duration) -> Duration { max(time - .seconds(SystemFacts.monotonicSeconds - start), .zero) }
         for task in parts.tasks { task.cancel() }
         let limit = Task {
             do { try await WorkerEffects.system().sleep(deadline / 2) } catch { return }
@@ -82,19 +83,14 @@ package final class Gateway: Sendable {
             for running in parts.receivers + parts.retiring {
                 tasks.addTask { await running.receiver.shutdown(deadline: deadline * 3 / 4) }
             }
-            // Those behind them have not begun to deliver.
-            let late = parts.late
-            if !late.isEmpty {
-                tasks.addTask {
-                    _ = await waits.isDone(within: deadline / 2) { for one in late { await one.task.value } }
-                }
-            }
         }
         limit.cancel()
-        let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
-        await drain(parts, within: left, Set(parts.context.plan.pipelines.map(\.id)), leaves: { _ in false })
-        await Self.end(parts.starts, waits)
-        for (_, exporter) in parts.exporters { await exporter.shutdown() }
+        let pipelines = Set(parts.context.plan.pipelines.map(\.id))
+        var late = await drain(parts, within: left(of: deadline), pipelines, waits, leaves: { _ in false })
+        late += await Self.end(parts.late, waits, within: left(of: deadline))
+        noteLate(late, parts, waits)
+        for (pipeline, worker, _) in parts.workers { late.giveUp(worker, of: pipeline) }
+        _ = await closeExporters(of: parts, waits, late, within: left(of: deadline + Waits.endTime)) { _ in true }
         for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }
         try? await group.shutdownGracefully()
@@ -103,10 +99,10 @@ package final class Gateway: Sendable {
     /// Delivers what is held by those pipelines. What one pipeline still holds may have to go through those behind it:
     /// the ones in front end first. Workers that leave let others go on with what they have not delivered.
     ///
-    /// With `mayGoOn` it waits for no exporter much longer than that, and gives those whose attempts have not ended.
-    @discardableResult
+    /// It waits for no exporter much longer than that, and gives those whose attempts have not ended; at the end of the
+    /// gateway for no connector either. What is left is not given up yet.
     func drain(
-        _ parts: GatewayParts, within deadline: Duration, _ meant: Set<String>, mayGoOn: Bool = false,
+        _ parts: GatewayParts, within deadline: Duration, _ meant: Set<String>, _ waits: Waits,
         leaves: (String) -> Bool
     ) async -> [LateWorker] {
         var late: [LateWorker] = []
@@ -115,14 +111,13 @@ package final class Gateway: Sendable {
         for depth in Set(pipelines.map(\.depth)).sorted() {
             let left = deadline - .seconds(SystemFacts.monotonicSeconds - start)
             let ids = Set(pipelines.filter { $0.depth == depth }.map(\.id))
-            late += await drain(
-                ids, of: parts, within: max(left, .zero), mayGoOn: mayGoOn, leaving: ids.filter(leaves))
+            late += await drain(ids, of: parts, within: max(left, .zero), waits, leaving: ids.filter(leaves))
         }
         return late
     }
 
     private func drain(
-        _ pipelines: Set<String>, of parts: GatewayParts, within deadline: Duration, mayGoOn: Bool,
+        _ pipelines: Set<String>, of parts: GatewayParts, within deadline: Duration, _ waits: Waits,
         leaving: Set<String>
     ) async -> [LateWorker] {
         let start = SystemFacts.monotonicSeconds
@@ -135,15 +130,16 @@ package final class Gateway: Sendable {
             }
         }
         let left = max(deadline - .seconds(SystemFacts.monotonicSeconds - start), .zero)
-        let waits = Waits(log: parts.context.log)
         let workers = parts.workers.filter { pipelines.contains($0.pipeline) }
-        let time = mayGoOn ? left + Waits.patience : nil
-        return await Self.end(workers, waits, within: time, orLonger: parts.isConnector) { worker, pipeline in
+        return await Self.end(
+            workers, waits, within: left + Waits.patience,
+            orLonger: { worker, pipeline in !waits.isEnd && parts.isConnector(worker, in: pipeline) }
+        ) { worker, pipeline in
             await waits.telling(Self.delivery(of: worker, pipeline), after: left) {
                 if leaving.contains(pipeline) {
                     await worker.leave(deadline: left)
                 } else {
-                    await worker.drain(deadline: left, mayGoOn: mayGoOn)
+                    await worker.drain(deadline: left, mayGoOn: true)
                 }
             }
         }
@@ -153,7 +149,7 @@ package final class Gateway: Sendable {
     /// long they take; they do so by themselves.
     static func end(
         _ workers: [(pipeline: String, worker: ExportWorker, task: Task<Void, Never>)], _ waits: Waits,
-        within time: Duration?, orLonger isAwaited: (ExportWorker, _ pipeline: String) -> Bool = { _, _ in false },
+        within time: Duration, orLonger isAwaited: (ExportWorker, _ pipeline: String) -> Bool = { _, _ in false },
         _ work: @escaping @Sendable (ExportWorker, _ pipeline: String) async -> Void
     ) async -> [LateWorker] {
         await withTaskGroup(of: LateWorker?.self) { tasks in
@@ -171,9 +167,31 @@ package final class Gateway: Sendable {
         }
     }
 
+    /// Waits for workers of configurations before, and cuts their attempts off when the time is over. Gives those that
+    /// have not ended then.
+    private static func end(_ late: [LateWorker], _ waits: Waits, within time: Duration) async -> [LateWorker] {
+        await withTaskGroup(of: LateWorker?.self) { tasks in
+            for one in late {
+                tasks.addTask {
+                    if await waits.isDone(within: time, { await one.task.value }) { return nil }
+                    one.task.cancel()
+                    return await waits.isDone(within: Waits.patience, { await one.task.value }) ? nil : one
+                }
+            }
+            var left: [LateWorker] = []
+            for await case let one? in tasks { left.append(one) }
+            return left
+        }
+    }
+
     /// Who is waited for while an attempt to deliver does not end.
     static func delivery(of worker: ExportWorker, _ pipeline: String) -> String {
         "exporter \(worker.exporterID) of pipeline \(pipeline), which does not end its attempt to deliver"
+    }
+
+    /// The same for an attempt to start.
+    static func startAttempt(of exporter: String) -> String {
+        "exporter \(exporter), which does not end its attempt to start"
     }
 
     /// Ends attempts to start: one that succeeds behind the end of its exporter would hold its file or its port. Gives
@@ -187,7 +205,7 @@ package final class Gateway: Sendable {
             for (id, task) in starts {
                 tasks.addTask {
                     let hasEnded = await waits.isDone(within: time) {
-                        await waits.telling("exporter \(id), which does not end its attempt to start", after: .zero) {
+                        await waits.telling(startAttempt(of: id), after: .zero) {
                             _ = await task.value
                         }
                     }

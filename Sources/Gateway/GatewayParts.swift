@@ -56,20 +56,6 @@ struct GatewayParts {
     }
 }
 
-/// Whose worker it is: one at a time delivers what a pipeline has for an exporter.
-struct WorkerSeat: Hashable, Sendable {
-    var pipeline: String
-    /// `type/name`, also of a connector.
-    var exporter: String
-}
-
-/// A worker that reads no more, with attempts that take long. Until they have ended nobody else has its seat.
-struct LateWorker: Sendable {
-    var seat: WorkerSeat
-    var worker: ExportWorker
-    var task: Task<Void, Never>
-}
-
 /// Where the journal of a pipeline lies. One that goes on at its place has the same sequences.
 struct SequencePlace: Equatable {
     var pipeline: String

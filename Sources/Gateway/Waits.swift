@@ -10,9 +10,16 @@ struct Waits: Sendable {
     static let patience = Duration.seconds(1)
     /// The same for connectors to close, which cannot start later.
     static let closingTime = Duration.seconds(30)
+    /// How long the end of the gateway waits beyond its deadline for exporters that close what they have open.
+    static let endTime = Duration.seconds(4)
 
     let log: Logger
     var effects = WorkerEffects.system()
+    /// Whether it is the gateway that ends, rather than a configuration.
+    var isEnd = false
+
+    /// Who does not wait any longer.
+    var others: String { isEnd ? "the gateway ends" : "the reload goes on" }
 
     /// Waits for some work, and tells again and again for whom when it takes long beyond `time`.
     func telling(_ who: String, after time: Duration, _ work: () async -> Void) async {
@@ -54,21 +61,22 @@ struct Waits: Sendable {
     ) async -> Set<String> {
         await withTaskGroup(of: String?.self) { tasks in
             for (id, exporter) in exporters {
-                let time = exporter is ConnectorExporter ? max(time, Self.closingTime) : time
+                let time = exporter is ConnectorExporter && !isEnd ? max(time, Self.closingTime) : time
                 let before = starts.filter { $0.id == id }.map(\.task)
+                let work = before.isEmpty ? "close what it has open" : "end its attempt to start, or close"
                 tasks.addTask {
                     let isClosed = await isDone(within: time) {
                         for task in before { _ = await task.value }
                         await exporter.shutdown()
                     }
+                    if !isClosed {
+                        log.warning("exporter \(id) does not \(work): \(others) without waiting for it")
+                    }
                     return isClosed ? nil : id
                 }
             }
             var closing: Set<String> = []
-            for await case let id? in tasks {
-                closing.insert(id)
-                log.warning("exporter \(id) does not close what it has open: the reload goes on without waiting for it")
-            }
+            for await case let id? in tasks { closing.insert(id) }
             return closing
         }
     }

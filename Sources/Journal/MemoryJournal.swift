@@ -161,9 +161,24 @@ private struct MemoryState: Sendable {
         var skipped: [Range<UInt64>] = []
         /// What its reader is done with behind `acknowledged`. The next reader passes over it.
         var settled = SettledRanges()
+        /// What the readers before are done with: frames come without it.
+        var restored = SettledRanges()
 
         /// Most runs; frames come one after the other, so a long outage is one run.
         static let skippedMax = 4_096
+
+        /// What of a frame, never all of it, the readers before are done with.
+        func done(_ place: Place) -> [Range<UInt64>] {
+            let run = place.start..<place.end
+            return restored.isEmpty || restored.covers(run) ? [] : restored.parts(of: run)
+        }
+
+        /// What `backlog` counts for a frame.
+        func amount(_ place: Place) -> HeldAmount {
+            var amount = place.amount
+            for run in done(place) { amount.items -= run.count }
+            return amount
+        }
 
         func hasSkipped(_ sequence: UInt64) -> Bool {
             let index = firstSkipped(endingAfter: sequence)
@@ -318,10 +333,11 @@ private struct MemoryState: Sendable {
         for name in cursors.keys {
             guard var cursor = cursors[name], cursor.acknowledged < place.end else { continue }
             if !cursor.hasSkipped(place.start) {
-                cursor.backlog -= place.amount
+                let amount = cursor.amount(place)
+                cursor.backlog -= amount
                 if cursor.read < place.end {
                     cursor.unread -= place.bytes
-                    cursor.lost += Int(clamping: place.end - max(cursor.read, place.start))
+                    cursor.lost += max(0, amount.items - Int(clamping: max(cursor.read, place.start) - place.start))
                 }
             }
             cursor.read = max(cursor.read, place.end)
@@ -336,7 +352,7 @@ private struct MemoryState: Sendable {
     /// A cursor is done with a frame that it has not skipped; the frame goes when it was the last one.
     private mutating func settle(_ index: Int, for cursor: inout Cursor) {
         let place = places[index]
-        cursor.backlog -= place.amount
+        cursor.backlog -= cursor.amount(place)
         // Done with unread, as after a restart of the reader.
         if place.end > cursor.read { cursor.unread -= place.bytes }
         places[index].owed -= 1
@@ -415,8 +431,19 @@ private struct MemoryState: Sendable {
                 index += 1
             }
         }
-        cursor.settled = SettledRanges()
+        cursor.restored = cursor.settled
         cut()
+        cursor.backlog = backlog(of: cursor)
+    }
+
+    /// What is held and the reader of a cursor is not done with.
+    private func backlog(of cursor: Cursor) -> HeldAmount {
+        var backlog = HeldAmount()
+        for place in places[firstIndex(endingAfter: cursor.acknowledged)...]
+        where place.isHeld && !cursor.hasSkipped(place.start) {
+            backlog += cursor.amount(place)
+        }
+        return backlog
     }
 
     /// The reader of a cursor is done with this, while something older is open.
@@ -459,7 +486,10 @@ private struct MemoryState: Sendable {
         var index = firstIndex(endingAfter: cursor.read)
         while index < frames.count {
             let place = places[index]
-            if let frame = frames[index], cursor.skipped.isEmpty || !cursor.hasSkipped(place.start) {
+            if var frame = frames[index], cursor.skipped.isEmpty || !cursor.hasSkipped(place.start) {
+                for run in cursor.done(place) {
+                    frame.done.append(Int(run.lowerBound - place.start)..<Int(run.upperBound - place.start))
+                }
                 bytes += place.bytes
                 if !taken.isEmpty, taken.count >= maxFrames || bytes > maxBytes { break }
                 taken.append(frame)
@@ -514,6 +544,7 @@ private struct MemoryState: Sendable {
         cursor.read = max(cursor.read, acknowledged)
         cursor.dropSkipped(before: acknowledged)
         if !cursor.settled.isEmpty { cursor.settled.drop(before: acknowledged) }
+        if !cursor.restored.isEmpty { cursor.restored.drop(before: acknowledged) }
     }
 
     /// The reader of a cursor passes over the frame at `sequence`. False when it has read it, or there is no room.

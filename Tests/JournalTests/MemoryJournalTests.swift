@@ -21,6 +21,29 @@ import Testing
         #expect(journal.held == HeldAmount())
     }
 
+    @Test func `a new reader does not get what of a frame the one before is done with`() async throws {
+        let journal = MemoryJournal()
+        let first = try journal.cursor(named: "a")
+        for number in 0..<2 { _ = await journal.append(frame(number, items: 10)) }
+        let frames = await first.drain()
+        first.settle(Sequence(0)..<Sequence(3))
+        first.settle(Sequence(12)..<Sequence(14))
+        #expect(first.backlog.items == 20, "its reader knows what it has settled")
+        let second = try journal.cursor(named: "a")
+        #expect(second.backlog.items == 15 && second.backlog.frames == 2)
+        #expect(await second.drain().map(\.done) == [[0..<3], [2..<4]])
+        second.settle(Sequence(14)..<Sequence(20))
+        let third = try journal.cursor(named: "a")
+        #expect(third.backlog.items == 9)
+        #expect(await third.drain().map(\.done) == [[0..<3], [2..<10]])
+        third.acknowledge(before: frames[0].end)
+        #expect(third.backlog == HeldAmount(frames: 1, items: 2, bytes: frames[1].frame.bytes.count))
+        third.settle(Sequence(10)..<Sequence(11))
+        #expect(journal.retainCursors(named: []).map(\.items) == [1])
+        third.acknowledge(before: frames[1].end)
+        #expect(third.backlog == HeldAmount())
+    }
+
     @Test func `a cursor that is not retained is told with what it had left`() async throws {
         let journal = MemoryJournal()
         _ = try journal.cursor(named: "kept")

@@ -78,13 +78,14 @@ extension ExportWorker {
 
     /// What is neither delivered nor dropped yet. Frames and bytes of a request that is sent in parts count until all
     /// of them are settled.
-    var openBacklog: HeldAmount {
-        state.withLock { state in
-            var open = cursor.backlog
-            open -= state.tracker.settled
-            open -= state.skipped.amount
-            return HeldAmount(frames: max(0, open.frames), items: max(0, open.items), bytes: max(0, open.bytes))
-        }
+    var openBacklog: HeldAmount { state.withLock { backlog($0) } }
+
+    /// The same under the lock.
+    func backlog(_ state: borrowing State) -> HeldAmount {
+        var open = cursor.backlog
+        open -= state.tracker.settled
+        open -= state.skipped.amount
+        return HeldAmount(frames: max(0, open.frames), items: max(0, open.items), bytes: max(0, open.bytes))
     }
 
     /// The backlog without what is given up or settled already is above the cap.

@@ -86,14 +86,35 @@ extension ExportWorker {
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was
     /// not settled by itself is not counted, and comes again after a restart.
     func export(_ prepared: PreparedBatch) async {
-        var delivery = Delivery(number: state.withLock { $0.shedding.add() }, prepared: prepared)
-        guard let endings = await endings(of: &delivery) else {
-            return state.withLock { $0.shedding.leave(delivery.number) }
-        }
+        guard let number = begin(prepared) else { return }
+        var delivery = Delivery(number: number, prepared: prepared)
+        guard let endings = await endings(of: &delivery) else { return stop(delivery) }
         if let reason = endings.lazy.compactMap(\.loss).first {
             for part in prepared.parts { setup.lost(part.ticket.end, reason) }
         }
         settle(delivery, outcome(endings))
+    }
+
+    /// The number of a delivery that begins; nil when what is not under way is given up.
+    private func begin(_ prepared: PreparedBatch) -> Int? {
+        state.withLock { state in
+            guard state.forsaken == nil else { return nil }
+            state.underWay += prepared.batch.itemCount
+            return state.shedding.add()
+        }
+    }
+
+    /// A delivery ends unsettled: for another worker, or for nobody.
+    private func stop(_ delivery: Delivery) {
+        let left = delivery.left.items
+        let reason: String? = state.withLock { state in
+            state.shedding.leave(delivery.number)
+            state.underWay -= left
+            return state.forsaken
+        }
+        guard let reason, left > 0 else { return }
+        account.dropped(left, reason: reason)
+        complain("\(left) records are lost: the last attempt to deliver them failed")
     }
 
     /// How the parts of a delivery end, counted; nil when the worker ends before. A part whose place is known is
@@ -386,6 +407,7 @@ extension ExportWorker {
             }
             settled.tell(cursor)
             state.shedding.leave(delivery.number)
+            state.underWay -= delivery.left.items
         }
     }
 
@@ -399,6 +421,7 @@ extension ExportWorker {
                 for place in part.items { settled.add(state.tracker.settle(part.ticket, someAt: place)) }
             }
             settled.tell(cursor)
+            state.underWay -= place.count
         }
     }
 

@@ -104,6 +104,11 @@ package final class ExportWorker: Sendable {
         var outcomes = RecentOutcomes()
         /// Until when nobody sends, because the destination asked for it.
         var holdEnd: Duration?
+        /// Records of deliveries that have begun and are not settled.
+        var underWay = 0
+        /// The reason for which records count as dropped whose attempts end without success; nil while another worker
+        /// may go on with them.
+        var forsaken: String?
         /// The pauses before the next attempts, by number.
         var pauses: [Int: Pause] = [:]
         var lastPause = 0
@@ -225,15 +230,39 @@ package final class ExportWorker: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// Tells what is left, and counts it as dropped unless it stays on disk.
-    package func giveUp() {
-        let left = heldItems
+    /// Name of the journal that the cursor reads; nil when it does not outlive the process.
+    package var journal: String? { setup.journal }
+
+    /// Tells what is left, and counts it as dropped unless it stays on disk. For what of it attempts are under way, of
+    /// this worker or of `others` with the same cursor, see `forsake`.
+    package func giveUp(behind others: [ExportWorker] = []) {
+        let (isDurable, reason) = (setup.isDurable, "shutdown")
+        let left = isDurable ? heldItems : Self.forsake(others, reason: reason) { forsake(reason: reason) { $0 } }
         if left > 0 {
-            let fate = setup.isDurable ? "stay in the journal on disk" : "are lost: sending_queue.storage is memory"
-            setup.log(
-                setup.isDurable ? .info : .warn, "exporter \(setup.exporterID): \(left) undelivered records \(fate)")
+            let fate = isDurable ? "stay in the journal on disk" : "are lost: sending_queue.storage is memory"
+            setup.log(isDurable ? .info : .warn, "exporter \(setup.exporterID): \(left) undelivered records \(fate)")
         }
-        if !setup.isDurable { account.dropped(left, reason: "shutdown") }
+        if !isDurable { account.dropped(left, reason: reason) }
+    }
+
+    /// Nobody goes on with what the journal has for this worker: `left` gives it, from the worker's backlog or from
+    /// elsewhere. Gives how many records of that are to be counted as dropped. Not those that attempts are under way
+    /// for: they count when these have ended, as sent or for `reason`.
+    ///
+    /// Nothing is settled while `left` is asked. The second time, the attempts count by the first.
+    package func forsake(reason: String, _ left: (_ backlog: Int) -> Int) -> Int {
+        state.withLock { state in
+            let all = left(backlog(state).items)
+            guard state.forsaken == nil else { return all }
+            state.forsaken = reason
+            return max(0, all - state.underWay)
+        }
+    }
+
+    /// The same for several workers that had one cursor, one after the other.
+    package static func forsake(_ workers: [ExportWorker], reason: String, _ left: () -> Int) -> Int {
+        guard let first = workers.first else { return left() }
+        return first.forsake(reason: reason) { _ in forsake(Array(workers.dropFirst()), reason: reason, left) }
     }
 
     /// Counts records that the destination has had since before a restart.

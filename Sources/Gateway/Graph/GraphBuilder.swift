@@ -67,24 +67,45 @@ struct GraphBuilder {
     func forgetRemoved(_ graph: GatewayGraph) {
         for pipeline in context.plan.pipelines {
             graph.watches[pipeline.id]?.retain(exporters: pipeline.readers)
-            let journal = graph.journals.first { $0.key == pipeline.journalKey }?.journal
-            for (name, items) in forgetRemoved(journal, pipeline) {
+            guard let open = graph.journals.first(where: { $0.key == pipeline.journalKey }) else { continue }
+            let journal = open.journal
+            let late = inherited.late.map(\.seat).filter { $0.pipeline == pipeline.id }.map(\.exporter)
+            var kept = pipeline.readers.union(late)
+            var gone = forgetRemoved(journal, pipeline.id, but: kept)
+            for name in kept.subtracting(pipeline.readers).sorted() {
+                kept.remove(name)
+                gone.append((name, forgetLate(name, journal, pipeline.id, but: kept)))
+            }
+            for (name, items) in gone {
                 let labels = [(name: "exporter", value: name), (name: "pipeline", value: pipeline.id)]
-                DeliveryAccount.droppedCounter(context.metrics, labels, reason: "exporter_removed").add(items)
+                DeliveryAccount.droppedCounter(context.metrics, labels, reason: Self.removal).add(items)
             }
         }
     }
 
-    /// The readers that a journal forgets with something left. One on disk has told it itself.
+    /// Why records are dropped of an exporter that its pipeline no longer has.
+    private static let removal = "exporter_removed"
+
+    /// Has a journal forget a reader whose worker may have attempts under way, which count when they have ended. Gives
+    /// how many records it had left beside.
+    private func forgetLate(_ name: String, _ journal: any FrameLog, _ pipeline: String, but kept: Set<String>) -> Int {
+        let seat = WorkerSeat(pipeline: pipeline, exporter: name)
+        let before = inherited.late.before(seat, in: journal.position?.name)
+        return ExportWorker.forsake(before, reason: Self.removal) {
+            forgetRemoved(journal, pipeline, but: kept).reduce(0) { $0 + $1.items }
+        }
+    }
+
+    /// The readers but for these that a journal forgets with something left. One on disk has told it itself.
     private func forgetRemoved(
-        _ journal: (any FrameLog)?, _ pipeline: GatewayPlan.PipelinePlan
+        _ journal: any FrameLog, _ pipeline: String, but kept: Set<String>
     ) -> [(name: String, items: Int)] {
-        if let journal = journal as? DiskJournal { return journal.retainCursors(named: pipeline.readers) }
-        let gone = (journal as? MemoryJournal)?.retainCursors(named: pipeline.readers) ?? []
+        if let journal = journal as? DiskJournal { return journal.retainCursors(named: kept) }
+        let gone = (journal as? MemoryJournal)?.retainCursors(named: kept) ?? []
         for (name, items) in gone {
             context.log.warning(
                 """
-                journal of \(pipeline.id): \(name) reads this journal no longer, and gives up \(items) records that \
+                journal of \(pipeline): \(name) reads this journal no longer, and gives up \(items) records that \
                 it had not delivered
                 """)
         }
@@ -411,8 +432,10 @@ struct GraphBuilder {
         setup.hold = min(hold, options.retry.maxRetryAfter)
         do {
             var cursor = try journal.cursor(named: id)
-            if inherited.late.contains(WorkerSeat(pipeline: pipeline.id, exporter: id)) {
-                cursor = LateCursor(cursor) { try journal.cursor(named: id) }
+            let seat = WorkerSeat(pipeline: pipeline.id, exporter: id)
+            let before = inherited.late.filter { $0.seat == seat }.map(\.task)
+            if !before.isEmpty {
+                cursor = LateCursor(cursor, behind: before) { try journal.cursor(named: id) }
             }
             if let watch {
                 cursor = watch.watched(cursor, named: id)

@@ -76,8 +76,8 @@ struct Inheritance: Sendable {
     var mayWait: Set<String> = []
     /// How long all others wait for an exporter to start; nil for as long as it takes.
     var startTime: Duration?
-    /// Where the attempts of workers before are still under way.
-    var late: [WorkerSeat] = []
+    /// Workers before with attempts that are still under way.
+    var late: [LateWorker] = []
     /// Until when destinations want no request.
     var holds = DestinationHolds()
 

@@ -42,7 +42,26 @@ import Testing
         func shutdown() async {}
     }
 
-    private func worker(_ journal: MemoryJournal, _ exporter: Ledger, _ metrics: SelfMetrics) throws -> ExportWorker {
+    /// Tells when it is asked, and answers when it is told how.
+    private final class HeldExporter: Exporter {
+        let maxConcurrency = 1
+        let asked = AsyncStream<Void>.makeStream()
+        let answers = AsyncStream<ExportOutcome>.makeStream()
+
+        func start() async throws {}
+
+        func export(_ batch: ExportBatch) async -> ExportOutcome {
+            asked.continuation.yield()
+            for await answer in answers.stream { return answer }
+            return .retry(reason: "nobody answers", after: nil)
+        }
+
+        func shutdown() async {}
+    }
+
+    private func worker(
+        _ journal: MemoryJournal, _ exporter: any Exporter, _ metrics: SelfMetrics
+    ) throws -> ExportWorker {
         let yaml = "{retry_on_failure: {initial_interval: 1ms, max_interval: 2ms, max_elapsed_time: 0s}}"
         return ExportWorker(
             cursor: try journal.cursor(named: "ledger"), exporter: exporter, metrics: metrics,
@@ -80,6 +99,27 @@ import Testing
         #expect(exporter.times.count == 200 && exporter.times.values.allSatisfy { $0 == 1 }, "seed \(seed)")
         let sent = metrics.series.filter { $0.name == "otelcol_exporter_sent_spans" }.map { $0.read() }
         #expect(sent == [200])
+    }
+
+    @Test(arguments: [ExportOutcome.delivered, .retry(reason: "down", after: nil)])
+    func `what is given up behind an attempt counts once, and the attempt by how it ends`(
+        outcome: ExportOutcome
+    ) async throws {
+        let (journal, exporter, metrics) = (MemoryJournal(), HeldExporter(), SelfMetrics())
+        await append(3, to: journal)
+        let first = try worker(journal, exporter, metrics)
+        async let running: Void = first.run()
+        for await _ in exporter.asked.stream { break }
+        async let leaving: Void = first.leave(deadline: .seconds(600))
+        while !first.state.withLock({ $0.isLeaving }) { await Task.yield() }
+        let second = try worker(journal, exporter, metrics)
+        second.giveUp(behind: [first])
+        #expect(second.account.droppedItems == 2 && second.account.deliveredItems == 0)
+        exporter.answers.continuation.yield(outcome)
+        await leaving
+        await running
+        let sent = outcome == .delivered ? 1 : 0
+        #expect(Int(second.account.deliveredItems) == sent && Int(second.account.droppedItems) == 3 - sent)
     }
 
     @Test func `a worker that waits for its next attempt leaves at once, without another one`() async throws {

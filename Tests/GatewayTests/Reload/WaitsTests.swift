@@ -88,14 +88,29 @@ import Testing
         let before = try journal.cursor(named: "a")
         let frames = await before.next(maxFrames: 4, maxBytes: 1_000, timeout: .seconds(1))
         try #require(frames.count == 4)
-        let late = LateCursor(try journal.cursor(named: "a")) { try journal.cursor(named: "a") }
+        let gate = Gate()
+        let attempts = Task { await gate.wait() }
+        let late = LateCursor(try journal.cursor(named: "a"), behind: [attempts]) { try journal.cursor(named: "a") }
+        #expect(await late.next(maxFrames: 4, maxBytes: 1_000, timeout: .milliseconds(10)).isEmpty)
         before.acknowledge(before: frames[0].end)
         before.settle(frames[2].range)
         #expect(late.backlog.items == 3)
-        let left = await late.next(maxFrames: 4, maxBytes: 1_000, timeout: .seconds(1))
+        gate.open()
+        await attempts.value
+        let left = await late.next(maxFrames: 4, maxBytes: 1_000, timeout: .seconds(60))
         #expect(left.map(\.frame.bytes) == [[1], [3]])
         late.acknowledge(before: frames[3].end)
         #expect(journal.held.items == 0)
+    }
+
+    @Test func `who reads behind attempts that hang ends when it is cancelled`() async throws {
+        let (journal, gate) = (MemoryJournal(), Gate())
+        let attempts = Task { await gate.wait() }
+        let late = LateCursor(try journal.cursor(named: "a"), behind: [attempts]) { try journal.cursor(named: "a") }
+        let reader = Task { await late.next(maxFrames: 1, maxBytes: 1_000, timeout: .seconds(3_600)).count }
+        reader.cancel()
+        #expect(await reader.value == 0)
+        gate.open()
     }
 
     private func worker(_ id: String, _ exporter: any Exporter, _ journal: MemoryJournal) throws -> ExportWorker {
