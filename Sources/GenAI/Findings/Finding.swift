@@ -103,7 +103,7 @@ package enum FindingRule: String, CaseIterable, Sendable {
     /// Raised whenever the same input can give another finding.
     package var version: String {
         switch self {
-        case .repeatedCall: "4"
+        case .repeatedCall: "5"
         case .emptyResult, .repeatedNearly, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
         case .argumentsRefused, .softError, .repeatedError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:

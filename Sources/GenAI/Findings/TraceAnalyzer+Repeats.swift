@@ -34,6 +34,7 @@ extension TraceAnalyzer {
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
+        found += endlessMoves(order)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices
@@ -69,12 +70,15 @@ extension TraceAnalyzer {
 
     func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
 
-    mutating func mayRepeat(_ call: ToolCall) -> Bool {
+    mutating func mayRepeat(_ call: ToolCall) -> Bool { isAllowed(call) || isMove(call) }
+
+    /// Whether a call's tool may be called again and again because somebody says so.
+    func isAllowed(_ call: ToolCall) -> Bool {
         for part in options.repeatableTools {
             var part = part
             if part.withUTF8({ call.name.place(of: Text(UnsafeRawBufferPointer($0))) }) != nil { return true }
         }
-        return isIgnored(call.name) || isMove(call)
+        return isIgnored(call.name)
     }
 
     /// The repeats that end with the window's last call; nil when there are too few.
@@ -138,7 +142,7 @@ extension TraceAnalyzer {
         return areAllDifferent(near) ? .tag : .alert
     }
 
-    private func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
+    func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
         if left.emptiness != .none && right.emptiness != .none { return true }
         return left.resultHash == right.resultHash
     }
