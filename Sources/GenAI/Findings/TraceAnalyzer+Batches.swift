@@ -31,7 +31,7 @@ extension TraceAnalyzer {
     }
 
     /// Whether an agent's span tells no more than that it is one.
-    private static func isUnnamed(_ agent: Step) -> Bool {
+    static func isUnnamed(_ agent: Step) -> Bool {
         agent.agentName.isEmpty || isOneOf(agent.agentName.trimmed, ["invoke_agent", "agent", "agent run", "run"])
     }
 
