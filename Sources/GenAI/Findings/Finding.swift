@@ -104,8 +104,9 @@ package enum FindingRule: String, CaseIterable, Sendable {
     package var version: String {
         switch self {
         case .repeatedCall: "5"
-        case .emptyResult, .repeatedNearly, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
-        case .argumentsRefused, .softError, .repeatedError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
+        case .repeatedNearly: "4"
+        case .emptyResult, .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
+        case .argumentsRefused, .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
             "2"
         default: "1"

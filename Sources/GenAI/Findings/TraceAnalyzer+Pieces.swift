@@ -119,6 +119,7 @@ extension TraceAnalyzer {
         var tier = before == 0 && count >= options.repeatAlert ? FindingTier.alert : .tag
         // As within one piece, those that went on failing with nothing in between are an alert behind a change too.
         if before > 0, count - before >= options.repeatAlert { tier = .alert }
+        if tier == .alert, rule == .repeatedError || !isFailing(call), isOutcomeMasked(call) { tier = .tag }
         return Repeat(rule: rule, count: count, tier: tier, last: last, first: first, inPieces: earlier)
     }
 
