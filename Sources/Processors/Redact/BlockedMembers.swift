@@ -156,12 +156,16 @@ extension TextRedaction {
         _ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState
     ) -> MemberRules.Verdict {
         let name = view.text[token.start..<token.end]
-        guard token.hasEscape else { return members.verdict(name, &state) }
+        guard token.hasEscape || LooseName.holdsInvisible(name) else { return members.verdict(name, &state) }
         var plain = ByteColumn(capacity: name.count)
         let bytes = ByteCursor(name)
         var index = 0
         while index < name.count { index = LooseName.decode(bytes, index, name.count, &plain) }
-        return members.verdict(plain.text, &state)
+        let found = members.verdict(plain.text, &state)
+        guard found == .searched, LooseName.holdsInvisible(plain.text) else { return found }
+        var visible = ByteColumn(capacity: plain.count)
+        LooseName.appendVisible(plain.text, to: &visible)
+        return members.verdict(visible.text, &state) == .masked ? .masked : found
     }
 
     private func mask(
