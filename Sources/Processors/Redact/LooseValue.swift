@@ -53,6 +53,46 @@ struct LooseValue {
         next = end
     }
 
+    /// The value behind a separator in other text, where it ends for certain: a string, a container, or a number or
+    /// word of JSON in front of a sign or the end of its line. Nil where it is none of these. A string that goes on
+    /// behind its quote, as in `"a"b"` and `"a" + "b"`, is taken with all that may belong to it.
+    static func certain(_ text: Text, from place: Int) -> LooseValue? {
+        let start = LooseSigns.skipSpaces(ByteCursor(text), place)
+        let pieces = LoosePieces(text)
+        guard start < text.count, let piece = pieces.certain(at: start) else { return nil }
+        if pieces.goesOn(behind: piece.end) { return LooseValue(masking: text, from: place) }
+        return LooseValue(start, piece)
+    }
+
+    private init(_ start: Int, _ piece: LoosePieces.Piece) {
+        self.start = start
+        end = piece.end
+        isString = piece.isString
+        inset = piece.inset
+        next = end
+    }
+
+    /// The end of a word behind a separator in other text: in braces a comma, a brace or the end of the line, elsewhere
+    /// a brace or the comma in front of the next name. Nil where none comes before a quote or another bracket.
+    static func wordEnd(_ text: Text, from start: Int, inBraces: Bool) -> Int? {
+        let bytes = ByteCursor(text)
+        let pieces = LoosePieces(text)
+        var index = start
+        while index < text.count {
+            switch bytes[index] {
+            case 0x7D: return pieces.trimmed(start, index)
+            case 0x2C where inBraces || pieces.isName(at: LooseSigns.skipSpaces(bytes, index + 1)):
+                return pieces.trimmed(start, index)
+            case 0x0A, 0x0D: return inBraces ? pieces.trimmed(start, index) : nil
+            case 0x5C where inBraces && (bytes[index + 1] == 0x6E || bytes[index + 1] == 0x72):
+                return pieces.trimmed(start, index)
+            case 0x22, 0x5B, 0x5C, 0x60, 0x7B: return nil
+            default: index += 1
+            }
+        }
+        return inBraces ? pieces.trimmed(start, index) : nil
+    }
+
     /// Whether a comma and the next member's name stand where a value should.
     static func isMissing(_ text: Text, from colon: Int) -> Bool {
         let bytes = ByteCursor(text)
