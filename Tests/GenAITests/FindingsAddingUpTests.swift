@@ -56,7 +56,92 @@ import Testing
         #expect(try tiers(trace, .retryStorm, [[4], [5], [6]]) == [nil, nil, nil])
     }
 
+    /// Workers of one name below a boss, each with the same call: spans 1 to 3, and 4 to 6.
+    private func workers(_ services: [String]) -> TestTrace {
+        var trace = TestTrace()
+        let boss = trace.agent("boss")
+        let agents = services.map { _ in trace.agent("worker", in: boss) }
+        for agent in agents { trace.tool("get_order", in: agent, arguments: Self.order, result: #"{"total":60}"#) }
+        for (place, service) in services.enumerated() {
+            trace.spans[1 + place].service = service
+            trace.spans[4 + place].service = service
+            trace.spans[4 + place].attributes.append(("gen_ai.agent.name", "worker"))
+        }
+        return trace
+    }
+
+    @Test(arguments: [[[1, 4], [2, 5], [3, 6]], [[4], [5], [6]], [[4], [2, 5], [6]]])
+    func `workers of one name in several services do not add up over pieces`(_ pieces: [[Int]]) throws {
+        let spread = workers(["shop-a", "shop-b", "shop-c"])
+        #expect(try findings(spread).of(.loop).isEmpty)
+        #expect(try tiers(spread, .loop, pieces) == [nil, nil, nil])
+        // Turns of one agent have a span each.
+        let turns = workers(["shop", "shop", "shop"])
+        #expect(try findings(turns).of(.loop).map(\.tier) == [.alert])
+        #expect(try tiers(turns, .loop, pieces) == [nil, .tag, .alert])
+    }
+
+    @Test func `workers of one name whose spans overlap do not add up over pieces`() throws {
+        var trace = workers(["shop", "shop", "shop"])
+        for place in 1...3 { trace.spans[place].end += 60_000_000_000 }
+        #expect(try findings(trace).of(.loop).isEmpty)
+        #expect(try tiers(trace, .loop, [[1, 4], [2, 5], [3, 6]]) == [nil, nil, nil])
+    }
+
+    @Test func `calls of one agent add up whatever service reports them`() throws {
+        var trace = trace([call("get_order", #"{"total":60}"#), call("get_order", #"{"total":60}"#)])
+        for (place, service) in ["shop", "orders-a", "orders-b"].enumerated() { trace.spans[place].service = service }
+        #expect(try findings(trace).of(.loop).map(\.tier) == [.tag])
+        #expect(try tiers(trace, .loop, [[0, 1], [2]]) == [nil, .tag])
+        #expect(try tiers(trace, .loop, [[1], [0, 2]]) == [nil, .tag])
+    }
+
+    @Test func `the service of a call is known again after a restart`() throws {
+        let trace = workers(["shop-a", "shop-b", "shop-c"])
+        let detective = Detective()
+        for place in 4...6 {
+            let before = detective.memory
+            detective.memory = FindingsMemory(tracksChanges: true)
+            var isRestored = true
+            before.writeAll { isRestored = detective.memory.restore($0[...]) && isRestored }
+            #expect(isRestored)
+            #expect(try detective.look(at: piece(trace, [place]), id: 77).of(.loop).isEmpty)
+        }
+    }
+
     // MARK: Progress
+
+    @Test func `commands in turn that tell the same add up, and those with edits between do not`() throws {
+        let pair = [
+            call("bash", "a.py", #"{"command":"ls"}"#), call("bash", "x = 1", #"{"command":"cat a.py"}"#),
+        ]
+        let turns = trace(pair + pair + pair + pair)
+        #expect(try findings(turns).of(.loop).contains { $0.tier == .alert })
+        let wanted: [FindingTier?] = [nil, nil, nil, .tag, .tag, .alert, .alert, .alert]
+        #expect(try tiers(turns, .loop, (1...8).map { [$0] }) == wanted)
+        let edits = trace(
+            (0..<4).flatMap {
+                [
+                    call("bash", "1 failed", #"{"command":"pytest"}"#),
+                    call("bash", "", #"{"command":"sed -i s/a/b\#($0)/ a.py"}"#),
+                ]
+            })
+        #expect(try tiers(edits, .loop, (1...8).map { [$0] }).allSatisfy { $0 == nil })
+    }
+
+    @Test func `the same page behind every click in other pieces is a loop`() throws {
+        let look = call("browser_snapshot", "page 1", "{}")
+        let click = call("browser_click", "Clicked", #"{"ref":"e7"}"#)
+        let tiers = try tiers(trace([look, click, look, click, look, click, look]), .loop, (1...7).map { [$0] })
+        #expect(tiers[6] == .alert, "\(tiers)")
+    }
+
+    @Test func `what fails again and again behind a change is an alert over pieces too`() throws {
+        let change = call("update_order", #"{"ok":true}"#)
+        let trace = trace([failing(), change, failing(), failing(), failing()])
+        #expect(try findings(trace).of(.retryStorm).map(\.tier) == [.alert])
+        #expect(try tiers(trace, .retryStorm, (1...5).map { [$0] }) == [nil, nil, .tag, .tag, .alert])
+    }
 
     @Test func `what fails in spite of changes in other pieces is a tag at most`() throws {
         let change = call("update_order", #"{"ok":true}"#)

@@ -69,6 +69,76 @@ import Testing
         #expect(try repeats([hash, hash, hash]).map(\.tier) == [.alert])
     }
 
+    // MARK: Results and errors
+
+    @Test(arguments: [
+        "[REDACTED]", "****", #"{"balance":"****","open":true}"#, "The balance is [REDACTED:MONEY].",
+        #"[{"to":["[REDACTED:EMAIL]"]}]"#,
+    ]) func `equal masks are no equal results`(_ result: String) throws {
+        let found = try repeats([String](repeating: #"{"user":"u-1"}"#, count: 5), result: result)
+        #expect(found.map(\.tier) == [.tag], "\(found)")
+        #expect(try tiersOverPieces(result: result) == [nil, .tag, .tag, .tag])
+    }
+
+    @Test(arguments: [#"{"mail":"[EMAIL:0123456789abcdef]"}"#, #"{"balance":60}"#])
+    func `equal pseudonyms are equal results`(_ result: String) throws {
+        let found = try repeats([String](repeating: #"{"user":"u-1"}"#, count: 3), result: result)
+        #expect(found.map(\.tier) == [.alert], "\(found)")
+        #expect(try tiersOverPieces(result: result) == [nil, .tag, .alert, .alert])
+    }
+
+    /// What four equal calls, each in a piece of its own, are found to be.
+    private func tiersOverPieces(
+        result: String? = nil, error: String? = nil, ids: [Int] = [1, 1, 1, 1]
+    ) throws -> [FindingTier?] {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for id in ids {
+            trace.tool("get_order", in: agent, arguments: #"{"id":"A-100\#(id)"}"#, result: result, error: error)
+        }
+        let detective = Detective()
+        return try ids.indices.map { place in
+            var piece = trace
+            piece.spans = [trace.spans[place + 1]]
+            let found = try detective.look(at: piece, id: 77)
+            return found.first { [.loop, .retryStorm].contains($0.pattern) }?.tier
+        }
+    }
+
+    private func storm(_ ids: [Int], _ error: String) throws -> [FindingTier] {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for id in ids { trace.tool("get_order", in: agent, arguments: #"{"id":"A-100\#(id)"}"#, error: error) }
+        trace.model(in: agent, text: "Nothing of that is to be had today.")
+        return try findings(trace).of(.retryStorm).map(\.tier)
+    }
+
+    @Test func `equal masks in errors are an alert where the arguments are equal only`() throws {
+        for error in ["[REDACTED]", "no order of [REDACTED:EMAIL] is there"] {
+            #expect(try storm([1, 2, 3], error) == [.tag])
+            #expect(try storm([1, 1, 1], error) == [.alert])
+            #expect(try tiersOverPieces(error: error, ids: [1, 2, 3, 4]) == [nil, .tag, .tag, .tag])
+            #expect(try tiersOverPieces(error: error) == [nil, .tag, .alert, .alert])
+        }
+        #expect(try storm([1, 2, 3], "503 upstream is gone") == [.alert])
+        #expect(try tiersOverPieces(error: "503 upstream is gone", ids: [1, 2, 3, 4]) == [nil, .tag, .alert, .alert])
+    }
+
+    @Test func `equal masks in errors do not add up over the traces of a session`() throws {
+        for (error, isFound) in [("[REDACTED]", false), ("503 upstream is gone", true)] {
+            let detective = Detective()
+            var found: [Finding] = []
+            for id in 0..<5 {
+                var trace = TestTrace()
+                let agent = trace.agent("a")
+                trace.tool("get_order", in: agent, arguments: #"{"id":"A-100\#(id)"}"#, error: error)
+                trace.model(in: agent, text: "Nothing of that is to be had today.")
+                found += try detective.look(at: trace).of(.retryStorm)
+            }
+            #expect(!found.isEmpty == isFound, "\(found)")
+        }
+    }
+
     // MARK: Arguments
 
     private func malformed(_ arguments: String, _ properties: String, required: String = "[]") throws -> [Finding] {

@@ -62,6 +62,35 @@ import Testing
         #expect(try look([move, move, move, move]).isEmpty)
     }
 
+    @Test(arguments: [
+        ("press_key", #"{"key":"Tab"}"#), ("keyboard_press", #"{"key":"Tab"}"#), ("pressKey", #"{"key":"Tab"}"#),
+        ("mcp__playwright__browser_press_key", #"{"key":"ArrowDown"}"#), ("send_keys", #"{"keys":"{DOWN}"}"#),
+        ("press", #"{"keys":["tab"]}"#), ("page_down", "{}"), ("pageDown", "{}"), ("mouse_wheel", #"{"delta":3}"#),
+        ("mobile_swipe", #"{"direction":"up"}"#), ("browser_click", #"{"element":"Next page","ref":"e7"}"#),
+        ("click", ##"{"selector":"#load-more"}"##), ("computer", #"{"action":"keypress","keys":["DOWN"]}"#),
+        ("browser", #"{"action":"press","key":"Tab"}"#),
+    ]) func `keys and pages in a row are a loop when they are very many only`(
+        _ tool: String, _ arguments: String
+    ) throws {
+        let call: Call = (tool, arguments, "done")
+        let few = try look([Call](repeating: call, count: 6))
+        #expect(few.isEmpty, "\(few)")
+        let many = try look([Call](repeating: call, count: 20))
+        #expect(many.map(\.rule) == [.repeatedCall] && many.first?.tier == .tag, "\(many)")
+        #expect(many.first?.evidence.contains("calls=20") == true, "\(many)")
+        // Each shows another part of the page.
+        let pages = (0..<20).map { place -> Call in (tool, arguments, "part \(place)") }
+        #expect(try look(pages).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("search_press_releases", #"{"company":"Acme"}"#), ("browser_click", #"{"element":"Buy","ref":"e7"}"#),
+        ("get_page_updates", #"{"page":"home"}"#), ("list_keyboards", #"{"maker":"Acme"}"#),
+    ]) func `what only sounds like a key or a page is a loop`(_ tool: String, _ arguments: String) throws {
+        let call: Call = (tool, arguments, "done")
+        #expect(try look([call, call, call, call]).map(\.tier) == [.alert])
+    }
+
     @Test func `the same page behind every click is a loop`() throws {
         let found = try look((0..<4).flatMap { _ in click(1) })
         #expect(found.of(.loop).contains { $0.tier == .alert }, "\(found)")
@@ -124,7 +153,8 @@ import Testing
         ("Bash", true), ("execute_sql", true), ("run_python_code", true), ("browser_click", true), ("computer", true),
         ("mcp__playwright__browser_snapshot", true), ("exec_command", true), ("runCommand", true),
         ("get_order", false), ("execute_refund", false), ("get_promo_code", false), ("search_database", false),
-        ("run_tests", false), ("show", false),
+        ("run_tests", false), ("show", false), ("press_key", true), ("page_down", true), ("wait_for", false),
+        ("search_press_releases", false), ("get_page_updates", false),
     ]) func `tools that do anything are known by their names`(_ name: String, _ isOpen: Bool) {
         var name = name
         let found = name.withUTF8 { TraceAnalyzer.isOpenEnded(Text(UnsafeRawBufferPointer($0))) }

@@ -1,6 +1,6 @@
 /// How the memory outlives the process.
 extension FindingsMemory: KeptMemory {
-    package static let version: UInt32 = 4
+    package static let version: UInt32 = 5
 
     package mutating func keep() {
         tools.keep()
@@ -72,13 +72,14 @@ extension FindingsMemory.ToolFacts: MemoryValue {
 
 extension FindingsMemory.SeenCall: MemoryValue {
     package func write(to writer: inout MemoryWriter) {
-        for number in [trace, span, id, callID, name, signature, result, error, agent, owner, time] {
-            writer.add(number)
-        }
+        for number in [trace, span, id, callID, name, signature, result, error, agent, owner] { writer.add(number) }
+        for number in [service, began, ended, time] { writer.add(number) }
         var flags: UInt8 = isFailed ? 1 : 0
         if hasSpan { flags |= 2 }
         if isChange { flags |= 4 }
         if isEmpty { flags |= 8 }
+        if isOpenEnded { flags |= 16 }
+        if hasAgent { flags |= 32 }
         writer.add(flags)
     }
 
@@ -88,12 +89,15 @@ extension FindingsMemory.SeenCall: MemoryValue {
             let name: UInt64 = reader.number(), let signature: UInt64 = reader.number(),
             let result: UInt64 = reader.number(), let error: UInt64 = reader.number(),
             let agent: UInt64 = reader.number(), let owner: UInt64 = reader.number(),
-            let time: UInt64 = reader.number(), let flags: UInt8 = reader.number()
+            let service: UInt64 = reader.number(), let began: UInt64 = reader.number(),
+            let ended: UInt64 = reader.number(), let time: UInt64 = reader.number(),
+            let flags: UInt8 = reader.number()
         else { return nil }
         self.init(
             trace: trace, span: span, id: id, callID: callID, name: name, signature: signature, result: result,
-            error: error, agent: agent, owner: owner, time: time, isFailed: flags & 1 != 0, isEmpty: flags & 8 != 0,
-            hasSpan: flags & 2 != 0, isChange: flags & 4 != 0)
+            error: error, agent: agent, owner: owner, service: service, began: began, ended: ended, time: time,
+            isFailed: flags & 1 != 0, isEmpty: flags & 8 != 0, hasSpan: flags & 2 != 0, isChange: flags & 4 != 0,
+            isOpenEnded: flags & 16 != 0, hasAgent: flags & 32 != 0)
     }
 }
 

@@ -25,6 +25,11 @@ package struct FindingsMemory: Sendable {
         var agent: UInt64
         /// Id of the nearest agent's span above, else of the topmost span that the piece tells of; 0 for none.
         var owner: UInt64
+        /// Hash of the name of the service that the agent runs in, as far as the piece tells; 0 for none.
+        var service: UInt64
+        /// When the nearest agent's span began and ended, 0 when it did not come.
+        var began: UInt64
+        var ended: UInt64
         var time: UInt64
         /// Whether it failed or found nothing.
         var isFailed: Bool
@@ -34,6 +39,10 @@ package struct FindingsMemory: Sendable {
         var hasSpan: Bool
         /// Whether it changed something that other tools may see.
         var isChange: Bool
+        /// Whether its tool does whatever its arguments say.
+        var isOpenEnded: Bool
+        /// Whether the nearest agent's span came.
+        var hasAgent: Bool
     }
 
     /// Running mean and variance of the logarithm of a duration (Welford).

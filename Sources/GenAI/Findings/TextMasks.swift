@@ -138,6 +138,14 @@ extension TraceAnalyzer {
         call.arguments.exists ? holdsBareMask(call.arguments, 0) : call.argumentsText.holdsBareMask
     }
 
+    /// Whether something in a call's result, or in its error, was masked, so that equal ones may have been others.
+    mutating func isOutcomeMasked(_ call: ToolCall) -> Bool {
+        if isFailing(call) { return call.errorText.holdsBareMask }
+        if call.emptiness != .none { return false }
+        if call.isResultHidden { return true }
+        return call.result.exists ? holdsBareMask(call.result, 0) : call.resultText.holdsBareMask
+    }
+
     private mutating func holdsBareMask(_ ref: JSONRef, _ depth: Int) -> Bool {
         guard depth < 64 else { return false }
         switch tree.kind(ref) {

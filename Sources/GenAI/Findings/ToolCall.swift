@@ -67,6 +67,8 @@ struct ToolCall: BitwiseCopyable {
     /// Whether a part of them was masked: equal masks may stand for different values.
     var isMasked = false
     var hasResult = false
+    /// Whether somebody hid the whole of the result, so that it is not read.
+    var isResultHidden = false
     var result = JSONRef.none
     /// The result as text when it is no JSON container.
     var resultText = Text.empty

@@ -70,6 +70,10 @@ extension TraceAnalyzer {
 
     /// Whether a word is one of a list, ASCII case ignored.
     static func isOneOf(_ word: Text, _ list: [StaticString]) -> Bool {
-        list.contains { word.count == $0.utf8CodeUnitCount && word.beginsWith($0) }
+        list.contains { isWord(word, $0) }
+    }
+
+    static func isWord(_ word: Text, _ wanted: StaticString) -> Bool {
+        word.count == wanted.utf8CodeUnitCount && word.beginsWith(wanted)
     }
 }

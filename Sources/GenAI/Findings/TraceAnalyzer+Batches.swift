@@ -31,7 +31,7 @@ extension TraceAnalyzer {
     }
 
     /// Whether an agent's span tells no more than that it is one.
-    private static func isUnnamed(_ agent: Step) -> Bool {
+    static func isUnnamed(_ agent: Step) -> Bool {
         agent.agentName.isEmpty || isOneOf(agent.agentName.trimmed, ["invoke_agent", "agent", "agent run", "run"])
     }
 
@@ -75,7 +75,7 @@ extension TraceAnalyzer {
     static func hasWord(_ name: Text, _ wanted: StaticString) -> Bool {
         var words = WordCursor(name, joins: false)
         while let range = words.next() {
-            if name[range].count == wanted.utf8CodeUnitCount && name[range].beginsWith(wanted) { return true }
+            if isWord(name[range], wanted) { return true }
         }
         return false
     }

@@ -160,6 +160,7 @@ extension TraceAnalyzer {
         call.time = own.time
         call.errorText = own.errorText
         call.hasResult = own.hasResult
+        call.isResultHidden = own.isResultHidden
         call.result = own.result
         call.resultText = own.resultText
         call.resultHash = own.resultHash

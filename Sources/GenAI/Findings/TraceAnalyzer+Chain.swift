@@ -186,7 +186,8 @@ extension TraceAnalyzer {
             trace: traceKey, span: spanKey(index), id: call.step >= 0 ? trace.steps[Int(call.step)].id : 0,
             callID: call.id.isEmpty ? 0 : ContentHash.of(call.id), name: call.name.looseHash,
             signature: call.signature, result: call.resultHash, error: call.errorHash, agent: owner.agent,
-            owner: owner.above.last ?? 0, time: call.time, isFailed: isFailing || isEmpty, isEmpty: isEmpty,
-            hasSpan: call.step >= 0, isChange: isChange(call))
+            owner: owner.above.last ?? 0, service: owner.service, began: owner.began, ended: owner.ended,
+            time: call.time, isFailed: isFailing || isEmpty, isEmpty: isEmpty, hasSpan: call.step >= 0,
+            isChange: isChange(call), isOpenEnded: call.isOpenEnded, hasAgent: owner.hasAgent)
     }
 }

@@ -14,7 +14,7 @@ extension TraceAnalyzer {
     ]
 
     static func isOpenEnded(_ name: Text) -> Bool {
-        if openParts.contains(where: { name.holds($0) }) { return true }
+        if openParts.contains(where: { name.holds($0) }) || isKeyOrPage(name) { return true }
         var words = WordCursor(name, joins: false)
         while let range = words.next() {
             if isOneOf(name[range], openWords) { return true }
@@ -29,16 +29,97 @@ extension TraceAnalyzer {
 
     // MARK: Moves
 
-    private static let moves: [StaticString] = ["scroll", "wait", "key", "screenshot", "mouse_move", "page_down"]
+    /// Beginnings of what such a tool is told to do.
+    private static let moves: [StaticString] = [
+        "scroll", "wait", "key", "press", "hotkey", "screenshot", "mouse_move", "page_down", "page_up", "swipe",
+    ]
+    /// Names of tools that press keys and turn pages: words, pairs of words in a row, and whole ones that would tell
+    /// nothing inside of others, as in `search_press_releases`.
+    private static let moveWords: [StaticString] = [
+        "keypress", "presskey", "presskeys", "sendkeys", "hotkey", "pagedown", "pageup", "mousemove", "swipe",
+    ]
+    private static let movePairs: [(StaticString, StaticString)] = [
+        ("press", "key"), ("press", "keys"), ("key", "press"), ("send", "keys"), ("keyboard", "press"),
+        ("page", "down"), ("page", "up"), ("mouse", "move"), ("mouse", "wheel"),
+    ]
+    private static let moveNames: [StaticString] = ["press", "keyboard"]
 
-    /// Whether a call moves on in a page or waits for it, which takes as many equal calls as there is page.
+    private static func isKeyOrPage(_ name: Text) -> Bool {
+        if isOneOf(name, moveNames) { return true }
+        var before = Text.empty
+        var words = WordCursor(name, joins: false)
+        while let range = words.next() {
+            let word = name[range]
+            if isOneOf(word, moveWords) { return true }
+            if movePairs.contains(where: { isWord(before, $0.0) && isWord(word, $0.1) }) { return true }
+            before = word
+        }
+        return false
+    }
+
+    /// Whether a call moves on in a page, presses a key or waits, which takes as many equal calls as there is page.
     mutating func isMove(_ call: ToolCall) -> Bool {
-        guard call.isOpenEnded else { return false }
-        if call.name.holds("scroll") || call.name.holds("press_key") { return true }
+        guard call.isOpenEnded else {
+            return TraceAnalyzer.isAction(call.name) && TraceAnalyzer.hasWord(call.name, "wait")
+        }
+        if call.name.holds("scroll") || TraceAnalyzer.isKeyOrPage(call.name) || turnsPage(call) { return true }
         let action = tree.member(call.arguments, "action")
         guard tree.isString(action) else { return false }
         let text = tree.string(action)
         return TraceAnalyzer.moves.contains { text.beginsWith($0) }
+    }
+
+    /// Whether a click says of its place that it leads on: `Next`, `Load more`.
+    private mutating func turnsPage(_ call: ToolCall) -> Bool {
+        guard TraceAnalyzer.hasWord(call.name, "click"), tree.isObject(call.arguments),
+            tree.count(call.arguments) <= TraceAnalyzer.membersMax
+        else { return false }
+        var member = tree.first(call.arguments)
+        while member.exists {
+            if tree.isString(member), TraceAnalyzer.leadsOn(tree.string(member).capped(64)) { return true }
+            member = tree.next(member)
+        }
+        return false
+    }
+
+    private static func leadsOn(_ place: Text) -> Bool {
+        if hasWord(place, "next") { return true }
+        return hasWord(place, "more") && (hasWord(place, "load") || hasWord(place, "show"))
+    }
+
+    /// Equal moves in a row, with the same result, that no page is long enough for.
+    private static let movesMax = 20
+
+    /// Moves that go on for so long that they are a loop all the same.
+    mutating func endlessMoves(_ order: [Int]) -> [Repeat] {
+        var found: [Repeat] = []
+        var run: [Int] = []
+        for index in order {
+            if let last = run.last {
+                // What other agents do does not come between.
+                if !isSameAgent(calls[index], calls[last]) { continue }
+                if isEqual(calls[index], calls[last]), isSameOutcome(calls[index], calls[last]) {
+                    run.append(index)
+                    continue
+                }
+                found += TraceAnalyzer.endless(run)
+            }
+            run.removeAll(keepingCapacity: true)
+            let call = calls[index]
+            if call.signature != 0, !call.isHandoff, !isFailing(call), isMove(call), !isAllowed(call) {
+                run.append(index)
+            }
+        }
+        return found + TraceAnalyzer.endless(run)
+    }
+
+    private static func endless(_ run: [Int]) -> [Repeat] {
+        guard run.count >= movesMax, let first = run.first, let last = run.last else { return [] }
+        return [Repeat(rule: .repeatedCall, count: run.count, tier: .tag, last: last, first: first)]
+    }
+
+    private func isSameOutcome(_ left: ToolCall, _ right: ToolCall) -> Bool {
+        isFailing(left) == isFailing(right) && isSameResult(left, right)
     }
 
     // MARK: Progress
@@ -67,7 +148,7 @@ extension TraceAnalyzer {
     }
 
     /// Whether a call ran others of the window inside of it, as code does that calls tools: it did not come between.
-    private func holdsCalls(_ other: ToolCall, _ window: [Int]) -> Bool {
+    func holdsCalls(_ other: ToolCall, _ window: [Int]) -> Bool {
         guard other.step >= 0 else { return false }
         return window.contains { index in
             let step = Int(calls[index].step)

@@ -34,11 +34,14 @@ extension TraceAnalyzer {
     ) -> [Repeat] {
         if pieces.seen.isEmpty { return [] }
         let line = timeline(order, pieces)
+        var moves: [LineMove] = []
+        for place in line { moves.append(move(place, pieces.seen)) }
         let nodes = trace.nodesOfSteps()
         var found: [Repeat] = []
         for end in line.indices {
-            let window = Array(line[max(0, end - options.repeatWindow + 1)...end])
-            guard let index = ownCall(window, pieces.seen), mayAddUp(calls[index]) else { continue }
+            let places = max(0, end - options.repeatWindow + 1)...end
+            let window = LineWindow(places: Array(line[places]), moves: Array(moves[places]))
+            guard let index = ownCall(window.places, pieces.seen), mayAddUp(calls[index]) else { continue }
             let owner = owner(of: calls[index], nodes, batch)
             var best: Repeat?
             for rule in [FindingRule.repeatedCall, .repeatedError] {
@@ -87,17 +90,19 @@ extension TraceAnalyzer {
     }
 
     /// The calls of a window that are like one of its own.
-    private func repeats(
-        _ window: [Int], of index: Int, _ rule: FindingRule, _ seen: [FindingsMemory.SeenCall], _ owner: CallOwner
+    private mutating func repeats(
+        _ window: LineWindow, of index: Int, _ rule: FindingRule, _ seen: [FindingsMemory.SeenCall],
+        _ owner: CallOwner
     ) -> Repeat? {
         let call = calls[index]
         var earlier = 0
         var own: [Int] = []
-        var isTag = false
-        for place in window {
-            if earlier + own.count > 0, isProgress(place, seen, for: call) {
+        // How many came before the last progress; of those that succeed none.
+        var before = 0
+        for (number, place) in window.places.enumerated() {
+            if earlier + own.count > 0, isProgress(number, in: window, for: call) {
                 if isFailing(call) {
-                    isTag = true
+                    before = earlier + own.count
                 } else {
                     earlier = 0
                     own.removeAll()
@@ -111,7 +116,10 @@ extension TraceAnalyzer {
         }
         let count = earlier + own.count
         guard earlier > 0, count >= options.repeatTag, let first = own.first, let last = own.last else { return nil }
-        let tier = count >= options.repeatAlert && !isTag ? FindingTier.alert : .tag
+        var tier = before == 0 && count >= options.repeatAlert ? FindingTier.alert : .tag
+        // As within one piece, those that went on failing with nothing in between are an alert behind a change too.
+        if before > 0, count - before >= options.repeatAlert { tier = .alert }
+        if tier == .alert, rule == .repeatedError || !isFailing(call), isOutcomeMasked(call) { tier = .tag }
         return Repeat(rule: rule, count: count, tier: tier, last: last, first: first, inPieces: earlier)
     }
 
@@ -145,52 +153,61 @@ extension TraceAnalyzer {
 
     // MARK: Progress
 
-    /// Whether a call of the line changed something, so that `call` may well come out another way.
-    private func isProgress(_ place: Int, _ seen: [FindingsMemory.SeenCall], for call: ToolCall) -> Bool {
-        if place >= 0 { return isChange(calls[place], for: call) }
-        let other = seen[~place]
-        if other.name != call.name.looseHash { return other.isChange }
-        return call.isOpenEnded && !other.isFailing && other.signature != 0 && other.signature != call.signature
+    private func move(_ place: Int, _ seen: [FindingsMemory.SeenCall]) -> LineMove {
+        if place >= 0 {
+            let call = calls[place]
+            return LineMove(
+                name: call.name.looseHash, signature: call.signature, result: call.resultHash,
+                isWell: !isFailing(call), isOpenEnded: call.isOpenEnded, isChange: isChange(call))
+        }
+        let call = seen[~place]
+        return LineMove(
+            name: call.name, signature: call.signature, result: call.result, isWell: !call.isFailing,
+            isOpenEnded: call.isOpenEnded, isChange: call.isChange)
     }
 
-    // MARK: Agents
-
-    /// Whom a call belongs to. `nodes` are those of the steps.
-    func owner(of call: ToolCall, _ nodes: [Int32], _ batch: borrowing RecordBatch) -> CallOwner {
-        var owner = CallOwner()
-        guard call.place >= 0 else { return owner }
-        var place = Int(nodes[Int(call.place)])
-        while place >= 0, owner.above.count < CallOwner.depthMax {
-            let node = trace.nodes[place]
-            if node.step >= 0 {
-                let step = trace.steps[Int(node.step)]
-                let name = step.kind == .agent ? step.agentName : trace.text(.agentName, step, batch)
-                if owner.agent == 0, !name.isEmpty { owner.agent = ContentHash.of(name) }
-                if step.kind == .agent { break }
-            }
-            if node.parentID == 0 { break }
-            owner.above.append(node.parentID)
-            place = Int(node.parent)
+    /// Whether a call of the window is progress for `call`, as within one piece: a change, or another answer to the
+    /// same question, but not what a tool that does anything did before with the same result.
+    private func isProgress(_ number: Int, in window: LineWindow, for call: ToolCall) -> Bool {
+        let other = window.moves[number]
+        let isSameTool = other.name == call.name.looseHash
+        let isOther = call.isOpenEnded && other.isWell && other.signature != 0 && other.signature != call.signature
+        let changes = isSameTool ? isOther : other.isChange
+        if !other.isOpenEnded, changes || !call.isOpenEnded { return changes }
+        if !other.isWell || (isSameTool && other.signature != 0 && other.signature == call.signature) { return false }
+        var isAnswered = false
+        for earlier in window.moves[..<number] where earlier.isEqual(other) {
+            if earlier.isWell, earlier.result == other.result { return false }
+            isAnswered = true
         }
-        return owner
+        if changes { return isSameTool || !holdsCalls(window.places[number], window.places) }
+        return call.isOpenEnded && isAnswered
+    }
+
+    /// Whether an own call ran others of its own inside of it. Of those of earlier pieces nobody knows.
+    private func holdsCalls(_ place: Int, _ places: [Int]) -> Bool {
+        place >= 0 && holdsCalls(calls[place], places.filter { $0 >= 0 })
     }
 }
 
-/// Whom a call belongs to, as far as one piece of a trace tells.
-struct CallOwner {
-    /// Hash of the agent's name, 0 when nothing names it.
-    var agent: UInt64 = 0
-    /// Ids of the spans above, up to that of the nearest agent, or the first that has not come.
-    var above: [UInt64] = []
+/// Calls of a line that are looked at together: their places in it and what they did.
+private struct LineWindow {
+    var places: [Int]
+    var moves: [LineMove]
+}
 
-    /// Spans that are looked up to.
-    static let depthMax = 256
+/// What a call of the line did, whichever piece it came in.
+private struct LineMove {
+    var name: UInt64
+    var signature: UInt64
+    var result: UInt64
+    /// Whether it did not fail.
+    var isWell: Bool
+    var isOpenEnded: Bool
+    var isChange: Bool
 
-    /// Whether it is that of a call of another piece: the same name; where one piece does not tell it, a common span
-    /// at or below the nearest agent; or neither name nor span.
-    func isSame(as seen: FindingsMemory.SeenCall) -> Bool {
-        if agent != 0, seen.agent != 0 { return agent == seen.agent }
-        return seen.owner == 0 ? above.isEmpty && agent == seen.agent : above.contains(seen.owner)
+    func isEqual(_ other: LineMove) -> Bool {
+        signature != 0 && signature == other.signature && name == other.name
     }
 }
 

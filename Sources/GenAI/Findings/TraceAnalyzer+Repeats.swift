@@ -34,6 +34,7 @@ extension TraceAnalyzer {
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
+        found += endlessMoves(order)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices
@@ -69,12 +70,15 @@ extension TraceAnalyzer {
 
     func isFailing(_ call: ToolCall) -> Bool { call.isFailed || call.isSoftError }
 
-    mutating func mayRepeat(_ call: ToolCall) -> Bool {
+    mutating func mayRepeat(_ call: ToolCall) -> Bool { isAllowed(call) || isMove(call) }
+
+    /// Whether a call's tool may be called again and again because somebody says so.
+    func isAllowed(_ call: ToolCall) -> Bool {
         for part in options.repeatableTools {
             var part = part
             if part.withUTF8({ call.name.place(of: Text(UnsafeRawBufferPointer($0))) }) != nil { return true }
         }
-        return isIgnored(call.name) || isMove(call)
+        return isIgnored(call.name)
     }
 
     /// The repeats that end with the window's last call; nil when there are too few.
@@ -114,13 +118,18 @@ extension TraceAnalyzer {
             if let best, (best.tier.rawValue, best.count) >= (tier.rawValue, list.count) { return }
             best = Repeat(rule: rule, count: list.count, tier: tier, last: last, first: first)
         }
+        // Where results or errors are masked, nobody knows whether they were the same.
+        let isAlert = max(same.count, errors.count, near.count) >= options.repeatAlert
+        let mostOfMasked: FindingTier = isAlert && isOutcomeMasked(call) ? .tag : .alert
+        let mostOfSame = isFailing ? FindingTier.alert : mostOfMasked
         var most = worst(same, before.same)
-        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: most)
+        offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: min(most, mostOfSame))
         // Where one tool does everything, calls with other arguments come between its errors.
         if call.isOpenEnded { most = worst(errors, before.errors) }
-        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: most)
+        offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: min(most, mostOfMasked))
         if call.isOpenEnded { most = worst(near, before.near) }
-        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, atMost: min(most, worst(near)))
+        most = min(most, worst(near), mostOfSame)
+        offer(.repeatedNearly, near, options.nearRepeatTag, options.nearRepeatAlert, atMost: most)
         return best
     }
 
@@ -138,7 +147,7 @@ extension TraceAnalyzer {
         return areAllDifferent(near) ? .tag : .alert
     }
 
-    private func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
+    func isSameResult(_ left: ToolCall, _ right: ToolCall) -> Bool {
         if left.emptiness != .none && right.emptiness != .none { return true }
         return left.resultHash == right.resultHash
     }
@@ -246,10 +255,11 @@ extension TraceAnalyzer {
             // Reading the same thing again in a later turn is normal; failing again is not.
             guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
             let name = call.name.looseHash
+            let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
             let earlier = seen.filter {
                 guard $0.name == name, $0.isFailed, $0.trace != traceKey else { return false }
                 if signature != 0, $0.signature == signature { return true }
-                return call.errorHash > 2 && $0.error == call.errorHash
+                return hasKnownError && $0.error == call.errorHash
             }.count
             let count = earlier + 1
             guard earlier > 0, count >= options.sessionRepeatTag else { continue }

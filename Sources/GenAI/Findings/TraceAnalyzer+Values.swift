@@ -108,7 +108,10 @@ extension TraceAnalyzer {
 
     mutating func readResult(_ source: Text, into call: inout ToolCall) {
         let text = source.trimmed
-        if TraceAnalyzer.isNotCaptured(text) { return }
+        if TraceAnalyzer.isNotCaptured(text) {
+            call.isResultHidden = text.isBareMask
+            return
+        }
         var ref = tree.parseContainer(text)
         if !ref.exists, let first = text.count > 0 ? text[0] : nil,
             first == UInt8(ascii: "{") || first == UInt8(ascii: "[") || first == UInt8(ascii: "(")
@@ -125,7 +128,10 @@ extension TraceAnalyzer {
         if tree.isString(ref) {
             let inner = tree.string(ref).trimmed
             // Placeholders inside the wrapper that an instrumentation puts around a value.
-            if TraceAnalyzer.isNotCaptured(inner) { return }
+            if TraceAnalyzer.isNotCaptured(inner) {
+                call.isResultHidden = inner.isBareMask
+                return
+            }
             let nested = tree.parseContainer(inner)
             call.result = nested.exists ? unwrap(nested, &call) : .none
             call.resultText = inner
