@@ -8,7 +8,7 @@ import NIOCore
 /// that the connection had brought, up to a trap at 4 GiB (swift-nio-http2 1.46). A value without effects.
 struct FrameCutter {
     /// Bytes that go on as they are: the rest of a DATA frame, or of the client's preface.
-    private var passing = ProtocolChooser.preface.count
+    private(set) var passing = ProtocolChooser.preface.count
     /// What came is against the protocol: the library sees it, and ends the connection.
     private var isBroken = false
     /// The beginning of a frame, or of a head with its continuations.
@@ -112,6 +112,8 @@ final class WholeFrames: ChannelInboundHandler {
     private var hasEnded = false
     /// Since when the beginning of a frame or head waits for its rest; nil when none does.
     private(set) var heldSince: NIODeadline?
+    /// How many bytes at the front of the piece that is handed on belong to a frame that began in one before it.
+    private(set) var carriedBytes = 0
 
     init(budget: AdmissionBudget) { ticket = AdmissionTicket(budget: budget) }
 
@@ -126,6 +128,7 @@ final class WholeFrames: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasEnded else { return }
+        carriedBytes = cutter.passing
         let piece = cutter.cut(unwrapInboundIn(data))
         if !cutter.isHolding {
             heldSince = nil
