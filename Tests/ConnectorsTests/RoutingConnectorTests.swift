@@ -3,6 +3,7 @@ import OTLP
 import Pipeline
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite struct RoutingConnectorTests {
@@ -53,6 +54,21 @@ import Testing
         #expect(routed == [0: ["x"], 1: ["z"], 2: ["y"]])
         // The same batch again gives the same.
         #expect(try names(try connector.connect(batch(spans))) == routed)
+    }
+
+    @Test func `what no schema knows beside the resources goes with every route`() throws {
+        let connector = try self.connector(
+            """
+            default_pipelines: [traces/other]
+            table:
+              - {context: span, condition: 'name == "x"', pipelines: [traces/a]}
+            """)
+        let unknown = WireBytes.build { $0.text(1_000, "later") }
+        let known = try batch(spans)
+        let whole = ExportBatch(signal: .traces, itemCount: known.itemCount, bytes: known.bytes + unknown)
+        let deliveries = try connector.connect(whole)
+        #expect(deliveries.map(\.output) == [0, 2])
+        #expect(deliveries.allSatisfy { $0.bytes.suffix(unknown.count) == unknown[...] })
     }
 
     @Test func `a copying route leaves the span for those behind it`() throws {

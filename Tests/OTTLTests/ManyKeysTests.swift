@@ -51,10 +51,14 @@ import Testing
     private static func run(
         _ source: String, on members: [Member], and others: [Member] = []
     ) throws -> (members: [Member], name: String) {
+        try run(source, on: request(members, others))
+    }
+
+    private static func run(_ source: String, on request: [UInt8]) throws -> (members: [Member], name: String) {
         var keys = KeyTable.Builder()
         let statement = try OTTLStatement(source, context: .span, keys: &keys)
         let table = keys.build()
-        return try request(members, others).withUnsafeBytes { bytes throws -> (members: [Member], name: String) in
+        return try request.withUnsafeBytes { bytes throws -> (members: [Member], name: String) in
             var batch = RecordBatch()
             _ = try OTLPReader.read(Text(bytes), signal: .traces, keys: table, into: &batch)
             var state = EvaluationState()
@@ -160,6 +164,84 @@ import Testing
         let other = plain.dropFirst() + [Member(one.key, -1)]
         #expect(try Self.run(statement, on: Array(other), and: plain).name == "")
         #expect(try Self.run(statement, on: Array(plain.dropFirst() + [Member("z", 1)]), and: plain).name == "")
+    }
+
+    @Test(arguments: UInt64(0)..<100) func `of a map's members with one key the last is compared`(
+        seed: UInt64
+    ) throws {
+        var generator = SeededRandom(seed)
+        let members = Self.random(&generator)
+        var last: [Member] = []
+        for member in members { Self.put(member, into: &last) }
+        let statement = "set(name, \"same\") where attributes == resource.attributes"
+        let others = last.shuffled(using: &generator)
+        #expect(try Self.run(statement, on: members, and: others).name == "same")
+        #expect(try Self.run(statement, on: others, and: members).name == "same")
+        guard let one = members.first else { return }
+        let changed = others.map { $0.key == one.key ? Member($0.key, -1) : $0 }
+        #expect(try Self.run(statement, on: members, and: changed).name == "")
+        #expect(try Self.run(statement, on: changed, and: members).name == "")
+        let fewer = others.filter { $0.key != one.key }
+        #expect(try Self.run(statement, on: members, and: fewer).name == "")
+        #expect(try Self.run(statement, on: fewer, and: members).name == "")
+    }
+
+    // MARK: Values that take long to compare
+
+    /// An AnyValue that is a map, with members of one key.
+    private static func map(_ values: [[UInt8]]) -> [UInt8] {
+        WireBytes.build {
+            $0.message(6) { list in
+                for value in values {
+                    list.message(1) {
+                        $0.text(1, "k")
+                        $0.data(2, value)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Maps without a member, the second of which takes long to look through.
+    private static let plain = map([])
+    private static let long = WireBytes.build { $0.message(6) { for _ in 0..<200_000 { $0.number(1_000, 1) } } }
+
+    /// Attributes that are all called `k`.
+    private static func attributes(_ field: UInt32, _ values: [[UInt8]], to message: inout WireBytes) {
+        for value in values {
+            message.message(field) {
+                $0.text(1, "k")
+                $0.data(2, value)
+            }
+        }
+    }
+
+    private static func request(_ values: [[UInt8]], _ others: [[UInt8]]) -> [UInt8] {
+        let span = WireBytes.build {
+            $0.ids()
+            attributes(9, values, to: &$0)
+        }
+        return WireBytes.request(resource: { attributes(1, others, to: &$0) }, records: [span])
+    }
+
+    @Test func `one key very many times is compared once`() throws {
+        let plain = [[UInt8]](repeating: Self.plain, count: Self.many)
+        var long = plain
+        long[Self.many - 1] = Self.long
+        let statement = "set(name, \"same\") where attributes == resource.attributes"
+        #expect(try Self.run(statement, on: Self.request(plain, long)).name == "same")
+        #expect(try Self.run(statement, on: Self.request(long, plain)).name == "same")
+    }
+
+    @Test func `one key many times on every level is compared once on each`() throws {
+        var (wide, narrow) = (Self.plain, Self.long)
+        for _ in 0..<4 {
+            wide = Self.map([[UInt8]](repeating: wide, count: 16))
+            narrow = Self.map([[UInt8]](repeating: Self.plain, count: 15) + [narrow])
+        }
+        let statement = "set(name, \"same\") where attributes[\"k\"] == resource.attributes[\"k\"]"
+        #expect(try Self.run(statement, on: Self.request([wide], [narrow])).name == "same")
+        #expect(try Self.run(statement, on: Self.request([narrow], [wide])).name == "same")
     }
 
     // MARK: Very many keys

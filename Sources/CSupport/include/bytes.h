@@ -23,9 +23,13 @@ static inline uint32_t sluice_load32(const void *p) {
 }
 
 #if defined(__SSE2__)
+/// 16 bytes of ones where two runs are equal, of zeros where they are not.
+static inline __attribute__((always_inline)) __m128i sluice_matches16(const void *a, const void *b) {
+    return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
+}
+
 static inline bool sluice_equal16(const void *a, const void *b) {
-    __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
-    return _mm_movemask_epi8(equal) == 0xFFFF;
+    return _mm_movemask_epi8(sluice_matches16(a, b)) == 0xFFFF;
 }
 #endif
 
@@ -65,9 +69,7 @@ static inline __attribute__((always_inline)) bool sluice_equal_key(const void *a
         return ((sluice_load64(p) ^ sluice_load64(q)) | tails) == 0;
     }
 #if defined(__SSE2__)
-    __m128i head = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), _mm_loadu_si128((const __m128i *)q));
-    __m128i tail = _mm_cmpeq_epi8(
-        _mm_loadu_si128((const __m128i *)(p + n - 16)), _mm_loadu_si128((const __m128i *)(q + n - 16)));
+    __m128i head = sluice_matches16(p, q), tail = sluice_matches16(p + n - 16, q + n - 16);
     return _mm_movemask_epi8(_mm_and_si128(head, tail)) == 0xFFFF;
 #else
     return sluice_equal(a, b, n);

@@ -28,6 +28,8 @@ struct PieceStore {
         var metadata: RequestMetadata
         var ticket: AcknowledgementTracker.Ticket
         var openPieces: Int
+        /// What stands beside the resources of the request; -1 when nothing does.
+        var unknown: Int32
 
         /// Estimated bytes of memory.
         var cost: Int { Frame.cost(metadata) }
@@ -62,6 +64,8 @@ struct PieceStore {
     private var headNumbers: [[UInt8]: Int32] = [:]
     /// Memory of frames and heads, which traces share.
     private(set) var sharedCost = 0
+    /// Frames with fields beside their resources.
+    private var framesWithUnknown = 0
 
     // MARK: Adding
 
@@ -70,14 +74,22 @@ struct PieceStore {
         var cost = Frame.cost(metadata) + index.runs.count * pieceCost
         for number in 0..<index.resourceCount { cost += headCost + index.resource(number).count }
         for number in 0..<index.scopeCount { cost += headCost + index.scope(number).count }
+        if !index.unknown.isEmpty { cost += headCost + index.unknown.count }
         return cost
     }
 
-    /// Begins a frame of which `count` pieces are to be added; at least one.
+    /// Begins a frame of which `count` pieces are to be added; at least one. `unknown` is what its request holds beside
+    /// the resources, of which every trace of it gets a copy.
     mutating func addFrame(
-        _ place: FramePlace, _ metadata: RequestMetadata, _ ticket: AcknowledgementTracker.Ticket, pieces count: Int
+        _ place: FramePlace, _ metadata: RequestMetadata, _ ticket: AcknowledgementTracker.Ticket, pieces count: Int,
+        unknown: Text = .empty
     ) -> Int32 {
-        let frame = Frame(place: place, metadata: metadata, ticket: ticket, openPieces: count)
+        var frame = Frame(place: place, metadata: metadata, ticket: ticket, openPieces: count, unknown: -1)
+        if !unknown.isEmpty {
+            frame.unknown = head(unknown)
+            heads[frame.unknown].uses += 1
+            framesWithUnknown += 1
+        }
         sharedCost += frame.cost
         return frames.insert(frame)
     }
@@ -128,7 +140,8 @@ struct PieceStore {
 
     /// Appends a request of the pieces of a list, whose bytes were read as `parts(of:)` says; the first of them was
     /// part `index` of the reading, in which those of `missing` could not be read. Neighbours under the same resource
-    /// share it, and so with scopes. Returns how many spans are missing.
+    /// share it, and so with scopes. What their requests hold beside the resources is behind these. Returns how many
+    /// spans are missing.
     func assemble(
         _ list: List, _ bytes: Text, firstPart index: Int, missing: Set<Int>, into output: inout ByteColumn
     ) -> Int {
@@ -154,8 +167,28 @@ struct PieceStore {
                 place = run.end
             } while place.number >= 0 && resource >= 0 && pieces[place.number].resource == resource
         }
+        if framesWithUnknown > 0 { appendUnknown(of: list, firstPart: index, missing, into: &output) }
         return lost
     }
+
+    private func appendUnknown(
+        of list: List, firstPart index: Int, _ missing: Set<Int>, into output: inout ByteColumn
+    ) {
+        var (number, part) = (list.first, index)
+        var before: Int32 = -1
+        while number >= 0 {
+            let others = unknown(beside: pieces[number])
+            if others >= 0, others != before, !missing.contains(part) {
+                heads[others].bytes.withUnsafeBytes { output.append($0) }
+                before = others
+            }
+            (number, part) = (pieces[number].next, part + 1)
+        }
+    }
+
+    /// The number of what stands beside the resources of a piece's request; -1 when nothing does, and for a piece that
+    /// is the whole request, which has it.
+    private func unknown(beside piece: Piece) -> Int32 { piece.resource < 0 ? -1 : frames[piece.frame].unknown }
 
     /// A piece in the reading of a list.
     private struct Place {
@@ -215,10 +248,13 @@ struct PieceStore {
         let piece = pieces[list.first]
         guard piece.resource >= 0 else { return 0 }
         let before = other.map { pieces[$0.last] }
+        let others = unknown(beside: piece)
+        let sharesOthers = others < 0 || before.map { unknown(beside: $0) } == others
+        var bytes = sharesOthers ? 0 : heads[others].bytes.count
         let sharesResource = before?.resource == piece.resource
-        if sharesResource, before?.scope == piece.scope { return 0 }
-        let scope = heads[piece.scope].bytes.count + PieceStore.fieldBytes
-        return sharesResource ? scope : scope + heads[piece.resource].bytes.count + PieceStore.fieldBytes
+        if sharesResource, before?.scope == piece.scope { return bytes }
+        bytes += heads[piece.scope].bytes.count + PieceStore.fieldBytes
+        return sharesResource ? bytes : bytes + heads[piece.resource].bytes.count + PieceStore.fieldBytes
     }
 
     // MARK: Removing
@@ -235,14 +271,21 @@ struct PieceStore {
             if piece.resource >= 0 { dropUse(of: piece.resource) }
             if piece.scope >= 0 { dropUse(of: piece.scope) }
             frames[piece.frame].openPieces -= 1
-            if frames[piece.frame].openPieces == 0 {
-                sharedCost -= frames[piece.frame].cost
-                frames.remove(piece.frame)
-            }
+            if frames[piece.frame].openPieces == 0 { removeFrame(piece.frame) }
             pieces.remove(number)
             number = piece.next
         }
         return moved
+    }
+
+    private mutating func removeFrame(_ number: Int32) {
+        sharedCost -= frames[number].cost
+        let unknown = frames[number].unknown
+        if unknown >= 0 {
+            dropUse(of: unknown)
+            framesWithUnknown -= 1
+        }
+        frames.remove(number)
     }
 
     private mutating func dropUse(of head: Int32) {

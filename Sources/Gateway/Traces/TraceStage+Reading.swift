@@ -93,7 +93,8 @@ extension TraceStage {
             let place = stored.place ?? FramePlace(file: 0, offset: 0)
             var adding = AddedFrame(work.index)
             let before = work.store.sharedCost
-            adding.frame = work.store.addFrame(place, stored.frame.header.metadata, ticket, pieces: count)
+            adding.frame = work.store.addFrame(
+                place, stored.frame.header.metadata, ticket, pieces: count, unknown: work.index.unknown)
             adding.shared = work.store.sharedCost - before
             for number in work.index.runs.indices where gone.isEmpty || !gone.contains(number) {
                 adding.add(number, request, stored.frame.header.tenant, now: now, &work)

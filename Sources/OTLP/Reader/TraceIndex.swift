@@ -29,6 +29,8 @@ package struct TraceIndex: ~Copyable {
     package private(set) var runs: [Run] = []
     /// Fields around the spans: those of each ResourceSpans and ScopeSpans but for the repeated children.
     private var heads = ByteColumn()
+    /// Fields of the request that are no resources.
+    private var others = ByteColumn()
     private var resources: [Range<Int>] = []
     private var scopes: [Range<Int>] = []
 
@@ -40,6 +42,9 @@ package struct TraceIndex: ~Copyable {
     package func resource(_ number: Int) -> Text { heads.text[resources[number]] }
     /// The encoded fields of a ScopeSpans without its spans.
     package func scope(_ number: Int) -> Text { heads.text[scopes[number]] }
+    /// The encoded fields of the request that stand beside its resources, which no schema knows; empty when a run is
+    /// the whole request, which has them.
+    package var unknown: Text { others.text }
 
     /// Reads a request, forgetting the one before. A request whose spans are all of one trace is one run.
     package mutating func read(_ request: Text) throws(DecodeFailure) {
@@ -47,16 +52,24 @@ package struct TraceIndex: ~Copyable {
         resources.removeAll(keepingCapacity: true)
         scopes.removeAll(keepingCapacity: true)
         heads.removeAll()
+        others.removeAll()
         var cursor = WireCursor(request)
         while !cursor.isAtEnd {
+            let from = cursor.at
             let tag = try cursor.tag()
-            if tag == 0x0A { try readResource(request, try cursor.length()) } else { try cursor.skip(tag) }
+            guard tag != 0x0A else {
+                try readResource(request, try cursor.length())
+                continue
+            }
+            try cursor.skip(tag)
+            others.append(request[from..<cursor.at])
         }
         guard let first = runs.first, runs.allSatisfy({ $0.trace == first.trace }) else { return }
         join(request)
     }
 
-    /// Bytes of the requests that `TraceAssembly` makes of the traces, or more: a resource counts once per trace.
+    /// Bytes of the requests that `TraceAssembly` makes of the traces, or more: a resource counts once per trace, and so
+    /// does what stands beside the resources.
     package var assembledBytes: Int {
         var last: [TraceID: (resource: Int, scope: Int)] = [:]
         var bytes = 0
@@ -67,7 +80,7 @@ package struct TraceIndex: ~Copyable {
             if before?.resource != run.resource { bytes += resources[run.resource].count }
             if before?.scope != run.scope { bytes += scopes[run.scope].count }
         }
-        return bytes
+        return bytes + last.count * others.count
     }
 
     /// Makes one run of all, as if every span were of the first one's trace.
@@ -76,6 +89,7 @@ package struct TraceIndex: ~Copyable {
         let items = runs.reduce(0) { $0 + $1.items }
         let hasRoot = runs.contains(where: \.hasRoot)
         runs.removeAll(keepingCapacity: true)
+        others.removeAll()
         runs.append(
             Run(
                 trace: first.trace, bytes: 0..<request.count, resource: -1, scope: -1, items: items, hasRoot: hasRoot))

@@ -47,7 +47,7 @@ package struct TracePiece: Sendable {
 }
 
 /// Cuts an unedited request into one request per trace: spans are copied as they came, under copies of their resource
-/// and scope, unknown fields included.
+/// and scope, unknown fields included. What no schema knows beside the resources is in each.
 package enum TraceSplitter {
     /// Appends the requests to `output` and returns where they are, in order of the trace ids. The batch must be what a
     /// reader made of `batch.input`.
@@ -73,6 +73,7 @@ package enum TraceSplitter {
             while end < order.count, order[end].trace == order[at].trace { end += 1 }
             let start = output.count
             writer.write(order[at..<end].lazy.map(\.span), of: batch, into: &output)
+            writer.writeUnknown(of: batch, into: &output)
             let hasRoot = order[at..<end].contains { batch.spans[$0.span].parentID.isEmpty }
             pieces.append(
                 TracePiece(trace: order[at].trace, bytes: start..<output.count, items: end - at, hasRoot: hasRoot))

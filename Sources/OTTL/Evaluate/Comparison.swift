@@ -69,7 +69,8 @@ enum Comparison {
         return one.count - other.count
     }
 
-    /// Deep equality; the order of a map's members does not count. The depth of values is bounded by their reader.
+    /// Deep equality; the order of a map's members does not count, and of those with one key the last does. So no value
+    /// is compared more than once, whatever the keys. The depth of values is bounded by their reader.
     static func isSame(_ left: Value, _ right: Value, _ batch: borrowing RecordBatch) -> Bool {
         isSame(Nested(left), Nested(right), batch)
     }
@@ -86,47 +87,77 @@ enum Comparison {
                 if !isSame(mine.nested, its.nested, batch) { return false }
             }
         case (.map, .map), (.map, .set), (.set, .map), (.set, .set):
-            let count = Members.count(left, batch)
-            guard count == Members.count(right, batch) else { return false }
-            return count > MapDraft.searchedMax ? contains(many: left, right, batch) : contains(left, right, batch)
+            let isFew = max(Members.count(left, batch), Members.count(right, batch)) <= MapDraft.searchedMax
+            return isFew ? isSame(few: left, right, batch) : isSame(many: left, right, batch)
         default: return holds(.equal, left.value, right.value, batch)
         }
     }
 
-    private static func contains(_ whole: Nested, _ part: Nested, _ batch: borrowing RecordBatch) -> Bool {
-        switch part.value {
-        case .set(let set):
-            for index in batch.range(of: set) {
-                let attribute = batch.attributes[index]
-                let value = Value(attribute.kind, attribute.payload, batch)
-                if !has(whole, batch.text(attribute.key), Nested(value), batch) { return false }
+    /// For maps whose members are searched one by one.
+    private static func isSame(few left: Nested, _ right: Nested, _ batch: borrowing RecordBatch) -> Bool {
+        var (mine, its) = (LastMembers(left, batch), LastMembers(right, batch))
+        var unseen = 0
+        while mine.next(batch) != nil { unseen += 1 }
+        while let member = its.next(batch) {
+            guard let value = Members.find(member.key, in: left, batch), isSame(value, member.value, batch) else {
+                return false
             }
-        case .map(let content):
-            var reader = MapReader(content, of: part)
-            while let member = reader.next() { if !has(whole, member.key, member.nested, batch) { return false } }
-        default: return false
+            unseen -= 1
         }
-        return true
+        return unseen == 0
     }
 
-    /// The same for many members, with a table of their keys; of equal keys the last counts.
-    private static func contains(many whole: Nested, _ part: Nested, _ batch: borrowing RecordBatch) -> Bool {
-        var members = MapDraft()
+    /// The same with tables of the keys.
+    private static func isSame(many left: Nested, _ right: Nested, _ batch: borrowing RecordBatch) -> Bool {
+        var mine = MapDraft()
+        var its = MapDraft()
         var read = MapDraft()
-        guard read.load(whole, batch) else { return false }
-        for index in read.entries.indices { members.put(read.entries[index]) }
-        guard read.load(part, batch) else { return false }
-        for index in read.entries.indices {
-            guard let place = members.find(read.entries[index].key) else { return false }
-            let (mine, its) = (members.entries[place].member.nested, read.entries[index].member.nested)
-            if !isSame(mine, its, batch) { return false }
+        guard read.load(left, batch) else { return false }
+        for index in read.entries.indices { mine.put(read.entries[index]) }
+        guard read.load(right, batch) else { return false }
+        for index in read.entries.indices { its.put(read.entries[index]) }
+        guard mine.entries.count == its.entries.count else { return false }
+        for index in its.entries.indices {
+            guard let place = mine.find(its.entries[index].key) else { return false }
+            let (one, other) = (mine.entries[place].member.nested, its.entries[index].member.nested)
+            if !isSame(one, other, batch) { return false }
         }
         return true
     }
+}
 
-    private static func has(_ whole: Nested, _ key: Text, _ value: Nested, _ batch: borrowing RecordBatch) -> Bool {
-        guard let mine = Members.find(key, in: whole, batch) else { return false }
-        return isSame(mine, value, batch)
+/// Gives the members of a map behind which none with the same key comes, in their order.
+private struct LastMembers {
+    private var reader: MapReader?
+    /// Indexes of attributes.
+    private var left = 0..<0
+
+    init(_ map: Nested, _ batch: borrowing RecordBatch) {
+        switch map.value {
+        case .set(let set): left = batch.range(of: set)
+        case .map(let content): reader = MapReader(content, of: map)
+        default: break
+        }
+    }
+
+    mutating func next(_ batch: borrowing RecordBatch) -> (key: Text, value: Nested)? {
+        while let member = nextMember(batch) {
+            var rest = self
+            var isLast = true
+            while isLast, let other = rest.nextMember(batch) { isLast = !(other.key == member.key) }
+            if isLast { return member }
+        }
+        return nil
+    }
+
+    private mutating func nextMember(_ batch: borrowing RecordBatch) -> (key: Text, value: Nested)? {
+        if !left.isEmpty {
+            let attribute = batch.attributes[left.lowerBound]
+            left = (left.lowerBound + 1)..<left.upperBound
+            return (batch.text(attribute.key), Nested(Value(attribute.kind, attribute.payload, batch)))
+        }
+        guard let member = reader?.next() else { return nil }
+        return (member.key, member.nested)
     }
 }
 

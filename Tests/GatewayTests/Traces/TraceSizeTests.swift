@@ -26,13 +26,14 @@ import Testing
             var lost = 0
             var count = 0
             for number in 0..<(1 + random.below(3)) {
-                let request = try encode(story(&random, number))
+                let request = try encode(story(&random, number)) + unknown(random.below(3))
                 var index = TraceIndex()
                 try request.withUnsafeBytes { try index.read(Text($0)) }
                 guard let first = index.runs.first(where: { $0.trace.high == 0x1111_1111_1111_1111 }) else { continue }
                 let frame = store.addFrame(
                     FramePlace(file: 0, offset: 0), RequestMetadata(),
-                    tracker.register(Sequence(0)..<Sequence(1), parts: 1), pieces: index.runs.count)
+                    tracker.register(Sequence(0)..<Sequence(1), parts: 1), pieces: index.runs.count,
+                    unknown: index.unknown)
                 for run in index.runs where run.trace == first.trace {
                     let heads =
                         run.resource < 0
@@ -67,6 +68,11 @@ import Testing
             #expect(try names([UInt8](output.bytes)) == expected)
             #expect(output.count <= size)
         }
+    }
+
+    /// Fields that no schema knows; none for 0.
+    private func unknown(_ number: Int) -> [UInt8] {
+        number == 0 ? [] : WireBytes.build { $0.text(1_000, "later \(number)") }
     }
 
     private func alone(_ run: TraceIndex.Run, _ index: borrowing TraceIndex, _ request: [UInt8]) -> [UInt8] {
@@ -199,6 +205,56 @@ import Testing
         #expect(frames.reduce(0) { $0 + Int($1.header.itemCount) } == 201)
         #expect(frames.reduce(0) { $0 + $1.bytes.count } < 3 * request.count)
         #expect(bench.value("sluice_trace_buffer_joined_spans_total") == 0)
+    }
+
+    /// How often `part` stands in `bytes`.
+    private func count(_ part: [UInt8], in bytes: [UInt8]) -> Int {
+        bytes.indices.count { bytes[$0...].starts(with: part) }
+    }
+
+    @Test func `what no schema knows beside the resources goes with each trace`() async throws {
+        let scopes = [scope("s", [("1", "a"), ("2", "b")]), scope("t", [("1", "c")])]
+        let request = try encode("{\"resourceSpans\":[\(resource("r", scopes))]}") + unknown(1)
+        let frames = try await Bench().pass(request, spans: 3)
+        #expect(try frames.flatMap { try names($0.bytes) }.sorted() == ["a r s", "b r s", "c r t"])
+        #expect(frames.reduce(0) { $0 + count(unknown(1), in: $1.bytes) } == 2)
+    }
+
+    @Test func `a trace has the same unknown fields once, from however many requests it comes`() throws {
+        var store = PieceStore()
+        var tracker = AcknowledgementTracker()
+        var list: PieceStore.List?
+        var bytes: [UInt8] = []
+        for number in [1, 1, 2] {
+            let spans = scope("s", [("1", "a"), ("2", "b")])
+            let request = try encode("{\"resourceSpans\":[\(resource("r", [spans]))]}") + unknown(number)
+            var index = TraceIndex()
+            try request.withUnsafeBytes { try index.read(Text($0)) }
+            let frame = store.addFrame(
+                FramePlace(file: 0, offset: 0), RequestMetadata(),
+                tracker.register(Sequence(0)..<Sequence(1), parts: 1), pieces: 1, unknown: index.unknown)
+            let runs = index.runs
+            let run = try #require(runs.first)
+            let heads = (store.head(index.resource(run.resource)), store.head(index.scope(run.scope)))
+            let piece = request.withUnsafeBytes {
+                store.add(run, of: Text($0), frame: frame, resource: heads.0, scope: heads.1)
+            }
+            if var all = list {
+                store.append(piece, to: &all)
+                list = all
+            } else {
+                list = piece
+            }
+            bytes += request[run.bytes]
+        }
+        let whole = try #require(list)
+        var output = ByteColumn()
+        _ = bytes.withUnsafeBytes { store.assemble(whole, Text($0), firstPart: 0, missing: [], into: &output) }
+        #expect([UInt8](output.bytes).suffix(2 * unknown(1).count) == (unknown(1) + unknown(2))[...])
+        #expect(count(unknown(1), in: [UInt8](output.bytes)) == 1)
+        // What is let go of takes no memory.
+        _ = store.release(whole, settling: &tracker)
+        #expect(store.sharedCost == 0)
     }
 
     @Test func `a request whose traces would copy a large resource is passed on in one piece`() async throws {

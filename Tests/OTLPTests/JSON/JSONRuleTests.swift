@@ -15,6 +15,21 @@ import Testing
         #expect(span?.fields[4] == nil)
     }
 
+    @Test func `ids of parents, links, log records and exemplars are hex, too`() throws {
+        let (trace, span) = ([UInt8](repeating: 0xAB, count: 16), [UInt8](repeating: 0xCD, count: 8))
+        let ids =
+            #""traceId":"\#(String(repeating: "aB", count: 16))","spanId":"\#(String(repeating: "Cd", count: 8))""#
+        #expect(
+            try JSONCase.decodeSpan(#""parentSpanId":"\#(String(repeating: "cD", count: 8))""#)?.bytes(4) == span)
+        let link = try JSONCase.decodeSpan(#""links":[{\#(ids)}]"#)?.messages(13).first
+        #expect(link?.bytes(1) == trace && link?.bytes(2) == span)
+        let logs = #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{\#(ids)}]}]}]}"#
+        let record = try JSONCase.decode(logs, .logs)?.messages(1).first?.messages(2).first?.messages(2).first
+        #expect(record?.bytes(9) == trace && record?.bytes(10) == span)
+        let exemplar = try JSONCase.decodePoint(#""exemplars":[{\#(ids)}]"#)?.messages(5).first
+        #expect(exemplar?.bytes(5) == trace && exemplar?.bytes(4) == span)
+    }
+
     @Test(arguments: ["APCBJ9wAAAAAAAAAAAAAAQ==", "abg", "zz", "00112233 ", "0\\u007A", "0\\\""])
     func `an id that is not hex is refused with what to do`(id: String) throws {
         for member in ["traceId", "spanId", "parentSpanId"] {

@@ -178,11 +178,24 @@ import Testing
 
     private let span = WireBytes.build { $0.ids() }
 
-    @Test func `what no schema knows beside the resources is in each part`() {
+    @Test(arguments: Signal.allCases)
+    func `what no schema knows beside the resources is in each part`(signal: Signal) {
+        let record =
+            switch signal {
+            case .traces: span
+            case .logs: WireBytes.build { $0.text(3, "WARN") }
+            case .metrics:
+                WireBytes.build {
+                    $0.text(1, "m")
+                    $0.message(5) { $0.message(1) { $0.fixed64(3, 1) } }
+                }
+            }
         let unknown = WireBytes.build { $0.text(1000, "later") }
-        let parts = OTLPSplitter.split(
-            WireBytes.request(records: [span, span]) + unknown, signal: .traces, maxItems: 1)
-        #expect(parts.map(\.bytes) == [1, 2].map { _ in WireBytes.request(records: [span]) + unknown })
+        let part = WireBytes.request(records: [record]) + unknown
+        let whole = WireBytes.request(records: [record, record]) + unknown
+        #expect(OTLPSplitter.split(whole, signal: signal, maxItems: 1).map(\.bytes) == [part, part])
+        #expect(OTLPSplitter.each([0, 1], of: whole, signal: signal) == [part, part])
+        #expect(OTLPSplitter.keep([1..<2], of: whole, signal: signal) == part)
     }
 
     @Test(.timeLimit(.minutes(2)))

@@ -108,6 +108,27 @@ import Testing
         #expect(try split(bytes).count == 2)
     }
 
+    @Test func `what no schema knows beside the resources is in the part of each trace`() throws {
+        let first = WireBytes.build { $0.text(1_000, "in front") }
+        let second = WireBytes.build { $0.text(1_001, "behind") }
+        let known = try request([resource("a", [scope("x", [span("01", trace: "1"), span("02", trace: "2")])])])
+        let whole = first + known + second
+        let expected = try split(known).map { $0.bytes + first + second }
+        let parts = try split(whole).map(\.bytes)
+        #expect(parts == expected)
+        #expect(parts.count == 2)
+        var index = TraceIndex()
+        try whole.withUnsafeBytes { bytes in
+            try index.read(Text(bytes))
+            let beside = [UInt8](index.unknown.bytes)
+            #expect(beside == first + second)
+            // As one piece it has them where they stood.
+            index.join(Text(bytes))
+            let left = index.unknown.count
+            #expect(left == 0)
+        }
+    }
+
     @Test func `has the same spans for any number of traces`() throws {
         var random = SystemRandomNumberGenerator()
         for round in 0..<50 {

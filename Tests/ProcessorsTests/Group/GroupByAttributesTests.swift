@@ -84,6 +84,17 @@ import Testing
         }
     }
 
+    @Test func `what no schema knows beside the resources stays, once`() throws {
+        var bench = Bench()
+        var build = bench.build(.traces)
+        let read = options(GroupByAttributesOptions.self, "{keys: [host]}")
+        let processor = GroupByAttributesProcessor(options: read.options, build: &build)
+        let spans = ["x", "y"].map { span("s", [("host", Wire.string($0))]) }
+        let known = try Bench.run(processor, build, Wire.traces(spans: spans)).bytes
+        let unknown = Wire.field(1_000, "later")
+        #expect(try Bench.run(processor, build, Wire.traces(spans: spans) + unknown).bytes == unknown + known)
+    }
+
     @Test func `spans with equal values come under one resource, others stay`() throws {
         let request = Wire.traces(
             resource: Wire.strings(1, [("r", "1")]), scope: Wire.field(1, "lib"),

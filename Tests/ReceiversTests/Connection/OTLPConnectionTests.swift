@@ -123,6 +123,55 @@ import Testing
         #expect(ingest.calls.first?.body == Array(body.utf8))
     }
 
+    /// A header of some 4,000 bytes.
+    private let field = "X-A: " + String(repeating: "a", count: 4_000) + "\r\n"
+
+    @Test func `what the parser holds of a head is within the budget until the head is whole`() throws {
+        let rig = try rig(FakeIngest())
+        for _ in 0..<2 {
+            try rig.send(head + "Content-Length: 5\r\n")
+            #expect(rig.budget.used == 0)
+            try rig.send(field)
+            let first = rig.budget.used
+            try rig.send(field)
+            #expect(first > field.utf8.count && rig.budget.used == first + field.utf8.count)
+            try rig.send("\r\nhel")
+            #expect(rig.budget.used == 5)
+            try rig.send("lo")
+            #expect(try rig.written().hasPrefix("HTTP/1.1 200 "))
+            #expect(rig.budget.used == 0)
+        }
+        try rig.send(head + field)
+        #expect(rig.budget.used > 0)
+        rig.channel.pipeline.fireChannelInactive()
+        #expect(rig.budget.used == 0)
+    }
+
+    @Test func `a head for the rest of which there is no memory is 503 and ends its connection`() throws {
+        // Less than one head may have, more than counts without asking.
+        let rig = try rig(FakeIngest(), budgetBytes: 20_000)
+        try rig.send(head)
+        for _ in 0..<4 { try rig.send(field) }
+        #expect(try rig.written().isEmpty)
+        try rig.send(field)
+        let answer = try rig.written()
+        #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("Retry-After: "))
+        #expect(answer.contains("Connection: close\r\n"))
+        #expect(rig.refused(.overload) == 1)
+        try rig.send(field)
+        #expect(try rig.written().isEmpty)
+        #expect(rig.budget.used == 0)
+    }
+
+    @Test func `a head that comes in two reads does not stand in the way of its own body`() throws {
+        let rig = try rig(FakeIngest(), budgetBytes: 10)
+        try rig.send(head + "Content-Length: 5\r\n" + field)
+        #expect(rig.budget.used > 10)
+        try rig.send("\r\nhello")
+        #expect(try rig.written().hasPrefix("HTTP/1.1 200 "))
+        #expect(rig.budget.used == 0)
+    }
+
     @Test func `a request cut into single bytes is one request`() throws {
         let ingest = FakeIngest()
         let rig = try rig(ingest)

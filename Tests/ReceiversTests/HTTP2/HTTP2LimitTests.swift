@@ -143,7 +143,41 @@ struct HTTP2LimitTests {
         }
     }
 
-    @Test func `a stream that is reset for the client ends for the library a while later`() async throws {
+    @Test func `trailers that come long after the reset leave the others alone, and enter the table`() async throws {
+        let ingest = FakeIngest()
+        // More than are kept from the library.
+        let count = HTTP2Limits.resetsKeptMax + 2
+        try await withServer(ingest, http: ["include_metadata: true"]) { server in
+            let client = try server.connect()
+            let lost = Self.fields("/nope", "application/json")
+            client.send(Self.start + (0..<count).flatMap { Self.head(Self.number($0), lost, ends: false) })
+            var resets = 0
+            while resets < count, let frame = client.frame() { if frame.type == H2Frame.reset { resets += 1 } }
+            #expect(eventually { server.budget.used == 0 })
+            let entry = Self.entry("x-team", Array("one".utf8))
+            let late = (0..<HTTP2Limits.resetsKeptMax).flatMap { Self.head(Self.number($0), entry, ends: true) }
+            let (before, behind) = (Self.number(count), Self.number(count + 1))
+            client.send(Self.post(before) + late + Self.head(behind, Self.usual + [Self.latest], ends: true))
+            #expect(Self.answered(2, on: client) == [before, behind])
+            #expect(ingest.metadata.map { $0["x-team"] } == [nil, "one"])
+            // What comes on yet another one finds no stream any more that could have it.
+            client.send(Self.head(Self.number(count - 1), entry, ends: true))
+            var code: Int?
+            while let frame = client.frame() { if frame.type == H2Frame.goAway { code = frame.code(at: 4) } }
+            #expect(code == HTTP2ErrorCode.protocolError.networkCode)
+        }
+    }
+
+    @Test func `trailers of another stream do not end the one that gets them`() {
+        let block = [UInt8](repeating: 0, count: HTTP2Limits.frameMax + 10)
+        let behind = Self.data(5, [1], ends: true)
+        var piece = ByteBuffer(bytes: Self.head(7, block, ends: true) + behind)
+        let place = LateTrailers.redirect(&piece, to: 3)
+        #expect(Array(piece.readableBytesView) == Self.head(3, block, ends: false) + behind)
+        #expect(place == piece.readableBytes - behind.count)
+    }
+
+    @Test func `a stream that is reset for the client holds no memory a while later, and is reset once`() async throws {
         try await withServer { server in
             let client = try server.connect()
             client.send(Self.start + Self.head(1, Self.fields("/nope", "application/json"), ends: false))
@@ -328,7 +362,7 @@ struct HTTP2LimitTests {
             let client = try server.connect()
             let head = Self.head(1, Self.usual + Self.field(50_000), ends: true)
             client.send(Self.start + Array(head.dropLast()))
-            #expect(eventually { server.budget.used == head.count - 1 - WholeFrames.freeBytes })
+            #expect(eventually { server.budget.used == head.count - 1 })
             client.send(Array(head.suffix(1)))
             #expect(Self.answered(1, on: client) == [1])
             #expect(eventually { server.budget.used == 0 })

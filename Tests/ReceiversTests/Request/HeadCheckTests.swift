@@ -64,6 +64,12 @@ import Testing
         #expect(refusal.message.contains("/v1/traces"))
     }
 
+    @Test func `profiles have no path, and the answer names those that there are`() {
+        guard case .refuse(let refusal) = verdict(uri: "/v1development/profiles") else { return #expect(Bool(false)) }
+        #expect(refusal.status == .notFound)
+        #expect(refusal.message.contains("/v1/traces") && refusal.message.contains("/v1/logs"))
+    }
+
     @Test func `a signal without a pipeline is not found and the answer says so`() {
         guard case .refuse(let refusal) = verdict(uri: "/v1/metrics") else { return #expect(Bool(false)) }
         #expect(refusal.status == .notFound)

@@ -106,6 +106,18 @@ import Testing
         }
     }
 
+    @Test func `an answer is plain, whatever its client accepts`() async throws {
+        try await withServer { server in
+            let client = try server.connect()
+            for (path, words) in [("/v1/traces", "{}"), ("/", "/v1/traces")] {
+                client.send(post(path, type: "application/json", headers: ["Accept-Encoding: gzip"], body: [1]))
+                let answer = try client.response()
+                #expect(answer.headers["content-encoding"] == nil)
+                #expect(answer.text.contains(words))
+            }
+        }
+    }
+
     @Test func `a coding that is not let in is 415 and the others are named`() async throws {
         try await withServer(http: ["compression_algorithms: [gzip]"]) { server in
             let client = try server.connect()

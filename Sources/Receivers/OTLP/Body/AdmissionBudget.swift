@@ -91,6 +91,9 @@ package final class AdmissionBudget: Sendable {
         }
     }
 
+    /// Counts bytes that are in memory already, whether there is room for them or not.
+    func take(_ bytes: Int) { usedBytes.wrappingAdd(bytes, ordering: .relaxed) }
+
     func release(_ bytes: Int) {
         usedBytes.wrappingSubtract(bytes, ordering: .relaxed)
         releasedBytes.wrappingAdd(UInt64(max(bytes, 0)), ordering: .relaxed)
@@ -112,6 +115,12 @@ final class AdmissionTicket {
         let verdict = budget.reserve(bytes, expected: expected, held: held)
         if verdict == .granted, bytes > 0 { held += bytes }
         return verdict
+    }
+
+    /// Counts bytes more that are in memory already.
+    func take(_ bytes: Int) {
+        budget.take(bytes)
+        held += bytes
     }
 
     /// What it holds, and whom that may have kept out.

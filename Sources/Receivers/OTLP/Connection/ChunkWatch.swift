@@ -1,16 +1,20 @@
 import NIOCore
 
 /// Sees how much a chunked request announces, which the HTTP parser does not tell, so that one over the limit is
-/// refused before its bytes come, or do not come. Stands before the parser and passes everything on.
+/// refused before its bytes come, or do not come. Counts what the parser holds of a head of which not all has come.
+/// Stands before the parser and passes everything on.
 ///
 /// A request whose head came in several reads, or behind another request in one read, is not watched: the limit holds
-/// for what arrives of it all the same, and the time limits for what does not.
+/// for what arrives of it all the same, and the time limits for what does not. The beginning of a head behind another
+/// request counts from the next read on; the parser takes no head of more than 64 KiB.
 final class ChunkWatch: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
     private let connection: OTLPConnection
     private var framing: ChunkFraming?
+    /// Bytes that came since the last part of a request.
+    private var heldBytes = 0
 
     init(_ connection: OTLPConnection) { self.connection = connection }
 
@@ -19,6 +23,7 @@ final class ChunkWatch: ChannelInboundHandler {
         connection.reading = unwrapInboundIn(data)
         context.fireChannelRead(data)
         connection.reading = nil
+        countHead(unwrapInboundIn(data).readableBytes)
         guard connection.readsChunks else {
             framing = nil
             return
@@ -38,6 +43,17 @@ final class ChunkWatch: ChannelInboundHandler {
             self.framing = nil
             connection.refuseExtensions()
         }
+    }
+
+    /// When a read has brought no part, the parser holds what it has of a head, or of trailers.
+    private func countHead(_ bytes: Int) {
+        if connection.readBroughtPart || connection.phase == .lingering {
+            if heldBytes > 0 { connection.heldHead.letGo() }
+            heldBytes = 0
+            return
+        }
+        heldBytes += bytes
+        if !connection.heldHead.hold(heldBytes) { connection.refuseHead(wanted: heldBytes) }
     }
 }
 

@@ -73,7 +73,8 @@ struct ConnectionSetup: Sendable {
             case .http(let shared): (shared.timeouts, shared.budget)
             case .grpc(let shared): (shared.timeouts, shared.budget)
             }
-        let (frames, watch, resets) = (WholeFrames(budget: budget), GoAwayWatch(), EarlyResets())
+        let (frames, watch) = (WholeFrames(budget: budget), GoAwayWatch())
+        let resets = EarlyResets(incoming: frames)
         let connection = HTTP2Connection(
             lifetime: lifetime, timeouts: timeouts, streamsMax: streamsMax, frames: frames, watch: watch,
             resets: resets, cuts: cuts, now: loop.now)

@@ -23,6 +23,8 @@ extension OTLPConnection {
     private func begin(_ head: HTTPRequestHead) {
         guard let context else { return }
         headsBegun &+= 1
+        // It is whole, and in the way of its own body no longer.
+        heldHead.letGo()
         let facts = HeaderFacts(head)
         clock.enter(.body, now: context.eventLoop.now)
         // The parser stops behind a request that asks for another protocol, so the connection cannot go on either.
@@ -70,6 +72,21 @@ extension OTLPConnection {
                 status: .badRequest, reason: .malformed,
                 message: "the extensions of the chunks are more than \(ChunkFraming.extensionBytesMax) bytes",
                 closes: true))
+    }
+
+    /// Ends a connection for the rest of whose head, or trailers, there is no memory, with an answer where one is due.
+    func refuseHead(wanted: Int) {
+        guard !hasQueued else { return }
+        switch phase {
+        // Nothing is read before the reply any more.
+        case .waiting: return
+        case .skipping, .lingering: return close()
+        case .idle: current = Current(answerType: .json)
+        case .body: break
+        }
+        var refusal = overload(.overBudget, wanted: wanted)
+        refusal.closes = true
+        refuse(refusal)
     }
 
     private func overload(_ fault: BodyFault, wanted: Int) -> Refusal {

@@ -47,6 +47,8 @@ final class OTLPConnection: ChannelInboundHandler {
     let shared: ReceiverShared
     let resources: LoopResources
     let ticket: AdmissionTicket
+    /// What the parser holds of the next head.
+    let heldHead: HeldHead
     var context: ChannelHandlerContext?
     var phase = Phase.idle
     var clock: ConnectionClock
@@ -69,7 +71,7 @@ final class OTLPConnection: ChannelInboundHandler {
     /// Most reads of the socket in one turn of the event loop.
     private var readsPerTurn: UInt = 1
     /// Whether the present read brought a whole part of a request.
-    private var readBroughtPart = false
+    private(set) var readBroughtPart = false
     /// What the parser is reading now.
     var reading: ByteBuffer?
     /// The head of the next request has begun to come while the present one waits.
@@ -79,6 +81,7 @@ final class OTLPConnection: ChannelInboundHandler {
         self.shared = shared
         self.resources = resources
         ticket = AdmissionTicket(budget: shared.budget)
+        heldHead = HeldHead(budget: shared.budget)
         clock = ConnectionClock(shared.timeouts, now: now)
     }
 
@@ -117,6 +120,7 @@ final class OTLPConnection: ChannelInboundHandler {
         queue.removeAll()
         collector = nil
         ticket.release()
+        heldHead.letGo()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

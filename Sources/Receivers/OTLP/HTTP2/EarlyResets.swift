@@ -15,6 +15,8 @@ struct RecentStreams {
         if order.count > Self.most { numbers.remove(order.removeFirst()) }
     }
 
+    var isEmpty: Bool { numbers.isEmpty }
+
     func contains(_ number: UInt32) -> Bool { numbers.contains(number) }
 }
 
@@ -24,13 +26,25 @@ struct RecentStreams {
 /// (swift-nio-http2 1.46). They may be under way when the client reads the reset, and their fields belong in the
 /// table of HPACK, so they cannot be kept from it (RFC 9113, 5.1). So it learns of the reset later, from
 /// `RequestStream`, and what it writes about the stream after that of which the client knows ends here.
-final class EarlyResets: ChannelOutboundHandler {
+///
+/// Trailers that come later still are handed to it as those of another stream that it does not know to be reset, with
+/// no end: it reads their fields, resets that stream, and counts a fault of a stream (`HTTP2Limits.errorsMax`).
+final class EarlyResets: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
+    private let incoming: WholeFrames
     private var context: ChannelHandlerContext?
     private var frames = WrittenFrames()
+    /// Streams that were reset, whoever did it.
     private var streams = RecentStreams()
+    /// Those of them that the library does not know to be reset, in the order of their resets.
+    private var open: [UInt32] = []
+
+    /// `incoming` stands before this handler.
+    init(incoming: WholeFrames) { self.incoming = incoming }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
@@ -40,6 +54,7 @@ final class EarlyResets: ChannelOutboundHandler {
     func reset(_ number: UInt32, _ code: HTTP2ErrorCode) {
         guard let context else { return }
         streams.insert(number)
+        open.append(number)
         var frame = ByteBuffer()
         frame.reserveCapacity(FrameHead.bytes + 4)
         frame.writeBytes([0, 0, 4, 3, 0])
@@ -48,13 +63,68 @@ final class EarlyResets: ChannelOutboundHandler {
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(frame)), promise: nil)
     }
 
+    /// A stream that was reset here has ended for the library too.
+    func ended(_ number: UInt32) { open.removeAll { $0 == number } }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         if case .byteBuffer(let bytes) = unwrapOutboundIn(data), let head = frames.head(of: bytes),
-            head.isReset || head.isWindowUpdate, streams.contains(head.stream)
+            head.isReset || head.isWindowUpdate
         {
-            promise?.succeed(())
-            return
+            if streams.contains(head.stream) || open.contains(head.stream) {
+                promise?.succeed(())
+                return
+            }
+            if head.isReset { streams.insert(head.stream) }
         }
         context.write(data, promise: promise)
+    }
+
+    // MARK: Trailers that come late
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !streams.isEmpty else { return context.fireChannelRead(data) }
+        var piece = unwrapInboundIn(data)
+        var place = incoming.carriedBytes
+        while let head = FrameHead(piece, at: place) {
+            guard isLate(head) else {
+                place += FrameHead.bytes + head.length
+                continue
+            }
+            guard place == 0 else {
+                // What is in front of it may change what streams there are.
+                let before = piece.readSlice(length: place)
+                place = 0
+                if let before { context.fireChannelRead(wrapInboundOut(before)) }
+                if self.context == nil { return }
+                continue
+            }
+            place = LateTrailers.redirect(&piece, to: open[0])
+        }
+        if piece.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(piece)) }
+    }
+
+    /// Whether these are trailers of a stream that the library knows to be reset, and another one can have them.
+    private func isLate(_ head: FrameHead) -> Bool {
+        head.isHeaders && !open.isEmpty && streams.contains(head.stream) && !open.contains(head.stream)
+    }
+}
+
+/// Trailers on a stream that has ended.
+enum LateTrailers {
+    /// Makes the frames of the head at the front of `piece` those of another stream, which they do not end. Gives the
+    /// place behind them.
+    static func redirect(_ piece: inout ByteBuffer, to number: UInt32) -> Int {
+        var place = 0
+        while let head = FrameHead(piece, at: place), place == 0 || head.isContinuation {
+            let start = piece.readerIndex + place
+            piece.setInteger(number, at: start + FrameHead.streamOffset)
+            if place == 0, let flags: UInt8 = piece.getInteger(at: start + FrameHead.flagsOffset) {
+                // Without END_STREAM.
+                piece.setInteger(flags & ~1, at: start + FrameHead.flagsOffset)
+            }
+            place += FrameHead.bytes + head.length
+            if head.endsBlock { break }
+        }
+        return place
     }
 }

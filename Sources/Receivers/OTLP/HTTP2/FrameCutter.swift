@@ -8,7 +8,7 @@ import NIOCore
 /// that the connection had brought, up to a trap at 4 GiB (swift-nio-http2 1.46). A value without effects.
 struct FrameCutter {
     /// Bytes that go on as they are: the rest of a DATA frame, or of the client's preface.
-    private var passing = ProtocolChooser.preface.count
+    private(set) var passing = ProtocolChooser.preface.count
     /// What came is against the protocol: the library sees it, and ends the connection.
     private var isBroken = false
     /// The beginning of a frame, or of a head with its continuations.
@@ -95,8 +95,8 @@ struct FrameCutter {
 
 /// Stands before the library's handler and hands it what `FrameCutter` cuts.
 ///
-/// What is held back of a head is within the budget from a frame's size on; where there is no room for it any more,
-/// `NoRoom` goes to the connection's handler, and nothing more is handed on.
+/// What is held back is within the budget, as `HeldHead` says; where there is no room for it any more, `NoRoom` goes to
+/// the connection's handler, and nothing more is handed on.
 final class WholeFrames: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -104,16 +104,15 @@ final class WholeFrames: ChannelInboundHandler {
     /// There is no memory for the rest of a head.
     struct NoRoom {}
 
-    /// What is held back without being reserved: one frame, as that of any other connection.
-    static let freeBytes = FrameHead.bytes + HTTP2Limits.frameMax
-
     private var cutter = FrameCutter()
-    private let ticket: AdmissionTicket
+    private let held: HeldHead
     private var hasEnded = false
     /// Since when the beginning of a frame or head waits for its rest; nil when none does.
     private(set) var heldSince: NIODeadline?
+    /// How many bytes at the front of the piece that is handed on belong to a frame that began in one before it.
+    private(set) var carriedBytes = 0
 
-    init(budget: AdmissionBudget) { ticket = AdmissionTicket(budget: budget) }
+    init(budget: AdmissionBudget) { held = HeldHead(budget: budget) }
 
     func handlerRemoved(context: ChannelHandlerContext) { end() }
 
@@ -121,31 +120,22 @@ final class WholeFrames: ChannelInboundHandler {
         hasEnded = true
         cutter = FrameCutter()
         heldSince = nil
-        ticket.release()
+        held.letGo()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasEnded else { return }
+        carriedBytes = cutter.passing
         let piece = cutter.cut(unwrapInboundIn(data))
         if !cutter.isHolding {
             heldSince = nil
         } else if piece != nil || heldSince == nil {
             heldSince = context.eventLoop.now
         }
-        let hasRoom = reserve()
+        let hasRoom = held.hold(cutter.heldBytes)
         if let piece { context.fireChannelRead(wrapInboundOut(piece)) }
         guard !hasRoom else { return }
         end()
         context.fireUserInboundEventTriggered(NoRoom())
-    }
-
-    /// Reserves what is held back now; false when there is no room for it.
-    private func reserve() -> Bool {
-        let wanted = max(0, cutter.heldBytes - Self.freeBytes)
-        guard wanted > ticket.held else {
-            ticket.release(keeping: wanted)
-            return true
-        }
-        return ticket.grow(by: wanted - ticket.held) == .granted
     }
 }

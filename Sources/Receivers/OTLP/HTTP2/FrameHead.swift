@@ -3,8 +3,10 @@ import NIOCore
 /// What stands before the payload of each HTTP/2 frame (RFC 9113, 4.1 and 6).
 struct FrameHead {
     static let bytes = 9
-    /// Place of the type.
+    /// Places of the type, of the flags and of the stream's number.
     static let typeOffset = 3
+    static let flagsOffset = 4
+    static let streamOffset = 5
 
     /// Bytes of the payload.
     let length: Int
@@ -30,6 +32,7 @@ struct FrameHead {
     var isTooLarge: Bool { length > HTTP2Limits.frameMax }
     /// DATA without padding.
     var isPlainData: Bool { type == 0 && flags & 8 == 0 }
+    var isHeaders: Bool { type == 1 }
     /// HEADERS or PUSH_PROMISE.
     var beginsBlock: Bool { type == 1 || type == 5 }
     var isReset: Bool { type == 3 }

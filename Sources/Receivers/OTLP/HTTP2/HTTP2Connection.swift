@@ -29,6 +29,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     private var refused = RefusedStreams()
     /// Streams that are reset for the client but not for the library, in the order of their resets.
     private var held: [RequestStream] = []
+    /// The last of those of which nothing is under way any more, most likely.
+    private var kept: [RequestStream] = []
     private var tick: Scheduled<Void>?
     private let start: NIODeadline
     private var lastRead: NIODeadline
@@ -102,6 +104,7 @@ final class HTTP2Connection: ChannelInboundHandler {
         case is ChannelShouldQuiesceEvent: leave()
         case is WholeFrames.NoRoom: giveUp(context, "there was no memory for a head that was not whole")
         case is RoomWanted:
+            for stream in kept { stream.letGo() }
             let limit = RoomWanted.silenceMax(hasBroughtRequest: hasBroughtRequest)
             if streams.isEmpty, context.eventLoop.now - idleSince >= limit { leave() }
         case ChannelEvent.inputClosed:
@@ -140,8 +143,15 @@ final class HTTP2Connection: ChannelInboundHandler {
     func resetEarly(_ stream: RequestStream, _ number: UInt32, _ code: HTTP2ErrorCode) {
         resets.reset(number, code)
         held.append(stream)
-        if held.count > HTTP2Limits.resetsHeldMax { held.removeFirst().letGo() }
+        if held.count > HTTP2Limits.resetsHeldMax { holdIsOver(held[0]) }
         noLongerOpen(stream)
+    }
+
+    /// The library may know that a stream is reset; the last few are kept from it, for trailers that come late.
+    func holdIsOver(_ stream: RequestStream) {
+        guard let place = held.firstIndex(where: { $0 === stream }) else { return }
+        kept.append(held.remove(at: place))
+        if kept.count > HTTP2Limits.resetsKeptMax { kept.removeFirst().letGo() }
     }
 
     /// Ends the connection of a client that floods, or for whose head there is no memory, with all that is open on it
@@ -167,7 +177,11 @@ final class HTTP2Connection: ChannelInboundHandler {
     func received(_ bytes: Int) { bodyBytes += bytes }
 
     func closed(_ stream: RequestStream) {
-        if let place = held.firstIndex(where: { $0 === stream }) { held.remove(at: place) }
+        if let number = stream.resetNumber {
+            resets.ended(number)
+            held.removeAll { $0 === stream }
+            kept.removeAll { $0 === stream }
+        }
         noLongerOpen(stream)
     }
 

@@ -39,6 +39,11 @@ enum HTTP2Limits {
     static let resetsHeldMax = 200
     /// How long it does not; the reset has reached the client then.
     static let resetHold: TimeAmount = .seconds(2)
+    /// Of how many it does not beyond that, as long as the connection lives: each can take the trailers of one stream
+    /// that come later. These count among `errorsMax`.
+    static let resetsKeptMax = 4
+    /// Streams that the library may know of besides those that the client may have open.
+    private static let beyondMax = refusedWaitingMax + resetsHeldMax + resetsKeptMax
     /// Frames of DATA without a byte and without an end that may come between two heads or ends, on all streams.
     static let emptyFramesMax = 20
 
@@ -58,7 +63,7 @@ enum HTTP2Limits {
     static func connection(streamsMax: Int) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: streamsMax + refusedWaitingMax + resetsHeldMax),
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: streamsMax + beyondMax),
             HTTP2Setting(parameter: .maxHeaderListSize, value: headerListSizeReadMax),
             HTTP2Setting(parameter: .initialWindowSize, value: streamWindow),
         ]

@@ -41,6 +41,8 @@ class RequestStream: ChannelInboundHandler {
     private var isRefused = false
     /// Tells the library of a reset of which the client knows already.
     private var resetHold: Scheduled<Void>?
+    /// The stream's number, once it is reset for the client.
+    private(set) var resetNumber: UInt32?
     /// Fulfilled when the end of the answer has left for the socket.
     private var answerSent: EventLoopPromise<Void>?
 
@@ -149,8 +151,15 @@ class RequestStream: ChannelInboundHandler {
             return
         }
         let stream = NIOLoopBound(self, eventLoop: context.eventLoop)
-        resetHold = context.eventLoop.scheduleTask(in: HTTP2Limits.resetHold) { stream.value.letGo() }
+        resetHold = context.eventLoop.scheduleTask(in: HTTP2Limits.resetHold) { stream.value.holdIsOver() }
+        resetNumber = UInt32(Int(number))
         connection.resetEarly(self, UInt32(Int(number)), code)
+    }
+
+    /// The reset has reached the client. What few streams are kept beyond that counts as part of the connection.
+    private func holdIsOver() {
+        ticket.release()
+        connection.holdIsOver(self)
     }
 
     /// Lets the library reset the stream, of which the client learns nothing new.
