@@ -194,8 +194,8 @@ import Testing
     }
 }
 
-/// What the exporters of a test do, by the order in which they are made: the first one hangs in each attempt until it is
-/// told how these end.
+/// What the exporters of a test do, by the order in which they are made: the first one hangs in each attempt until it
+/// is told how these end.
 private final class World: Sendable {
     private struct State {
         var made = 0
