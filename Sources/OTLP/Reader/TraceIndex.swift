@@ -68,8 +68,8 @@ package struct TraceIndex: ~Copyable {
         join(request)
     }
 
-    /// Bytes of the requests that `TraceAssembly` makes of the traces, or more: a resource counts once per trace, and so
-    /// does what stands beside the resources.
+    /// Bytes of the requests that `TraceAssembly` makes of the traces, or more: a resource counts once per trace, and
+    /// so does what stands beside the resources.
     package var assembledBytes: Int {
         var last: [TraceID: (resource: Int, scope: Int)] = [:]
         var bytes = 0

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import TestSupport
 import Testing
 
@@ -92,4 +93,29 @@ struct FrameCutterTests {
         for _ in 0..<most { #expect(cutter.cut(ByteBuffer(bytes: large)) == nil) }
         #expect(cutter.cut(ByteBuffer(bytes: large.prefix(9)))?.readableBytes == head.count + most * large.count + 9)
     }
+
+    @Test(arguments: [true, false])
+    func `a read that the end of the connection cuts off ends first, and once`(isCut: Bool) throws {
+        let channel = EmbeddedChannel()
+        let events = Events()
+        try channel.pipeline.syncOperations.addHandlers([
+            WholeFrames(budget: AdmissionBudget(limitBytes: 1 << 20)), events,
+        ])
+        channel.pipeline.fireChannelActive()
+        channel.pipeline.fireChannelRead(ByteBuffer(bytes: ProtocolChooser.preface))
+        if !isCut { channel.pipeline.fireChannelReadComplete() }
+        channel.pipeline.fireChannelInactive()
+        #expect(events.names == ["read", "complete", "inactive"])
+    }
+}
+
+/// What comes through a pipeline, in order.
+private final class Events: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    var names: [String] = []
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { names.append("read") }
+    func channelReadComplete(context: ChannelHandlerContext) { names.append("complete") }
+    func channelInactive(context: ChannelHandlerContext) { names.append("inactive") }
 }

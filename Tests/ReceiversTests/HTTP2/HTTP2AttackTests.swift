@@ -44,6 +44,35 @@ struct HTTP2AttackTests {
         }
     }
 
+    /// What a receiver holds until it and all its streams are gone.
+    private struct Held {
+        weak var ingest: FakeIngest?
+    }
+
+    /// Sends the preface and then pieces, one after the other has been read; the server must close the connection.
+    private func held(after pieces: [[UInt8]]) async throws -> Held {
+        let setup = TestSetup()
+        try await withServer(setup) { server in
+            let client = try server.connect()
+            client.send(ProtocolChooser.preface + settings)
+            while let frame = client.frame(), frame.type != H2Frame.settings || frame.flags & 1 == 0 {}
+            for piece in pieces { client.send(piece) }
+            while client.read() != nil {}
+            #expect(eventually { server.receiver.connectionCount == 0 })
+        }
+        return Held(ingest: setup.ingest)
+    }
+
+    @Test(arguments: [
+        // DATA on stream 0, a WINDOW_UPDATE of nothing, padding that is longer than its frame.
+        ([0, 0, 1, 0, 0, 0, 0, 0, 0, 7] as [UInt8]), [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 2, 0, 8, 0, 0, 0, 1, 200, 0],
+    ])
+    func `nothing of a connection is kept whose client breaks the protocol behind a head`(fault: [UInt8]) async throws {
+        let held = try await held(after: [frame(1, flags: 4, stream: 1, block) + fault])
+        #expect(eventually { held.ingest == nil })
+    }
+
     @Test func `a client that opens and resets streams again and again is cut off`() async throws {
         let flood = (0..<HTTP2Limits.resetsMax + 1_000).flatMap { index in
             let stream = UInt32(index * 2 + 1)

@@ -63,18 +63,22 @@ final class EarlyResets: ChannelDuplexHandler {
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(frame)), promise: nil)
     }
 
-    /// A stream that was reset here has ended for the library too.
+    /// A stream that was reset here has ended for the library too, or is about to.
     func ended(_ number: UInt32) { open.removeAll { $0 == number } }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         if case .byteBuffer(let bytes) = unwrapOutboundIn(data), let head = frames.head(of: bytes),
             head.isReset || head.isWindowUpdate
         {
-            if streams.contains(head.stream) || open.contains(head.stream) {
+            let isTold = streams.contains(head.stream) || open.contains(head.stream)
+            if head.isReset {
+                streams.insert(head.stream)
+                ended(head.stream)
+            }
+            if isTold {
                 promise?.succeed(())
                 return
             }
-            if head.isReset { streams.insert(head.stream) }
         }
         context.write(data, promise: promise)
     }
@@ -87,6 +91,7 @@ final class EarlyResets: ChannelDuplexHandler {
         var place = incoming.carriedBytes
         while let head = FrameHead(piece, at: place) {
             guard isLate(head) else {
+                if head.endsStream || head.isReset { ended(head.stream) }
                 place += FrameHead.bytes + head.length
                 continue
             }

@@ -107,6 +107,8 @@ final class WholeFrames: ChannelInboundHandler {
     private var cutter = FrameCutter()
     private let held: HeldHead
     private var hasEnded = false
+    /// Something was handed on in a read that has not ended.
+    private var isReading = false
     /// Since when the beginning of a frame or head waits for its rest; nil when none does.
     private(set) var heldSince: NIODeadline?
     /// How many bytes at the front of the piece that is handed on belong to a frame that began in one before it.
@@ -123,8 +125,21 @@ final class WholeFrames: ChannelInboundHandler {
         held.letGo()
     }
 
+    /// A read that the end of the connection cut off, as TLS does when a record is damaged, ends first: the library
+    /// would keep the streams that it brought.
+    func channelInactive(context: ChannelHandlerContext) {
+        if isReading { channelReadComplete(context: context) }
+        context.fireChannelInactive()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        context.fireChannelReadComplete()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasEnded else { return }
+        isReading = true
         carriedBytes = cutter.passing
         let piece = cutter.cut(unwrapInboundIn(data))
         if !cutter.isHolding {

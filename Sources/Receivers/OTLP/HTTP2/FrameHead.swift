@@ -40,6 +40,8 @@ struct FrameHead {
     var isGoAway: Bool { type == 7 }
     var isWindowUpdate: Bool { type == 8 }
     var isContinuation: Bool { type == 9 }
+    /// END_STREAM.
+    var endsStream: Bool { type <= 1 && flags & 1 != 0 }
     /// ACK, of SETTINGS and PING.
     var isAcknowledgement: Bool { flags & 1 != 0 }
     /// END_HEADERS.

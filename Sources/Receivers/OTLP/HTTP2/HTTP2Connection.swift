@@ -24,6 +24,8 @@ final class HTTP2Connection: ChannelInboundHandler {
     private let cuts: CutLog
     /// The connection was ended for what its client sent.
     private var isCut = false
+    /// It closes when the read that is under way has ended.
+    private var isClosing = false
     private var context: ChannelHandlerContext?
     private var streams: [ObjectIdentifier: RequestStream] = [:]
     private var refused = RefusedStreams()
@@ -112,7 +114,7 @@ final class HTTP2Connection: ChannelInboundHandler {
             isInputClosed = true
             hasAllStreams = true
             for stream in streams.values { stream.inputClosed() }
-            if streams.isEmpty { context.close(promise: nil) } else { leave() }
+            if streams.isEmpty { closeBehindRead(context) } else { leave() }
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -121,7 +123,16 @@ final class HTTP2Connection: ChannelInboundHandler {
         // An error of the protocol without a GOAWAY concerns one stream, which the library has reset.
         if error is any NIOHTTP2Error, watch.error == nil { return }
         if let error = watch.error { tellCut(context, error) }
-        context.close(promise: nil)
+        closeBehindRead(context)
+    }
+
+    /// Closes when the read that is under way has ended: only with its end does the library let go of the streams that
+    /// it brought, so that they would stay for ever (swift-nio-http2 1.46). `WholeFrames` ends reads that others cut.
+    private func closeBehindRead(_ context: ChannelHandlerContext) {
+        guard !isClosing else { return }
+        isClosing = true
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { connection.value.context?.close(promise: nil) }
     }
 
     // MARK: Streams
@@ -157,14 +168,14 @@ final class HTTP2Connection: ChannelInboundHandler {
     /// Ends the connection of a client that floods, or for whose head there is no memory, with all that is open on it
     /// (RFC 9113, 10.5).
     private func giveUp(_ context: ChannelHandlerContext, _ why: String) {
-        // What came in one read is still looked at when the end of TLS takes its time.
+        // The rest of what came in one read is still looked at.
         guard watch.error == nil else { return }
         tellCut(context, .enhanceYourCalm, why)
         let goAway = HTTP2Frame(
             streamID: .rootStream,
             payload: .goAway(lastStreamID: .maxID, errorCode: .enhanceYourCalm, opaqueData: nil))
         context.writeAndFlush(wrapOutboundOut(goAway), promise: nil)
-        context.close(promise: nil)
+        closeBehindRead(context)
     }
 
     private func tellCut(_ context: ChannelHandlerContext, _ error: HTTP2ErrorCode, _ why: String? = nil) {
