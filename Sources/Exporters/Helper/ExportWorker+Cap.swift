@@ -68,7 +68,7 @@ extension ExportWorker {
             }
             if setup.journal != nil { state.outcomes.add(frame.range, "dropped: \(Self.overflowReason)") }
             // Under the lock: it comes before the acknowledgement.
-            setup.lost(frame.end, Self.overflowReason)
+            setup.lost(frame.end, Int(frame.frame.header.itemCount), Self.overflowReason)
             return true
         }
         if isSkipped { account.dropped(Int(frame.frame.header.itemCount), reason: Self.overflowReason) }
