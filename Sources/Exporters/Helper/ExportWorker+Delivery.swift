@@ -39,29 +39,32 @@ extension ExportWorker {
     private func isEnded(_ delivery: inout Delivery) async -> Bool {
         let prepared = delivery.prepared
         // They come again if others are not delivered, and are counted when all are.
-        var uncounted: [(end: Ending, place: Range<Int>?)] = []
+        var uncounted: [End] = []
         var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map { $0.items.count }, start: 0)]
         while let piece = waiting.popLast() {
             if !delivery.settled.isEmpty { await cursor.finishedWriting() }
-            guard let end = end(of: piece, await attempts(piece.batch, of: delivery), &waiting) else { continue }
-            if case .stopped = end { return false }
-            guard let place = piece.place, !end.isCommitted else {
-                uncounted.append((end, piece.place))
+            var filtered = 0
+            let last = await attempts(piece.batch, of: delivery, filtered: &filtered)
+            guard let ending = ending(of: piece, last, &waiting) else { continue }
+            if case .stopped = ending { return false }
+            let end = End(ending: ending, place: piece.place, filtered: filtered)
+            guard let place = end.place, !ending.isCommitted else {
+                uncounted.append(end)
                 continue
             }
-            guard await account(for: end, of: delivery) else { return false }
-            tell(end, at: place, of: prepared)
+            guard await account(for: ending, filtered: filtered, of: delivery) else { return false }
+            tell(end, of: prepared)
             if !waiting.isEmpty { settle(place, of: &delivery) }
         }
-        for (end, place) in uncounted {
-            guard await account(for: end, of: delivery) else { return false }
-            tell(end, at: place, of: prepared)
+        for end in uncounted {
+            guard await account(for: end.ending, filtered: end.filtered, of: delivery) else { return false }
+            tell(end, of: prepared)
         }
         return true
     }
 
     /// How a piece has ended, nil when others take its place, which are added to `waiting`.
-    private func end(of piece: Piece, _ ending: Ending, _ waiting: inout [Piece]) -> Ending? {
+    private func ending(of piece: Piece, _ ending: Ending, _ waiting: inout [Piece]) -> Ending? {
         switch ending {
         case .stopped: return ending
         case .tooLarge(let reason):
@@ -125,19 +128,25 @@ extension ExportWorker {
         return batch
     }
 
-    private func attempts(_ batch: ExportBatch, of delivery: Delivery) async -> Ending {
+    /// Tries until it ends. `filtered` gets how many of its records were not sent because the exporter's own processors
+    /// took them out.
+    private func attempts(_ batch: ExportBatch, of delivery: Delivery, filtered: inout Int) async -> Ending {
         let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
         var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
         while !isEnding {
+            filtered = 0
             do { try await waitForHold(delivery) } catch { return .stopped }
             if let reason = reasonToDrop(delivery) { return .dropped(batch, reason: reason) }
-            switch await attempt(batch, delivery.number) {
+            let outcome = await attempt(batch, delivery.number, filtered: &filtered)
+            filtered = min(filtered, batch.itemCount)
+            switch outcome {
             case .delivered:
                 succeeded()
                 return .delivered(batch)
             case .partial(let rejected, let message):
                 succeeded()
-                return .partial(batch, rejected: min(max(rejected, 0), batch.itemCount), message: message)
+                let most = batch.itemCount - filtered
+                return .partial(batch, rejected: min(max(rejected, 0), most), message: message)
             case .refused(let records, let message, let places):
                 succeeded()
                 return .refused(batch, records: records, message: message, places: places)
@@ -169,18 +178,22 @@ extension ExportWorker {
         return .stopped
     }
 
-    private func attempt(_ batch: ExportBatch, _ number: Int) async -> ExportOutcome {
+    private func attempt(_ batch: ExportBatch, _ number: Int, filtered: inout Int) async -> ExportOutcome {
         state.withLock { $0.shedding.attemptBegins(number) }
         defer { state.withLock { $0.shedding.attemptEnds(number) } }
-        return await exporter.export(batch)
+        return await exporter.export(batch, filtered: &filtered)
     }
 
-    /// Counts and keeps. False when a dead letter could not be kept before the worker ended.
-    private func account(for ending: Ending, of delivery: Delivery) async -> Bool {
+    /// Counts and keeps. False when a dead letter could not be kept before the worker ended. A letter holds what was
+    /// filtered too: who sends it again filters it again.
+    private func account(for ending: Ending, filtered: Int = 0, of delivery: Delivery) async -> Bool {
         switch ending {
-        case .delivered(let batch): account.delivered(batch.itemCount, batch.signal)
+        case .delivered(let batch):
+            account.delivered(batch.itemCount - filtered, batch.signal)
+            account.filtered(filtered, batch.signal)
         case .partial(let batch, let rejected, let message):
-            account.delivered(batch.itemCount - rejected, batch.signal)
+            account.delivered(batch.itemCount - filtered - rejected, batch.signal)
+            account.filtered(filtered, batch.signal)
             account.lost(rejected, batch.signal, reason: "partial_success")
             // A message without a count is a warning of the backend.
             if rejected > 0 {
@@ -190,14 +203,17 @@ extension ExportWorker {
             }
         case .refused(let batch, let records, let message, let places):
             let letters = FrameSplit.records(Set(records), of: batch, places: places)
-            account.delivered(batch.itemCount - letters.reduce(0) { $0 + $1.itemCount }, batch.signal)
+            let kept = letters.reduce(0) { $0 + $1.itemCount }
+            account.delivered(batch.itemCount - filtered - kept, batch.signal)
+            account.filtered(filtered, batch.signal)
             for letter in letters
             where await !account(for: .lost(letter, .rejected, message: message), of: delivery) {
                 return false
             }
         case .lost(let batch, let cause, let message):
             guard let isKept = await keep(batch, cause, message, delivery) else { return false }
-            account.lost(batch.itemCount, batch.signal, reason: cause.rawValue)
+            account.lost(batch.itemCount - filtered, batch.signal, reason: cause.rawValue)
+            account.filtered(filtered, batch.signal)
             let fate = isKept ? "kept as a dead letter" : "dropped"
             complain("\(batch.itemCount) \(batch.signal.itemName) \(fate), \(cause.sentence): \(message)")
         case .dropped(let batch, let reason):

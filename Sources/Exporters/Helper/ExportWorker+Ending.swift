@@ -32,8 +32,8 @@ extension ExportWorker {
         }
 
         /// How many of the records that one request has in it did not arrive, and why; nil when all did. At most so
-        /// many, where the destination does not say which.
-        func loss(of request: RequestShare) -> (items: Int, reason: String)? {
+        /// many, where the destination does not say which. `filtered` records of it were not sent.
+        func loss(of request: RequestShare, filtered: Int) -> (items: Int, reason: String)? {
             switch self {
             case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: return nil
             case .partial(let batch, let rejected, let message):
@@ -44,7 +44,8 @@ extension ExportWorker {
             case .refused(_, let records, let message, _):
                 let items = request.refused(of: records)
                 return items > 0 ? (items, message) : nil
-            case .lost(let batch, _, let message): return (min(batch.itemCount, request.count), message)
+            case .lost(let batch, _, let message):
+                return (min(batch.itemCount - filtered, request.count), message)
             case .dropped(let batch, let reason): return (min(batch.itemCount, request.count), reason)
             }
         }
@@ -82,6 +83,15 @@ extension ExportWorker {
         }
     }
 
+    /// How a part of a batch ended.
+    struct End {
+        var ending: Ending
+        /// Where in the whole batch its records stand, as far as that is known.
+        var place: Range<Int>?
+        /// How many of them the exporter's own processors took out.
+        var filtered: Int
+    }
+
     /// A batch or a part of one that is to be sent.
     struct Piece {
         var batch: ExportBatch
@@ -105,13 +115,14 @@ extension ExportWorker {
         var place: Range<Int>? { start.map { $0..<$0 + batch.itemCount } }
     }
 
-    /// Tells, before they are settled, how the records at a place of a batch ended: each request that they are of by
-    /// itself, and all requests of the batch when the place is not known.
-    func tell(_ ending: Ending, at place: Range<Int>?, of prepared: PreparedBatch) {
+    /// Tells, before they are settled, how the records of a part of a batch ended: each request that they are of by
+    /// itself, and all requests of the batch when their place is not known.
+    func tell(_ end: End, of prepared: PreparedBatch) {
+        let ending = end.ending
         if ending.hasRest || (setup.journal == nil && !ending.isLoss) { return }
-        let shares = prepared.shares(at: place)
+        let shares = prepared.shares(at: end.place)
         for share in shares {
-            guard let loss = ending.loss(of: share) else { continue }
+            guard let loss = ending.loss(of: share, filtered: end.filtered) else { continue }
             setup.lost(share.ticket.end, loss.items, loss.reason)
         }
         guard setup.journal != nil else { return }

@@ -350,8 +350,7 @@ struct GraphBuilder {
         let log = context.log
         let (chain, _) = try StepMaker.make(
             own, metrics: context.metrics, keys: &keys, ledger: context.drops, log: { log.line($0, $1) })
-        let processed = ProcessedExporter(
-            exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: context.metrics)
+        let processed = ProcessedExporter(exporter, chain: chain)
         graph.processed.append(processed)
         return processed
     }
