@@ -10,6 +10,9 @@ package protocol Exporter: Sendable {
     func check() throws
     /// Delivers one batch. Called by at most `maxConcurrency` tasks at once. Never throws: the outcome tells.
     func export(_ batch: ExportBatch) async -> ExportOutcome
+    /// The same. `filtered` gets how many records of the batch the exporter's own processors took out in this attempt:
+    /// if that was the last one, the destination has not seen them.
+    func export(_ batch: ExportBatch, filtered: inout Int) async -> ExportOutcome
     /// Flushes and closes. Safe to call twice and without `start`.
     func shutdown() async
     /// How many `export` calls may run at once, whatever `num_consumers` says; 1 for exporters with one writer.
@@ -21,6 +24,7 @@ package protocol Exporter: Sendable {
 extension Exporter {
     package var recordsCommits: Bool { false }
     package func check() throws {}
+    package func export(_ batch: ExportBatch, filtered: inout Int) async -> ExportOutcome { await export(batch) }
 }
 
 /// What one delivery carries: the protobuf bytes of one `Export…ServiceRequest`.

@@ -74,6 +74,7 @@ struct Where: AsyncParsableCommand {
         for fate in answer.fates {
             let letters = answer.letters.count { $0.exporter == fate.exporter && $0.pipeline == fate.pipeline }
             print(Where.line(fate, letters: letters))
+            if letters == 0, fate.hadLetters { print("    its dead letters are gone: replayed, dropped or too old") }
             let queue = queues.first { $0.exporter == fate.exporter && $0.pipeline == fate.pipeline }
             if fate.waiting > 0, let error = queue?.lastError { print("    last error: \(error)") }
         }

@@ -45,7 +45,7 @@ private final class RecordingExporter: Exporter {
         let metrics = SelfMetrics()
         var keys = KeyTable.Builder()
         let (chain, _) = try StepMaker.make(pipeline, metrics: metrics, keys: &keys)
-        let exporter = ProcessedExporter(inner, chain: chain, id: "nop", pipeline: "traces", metrics: metrics)
+        let exporter = ProcessedExporter(inner, chain: chain)
         exporter.link(keys.build())
         return (exporter, metrics)
     }
@@ -79,19 +79,16 @@ private final class RecordingExporter: Exporter {
         #expect(exporter.maxConcurrency == 3)
     }
 
-    @Test func `a delivery of which nothing is left is done, and what is filtered counts once`() async throws {
-        let inner = RecordingExporter()
-        let (exporter, metrics) = try exporter(
+    @Test func `a delivery of which nothing is left is done, and what is filtered is told`() async throws {
+        let inner = RecordingExporter(.permanent(reason: "no"))
+        let (exporter, _) = try exporter(
             inner, process: "[filter]", processors: "{filter: {traces: {span: ['name == \"x\"']}}}")
-        #expect(await exporter.export(try batch(["x", "x"])) == .delivered)
+        var filtered = 0
+        let empty = await exporter.export(try batch(["x", "x"]), filtered: &filtered)
+        #expect(empty == .delivered && filtered == 2)
         #expect(inner.batches.withLock { $0.isEmpty })
-        let filtered = metrics.series.first { $0.name == "sluice_exporter_filtered_spans" }
-        #expect(filtered?.read() == 2)
-        let failing = RecordingExporter(.retry(reason: "later", after: nil))
-        let (again, other) = try self.exporter(
-            failing, process: "[filter]", processors: "{filter: {traces: {span: ['name == \"x\"']}}}")
-        #expect(await again.export(try batch(["x", "y"])) == .retry(reason: "later", after: nil))
-        #expect(other.series.first { $0.name == "sluice_exporter_filtered_spans" }?.read() == 0)
+        let refused = await exporter.export(try batch(["x", "y", "z"]), filtered: &filtered)
+        #expect(refused == .permanent(reason: "no") && filtered == 1)
     }
 
     @Test func `a request that a later step empties is settled`() async throws {

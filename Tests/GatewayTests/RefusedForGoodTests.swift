@@ -22,6 +22,25 @@ import Testing
         func close() {}
     }
 
+    /// Refuses what it was given when it is told to.
+    private final class LateJournal: FrameLog {
+        let held = HeldAmount()
+        private let waiting = Mutex<[@Sendable (AppendResult) -> Void]>([])
+
+        func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
+            waiting.withLock { $0.append(completion) }
+        }
+
+        func refuse() {
+            let all = waiting.withLock { $0 }
+            for completion in all { completion(.refused(reason: "full", retryAfter: .seconds(3))) }
+        }
+
+        func cursor(named name: String) throws -> any FrameCursor { try MemoryJournal().cursor(named: name) }
+
+        func close() {}
+    }
+
     private func small() -> MemoryJournal {
         var options = MemoryJournal.Options()
         options.maxBytes = 16
@@ -65,6 +84,35 @@ import Testing
         #expect(message.contains("(16 bytes)") && message.contains("send smaller batches"))
         let refused = metrics.series.first { $0.name.hasPrefix("sluice_pipeline_refused_") }
         #expect(refused?.read() == 1)
+    }
+
+    /// The counters of a pipeline with `ack: received`: received, filtered, stored, lost and refused.
+    private func counted(_ journal: any FrameLog, then: () -> Void = {}) -> (replies: Int, counters: [Double]) {
+        let metrics = SelfMetrics()
+        let intake = PipelineIntake(
+            id: "traces", chain: ProcessorChain(signal: .traces, steps: []), journal: journal,
+            metrics: IntakeMetrics(metrics, pipeline: "traces", signal: .traces), isBuffered: false, tap: nil,
+            capped: [], acknowledgement: .received, watch: nil)
+        let taken = Mutex(0)
+        let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 3), bytes: [UInt8](repeating: 0, count: 30))
+        intake.receive(frame, filtered: 2) { reception in
+            if case .taken = reception { taken.withLock { $0 += 1 } }
+        }
+        then()
+        let values = ["received", "filtered", "stored", "lost", "refused"].map { name in
+            metrics.series.first { $0.name == "sluice_pipeline_\(name)_spans" }.map { $0.read() } ?? -1
+        }
+        return (taken.withLock { $0 }, values)
+    }
+
+    @Test func `what is lost behind the answer counts as received and lost, and what its sender hears of as refused`() {
+        let journal = LateJournal()
+        let late = counted(journal) { journal.refuse() }
+        #expect(late.replies == 1 && late.counters == [5, 2, 0, 3, 0])
+        let atOnce = counted(BusyJournal())
+        #expect(atOnce.replies == 0 && atOnce.counters == [0, 0, 0, 0, 5])
+        let stored = counted(MemoryJournal())
+        #expect(stored.replies == 1 && stored.counters == [5, 2, 3, 0, 0])
     }
 
     @Test func `a request with more elements than can be read at once is too large, so that its sender halves it`() {

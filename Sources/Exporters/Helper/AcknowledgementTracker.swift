@@ -15,7 +15,7 @@ package struct AcknowledgementTracker: Sendable {
         package var items: Int { Int(clamping: frame.upperBound.value - frame.lowerBound.value) }
 
         /// Sequences of some of its items.
-        fileprivate func items(at place: Range<Int>) -> Range<Sequence> {
+        func items(at place: Range<Int>) -> Range<Sequence> {
             let start = frame.lowerBound.value &+ UInt64(clamping: place.lowerBound)
             return Sequence(start)..<Sequence(max(start, start &+ UInt64(place.count)))
         }

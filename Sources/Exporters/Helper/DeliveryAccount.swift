@@ -3,7 +3,7 @@ import Synchronization
 package import Telemetry
 
 /// The counters of one exporter in one pipeline, under the Collector's names, so that
-/// received = delivered + dropped(reason) + held can be checked from outside.
+/// received = delivered + filtered + dropped(reason) + held can be checked from outside.
 package final class DeliveryAccount: Sendable {
     /// Most different reasons that get a series of their own; further ones are counted as `other`.
     package static let reasonsMax = 32
@@ -12,6 +12,7 @@ package final class DeliveryAccount: Sendable {
     private let labels: [(name: String, value: String)]
     private let sent: [Counter]
     private let failed: [Counter]
+    private let takenOut: [Counter]
     private let truncated: Counter
     private let drops = Mutex<[String: Counter]>([:])
 
@@ -27,12 +28,20 @@ package final class DeliveryAccount: Sendable {
             metrics.counter(
                 "otelcol_exporter_send_failed_\($0.itemName)", "Records that could not be delivered for good.", labels)
         }
+        takenOut = Signal.allCases.map {
+            metrics.counter(
+                "sluice_exporter_filtered_\($0.itemName)",
+                "Records that processors of the exporter's own chain took out.", labels)
+        }
         truncated = metrics.counter(
             "sluice_exporter_truncated_items_total",
             "Delivered records whose longest strings were cut because the destination did not take them whole.", labels)
     }
 
     package func delivered(_ items: Int, _ signal: Signal) { sent[Self.index(signal)].add(items) }
+
+    /// Counts records that the exporter's own processors took out of what is delivered or lost.
+    package func filtered(_ items: Int, _ signal: Signal) { takenOut[Self.index(signal)].add(items) }
 
     /// Counts delivered records that had to be cut for their size.
     package func cut(_ items: Int) { truncated.add(items) }

@@ -57,10 +57,11 @@ extension ExportWorker {
     private static let recordOverheadMax = 64
     private static let metadataBytesMax = 1 << 20
 
-    /// Told after a frame was stored that this exporter shall pass over.
+    /// Told after a frame was stored that this exporter shall pass over. Once another worker may have the cursor it is
+    /// too late: that one may have read the frame, and knows of nothing to pass over that is not in the cursor.
     package func skip(_ frame: StoredFrame) {
         let isSkipped = state.withLock { state in
-            guard state.skipped.takes(frame) else { return false }
+            guard !state.mayGoOn, state.skipped.takes(frame) else { return false }
             switch cursor.skip(frame) {
             case .late: return false
             case .gone: break
@@ -68,7 +69,7 @@ extension ExportWorker {
             }
             if setup.journal != nil { state.outcomes.add(frame.range, "dropped: \(Self.overflowReason)") }
             // Under the lock: it comes before the acknowledgement.
-            setup.lost(frame.end, Self.overflowReason)
+            setup.lost(frame.end, Int(frame.frame.header.itemCount), Self.overflowReason)
             return true
         }
         if isSkipped { account.dropped(Int(frame.frame.header.itemCount), reason: Self.overflowReason) }

@@ -3,96 +3,13 @@ import Synchronization
 import Telemetry
 
 extension ExportWorker {
-    /// How the attempts for one batch, or one half of one, ended.
-    private enum Ending {
-        case delivered(ExportBatch)
-        case partial(ExportBatch, rejected: Int, message: String)
-        case refused(ExportBatch, records: [Int], message: String, places: [Int: RowPlace])
-        case lost(ExportBatch, DeadLetter.Cause, message: String)
-        /// Not sent, for this reason.
-        case dropped(ExportBatch, reason: String)
-        case tooLarge(reason: String)
-        case refusedTogether(message: String)
-        /// Some of it was committed before a restart; nil when all was.
-        case committed(Signal, items: Int, rest: ExportBatch?)
-        case stopped
-
-        var isCommitted: Bool { if case .committed = self { true } else { false } }
-
-        /// Why not all of it arrived, nil when it did.
-        var loss: String? {
-            switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: nil
-            case .partial(_, let rejected, let message): rejected > 0 ? message : nil
-            case .refused(_, _, let message, _), .lost(_, _, let message): message
-            case .dropped(_, let reason): reason
-            }
-        }
-
-        /// What `sluice where` tells of it.
-        func told(keepsLetters: Bool) -> String {
-            switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
-            case .partial(let batch, let rejected, let message):
-                rejected > 0
-                    ? "delivered but for \(rejected) of \(batch.itemCount) \(batch.signal.itemName), refused: "
-                        + message
-                    : "delivered"
-            case .refused(let batch, let records, let message, _):
-                "delivered but for \(records.count) of \(batch.itemCount) \(batch.signal.itemName), refused for good: "
-                    + message
-            case .lost(_, let cause, let message):
-                "refused for good\(keepsLetters ? "" : " and not kept") (\(cause.rawValue)): \(message)"
-            case .dropped(_, let reason): "dropped: \(reason)"
-            }
-        }
-
-        /// The same for a batch that was cut: what it was before is what is kept and counted.
-        func of(_ whole: ExportBatch) -> Ending {
-            switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
-            case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
-            case .refused(_, let records, let message, let places):
-                .refused(whole, records: records, message: message, places: places)
-            case .lost(_, let cause, let message): .lost(whole, cause, message: message)
-            case .dropped(_, let reason): .dropped(whole, reason: reason)
-            }
-        }
-    }
-
-    /// A batch or a part of one that is to be sent.
-    private struct Piece {
-        var batch: ExportBatch
-        /// Records of each request in it, as far as that is known.
-        var requests: [Int] = []
-        /// Where in the whole batch its first record stands, as far as that is known.
-        var start: Int?
-        /// What it was before it was cut for its size.
-        var whole: ExportBatch?
-
-        /// Two parts, between requests where there are several; none when it can't be cut.
-        var halves: [Piece] {
-            var next = start
-            return FrameSplit.halves(of: batch, requests: requests).map { half in
-                defer { next = next.map { $0 + half.batch.itemCount } }
-                return Piece(batch: half.batch, requests: half.requests, start: next)
-            }
-        }
-
-        /// The place of its records in the whole batch.
-        var place: Range<Int>? { start.map { $0..<$0 + batch.itemCount } }
-    }
-
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was
     /// not settled by itself is not counted, and comes again after a restart.
     func export(_ prepared: PreparedBatch) async {
         guard let number = begin(prepared) else { return }
         var delivery = Delivery(number: number, prepared: prepared)
-        guard let endings = await endings(of: &delivery) else { return stop(delivery) }
-        if let reason = endings.lazy.compactMap(\.loss).first {
-            for part in prepared.parts { setup.lost(part.ticket.end, reason) }
-        }
-        settle(delivery, outcome(endings))
+        guard await isEnded(&delivery) else { return stop(delivery) }
+        settle(delivery)
     }
 
     /// The number of a delivery that begins; nil when what is not under way is given up.
@@ -117,32 +34,37 @@ extension ExportWorker {
         complain("\(left) records are lost: the last attempt to deliver them failed")
     }
 
-    /// How the parts of a delivery end, counted; nil when the worker ends before. A part whose place is known is
-    /// settled while others are open.
-    private func endings(of delivery: inout Delivery) async -> [Ending]? {
+    /// Sends a delivery until all of it has ended, which is counted and told; false when the worker ends before. A part
+    /// whose place is known is settled while others are open.
+    private func isEnded(_ delivery: inout Delivery) async -> Bool {
         let prepared = delivery.prepared
-        var endings: [Ending] = []
         // They come again if others are not delivered, and are counted when all are.
-        var uncounted: [Ending] = []
+        var uncounted: [End] = []
         var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map { $0.items.count }, start: 0)]
         while let piece = waiting.popLast() {
             if !delivery.settled.isEmpty { await cursor.finishedWriting() }
-            guard let end = end(of: piece, await attempts(piece.batch, of: delivery), &waiting) else { continue }
-            if case .stopped = end { return nil }
-            endings.append(end)
-            guard let place = piece.place, !end.isCommitted else {
+            var filtered = 0
+            let last = await attempts(piece.batch, of: delivery, filtered: &filtered)
+            guard let ending = ending(of: piece, last, &waiting) else { continue }
+            if case .stopped = ending { return false }
+            let end = End(ending: ending, place: piece.place, filtered: filtered)
+            guard let place = end.place, !ending.isCommitted else {
                 uncounted.append(end)
                 continue
             }
-            guard await account(for: end, of: delivery) else { return nil }
+            guard await account(for: ending, filtered: filtered, of: delivery) else { return false }
+            tell(end, of: prepared)
             if !waiting.isEmpty { settle(place, of: &delivery) }
         }
-        for end in uncounted where await !account(for: end, of: delivery) { return nil }
-        return endings
+        for end in uncounted {
+            guard await account(for: end.ending, filtered: end.filtered, of: delivery) else { return false }
+            tell(end, of: prepared)
+        }
+        return true
     }
 
     /// How a piece has ended, nil when others take its place, which are added to `waiting`.
-    private func end(of piece: Piece, _ ending: Ending, _ waiting: inout [Piece]) -> Ending? {
+    private func ending(of piece: Piece, _ ending: Ending, _ waiting: inout [Piece]) -> Ending? {
         switch ending {
         case .stopped: return ending
         case .tooLarge(let reason):
@@ -164,16 +86,6 @@ extension ExportWorker {
             return ending
         case .partial, .refused, .lost, .dropped: return piece.whole.map(ending.of) ?? ending
         }
-    }
-
-    /// All the ways in which parts of a delivery have ended.
-    private func outcome(_ endings: [Ending]) -> String {
-        var texts: [String] = []
-        for ending in endings {
-            let text = ending.told(keepsLetters: setup.deadLetters != nil)
-            if texts.count < 3, !texts.contains(text) { texts.append(text) }
-        }
-        return texts.isEmpty ? "delivered" : texts.joined(separator: "; ")
     }
 
     /// What to send instead of something too large: its halves, or the one record cut; nothing when it can be neither.
@@ -216,19 +128,25 @@ extension ExportWorker {
         return batch
     }
 
-    private func attempts(_ batch: ExportBatch, of delivery: Delivery) async -> Ending {
+    /// Tries until it ends. `filtered` gets how many of its records were not sent because the exporter's own processors
+    /// took them out.
+    private func attempts(_ batch: ExportBatch, of delivery: Delivery, filtered: inout Int) async -> Ending {
         let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
         var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
         while !isEnding {
+            filtered = 0
             do { try await waitForHold(delivery) } catch { return .stopped }
             if let reason = reasonToDrop(delivery) { return .dropped(batch, reason: reason) }
-            switch await attempt(batch, delivery.number) {
+            let outcome = await attempt(batch, delivery.number, filtered: &filtered)
+            filtered = min(filtered, batch.itemCount)
+            switch outcome {
             case .delivered:
                 succeeded()
                 return .delivered(batch)
             case .partial(let rejected, let message):
                 succeeded()
-                return .partial(batch, rejected: min(max(rejected, 0), batch.itemCount), message: message)
+                let most = batch.itemCount - filtered
+                return .partial(batch, rejected: min(max(rejected, 0), most), message: message)
             case .refused(let records, let message, let places):
                 succeeded()
                 return .refused(batch, records: records, message: message, places: places)
@@ -260,18 +178,22 @@ extension ExportWorker {
         return .stopped
     }
 
-    private func attempt(_ batch: ExportBatch, _ number: Int) async -> ExportOutcome {
+    private func attempt(_ batch: ExportBatch, _ number: Int, filtered: inout Int) async -> ExportOutcome {
         state.withLock { $0.shedding.attemptBegins(number) }
         defer { state.withLock { $0.shedding.attemptEnds(number) } }
-        return await exporter.export(batch)
+        return await exporter.export(batch, filtered: &filtered)
     }
 
-    /// Counts and keeps. False when a dead letter could not be kept before the worker ended.
-    private func account(for ending: Ending, of delivery: Delivery) async -> Bool {
+    /// Counts and keeps. False when a dead letter could not be kept before the worker ended. A letter holds what was
+    /// filtered too: who sends it again filters it again.
+    private func account(for ending: Ending, filtered: Int = 0, of delivery: Delivery) async -> Bool {
         switch ending {
-        case .delivered(let batch): account.delivered(batch.itemCount, batch.signal)
+        case .delivered(let batch):
+            account.delivered(batch.itemCount - filtered, batch.signal)
+            account.filtered(filtered, batch.signal)
         case .partial(let batch, let rejected, let message):
-            account.delivered(batch.itemCount - rejected, batch.signal)
+            account.delivered(batch.itemCount - filtered - rejected, batch.signal)
+            account.filtered(filtered, batch.signal)
             account.lost(rejected, batch.signal, reason: "partial_success")
             // A message without a count is a warning of the backend.
             if rejected > 0 {
@@ -281,14 +203,17 @@ extension ExportWorker {
             }
         case .refused(let batch, let records, let message, let places):
             let letters = FrameSplit.records(Set(records), of: batch, places: places)
-            account.delivered(batch.itemCount - letters.reduce(0) { $0 + $1.itemCount }, batch.signal)
+            let kept = letters.reduce(0) { $0 + $1.itemCount }
+            account.delivered(batch.itemCount - filtered - kept, batch.signal)
+            account.filtered(filtered, batch.signal)
             for letter in letters
             where await !account(for: .lost(letter, .rejected, message: message), of: delivery) {
                 return false
             }
         case .lost(let batch, let cause, let message):
             guard let isKept = await keep(batch, cause, message, delivery) else { return false }
-            account.lost(batch.itemCount, batch.signal, reason: cause.rawValue)
+            account.lost(batch.itemCount - filtered, batch.signal, reason: cause.rawValue)
+            account.filtered(filtered, batch.signal)
             let fate = isKept ? "kept as a dead letter" : "dropped"
             complain("\(batch.itemCount) \(batch.signal.itemName) \(fate), \(cause.sentence): \(message)")
         case .dropped(let batch, let reason):
@@ -387,12 +312,9 @@ extension ExportWorker {
 
     // MARK: Settling, complaints
 
-    private func settle(_ delivery: Delivery, _ outcome: String) {
+    private func settle(_ delivery: Delivery) {
         // The acknowledgement stays under the lock: `heldItems` must not see one of its two sources without the other.
         state.withLock { state in
-            if setup.journal != nil {
-                for part in delivery.prepared.parts { state.outcomes.add(part.ticket.frame, outcome) }
-            }
             var settled = SettledParts()
             if delivery.settled.isEmpty {
                 for part in delivery.prepared.parts {

@@ -32,8 +32,9 @@ package struct ExportWorkerSetup: Sendable {
     /// Unix time in nanoseconds.
     package var wallTime: @Sendable () -> UInt64 = DeadLetterBox.systemTime
     package var log: @Sendable (LogLevel, String) -> Void
-    /// Told, before it is acknowledged, of each frame of which not all was delivered: where it ends and why.
-    package var lost: @Sendable (_ end: Sequence, _ reason: String) -> Void = { _, _ in }
+    /// Told, before they are acknowledged, of records of a frame that were not delivered: where it ends, how many they
+    /// are and why. Of some frames several times, and of more than there were where the destination only counts them.
+    package var lost: @Sendable (_ end: Sequence, _ items: Int, _ reason: String) -> Void = { _, _, _ in }
 
     package init(
         exporterID: String, pipelineID: String, options: ExporterHelperOptions, isDurable: Bool,

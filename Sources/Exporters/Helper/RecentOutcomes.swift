@@ -16,6 +16,9 @@ package struct RecentOutcomes: Sendable {
     }
 
     package static let runsMax = 1_024
+    /// What the texts say of records that a destination never takes, and behind it of those of which no letter is kept.
+    package static let refusedForGood = "refused for good"
+    package static let notKept = " and not kept"
     /// Longest text in characters.
     static let textMax = 300
 

@@ -18,6 +18,13 @@ final class DeliveryWatch: Sendable {
         var completion: @Sendable (Reception) -> Void
     }
 
+    /// What is missing of one request.
+    private struct Loss {
+        /// Records by exporter.
+        var items: [String: Int] = [:]
+        var reason = ""
+    }
+
     private struct State {
         /// What each exporter is done with.
         var done: [String: Sequence] = [:]
@@ -28,14 +35,18 @@ final class DeliveryWatch: Sendable {
         var isEnding = false
         /// Nobody needs to wait any more, nor would anybody be told.
         var isOver = false
-        var losses: [Sequence: String] = [:]
+        /// By where the request ends.
+        var losses: [Sequence: Loss] = [:]
         /// Keys of `losses`, oldest first.
         var order: [Sequence] = []
 
         var position: Sequence { done.values.min() ?? Sequence(0) }
 
         func reception(of waiter: Waiter) -> Reception {
-            losses[waiter.end].map { .undelivered(waiter.items, reason: $0) } ?? .taken
+            guard let loss = losses[waiter.end] else { return .taken }
+            // Those that one exporter misses may be those that another one does.
+            let most = loss.items.values.max() ?? 0
+            return .undelivered(min(most, waiter.items), reason: loss.reason)
         }
     }
 
@@ -64,10 +75,13 @@ final class DeliveryWatch: Sendable {
         answer { state in state.done = state.done.filter { exporters.contains($0.key) } }
     }
 
-    /// Not all of the frame that ends here was delivered. Told before the frame is acknowledged.
-    func lost(before end: Sequence, reason: String) {
+    /// That many records of the frame that ends here were not delivered by an exporter. Told before they are
+    /// acknowledged.
+    func lost(_ items: Int, before end: Sequence, by exporter: String, reason: String) {
         state.withLock { state in
-            if state.losses.updateValue(reason, forKey: end) == nil { state.order.append(end) }
+            if state.losses[end] == nil { state.order.append(end) }
+            state.losses[end, default: Loss()].items[exporter, default: 0] += items
+            state.losses[end]?.reason = "exporter \(exporter): \(reason)"
             guard state.order.count > Self.lossesMax else { return }
             for old in state.order.prefix(Self.lossesMax / 2) { state.losses[old] = nil }
             state.order.removeFirst(Self.lossesMax / 2)

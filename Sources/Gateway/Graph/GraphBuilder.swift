@@ -350,8 +350,7 @@ struct GraphBuilder {
         let log = context.log
         let (chain, _) = try StepMaker.make(
             own, metrics: context.metrics, keys: &keys, ledger: context.drops, log: { log.line($0, $1) })
-        let processed = ProcessedExporter(
-            exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: context.metrics)
+        let processed = ProcessedExporter(exporter, chain: chain)
         graph.processed.append(processed)
         return processed
     }
@@ -439,7 +438,7 @@ struct GraphBuilder {
             }
             if let watch {
                 cursor = watch.watched(cursor, named: id)
-                setup.lost = { watch.lost(before: $0, reason: "exporter \(id): \($1)") }
+                setup.lost = { watch.lost($1, before: $0, by: id, reason: $2) }
             }
             let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: context.metrics, setup: setup)
             graph.workers.append((pipeline.id, worker))

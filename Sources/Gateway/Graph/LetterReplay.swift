@@ -82,9 +82,8 @@ package final class LetterReplay: Sendable {
         var own = pipeline
         own.steps = steps
         var keys = KeyTable.Builder()
-        let metrics = SelfMetrics()
-        let (chain, _) = try StepMaker.make(own, metrics: metrics, keys: &keys)
-        let processed = ProcessedExporter(exporter, chain: chain, id: id, pipeline: pipeline.id, metrics: metrics)
+        let (chain, _) = try StepMaker.make(own, metrics: SelfMetrics(), keys: &keys)
+        let processed = ProcessedExporter(exporter, chain: chain)
         processed.link(keys.build())
         return processed
     }

@@ -99,6 +99,29 @@ extension PipelineIntake {
         _ frame: Frame, filtered: Int, _ hints: AppendHints = [],
         completion: @escaping @Sendable (AppendResult) -> Void
     ) {
+        offer(frame, filtered: filtered, hints) { [self] result in
+            if case .refused = result { countRefused(frame, filtered: filtered) }
+            completion(result)
+        }
+    }
+
+    /// Counts a request that was not taken.
+    func countRefused(_ frame: Frame, filtered: Int) {
+        metrics.refused.add(Int(frame.header.itemCount) + filtered)
+    }
+
+    /// Counts a request whose sender was told that it is taken, and that the journal could not keep.
+    func countLost(_ frame: Frame, filtered: Int) {
+        let items = Int(frame.header.itemCount)
+        metrics.received.add(items + filtered)
+        metrics.filtered.add(filtered)
+        metrics.lost.add(items)
+    }
+
+    /// Appends like `append`, and leaves it to the caller to count what is refused.
+    func offer(
+        _ frame: Frame, filtered: Int, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void
+    ) {
         let admission = admission(of: frame)
         guard let full = admission.full else {
             return store(frame, filtered, admission.skipping, hints, completion)
@@ -106,10 +129,7 @@ extension PipelineIntake {
         let refusal = AppendResult.refused(
             reason: "the queue of exporter \(full.exporterID) is full (sending_queue.queue_size)",
             retryAfter: .seconds(1))
-        guard full.letsSendersWait else {
-            metrics.refused.add(Int(frame.header.itemCount) + filtered)
-            return completion(refusal)
-        }
+        guard full.letsSendersWait else { return completion(refusal) }
         // As many wait as requests may be in memory at once, which the receivers bound.
         Task {
             for _ in 0..<PipelineIntake.waitsMax {
@@ -120,7 +140,6 @@ extension PipelineIntake {
                 }
                 if !full.letsSendersWait { break }
             }
-            metrics.refused.add(Int(frame.header.itemCount) + filtered)
             completion(refusal)
         }
     }
@@ -159,7 +178,7 @@ extension PipelineIntake {
                     tap?.offer(frame.bytes, of: id, signal: frame.header.signal)
                 }
                 for action in frame.whenStored { action() }
-            case .refused: metrics.refused.add(items + filtered)
+            case .refused: break
             }
             completion(result)
         }

@@ -11,20 +11,15 @@ import Telemetry
 final class ProcessedExporter: Exporter {
     private let exporter: any Exporter
     private let chain: ProcessorChain
-    private let filtered: Counter
     private let keys = Mutex<KeyTable?>(nil)
     private let pool = WorkspacePool()
     /// Where the chain runs when it waits for a disk.
     private let lanes: DiskLanes?
 
-    init(_ exporter: any Exporter, chain: ProcessorChain, id: String, pipeline: String, metrics: SelfMetrics) {
+    init(_ exporter: any Exporter, chain: ProcessorChain) {
         self.exporter = exporter
         self.chain = chain
         lanes = chain.waitsForDisk ? DiskLanes() : nil
-        filtered = metrics.counter(
-            "sluice_exporter_filtered_\(chain.signal.itemName)",
-            "Records that processors of the exporter's own chain took out.",
-            [(name: "exporter", value: id), (name: "pipeline", value: pipeline)])
     }
 
     var maxConcurrency: Int { exporter.maxConcurrency }
@@ -38,12 +33,18 @@ final class ProcessedExporter: Exporter {
     func shutdown() async { await exporter.shutdown() }
 
     func export(_ batch: ExportBatch) async -> ExportOutcome {
+        var filtered = 0
+        return await export(batch, filtered: &filtered)
+    }
+
+    func export(_ batch: ExportBatch, filtered: inout Int) async -> ExportOutcome {
         guard let keys = keys.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
         let input = batch.bytes
         let origin = batch.origin
         let result = await withTaskExecutorPreference(lanes) { prepare(input, origin, keys) }
         switch result {
         case .frame(let frame, let removed):
+            filtered = removed
             var processed = batch.with(itemCount: Int(frame.header.itemCount), bytes: frame.bytes)
             processed.journaled = batch.journaled
             processed.number = batch.number
@@ -56,13 +57,12 @@ final class ProcessedExporter: Exporter {
                 // Places in what was sent are not those in what the journal holds.
                 return .refusedTogether(message: message)
             case .delivered, .partial, .refused:
-                filtered.add(removed)
                 for action in frame.whenStored { action() }
             case .retry, .notYet, .tooLarge, .permanent, .committed, .refusedTogether: break
             }
             return outcome
         case .empty(let removed, let actions):
-            filtered.add(removed)
+            filtered = removed
             for action in actions { action() }
             return .delivered
         case .held: return .delivered

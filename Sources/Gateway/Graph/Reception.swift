@@ -22,9 +22,10 @@ extension PipelineIntake {
             append(frame, filtered: filtered, .moreFollows) { completion(Reception($0)) }
         case .received:
             let answer = FirstAnswer(completion)
-            append(frame, filtered: filtered, [.moreFollows, .isAnswered]) { [self] result in
-                guard !answer.give(Reception(result)), case .refused = result else { return }
-                metrics.lost.add(Int(frame.header.itemCount))
+            offer(frame, filtered: filtered, [.moreFollows, .isAnswered]) { [self] result in
+                let isTold = answer.give(Reception(result))
+                guard case .refused = result else { return }
+                if isTold { countRefused(frame, filtered: filtered) } else { countLost(frame, filtered: filtered) }
             }
             // A journal that refuses at once has done so by now.
             answer.give(.taken)

@@ -22,14 +22,27 @@ package enum Whereabouts {
         /// sampled away.
         package var isGathering = false
 
+        /// Of one request no more ways in which its parts ended are told.
+        private static let textsMax = 3
+
         private enum CodingKeys: CodingKey { case pipeline, exporter, done, waiting, newest, outcomes }
 
         /// Adds what a running gateway remembers.
         mutating func tell(_ runs: [RecentOutcomes.Run]) {
             for place in places {
                 var texts: [String] = []
-                for run in runs where run.touches(place) && !texts.contains(run.text) { texts.append(run.text) }
+                for run in runs where run.touches(place) && !texts.contains(run.text) && texts.count < Self.textsMax {
+                    texts.append(run.text)
+                }
                 if !texts.isEmpty { outcomes[texts.joined(separator: "; "), default: 0] += 1 }
+            }
+        }
+
+        /// Whether something of them was kept as a dead letter, as far as the running gateway remembers it.
+        package var hadLetters: Bool {
+            let refused = RecentOutcomes.refusedForGood
+            return outcomes.keys.contains {
+                $0.contains(refused) && !$0.contains(refused + RecentOutcomes.notKept)
             }
         }
 

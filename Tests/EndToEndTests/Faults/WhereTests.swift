@@ -73,6 +73,26 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `says of letters that were replayed that they are gone`() async throws {
+        let bench = try FaultBench()
+        bench.sink.behave(.status(400))
+        try await bench.gateway.start()
+        #expect(LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(1)) == 200)
+        let (refused, gone) = ("1 request refused for good (rejected)", "its dead letters are gone")
+        try await bench.wait("the fate") { try ask(bench, trace).text.contains(refused) }
+        #expect(try !ask(bench, trace).text.contains(gone))
+        bench.sink.behave(.accept)
+        let folder = bench.gateway.folder
+        let replay = try bench.gateway.command([
+            "dlq", "replay", "--all", "--config", folder.appending(path: "config.yaml").path, "--data-directory",
+            folder.appending(path: "data").path,
+        ])
+        #expect(replay.status == 0, "\(replay.text)")
+        let after = try ask(bench, trace).text
+        #expect(after.contains(refused) && after.contains(gone), "\(after)")
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test func `what was gathered was neither delivered nor dropped`() async throws {
         let bench = try FaultBench(processors: ["groupbytrace: {wait_duration: 100ms}"])
         try await bench.gateway.start()

@@ -184,6 +184,22 @@ import Testing
         #expect(worker.admission(of: frame()) == .take)
     }
 
+    @Test func `what was to be passed over is left to the next worker once that may have the cursor`() async {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        let yaml = "{queue_size: 1, overflow: drop_newest}"
+        let first = worker(cursor, yaml, clock: clock)
+        cursor.append(frame())
+        #expect(first.admission(of: frame()) == .skip)
+        cursor.append(frame())
+        await first.leave(deadline: .zero)
+        if let stored = cursor.state.withLock({ $0.frames.last }) { first.skip(stored) }
+        #expect(first.account.droppedItems == 0 && cursor.state.withLock { $0.settled.isEmpty })
+        let second = worker(cursor, yaml, clock: clock)
+        await deliver(second)
+        #expect(second.account.deliveredItems == 2 && second.heldItems == 0)
+    }
+
     @Test(arguments: ["drop_newest", "block"])
     func `what is done behind a request that waits takes no bytes of the queue`(overflow: String) async {
         let clock = FlyingClock()

@@ -22,13 +22,29 @@ import Testing
         return cursor
     }
 
-    private func worker(_ cursor: FakeCursor, _ exporter: ScriptedExporter, _ batch: String) -> ExportWorker {
+    private func worker(
+        _ cursor: FakeCursor, _ exporter: ScriptedExporter, _ batch: String,
+        lost: @escaping @Sendable (Sequence, Int, String) -> Void = { _, _, _ in }
+    ) -> ExportWorker {
         let yaml = "{sending_queue: {num_consumers: 1, batch: \(batch)}}"
-        return ExportWorker(
-            cursor: cursor, exporter: exporter, metrics: SelfMetrics(),
-            setup: ExportWorkerSetup(
-                exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
-                isDurable: true, effects: clock.effects(random: { 0.5 })))
+        var setup = ExportWorkerSetup(
+            exporterID: "test", pipelineID: "traces", options: options(ExporterHelperOptions.self, yaml).options,
+            isDurable: true, effects: clock.effects(random: { 0.5 }))
+        setup.journal = "test"
+        setup.lost = lost
+        return ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
+    }
+
+    /// What is told of the requests of a batch, 25 spans and 3: what of each was lost, and how each ended.
+    private func told(
+        _ answer: @escaping @Sendable (ExportBatch) -> ExportOutcome
+    ) async -> (lost: [String], outcomes: [String]) {
+        let lost = Mutex<[String]>([])
+        let worker = worker(cursor(), ScriptedExporter(answer), "{min_size: 28, flush_timeout: 1h}") {
+            (end, items, reason) in lost.withLock { $0.append("\(end.value): \(items) \(reason)") }
+        }
+        await drain(worker)
+        return (lost.withLock { $0 }, worker.outcomes.runs.map { "\($0.start)..<\($0.end) \($0.text)" })
     }
 
     private func drain(_ worker: ExportWorker) async {
@@ -116,5 +132,43 @@ import Testing
         #expect(worker.heldItems == 15)
         #expect(settled(cursor) == [0..<13])
         #expect(cursor.state.withLock { $0.acknowledged } == Sequence(0))
+    }
+
+    @Test func `of requests that leave together each is told of by itself`() async {
+        let apart = await told { batch in
+            switch batch.itemCount {
+            case 28: .tooLarge(reason: "413")
+            case 25: .permanent(reason: "bad")
+            default: .delivered
+            }
+        }
+        #expect(apart.lost == ["25: 25 bad"])
+        #expect(apart.outcomes == ["0..<25 refused for good and not kept (rejected): bad", "25..<28 delivered"])
+        let one = await told { _ in .refused(records: [26], message: "odd") }
+        #expect(one.lost == ["28: 1 odd"])
+        #expect(
+            one.outcomes == [
+                "0..<25 delivered", "25..<28 delivered but for 1 of 3 spans, refused for good and not kept: odd",
+            ])
+        let both = await told { _ in .refused(records: [0, 24, 26], message: "odd") }
+        #expect(both.lost == ["25: 2 odd", "28: 1 odd"])
+    }
+
+    @Test func `of requests that leave together, of which some spans are refused that nobody names, that is told`()
+        async
+    {
+        let together = await told { _ in .partial(rejected: 4, message: "full") }
+        let reason = "4 of 28 spans that left together: full"
+        #expect(together.lost == ["25: 4 \(reason)", "28: 3 \(reason)"])
+        #expect(together.outcomes == ["0..<28 delivered but for 4 of 28 spans of its batch, refused: full"])
+        let apart = await told { batch in
+            switch batch.itemCount {
+            case 28: .tooLarge(reason: "413")
+            case 25: .partial(rejected: 4, message: "full")
+            default: .delivered
+            }
+        }
+        #expect(apart.lost == ["25: 4 full"])
+        #expect(apart.outcomes == ["0..<25 delivered but for 4 of 25 spans, refused: full", "25..<28 delivered"])
     }
 }
