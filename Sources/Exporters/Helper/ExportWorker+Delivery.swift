@@ -13,6 +13,7 @@ extension ExportWorker {
         case dropped(ExportBatch, reason: String)
         case tooLarge(reason: String)
         case refusedTogether(message: String)
+        case unprocessed(message: String)
         /// Some of it was committed before a restart; nil when all was.
         case committed(Signal, items: Int, rest: ExportBatch?)
         case stopped
@@ -22,7 +23,7 @@ extension ExportWorker {
         /// Why not all of it arrived, nil when it did.
         var loss: String? {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: nil
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: nil
             case .partial(_, let rejected, let message): rejected > 0 ? message : nil
             case .refused(_, _, let message, _), .lost(_, _, let message): message
             case .dropped(_, let reason): reason
@@ -32,7 +33,7 @@ extension ExportWorker {
         /// What `sluice where` tells of it.
         func told(keepsLetters: Bool) -> String {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: "delivered"
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: "delivered"
             case .partial(let batch, let rejected, let message):
                 rejected > 0
                     ? "delivered but for \(rejected) of \(batch.itemCount) \(batch.signal.itemName), refused: "
@@ -50,7 +51,7 @@ extension ExportWorker {
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
             case .refused(_, let records, let message, let places):
                 .refused(whole, records: records, message: message, places: places)
@@ -81,6 +82,26 @@ extension ExportWorker {
 
         /// The place of its records in the whole batch.
         var place: Range<Int>? { start.map { $0..<$0 + batch.itemCount } }
+    }
+
+    /// The records of a batch that cannot be processed, which are kept together: very many may fail alike.
+    private struct Unprocessed {
+        private var places: [Range<Int>] = []
+        private var message = ""
+
+        /// Takes in how a piece has ended; false when that is something else, or its place is unknown.
+        mutating func take(_ ending: Ending, at place: Range<Int>?) -> Bool {
+            guard let place, case .lost(_, .processorFailed, let message) = ending else { return false }
+            if places.isEmpty { self.message = message }
+            places.append(place)
+            return true
+        }
+
+        /// How they end; nil when there are none.
+        func ending(in whole: ExportBatch) -> Ending? {
+            if places.isEmpty { return nil }
+            return .lost(FrameSplit.part(places, of: whole), .processorFailed, message: message)
+        }
     }
 
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was
@@ -124,11 +145,13 @@ extension ExportWorker {
         var endings: [Ending] = []
         // They come again if others are not delivered, and are counted when all are.
         var uncounted: [Ending] = []
+        var unprocessed = Unprocessed()
         var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map { $0.items.count }, start: 0)]
         while let piece = waiting.popLast() {
             if !delivery.settled.isEmpty { await cursor.finishedWriting() }
             guard let end = end(of: piece, await attempts(piece.batch, of: delivery), &waiting) else { continue }
             if case .stopped = end { return nil }
+            if unprocessed.take(end, at: piece.place) { continue }
             endings.append(end)
             guard let place = piece.place, !end.isCommitted else {
                 uncounted.append(end)
@@ -136,6 +159,10 @@ extension ExportWorker {
             }
             guard await account(for: end, of: delivery) else { return nil }
             if !waiting.isEmpty { settle(place, of: &delivery) }
+        }
+        if let end = unprocessed.ending(in: prepared.batch) {
+            endings.append(end)
+            uncounted.append(end)
         }
         for end in uncounted where await !account(for: end, of: delivery) { return nil }
         return endings
@@ -149,10 +176,8 @@ extension ExportWorker {
             let smaller = smaller(than: piece)
             waiting.append(contentsOf: smaller.reversed())
             return smaller.isEmpty ? .lost(piece.whole ?? piece.batch, .tooLarge, message: reason) : nil
-        case .refusedTogether(let message):
-            let halves = piece.whole == nil ? piece.halves : []
-            waiting.append(contentsOf: halves.reversed())
-            return halves.isEmpty ? .lost(piece.whole ?? piece.batch, .rejected, message: message) : nil
+        case .refusedTogether(let message): return parted(piece, .rejected, message, &waiting)
+        case .unprocessed(let message): return parted(piece, .processorFailed, message, &waiting)
         case .delivered(let batch):
             if let whole = piece.whole { tellCut(whole, batch) }
             return ending
@@ -164,6 +189,15 @@ extension ExportWorker {
             return ending
         case .partial, .refused, .lost, .dropped: return piece.whole.map(ending.of) ?? ending
         }
+    }
+
+    /// Has the halves of a piece take its place. How it ends when it has none.
+    private func parted(
+        _ piece: Piece, _ cause: DeadLetter.Cause, _ message: String, _ waiting: inout [Piece]
+    ) -> Ending? {
+        let halves = piece.whole == nil ? piece.halves : []
+        waiting.append(contentsOf: halves.reversed())
+        return halves.isEmpty ? .lost(piece.whole ?? piece.batch, cause, message: message) : nil
     }
 
     /// All the ways in which parts of a delivery have ended.
@@ -240,6 +274,7 @@ extension ExportWorker {
                 succeeded()
                 return .refusedTogether(message: message)
             case .tooLarge(let reason): return .tooLarge(reason: reason)
+            case .unprocessed(let message): return .unprocessed(message: message)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
             case .notYet(_, let pause):
                 do { try await wait(pause, delivery) } catch { return .stopped }
@@ -295,7 +330,7 @@ extension ExportWorker {
             account.dropped(batch.itemCount, reason: reason)
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
         case .committed(let signal, let items, _): known(items, signal)
-        case .tooLarge, .refusedTogether, .stopped: break
+        case .tooLarge, .refusedTogether, .unprocessed, .stopped: break
         }
         return true
     }

@@ -144,9 +144,9 @@ final class ConnectorExporter: Exporter {
             switch await prepare(delivery, of: origin, pipeline, link) {
             case .held: continue
             case .empty(let filtered, let actions): pipeline.settleEmpty(filtered, actions)
-            case .failed(.unavailable(let message, let retryAfter)):
-                return (.retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter), index)
-            case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply)"), index)
+            case .stepFailed(let message):
+                return (.permanent(reason: "pipeline \(pipeline.id): \(message)"), index)
+            case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply.message)"), index)
             case .frame(let frame, let filtered):
                 let result = await append(frame, filtered, to: pipeline)
                 if case .refused(let reason, let retryAfter, let isFinal) = result {

@@ -29,6 +29,7 @@ package final class LetterReplay: Sendable {
         case .delivered, .committed: return nil
         case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
         case .refusedTogether(let message): return "refused: \(message)"
+        case .unprocessed(let message): return "its own processors fail: \(message)"
         case .refused(let records, let message, _): return "\(records.count) refused: \(message)"
         case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason
         }
