@@ -117,7 +117,7 @@ package enum OTTLErrorMode: String, CaseIterable, Sendable {
     case ignore
     /// Counted and gone on with.
     case silent
-    /// The whole request is refused.
+    /// It is a failure of the processor or connector, which costs the request or the record.
     case propagate
 }
 

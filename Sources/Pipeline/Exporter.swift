@@ -124,6 +124,10 @@ package enum ExportOutcome: Sendable, Equatable {
     /// The destination will never take some record of the batch, has stored none of it, and nobody can tell which one
     /// it was: the helper sends parts, whole requests while there are several, and keeps what is refused alone.
     case refusedTogether(message: String)
+    /// What the gateway itself does to a batch before it is sent fails on some record of it, the same each time, and
+    /// nothing was sent: the helper tries parts, whole requests while there are several, and keeps the records that
+    /// fail alone.
+    case unprocessed(message: String)
     /// The destination has committed these records of the batch before, and has done nothing now: the helper sends the
     /// others. Only of `ExportBatch.journaled`, and at least one of it.
     case committed([JournaledRecords.Part])

@@ -44,6 +44,15 @@ package enum IngestReply: Sendable, Equatable {
     case tooLarge(message: String)
     /// A passing problem (HTTP 503): try again after the hint.
     case unavailable(message: String, retryAfter: Duration)
+
+    /// What it says in words; empty when there is nothing to say.
+    package var message: String {
+        switch self {
+        case .accepted: ""
+        case .partial(_, let message), .invalid(let message), .tooLarge(let message), .unavailable(let message, _):
+            message
+        }
+    }
 }
 
 /// Where receivers hand their requests: decode, processor chain, journal.

@@ -128,7 +128,8 @@ package struct GatheredTrace: Sendable {
     }
 }
 
-/// A processor could not do what it must; the request is refused and may be sent again.
+/// A processor could not do what it must, and cannot with the same records another time. In front of the journal the
+/// request is refused; behind it the records that fail are kept as dead letters or counted.
 package struct ProcessFailure: Error {
     package var reason: String
 

@@ -77,7 +77,7 @@ struct TestAlerts: AsyncParsableCommand {
             print("\(target.id): took the alert (\(notice.state.rawValue))")
             return true
         case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason, _),
-            .refusedTogether(let reason), .notYet(let reason, _):
+            .refusedTogether(let reason), .unprocessed(let reason), .notYet(let reason, _):
             Terminal.error("\(target.id): did not take the alert (\(notice.state.rawValue)): \(reason)")
             return false
         }

@@ -117,7 +117,8 @@ struct ReplayLetters: AsyncParsableCommand {
         commandName: "replay", abstract: "Sends letters to their exporters again; those that are taken are removed.",
         discussion: """
             Uses the exporters of the given configuration, without their queues. Those that write files, and fallbacks \
-            with one of them, need the gateway stopped: a file has one writer. Exit code 4: some failed again.
+            with one of them, need the gateway stopped: a file has one writer. Letters of connectors are not replayed: \
+            `show --raw` and `sluice send` bring them to a receiver. Exit code 4: some failed again.
             """)
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var selection: LetterSelection

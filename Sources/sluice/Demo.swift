@@ -64,7 +64,9 @@ struct Demo: AsyncParsableCommand {
     private static func reason(_ outcome: ExportOutcome) -> String {
         switch outcome {
         case .delivered, .committed: "accepted"
-        case .partial(_, let message), .refused(_, let message, _), .refusedTogether(let message): message
+        case .partial(_, let message), .refused(_, let message, _), .refusedTogether(let message),
+            .unprocessed(let message):
+            message
         case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
         }
     }

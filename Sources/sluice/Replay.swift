@@ -140,7 +140,7 @@ struct Replay: AsyncParsableCommand {
             switch outcome {
             case .delivered, .partial, .committed: sent += input.recordCount
             case .retry(let reason, _), .permanent(let reason), .tooLarge(let reason), .refused(_, let reason, _),
-                .refusedTogether(let reason), .notYet(let reason, _):
+                .refusedTogether(let reason), .unprocessed(let reason), .notYet(let reason, _):
                 Terminal.error("\(url): \(reason)")
                 throw Exit.rejected
             }

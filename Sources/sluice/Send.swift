@@ -39,7 +39,7 @@ struct Send: AsyncParsableCommand {
                 Terminal.error("\(file): \(rejected) records rejected: \(message)")
                 failures += 1
             case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason),
-                .refusedTogether(let reason):
+                .refusedTogether(let reason), .unprocessed(let reason):
                 Terminal.error("\(file): \(reason)")
                 failures += 1
             }

@@ -50,6 +50,39 @@ import Testing
         #expect(!report("limit_mib: 90").contains("refuses requests from"))
     }
 
+    @Test func `an exporter that blocks at a cap beside others behind a connector`() {
+        func report(_ queue: String, outputs: [String] = ["traces/b", "traces/c"]) -> String {
+            let behind = outputs.enumerated().map { index, id in
+                "\(id): {receivers: [forward], exporters: [\(index == 0 ? "file" : "debug")]}"
+            }
+            return load(
+                "traces/a: {receivers: [otlp], exporters: [forward]}, \(behind.joined(separator: ", "))",
+                exporters: "{file: {path: /tmp/x, sending_queue: {\(queue)}}, debug: {}}")
+        }
+        let words = "while exporter file is at its cap, connector forward waits for it, and traces/c get nothing"
+        #expect(report("queue_size: 10").contains(words), "\(report("queue_size: 10"))")
+        #expect(report("queue_size: 10").contains("c.yaml:4:"), "\(report("queue_size: 10"))")
+        #expect(!report("").contains("at its cap"))
+        #expect(!report("queue_size: 10, overflow: drop_oldest").contains("at its cap"))
+        #expect(!report("queue_size: 10", outputs: ["traces/b"]).contains("at its cap"))
+    }
+
+    @Test func `senders that would wait for a delivery on the other side of a connector`() {
+        func report(front: String = "", behind: String = "", receivers: String = "forward") -> String {
+            load(
+                "traces/a: {receivers: [otlp], exporters: [forward]\(front)}, "
+                    + "traces/b: {receivers: [\(receivers)], exporters: [debug]\(behind)}")
+        }
+        let ack = ", ack: delivered"
+        let front = report(front: ack)
+        #expect(front.contains("waits until forward has stored a request for the pipelines behind it"), "\(front)")
+        #expect(front.contains("c.yaml:5:"), "\(front)")
+        let behind = report(behind: ack)
+        #expect(behind.contains("has no effect behind connector forward"), "\(behind)")
+        #expect(!report(behind: ack, receivers: "forward, otlp").contains("`ack: delivered`"))
+        #expect(!report().contains("`ack: delivered`"))
+    }
+
     @Test func `an exporter without a queue whose senders do not wait for it`() {
         let exporters = "{otlp_http: {endpoint: 'http://127.0.0.1:1', sending_queue: {enabled: false}}, debug: {}}"
         func warnings(_ options: String) -> Int {

@@ -117,6 +117,36 @@ private final class RecordingExporter: Exporter {
         #expect(await masking.export(try batch(["jo@example.com"])) == .refusedTogether(message: "too odd"))
     }
 
+    @Test func `what a step fails on is a fault of its own, not of the sink, and is not passed on`() async throws {
+        let inner = RecordingExporter()
+        let (exporter, _) = try exporter(
+            inner, process: "[transform]",
+            processors: """
+                {transform: {error_mode: propagate, trace_statements: [{context: span, \
+                statements: ['set(attributes["x"], name - 1) where name == "bad"']}]}}
+                """)
+        guard case .unprocessed(let message) = await exporter.export(try batch(["good", "bad"])) else {
+            Issue.record("a step that fails is not told")
+            return
+        }
+        #expect(message.hasPrefix("transform: ") && !message.contains("unavailable"), "\(message)")
+        #expect(inner.batches.withLock { $0.isEmpty })
+        #expect(await exporter.export(try batch(["good"])) == .delivered)
+    }
+
+    @Test func `more than can be read at once is halved by the helper`() async throws {
+        let inner = RecordingExporter()
+        let (exporter, _) = try exporter(
+            inner, process: "[redaction]", processors: "{redaction: {allow_all_keys: true, detectors: all}}")
+        let resources = (0..<4_000_000).map { UInt8($0 % 2 == 0 ? 0x0A : 0) }
+        let outcome = await exporter.export(ExportBatch(signal: .traces, itemCount: 1, bytes: resources))
+        guard case .tooLarge(let reason) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(reason.contains("too many elements"))
+    }
+
     @Test func `bytes that cannot be read are not passed on`() async throws {
         let inner = RecordingExporter()
         let (exporter, _) = try exporter(

@@ -126,7 +126,7 @@ package struct RoutingOptions: ComponentOptions {
         errorMode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
             "What a condition that fails does: ignore and silent take it as not met and ask the next route, ignore "
-                + "tells it in the log, propagate drops the batch.")
+                + "tells it in the log, propagate keeps the record as a dead letter.")
         settings.accepted("match_once", "a record goes to the first route that matches, unless that one copies")
         warnOfUnreachable(&settings)
         if table.isEmpty, !settings.isDescribing { settings.problem("needs at least one route", at: "table") }

@@ -16,6 +16,8 @@ package struct DeadLetter: Sendable, Equatable {
         case retriesExhausted = "retries_exhausted"
         /// `retry_on_failure` is off.
         case retryDisabled = "retry_disabled"
+        /// A processor or connector fails on each of its records.
+        case processorFailed = "processor_failed"
 
         /// For the log.
         var sentence: String {
@@ -24,6 +26,7 @@ package struct DeadLetter: Sendable, Equatable {
             case .tooLarge: "a single record is too large"
             case .retriesExhausted: "retry_on_failure.max_elapsed_time is over"
             case .retryDisabled: "retry_on_failure is off"
+            case .processorFailed: "processing fails"
             }
         }
     }

@@ -174,7 +174,7 @@ package final class FallbackExporter: Exporter {
         case .delivered, .partial, .refused: diverted.add(batch.itemCount)
         case .permanent: break
         case .tooLarge where batch.itemCount == 1: break
-        case .retry, .notYet, .tooLarge, .committed, .refusedTogether: return outcome
+        case .retry, .notYet, .tooLarge, .committed, .refusedTogether, .unprocessed: return outcome
         }
         guard let log = missed.withLock({ $0.first { $0.child == 0 }?.log }) else { return outcome }
         switch await keep(batch, log) {
@@ -236,7 +236,7 @@ package final class FallbackExporter: Exporter {
             switch answer {
             case .retry: note(0, isWorking: false)
             // Nobody parts the batch here; what is kept is parted when it is replayed.
-            case .tooLarge, .refusedTogether, .committed, .notYet: note(0, isWorking: true)
+            case .tooLarge, .refusedTogether, .unprocessed, .committed, .notYet: note(0, isWorking: true)
             case .delivered, .partial, .refused, .permanent:
                 note(0, isWorking: true)
                 return .taken(answer)

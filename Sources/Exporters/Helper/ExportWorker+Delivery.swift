@@ -3,6 +3,26 @@ import Synchronization
 import Telemetry
 
 extension ExportWorker {
+    /// The records of a batch that cannot be processed, which are kept together: very many may fail alike.
+    private struct Unprocessed {
+        private(set) var ends: [End] = []
+
+        /// Takes in how a piece has ended; false when that is something else, or its place is unknown.
+        mutating func take(_ end: End) -> Bool {
+            guard end.place != nil, case .lost(_, .processorFailed, _) = end.ending else { return false }
+            ends.append(end)
+            return true
+        }
+
+        /// How they end; nil when there are none.
+        func ending(in whole: ExportBatch) -> Ending? {
+            guard case .lost(_, let cause, let message) = ends.first?.ending else { return nil }
+            return .lost(FrameSplit.part(ends.compactMap(\.place), of: whole), cause, message: message)
+        }
+
+        var filtered: Int { ends.reduce(0) { $0 + $1.filtered } }
+    }
+
     /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was
     /// not settled by itself is not counted, and comes again after a restart.
     func export(_ prepared: PreparedBatch) async {
@@ -40,6 +60,7 @@ extension ExportWorker {
         let prepared = delivery.prepared
         // They come again if others are not delivered, and are counted when all are.
         var uncounted: [End] = []
+        var unprocessed = Unprocessed()
         var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map { $0.items.count }, start: 0)]
         while let piece = waiting.popLast() {
             if !delivery.settled.isEmpty { await cursor.finishedWriting() }
@@ -48,6 +69,7 @@ extension ExportWorker {
             guard let ending = ending(of: piece, last, &waiting) else { continue }
             if case .stopped = ending { return false }
             let end = End(ending: ending, place: piece.place, filtered: filtered)
+            if unprocessed.take(end) { continue }
             guard let place = end.place, !ending.isCommitted else {
                 uncounted.append(end)
                 continue
@@ -55,6 +77,10 @@ extension ExportWorker {
             guard await account(for: ending, filtered: filtered, of: delivery) else { return false }
             tell(end, of: prepared)
             if !waiting.isEmpty { settle(place, of: &delivery) }
+        }
+        if let ending = unprocessed.ending(in: prepared.batch) {
+            guard await account(for: ending, filtered: unprocessed.filtered, of: delivery) else { return false }
+            for end in unprocessed.ends { tell(end, of: prepared) }
         }
         for end in uncounted {
             guard await account(for: end.ending, filtered: end.filtered, of: delivery) else { return false }
@@ -71,10 +97,8 @@ extension ExportWorker {
             let smaller = smaller(than: piece)
             waiting.append(contentsOf: smaller.reversed())
             return smaller.isEmpty ? .lost(piece.whole ?? piece.batch, .tooLarge, message: reason) : nil
-        case .refusedTogether(let message):
-            let halves = piece.whole == nil ? piece.halves : []
-            waiting.append(contentsOf: halves.reversed())
-            return halves.isEmpty ? .lost(piece.whole ?? piece.batch, .rejected, message: message) : nil
+        case .refusedTogether(let message): return parted(piece, .rejected, message, &waiting)
+        case .unprocessed(let message): return parted(piece, .processorFailed, message, &waiting)
         case .delivered(let batch):
             if let whole = piece.whole { tellCut(whole, batch) }
             return ending
@@ -86,6 +110,15 @@ extension ExportWorker {
             return ending
         case .partial, .refused, .lost, .dropped: return piece.whole.map(ending.of) ?? ending
         }
+    }
+
+    /// Has the halves of a piece take its place. How it ends when it has none.
+    private func parted(
+        _ piece: Piece, _ cause: DeadLetter.Cause, _ message: String, _ waiting: inout [Piece]
+    ) -> Ending? {
+        let halves = piece.whole == nil ? piece.halves : []
+        waiting.append(contentsOf: halves.reversed())
+        return halves.isEmpty ? .lost(piece.whole ?? piece.batch, cause, message: message) : nil
     }
 
     /// What to send instead of something too large: its halves, or the one record cut; nothing when it can be neither.
@@ -158,6 +191,7 @@ extension ExportWorker {
                 succeeded()
                 return .refusedTogether(message: message)
             case .tooLarge(let reason): return .tooLarge(reason: reason)
+            case .unprocessed(let message): return .unprocessed(message: message)
             case .permanent(let reason): return .lost(batch, .rejected, message: reason)
             case .notYet(_, let pause):
                 do { try await wait(pause, delivery) } catch { return .stopped }
@@ -220,7 +254,7 @@ extension ExportWorker {
             account.dropped(batch.itemCount, reason: reason)
             complain("\(batch.itemCount) \(batch.signal.itemName) dropped: \(reason)")
         case .committed(let signal, let items, _): known(items, signal)
-        case .tooLarge, .refusedTogether, .stopped: break
+        case .tooLarge, .refusedTogether, .unprocessed, .stopped: break
         }
         return true
     }

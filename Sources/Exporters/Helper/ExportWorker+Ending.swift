@@ -13,6 +13,7 @@ extension ExportWorker {
         case dropped(ExportBatch, reason: String)
         case tooLarge(reason: String)
         case refusedTogether(message: String)
+        case unprocessed(message: String)
         /// Some of it was committed before a restart; nil when all was.
         case committed(Signal, items: Int, rest: ExportBatch?)
         case stopped
@@ -25,7 +26,7 @@ extension ExportWorker {
         /// Whether none of it arrived, or not all.
         var isLoss: Bool {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: false
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: false
             case .partial(_, let rejected, _): rejected > 0
             case .refused, .lost, .dropped: true
             }
@@ -35,7 +36,7 @@ extension ExportWorker {
         /// many, where the destination does not say which. `filtered` records of it were not sent.
         func loss(of request: RequestShare, filtered: Int) -> (items: Int, reason: String)? {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: return nil
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: return nil
             case .partial(let batch, let rejected, let message):
                 guard rejected > 0 else { return nil }
                 let what = "\(rejected) of \(batch.itemCount) \(batch.signal.itemName)"
@@ -54,7 +55,7 @@ extension ExportWorker {
         func told(of request: RequestShare, keepsLetters: Bool) -> String {
             let refused = RecentOutcomes.refusedForGood + (keepsLetters ? "" : RecentOutcomes.notKept)
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: return "delivered"
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: return "delivered"
             case .partial(let batch, let rejected, let message):
                 guard rejected > 0 else { return "delivered" }
                 let whose = batch.itemCount == request.count ? "" : " of its batch"
@@ -73,7 +74,7 @@ extension ExportWorker {
         /// The same for a batch that was cut: what it was before is what is kept and counted.
         func of(_ whole: ExportBatch) -> Ending {
             switch self {
-            case .delivered, .tooLarge, .refusedTogether, .committed, .stopped: self
+            case .delivered, .tooLarge, .refusedTogether, .unprocessed, .committed, .stopped: self
             case .partial(_, let rejected, let message): .partial(whole, rejected: rejected, message: message)
             case .refused(_, let records, let message, let places):
                 .refused(whole, records: records, message: message, places: places)

@@ -157,6 +157,13 @@ enum FrameSplit {
         return (count, rest)
     }
 
+    /// The records at these places as one request; the whole batch when it cannot be read.
+    static func part(_ places: [Range<Int>], of batch: ExportBatch) -> ExportBatch {
+        let places = JournaledRecords.joined(places)
+        guard let bytes = OTLPSplitter.keep(places, of: batch.bytes, signal: batch.signal) else { return batch }
+        return batch.with(itemCount: places.reduce(0) { $0 + $1.count }, bytes: bytes)
+    }
+
     /// The records at these places, each as a request of its own; as one request where the reader takes one out, and
     /// the whole batch when it cannot be read. Each carries where its records stood in the database, if that is
     /// known.

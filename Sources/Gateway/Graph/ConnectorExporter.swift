@@ -6,8 +6,9 @@ import Synchronization
 import Telemetry
 
 /// Carries what a connector makes of a pipeline's batches into the pipelines that read from it: runs their chains and
-/// appends to their journals. A batch is delivered when all of them have stored their part; after a refusal the batch
-/// comes again, and only the pipelines that have not stored it get it. After a restart all of them do, once more.
+/// appends to their journals. A batch is delivered when all of them have stored their part; after a refusal for now the
+/// batch comes again, and only the pipelines that have not stored it get it. After a restart all of them do, once more.
+/// What a pipeline refuses for good costs that pipeline alone (`ConnectorLosses`).
 ///
 /// There is one for each worker, and so for each pipeline that writes to the connector. Where they share the connector
 /// (`ConnectorPlan.isShared`), only the first of them is started and shut down.
@@ -28,6 +29,7 @@ final class ConnectorExporter: Exporter {
     /// The pipeline whose batches it gets.
     private let pipeline: String
     private let outputs: [ConnectorOutput]
+    private let losses: ConnectorLosses
     private let effects: WorkerEffects
     private let pool = WorkspacePool()
     private let links = Mutex<Link?>(nil)
@@ -35,13 +37,14 @@ final class ConnectorExporter: Exporter {
     private let ticker = Mutex<Task<Void, Never>?>(nil)
 
     init(
-        _ seat: ConnectorSeat, id: String, pipeline: String, outputs: [ConnectorOutput],
+        _ seat: ConnectorSeat, id: String, pipeline: String, outputs: [ConnectorOutput], losses: ConnectorLosses,
         effects: WorkerEffects = .system()
     ) {
         self.seat = seat
         self.id = id
         self.pipeline = pipeline
         self.outputs = outputs
+        self.losses = losses
         self.effects = effects
     }
 
@@ -93,23 +96,22 @@ final class ConnectorExporter: Exporter {
         let deliveries: [ConnectorDelivery]
         do throws(ProcessFailure) { deliveries = try await due(batch) } catch {
             seat.note(pipeline, comesAgain: false, hasStored: false)
-            return .permanent(reason: error.reason)
+            return .unprocessed(message: error.reason)
         }
         // What a connector could not ask for is not asked for in vain when the worker ends: the batch comes again.
         if Task.isCancelled { return .retry(reason: "the gateway ends", after: nil) }
-        let (refusal, done) = await deliver(deliveries, of: batch.origin, link)
-        var comesAgain = false
-        if case .retry? = refusal { comesAgain = true }
-        seat.note(pipeline, comesAgain: comesAgain, hasStored: done > 0)
+        let round = await deliver(deliveries, of: batch.origin, link)
+        let comesAgain = round.refusal != nil
+        seat.note(pipeline, comesAgain: comesAgain, hasStored: round.done > 0)
         let isTimed = seat.connector.tickInterval != nil
         unfinished.withLock { unfinished in
             if comesAgain {
-                unfinished.note(batch, deliveries, done: done, isTimed: isTimed)
+                unfinished.note(batch, round.deliveries, done: round.done, isTimed: isTimed)
             } else {
                 unfinished = UnfinishedBatch()
             }
         }
-        if let refusal { return refusal }
+        if let refusal = round.refusal { return refusal }
         seat.connector.stored()
         return .delivered
     }
@@ -127,36 +129,70 @@ final class ConnectorExporter: Exporter {
         defer { seat.leave() }
         let made = seat.connector.tick()
         let deliveries = unfinished.withLock { $0.open(made) }
-        let (refusal, done) = await deliver(deliveries, of: RequestOrigin(), link)
+        let round = await deliver(deliveries, of: RequestOrigin(), link)
         // What cannot be stored now is due again at the next tick.
-        guard refusal == nil else { return unfinished.withLock { $0.note(deliveries[..<done]) } }
+        guard round.refusal == nil else { return unfinished.withLock { $0.note(round.deliveries[..<round.done]) } }
         unfinished.withLock { $0.settle(made) }
         seat.connector.stored()
     }
 
-    /// Stores deliveries one after the other, up to the first that is refused. Tells why that was, nil when none was,
-    /// and how many are done with.
+    /// Stores deliveries one after the other, up to the first that is refused for now. What an output never takes is
+    /// halved, down to single records, which are kept and counted for that output alone.
     private func deliver(
         _ deliveries: [ConnectorDelivery], of origin: RequestOrigin, _ link: Link
-    ) async -> (refusal: ExportOutcome?, done: Int) {
-        for (index, delivery) in deliveries.enumerated() {
+    ) async -> ConnectorRound {
+        var round = ConnectorRound(deliveries)
+        while let delivery = round.next {
             let pipeline = link.pipelines[delivery.output]
-            switch await prepare(delivery, of: origin, pipeline, link) {
-            case .held: continue
-            case .empty(let filtered, let actions): pipeline.settleEmpty(filtered, actions)
-            case .failed(.unavailable(let message, let retryAfter)):
-                return (.retry(reason: "pipeline \(pipeline.id): \(message)", after: retryAfter), index)
-            case .failed(let reply): return (.permanent(reason: "pipeline \(pipeline.id): \(reply)"), index)
-            case .frame(let frame, let filtered):
-                let result = await append(frame, filtered, to: pipeline)
-                if case .refused(let reason, let retryAfter, let isFinal) = result {
-                    let told = "pipeline \(pipeline.id): \(reason)"
-                    if isFinal { return (.permanent(reason: told), index) }
-                    return (.retry(reason: told, after: retryAfter), index)
-                }
+            switch await store(delivery, of: origin, pipeline, link) {
+            case .stored: round.stored()
+            case .later(let reason, let pause):
+                round.refusal = .retry(reason: "pipeline \(pipeline.id): \(reason)", after: pause)
+            case .never(let cause, let reason):
+                if round.halve(pipeline.signal) { continue }
+                if !round.joins(cause) { await settleRefused(&round, origin, link) }
+                round.refuse(cause, reason)
             }
         }
-        return (nil, deliveries.count)
+        await settleRefused(&round, origin, link)
+        return round
+    }
+
+    private func settleRefused(_ round: inout ConnectorRound, _ origin: RequestOrigin, _ link: Link) async {
+        guard let refused = round.refused else { return }
+        if let reason = await losses.settle(refused, of: link.pipelines[refused.output], origin) {
+            round.returnRefused(reason)
+        } else {
+            round.settleRefused()
+        }
+    }
+
+    /// How it ended to store a delivery.
+    private enum Storing {
+        case stored
+        case later(reason: String, pause: Duration)
+        /// The output does not take it, whenever it is tried; it may take less.
+        case never(DeadLetter.Cause, reason: String)
+    }
+
+    private func store(
+        _ delivery: ConnectorDelivery, of origin: RequestOrigin, _ pipeline: PipelineIntake, _ link: Link
+    ) async -> Storing {
+        switch await prepare(delivery, of: origin, pipeline, link) {
+        case .held: return .stored
+        case .empty(let filtered, let actions):
+            pipeline.settleEmpty(filtered, actions)
+            return .stored
+        case .stepFailed(let message): return .never(.processorFailed, reason: message)
+        case .failed(.tooLarge(let message)): return .never(.tooLarge, reason: message)
+        case .failed(let reply): return .never(.rejected, reason: reply.message)
+        case .frame(let frame, let filtered):
+            switch await append(frame, filtered, to: pipeline) {
+            case .stored: return .stored
+            case .refused(let reason, let pause, let isFinal):
+                return isFinal ? .never(.tooLarge, reason: reason) : .later(reason: reason, pause: pause)
+            }
+        }
     }
 
     private func prepare(

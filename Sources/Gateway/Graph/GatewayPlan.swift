@@ -79,6 +79,7 @@ package struct GatewayPlan: Sendable {
         ChainLints(
             configuration: configuration, processors: reader.processors, ownChains: reader.ownChains
         ).run(&problems)
+        checkConnectors(configuration, &problems)
         for pipeline in pipelines {
             for case .memoryLimiter(let limit) in pipeline.steps.map(\.role) { memoryLimits.append(limit) }
         }

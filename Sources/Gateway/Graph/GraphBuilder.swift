@@ -363,12 +363,15 @@ struct GraphBuilder {
         let shared = plan.isShared ? seats[key] : nil
         let seat = try shared ?? makeSeat(id, plan, outputs, pipeline)
         if plan.isShared { seats[key] = seat }
-        let exporter = ConnectorExporter(seat, id: id, pipeline: pipeline.id, outputs: outputs)
+        let (log, options) = (context.log, ConnectorExporter.helperOptions(gather: plan.gather))
+        let losses = ConnectorLosses(
+            connector: id, input: pipeline.id, metrics: context.metrics,
+            letters: keepsLetters(options, pipeline) ? deadLetterBox(id, options.deadLetters) : nil,
+            log: { log.line($0, $1) })
+        let exporter = ConnectorExporter(seat, id: id, pipeline: pipeline.id, outputs: outputs, losses: losses)
         graph.connectors.append(exporter)
         if shared == nil { graph.exporters.append((id, exporter)) }
-        let lane = Lane(
-            options: ConnectorExporter.helperOptions(gather: plan.gather),
-            metadataKeys: context.plan.metadataKeys(of: plan, outputs))
+        let lane = Lane(options: options, metadataKeys: context.plan.metadataKeys(of: plan, outputs))
         try addWorker(id, exporter, lane, pipeline, journal)
     }
 
@@ -413,9 +416,7 @@ struct GraphBuilder {
         var setup = ExportWorkerSetup(
             exporterID: id, pipelineID: pipeline.id, options: options, isDurable: pipeline.storage != nil,
             log: { log.line($0, $1) })
-        if !(exporter is ConnectorExporter), keepsLetters(options, pipeline) {
-            setup.deadLetters = deadLetterBox(id, options.deadLetters)
-        }
+        if keepsLetters(options, pipeline) { setup.deadLetters = deadLetterBox(id, options.deadLetters) }
         if options.tooLarge == .truncate {
             setup.shorten = { RequestShortener.shorten($0, signal: $1, to: $2) }
         }
@@ -451,7 +452,7 @@ struct GraphBuilder {
         options.deadLetters.isEnabled ?? (pipeline.storage != nil)
     }
 
-    /// One per exporter, whatever pipelines it is in.
+    /// One per exporter or connector, whatever pipelines it is in.
     private mutating func deadLetterBox(_ id: String, _ options: DeadLetterOptions) -> DeadLetterBox {
         if let box = deadLetters[id] { return box }
         let folder = DeadLetterFolder(

@@ -16,6 +16,7 @@ package final class LetterReplay: Sendable {
 
     /// Tries once. Nil when the exporter took all of it, otherwise why not; then the letter has to stay.
     package func send(_ letter: DeadLetter) async -> String? {
+        if let reason = connectorReason(letter) { return reason }
         let exporter: any Exporter
         switch await find(letter.exporter, letter.signal) {
         case .success(let found): exporter = found
@@ -29,9 +30,21 @@ package final class LetterReplay: Sendable {
         case .delivered, .committed: return nil
         case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
         case .refusedTogether(let message): return "refused: \(message)"
+        case .unprocessed(let message): return "its own processors fail: \(message)"
         case .refused(let records, let message, _): return "\(records.count) refused: \(message)"
         case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason
         }
+    }
+
+    /// Why a letter of a connector is not sent; nil for those of exporters. Behind a connector is a journal, which the
+    /// gateway alone writes.
+    private func connectorReason(_ letter: DeadLetter) -> String? {
+        guard plan.pipelines.contains(where: { $0.connectors.contains { $0.id == letter.exporter } }) else {
+            return nil
+        }
+        return "letters of a connector (\(letter.exporter)) cannot be replayed: `sluice dlq show --raw` writes the "
+            + "request to a file, `sluice send` brings that to a receiver of pipeline \(letter.pipeline), and "
+            + "`sluice dlq drop` removes the letter"
     }
 
     /// Flushes and closes the exporters that were used.

@@ -88,7 +88,10 @@ enum ChainResult {
     case empty(filtered: Int, actions: [@Sendable () -> Void])
     /// A step wants the trace again when its session is released, or its time is over.
     case held(session: String)
+    /// The request cannot be read, or not at once.
     case failed(IngestReply)
+    /// A step fails on some record of it, the same each time.
+    case stepFailed(message: String)
 }
 
 extension PipelineIntake {
@@ -224,7 +227,7 @@ extension ProcessorChain {
             do throws(ProcessFailure) {
                 try step.process(&workspace.batch, &context)
             } catch {
-                return .failed(.unavailable(message: error.reason, retryAfter: .seconds(5)))
+                return .stepFailed(message: error.reason)
             }
             if let session = context.heldSession { return .held(session: session) }
             let dropped = context.droppedItems - before

@@ -161,7 +161,7 @@ struct PlanReader {
         if plan.wait != nil, plan.options.acknowledgement == .delivered {
             problems.error(
                 "senders cannot wait for the delivery of traces that are gathered first",
-                fix: "write `ack: durable`, or move the processors that look at whole traces behind a connector",
+                fix: "write `ack: durable`",
                 at: pipeline.place, path: "\(pipeline.path).ack")
         }
         return plan

@@ -6,8 +6,8 @@ import Telemetry
 /// An exporter behind its own chain: what the pipeline's journal holds goes through `process` on its way out, so that
 /// one sink gets full text and another a masked one.
 ///
-/// The chain runs again for every attempt. A batch that the chain cannot process is refused and kept waiting, so that a
-/// redaction that fails lets nothing pass.
+/// The chain runs again for every attempt. Records that it fails on are not sent, so that a redaction that fails lets
+/// nothing pass: the helper finds them by parts and keeps them as dead letters, and what comes behind them goes on.
 final class ProcessedExporter: Exporter {
     private let exporter: any Exporter
     private let chain: ProcessorChain
@@ -58,7 +58,7 @@ final class ProcessedExporter: Exporter {
                 return .refusedTogether(message: message)
             case .delivered, .partial, .refused:
                 for action in frame.whenStored { action() }
-            case .retry, .notYet, .tooLarge, .permanent, .committed, .refusedTogether: break
+            case .retry, .notYet, .tooLarge, .permanent, .committed, .refusedTogether, .unprocessed: break
             }
             return outcome
         case .empty(let removed, let actions):
@@ -66,8 +66,9 @@ final class ProcessedExporter: Exporter {
             for action in actions { action() }
             return .delivered
         case .held: return .delivered
-        case .failed(.unavailable(let message, let retryAfter)): return .retry(reason: message, after: retryAfter)
-        case .failed(let reply): return .permanent(reason: "\(reply)")
+        case .stepFailed(let message): return .unprocessed(message: message)
+        case .failed(.tooLarge(let message)): return .tooLarge(reason: message)
+        case .failed(let reply): return .permanent(reason: reply.message)
         }
     }
 

@@ -104,10 +104,11 @@ final class ReceiverIntake: Ingest {
                 appends.filtered.append((pipeline, filtered, actions))
                 appends.items = filtered
             case .held: continue
-            case .failed(let answer):
-                refused[index].add(workspace.batch.liveCount)
-                reply(answer)
-                return nil
+            case .failed(let answer): return refuse(answer, workspace.batch.liveCount, request.signal, reply)
+            case .stepFailed(let message):
+                // The sender still has it, and whoever mends the step can have it come again.
+                let answer = IngestReply.unavailable(message: message, retryAfter: Self.failedStepPause)
+                return refuse(answer, workspace.batch.liveCount, request.signal, reply)
             }
         }
         // Not before all have had it: what one of them fails comes again.
@@ -120,6 +121,17 @@ final class ReceiverIntake: Ingest {
             return nil
         }
         return appends
+    }
+
+    /// When a sender is to try again what a processor fails on.
+    private static let failedStepPause = Duration.seconds(5)
+
+    private func refuse(
+        _ answer: IngestReply, _ items: Int, _ signal: Signal, _ reply: (IngestReply) -> Void
+    ) -> Appends? {
+        refused[Int(signal.rawValue) - 1].add(items)
+        reply(answer)
+        return nil
     }
 }
 

@@ -204,8 +204,8 @@ package struct OfflineGateway {
             output.filtered += filtered
             for action in actions { action() }
         case .held(let session): return session
-        case .failed(.invalid(let message)), .failed(.unavailable(let message, _)): output.refusals.append(message)
-        case .failed(let reply): output.refusals.append("\(reply)")
+        case .failed(let reply): output.refusals.append(reply.message)
+        case .stepFailed(let message): output.refusals.append(message)
         }
         return nil
     }

@@ -119,9 +119,9 @@ extension TraceStage {
             return []
         }
         group.add(result, of: trace, work.store, metrics)
-        if case .failed(let reply) = result {
+        if let failure = result.failure {
             work.memories.undo()
-            setup.log(.error, "pipeline \(setup.pipeline): \(trace.items) spans of a trace are dropped: \(reply)")
+            setup.log(.error, "pipeline \(setup.pipeline): \(trace.items) spans of a trace are dropped: \(failure)")
         } else {
             group.addChanges(work.memories.take())
         }
@@ -226,6 +226,17 @@ extension TraceStage {
     }
 }
 
+extension ChainResult {
+    /// Why nothing came of the request; nil when something did.
+    fileprivate var failure: String? {
+        switch self {
+        case .failed(let reply): reply.message
+        case .stepFailed(let message): message
+        case .frame, .empty, .held: nil
+        }
+    }
+}
+
 /// Complete traces on their way to the second journal, with what is left of each.
 private struct Outgoing {
     struct Member {
@@ -282,7 +293,7 @@ private struct Outgoing {
             metrics.intake.filtered.add(filtered)
             member.whenStored = actions
         case .held: break
-        case .failed: metrics.lost(trace.items, "processor_failed")
+        case .failed, .stepFailed: metrics.lost(trace.items, "processor_failed")
         }
         members.append(member)
     }

@@ -11,7 +11,7 @@ package struct FilterOptions: ComponentOptions {
         let mode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
             "What a condition that fails on a record does: ignore and silent take it as not met, ignore tells it in "
-                + "the log, propagate refuses the request.")
+                + "the log, propagate refuses the request" + OTTLErrorMode.behindJournal)
         conditions += settings.group("traces", "Conditions on traces; records for which one holds are dropped.") {
             $0.conditions("resource", .resource, label: "traces.resource", mode, "Drops all spans of a resource.")
                 + $0.conditions("span", .span, label: "traces.span", mode, "Drops spans.")

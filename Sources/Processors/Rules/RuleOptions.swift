@@ -186,3 +186,11 @@ private struct OpenGroup {
         }
     }
 }
+
+extension OTTLErrorMode {
+    /// The end of options' sentences about `propagate`.
+    static let behindJournal =
+        ". In `process` of an exporter and behind connectors, where nobody can be refused any more, propagate keeps "
+        + "the records that fail as dead letters; behind processors that look at whole traces it drops the trace, "
+        + "counted as `processor_failed`."
+}

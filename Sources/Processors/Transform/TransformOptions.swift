@@ -12,7 +12,7 @@ package struct TransformOptions: ComponentOptions {
         let mode = settings.choice(
             "error_mode", default: OTTLErrorMode.ignore,
             "What a statement that fails on a record does: ignore and silent go on with the next, ignore tells it in "
-                + "the log, propagate refuses the request.")
+                + "the log, propagate refuses the request" + OTTLErrorMode.behindJournal)
         let forms = ": texts whose paths have prefixes, or groups with context, conditions, statements and error_mode."
         traces = settings.statementGroups("trace_statements", .traces, mode, "Statements on traces" + forms)
         metrics = settings.statementGroups("metric_statements", .metrics, mode, "Statements on metrics" + forms)

@@ -146,6 +146,27 @@ import Testing
         #expect(all.contains(requests[0]) && all.contains(requests[2] + requests[3]))
     }
 
+    @Test func `what cannot be processed is found by parts, is one letter, and holds nothing up`() async throws {
+        let directory = TemporaryDirectory()
+        let folder = DeadLetterFolder(path: directory.path + "/d/test")
+        let log = LogLines()
+        let bad = [UInt8(2), 5].map { TestRequest.traces([TestSpan(id: $0)]).suffix(40) }
+        let worker = worker(
+            [frame(6), frame(1)], clock: FlyingClock(), box: deadLetterBox(folder), log: log,
+            exporter: ScriptedExporter(maxConcurrency: 1) { batch in
+                let bytes = batch.bytes
+                let fails = bad.contains { mark in bytes.indices.contains { bytes[$0...].starts(with: mark) } }
+                return fails ? .unprocessed(message: "no number") : .delivered
+            })
+        await deliver(worker)
+        #expect(worker.account.droppedItems(reason: "processor_failed") == 2 && worker.account.deliveredItems == 5)
+        #expect(worker.heldItems == 0 && worker.holdLeft == nil)
+        let letter = try #require(folder.list().first)
+        #expect(folder.list().count == 1 && letter.cause == .processorFailed && letter.message == "no number")
+        #expect(folder.read(letter.id)?.bytes == TestRequest.traces([2, 5].map { TestSpan(id: $0) }))
+        #expect(log.lines.contains { $0.contains("2 spans kept as a dead letter, processing fails: no number") })
+    }
+
     @Test func `points of one metric are parted too`() async throws {
         let directory = TemporaryDirectory()
         let folder = DeadLetterFolder(path: directory.path + "/d/test")
