@@ -80,11 +80,11 @@ struct BuildDataset: ParsableCommand {
 
     private func examples(_ files: [String], _ splits: DatasetSplits) throws -> [DatasetRecord] {
         do {
-            var inputs: [OfflineInput] = []
-            for file in files { inputs += try PayloadFile.read(file) }
+            let inputs = try Recordings.read(files)
             var reader = try DatasetReader(DatasetSelection(findings: finding, conditions: condition), splits: splits)
             var records: [DatasetRecord] = []
-            for output in try OfflineGateway(plan: options.load().plan).run(inputs) where output.signal == .traces {
+            let outputs = try OfflineGateway(plan: options.load().plan).accepted(inputs)
+            for output in outputs where output.signal == .traces {
                 for request in output.requests { records += reader.records(request) ?? [] }
             }
             return records

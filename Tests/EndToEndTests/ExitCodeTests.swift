@@ -74,6 +74,21 @@ import Testing
         #expect(text.contains("/nope.json cannot be read: No such file or directory"), "\(text)")
     }
 
+    @Test(arguments: [
+        ["replay"], ["replay", "--expect", "/dev/null"], ["normalize"], ["dataset", "build", "--output", "/nope"],
+        ["alerts", "test"],
+    ]) func `a recording that cannot be read, or holds nothing, is 1 with its name`(command: [String]) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-recordings-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for (name, text) in [("g.pb", "no telemetry"), ("other.json", #"{"a":1}"#), ("empty.jsonl", "")] {
+            let path = folder.appending(path: name).path
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let (status, text) = try run(command + [path])
+            #expect(status == 1 && text.contains(path), "\(text)")
+        }
+    }
+
     @Test func `a damaged letter is listed with its file, told as such, and dropped`() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-damaged-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
