@@ -5,25 +5,6 @@ import Glibc
 import Logging
 import Synchronization
 
-/// Writing to the terminal.
-enum Terminal {
-    /// A line on standard error.
-    static func error(_ text: String) {
-        var line = text.hasSuffix("\n") ? text : text + "\n"
-        line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
-    }
-
-    /// Bytes on standard output, as they are.
-    static func output(_ bytes: [UInt8]) {
-        var at = 0
-        while at < bytes.count {
-            let count = bytes[at...].withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
-            guard count > 0 else { return }
-            at += count
-        }
-    }
-}
-
 struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:

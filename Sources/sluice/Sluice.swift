@@ -49,9 +49,11 @@ struct Sluice: AsyncParsableCommand {
 
     /// A SIGHUP that comes before `run` takes it must not end the process: what it asks for is about to be done.
     static func main() async {
+        Terminal.fillStandardStreams()
         let first = CommandLine.arguments.dropFirst().first
         if first.map({ $0 == "run" || $0.hasPrefix("-") }) ?? true { signal(SIGHUP, SIG_IGN) }
         await main(nil)
+        if Terminal.isOutputLost { Glibc.exit(Exit.failure.rawValue) }
     }
 }
 

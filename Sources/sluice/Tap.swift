@@ -45,6 +45,7 @@ struct Tap: AsyncParsableCommand {
             case .success(let body):
                 for line in body.split(separator: 0x0A) {
                     Terminal.output(Array(line) + [0x0A])
+                    if Terminal.isOutputGone { return }
                     shown += 1
                     if limit > 0, shown >= limit { return }
                 }

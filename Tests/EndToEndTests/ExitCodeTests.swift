@@ -89,6 +89,24 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ["reference"], ["print-config"], ["version"], ["components"], ["presets"], ["sql", "schema"],
+    ]) func `output that cannot be written is 1 with the reason, a reader that has enough is none`(
+        command: [String]
+    ) throws {
+        func run(_ end: String) throws -> (status: Int32, errors: String) {
+            let script = "\"$0\" \"$@\" \(end)"
+            let outcome = try ChildProcess.runBlocking("bash", ["-c", script, RunningGateway.binary.path] + command)
+            return (outcome.status, outcome.errors)
+        }
+        let full = try run("> /dev/full")
+        #expect(full.status == 1 && full.errors.contains("cannot be written: No space left on device"))
+        let closed = try run(">&-")
+        #expect(closed.status == 1 && closed.errors.contains("cannot be written: Bad file descriptor"))
+        let cut = try run("| true")
+        #expect(cut.status == 0 && !cut.errors.contains("cannot be written"), "\(cut.errors)")
+    }
+
     @Test func `a damaged letter is listed with its file, told as such, and dropped`() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-damaged-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
