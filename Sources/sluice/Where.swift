@@ -2,6 +2,7 @@ import ArgumentParser
 import Exporters
 import FoundationEssentials
 import Gateway
+import Pipeline
 
 struct Where: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -117,6 +118,7 @@ struct Where: AsyncParsableCommand {
 extension Terminal {
     /// Ends with an error when there is no data directory, so that nothing was found because nothing was looked at.
     static func requireDataDirectory(_ path: String) throws {
+        if let refusal = PathCheck.refusal(toRead: path) { throw Exit.failed(refusal) }
         guard !FileManager.default.fileExists(atPath: path) else { return }
         throw Exit.failed(
             "there is no data directory \(path): name it with --data-directory, or run this where it lies")

@@ -107,6 +107,31 @@ import Testing
         #expect(cut.status == 0 && !cut.errors.contains("cannot be written"), "\(cut.errors)")
     }
 
+    @Test(arguments: [
+        ["dlq", "list"], ["dlq", "show", "00000000000000000009"], ["dlq", "drop", "--all"], ["findings"], ["queue"],
+        ["where", String(repeating: "a7", count: 16)], ["alerts", "pause", "rule"], ["alerts", "resume", "rule"],
+        ["replay", "abcdef01"],
+    ]) func `a folder that may not be read is not an empty one`(command: [String]) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-foreign-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        var words = [RunningGateway.binary.path] + command + ["--data-directory", folder]
+        if command == ["queue"] { words += ["--endpoint", Self.nobody] }
+        var advice = "change the mode of \(folder)"
+        if geteuid() == 0 {
+            // Root without what lets it read all files is a user like any other.
+            let rights = "-dac_override,-dac_read_search"
+            words = ["setpriv", "--bounding-set=\(rights)", "--inh-caps=\(rights)"] + words
+            try #require(chown(folder, 65_534, 65_534) == 0)
+            advice = "run this as that user, with `sudo -u "
+        }
+        try #require(chmod(folder, geteuid() == 0 ? 0o700 : 0) == 0)
+        defer { _ = chmod(folder, 0o700) }
+        let outcome = try ChildProcess.runBlocking(words[0], Array(words.dropFirst()))
+        #expect(outcome.status == 1 && outcome.output.isEmpty, "\(outcome.output)")
+        #expect(outcome.errors.contains("\(folder)") && outcome.errors.contains(advice), "\(outcome.errors)")
+    }
+
     @Test func `a damaged letter is listed with its file, told as such, and dropped`() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-damaged-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }

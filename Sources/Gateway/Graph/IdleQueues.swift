@@ -7,7 +7,7 @@ package enum IdleQueues {
     /// Throws for one that cannot be read.
     package static func read(_ plan: GatewayPlan) throws -> [ExportWorkerStatus] {
         var all: [ExportWorkerStatus] = []
-        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) { all += try read(place) }
+        for place in try plan.readableJournals() { all += try read(place) }
         return all
     }
 

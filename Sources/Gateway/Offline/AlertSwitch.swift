@@ -19,6 +19,7 @@ package enum AlertSwitch {
     package static func resume(
         _ rule: String, plan: GatewayPlan? = nil, dataDirectory: String
     ) throws(PayloadFile.Fault) -> String {
+        try requireReadable(dataDirectory)
         let control = AlertControl.read(dataDirectory)
         // A rule that is gone may still be paused.
         if control.paused[rule] == nil { try require(rule, plan, dataDirectory) }
@@ -57,6 +58,7 @@ package enum AlertSwitch {
     private static func require(
         _ rule: String, _ plan: GatewayPlan?, _ dataDirectory: String
     ) throws(PayloadFile.Fault) {
+        try requireReadable(dataDirectory)
         let rules = rules(plan, dataDirectory: dataDirectory)
         if rules.contains(rule) { return }
         if rules.isEmpty {
@@ -67,6 +69,13 @@ package enum AlertSwitch {
         throw PayloadFile.Fault(
             description: "there is no alert rule \(rule) in \(dataDirectory), but "
                 + rules.sorted().joined(separator: ", "))
+    }
+
+    /// What may not be read must not pass for nothing.
+    private static func requireReadable(_ dataDirectory: String) throws(PayloadFile.Fault) {
+        for path in [dataDirectory, AlertControl.path(dataDirectory)] {
+            if let refusal = PathCheck.refusal(toRead: path) { throw PayloadFile.Fault(description: refusal) }
+        }
     }
 
     // MARK: The wishes
