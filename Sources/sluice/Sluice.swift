@@ -94,11 +94,19 @@ struct ConfigurationOptions: ParsableArguments {
 }
 
 struct Validate: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Checks a configuration and says all that is wrong.")
+    static let configuration = CommandConfiguration(
+        abstract: "Checks a configuration and says all that is wrong.",
+        discussion: """
+            A folder that is not there, or that this user may not write, is a warning: it may be right for the user, or \
+            on the machine, that the gateway runs as and on.
+            """)
     @OptionGroup var options: ConfigurationOptions
 
+    @Option(help: "Folder of the journals and databases for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
     func run() throws {
-        _ = try options.load(trial: .all)
+        _ = try options.load(dataDirectory: dataDirectory, trial: .elsewhere)
         print("the configuration is valid")
     }
 }
