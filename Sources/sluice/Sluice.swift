@@ -79,17 +79,21 @@ struct ConfigurationOptions: ParsableArguments {
             Terminal.error("sluice: warning: --feature-gates has no effect here: there are no feature gates")
         }
         let loaded = read(dataDirectory: dataDirectory, trial: trial)
+        ConfigurationOptions.tell(loaded.problems)
         if loaded.problems.hasErrors { throw Exit.configuration }
         return loaded
     }
 
-    /// Loads it as it is now, and prints what is wrong with it.
+    /// Loads it as it is now.
     func read(dataDirectory: String, trial: LoadedConfiguration.Trial) -> LoadedConfiguration {
-        let loaded = LoadedConfiguration.load(
+        LoadedConfiguration.load(
             files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory, trial: trial)
-        if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
-        if let summary = loaded.problems.summary { Terminal.error(summary) }
-        return loaded
+    }
+
+    /// Prints what is wrong with a configuration, as a compiler does.
+    static func tell(_ problems: ConfigProblems) {
+        if !problems.isEmpty { Terminal.error(problems.report()) }
+        if let summary = problems.summary { Terminal.error(summary) }
     }
 }
 

@@ -142,6 +142,31 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `a log in JSON tells faults in JSON, and what a reload changed by name`() async throws {
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters: {nop: {}}
+            service:
+              telemetry:
+                logs: {encoding: json}
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
+            """)
+        try await gateway.start()
+        gateway.replace("exporters: {nop: {}}", with: "exporters: {nop: {}, nope: {}}")
+        #expect(try await gateway.reload() == false)
+        gateway.replace("exporters: {nop: {}, nope: {}}", with: "exporters: {nop: {}, debug: {}}")
+        #expect(try await gateway.reload())
+        #expect(try await gateway.reload())
+        #expect(gateway.end(SIGTERM) == 0)
+        let log = gateway.logText
+        #expect(log.split(separator: "\n").allSatisfy { $0.hasPrefix("{\"ts\":") && $0.hasSuffix("}") }, "\(log)")
+        #expect(log.contains("exporters.nope: ") && log.contains("\"added\":\"exporters.debug\""), "\(log)")
+        #expect(log.contains("\"changed\":\"nothing\""), "\(log)")
+        #expect(log.components(separatedBy: "exporters.debug: is defined and not used").count == 2, "\(log)")
+    }
+
     @Test func `a receiver whose options changed has the new ones`() async throws {
         let bench = try FaultBench()
         try await bench.gateway.start()
