@@ -203,6 +203,34 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test(arguments: ["memory", "file_storage"])
+    func `an exporter that comes begins at what the journal still holds, which is told`(storage: String) async throws {
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters:
+              otlp_http/down: {endpoint: "http://127.0.0.1:1", sending_queue: {storage: \(storage)}}
+              file: {path: FOLDER/out.jsonl, sending_queue: {storage: \(storage)}}
+            extensions: {file_storage: {directory: FOLDER/journal}}
+            service:
+              extensions: [file_storage]
+              telemetry:
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines: {traces: {receivers: [otlp], exporters: [otlp_http/down]}}
+            """)
+        gateway.arguments = ["--shutdown-timeout", "1"]
+        try await gateway.start()
+        #expect(try await gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        gateway.replace("exporters: [otlp_http/down]}", with: "exporters: [otlp_http/down, file]}")
+        #expect(try await gateway.reload())
+        let told = "exporter file of pipeline traces is new to its journal: it begins 10 records back"
+        #expect(gateway.logText.components(separatedBy: told).count == 2, "\(gateway.logText)")
+        gateway.replace("out.jsonl", with: "other.jsonl")
+        #expect(try await gateway.reload())
+        #expect(gateway.logText.components(separatedBy: told).count == 2, "\(gateway.logText)")
+        _ = gateway.end(SIGTERM)
+    }
+
     @Test func `what waits in a directory that the new configuration does not have is told`() async throws {
         let bench = try FaultBench()
         bench.sink.behave(.status(503))
