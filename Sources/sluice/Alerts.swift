@@ -41,7 +41,7 @@ struct TestAlerts: AsyncParsableCommand {
             print(TerminalText.escaped("\(head) \(notice.sentence) -> \(names)"))
             for target in targets where send { isTaken = await deliver(notice, target) && isTaken }
         }
-        print("\(alerts.count) alerts")
+        print(alerts.count.of("alert"))
         if !isTaken { throw Exit.rejected }
     }
 

@@ -74,7 +74,7 @@ struct BuildDataset: ParsableCommand {
             throw Exit.failed("\(error)")
         }
         guard let manifest else { return print("nothing differs from the newest version in \(output)") }
-        print("\(output)/\(manifest.name): \(manifest.records) examples, version \(manifest.version)")
+        print("\(output)/\(manifest.name): \(manifest.records.of("example")), version \(manifest.version)")
         for name in manifest.splits.keys.sorted() { print("  \(name): \(manifest.splits[name]?.records ?? 0)") }
     }
 

@@ -75,10 +75,10 @@ struct Replay: AsyncParsableCommand {
             let old = try findings(of: loaded, inputs)
             for finding in old where !now.contains(finding) { print("- \(line(finding))") }
             for finding in now where !old.contains(finding) { print("+ \(line(finding))") }
-            print("\(old.count) findings before, \(now.count) now")
+            print("\(old.count.of("finding")) before, \(now.count) now")
         } else {
             for finding in now { print(line(finding)) }
-            print("\(now.count) findings")
+            print(now.count.of("finding"))
         }
         if let expect { try check(now, against: expect) }
     }
@@ -141,7 +141,7 @@ struct Replay: AsyncParsableCommand {
                 throw Exit.rejected
             }
         }
-        print("sent \(sent) records in \(inputs.count) requests")
+        print("sent \(sent.of("record")) in \(inputs.count.of("request"))")
     }
 
     private func check(_ findings: [FindingRecord], against file: String) throws {

@@ -53,6 +53,11 @@ enum Terminal {
     }
 }
 
+extension Int {
+    /// With a noun: `1 finding`, `2 findings`.
+    func of(_ noun: String) -> String { "\(self) \(noun)\(self == 1 ? "" : "s")" }
+}
+
 /// A text and a line's end on standard output. Stands in front of the standard library's, which passes over what cannot
 /// be written.
 func print(_ text: String, terminator: String = "\n") { Terminal.output(Array((text + terminator).utf8)) }
