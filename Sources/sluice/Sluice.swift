@@ -52,8 +52,20 @@ struct Sluice: AsyncParsableCommand {
         Terminal.fillStandardStreams()
         let first = CommandLine.arguments.dropFirst().first
         if first.map({ $0 == "run" || $0.hasPrefix("-") }) ?? true { signal(SIGHUP, SIG_IGN) }
+        if let first, let meant = Sluice.meant(by: first) {
+            exit(withError: ValidationError("there is no command \(first); did you mean \"\(meant)\"?"))
+        }
         await main(nil)
         if Terminal.isOutputLost { Glibc.exit(Exit.failure.rawValue) }
+    }
+}
+
+extension Sluice {
+    /// The command that a misspelt one was meant to be. The library takes it for an argument of `run`.
+    private static func meant(by word: String) -> String? {
+        let known = configuration.subcommands.map { $0._commandName } + ["help"]
+        guard !word.hasPrefix("-"), !known.contains(word) else { return nil }
+        return Suggestion.nearest(to: word, among: known)
     }
 }
 

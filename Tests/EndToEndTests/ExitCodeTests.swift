@@ -23,6 +23,7 @@ import Testing
         ["dataset", "stats", "/nope"], ["findings", "--db", "/nope.db"], ["trace", "abcd", "--db", "/nope.db"],
         ["session", "s", "--db", "/nope.db"], ["tap", "--endpoint", nobody], ["drops", "--endpoint", nobody],
         ["where", String(repeating: "a7", count: 16), "--data-directory", folder],
+        ["where", "a7a7a7a7", "--data-directory", folder],
     ]) func `what is not there or cannot be done is 1, with the reason`(arguments: [String]) throws {
         try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
         let (status, text) = try run(arguments)
@@ -39,6 +40,12 @@ import Testing
     ]) func `a wrong command line is 64`(arguments: [String]) throws {
         let (status, text) = try run(arguments)
         #expect(status == 64, "\(text)")
+    }
+
+    @Test(arguments: [("vaildate", "validate"), ("print_config", "print-config"), ("finding", "findings")])
+    func `a misspelt command is told the one that was meant`(word: String, meant: String) throws {
+        let (status, text) = try run([word, "--config", "x.yaml"])
+        #expect(status == 64 && text.contains("there is no command \(word); did you mean \"\(meant)\"?"), "\(text)")
     }
 
     @Test(arguments: [
@@ -60,6 +67,11 @@ import Testing
     func `without a gateway the command that starts one is told`(arguments: [String]) throws {
         let (status, text) = try run(arguments)
         #expect(status == 1 && text.contains(Self.nobody) && text.contains("sluice run"), "\(text)")
+    }
+
+    @Test func `a URL as configuration is told that only files are read`() throws {
+        let (status, text) = try run(["validate", "--config", "http://127.0.0.1:1/c.yaml"])
+        #expect(status == 2 && text.contains("only files are read, no URLs"), "\(text)")
     }
 
     @Test func `too few open files are said so before anything starts`() throws {
