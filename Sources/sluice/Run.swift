@@ -84,8 +84,8 @@ struct Run: AsyncParsableCommand {
         let next = ConfigurationInForce(loaded)
         switch await gateway.reload(loaded, log: next.log, deadline: deadline) {
         case .taken:
-            let fields = inForce.outline.difference(to: next.outline)
-            next.log.info("the new configuration is in force", metadata: fields.mapValues { .string($0) })
+            let fields = inForce.outline.difference(to: next.outline).mapValues { Logger.MetadataValue.string($0) }
+            next.log.info("the new configuration is in force", metadata: fields)
             inForce = next
         case .refused(let reason):
             log.error("the configuration stays as it was: the new one cannot be taken: \(reason)")

@@ -41,7 +41,7 @@ import Testing
             guard text.contains("\"sluice_") || text.contains("\"otelcol_") else { continue }
             let parts = text.components(separatedBy: "\"")
             for (index, part) in parts.enumerated() {
-                guard let name = name(part), !others.contains(name) else { continue }
+                guard let name = metricName(part), !others.contains(name) else { continue }
                 let isCall = index + 2 < parts.count && parts[index + 1].trimmingCharacters(in: .whitespaces) == ","
                 let isWrapped = index + 2 < parts.count && parts[index + 1].split(separator: "\n").count == 2
                 let isHelp = isCall || isWrapped && parts[index + 1].hasPrefix(",")
@@ -52,7 +52,7 @@ import Testing
     }
 
     /// The name with `<records>` for what is put into it; nil for another text.
-    private static func name(_ text: String) -> String? {
+    private static func metricName(_ text: String) -> String? {
         guard text.hasPrefix("sluice_") || text.hasPrefix("otelcol_") else { return nil }
         var name = text
         while let start = name.range(of: "\\("),
