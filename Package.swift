@@ -121,7 +121,7 @@ let package = Package(
             ] + nio,
             swiftSettings: house),
         .target(
-            name: "Query", dependencies: ["Exporters", .product(name: "GRDB", package: "GRDB.swift")],
+            name: "Query", dependencies: ["Exporters", "Pipeline", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: house),
         .executableTarget(
             name: "sluice",

@@ -75,6 +75,8 @@ package final class DiskJournal: FrameLog {
             next: Sequence(core.shared.withLock { $0.index.nextSequence }))
     }
 
+    package func hasCursor(named name: String) -> Bool { core.shared.withLock { $0.index.cursors[name] != nil } }
+
     /// Names of the cursors that the journal has.
     package var cursorNames: [String] { core.shared.withLock { $0.index.cursors.keys.sorted() } }
 

@@ -38,6 +38,8 @@ package final class MemoryJournal: FrameLog {
         return MemoryCursor(store: store, name: name, handle: opened.handle)
     }
 
+    package func hasCursor(named name: String) -> Bool { store.state.withLock { $0.hasCursor(name) } }
+
     /// Removes the cursors of all exporters but these, and what only they kept. Gives those that are removed with
     /// something left, and how many records that is.
     @discardableResult
@@ -400,6 +402,8 @@ private struct MemoryState: Sendable {
     }
 
     // MARK: Cursors
+
+    func hasCursor(_ name: String) -> Bool { cursors[name] != nil }
 
     mutating func open(_ name: String) -> (handle: Int, older: Wakeup?)? {
         if isClosed { return nil }

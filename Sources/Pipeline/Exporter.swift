@@ -149,6 +149,7 @@ package struct ExporterStartFailure: StartFault {
     /// The configuration is right and the disk or the other side is not, for now: an exporter may start all the same
     /// and try again with each batch.
     package var isPassing: Bool
+    package var isOfMachine = false
 
     package init(_ description: String, isPassing: Bool = false, at option: String? = nil, fix: String? = nil) {
         self.description = description

@@ -23,6 +23,9 @@ package protocol FrameLog: Sendable {
     /// The cursor of one exporter, created at the oldest kept frame when the name is new. One reader per name.
     func cursor(named name: String) throws -> any FrameCursor
 
+    /// Whether there is a cursor of this name already.
+    func hasCursor(named name: String) -> Bool
+
     /// Bytes and items that at least one cursor has not acknowledged.
     var held: HeldAmount { get }
 
@@ -141,6 +144,8 @@ package protocol FrameCursor: Sendable {
 
 extension FrameLog {
     package var position: JournalPosition? { nil }
+
+    package func hasCursor(named name: String) -> Bool { true }
 
     /// Appends one frame and waits for how that ended.
     package func append(_ frame: Frame) async -> AppendResult {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Finds why something cannot be kept at a path, without making anything.
+/// Finds why something cannot be kept or read at a path, without making anything.
 package enum PathCheck {
     /// Why a file cannot be written at `path`, in words behind the path; nil when it can, as far as can be seen.
     /// `makesFolder` is for writers that make the folders above.
@@ -34,6 +34,32 @@ package enum PathCheck {
             folder = parent(of: folder)
         }
         return ("is too long", "choose another path")
+    }
+
+    /// Why this process may not look at what is, or may be, at `path`: a sentence with whose it is. Nil when it may, or
+    /// when nothing is there.
+    package static func refusal(toRead path: String) -> String? {
+        var facts = stat()
+        if stat(path, &facts) == 0 {
+            let isFolder = facts.st_mode & S_IFMT == S_IFDIR
+            if access(path, isFolder ? R_OK | X_OK : R_OK) == 0 { return nil }
+        }
+        guard errno == EACCES else { return nil }
+        // What cannot even be looked at lies in a folder that is in the way.
+        var place = path
+        while stat(place, &facts) != 0, place != "/", place != "." { place = parent(of: place) }
+        let (me, owner) = (geteuid(), facts.st_uid)
+        let denial = "\(path) may not be read by \(name(ofUser: me) ?? "user \(me)")"
+        if owner == me { return "\(denial): change the mode of \(place)" }
+        guard let name = name(ofUser: owner) else {
+            return "\(denial): \(place) belongs to user \(owner); run this as that user, with `sudo -u '#\(owner)'`"
+        }
+        return "\(denial): \(place) belongs to \(name); run this as that user, with `sudo -u \(name)`"
+    }
+
+    private static func name(ofUser id: uid_t) -> String? {
+        guard let entry = getpwuid(id), let name = entry.pointee.pw_name else { return nil }
+        return String(cString: name)
     }
 
     private static func denied(_ what: String) -> (reason: String, fix: String) {

@@ -6,8 +6,12 @@ package protocol StartFault: Error, CustomStringConvertible {
     var option: String? { get }
     /// What to do, in the imperative; nil when the description says it.
     var fix: String? { get }
+    /// The reason is a folder or a file of this machine that is not there, or not for this user; it may be right where
+    /// the gateway runs.
+    var isOfMachine: Bool { get }
 }
 
 extension StartFault {
     package var fix: String? { nil }
+    package var isOfMachine: Bool { false }
 }

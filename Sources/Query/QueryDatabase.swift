@@ -1,6 +1,7 @@
 import Exporters
 import GRDB
 import Glibc
+import Pipeline
 
 /// Why a question could not be answered, in words for the person who asked.
 package struct QueryFailure: Error, CustomStringConvertible {
@@ -15,6 +16,7 @@ package struct QueryDatabase: Sendable {
 
     /// Opens the file. Throws when it is missing, unreadable or made by another version.
     package init(path: String) throws(QueryFailure) {
+        if let refusal = PathCheck.refusal(toRead: path) { throw QueryFailure(refusal) }
         guard access(path, F_OK) == 0 else {
             throw QueryFailure(
                 "there is no database \(path): name it with --db, or the configuration with --config and "

@@ -31,10 +31,7 @@ struct TestAlerts: AsyncParsableCommand {
         let trial = AlertTrial(plan: try options.load(trial: .chains).plan) { Terminal.error("\($0.rawValue): \($1)") }
         if files.isEmpty || send { try await start(trial) }
         guard !files.isEmpty else { return try await tryServices(trial) }
-        var inputs: [OfflineInput] = []
-        for file in files {
-            do { inputs += try PayloadFile.read(file) } catch { throw Exit.failed("\(error)") }
-        }
+        let inputs = try Recordings.read(files)
         let alerts: [(notice: AlertNotice, targets: [AlertTrial.Target])]
         do { alerts = try trial.alerts(inputs) } catch { throw Exit.failed("\(error)") }
         var isTaken = true
@@ -44,7 +41,7 @@ struct TestAlerts: AsyncParsableCommand {
             print(TerminalText.escaped("\(head) \(notice.sentence) -> \(names)"))
             for target in targets where send { isTaken = await deliver(notice, target) && isTaken }
         }
-        print("\(alerts.count) alerts")
+        print(alerts.count.of("alert"))
         if !isTaken { throw Exit.rejected }
     }
 

@@ -74,17 +74,17 @@ struct BuildDataset: ParsableCommand {
             throw Exit.failed("\(error)")
         }
         guard let manifest else { return print("nothing differs from the newest version in \(output)") }
-        print("\(output)/\(manifest.name): \(manifest.records) examples, version \(manifest.version)")
+        print("\(output)/\(manifest.name): \(manifest.records.of("example")), version \(manifest.version)")
         for name in manifest.splits.keys.sorted() { print("  \(name): \(manifest.splits[name]?.records ?? 0)") }
     }
 
     private func examples(_ files: [String], _ splits: DatasetSplits) throws -> [DatasetRecord] {
         do {
-            var inputs: [OfflineInput] = []
-            for file in files { inputs += try PayloadFile.read(file) }
+            let inputs = try Recordings.read(files)
             var reader = try DatasetReader(DatasetSelection(findings: finding, conditions: condition), splits: splits)
             var records: [DatasetRecord] = []
-            for output in try OfflineGateway(plan: options.load().plan).run(inputs) where output.signal == .traces {
+            let outputs = try OfflineGateway(plan: options.load().plan).accepted(inputs)
+            for output in outputs where output.signal == .traces {
                 for request in output.requests { records += reader.records(request) ?? [] }
             }
             return records

@@ -26,6 +26,11 @@ struct LetterSelection: ParsableArguments {
         print("no dead letters \(exporter.map { "of \($0) " } ?? "")in \(dataDirectory)")
     }
 
+    /// Ends the command when not all letters may be read, so that nobody takes them for none.
+    func requireReadable() throws {
+        if let refusal = DeadLetterFolder.refusal(dataDirectory) { throw Exit.failed(refusal) }
+    }
+
     /// The letters, oldest first within each exporter.
     func letters() -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
         DeadLetterFolder.all(dataDirectory).flatMap { folder in
@@ -44,6 +49,7 @@ struct LetterSelection: ParsableArguments {
     /// Those with one of the ids, or all. Ends the command when ids are missing.
     func letters(ids: [String], all: Bool) throws -> [(folder: DeadLetterFolder, entry: DeadLetterEntry)] {
         guard all != !ids.isEmpty else { throw Self.ambiguous }
+        try requireReadable()
         let found = letters()
         if all {
             if found.isEmpty {
@@ -69,6 +75,7 @@ struct ListLetters: ParsableCommand {
     @OptionGroup var selection: LetterSelection
 
     func run() throws {
+        try selection.requireReadable()
         let letters = selection.letters()
         let damaged = selection.damaged()
         if letters.isEmpty { try Terminal.requireDataDirectory(selection.dataDirectory) }
@@ -169,6 +176,7 @@ struct DropLetters: ParsableCommand {
 
     func run() throws {
         guard all != !ids.isEmpty else { throw LetterSelection.ambiguous }
+        try selection.requireReadable()
         let damaged = selection.damaged().filter { all || ids.contains($0.id) }
         let rest = ids.filter { id in !damaged.contains { $0.id == id } }
         var letters = damaged.map { ($0.folder, $0.id) }

@@ -47,7 +47,7 @@ struct Demo: AsyncParsableCommand {
             }
         }
         let failed = runs.filter(\.isFailing)
-        print("sent \(runs.count) runs, \(failed.count) of them fail without an error in any span:")
+        print("sent \(runs.count.of("run")), \(failed.count) of them fail without an error in any span:")
         for run in failed { print("  \(run.session)  trace \(run.traceID)  (\(run.dialect.rawValue))") }
         guard let first = failed.first else { return }
         print(

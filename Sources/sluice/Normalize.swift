@@ -5,8 +5,9 @@ struct Normalize: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what the GenAI normalizer makes of recorded telemetry.",
         discussion: """
-            Reads a request in protobuf or OTLP/JSON, or JSON lines, and prints for every GenAI span what the \
-            normalizer adds, changes and removes, and the rule of each: the dialect and the line of its table.
+            Reads a request in protobuf or OTLP/JSON, or what the file exporter writes, and prints for every GenAI \
+            span what the normalizer adds, changes and removes, and the rule of each: the dialect and the line of its \
+            table.
             """)
 
     @Argument(help: "Files with spans or log records.")
@@ -25,8 +26,7 @@ struct Normalize: ParsableCommand {
         guard let report = NormalizeReport(removeOriginals: removeOriginals, profile: profile, width: width) else {
             throw ValidationError("there is no profile \"\(profile)\": \(NormalizeReport.profiles)")
         }
-        for file in files {
-            do { for line in try report.lines(file) { print(line) } } catch { throw Exit.failed("\(error)") }
-        }
+        let inputs = try Recordings.read(files)
+        do { for line in try report.lines(inputs) { print(line) } } catch { throw Exit.failed("\(error)") }
     }
 }

@@ -111,11 +111,18 @@ struct QueryOptions: ParsableArguments {
         _ filter: QueryFilter, _ ask: (Questions) throws(QueryFailure) -> QueryResult,
         draw: ((QueryResult) -> String)? = nil
     ) throws {
+        var isEmpty = false
         try answer { () throws(QueryFailure) in
             let database = try database()
             let result = try ask(Questions(database, filter))
+            isEmpty = result.rows.isEmpty
             if let draw, format == .table { return draw(result) }
             return QueryOutput.render(result, as: format, isFull: full)
+        }
+        if isEmpty, format == .table {
+            Terminal.error(
+                "what came in the last moments may not be stored yet: a trace is held until it is complete where "
+                    + "processors look at whole traces")
         }
     }
 

@@ -8,7 +8,7 @@ struct Queue: AsyncParsableCommand {
         abstract: "Shows what each exporter still has to deliver.",
         discussion: """
             Asks the running gateway's metrics listener. When there is none, reads the journals of the configuration \
-            and changes nothing in them.
+            and changes nothing in them. Without --config, only exporters that have read a journal are told.
             """)
     @OptionGroup var options: ConfigurationOptions
 
@@ -34,7 +34,7 @@ struct Queue: AsyncParsableCommand {
         case .failure(let failure):
             do {
                 let plan = try plan ?? options.load(dataDirectory: dataDirectory).plan
-                all = try IdleQueues.read(plan)
+                all = try IdleQueues.read(plan, isOwn: !options.config.isEmpty)
                 if let missing = IdleQueues.missing(of: plan) {
                     throw Exit.failed(
                         "no answer from a gateway (\(failure)), and there is no journal \(missing): name the folder "

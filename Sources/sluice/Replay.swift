@@ -15,8 +15,10 @@ struct Replay: AsyncParsableCommand {
             --before, the same is done with another configuration, and only what differs is printed. With --expect, \
             a file says which findings there must be, no more and no fewer; exit code 5 when there are others. It \
             holds `findings:` with a list of {pattern, span, tier, count}, or lines `PATTERN [SPAN NAME]`. Files are \
-            Export requests in protobuf or JSON, or JSON lines of the file exporter; the id of a trace takes it from \
-            the database that `sluice trace` reads. With --to, all is sent to a running gateway instead, at most \
+            Export requests in protobuf or JSON, or what the file exporter writes, as JSON lines or `format: proto`; \
+            what is in protobuf are traces unless the file's name says logs or metrics. One that cannot be read, or \
+            that a processor refuses, ends the command with exit code 1. The id of a trace takes it from the database \
+            that `sluice trace` reads. With --to, all is sent to a running gateway instead, at most \
             --rate records in a second.
             """)
     @OptionGroup var options: ConfigurationOptions
@@ -60,10 +62,7 @@ struct Replay: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var inputs: [OfflineInput] = []
-        for recording in recordings {
-            do { inputs += try read(recording) } catch { throw Exit.failed("\(error)") }
-        }
+        var inputs = try Recordings.read(recordings, stored: stored)
         if let shift { inputs = inputs.map(timeShift(shift, inputs).apply) }
         if let to { return try await send(inputs, to) }
         let now = try findings(of: options.load(trial: .chains), inputs)
@@ -76,30 +75,27 @@ struct Replay: AsyncParsableCommand {
             let old = try findings(of: loaded, inputs)
             for finding in old where !now.contains(finding) { print("- \(line(finding))") }
             for finding in now where !old.contains(finding) { print("+ \(line(finding))") }
-            print("\(old.count) findings before, \(now.count) now")
+            print("\(old.count.of("finding")) before, \(now.count) now")
         } else {
             for finding in now { print(line(finding)) }
-            print("\(now.count) findings")
+            print(now.count.of("finding"))
         }
         if let expect { try check(now, against: expect) }
     }
 
-    /// The requests of a file, or of the stored trace whose id this is.
-    private func read(_ recording: String) throws -> [OfflineInput] {
-        guard QueryDatabase.isTraceID(recording), access(recording, F_OK) != 0 else {
-            return try PayloadFile.read(recording)
-        }
+    /// The stored trace whose id this is, when there is no file of that name.
+    private func stored(_ recording: String) throws -> OfflineInput? {
+        guard QueryDatabase.isTraceID(recording), access(recording, F_OK) != 0 else { return nil }
         let database = try QueryDatabase.open(db, of: options, dataDirectory: dataDirectory)
-        return [try PayloadFile.request(try database.request(recording))]
+        return try PayloadFile.request(try database.request(recording))
     }
 
     private func findings(of loaded: LoadedConfiguration, _ inputs: [OfflineInput]) throws -> [FindingRecord] {
-        let gateway: OfflineGateway
-        do { gateway = try OfflineGateway(plan: loaded.plan) } catch { throw Exit.failed("\(error)") }
+        let outputs: [OfflineOutput]
+        do { outputs = try OfflineGateway(plan: loaded.plan).accepted(inputs) } catch { throw Exit.failed("\(error)") }
         var found: Set<FindingRecord> = []
-        for output in gateway.run(inputs) where output.signal == .traces {
-            for refusal in output.refusals { Terminal.error("pipeline \(output.pipeline) refused: \(refusal)") }
-            for request in output.requests { found.formUnion(FindingRecord.read(request)) }
+        for request in outputs.filter({ $0.signal == .traces }).flatMap(\.requests) {
+            found.formUnion(FindingRecord.read(request))
         }
         return found.sorted()
     }
@@ -145,7 +141,7 @@ struct Replay: AsyncParsableCommand {
                 throw Exit.rejected
             }
         }
-        print("sent \(sent) records in \(inputs.count) requests")
+        print("sent \(sent.of("record")) in \(inputs.count.of("request"))")
     }
 
     private func check(_ findings: [FindingRecord], against file: String) throws {

@@ -1,28 +1,10 @@
 import ArgumentParser
+import Configuration
 @preconcurrency import Dispatch
 import Gateway
 import Glibc
 import Logging
 import Synchronization
-
-/// Writing to the terminal.
-enum Terminal {
-    /// A line on standard error.
-    static func error(_ text: String) {
-        var line = text.hasSuffix("\n") ? text : text + "\n"
-        line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
-    }
-
-    /// Bytes on standard output, as they are.
-    static func output(_ bytes: [UInt8]) {
-        var at = 0
-        while at < bytes.count {
-            let count = bytes[at...].withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
-            guard count > 0 else { return }
-            at += count
-        }
-    }
-}
 
 struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,8 +36,8 @@ struct Run: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
         SystemFacts.tuneAllocator(softLimit: loaded.plan.softLimit)
-        var log = Logger.gateway(loaded.plan.telemetry)
-        let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: log)
+        var inForce = ConfigurationInForce(loaded)
+        let gateway = Gateway(plan: loaded.plan, dataDirectory: dataDirectory, log: inForce.log)
         do {
             _ = try await gateway.start()
         } catch {
@@ -63,11 +45,12 @@ struct Run: AsyncParsableCommand {
             Terminal.error("sluice: \(error)")
             throw Exit.start
         }
-        log.info("sluice \(Version.current) is ready")
+        inForce.log.info("sluice \(Version.current) is ready")
         SystemFacts.releaseCode()
         while await signals.next() == SIGHUP, !terminal.isGone {
-            try await reload(gateway, &log)
+            try await reload(gateway, &inForce)
         }
+        let log = inForce.log
         log.info("shutting down: no new requests, delivering what is held for at most \(shutdownTimeout) s")
         await gateway.shutdown(deadline: deadline)
         log.info("ended")
@@ -93,14 +76,17 @@ struct Run: AsyncParsableCommand {
     private var deadline: Duration { .seconds(max(0, shutdownTimeout)) }
 
     /// Goes on with the configuration as it is now.
-    private func reload(_ gateway: Gateway, _ log: inout Logger) async throws {
+    private func reload(_ gateway: Gateway, _ inForce: inout ConfigurationInForce) async throws {
+        let log = inForce.log
         log.info("SIGHUP: reading the configuration")
         let loaded = options.read(dataDirectory: dataDirectory, trial: .all)
-        let next = Logger.gateway(loaded.plan.telemetry)
-        switch await gateway.reload(loaded, log: next, deadline: deadline) {
+        inForce.tellNew(loaded.problems)
+        let next = ConfigurationInForce(loaded)
+        switch await gateway.reload(loaded, log: next.log, deadline: deadline) {
         case .taken:
-            log = next
-            log.info("the new configuration is in force")
+            let fields = inForce.outline.difference(to: next.outline).mapValues { Logger.MetadataValue.string($0) }
+            next.log.info("the new configuration is in force", metadata: fields)
+            inForce = next
         case .refused(let reason):
             log.error("the configuration stays as it was: the new one cannot be taken: \(reason)")
         case .failed(let reason):
@@ -114,6 +100,33 @@ struct Run: AsyncParsableCommand {
 
     /// How long the end of the process waits for whoever reads the log.
     private static let logTime = Duration.seconds(1)
+}
+
+/// What of the configuration in force the next one is held against.
+struct ConfigurationInForce {
+    let log: Logger
+    let outline: ConfigOutline
+    private let problems: ConfigProblems
+    private let isJSON: Bool
+
+    init(_ loaded: LoadedConfiguration) {
+        log = Logger.gateway(loaded.plan.telemetry)
+        outline = ConfigOutline(loaded.tree)
+        problems = loaded.problems
+        isJSON = loaded.plan.telemetry.logEncoding == .json
+    }
+
+    /// Tells what is wrong with the next one, but for warnings that this one has too. Lines of a log in JSON are in
+    /// JSON, each a problem.
+    func tellNew(_ next: ConfigProblems) {
+        var next = next
+        next.removeWarnings(toldBy: problems)
+        guard isJSON else { return ConfigurationOptions.tell(next) }
+        for problem in next.all {
+            let line = ConfigProblems.headline(problem)
+            if problem.severity == .error { log.error("\(line)") } else { log.warning("\(line)") }
+        }
+    }
 }
 
 /// The terminal that the process was started from, if any.

@@ -20,10 +20,11 @@ struct Send: AsyncParsableCommand {
 
     func run() async throws {
         var failures = 0
+        var unread = 0
         for file in files {
             guard let bytes = Send.read(file) else {
                 Terminal.error("\(file): \(String(cString: strerror(errno)))")
-                failures += 1
+                unread += 1
                 continue
             }
             let name = file.split(separator: "/").last.map(String.init) ?? file
@@ -45,6 +46,7 @@ struct Send: AsyncParsableCommand {
             }
         }
         if failures > 0 { throw Exit.rejected }
+        if unread > 0 { throw Exit.failure }
     }
 
     private static func read(_ path: String) -> [UInt8]? {

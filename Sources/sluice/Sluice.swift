@@ -49,9 +49,23 @@ struct Sluice: AsyncParsableCommand {
 
     /// A SIGHUP that comes before `run` takes it must not end the process: what it asks for is about to be done.
     static func main() async {
+        Terminal.fillStandardStreams()
         let first = CommandLine.arguments.dropFirst().first
         if first.map({ $0 == "run" || $0.hasPrefix("-") }) ?? true { signal(SIGHUP, SIG_IGN) }
+        if let first, let meant = Sluice.meant(by: first) {
+            exit(withError: ValidationError("there is no command \(first); did you mean \"\(meant)\"?"))
+        }
         await main(nil)
+        if Terminal.isOutputLost { Glibc.exit(Exit.failure.rawValue) }
+    }
+}
+
+extension Sluice {
+    /// The command that a misspelt one was meant to be. The library takes it for an argument of `run`.
+    private static func meant(by word: String) -> String? {
+        let known = configuration.subcommands.map { $0._commandName } + ["help"]
+        guard !word.hasPrefix("-"), !known.contains(word) else { return nil }
+        return Suggestion.nearest(to: word, among: known)
     }
 }
 
@@ -77,26 +91,38 @@ struct ConfigurationOptions: ParsableArguments {
             Terminal.error("sluice: warning: --feature-gates has no effect here: there are no feature gates")
         }
         let loaded = read(dataDirectory: dataDirectory, trial: trial)
+        ConfigurationOptions.tell(loaded.problems)
         if loaded.problems.hasErrors { throw Exit.configuration }
         return loaded
     }
 
-    /// Loads it as it is now, and prints what is wrong with it.
+    /// Loads it as it is now.
     func read(dataDirectory: String, trial: LoadedConfiguration.Trial) -> LoadedConfiguration {
-        let loaded = LoadedConfiguration.load(
+        LoadedConfiguration.load(
             files: config, overrides: set, skipsUnknown: skipUnknown, dataDirectory: dataDirectory, trial: trial)
-        if !loaded.problems.isEmpty { Terminal.error(loaded.problems.report()) }
-        if let summary = loaded.problems.summary { Terminal.error(summary) }
-        return loaded
+    }
+
+    /// Prints what is wrong with a configuration, as a compiler does.
+    static func tell(_ problems: ConfigProblems) {
+        if !problems.isEmpty { Terminal.error(problems.report()) }
+        if let summary = problems.summary { Terminal.error(summary) }
     }
 }
 
 struct Validate: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Checks a configuration and says all that is wrong.")
+    static let configuration = CommandConfiguration(
+        abstract: "Checks a configuration and says all that is wrong.",
+        discussion: """
+            A folder that is not there, or that this user may not write, is a warning: it may be right for the user, or \
+            on the machine, that the gateway runs as and on.
+            """)
     @OptionGroup var options: ConfigurationOptions
 
+    @Option(help: "Folder of the journals and databases for which the configuration names no other place.")
+    var dataDirectory = LoadedConfiguration.dataDirectory
+
     func run() throws {
-        _ = try options.load(trial: .all)
+        _ = try options.load(dataDirectory: dataDirectory, trial: .elsewhere)
         print("the configuration is valid")
     }
 }

@@ -29,7 +29,14 @@ struct Tap: AsyncParsableCommand {
     var seconds = 0
 
     func run() async throws {
-        var url = endpoint + "/tap?id=" + String(UInt64.random(in: 0 ... .max), radix: 16)
+        let tap = endpoint + "/tap?id=" + String(UInt64.random(in: 0 ... .max), radix: 16)
+        try await show(tap)
+        // Its place is free at once.
+        _ = await PayloadSender.get(tap + "&end=1")
+    }
+
+    private func show(_ tap: String) async throws {
+        var url = tap
         if let pipeline { url += "&pipeline=" + Tap.encoded(pipeline) }
         if let condition { url += "&where=" + Tap.encoded(condition) }
         if raw { url += "&raw=1" }
@@ -45,6 +52,7 @@ struct Tap: AsyncParsableCommand {
             case .success(let body):
                 for line in body.split(separator: 0x0A) {
                     Terminal.output(Array(line) + [0x0A])
+                    if Terminal.isOutputGone { return }
                     shown += 1
                     if limit > 0, shown >= limit { return }
                 }

@@ -2,6 +2,8 @@ import ArgumentParser
 import Exporters
 import FoundationEssentials
 import Gateway
+import Pipeline
+import Query
 
 struct Where: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,7 +16,7 @@ struct Where: AsyncParsableCommand {
             """)
     @OptionGroup var options: ConfigurationOptions
 
-    @Argument(help: "The trace's id: 32 hexadecimal digits.")
+    @Argument(help: "The trace's id; its first digits are enough for one that is in the database.")
     var trace: String
 
     @Option(help: "Folder of the journals and dead letters for which the configuration names no other place.")
@@ -31,9 +33,7 @@ struct Where: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        guard let id = Whereabouts.traceID(trace) else {
-            throw ValidationError("a trace's id has 32 hexadecimal digits")
-        }
+        let id = try wholeID()
         var answer: Whereabouts.Answer
         let endpoint: String
         do {
@@ -62,6 +62,22 @@ struct Where: AsyncParsableCommand {
             await show(answer, endpoint, isAnswered: isAnswered)
         }
         if answer.isEmpty { throw Exit.failure }
+    }
+
+    /// The bytes of the id. Of one that is cut, as `sluice findings` prints it, the database tells the rest.
+    private func wholeID() throws -> [UInt8] {
+        if let id = Whereabouts.traceID(trace) { return id }
+        guard QueryDatabase.isTraceID(trace) else {
+            throw ValidationError(
+                "a trace id has 32 hexadecimal digits; give it or at least its first 4, not \"\(trace)\"")
+        }
+        do {
+            let database = try QueryDatabase.open(nil, of: options, dataDirectory: dataDirectory)
+            if let id = Whereabouts.traceID(try database.trace(trace).id) { return id }
+        } catch {
+            throw Exit.failed("\(trace) is not a whole id, and the database does not tell the rest: \(error)")
+        }
+        throw Exit.failed("\(trace) is not a whole id, and what the database has for it is none either")
     }
 
     private func show(_ answer: Whereabouts.Answer, _ endpoint: String, isAnswered: Bool) async {
@@ -118,6 +134,7 @@ struct Where: AsyncParsableCommand {
 extension Terminal {
     /// Ends with an error when there is no data directory, so that nothing was found because nothing was looked at.
     static func requireDataDirectory(_ path: String) throws {
+        if let refusal = PathCheck.refusal(toRead: path) { throw Exit.failed(refusal) }
         guard !FileManager.default.fileExists(atPath: path) else { return }
         throw Exit.failed(
             "there is no data directory \(path): name it with --data-directory, or run this where it lies")

@@ -18,10 +18,12 @@ import Testing
         ["alerts", "pause", "rule", "--data-directory", folder],
         ["alerts", "resume", "rule", "--data-directory", folder],
         ["alerts", "resolve", "rule", "--data-directory", folder],
-        ["presets", "nope"], ["replay", "/nope.json"], ["normalize", "/nope.json"], ["alerts", "test", "/nope.json"],
+        ["presets", "nope"], ["send", "/nope.pb"], ["replay", "/nope.json"], ["normalize", "/nope.json"],
+        ["alerts", "test", "/nope.json"],
         ["dataset", "stats", "/nope"], ["findings", "--db", "/nope.db"], ["trace", "abcd", "--db", "/nope.db"],
         ["session", "s", "--db", "/nope.db"], ["tap", "--endpoint", nobody], ["drops", "--endpoint", nobody],
         ["where", String(repeating: "a7", count: 16), "--data-directory", folder],
+        ["where", "a7a7a7a7", "--data-directory", folder],
     ]) func `what is not there or cannot be done is 1, with the reason`(arguments: [String]) throws {
         try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
         let (status, text) = try run(arguments)
@@ -38,6 +40,12 @@ import Testing
     ]) func `a wrong command line is 64`(arguments: [String]) throws {
         let (status, text) = try run(arguments)
         #expect(status == 64, "\(text)")
+    }
+
+    @Test(arguments: [("vaildate", "validate"), ("print_config", "print-config"), ("finding", "findings")])
+    func `a misspelt command is told the one that was meant`(word: String, meant: String) throws {
+        let (status, text) = try run([word, "--config", "x.yaml"])
+        #expect(status == 64 && text.contains("there is no command \(word); did you mean \"\(meant)\"?"), "\(text)")
     }
 
     @Test(arguments: [
@@ -61,6 +69,11 @@ import Testing
         #expect(status == 1 && text.contains(Self.nobody) && text.contains("sluice run"), "\(text)")
     }
 
+    @Test func `a URL as configuration is told that only files are read`() throws {
+        let (status, text) = try run(["validate", "--config", "http://127.0.0.1:1/c.yaml"])
+        #expect(status == 2 && text.contains("only files are read, no URLs"), "\(text)")
+    }
+
     @Test func `too few open files are said so before anything starts`() throws {
         let outcome = try ChildProcess.runBlocking(
             "prlimit",
@@ -72,6 +85,64 @@ import Testing
     @Test(arguments: ["replay", "normalize"]) func `a file that is not there is said so`(command: String) throws {
         let (_, text) = try run([command, "/nope.json"])
         #expect(text.contains("/nope.json cannot be read: No such file or directory"), "\(text)")
+    }
+
+    @Test(arguments: [
+        ["replay"], ["replay", "--expect", "/dev/null"], ["normalize"], ["dataset", "build", "--output", "/nope"],
+        ["alerts", "test"],
+    ]) func `a recording that cannot be read, or holds nothing, is 1 with its name`(command: [String]) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-recordings-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for (name, text) in [("g.pb", "no telemetry"), ("other.json", #"{"a":1}"#), ("empty.jsonl", "")] {
+            let path = folder.appending(path: name).path
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let (status, text) = try run(command + [path])
+            #expect(status == 1 && text.contains(path), "\(text)")
+        }
+    }
+
+    @Test(arguments: [
+        ["reference"], ["print-config"], ["version"], ["components"], ["presets"], ["sql", "schema"],
+    ]) func `output that cannot be written is 1 with the reason, a reader that has enough is none`(
+        command: [String]
+    ) throws {
+        func run(_ end: String) throws -> (status: Int32, errors: String) {
+            let script = "\"$0\" \"$@\" \(end)"
+            let outcome = try ChildProcess.runBlocking("bash", ["-c", script, RunningGateway.binary.path] + command)
+            return (outcome.status, outcome.errors)
+        }
+        let full = try run("> /dev/full")
+        #expect(full.status == 1 && full.errors.contains("cannot be written: No space left on device"))
+        let closed = try run(">&-")
+        #expect(closed.status == 1 && closed.errors.contains("cannot be written: Bad file descriptor"))
+        let cut = try run("| true")
+        #expect(cut.status == 0 && !cut.errors.contains("cannot be written"), "\(cut.errors)")
+    }
+
+    @Test(arguments: [
+        ["dlq", "list"], ["dlq", "show", "00000000000000000009"], ["dlq", "drop", "--all"], ["findings"], ["queue"],
+        ["where", String(repeating: "a7", count: 16)], ["alerts", "pause", "rule"], ["alerts", "resume", "rule"],
+        ["replay", "abcdef01"],
+    ]) func `a folder that may not be read is not an empty one`(command: [String]) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-foreign-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        var words = [RunningGateway.binary.path] + command + ["--data-directory", folder]
+        if command == ["queue"] { words += ["--endpoint", Self.nobody] }
+        var advice = "change the mode of \(folder)"
+        if geteuid() == 0 {
+            // Root without what lets it read all files is a user like any other.
+            let rights = "-dac_override,-dac_read_search"
+            words = ["setpriv", "--bounding-set=\(rights)", "--inh-caps=\(rights)"] + words
+            try #require(chown(folder, 65_534, 65_534) == 0)
+            advice = "run this as that user, with `sudo -u "
+        }
+        try #require(chmod(folder, geteuid() == 0 ? 0o700 : 0) == 0)
+        defer { _ = chmod(folder, 0o700) }
+        let outcome = try ChildProcess.runBlocking(words[0], Array(words.dropFirst()))
+        #expect(outcome.status == 1 && outcome.output.isEmpty, "\(outcome.output)")
+        #expect(outcome.errors.contains("\(folder)") && outcome.errors.contains(advice), "\(outcome.errors)")
     }
 
     @Test func `a damaged letter is listed with its file, told as such, and dropped`() throws {

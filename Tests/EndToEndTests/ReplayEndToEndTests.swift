@@ -98,6 +98,14 @@ import Testing
         let stored = try gateway.command(["replay", "--config", config, "--db", database, trace])
         #expect(stored.status == 0 && stored.text.contains("2 findings"), "\(stored.text)")
         #expect(stored.text == fromFile.text)
+        func whereabouts(_ id: String) throws -> String {
+            let files = gateway.folder.path
+            return try gateway.command(
+                ["where", "--config", files + "/config.yaml", "--data-directory", files + "/data", id]
+            ).text
+        }
+        #expect(try whereabouts("00000000") == whereabouts(trace))
+        #expect(try !whereabouts("00000000").contains("not a whole id"))
         let unknown = try gateway.command(["replay", "--config", config, "--db", database, "abcdef01"])
         #expect(unknown.status == 1 && unknown.text.contains("no trace abcdef01"), "\(unknown.text)")
     }

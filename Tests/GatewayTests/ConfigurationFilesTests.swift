@@ -150,7 +150,14 @@ private let root = URL(filePath: #filePath).deletingLastPathComponent().deleting
     }
 
     @Test func `takes a Collector's two protocols and refuses one address for both`() {
-        #expect(receiver("{grpc: {endpoint: \"0.0.0.0:4317\"}, http: {endpoint: \"0.0.0.0:4318\"}}").isEmpty)
+        let open = receiver("{grpc: {endpoint: \"0.0.0.0:4317\"}, http: {endpoint: \"0.0.0.0:4318\"}}")
+        #expect(open.components(separatedBy: "warning: ").count == 3 && !open.contains("error: "), "\(open)")
+        #expect(open.contains("protocols.http.endpoint: is open to other machines, without TLS"), "\(open)")
+        let tokens = "{auth: {authenticator: bearertokenauth}, endpoint: \":4318\"}"
+        #expect(
+            !receiver("{http: \(tokens)}", extensions: "{bearertokenauth: {token: abc}}", running: "[bearertokenauth]")
+                .contains("is open to other machines"))
+        #expect(receiver("{http: {endpoint: \"localhost:4318\"}, grpc: {endpoint: \"[::1]:4317\"}}").isEmpty)
         #expect(receiver("{grpc: , http: }").isEmpty)
         #expect(receiver("{grpc: {endpoint: \"a:1\"}, http: {endpoint: \"a:1\"}}").contains("same address"))
     }

@@ -125,6 +125,10 @@ import Testing
             let name = String(exporter.prefix { $0 != ":" })
             let found = only(load(exporters: "{\(exporter)}", service: traces("", exporters: name)))
             #expect(found.contains("exporters.\(name).path: ") && found.contains(reason), "\(found)")
+            let elsewhere = load(
+                exporters: "{\(exporter)}", service: traces("", exporters: name), trial: .elsewhere)
+            #expect(elsewhere.errors.isEmpty, "\(elsewhere.report())")
+            #expect(elsewhere.warnings.contains { $0.path == "exporters.\(name).path" && $0.message.contains(reason) })
         }
         #expect(
             load(

@@ -88,8 +88,13 @@ import Testing
         #expect(lines.count == 3 && lines.first == "{\"skipped\":3}")
         for number in 0..<7 { #expect(ask(hub, "id=n\(number)").body.isEmpty) }
         #expect(ask(hub, "id=late").body.contains("taps already"))
-        clock.withLock { $0 = 11 }
+        #expect(ask(hub, "id=n3&end=1").body.isEmpty)
         #expect(ask(hub, "id=late").body.isEmpty)
+        #expect(ask(hub, "id=later").body.contains("taps already"))
+        clock.withLock { $0 = 3 }
+        #expect(ask(hub, "id=later").body.isEmpty)
+        clock.withLock { $0 = 15 }
+        for number in 10..<18 { #expect(ask(hub, "id=m\(number)").body.isEmpty) }
     }
 }
 

@@ -78,7 +78,7 @@ enum ImportTable {
             "OTTL", "GenAI", "Exporters", "Pipeline", "Telemetry", "OTLP", "Configuration", "Crypto",
             "FoundationEssentials",
         ],
-        "Query": ["Exporters", "GRDB", "FoundationEssentials"],
+        "Query": ["Exporters", "Pipeline", "GRDB", "FoundationEssentials"],
         "Gateway": [
             "Receivers", "Processors", "Exporters", "Connectors", "Journal", "Pipeline", "Telemetry", "OTLP",
             "Configuration", "CSupport",

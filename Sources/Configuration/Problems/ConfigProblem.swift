@@ -162,6 +162,16 @@ package struct ConfigProblems: Error, Sendable {
         return found.count < before
     }
 
+    /// Takes out the warnings that another collection has in the same words, wherever in the file they stood.
+    package mutating func removeWarnings(toldBy earlier: ConfigProblems) {
+        found.removeAll { problem in
+            problem.severity == .warning
+                && earlier.found.contains { known in
+                    known.severity == .warning && known.path == problem.path && known.message == problem.message
+                }
+        }
+    }
+
     /// The lines of a remembered file up to that of a place; empty when the file or line is unknown.
     func sourceLines(upTo place: ConfigPlace) -> [Substring] {
         guard place.line > 0, let text = sources[place.file] else { return [] }

@@ -55,6 +55,20 @@ package struct DeadLetterFolder: Sendable {
         names(in: root(dataDirectory)).map { DeadLetterFolder(path: root(dataDirectory) + "/" + $0) }
     }
 
+    /// Why this process may not read all letters of a data directory, which would pass for none; nil when it may.
+    package static func refusal(_ dataDirectory: String) -> String? {
+        for path in [dataDirectory, root(dataDirectory)] {
+            if let refusal = PathCheck.refusal(toRead: path) { return refusal }
+        }
+        for folder in all(dataDirectory) {
+            if let refusal = PathCheck.refusal(toRead: folder.path) { return refusal }
+            for name in names(in: folder.path) where name.hasSuffix(suffix) {
+                if let refusal = PathCheck.refusal(toRead: folder.path + "/" + name) { return refusal }
+            }
+        }
+        return nil
+    }
+
     /// When a letter came or went last; empty when there is no folder.
     var changeTime: [Int] {
         var status = stat()

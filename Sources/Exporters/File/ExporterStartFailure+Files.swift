@@ -4,6 +4,8 @@ extension ExporterStartFailure {
     /// Throws when no file can be written at the `path` option of an exporter.
     static func check(file path: String, makesFolder: Bool) throws(ExporterStartFailure) {
         guard let fault = PathCheck.fault(ofFile: path, makesFolder: makesFolder) else { return }
-        throw ExporterStartFailure("\(path) \(fault.reason)", at: "path", fix: fault.fix)
+        var failure = ExporterStartFailure("\(path) \(fault.reason)", at: "path", fix: fault.fix)
+        failure.isOfMachine = true
+        throw failure
     }
 }

@@ -40,6 +40,25 @@ extension GatewayPlan {
         }
     }
 
+    /// Receivers that take what anybody sends who reaches the machine.
+    func warnOfOpenReceivers(_ configuration: GatewayConfiguration, _ problems: inout ConfigProblems) {
+        for (id, options) in receivers {
+            let (http, grpc) = (options.http, options.grpc)
+            let all = [
+                ("http", http?.endpoint, http?.tls != nil || http?.authenticator != nil),
+                ("grpc", grpc?.endpoint, grpc?.tls != nil || grpc?.authenticator != nil),
+            ]
+            for (name, endpoint, isGuarded) in all {
+                guard let endpoint, !isGuarded, !endpoint.isLoopback else { continue }
+                let (place, path) = spot(.receiver, id, "protocols.\(name).endpoint", configuration)
+                problems.warning(
+                    "is open to other machines, without TLS and without authentication",
+                    fix: "listen on 127.0.0.1 if all senders are on this one, or set tls or auth", at: place,
+                    path: path)
+            }
+        }
+    }
+
     private func receiverListeners(_ configuration: GatewayConfiguration) -> [Listener] {
         receivers.flatMap { id, options in
             [("http", options.http?.endpoint), ("grpc", options.grpc?.endpoint)].compactMap { name, endpoint in

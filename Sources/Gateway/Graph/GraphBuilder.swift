@@ -431,7 +431,14 @@ struct GraphBuilder {
             pipeline: pipeline.id, exporter: id, context.plan, now: .seconds(SystemFacts.monotonicSeconds))
         setup.hold = min(hold, options.retry.maxRetryAfter)
         do {
+            let isNew = !journal.hasCursor(named: id)
             var cursor = try journal.cursor(named: id)
+            let behind = cursor.backlog.items
+            if isNew, behind > 0 {
+                let kind = exporter is ConnectorExporter ? "connector" : "exporter"
+                let place = "begins \(behind) records back, at what the journal still holds"
+                log.info("\(kind) \(id) of pipeline \(pipeline.id) is new to its journal: it \(place)")
+            }
             let seat = WorkerSeat(pipeline: pipeline.id, exporter: id)
             let before = inherited.late.filter { $0.seat == seat }.map(\.task)
             if !before.isEmpty {

@@ -4,10 +4,11 @@ import Journal
 /// What journals hold that no gateway answers for.
 package enum IdleQueues {
     /// Reads the journals of the configuration without changing anything: a gateway may be using them, or start.
-    /// Throws for one that cannot be read.
-    package static func read(_ plan: GatewayPlan) throws -> [ExportWorkerStatus] {
+    /// Throws for one that cannot be read. `isOwn` says that the plan is that of the journals' gateway: exporters that
+    /// have not read yet then have everything before them, as when it starts.
+    package static func read(_ plan: GatewayPlan, isOwn: Bool) throws -> [ExportWorkerStatus] {
         var all: [ExportWorkerStatus] = []
-        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) { all += try read(place) }
+        for place in try plan.readableJournals() { all += try read(place, isOwn: isOwn) }
         return all
     }
 
@@ -17,8 +18,8 @@ package enum IdleQueues {
         return places.contains { SystemFacts.isDirectory($0.directory) } ? nil : places.first?.directory
     }
 
-    private static func read(_ place: JournalPlace) throws -> [ExportWorkerStatus] {
-        let backlogs = try JournalBacklog.read(place.directory, names: Set(place.readers.keys))
+    private static func read(_ place: JournalPlace, isOwn: Bool) throws -> [ExportWorkerStatus] {
+        let backlogs = try JournalBacklog.read(place.directory, names: isOwn ? Set(place.readers.keys) : [])
         let now = DeadLetterBox.systemTime()
         return backlogs.sorted { $0.key < $1.key }.map { name, backlog in
             ExportWorkerStatus(

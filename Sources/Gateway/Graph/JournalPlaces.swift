@@ -1,4 +1,5 @@
 import Exporters
+import Pipeline
 
 /// A journal of a pipeline, as commands name it that look at journals.
 struct JournalPlace {
@@ -16,6 +17,16 @@ extension GatewayPlan {
     var journalPlaces: [JournalPlace] {
         var seen: Set<String> = []
         return pipelines.flatMap(\.journalPlaces).filter { seen.insert($0.directory).inserted }
+    }
+
+    /// Those that are there. Throws when one may be there that this process may not read.
+    func readableJournals() throws(PayloadFile.Fault) -> [JournalPlace] {
+        for place in journalPlaces {
+            if let refusal = PathCheck.refusal(toRead: place.directory) {
+                throw PayloadFile.Fault(description: refusal)
+            }
+        }
+        return journalPlaces.filter { SystemFacts.isDirectory($0.directory) }
     }
 }
 

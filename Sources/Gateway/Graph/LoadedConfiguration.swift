@@ -13,6 +13,8 @@ package struct LoadedConfiguration: Sendable {
         case chains
         /// All that can be found out without a network.
         case all
+        /// The same for a gateway that may run elsewhere: what folders of this machine do not allow is a warning.
+        case elsewhere
     }
 
     /// Where journals and databases lie when the file names no place.
@@ -50,6 +52,7 @@ package struct LoadedConfiguration: Sendable {
             case .none: break
             case .chains: parts.runChains(&problems)
             case .all: parts.run(&problems)
+            case .elsewhere: parts.elsewhere.run(&problems)
             }
         }
         return LoadedConfiguration(tree: tree, plan: plan, problems: problems)

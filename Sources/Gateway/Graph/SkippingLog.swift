@@ -33,6 +33,8 @@ final class SkippingLog: FrameLog {
 
     func cursor(named name: String) throws -> any FrameCursor { try base.cursor(named: name) }
 
+    func hasCursor(named name: String) -> Bool { base.hasCursor(named: name) }
+
     var held: HeldAmount { base.held }
 
     var position: JournalPosition? { base.position }

@@ -13,11 +13,20 @@ struct StartTrial {
     let plan: GatewayPlan
     let dataDirectory: String
     private let metrics = SelfMetrics()
+    /// Whether the gateway runs here, so that what this machine's folders do not allow keeps it from starting.
+    private var isHere = true
 
     init(_ configuration: GatewayConfiguration, _ plan: GatewayPlan, dataDirectory: String) {
         self.configuration = configuration
         self.plan = plan
         self.dataDirectory = dataDirectory
+    }
+
+    /// The same for a gateway that may run on another machine, or as another user.
+    var elsewhere: StartTrial {
+        var trial = self
+        trial.isHere = false
+        return trial
     }
 
     /// Processors and connectors alone; the other parts may belong to another machine.
@@ -78,8 +87,11 @@ struct StartTrial {
             let option = fault?.option
             let place = option.flatMap { component?.body.place(ofOption: $0) } ?? component?.place ?? .nowhere
             let path = component?.path ?? "\(kind.section).\(name)"
-            problems.error(
-                String(describing: error), fix: fault?.fix, at: place, path: option.map { "\(path).\($0)" } ?? path)
+            let isOther = !isHere && fault?.isOfMachine == true
+            problems.add(
+                ConfigProblem(
+                    isOther ? .warning : .error, String(describing: error), fix: fault?.fix, place: place,
+                    path: option.map { "\(path).\($0)" } ?? path))
         }
     }
 }

@@ -95,9 +95,10 @@ package enum Whereabouts {
     package static func find(_ trace: [UInt8], _ plan: GatewayPlan, dataDirectory: String) throws -> Answer {
         var answer = Answer()
         answer.inMemory = plan.pipelines.filter { $0.storage == nil }.map(\.id)
-        for place in plan.journalPlaces where SystemFacts.isDirectory(place.directory) {
+        for place in try plan.readableJournals() {
             add(try JournalSearch.find(trace, in: place.directory), place, to: &answer)
         }
+        if let refusal = DeadLetterFolder.refusal(dataDirectory) { throw PayloadFile.Fault(description: refusal) }
         for folder in DeadLetterFolder.all(dataDirectory) {
             for entry in folder.list() {
                 guard let letter = folder.read(entry.id), JournalSearch.holds(letter.bytes, trace) else { continue }

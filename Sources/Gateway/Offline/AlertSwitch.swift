@@ -1,5 +1,5 @@
 import Connectors
-import FoundationEssentials
+import Glibc
 import Pipeline
 
 /// What an operator asks of a running gateway's alerts. Each call says what was done.
@@ -19,6 +19,7 @@ package enum AlertSwitch {
     package static func resume(
         _ rule: String, plan: GatewayPlan? = nil, dataDirectory: String
     ) throws(PayloadFile.Fault) -> String {
+        try requireReadable(dataDirectory)
         let control = AlertControl.read(dataDirectory)
         // A rule that is gone may still be paused.
         if control.paused[rule] == nil { try require(rule, plan, dataDirectory) }
@@ -57,6 +58,7 @@ package enum AlertSwitch {
     private static func require(
         _ rule: String, _ plan: GatewayPlan?, _ dataDirectory: String
     ) throws(PayloadFile.Fault) {
+        try requireReadable(dataDirectory)
         let rules = rules(plan, dataDirectory: dataDirectory)
         if rules.contains(rule) { return }
         if rules.isEmpty {
@@ -67,6 +69,13 @@ package enum AlertSwitch {
         throw PayloadFile.Fault(
             description: "there is no alert rule \(rule) in \(dataDirectory), but "
                 + rules.sorted().joined(separator: ", "))
+    }
+
+    /// What may not be read must not pass for nothing.
+    private static func requireReadable(_ dataDirectory: String) throws(PayloadFile.Fault) {
+        for path in [dataDirectory, AlertControl.path(dataDirectory)] {
+            if let refusal = PathCheck.refusal(toRead: path) { throw PayloadFile.Fault(description: refusal) }
+        }
     }
 
     // MARK: The wishes
@@ -81,8 +90,21 @@ package enum AlertSwitch {
         if let failure = SystemFacts.makeDirectory(folder) {
             throw PayloadFile.Fault(description: "\(folder) cannot be made: \(failure)")
         }
-        do { try Data(control.bytes).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-            throw PayloadFile.Fault(description: "\(path) cannot be written")
+        guard replace(path, in: folder, by: control.bytes) else {
+            throw PayloadFile.Fault(description: "\(path) cannot be written: \(String(cString: strerror(errno)))")
         }
+    }
+
+    /// Puts a file in the place of another one. Its owner alone may read it: the gateway's user, to whom the folder
+    /// belongs, also when root pauses a rule.
+    private static func replace(_ path: String, in folder: String, by bytes: [UInt8]) -> Bool {
+        let fresh = path + ".new"
+        _ = unlink(fresh)
+        let descriptor = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var facts = stat()
+        if geteuid() == 0, stat(folder, &facts) == 0 { _ = fchown(descriptor, facts.st_uid, facts.st_gid) }
+        return Descriptor.writeAll(bytes, to: descriptor) && fsync(descriptor) == 0 && rename(fresh, path) == 0
     }
 }

@@ -36,10 +36,10 @@ package struct AlertTrial {
         self.targets = targets
     }
 
-    /// The alerts that recorded telemetry raises, with the targets that would get each.
+    /// The alerts that recorded telemetry raises, with the targets that would get each. Throws what was refused.
     package func alerts(_ inputs: [OfflineInput]) throws -> [(notice: AlertNotice, targets: [Target])] {
         var result: [(notice: AlertNotice, targets: [Target])] = []
-        for output in try OfflineGateway(plan: plan).run(inputs) where output.signal == .logs {
+        for output in try OfflineGateway(plan: plan).accepted(inputs) where output.signal == .logs {
             let receivers = targets.filter { $0.pipelines.contains(output.pipeline) }
             for request in output.requests {
                 let batch = ExportBatch(signal: .logs, itemCount: 1, bytes: request)

@@ -22,7 +22,7 @@ package struct NormalizeReport {
     package static var profiles: String { TargetProfile.allCases.map(\.rawValue).joined(separator: ", ") }
 
     /// A line per span and per attribute that differs.
-    package func lines(_ path: String) throws -> [String] {
+    package func lines(_ inputs: [OfflineInput]) throws -> [String] {
         let tables = try Tables.shared.get()
         var builder = KeyTable.Builder()
         tables.intern(&builder)
@@ -31,7 +31,7 @@ package struct NormalizeReport {
         var normalizer = Normalizer(tables, options)
         var batch = RecordBatch(keys: keys)
         var lines: [String] = []
-        for input in try PayloadFile.read(path) where input.signal != .metrics {
+        for input in inputs where input.signal != .metrics {
             try input.bytes.withUnsafeBytes { bytes in
                 _ = try OTLPReader.read(Text(bytes), signal: input.signal, keys: keys, into: &batch)
                 let before = Self.records(batch)

@@ -105,6 +105,21 @@ package struct OfflineGateway {
         keys = builder.build()
     }
 
+    /// The outputs of all pipelines, as `run` gives them; throws what they refused, so that nothing passes for looked at
+    /// that was not.
+    package func accepted(_ inputs: [OfflineInput]) throws(PayloadFile.Fault) -> [OfflineOutput] {
+        let outputs = run(inputs)
+        var reasons: [String] = []
+        for output in outputs {
+            for refusal in output.refusals.map({ "pipeline \(output.pipeline) refused: \($0)" })
+            where !reasons.contains(refusal) {
+                reasons.append(refusal)
+            }
+        }
+        if reasons.isEmpty { return outputs }
+        throw PayloadFile.Fault(description: reasons.joined(separator: "\n"))
+    }
+
     /// The outputs of all pipelines, those in front of connectors first.
     package func run(_ inputs: [OfflineInput]) -> [OfflineOutput] {
         var waiting: [String: [OfflineInput]] = [:]

@@ -12,6 +12,9 @@ package enum SystemFacts {
         readFile: { path throws(ConfigReadFailure) in try read(path) })
 
     private static func read(_ path: String) throws(ConfigReadFailure) -> [UInt8] {
+        if path.hasPrefix("http://") || path.hasPrefix("https://") {
+            throw ConfigReadFailure(reason: "only files are read, no URLs; fetch it into a file first")
+        }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw ConfigReadFailure(reason: String(cString: strerror(errno))) }
         defer { close(descriptor) }

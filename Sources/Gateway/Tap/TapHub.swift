@@ -8,7 +8,7 @@ import Telemetry
 
 /// Copies of what flows, for whoever looks right now. While nobody does it costs one atomic read per request.
 ///
-/// A tap begins with its first question and ends when nobody has asked for a while. What comes faster than it is asked
+/// A tap begins with its first question and ends when it says so, or when nobody has asked for a while. What comes faster than it is asked
 /// for is passed over and counted: a tap never holds anything up.
 final class TapHub: Sendable {
     private struct Item {
@@ -35,6 +35,8 @@ final class TapHub: Sendable {
     private static let bytesMax = 2 << 20
     /// Seconds without a question after which a tap ends.
     private static let silence = 10.0
+    /// Seconds after which it makes room for another one: programs that look ask several times a second.
+    private static let pause = 2.0
 
     init(
         _ allowed: TelemetryConfiguration.Tap,
@@ -80,13 +82,18 @@ final class TapHub: Sendable {
 
     // MARK: Questions
 
-    /// Answers `/tap?id=…&pipeline=…&where=…&raw=1`: one JSON object a line with the pipeline and the request.
+    /// Answers `/tap?id=…&pipeline=…&where=…&raw=1`: one JSON object a line with the pipeline and the request. The last
+    /// question has `end=1`, which frees the place of the tap and is answered with nothing.
     func answer(_ request: AdminRequest) -> AdminAnswer {
         guard request.isLocal, allowed != .off else {
             return refusal(.forbidden, "a tap is for this machine only, and not with service.telemetry.tap: off")
         }
         guard let id = request.query["id"], !id.isEmpty, id.utf8.count <= 64 else {
             return refusal(.badRequest, "needs an id of at most 64 bytes")
+        }
+        if request.query["end"] == "1" {
+            end(id)
+            return AdminAnswer(status: .ok, contentType: "application/x-ndjson", body: "")
         }
         let isRaw = request.query["raw"] == "1"
         guard !isRaw || allowed == .raw else {
@@ -112,11 +119,23 @@ final class TapHub: Sendable {
         let now = now()
         return sessions.withLock { sessions in
             for (other, session) in sessions where now - session.lastAsked > TapHub.silence { sessions[other] = nil }
-            guard sessions[id] != nil || sessions.count < TapHub.sessionsMax else { return nil }
+            if sessions[id] == nil, sessions.count >= TapHub.sessionsMax {
+                guard let oldest = sessions.min(by: { $0.value.lastAsked < $1.value.lastAsked }),
+                    now - oldest.value.lastAsked > TapHub.pause
+                else { return nil }
+                sessions[oldest.key] = nil
+            }
             let old = sessions[id]
             sessions[id] = Session(pipeline: pipeline, isRaw: isRaw, lastAsked: now)
             active.store(sessions.count, ordering: .relaxed)
             return (old?.items ?? [], old?.skipped ?? 0)
+        }
+    }
+
+    private func end(_ id: String) {
+        sessions.withLock { sessions in
+            sessions[id] = nil
+            active.store(sessions.count, ordering: .relaxed)
         }
     }
 

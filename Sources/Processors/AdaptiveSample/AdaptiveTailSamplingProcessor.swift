@@ -56,19 +56,23 @@ package struct AdaptiveTailSamplingProcessor: Processor {
     }
 
     private static func makeCounters(_ rules: [String], _ build: ProcessorBuild) -> Counters {
-        let prefix = "otelcol_processor_adaptive_tail_sampling_"
         var counters = Counters(
             droppedSpans: build.metrics.counter(
-                prefix + "spans_dropped", "Spans of traces that were dropped.", build.labels))
+                "otelcol_processor_adaptive_tail_sampling_spans_dropped", "Spans of traces that were dropped.",
+                build.labels))
         for name in rules + ["_eviction", "_unmatched"] {
             let labels: [(name: String, value: String)] = build.labels + [("rule", name)]
-            counters.sampled.append(build.metrics.counter(prefix + "traces_sampled", "Traces kept, by rule.", labels))
+            counters.sampled.append(
+                build.metrics.counter(
+                    "otelcol_processor_adaptive_tail_sampling_traces_sampled", "Traces kept, by rule.", labels))
             counters.dropped.append(
-                build.metrics.counter(prefix + "traces_dropped", "Traces dropped, by rule.", labels))
+                build.metrics.counter(
+                    "otelcol_processor_adaptive_tail_sampling_traces_dropped", "Traces dropped, by rule.", labels))
         }
         for reason in GatheredTrace.Reason.allCases {
             counters.triggers[reason] = build.metrics.counter(
-                prefix + "decision_triggers", "Decisions by what made the trace complete.",
+                "otelcol_processor_adaptive_tail_sampling_decision_triggers",
+                "Decisions by what made the trace complete.",
                 build.labels + [("trigger", trigger(reason)), ("reason", reason.rawValue)])
         }
         return counters

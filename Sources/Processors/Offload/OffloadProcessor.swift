@@ -46,7 +46,10 @@ package struct OffloadProcessor: Processor {
         do throws(ContentFault) {
             store = try ContentStore(options.directory, makesFolder: !build.isTrial)
         } catch {
-            throw ProcessorBuildFailure("\(options.directory) \(error.reason)", at: "directory", fix: error.fix)
+            var failure = ProcessorBuildFailure(
+                "\(options.directory) \(error.reason)", at: "directory", fix: error.fix)
+            failure.isOfMachine = true
+            throw failure
         }
         least = options.least
         leastMedia = options.leastMedia

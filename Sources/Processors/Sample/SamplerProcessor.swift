@@ -6,6 +6,7 @@ package struct ProcessorBuildFailure: StartFault, Equatable {
     package var description: String
     package var option: String?
     package var fix: String?
+    package var isOfMachine = false
 
     package init(_ description: String, at option: String? = nil, fix: String? = nil) {
         self.description = description

@@ -275,7 +275,9 @@ private struct LimitPolicies {
 
     init(_ settings: inout Settings) {
         latency = settings.optionalGroup("latency", "Traces that took long, from the first start to the last end.") {
-            let above = $0.int("threshold_ms", default: 0, in: 0...Int.max, unit: "ms", "Longer than this.")
+            let above = $0.int(
+                "threshold_ms", default: 0, in: 0...Int.max, unit: "ms",
+                "As long as this or longer; beside an upper threshold only longer.")
             let most = $0.int("upper_threshold_ms", default: 0, in: 0...Int.max, unit: "ms", "At most this; 0: any.")
             return .latency(above: above, most: most)
         }

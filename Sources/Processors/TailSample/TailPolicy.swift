@@ -173,7 +173,8 @@ struct TailPolicy: Sendable {
         case .alwaysSample: return true
         case .latency(let above, let most):
             let milliseconds = TraceShape.duration(of: batch) / 1_000_000
-            return milliseconds > above && (most == 0 || milliseconds <= most)
+            // As the Collector has it: the lower end belongs to it only while there is no upper one.
+            return most == 0 ? milliseconds >= above : milliseconds > above && milliseconds <= most
         case .hash(let salt, let most):
             return most > 0 && TraceHash.of(TraceShape.identifier(of: batch), salt: salt) <= most
         case .status(let codes): return TraceShape.contains(batch) { codes.contains($0.statusCode) }

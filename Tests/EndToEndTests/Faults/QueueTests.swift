@@ -69,6 +69,28 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `without a configuration only exporters that have read are told`() async throws {
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters: {file: {path: FOLDER/out.jsonl}}
+            service:
+              telemetry:
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines: {traces: {receivers: [otlp], exporters: [file]}}
+            """)
+        try await gateway.start()
+        #expect(try await gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        try await gateway.waitUntilDelivered()
+        #expect(gateway.end(SIGTERM) == 0)
+        let told = try gateway.command([
+            "queue", "--data-directory", gateway.folder.appending(path: "data").path, "--endpoint",
+            "http://127.0.0.1:1",
+        ])
+        #expect(told.status == 0 && told.text.contains("file of traces: 0 records"), "\(told.text)")
+        #expect(!told.text.contains("sqlite"), "\(told.text)")
+    }
+
     private func ask(_ gateway: RunningGateway) throws -> String {
         try gateway.command([
             "queue", "--config", gateway.folder.appending(path: "config.yaml").path, "--data-directory",

@@ -142,6 +142,31 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test func `a log in JSON tells faults in JSON, and what a reload changed by name`() async throws {
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters: {nop: {}}
+            service:
+              telemetry:
+                logs: {encoding: json}
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
+            """)
+        try await gateway.start()
+        gateway.replace("exporters: {nop: {}}", with: "exporters: {nop: {}, nope: {}}")
+        #expect(try await gateway.reload() == false)
+        gateway.replace("exporters: {nop: {}, nope: {}}", with: "exporters: {nop: {}, debug: {}}")
+        #expect(try await gateway.reload())
+        #expect(try await gateway.reload())
+        #expect(gateway.end(SIGTERM) == 0)
+        let log = gateway.logText
+        #expect(log.split(separator: "\n").allSatisfy { $0.hasPrefix("{\"ts\":") && $0.hasSuffix("}") }, "\(log)")
+        #expect(log.contains("exporters.nope: ") && log.contains("\"added\":\"exporters.debug\""), "\(log)")
+        #expect(log.contains("\"changed\":\"nothing\""), "\(log)")
+        #expect(log.components(separatedBy: "exporters.debug: is defined and not used").count == 2, "\(log)")
+    }
+
     @Test func `a receiver whose options changed has the new ones`() async throws {
         let bench = try FaultBench()
         try await bench.gateway.start()
@@ -176,6 +201,34 @@ import Testing
         let log = bench.gateway.logText
         #expect(log.contains("otlp_http reads this journal no longer, and gives up 10 records"), "\(log)")
         #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
+    @Test(arguments: ["memory", "file_storage"])
+    func `an exporter that comes begins at what the journal still holds, which is told`(storage: String) async throws {
+        let gateway = try RunningGateway(
+            """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:PORT"}}}}
+            exporters:
+              otlp_http/down: {endpoint: "http://127.0.0.1:1", sending_queue: {storage: \(storage)}}
+              file: {path: FOLDER/out.jsonl, sending_queue: {storage: \(storage)}}
+            extensions: {file_storage: {directory: FOLDER/journal}}
+            service:
+              extensions: [file_storage]
+              telemetry:
+                metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: METRICS}}}}]}
+              pipelines: {traces: {receivers: [otlp], exporters: [otlp_http/down]}}
+            """)
+        gateway.arguments = ["--shutdown-timeout", "1"]
+        try await gateway.start()
+        #expect(try await gateway.post(NumberedSpans.request(1), path: "/v1/traces") == 200)
+        gateway.replace("exporters: [otlp_http/down]}", with: "exporters: [otlp_http/down, file]}")
+        #expect(try await gateway.reload())
+        let told = "exporter file of pipeline traces is new to its journal: it begins 10 records back"
+        #expect(gateway.logText.components(separatedBy: told).count == 2, "\(gateway.logText)")
+        gateway.replace("out.jsonl", with: "other.jsonl")
+        #expect(try await gateway.reload())
+        #expect(gateway.logText.components(separatedBy: told).count == 2, "\(gateway.logText)")
+        _ = gateway.end(SIGTERM)
     }
 
     @Test func `what waits in a directory that the new configuration does not have is told`() async throws {

@@ -27,6 +27,8 @@ import Testing
         let paused = try AlertSwitch.pause("cost", for: nil, dataDirectory: folder)
         #expect(paused.hasPrefix("paused cost without end, in \(folder)"), "\(paused)")
         #expect(try control(folder, "paused") == ["cost": 0])
+        let mode = try FileManager.default.attributesOfItem(atPath: path(folder))[.posixPermissions] as? Int
+        #expect(mode == 0o600)
         let timed = try AlertSwitch.pause("loops", for: .seconds(3_600), dataDirectory: folder)
         #expect(timed.hasPrefix("paused loops until 2"), "\(timed)")
         #expect(try AlertSwitch.resume("cost", dataDirectory: folder) == "resumed cost, in \(folder)")

@@ -138,6 +138,55 @@ import Testing
         #expect(throws: PayloadFile.Fault.self) { try PayloadFile.read(write("{}\n{\n", name: "x.jsonl")) }
     }
 
+    private func write(_ bytes: [UInt8], name: String) throws -> String {
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString)-\(name)")
+        try Data(bytes).write(to: file)
+        return file.path
+    }
+
+    private static let spans = #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"},{"name":"b"}]}]}]}"#
+
+    @Test func `reads requests behind their lengths, as the file exporter writes them in protobuf`() throws {
+        let request = try PayloadFile.request(Array(Self.spans.utf8)).bytes
+        let framed: [UInt8] = [0, 0, 0, UInt8(request.count)] + request
+        let inputs = try PayloadFile.read(write(framed + framed, name: "out.pb"))
+        #expect(inputs.map(\.bytes) == [request, request] && inputs.map(\.recordCount) == [2, 2])
+        #expect(try PayloadFile.read(write(request, name: "out.pb")).map(\.bytes) == [request])
+        let fault = #expect(throws: PayloadFile.Fault.self) {
+            try PayloadFile.read(write(framed + framed.dropLast(), name: "out.pb"))
+        }
+        #expect(fault?.description.contains("begins at byte \(framed.count) is cut off") == true)
+    }
+
+    @Test func `a request in protobuf that begins as a newline and a brace is none of JSON`() throws {
+        let name = String(repeating: "n", count: 0x7B - 6)
+        let request: [UInt8] = [0x0A, 0x7B, 0x12, 0x79, 0x12, 0x77, 0x2A, 0x75] + Array(name.utf8)
+        #expect(try PayloadFile.read(write(request, name: "x.pb")).map(\.recordCount) == [1])
+        #expect(try PayloadFile.read(write("\n" + Self.spans, name: "x.json")).map(\.recordCount) == [2])
+    }
+
+    @Test(arguments: [[UInt8]("some words\n".utf8), [0x0A, 0xFF, 0x7F], [0x0B, 0x01, 0x02, 0x03, 0x04]])
+    func `what cannot be read is a fault with the file and the reason in words`(bytes: [UInt8]) throws {
+        let path = try write(bytes, name: "g.pb")
+        let fault = try #require(throws: PayloadFile.Fault.self) { try PayloadFile.read(path) }
+        #expect(fault.description.hasPrefix(path + ": ") && fault.description.contains("what can be read is"))
+        #expect(!fault.description.contains("DecodeFailure"))
+    }
+
+    @Test func `what a pipeline refuses is no outcome`() throws {
+        let text = """
+            receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
+            exporters: {nop: {}}
+            service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}
+            """
+        let loaded = LoadedConfiguration.load([.text(name: "c.yaml", text)])
+        try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
+        let gateway = try OfflineGateway(plan: loaded.plan)
+        let broken = OfflineInput(signal: .traces, bytes: [0xFF])
+        let fault = try #require(throws: PayloadFile.Fault.self) { try gateway.accepted([broken, broken]) }
+        #expect(fault.description.hasPrefix("pipeline traces refused: ") && !fault.description.contains("\n"))
+    }
+
     private func finding(_ pattern: String, _ span: String, _ tier: String = "") -> FindingRecord {
         FindingRecord(trace: "t", span: span, spanName: span, pattern: pattern, tier: tier, explanation: "")
     }

@@ -8,7 +8,7 @@ import Testing
 
     @Test func `shows what is added and the rule of each`() throws {
         let report = try #require(NormalizeReport(removeOriginals: false, profile: "genai-dev", width: 60))
-        let lines = try report.lines(Self.capture.path)
+        let lines = try report.lines(PayloadFile.read(Self.capture.path))
         #expect(lines.contains { $0.hasPrefix("  + gen_ai.operation.name = retrieval   [haystack:") })
         #expect(lines.contains { $0.hasPrefix("haystack.component.run (haystack)") })
         #expect(!lines.contains { $0.contains("sluice.genai.explain") })
@@ -24,15 +24,15 @@ import Testing
         try Data(#"{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"a"},"spans":[\#(span)]}]}]}"#.utf8).write(
             to: file)
         let report = try #require(NormalizeReport(removeOriginals: false, profile: "genai-dev", width: 60))
-        let lines = try report.lines(file.path)
+        let lines = try report.lines(PayloadFile.read(file.path))
         #expect(
             lines.contains("  ~ gen_ai.usage.input_tokens = 7 (string) -> 7 (int)   [engine:recast]"), "\(lines)")
     }
 
     @Test func `shows what is removed`() throws {
         let report = try #require(NormalizeReport(removeOriginals: true, profile: "semconv-1.41", width: 60))
-        #expect(try report.lines(Self.capture.path).contains { $0.hasPrefix("  - haystack.") })
+        #expect(try report.lines(PayloadFile.read(Self.capture.path)).contains { $0.hasPrefix("  - haystack.") })
         #expect(NormalizeReport(removeOriginals: true, profile: "1.99", width: 60) == nil)
-        #expect(throws: (any Error).self) { try report.lines("/nowhere.pb") }
+        #expect(throws: (any Error).self) { try report.lines(PayloadFile.read("/nowhere.pb")) }
     }
 }

@@ -67,6 +67,38 @@ import Testing
         #expect(node.traits(scalar: SystemFacts.fileTraits) != before)
     }
 
+    @Test func `parts are told by name when they come, go and change, with the files that they name`() throws {
+        func outline(_ text: String) -> ConfigOutline {
+            ConfigOutline(LoadedConfiguration.load([.text(name: "test", text)]).tree)
+        }
+        let before = outline(configuration())
+        #expect(before.difference(to: outline("# the same\n" + configuration())) == ["changed": "nothing"])
+        let text = configuration(processors: "attributes", token: "two")
+            .replacingOccurrences(of: "exporters: {debug: {}}", with: "exporters: {debug: {}, file: {path: /tmp/x}}")
+        #expect(
+            before.difference(to: outline(text)) == [
+                "added": "exporters.file", "changed": "extensions.bearertokenauth, pipelines.traces",
+            ])
+        let other = outline(configuration(telemetry: "{logs: {level: debug}}", pipelines: "traces/a"))
+        #expect(
+            before.difference(to: other) == [
+                "added": "pipelines.traces/a", "removed": "pipelines.traces", "changed": "service.telemetry",
+            ])
+    }
+
+    @Test func `warnings of before are not told again, wherever they stand now`() {
+        func problems(_ text: String) -> ConfigProblems {
+            LoadedConfiguration.load([.text(name: "test", text)]).problems
+        }
+        let before = problems(configuration())
+        var after = problems("\n\n" + configuration())
+        #expect(after.warnings.contains { $0.path == "processors.attributes" })
+        after.removeWarnings(toldBy: problems(configuration(processors: "attributes")))
+        #expect(after.warnings.contains { $0.path == "processors.attributes" })
+        after.removeWarnings(toldBy: before)
+        #expect(after.isEmpty, "\(after.report())")
+    }
+
     @Test func `a counter that is registered again goes on from where it was`() {
         let first = SelfMetrics()
         first.counter("sent", "Sent.", [(name: "exporter", value: "a")]).add(3)

@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test func `only the named policies turn a session bad, and unknown names are refused`() throws {
-        let slow = "{name: slow, type: latency, latency: {threshold_ms: 0}}"
+        let slow = "{name: slow, type: latency, latency: {threshold_ms: 60000}}"
         let sampler = try Sampler("{policies: [\(Self.errors), \(slow)], session: {policies: [slow]}}")
         #expect(try sampler.decide(1, session: "s", bad: true).released == [])
         let wrong = "{policies: [\(Self.errors)], session: {policies: [error]}}"

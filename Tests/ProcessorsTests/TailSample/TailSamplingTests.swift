@@ -73,11 +73,12 @@ import Testing
     static let rows: [Row] = [
         Row(policy: "{name: p, type: always_sample}", keeps: [one()], drops: []),
         Row(
-            policy: "{name: p, type: latency, latency: {threshold_ms: 5}}", keeps: [one(start: 1, end: 6_000_001)],
-            drops: [one(start: 1, end: 5_000_001)]),
+            policy: "{name: p, type: latency, latency: {threshold_ms: 5}}", keeps: [one(start: 1, end: 5_000_001)],
+            drops: [one(start: 1, end: 5_000_000)]),
         Row(
             policy: "{name: p, type: latency, latency: {threshold_ms: 5, upper_threshold_ms: 10}}",
-            keeps: [one(start: 1, end: 10_000_001)], drops: [one(start: 1, end: 11_000_001)]),
+            keeps: [one(start: 1, end: 10_000_001)],
+            drops: [one(start: 1, end: 11_000_001), one(start: 1, end: 5_000_001)]),
         Row(
             policy: "{name: p, type: numeric_attribute, numeric_attribute: {key: k, min_value: 50, max_value: 100}}",
             keeps: [one("s", ("k", int(50))), one("s", ("k", "{\"doubleValue\":99.5}"))],

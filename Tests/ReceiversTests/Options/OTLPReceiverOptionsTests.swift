@@ -129,6 +129,11 @@ import Testing
         #expect(try ListenEndpoint(parsing: text) == expected)
     }
 
+    @Test func `a variable without env is told how it is written`() {
+        let fault = #expect(throws: ListenEndpoint.Fault.self) { try ListenEndpoint(parsing: "$HOST:4318") }
+        #expect(fault?.description.hasSuffix("a variable is ${env:HOST}") == true)
+    }
+
     @Test(arguments: [
         "", "4318", "::1:4318", "a:", "a:65536", "a:-1", "a:+1", "[a]:1", "a/b:1", "https://a:1", "[::1:4318",
     ])

@@ -22,6 +22,15 @@ package struct ListenEndpoint: Sendable, Equatable {
         package var description: String
     }
 
+    /// Only programs on this machine reach it.
+    package var isLoopback: Bool {
+        switch host {
+        case .localhost: true
+        case .all: false
+        case .named(let name): name.hasPrefix("127.") || name == "::1"
+        }
+    }
+
     package init(host: Host, port: Int) {
         self.host = host
         self.port = port
@@ -48,6 +57,10 @@ package struct ListenEndpoint: Sendable, Equatable {
             }
         } else if name.contains(":") {
             throw Fault(description: "an IPv6 address needs brackets, such as [::1]:4318")
+        }
+        if name.hasPrefix("$") {
+            throw Fault(
+                description: "takes \(name) for the name of a machine; a variable is ${env:\(name.dropFirst())}")
         }
         guard !name.contains(where: { $0 == "/" || $0 == " " || $0 == "[" || $0 == "]" }) else {
             throw Fault(description: "expects host:port, such as 127.0.0.1:4318")
