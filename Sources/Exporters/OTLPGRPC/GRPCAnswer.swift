@@ -72,7 +72,8 @@ struct GRPCAnswer {
 
     private func success(_ signal: Signal) -> ExportOutcome {
         guard case .answered(_, let body, _, _) = exchange.result, let message = Self.message(body),
-            let partial = ControlMessages.decodeExportResponse(signal: signal, bytes: message),
+            let partial = ControlMessages.decodeExportResponse(signal: signal, bytes: message)
+                ?? CutAnswer.partial(message),
             partial.rejected > 0 || !partial.message.isEmpty
         else { return .delivered }
         return .partial(
@@ -80,12 +81,13 @@ struct GRPCAnswer {
             message: EscapedText.make(partial.message, limit: OTLPAnswer.textMax))
     }
 
-    /// The one message of a body: a byte that says whether it is compressed, four of length, then its bytes. Nil when
-    /// it is cut, or compressed, which nobody has asked for.
+    /// The one message of a body: a byte that says whether it is compressed, four of length, then its bytes, of a long
+    /// one as many as are kept of an answer. Nil when it broke off, or is compressed, which nobody has asked for.
     private static func message(_ body: [UInt8]) -> [UInt8]? {
         guard body.count >= 5, body[0] == 0 else { return nil }
         let length = body[1..<5].reduce(0) { $0 << 8 | Int($1) }
-        return length <= body.count - 5 ? Array(body[5..<(5 + length)]) : nil
+        if length <= body.count - 5 { return Array(body[5..<(5 + length)]) }
+        return body.count >= CurlTarget.keptMax ? Array(body[5...]) : nil
     }
 
     private func failure(_ code: Int) -> ExportOutcome {
