@@ -78,7 +78,7 @@ struct GRPCAnswer {
         else { return .delivered }
         return .partial(
             rejected: Int(clamping: max(0, partial.rejected)),
-            message: EscapedText.make(partial.message, limit: OTLPAnswer.textMax))
+            message: QuotedWords.quote(EscapedText.make(partial.message, limit: OTLPAnswer.textMax)))
     }
 
     /// The one message of a body: a byte that says whether it is compressed, four of length, then its bytes, of a long
@@ -96,7 +96,7 @@ struct GRPCAnswer {
         let message = EscapedText.make(raw, limit: OTLPAnswer.textMax)
         var text = Self.names.indices.contains(code) ? Self.names[code] : "gRPC status \(code)"
         if code == Self.unauthenticated || code == 7 { text += " (check the credentials in headers)" }
-        if !message.isEmpty { text += ": \(message)" }
+        if !message.isEmpty { text += ", \(QuotedWords.quote(message))" }
         let delay = exchange.fields[Self.detailsField].flatMap(Self.retryDelay)
         // A RetryInfo without a delay leaves the pause to us.
         let hint = delay == .zero ? nil : delay

@@ -9,7 +9,7 @@ import Telemetry
 /// whether or not it can be read; 429, 502, 503 and 504 and a missing answer are passing; every other status is for
 /// good. 413 alone says that a smaller request would do.
 enum OTLPAnswer {
-    /// Longest text of a backend that reaches the log.
+    /// Longest text of a backend that is told.
     static let textMax = 300
     /// Statuses after which the specification lets a client send again.
     static let retryable = [429, 502, 503, 504]
@@ -53,7 +53,7 @@ enum OTLPAnswer {
         case .other: partial = nil
         }
         guard let partial, partial.rejected > 0 || !partial.message.isEmpty else { return .delivered }
-        let message = EscapedText.make(partial.message, limit: textMax)
+        let message = QuotedWords.quote(EscapedText.make(partial.message, limit: textMax))
         return .partial(rejected: Int(clamping: max(0, partial.rejected)), message: message)
     }
 
@@ -73,7 +73,7 @@ enum OTLPAnswer {
                 ?? EscapedText.make(utf8: body, limit: textMax)
         case .other: detail = EscapedText.make(utf8: body, limit: textMax)
         }
-        return detail.isEmpty ? text : "\(text): \(detail)"
+        return detail.isEmpty ? text : "\(text), \(QuotedWords.quote(detail))"
     }
 
     /// What a Content-Type says about the body; parameters and case do not matter.
