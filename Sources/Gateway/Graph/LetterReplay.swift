@@ -14,23 +14,11 @@ package final class LetterReplay: Sendable {
         self.dataDirectory = dataDirectory
     }
 
-    /// Tries once. Nil when the exporter took all of it, otherwise why not; then the letter has to stay.
-    package func send(_ letter: DeadLetter) async -> String? {
-        let exporter: any Exporter
+    /// Tries once.
+    package func send(_ letter: DeadLetter) async -> LetterOutcome {
         switch await find(letter.exporter, letter.signal) {
-        case .success(let found): exporter = found
-        case .failure(let failure): return failure.description
-        }
-        var batch = ExportBatch(
-            signal: letter.signal, itemCount: letter.itemCount, bytes: letter.bytes, tenant: letter.tenant,
-            metadata: letter.metadata)
-        batch.rowPlaces = letter.rowPlaces
-        switch await exporter.export(batch) {
-        case .delivered, .committed: return nil
-        case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
-        case .refusedTogether(let message): return "refused: \(message)"
-        case .refused(let records, let message, _): return "\(records.count) refused: \(message)"
-        case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason
+        case .success(let exporter): await letter.deliver(to: exporter)
+        case .failure(let failure): .failed(failure.description)
         }
     }
 
