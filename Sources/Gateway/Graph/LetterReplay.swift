@@ -41,8 +41,9 @@ package final class LetterReplay: Sendable {
         guard let found = user?.exporters.first(where: { $0.id == id })?.plan ?? behind else {
             return .failure(GatewayStartFailure("the configuration has no exporter \(id) in a pipeline"))
         }
-        var exporter = found.make(
-            ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in }))
+        var build = ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in })
+        build.isReplay = true
+        var exporter = found.make(build)
         do {
             if let user { exporter = try process(exporter, id, user) }
         } catch {
