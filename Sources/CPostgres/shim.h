@@ -16,7 +16,9 @@ static inline void sluice_pq_ignore(void *context, const char *message) {
     (void)message;
 }
 
-/// Notices of the server would go to standard error.
+/// Notices of the server would go to standard error, and details and contexts, which quote values, into libpq's
+/// messages.
 static inline void sluice_pq_silence(PGconn *connection) {
+    PQsetErrorVerbosity(connection, PQERRORS_TERSE);
     PQsetNoticeProcessor(connection, sluice_pq_ignore, NULL);
 }

@@ -12,6 +12,7 @@ extension Gateway {
         guard parts.withLock({ $0.admin.isEmpty }) else { return }
         for address in plan.telemetry.metricsAddresses {
             try await serve(address, what: "the metrics endpoint (service.telemetry.metrics)") { [weak self] request in
+                if let refusal = Self.refusal(request) { return refusal }
                 if request.path == "/queues" { return self?.queues }
                 if request.path == "/outcomes" { return self?.outcomes }
                 if request.path == "/drops" { return self?.drops.answer }
@@ -26,6 +27,17 @@ extension Gateway {
                 return self?.health
             }
         }
+    }
+
+    /// Pages that tell what destinations said, or which traces there are: for this machine only, as a tap is.
+    private static let localPages: Set<String> = ["/queues", "/outcomes", "/drops"]
+
+    /// The answer to who may not have the page; nil to all others.
+    static func refusal(_ request: AdminRequest) -> AdminAnswer? {
+        guard localPages.contains(request.path), !request.isLocal else { return nil }
+        return AdminAnswer(
+            status: .forbidden, contentType: "text/plain; charset=utf-8",
+            body: "\(request.path) is for this machine only: ask where the gateway runs\n")
     }
 
     private func serve(

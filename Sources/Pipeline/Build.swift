@@ -52,6 +52,8 @@ package struct ExporterBuild: Sendable {
     package var hasJournal: (@Sendable (_ name: String) -> Bool)?
     /// Headers, in lowercase, that the exporter's batches are parted by and carry.
     package var metadataKeys: [String] = []
+    /// Whether it is for the dead letters of a gateway alone, which has begun long ago.
+    package var isReplay = false
 
     package init(
         metrics: SelfMetrics, id: String, dataDirectory: String,
@@ -65,7 +67,9 @@ package struct ExporterBuild: Sendable {
 
     /// What an exporter that this one makes gets.
     package func renamed(_ id: String) -> ExporterBuild {
-        ExporterBuild(metrics: metrics, id: id, dataDirectory: dataDirectory, log: log)
+        var build = ExporterBuild(metrics: metrics, id: id, dataDirectory: dataDirectory, log: log)
+        build.isReplay = isReplay
+        return build
     }
 }
 

@@ -123,6 +123,9 @@ struct ReplayLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Sends letters to their exporters again; those that are taken are removed.",
         discussion: """
+            Letters that are too large are sent in halves; of one that is taken in part the rest stays. What a backend \
+            rejects in a partial success is not sent again.
+
             Uses the exporters of the given configuration, without their queues. Those that write files, and fallbacks \
             with one of them, need the gateway stopped: a file has one writer. Letters of connectors are not replayed: \
             `show --raw` and `sluice send` bring them to a receiver. Exit code 4: some failed again.
@@ -149,18 +152,35 @@ struct ReplayLetters: AsyncParsableCommand {
         let replay = LetterReplay(plan: loaded.plan, dataDirectory: selection.dataDirectory)
         var failures = 0
         for (folder, entry) in letters {
-            let reason: String?
-            if let letter = folder.read(entry.id) { reason = await replay.send(letter) } else { reason = "damaged" }
-            if let reason {
-                Terminal.error("\(entry.id): \(reason)")
-                failures += 1
-            } else {
-                folder.remove(entry.id)
-                print("\(entry.id): delivered")
-            }
+            let outcome = if let letter = folder.read(entry.id) { await replay.send(letter) } else { damaged }
+            if !settle(entry, outcome, folder) { failures += 1 }
         }
         await replay.end()
         if failures > 0 { throw Exit.rejected }
+    }
+
+    private var damaged: LetterOutcome { .failed("damaged") }
+
+    /// Removes what is done and tells it. Whether all of it was taken.
+    private func settle(_ entry: DeadLetterEntry, _ outcome: LetterOutcome, _ folder: DeadLetterFolder) -> Bool {
+        let items = "of \(entry.itemCount) \(entry.signal.itemName)"
+        switch outcome {
+        case .done(0, let message):
+            folder.remove(entry.id)
+            print("\(entry.id): delivered\(message.isEmpty ? "" : ", with a warning: \(message)")")
+            return true
+        case .done(let rejected, let message):
+            folder.remove(entry.id)
+            let reason = message.isEmpty ? "" : ": \(message)"
+            Terminal.error("\(entry.id): delivered, but \(rejected) \(items) were rejected and are lost\(reason)")
+        case .left(let letters, let message):
+            let left = letters.reduce(0) { $0 + $1.itemCount }
+            let failure = folder.replace(entry.id, with: letters)
+            let fate = failure.map { "no letter of them can be written, so all of it stays: \($0)" }
+            Terminal.error("\(entry.id): \(left) \(items) stay: \(message)\(fate.map { "; \($0)" } ?? "")")
+        case .failed(let reason): Terminal.error("\(entry.id): \(reason)")
+        }
+        return false
     }
 }
 

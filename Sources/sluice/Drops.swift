@@ -33,8 +33,8 @@ struct Drops: AsyncParsableCommand {
                 throw Exit.failed("\(endpoint)/drops is not the metrics listener of a gateway")
             }
             all = decoded
-        case .failure(let failure):
-            throw Exit.noGateway("\(failure)")
+        case .failure(let failure) where failure.isRefusal: throw Exit.failed("\(failure)")
+        case .failure(let failure): throw Exit.noGateway("\(failure)")
         }
         let wanted = all.filter { entry in
             (trace == nil || entry.traceID == trace?.lowercased()) && (processor == nil || entry.processor == processor)

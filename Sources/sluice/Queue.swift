@@ -31,6 +31,7 @@ struct Queue: AsyncParsableCommand {
                 throw Exit.failed("\(endpoint)/queues is not the metrics listener of a gateway")
             }
             all = decoded
+        case .failure(let failure) where failure.isRefusal: throw Exit.failed("\(failure)")
         case .failure(let failure):
             do {
                 let plan = try plan ?? options.load(dataDirectory: dataDirectory).plan

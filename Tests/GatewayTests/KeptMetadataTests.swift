@@ -2,6 +2,7 @@ import Configuration
 @testable import Gateway
 import OTLP
 import Pipeline
+import Synchronization
 import Telemetry
 import Testing
 
@@ -87,5 +88,31 @@ import Testing
         }
         #expect(frame.header.metadata == RequestMetadata([.init(name: "x-team", value: "a")]))
         #expect(frame.header.tenant == "t")
+    }
+
+    @Test func `a header that is too long to be kept is told once a minute`() {
+        let lines = Mutex<[String]>([])
+        let time = Mutex(0.0)
+        let lost = LostHeaders(pipeline: "traces", now: { time.withLock { $0 } }) { level, text in
+            lines.withLock { $0.append("\(level.rawValue) \(text)") }
+        }
+        func note(_ length: Int) {
+            let all = RequestMetadata([
+                .init(name: "x-other", value: String(repeating: "o", count: 9_000)),
+                .init(name: "x-tenant", value: String(repeating: "t", count: length)),
+            ])
+            lost.note(["x-run", "x-tenant"], of: all, kept: all.kept(["x-run", "x-tenant"]))
+        }
+        note(3_000)
+        let none = lines.withLock { $0 }
+        #expect(none == [])
+        for _ in 0..<3 { note(5_000) }
+        let first = lines.withLock { $0 }
+        #expect(first.count == 1 && first[0].hasPrefix("warn pipeline traces: the header x-tenant of a request"))
+        time.withLock { $0 = 61 }
+        note(5_000)
+        let second = lines.withLock { $0 }
+        #expect(second.count == 2 && second[1].hasSuffix(" (2 more such requests)"))
+        #expect(!second[1].contains("tttt"))
     }
 }

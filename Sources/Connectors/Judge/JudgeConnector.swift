@@ -52,6 +52,7 @@ package final class JudgeConnector: Connector {
         var target = CurlTargetOptions(url: options.url)
         target.timeout = options.timeout
         target.userAgent = "Sluice"
+        target.keptMax = CurlTarget.answerMax
         target.headers = ["Content-Type: application/json", "Authorization: Bearer \(key.reveal())"]
         do throws(ExporterStartFailure) {
             let made = try CurlTarget(target, engine: engine)

@@ -1,3 +1,5 @@
+import Pipeline
+
 /// What the server said to a statement.
 enum ClickHouseAnswer: Equatable {
     case done(String)
@@ -22,7 +24,7 @@ enum ClickHouseAnswer: Equatable {
             let hint = seconds > 0 ? Duration.seconds(min(seconds, 86_400)) : nil
             var advice = Self.advice(code, status)
             if advice.isEmpty, Self.isTooOld(text) { advice = Self.oldAdvice }
-            let words = "HTTP \(status): \(Self.shown(text))\(advice)"
+            let words = Self.words(status, code, Self.shown(text)) + advice
             self = code.map(Self.refusals.contains) == true ? .refused(words) : .retry(words, after: hint)
         }
     }
@@ -36,6 +38,13 @@ enum ClickHouseAnswer: Equatable {
         guard text.hasPrefix("Code: ") || text.contains("DB::Exception") else { return nil }
         guard let start = text.firstRange(of: "Code: ")?.upperBound else { return nil }
         return Int(text[start...].prefix { $0.isNumber })
+    }
+
+    private static func words(_ status: Int, _ code: Int?, _ shown: String) -> String {
+        let lead = code.map { "Code: \($0)" } ?? ""
+        let rest = shown.hasPrefix(lead) ? shown.dropFirst(lead.count).drop { "., ".contains($0) } : shown[...]
+        let parts = ["HTTP \(status)", lead, QuotedWords.quote(String(rest))]
+        return parts.filter { !$0.isEmpty }.joined(separator: ", ")
     }
 
     /// The exception without what may quote a row.

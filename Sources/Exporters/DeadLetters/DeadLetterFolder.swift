@@ -76,10 +76,13 @@ package struct DeadLetterFolder: Sendable {
         return [Int(status.st_mtim.tv_sec), Int(status.st_mtim.tv_nsec)]
     }
 
-    /// Makes a letter durable. `time` is Unix nanoseconds and becomes its name.
-    func write(_ letter: DeadLetter, time: UInt64) -> Result<(id: String, bytes: Int), DeadLetterFailure> {
+    /// Makes a letter durable. `time` is Unix nanoseconds and becomes its name. Two processes that write have each its
+    /// own `draft`.
+    func write(
+        _ letter: DeadLetter, time: UInt64, draft: String = "new"
+    ) -> Result<(id: String, bytes: Int), DeadLetterFailure> {
         let bytes = DeadLetterFormat.encode(letter)
-        let partial = path + "/new"
+        let partial = path + "/" + draft
         if let failure = writeFile(bytes, partial) {
             _ = Glibc.unlink(partial)
             return .failure(failure)
@@ -148,6 +151,23 @@ package struct DeadLetterFolder: Sendable {
     /// Removes a letter; false when there is none.
     @discardableResult
     package func remove(_ id: String) -> Bool { Self.time(of: id) != nil && Glibc.unlink(file(id)) == 0 }
+
+    /// Puts what is left of a letter in its place, with its time. For the holder of the `ReplayLock`: the gateway may be
+    /// writing letters meanwhile. When it fails the letter is still there.
+    package func replace(_ id: String, with letters: [DeadLetter]) -> DeadLetterFailure? {
+        guard let time = Self.time(of: id) else { return DeadLetterFailure("\(id) is no letter") }
+        var written: [String] = []
+        for letter in letters {
+            switch write(letter, time: time, draft: "left") {
+            case .success(let new): written.append(new.id)
+            case .failure(let failure):
+                for id in written { remove(id) }
+                return failure
+            }
+        }
+        remove(id)
+        return nil
+    }
 
     /// Makes the folder, and that of all exporters above it.
     func makeFolder() -> DeadLetterFailure? {

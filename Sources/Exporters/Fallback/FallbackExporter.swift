@@ -20,6 +20,14 @@ package final class FallbackExporter: Exporter {
         var task: Task<Void, Never>
     }
 
+    /// The want of room for what the first exporter misses.
+    private struct Crowding {
+        /// Set while nothing can be kept: how many records it will not get for that.
+        var lost: Int?
+        /// Whether this outage's line about it is in the log. Room that comes and goes is no news.
+        var isTold = false
+    }
+
     /// Stands for a pipeline where there is none: in names of journals that are kept for exporters, of their cursors
     /// and in labels.
     package static let missed = "missed"
@@ -39,8 +47,7 @@ package final class FallbackExporter: Exporter {
     private let health: Mutex<FallbackHealth>
     private let missed = Mutex<[Missed]>([])
     private let diverted: Counter
-    /// Set while nothing can be kept for the first exporter: how many records it will not get for that.
-    private let notKeeping = Mutex<Int?>(nil)
+    private let crowding = Mutex(Crowding())
     /// What the first exporter will not get, for want of room and as never to be kept.
     private let noRoom: Counter
     private let neverKept: Counter
@@ -243,20 +250,22 @@ package final class FallbackExporter: Exporter {
             }
         }
         // What comes behind a batch that was given up does not wait again in this outage.
-        notKeeping.withLock { if $0 == 0 { $0 = nil } }
+        crowding.withLock { if $0.lost == 0 { $0.lost = nil } }
         return .kept
     }
 
-    /// How long a batch may still wait for room, and not at all when others have waited in vain. Tells once that it has
-    /// to.
+    /// How long a batch may still wait for room, and not at all when others have waited in vain. Tells once an outage
+    /// that it has to.
     private func waitLeft(since begin: Duration, _ reason: String) -> Duration {
-        let lost = notKeeping.withLock { lost in
-            defer { lost = lost ?? 0 }
-            return lost
+        let (lost, isTold) = crowding.withLock { crowding in
+            let before = (crowding.lost ?? 0, crowding.isTold)
+            crowding.lost = before.0
+            crowding.isTold = true
+            return before
         }
-        if lost == nil { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
+        if !isTold { build.log(.error, "exporter \(build.id): what \(children[0].id) misses waits: \(reason)") }
         // Twice, so that the exporter is tried meanwhile.
-        return lost ?? 0 > 0 ? .zero : options.retryInterval * 2 - (effects.now() - begin)
+        return lost > 0 ? .zero : options.retryInterval * 2 - (effects.now() - begin)
     }
 
     private func neverKeeps(_ items: Int, _ reason: String) {
@@ -267,9 +276,9 @@ package final class FallbackExporter: Exporter {
     /// Counts what the first exporter will not get, and tells once that it begins.
     private func giveUp(_ items: Int) {
         noRoom.add(items)
-        let isNew = notKeeping.withLock { lost in
-            defer { lost = (lost ?? 0) + items }
-            return lost ?? 0 == 0
+        let isNew = crowding.withLock { crowding in
+            defer { crowding.lost = (crowding.lost ?? 0) + items }
+            return crowding.lost ?? 0 == 0
         }
         if isNew {
             build.log(.error, "exporter \(build.id): for want of room \(children[0].id) will not get what it misses")
@@ -278,9 +287,9 @@ package final class FallbackExporter: Exporter {
 
     /// The first exporter works again.
     private func noteBack() {
-        let before = notKeeping.withLock { lost in
-            defer { lost = nil }
-            return lost
+        let before = crowding.withLock { crowding in
+            defer { crowding = Crowding() }
+            return crowding.lost
         }
         guard let before, before > 0 else { return }
         build.log(

@@ -16,6 +16,8 @@ package final class FileExporter: Exporter {
 
     /// Opens nothing yet; `start` does.
     package init(options: FileOptions, build: ExporterBuild, effects: FileEffects = .system) {
+        // A replay adds to what the gateway has delivered.
+        let options = build.isReplay ? options.appending : options
         self.options = options
         let id = build.id
         let log: @Sendable (LogLevel, String) -> Void = { build.log($0, "exporter \(id): \($1)") }

@@ -99,6 +99,13 @@ package struct FileOptions: ComponentOptions {
 }
 
 extension FileOptions {
+    /// The same without emptying the file.
+    var appending: FileOptions {
+        var options = self
+        options.appends = true
+        return options
+    }
+
     var place: FilePlace {
         FilePlace(
             path: path.fixedPath, appends: appends, createsDirectory: createsDirectory, directoryMode: directoryMode,

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Pipeline
+import Synchronization
 import Telemetry
 
 /// What a file is made of: a head, then one piece of text or bytes per request.
@@ -27,6 +28,16 @@ struct FilePlace: Sendable {
     var durability = FileOptions.Durability.syncData
 }
 
+/// The paths of files that this process has emptied at their start. An exporter that a reload puts in the place of
+/// another goes on with what is there by then.
+private enum EmptiedFiles {
+    private static let paths = Mutex<Set<String>>([])
+
+    static func contains(_ path: String) -> Bool { paths.withLock { $0.contains(path) } }
+
+    static func insert(_ path: String) { paths.withLock { _ = $0.insert(path) } }
+}
+
 /// Writes groups of requests to one file and makes them durable; begins new files when the current one is full.
 ///
 /// Used by one thread at a time. After a failure the file is closed; the next group opens and repairs it again.
@@ -42,7 +53,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
     private var descriptor: Int32 = -1
     private var size = 0
     private var isRegular = true
-    private var wasOpened = false
     private var identity: FileIdentity?
     /// Whether the open file was not there before.
     private var isMade = false
@@ -78,7 +88,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         // Also one that somebody has removed since.
         if options.createsDirectory, access(names.directory, F_OK) != 0 { try createDirectory() }
         try openPrepared()
-        wasOpened = true
     }
 
     /// Open afterwards, and ours, unless it throws: a file that somebody else writes is not touched.
@@ -125,8 +134,9 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         }
         size = Int(facts.st_size)
         lastWrite = FileEffects.milliseconds(facts.st_mtim)
-        if !options.appends && !wasOpened {
+        if !options.appends && !EmptiedFiles.contains(options.path) {
             try truncate(to: 0)
+            EmptiedFiles.insert(options.path)
         } else {
             guard let good = form.goodSize(descriptor, size: size) else {
                 throw FileFailure("\(options.path) holds something other than \(form.kind): choose another path")

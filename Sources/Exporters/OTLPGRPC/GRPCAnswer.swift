@@ -72,20 +72,22 @@ struct GRPCAnswer {
 
     private func success(_ signal: Signal) -> ExportOutcome {
         guard case .answered(_, let body, _, _) = exchange.result, let message = Self.message(body),
-            let partial = ControlMessages.decodeExportResponse(signal: signal, bytes: message),
+            let partial = ControlMessages.decodeExportResponse(signal: signal, bytes: message)
+                ?? CutAnswer.partial(message),
             partial.rejected > 0 || !partial.message.isEmpty
         else { return .delivered }
         return .partial(
             rejected: Int(clamping: max(0, partial.rejected)),
-            message: EscapedText.make(partial.message, limit: OTLPAnswer.textMax))
+            message: QuotedWords.quote(EscapedText.make(partial.message, limit: OTLPAnswer.textMax)))
     }
 
-    /// The one message of a body: a byte that says whether it is compressed, four of length, then its bytes. Nil when
-    /// it is cut, or compressed, which nobody has asked for.
+    /// The one message of a body: a byte that says whether it is compressed, four of length, then its bytes, of a long
+    /// one as many as are kept of an answer. Nil when it broke off, or is compressed, which nobody has asked for.
     private static func message(_ body: [UInt8]) -> [UInt8]? {
         guard body.count >= 5, body[0] == 0 else { return nil }
         let length = body[1..<5].reduce(0) { $0 << 8 | Int($1) }
-        return length <= body.count - 5 ? Array(body[5..<(5 + length)]) : nil
+        if length <= body.count - 5 { return Array(body[5..<(5 + length)]) }
+        return body.count >= CurlTarget.keptMax ? Array(body[5...]) : nil
     }
 
     private func failure(_ code: Int) -> ExportOutcome {
@@ -94,7 +96,7 @@ struct GRPCAnswer {
         let message = EscapedText.make(raw, limit: OTLPAnswer.textMax)
         var text = Self.names.indices.contains(code) ? Self.names[code] : "gRPC status \(code)"
         if code == Self.unauthenticated || code == 7 { text += " (check the credentials in headers)" }
-        if !message.isEmpty { text += ": \(message)" }
+        if !message.isEmpty { text += ", \(QuotedWords.quote(message))" }
         let delay = exchange.fields[Self.detailsField].flatMap(Self.retryDelay)
         // A RetryInfo without a delay leaves the pause to us.
         let hint = delay == .zero ? nil : delay

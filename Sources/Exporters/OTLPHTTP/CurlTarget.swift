@@ -33,6 +33,8 @@ package struct CurlTargetOptions: Sendable {
     package var hidesPath = false
     /// Whether the body of a 2xx answer is data that is read, of which nothing may change.
     package var readsAnswers = false
+    /// Bytes of a 2xx answer that are kept, but for data that is read; of any other answer as many as by default.
+    package var keptMax = CurlTarget.keptMax
 
     package init(url: String) { self.url = url }
 }
@@ -41,6 +43,8 @@ package struct CurlTargetOptions: Sendable {
 package final class CurlTarget: Sendable {
     /// Largest answer that is read, as OTLP/HTTP asks of clients.
     package static let answerMax = 4 << 20
+    /// Bytes that are kept of an answer of which only the beginning is looked at: a message, a count of refused records.
+    package static let keptMax = 64 << 10
     /// Longest time to connect, TLS included; the request's own timeout may be shorter.
     static let connectTimeout = Duration.seconds(10)
 
@@ -92,6 +96,18 @@ package final class CurlTarget: Sendable {
         options.readsAnswers && status < 300 ? answer : echoes.masked(answer)
     }
 
+    /// Bytes of an answer that are kept.
+    func keptMax(status: Int) -> Int {
+        guard (200...299).contains(status) else { return Self.keptMax }
+        return options.readsAnswers ? Self.answerMax : options.keptMax
+    }
+
+    /// What a proxy answered that opens no way to the server.
+    func told(proxyStatus status: Int) -> String {
+        let advice = status == 407 ? " (check the credentials in proxy_url)" : ""
+        return "the proxy \(URLMask.mask(in: proxy)) opens no way to the endpoint: HTTP \(status)\(advice)"
+    }
+
     /// A field of an answer's head or trailers, without secrets of the request.
     func told(field value: [UInt8]) -> String { String(decoding: echoes.masked(value), as: UTF8.self) }
 
@@ -138,9 +154,7 @@ package final class CurlTarget: Sendable {
         if let connectTo { setter.set(CURLOPT_CONNECT_TO, pointer: connectTo, "tls.server_name_override") }
         options.tls.apply(&setter)
         setter.note(sluice_curl_set_receiver(handle, CURLOPT_WRITEFUNCTION, Transfer.onBody), "answers")
-        if !options.keptFields.isEmpty {
-            setter.note(sluice_curl_set_receiver(handle, CURLOPT_HEADERFUNCTION, Transfer.onHeader), "answers")
-        }
+        setter.note(sluice_curl_set_receiver(handle, CURLOPT_HEADERFUNCTION, Transfer.onHeader), "answers")
         return setter.problem
     }
 

@@ -9,7 +9,7 @@ import Telemetry
 /// whether or not it can be read; 429, 502, 503 and 504 and a missing answer are passing; every other status is for
 /// good. 413 alone says that a smaller request would do.
 enum OTLPAnswer {
-    /// Longest text of a backend that reaches the log.
+    /// Longest text of a backend that is told.
     static let textMax = 300
     /// Statuses after which the specification lets a client send again.
     static let retryable = [429, 502, 503, 504]
@@ -47,12 +47,13 @@ enum OTLPAnswer {
         guard !body.isEmpty else { return .delivered }
         let partial: (rejected: Int64, message: String)?
         switch Media(type) {
-        case .protobuf: partial = ControlMessages.decodeExportResponse(signal: signal, bytes: body)
+        case .protobuf:
+            partial = ControlMessages.decodeExportResponse(signal: signal, bytes: body) ?? CutAnswer.partial(body)
         case .json: partial = body.count <= 2 ? nil : JSONAnswer.partialSuccess(body, signal: signal)
         case .other: partial = nil
         }
         guard let partial, partial.rejected > 0 || !partial.message.isEmpty else { return .delivered }
-        let message = EscapedText.make(partial.message, limit: textMax)
+        let message = QuotedWords.quote(EscapedText.make(partial.message, limit: textMax))
         return .partial(rejected: Int(clamping: max(0, partial.rejected)), message: message)
     }
 
@@ -72,7 +73,7 @@ enum OTLPAnswer {
                 ?? EscapedText.make(utf8: body, limit: textMax)
         case .other: detail = EscapedText.make(utf8: body, limit: textMax)
         }
-        return detail.isEmpty ? text : "\(text): \(detail)"
+        return detail.isEmpty ? text : "\(text), \(QuotedWords.quote(detail))"
     }
 
     /// What a Content-Type says about the body; parameters and case do not matter.
@@ -86,6 +87,34 @@ enum OTLPAnswer {
             case "application/json": self = .json
             default: self = .other
             }
+        }
+    }
+}
+
+/// The protobuf form of an answer whose message is longer than what is kept of an answer.
+enum CutAnswer {
+    /// Bytes that gRPC has put before the message.
+    private static let frameHead = 5
+
+    /// What the beginning tells: `{partial_success = 1: {rejected = 1, error_message = 2}}`, the same in all signals.
+    static func partial(_ body: [UInt8]) -> (rejected: Int64, message: String)? {
+        guard body.count >= CurlTarget.keptMax - frameHead else { return nil }
+        return body.withUnsafeBytes { bytes in
+            var cursor = WireCursor(Text(bytes))
+            guard (try? cursor.tag()) == 1 << 3 | 2, (try? cursor.varint()) != nil else { return nil }
+            var rejected: Int64 = 0
+            while let tag = try? cursor.tag() {
+                switch tag {
+                case 1 << 3:
+                    guard let count = try? cursor.varint() else { return nil }
+                    rejected = Int64(bitPattern: count)
+                case 2 << 3 | 2:
+                    guard (try? cursor.varint()) != nil else { return nil }
+                    return (rejected, String(decoding: bytes[cursor.at...].prefix(2_000), as: UTF8.self))
+                default: return nil
+                }
+            }
+            return nil
         }
     }
 }
@@ -122,7 +151,7 @@ private enum JSONAnswer {
 
     static func partialSuccess(_ body: [UInt8], signal: Signal) -> (rejected: Int64, message: String)? {
         let answer = try? JSONDecoder().decode(Export.self, from: Data(body))
-        guard let partial = answer?.partialSuccess else { return nil }
+        guard let partial = answer?.partialSuccess ?? cut(body)?.partialSuccess else { return nil }
         let count: Count? =
             switch signal {
             case .traces: partial.rejectedSpans
@@ -130,6 +159,18 @@ private enum JSONAnswer {
             case .metrics: partial.rejectedDataPoints
             }
         return (count?.value ?? 0, partial.errorMessage ?? "")
+    }
+
+    /// The same of an answer whose message is longer than what is kept of an answer.
+    private static func cut(_ body: [UInt8]) -> Export? {
+        guard body.count >= CurlTarget.keptMax else { return nil }
+        // The cut may have gone through a character, which as an escape has twelve bytes at most.
+        for length in 0..<12 {
+            var text = Data(body.prefix(body.count - length))
+            text.append(contentsOf: Array("\"}}".utf8))
+            if let answer = try? JSONDecoder().decode(Export.self, from: text) { return answer }
+        }
+        return nil
     }
 
     static func statusMessage(_ body: [UInt8]) -> String? {

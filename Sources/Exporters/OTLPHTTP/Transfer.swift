@@ -22,7 +22,11 @@ final class Transfer: @unchecked Sendable {
     private var continuation: CheckedContinuation<HTTPExchange, Never>?
     private var handle: UnsafeMutableRawPointer?
     private var answer: [UInt8] = []
+    /// Bytes of the answer's body so far, kept or not.
+    private var answerCount = 0
     private var isTooLarge = false
+    /// Whether the last head that began, which may be one of several, has come to its end.
+    private var isHeadWhole = false
     private var fields: [String: String] = [:]
     /// What libcurl has to say beside the name of an error; only of HTTP/2.
     private var complaint: UnsafeMutablePointer<CChar>?
@@ -57,8 +61,7 @@ final class Transfer: @unchecked Sendable {
             _ = sluice_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, text)
         }
         _ = sluice_curl_set_pointer(handle, CURLOPT_WRITEDATA, me)
-        // Without a function of ours, libcurl would hand the head to the body's.
-        if !target.keptFields.isEmpty { _ = sluice_curl_set_pointer(handle, CURLOPT_HEADERDATA, me) }
+        _ = sluice_curl_set_pointer(handle, CURLOPT_HEADERDATA, me)
         guard target.sendsBody else { return }
         body.attach(handle)
     }
@@ -79,19 +82,19 @@ final class Transfer: @unchecked Sendable {
     /// What libcurl says about the finished transfer. Call before `detach`.
     func result(_ code: CURLcode) -> HTTPResult {
         guard let handle else { return .failed(reason: "no handle") }
-        var status = 0
-        _ = sluice_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+        let status = number(CURLINFO_RESPONSE_CODE)
+        // A server that dies within its head has told nothing, whatever stands in the first line.
+        guard status >= 200, isHeadWhole else {
+            // Of a stream that ended by an error, or without an answer, there is more to say.
+            isCutShort = code == CURLE_HTTP2_STREAM && complaint?.pointee == 0
+            return .failed(reason: failure(code))
+        }
         // Seconds in both forms of the header; libcurl turns a date into the time until then.
         var retryAfter: curl_off_t = 0
         _ = sluice_curl_get_offset(handle, CURLINFO_RETRY_AFTER, &retryAfter)
         let seconds = retryAfter > 0 ? Int(retryAfter) : Self.endless(sluice_curl_get_header(handle, "Retry-After"))
         guard code == CURLE_OK, !isTooLarge else {
             let reason = isTooLarge ? "more than 4 MiB" : String(cString: curl_easy_strerror(code))
-            guard status >= 200 else {
-                // Of a stream that ended by an error, or without an answer, there is more to say.
-                isCutShort = code == CURLE_HTTP2_STREAM && complaint?.pointee == 0
-                return .failed(reason: reason)
-            }
             return .unreadable(status: status, reason: reason, retryAfterSeconds: seconds)
         }
         var type: UnsafePointer<CChar>?
@@ -100,6 +103,21 @@ final class Transfer: @unchecked Sendable {
             status: status, body: target.told(answer, status: status),
             contentType: type.map { String(cString: $0) } ?? "",
             retryAfterSeconds: seconds)
+    }
+
+    /// What libcurl knows of the transfer under this name, zero for nothing.
+    private func number(_ name: CURLINFO) -> Int {
+        var value = 0
+        if let handle { _ = sluice_curl_get_long(handle, name, &value) }
+        return value
+    }
+
+    /// Why there is no answer.
+    private func failure(_ code: CURLcode) -> String {
+        // libcurl calls it a failure of the network when a proxy opens no tunnel.
+        let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
+        if proxyStatus >= 300 { return target.told(proxyStatus: proxyStatus) }
+        return code == CURLE_OK ? "the answer broke off in its head" : String(cString: curl_easy_strerror(code))
     }
 
     /// A number of seconds that libcurl cannot hold, and then as many as we can; zero for anything else.
@@ -111,17 +129,28 @@ final class Transfer: @unchecked Sendable {
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard answer.count + bytes.count <= CurlTarget.answerMax else {
+        answerCount += bytes.count
+        guard answerCount <= CurlTarget.answerMax else {
             isTooLarge = true
             return false
         }
-        answer.append(contentsOf: bytes)
+        // The rest is read, so that the connection can be used again, and forgotten: what all exporters hold of answers
+        // is within no other limit.
+        let room = target.keptMax(status: number(CURLINFO_RESPONSE_CODE)) - answer.count
+        if room > 0 { answer.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes.prefix(room))) }
         return true
     }
 
     /// Keeps a line of the head or the trailers, when it is of those that the target wants.
     private func receive(headerLine line: UnsafeRawBufferPointer) {
-        guard line.count <= Self.fieldMax, let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
+        if line.starts(with: "HTTP/".utf8) {
+            isHeadWhole = false
+        } else if line.first == UInt8(ascii: "\r") || line.first == UInt8(ascii: "\n") {
+            isHeadWhole = true
+        }
+        guard !target.keptFields.isEmpty, line.count <= Self.fieldMax,
+            let colon = line.firstIndex(of: UInt8(ascii: ":"))
+        else { return }
         let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
         guard target.keptFields.contains(name) else { return }
         let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D || $0 == 0x0A }

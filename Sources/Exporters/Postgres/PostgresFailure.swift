@@ -1,6 +1,8 @@
 import CPostgres
+import Pipeline
 
-/// What PostgreSQL or the way to it refused. The server's detail stays out: it quotes values of the row.
+/// What PostgreSQL or the way to it refused. The server's detail stays out: it quotes values of the row. What it says
+/// of the data may do so too, and is told as its words.
 struct PostgresFailure: Error, Equatable {
     enum Kind: Equatable {
         /// This very data can never be stored.
@@ -27,7 +29,9 @@ struct PostgresFailure: Error, Equatable {
             code = String(cString: state)
             let words = sluice_pq_message(result).map { String(cString: $0) } ?? "no message"
             kind = Self.kind(code)
-            message = "PostgreSQL \(code): \(EscapedText.make(words, limit: 200))\(Self.advice(code))"
+            let text = EscapedText.make(words, limit: 200)
+            let told = Self.kind(code) == .refusedRow ? ", \(QuotedWords.quote(text))" : ": \(text)"
+            message = "PostgreSQL \(code)\(told)\(Self.advice(code))"
         } else {
             kind = .connection
             message = Self.words(connection)

@@ -37,6 +37,13 @@ struct AdminRequest: Sendable {
         }
     }
 
+    /// Whether who has this address is on the machine of a listener that was asked at `own`. A container's published
+    /// port, or a listener on one address of the machine, is not asked over the loopback address.
+    static func isHere(_ peer: String, own: String?) -> Bool {
+        if peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.") { return true }
+        return !peer.isEmpty && peer == own
+    }
+
     /// False for a name that may be anybody's: a web page whose name resolves to this machine could otherwise read
     /// answers through the browser of somebody who works on it.
     private static func isThisMachine(_ host: String?) -> Bool {
@@ -162,7 +169,7 @@ private final class AdminHandler: ChannelInboundHandler {
 
     private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let peer = context.channel.remoteAddress?.ipAddress ?? ""
-        let isLocal = peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.")
+        let isLocal = AdminRequest.isHere(peer, own: context.channel.localAddress?.ipAddress)
         let asked = AdminRequest(
             uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host"),
             accept: request.headers[canonicalForm: "accept"].joined(separator: ","))

@@ -14,25 +14,12 @@ package final class LetterReplay: Sendable {
         self.dataDirectory = dataDirectory
     }
 
-    /// Tries once. Nil when the exporter took all of it, otherwise why not; then the letter has to stay.
-    package func send(_ letter: DeadLetter) async -> String? {
-        if let reason = connectorReason(letter) { return reason }
-        let exporter: any Exporter
+    /// Tries once.
+    package func send(_ letter: DeadLetter) async -> LetterOutcome {
+        if let reason = connectorReason(letter) { return .failed(reason) }
         switch await find(letter.exporter, letter.signal) {
-        case .success(let found): exporter = found
-        case .failure(let failure): return failure.description
-        }
-        var batch = ExportBatch(
-            signal: letter.signal, itemCount: letter.itemCount, bytes: letter.bytes, tenant: letter.tenant,
-            metadata: letter.metadata)
-        batch.rowPlaces = letter.rowPlaces
-        switch await exporter.export(batch) {
-        case .delivered, .committed: return nil
-        case .partial(let rejected, let message): return rejected == 0 ? nil : "\(rejected) refused: \(message)"
-        case .refusedTogether(let message): return "refused: \(message)"
-        case .unprocessed(let message): return "its own processors fail: \(message)"
-        case .refused(let records, let message, _): return "\(records.count) refused: \(message)"
-        case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): return reason
+        case .success(let exporter): return await letter.deliver(to: exporter)
+        case .failure(let failure): return .failed(failure.description)
         }
     }
 
@@ -66,8 +53,9 @@ package final class LetterReplay: Sendable {
         guard let found = user?.exporters.first(where: { $0.id == id })?.plan ?? behind else {
             return .failure(GatewayStartFailure("the configuration has no exporter \(id) in a pipeline"))
         }
-        var exporter = found.make(
-            ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in }))
+        var build = ExporterBuild(metrics: SelfMetrics(), id: id, dataDirectory: dataDirectory, log: { _, _ in })
+        build.isReplay = true
+        var exporter = found.make(build)
         do {
             if let user { exporter = try process(exporter, id, user) }
         } catch {

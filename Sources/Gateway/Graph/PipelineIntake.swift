@@ -49,6 +49,8 @@ struct ProcessorChain: Sendable {
     var ledger: DropLedger.Book?
     /// Headers, in lowercase, that stay with a request behind the journal.
     var keptMetadata: [String] = []
+    /// Told of those that do not; nil for nobody.
+    var lostHeaders: LostHeaders?
 
     /// Whether a step waits for a disk.
     var waitsForDisk: Bool { steps.contains(where: \.waitsForDisk) }
@@ -248,9 +250,11 @@ extension ProcessorChain {
             bytes = Self.kept(body, whole)
         }
         let span = workspace.batch.timeSpan
+        let metadata = origin.metadata.kept(keptMetadata)
+        if !keptMetadata.isEmpty { lostHeaders?.note(keptMetadata, of: origin.metadata, kept: metadata) }
         let header = FrameHeader(
             signal: signal, itemCount: UInt32(clamping: left), minTime: span.min, maxTime: span.max,
-            tenant: origin.tenant, metadata: origin.metadata.kept(keptMetadata))
+            tenant: origin.tenant, metadata: metadata)
         var frame = Frame(header: header, bytes: bytes)
         frame.whenStored = context.actionsWhenStored
         return .frame(frame, filtered: filtered)

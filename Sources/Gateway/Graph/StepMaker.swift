@@ -40,9 +40,10 @@ enum StepMaker {
         }
         let book = ledger.map { DropLedger.Book(ledger: $0, pipeline: pipeline.id) }
         let kept = pipeline.keptMetadata
+        let lost = LostHeaders(pipeline: pipeline.id, log: log)
         return (
             ProcessorChain(
-                signal: signal, steps: first, names: names.first, ledger: book, keptMetadata: kept),
+                signal: signal, steps: first, names: names.first, ledger: book, keptMetadata: kept, lostHeaders: lost),
             ProcessorChain(
                 signal: signal, steps: whole, names: names.whole, ledger: book, keptMetadata: kept)
         )

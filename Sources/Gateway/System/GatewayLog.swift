@@ -4,7 +4,8 @@ package import Logging
 package import Pipeline
 
 /// The gateway's log: one line per record on standard error, as text or as JSON. Control characters of values are
-/// escaped, so that telemetry cannot forge lines or move a terminal's cursor. Logging never blocks, see `LogWriter`.
+/// escaped, so that telemetry cannot forge lines or move a terminal's cursor. Words of destinations are left out but at
+/// debug level, see `QuotedWords`. Logging never blocks, see `LogWriter`.
 package struct GatewayLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var logLevel: Logger.Level
@@ -32,6 +33,7 @@ package struct GatewayLogHandler: LogHandler {
     }
 
     private func write(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) {
+        let message = logLevel > .debug ? QuotedWords.leaveOut(message) : message
         let (isJSON, now) = (isJSON, now)
         writer.write(Self.line(level, message, metadata, isJSON: isJSON, now: now)) { lost in
             Self.line(

@@ -206,6 +206,32 @@ import Testing
         await exporter.shutdown()
     }
 
+    @Test func `that what the first misses waits is told once an outage, though room comes and goes`() async throws {
+        let (first, second) = (Child(), Child())
+        var caps = MemoryJournal.Options()
+        caps.maxItems = 50
+        let log = LogLines()
+        let exporter = try await make(
+            [first, second], "switch_after: 0s\nretry_interval: 24h", journal: MemoryJournal(options: caps), log: log)
+        func export(_ items: Int) async -> ExportOutcome {
+            await exporter.export(ExportBatch(signal: .traces, itemCount: items, bytes: batch(1).bytes))
+        }
+        first.fail(true)
+        #expect(await export(40) == .delivered)
+        let large = ExportBatch(signal: .traces, itemCount: 20, bytes: batch(1).bytes)
+        let waiting = Task { await exporter.export(large) }
+        while !log.lines.contains(where: { $0.contains("x/0 misses waits") }) { await Task.yield() }
+        for _ in 0..<5 {
+            #expect(await export(1) == .delivered)
+            clock.advance(.seconds(1))
+            for _ in 0..<1_000 { await Task.yield() }
+        }
+        waiting.cancel()
+        _ = await waiting.value
+        #expect(log.lines.count { $0.contains("misses waits") } == 1)
+        await exporter.shutdown()
+    }
+
     @Test func `what another refuses for good is kept for the first, and what that refuses too is a dead letter`()
         async throws
     {

@@ -61,13 +61,27 @@ import Testing
     }
 
     @Test func `appends by default and empties the file when told to`() async throws {
-        for (more, count) in [("", 1), ("", 2), ("append: false\n", 1)] {
+        // The last of them stands for a reload.
+        for (more, count) in [("", 1), ("", 2), ("append: false\n", 1), ("append: false\n", 2)] {
             let exporter = make(more)
             try await exporter.start()
             #expect(await exporter.export(batch()) == .delivered)
             await exporter.shutdown()
             #expect(lines.count == count)
         }
+    }
+
+    @Test func `a replay of dead letters adds to a file that the gateway would empty`() async throws {
+        let content = Data("{\"a\":1}\n".utf8)
+        _ = FileManager.default.createFile(atPath: directory.file("out.json"), contents: content)
+        let read = options(FileOptions.self, "path: \(directory.file("out.json"))\nappend: false\n")
+        var build = exporterBuild()
+        build.isReplay = true
+        let exporter = FileExporter(options: read.options, build: build.renamed("file/child"))
+        try await exporter.start()
+        #expect(await exporter.export(batch()) == .delivered)
+        await exporter.shutdown()
+        #expect(lines.count == 2)
     }
 
     @Test(arguments: ["{\"a\":1}\n{\"b\":2}\n", "{\"a\":1}\n{\"b\"", "{\"torn"])

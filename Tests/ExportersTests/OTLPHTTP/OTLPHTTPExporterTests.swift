@@ -92,7 +92,8 @@ import Testing
                 }
             }
             for await (size, outcome) in group {
-                #expect(outcome == (size % 2 == 0 ? .delivered : .permanent(reason: "HTTP 400: n\(size)")))
+                let refusal = "HTTP 400, it says \"n\(size)\""
+                #expect(outcome == (size % 2 == 0 ? .delivered : .permanent(reason: refusal)))
             }
         }
     }

@@ -1,6 +1,7 @@
 import Gateway
 import Glibc
 import Logging
+import Pipeline
 import Testing
 
 @Suite(.timeLimit(.minutes(15))) struct LogWriterTests {
@@ -38,6 +39,24 @@ import Testing
         #expect(writer.flush(atMost: .seconds(20)))
         #expect(writer.lostLines == 1)
         close(ends[1])
+    }
+
+    @Test(arguments: [Logger.Level.debug, .info, .error], [false, true])
+    func `words of destinations are left out of the log but at debug level`(level: Logger.Level, isJSON: Bool) throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let handler = GatewayLogHandler(
+            level: level, isJSON: isJSON, writer: LogWriter(descriptor: ends[1]), now: { "now" })
+        let log = Logger(label: "test") { _ in handler }
+        for words in ["a prompt", "\"a prompt\" of a \"user\"", "\u{301}a prompt", ""] {
+            let said = QuotedWords.quote(words)
+            log.error("exporter x: HTTP 503\(said.isEmpty ? "" : ", ")\(said) (2 more)")
+            let line = try #require(readLines(ends[0]) { _ in true }.first)
+            #expect(line.contains("exporter x: HTTP 503") && line.contains(" (2 more)"), "\(line)")
+            #expect(line.contains("a prompt") == (level == .debug && !words.isEmpty), "\(line)")
+            #expect(line.contains("sluice queue") == (level != .debug && !words.isEmpty), "\(line)")
+        }
+        for end in ends { close(end) }
     }
 
     /// Lines up to the first that `isLast`.

@@ -1,0 +1,90 @@
+package import Pipeline
+import Telemetry
+
+/// How one go at delivering a dead letter ended.
+package enum LetterOutcome: Sendable, Equatable {
+    /// Nothing is left to send. The destination has refused `rejected` records, which nobody can name and which are
+    /// never sent again; the message may be there without any.
+    case done(rejected: Int, message: String)
+    /// A part of it is done, and these are what is left.
+    case left([DeadLetter], message: String)
+    /// All of it has to stay.
+    case failed(String)
+}
+
+extension DeadLetter {
+    /// Sends it to an exporter that is started, in halves where that finds it too large. Nothing is tried twice.
+    package func deliver(to exporter: any Exporter) async -> LetterOutcome {
+        var batch = ExportBatch(signal: signal, itemCount: itemCount, bytes: bytes, tenant: tenant, metadata: metadata)
+        batch.rowPlaces = rowPlaces
+        var waiting = [batch]
+        var left: [DeadLetter] = []
+        var messages: [String] = []
+        var rejected = 0
+        while let next = waiting.popLast() {
+            let outcome = await exporter.export(next)
+            switch outcome {
+            case .delivered, .committed: break
+            case .partial(let count, _): rejected += min(max(count, 0), next.itemCount)
+            case .refused(let records, let message, let places):
+                let refused = FrameSplit.records(Set(records), of: next, places: places)
+                left += refused.map { part($0, .rejected, message) }
+            case .tooLarge(let reason), .refusedTogether(let reason):
+                let halves = Self.halves(of: next)
+                waiting.append(contentsOf: halves.reversed())
+                let cause: Cause = if case .tooLarge = outcome { .tooLarge } else { .rejected }
+                if halves.isEmpty { left.append(part(next, cause, reason)) } else { continue }
+            case .unprocessed(let reason): left.append(part(next, .processorFailed, reason))
+            case .permanent(let reason): left.append(part(next, .rejected, reason))
+            case .retry(let reason, _), .notYet(let reason, _):
+                // The rest would fare no better now.
+                left += ([next] + waiting.reversed()).map { part($0, cause, reason) }
+                waiting = []
+            }
+            if let message = Self.message(outcome), !messages.contains(message), messages.count < 3 {
+                messages.append(message)
+            }
+        }
+        return ending(rejected: rejected, left: left, message: messages.joined(separator: "; "))
+    }
+
+    private func ending(rejected: Int, left: [DeadLetter], message: String) -> LetterOutcome {
+        if left.isEmpty { return .done(rejected: rejected, message: message) }
+        let count = left.reduce(0) { $0 + $1.itemCount }
+        // A letter that is refused whole stays as it is rather than in pieces.
+        if count >= itemCount, rejected == 0 { return .failed(message) }
+        return .left(left, message: message)
+    }
+
+    private static func message(_ outcome: ExportOutcome) -> String? {
+        let text =
+            switch outcome {
+            case .delivered, .committed: ""
+            case .partial(_, let message), .refused(_, let message, _), .refusedTogether(let message): message
+            case .unprocessed(let message): "its own processors fail: \(message)"
+            case .retry(let reason, _), .notYet(let reason, _), .tooLarge(let reason), .permanent(let reason): reason
+            }
+        return text.isEmpty ? nil : text
+    }
+
+    private func part(_ batch: ExportBatch, _ cause: Cause, _ message: String) -> DeadLetter {
+        var letter = DeadLetter(
+            exporter: exporter, pipeline: pipeline, cause: cause, message: message, signal: signal,
+            itemCount: batch.itemCount, tenant: tenant, metadata: metadata, bytes: batch.bytes)
+        letter.rowPlaces = batch.rowPlaces
+        return letter
+    }
+
+    /// With where their records stood, if that is known. None when it cannot be cut.
+    private static func halves(of batch: ExportBatch) -> [ExportBatch] {
+        var start = 0
+        return FrameSplit.halves(of: batch, requests: []).map { half in
+            var half = half.batch
+            if batch.rowPlaces.count == batch.itemCount {
+                half.rowPlaces = Array(batch.rowPlaces[start..<start + half.itemCount])
+            }
+            start += half.itemCount
+            return half
+        }
+    }
+}
