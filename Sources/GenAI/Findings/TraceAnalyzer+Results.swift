@@ -39,8 +39,8 @@ extension TraceAnalyzer {
 
     // MARK: Empty results
 
-    /// Whether emptiness is what this tool always gives: by its record, or for null, `{}` and `[]` by what its name says
-    /// it does.
+    /// Whether emptiness is what this tool always gives: by its record, or for null, `{}` and `[]` by what its name
+    /// says it does.
     private func isVoid(_ call: ToolCall, _ memory: FindingsMemory) -> Bool {
         var facts = memory.tools.peek(call.name.looseHash) ?? FindingsMemory.ToolFacts()
         for index in calls.indices where calls[index].hasResult && !calls[index].isFailed {
