@@ -200,6 +200,15 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("lmnr.span.output", "lmnr.span.type", "LLM"),
+        ("braintrust.output_json", "braintrust.span_attributes", #"{"type": "llm"}"#),
+    ]) func `an answer that was written as JSON leaves its quotes`(name: String, mark: String, kind: String) throws {
+        let found = try normalized(TestSpan(attributes: [(mark, .string(kind)), (name, #""Say \"hi\"""#)]))
+        let output = try #require(CorpusTruth.messages(found["gen_ai.output.messages"]))
+        #expect(CorpusTruth.parts(output, "text").first?["content"] as? String == #"Say "hi""#)
+    }
+
     @Test func `current OpenLLMetry needs only its extras`() throws {
         let result = try normalized(
             TestSpan(
