@@ -4,7 +4,8 @@ import GRDB
 
 /// A stored trace as the request it came in with, for what runs recorded telemetry again.
 ///
-/// Typed columns become the attributes that they were made of. What the gateway itself said of the trace, findings and
+/// Typed columns become the attributes that they were made of, and the name of an agent's span that names no agent
+/// otherwise becomes one. What the gateway itself said of the trace, findings and
 /// their marks, is left out: it is to be found anew. The kind of a number that JSON cannot tell (1.0 or 1), bytes and
 /// non-finite numbers come back as the store holds them.
 extension QueryDatabase {

@@ -111,7 +111,8 @@ struct AlertRuleChoice: ParsableArguments {
 
 struct PauseAlerts: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Stops a rule from raising alerts; it goes on measuring.",
+        commandName: "pause",
+        abstract: "Ends the open alerts of a rule and keeps it from raising others; it goes on measuring.",
         discussion: "Exit code 1 when neither the data directory nor the configuration knows the rule.")
     @OptionGroup var choice: AlertRuleChoice
 

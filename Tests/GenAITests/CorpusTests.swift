@@ -43,4 +43,30 @@ import Testing
             }
         }
     }
+
+    @Test func `agents of Traceloop show the messages that their function was given, and its answer`() throws {
+        let bench = try Bench()
+        let corpus = try CorpusTruth(Self.folder)
+        var agents = 0
+        for capture in corpus.captures where (capture["capture"] as? String)?.hasPrefix("openllmetry/") == true {
+            for (id, seen) in try corpus.spans(capture, bench) {
+                let kind = seen.attributes["traceloop.span.kind"]
+                guard kind == "agent" || kind == "workflow" else { continue }
+                agents += 1
+                let dump = try Self.json(seen.attributes["traceloop.entity.input"]) as? Entry
+                let given = try #require((dump?["args"] as? [Any])?.first as? [Entry], "\(id)")
+                let input = try #require(CorpusTruth.messages(seen.attributes["gen_ai.input.messages"]), "\(id)")
+                let roles = given.compactMap { $0["role"] as? String }
+                #expect(input.compactMap { $0["role"] as? String } == roles, "\(id)")
+                let answer = try Self.json(seen.attributes["traceloop.entity.output"]) as? String
+                let output = try #require(CorpusTruth.messages(seen.attributes["gen_ai.output.messages"]), "\(id)")
+                #expect(CorpusTruth.parts(output, "text").first?["content"] as? String == answer, "\(id)")
+            }
+        }
+        #expect(agents >= 16)
+    }
+
+    private static func json(_ text: String?) throws -> Any {
+        try JSONSerialization.jsonObject(with: Data((text ?? "").utf8), options: .fragmentsAllowed)
+    }
 }

@@ -161,6 +161,54 @@ import Testing
         #expect(task["gen_ai.operation.name"] == nil)
     }
 
+    /// What a decorated function was given, and what its agent was told by it.
+    private static let given: [(source: String, told: String?)] = [
+        (#"{"args": [[{"role": "user", "content": "hi"}], [{"type": "function"}], false], "kwargs": {}}"#, "hi"),
+        (#"{"args": [{"messages": [{"role": "user", "content": "hi"}]}], "kwargs": {"config": {"a": 1}}}"#, "hi"),
+        (#"{"args": ["hi", true, null], "kwargs": {"retries": 3}}"#, "hi"),
+        (#"{"args": [], "kwargs": {"question": "hi"}}"#, "hi"), (#"{"args": ["hi"], "kwargs": {}}"#, "hi"),
+        (#"{"args": [], "kwargs": {"question": "hi", "limit": "5"}}"#, #"{"question":"hi","limit":"5"}"#),
+        (#"{"args": [], "kwargs": {}}"#, nil),
+    ]
+
+    @Test(arguments: ["traceloop", "agentops"])
+    func `an agent is asked what its decorated function was given`(prefix: String) throws {
+        for (source, told) in Self.given {
+            let found = try normalized(
+                TestSpan(attributes: [
+                    ("\(prefix).span.kind", "agent"), ("\(prefix).entity.name", "helper"),
+                    ("\(prefix).entity.input", .string(source)),
+                ]))
+            let input = CorpusTruth.messages(found["gen_ai.input.messages"]) ?? []
+            let roles = input.compactMap { $0["role"] as? String }
+            #expect(roles == (told == nil ? [] : ["user"]), "\(source)")
+            let text = CorpusTruth.parts(input, "text").first?["content"] as? String
+            #expect(text == told || sameJSON(text, told), "\(source)")
+        }
+    }
+
+    @Test func `the answer of a decorated function leaves its quotes`() throws {
+        let mark: (String, TestValue) = ("traceloop.span.kind", "agent")
+        let answers: [(String, String)] = [
+            (#""Bitte \u201cwarten\u201d""#, "Bitte “warten”"), ("It is on its way.", "It is on its way."),
+            (#""Wait" she said"#, #""Wait" she said"#), (#""{\"content\": \"Done.\"}""#, "Done."),
+        ]
+        for (source, expected) in answers {
+            let found = try normalized(TestSpan(attributes: [mark, ("traceloop.entity.output", .string(source))]))
+            let output = try #require(CorpusTruth.messages(found["gen_ai.output.messages"]), "\(source)")
+            #expect(CorpusTruth.parts(output, "text").first?["content"] as? String == expected)
+        }
+    }
+
+    @Test(arguments: [
+        ("lmnr.span.output", "lmnr.span.type", "LLM"),
+        ("braintrust.output_json", "braintrust.span_attributes", #"{"type": "llm"}"#),
+    ]) func `an answer that was written as JSON leaves its quotes`(name: String, mark: String, kind: String) throws {
+        let found = try normalized(TestSpan(attributes: [(mark, .string(kind)), (name, #""Say \"hi\"""#)]))
+        let output = try #require(CorpusTruth.messages(found["gen_ai.output.messages"]))
+        #expect(CorpusTruth.parts(output, "text").first?["content"] as? String == #"Say "hi""#)
+    }
+
     @Test func `current OpenLLMetry needs only its extras`() throws {
         let result = try normalized(
             TestSpan(

@@ -181,4 +181,57 @@ import Testing
         let found = text.withUTF8 { TraceAnalyzer.isForeign(Text(UnsafeRawBufferPointer($0))) }
         #expect(found == isForeign)
     }
+
+    // MARK: Questions
+
+    /// One call with the same result for each question. `isAnswered` says whether the model answers before the next
+    /// one; `sees` whether its requests show what the user said.
+    private func asked(
+        _ questions: [String], isAnswered: Bool = true, sees: Bool = true, result: String = #"{"state":"sent"}"#
+    ) throws -> [Finding] {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        var history: [String] = []
+        for (number, question) in questions.enumerated() {
+            let text = #"{"role":"user","parts":[{"type":"text","content":"\#(question)"}]}"#
+            if history.last != text { history.append(text) }
+            trace.model(
+                in: agent, input: sees ? "[" + history.joined(separator: ",") + "]" : nil,
+                calls: [("c\(number)", "track_order", #"{"id":"ORD-1"}"#)])
+            trace.tool("track_order", in: agent, id: "c\(number)", arguments: #"{"id":"ORD-1"}"#, result: result)
+            if isAnswered { trace.model(in: agent, text: "Nothing new at turn \(number).") }
+        }
+        if !isAnswered { trace.model(in: agent, text: "There is nothing new.") }
+        return try findings(trace).filter { $0.rule == .repeatedCall || $0.rule == .repeatedNearly }
+    }
+
+    @Test func `looking again for a new question is no loop`() throws {
+        let turns = ["Where is my order?", "Any news?", "And now?"]
+        #expect(try asked(turns).isEmpty)
+        #expect(try asked(Array(turns.prefix(2))).isEmpty)
+        #expect(try asked(turns, result: "[]").isEmpty)
+        // The same words again are a new question too, but within one turn they are not.
+        #expect(try asked(["Any news?", "And now?", "Any news?"]).isEmpty)
+    }
+
+    @Test func `looking again and again for one question is a loop`() throws {
+        let once = [String](repeating: "Where is my order?", count: 3)
+        #expect(try asked(once, isAnswered: false).map(\.tier) == [.alert])
+        // Nobody asked again, or nobody knows whether anybody did.
+        #expect(try asked(once).map(\.tier) == [.alert])
+        #expect(try asked(["Where?", "News?", "Now?"], sees: false).map(\.tier) == [.alert])
+        // What comes in the user's place while the model works is no question.
+        #expect(try asked(["Where?", "News?", "Now?"], isAnswered: false).map(\.tier) == [.alert])
+        let mixed = ["Where is my order?"] + [String](repeating: "And now?", count: 3)
+        #expect(try asked(mixed).map(\.tier) == [.alert])
+    }
+
+    @Test func `empty results in a row came back empty, they did not fail`() throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for _ in 0..<3 { trace.tool("get_orders", in: agent, arguments: #"{"id":"C-1"}"#, result: "[]") }
+        trace.model(in: agent, text: "There are no orders.")
+        let storm = try #require(try findings(trace).of(.retryStorm).first)
+        #expect(storm.explanation == "get_orders was called 3 times with the same arguments and came back empty.")
+    }
 }

@@ -123,6 +123,75 @@ import Testing
         #expect(ask(text) { TraceAnalyzer.isForeign($0) })
     }
 
+    /// The tier of an empty result, by the answer that follows.
+    private func tier(
+        _ answer: String, result: String = "[]", tool: String = "list_open_invoices"
+    ) throws
+        -> FindingTier?
+    {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.tool(tool, in: agent, arguments: #"{"customer":"C1"}"#, result: result)
+        trace.model(in: agent, text: answer)
+        return try findings(trace).of(.silentEmptyResponse).first?.tier
+    }
+
+    @Test(arguments: [
+        "Sie haben keine offenen Rechnungen.", "Es wurden keine offenen Rechnungen gefunden.", "Nein, alles bezahlt.",
+        "Derzeit sind keine Rechnungen offen.", "Non hai fatture aperte.", "Nie masz otwartych faktur.",
+        "U heeft geen openstaande facturen.", "Du har inga obetalda fakturor.", "Je n'ai trouvé aucune facture.",
+        "Vous n'avez pas de factures ouvertes.", "No encontré ninguna factura.", "Não há faturas em aberto.",
+        "Du har ingen ubetalte fakturaer.", "Sinulla ei ole avoimia laskuja.", "Sistemde faturanız yok.",
+        "У вас нет счетов.", "没有找到发票。", "Anda punya tagihan lama sejak bulan lalu.",
+    ]) func `an answer in another language makes an empty result a tag at most`(_ answer: String) throws {
+        #expect(try tier(answer) == .tag)
+    }
+
+    @Test(arguments: [
+        "You have 0 open invoices.", "No.", "0", "None", "Zero.", "All your invoices are paid.", "It is clean.",
+        "All invoices have been settled.", "You are all set.", "Your account is fully paid up.", "I couldn’t see any.",
+        "The list came back blank.", "You are up to date!",
+    ]) func `an answer that says in few words that there is nothing notices it`(_ answer: String) throws {
+        #expect(try tier(answer) == .tag)
+    }
+
+    @Test(arguments: [
+        "Your invoice over 90 EUR was paid yesterday.", "Invoice No. 4711 over 10,00 EUR is due at 10:00.",
+        "All invoices over 90 EUR are paid.", "Your ticket is non-refundable, with 0.5 kg and 0% interest.",
+        "Your order arrives on Monday.", "Done, everything is fine.",
+    ]) func `an answer that goes on as if there had been data does not`(_ answer: String) throws {
+        #expect(try tier(answer) == .alert)
+    }
+
+    @Test(arguments: [
+        "set_language", "update_profile", "create_ticket", "save_settings", "notify_user", "enable_feature",
+    ]) func `an action may answer with nothing in any form`(_ tool: String) throws {
+        for result in ["{}", "[]", "null", #"{"result":{}}"#] {
+            #expect(try tier("Done, everything is fine.", result: result, tool: tool) == nil, "\(result)")
+        }
+        #expect(try tier("Done, everything is fine.", result: #"{"users":[]}"#, tool: tool) == .alert)
+    }
+
+    @Test(arguments: ["run_query", "select_rows", "list_updates", "email_threads", "open_orders", "make_search"])
+    func `what may bring something back is no mere action`(_ tool: String) throws {
+        #expect(try tier("Done, everything is fine.", result: "[]", tool: tool) == .alert)
+    }
+
+    @Test(arguments: [
+        ("validate_config", "[]"), ("verify_signature", "[]"), ("get_alerts", "[]"), ("git_diff", "[]"),
+        ("git_status", #"{"changes":[]}"#), ("get_host", #"{"alerts":[]}"#), ("compare", #"{"diff":{}}"#),
+        ("review_code", #"{"issues":[]}"#),
+    ]) func `a check that lists nothing is good news`(_ tool: String, _ result: String) throws {
+        #expect(try tier("Done, everything is fine.", result: result, tool: tool) == nil)
+    }
+
+    @Test(arguments: [
+        ("get_order_status", "[]"), ("verify_customer", #"{"customer":[]}"#), ("list_issues", #"{"issues":[]}"#),
+        ("search_alert_rules", "[]"),
+    ]) func `records that nobody found are none`(_ tool: String, _ result: String) throws {
+        #expect(try tier("Done, everything is fine.", result: result, tool: tool) == .alert)
+    }
+
     // MARK: Pages
 
     /// Whether the second call's empty result is told as a finding.

@@ -150,16 +150,17 @@ package struct AlertMonitor: Sendable {
             return event
         }
         event.since = since
-        if holds {
+        if holds, !isPaused {
             group.clearSince = nil
-            guard rule.remindEvery > 0, !isPaused, time >= group.lastTold + rule.remindEvery else { return nil }
+            guard rule.remindEvery > 0, time >= group.lastTold + rule.remindEvery else { return nil }
             group.lastTold = time
             event.state = .reminder
             return event
         }
         let clear = group.clearSince ?? time
         group.clearSince = clear
-        guard time >= clear + rule.resolveAfter else { return nil }
+        // A pause ends it at once; it opens again when its condition holds behind the pause.
+        guard isPaused || time >= clear + rule.resolveAfter else { return nil }
         (group.opened, group.clearSince) = (nil, nil)
         event.state = .resolved
         return rule.resolves ? event : nil

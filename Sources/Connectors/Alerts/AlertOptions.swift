@@ -150,7 +150,7 @@ package struct AlertRule: Sendable, Equatable {
         tiers = settings.strings(
             "tiers", default: metric == .score ? [] : ["tag", "alert"],
             "Tiers of findings that count (hint, tag, alert); results without a tier always do.")
-        isPaused = settings.bool("paused", default: false, "Goes on measuring and raises nothing.")
+        isPaused = settings.bool("paused", default: false, "Goes on measuring, ends its open alerts and raises none.")
         message = settings.string("message", default: "", "A sentence for those who get the alert.")
         runbook = settings.string("runbook_url", default: "", "Where they find what to do.")
         (resolves, resolveAfter, coolDown, remindEvery) = Self.life(&settings)

@@ -4,7 +4,7 @@ import Pipeline
 
 /// What an operator asks of a running gateway's alerts. Each call says what was done.
 package enum AlertSwitch {
-    /// Stops a rule from raising alerts, for so long or without end.
+    /// Ends the open alerts of a rule and keeps it from raising others, for so long or without end.
     package static func pause(
         _ rule: String, for duration: Duration?, plan: GatewayPlan? = nil, dataDirectory: String
     ) throws(PayloadFile.Fault) -> String {
@@ -12,7 +12,7 @@ package enum AlertSwitch {
         let until = duration.map { Int(SystemFacts.unixNanoseconds / 1_000_000_000) + Int($0.components.seconds) }
         try change(dataDirectory) { $0.paused[rule] = until ?? 0 }
         let end = until.map { "until \(GatewayLogHandler.timestamp(seconds: $0))" } ?? "without end"
-        return "paused \(rule) \(end), in \(dataDirectory): the gateway there ends its alerts and opens none"
+        return "paused \(rule) \(end), in \(dataDirectory): the gateway there ends its open alerts and opens none"
     }
 
     /// Ends a pause.

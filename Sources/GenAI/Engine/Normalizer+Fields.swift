@@ -118,7 +118,7 @@ extension Normalizer {
         var value = source
         if !rule.texts.isEmpty { value = unwrap(rule.texts, source) }
         if rule.isTyped { value = unwrapTyped(value) }
-        if rule.isEncoded { value = withoutQuotes(value) }
+        if rule.isEncoded { value = decoded(value) }
         for index in cases.range {
             let option = tables.layout.subRules[index]
             guard option.target.exists else { return false }
@@ -185,6 +185,14 @@ extension Normalizer {
             }
         }
         return source
+    }
+
+    /// What a text that is one JSON string says. A document in it is left where it is, to be read with its attribute.
+    private mutating func decoded(_ source: SourceValue) -> SourceValue {
+        guard source.kind == .string, source.text.count >= 2, source.text[0] == UInt8(ascii: "\""),
+            !document(source).exists
+        else { return source }
+        return withoutQuotes(source)
     }
 
     /// `{type, value}` around every input and output.

@@ -103,9 +103,10 @@ package enum FindingRule: String, CaseIterable, Sendable {
     /// Raised whenever the same input can give another finding.
     package var version: String {
         switch self {
-        case .repeatedCall: "5"
-        case .repeatedNearly: "4"
-        case .emptyResult, .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
+        case .repeatedCall: "6"
+        case .repeatedNearly: "5"
+        case .emptyResult: "4"
+        case .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
         case .argumentsRefused, .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
             "2"

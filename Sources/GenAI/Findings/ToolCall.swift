@@ -80,6 +80,9 @@ struct ToolCall: BitwiseCopyable {
     var signature: UInt64 = 0
     var resultHash: UInt64 = 0
     var errorHash: UInt64 = 0
+    /// Hash of what the user had asked when the call was announced, once somebody wants to know; 0 when unknown.
+    var question: UInt64 = 0
+    var didReadQuestion = false
     /// Set once a detector found the arguments odd: names of argument and oddity.
     var oddArgument = Text.empty
     var oddity = ArgumentOddity()

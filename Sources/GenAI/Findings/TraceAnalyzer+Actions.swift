@@ -48,6 +48,29 @@ extension TraceAnalyzer {
         return false
     }
 
+    /// Verbs of tools that may well bring something back: `run_query`.
+    private static let fetches: [StaticString] = [
+        "run", "execute", "perform", "request", "make", "select", "open", "process", "store", "trigger", "start",
+    ]
+    /// Nouns, where they begin a name: `log_entries`.
+    private static let records: [StaticString] = [
+        "log", "record", "email", "post", "book", "schedule", "archive", "issue", "charge", "type",
+    ]
+
+    /// Whether a tool's name says that it changes something and brings nothing back.
+    static func isMereAction(_ name: Text) -> Bool {
+        guard isAction(name) else { return false }
+        var words = WordCursor(name, joins: false)
+        var isFirst = true
+        while let range = words.next() {
+            let word = name[range]
+            if isOneOf(word, readers) || isOneOf(word, fetches) { return false }
+            if isFirst, isOneOf(word, records) { return false }
+            isFirst = false
+        }
+        return true
+    }
+
     /// Verbs that are the thing itself in names such as `send_email`.
     private static let things: [StaticString] = [
         "email", "record", "post", "update", "reply", "request", "transfer", "refund", "charge", "issue", "schedule",

@@ -128,11 +128,17 @@ extension TraceAnalyzer {
         "restriction", "interaction", "objection", "penalt",
     ]
 
+    /// Words of tools that list what is wrong or has changed, and members for it: a list without any is good news.
+    private static let checks: [StaticString] = [
+        "validate", "validation", "verify", "verification", "alerts", "changes", "diff", "diffs",
+    ]
+
     /// Whether nothing is what one hopes for: no conflicts, no errors.
     mutating func isGoodNews(_ call: ToolCall) -> Bool {
         if TraceAnalyzer.unwanted.contains(where: { call.name.holds($0) }) { return true }
+        if isBare(call), TraceAnalyzer.checks.contains(where: { TraceAnalyzer.hasWord(call.name, $0) }) { return true }
         if tree.isObject(call.result) {
-            return holdsOnlyUnwanted(call.result) || (call.emptiness == .phrase && saysGoodNews(call))
+            return holdsOnlyUnwanted(call) || (call.emptiness == .phrase && saysGoodNews(call))
         }
         return TraceAnalyzer.isGoodNews(call.resultText, of: call.name)
     }
@@ -173,8 +179,15 @@ extension TraceAnalyzer {
         return false
     }
 
+    /// Whether a result is `{}` or `[]` itself.
+    func isBare(_ call: ToolCall) -> Bool {
+        guard call.emptiness == .container else { return false }
+        return call.result.exists ? tree.count(call.result) == 0 : call.resultText.count == 2
+    }
+
     /// `{"conflicts": [], "checked": …}`: all empty members are named after something unwanted.
-    private mutating func holdsOnlyUnwanted(_ ref: JSONRef) -> Bool {
+    private mutating func holdsOnlyUnwanted(_ call: ToolCall) -> Bool {
+        let ref = call.result
         var found = false
         var child = tree.first(ref)
         while child.exists {
@@ -186,12 +199,19 @@ extension TraceAnalyzer {
                     child = tree.next(child)
                     continue
                 }
-                guard TraceAnalyzer.unwanted.contains(where: { name.holds($0) }) else { return false }
+                guard TraceAnalyzer.isUnwanted(name, of: call.name) else { return false }
                 found = true
             }
             child = tree.next(child)
         }
         return found
+    }
+
+    /// Whether nobody wants to find what a member is named after. Records may be what the tool looks for.
+    private static func isUnwanted(_ member: Text, of tool: Text) -> Bool {
+        if unwanted.contains(where: { member.holds($0) }) { return true }
+        if checks.contains(where: { isWord(member, $0) }) { return true }
+        return ambiguous.contains { member.beginsWith($0) && !tool.holds($0) }
     }
 
     /// Whether a result says that something is still under way: asking again is waiting, not a loop.

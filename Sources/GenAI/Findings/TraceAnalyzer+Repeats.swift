@@ -28,9 +28,10 @@ extension TraceAnalyzer {
         // Every call belongs to at most one report: the worst one.
         var isReported = [Bool](repeating: false, count: calls.count)
         var found: [Repeat] = []
+        let answers = answerTimes()
         for place in order.indices {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
-            if let hit = repeats(Array(window)) { found.append(hit) }
+            if let hit = repeats(Array(window), answers, batch) { found.append(hit) }
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
@@ -82,7 +83,9 @@ extension TraceAnalyzer {
     }
 
     /// The repeats that end with the window's last call; nil when there are too few.
-    private mutating func repeats(_ window: [Int]) -> Repeat? {
+    private mutating func repeats(
+        _ window: [Int], _ answers: [UInt64], _ batch: borrowing RecordBatch
+    ) -> Repeat? {
         guard let last = window.last else { return nil }
         let call = calls[last]
         if call.isHandoff { return nil }
@@ -110,6 +113,8 @@ extension TraceAnalyzer {
         if !isFailing {
             same.removeFirst(before.same)
             near.removeFirst(before.near)
+            same = sinceLastQuestion(same, answers, batch)
+            near = sinceLastQuestion(near, answers, batch)
         }
         var best: Repeat?
         func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
@@ -227,7 +232,7 @@ extension TraceAnalyzer {
     private func finding(_ hit: Repeat) -> Finding {
         let call = calls[hit.last]
         let isStorm = isFailing(call) || call.emptiness != .none
-        let outcome = isStorm ? "failed" : "the same result"
+        let outcome = isFailing(call) ? "failed" : isStorm ? "came back empty" : "the same result"
         let what: String
         switch hit.rule {
         case .repeatedError: what = "the same error"

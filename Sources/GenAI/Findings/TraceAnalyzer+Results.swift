@@ -39,7 +39,8 @@ extension TraceAnalyzer {
 
     // MARK: Empty results
 
-    /// Whether emptiness is what this tool always gives: by its record, or for bare null by what its name says it does.
+    /// Whether emptiness is what this tool always gives: by its record, or for null, `{}` and `[]` by what its name
+    /// says it does.
     private func isVoid(_ call: ToolCall, _ memory: FindingsMemory) -> Bool {
         var facts = memory.tools.peek(call.name.looseHash) ?? FindingsMemory.ToolFacts()
         for index in calls.indices where calls[index].hasResult && !calls[index].isFailed {
@@ -50,7 +51,9 @@ extension TraceAnalyzer {
         if facts.calls >= options.voidToolCalls {
             if Double(facts.empties) > options.voidToolShare * Double(facts.calls) { return true }
         }
-        return call.emptiness == .null && facts.empties == facts.calls && TraceAnalyzer.isAction(call.name)
+        guard facts.empties == facts.calls else { return false }
+        if isBare(call) { return TraceAnalyzer.isMereAction(call.name) }
+        return call.emptiness == .null && TraceAnalyzer.isAction(call.name)
     }
 
     private func emptyFinding(_ index: Int, _ batch: borrowing RecordBatch) -> Finding {
@@ -94,71 +97,6 @@ extension TraceAnalyzer {
             return TraceAnalyzer.mentionsAbsence(turns[turn].text.capped(2_048))
         }
         return true
-    }
-
-    private static func mentionsAbsence(_ text: Text) -> Bool {
-        if isForeign(text) { return true }
-        for word: StaticString in [
-            "no ", "not ", "n't", "none", "nothing", "unable", "unfortunately", "empty", "without", "sorry", "zero",
-            "missing", "cannot", "never", "could you", "please provide",
-        ] where text.holds(word) {
-            return true
-        }
-        return false
-    }
-
-    private static let english: [StaticString] = [
-        "the", "you", "your", "and", "are", "have", "has", "with", "this", "that", "were", "it", "its", "there", "they",
-        "will", "here", "from", "been", "my", "we", "our", "which", "but",
-    ]
-    private static let foreign: [StaticString] = [
-        "der", "das", "und", "ist", "nicht", "ein", "eine", "sie", "ihr", "ihre", "wurde", "el", "las", "una", "su",
-        "por", "para", "que", "est", "une", "des", "vous", "votre", "pas", "pour", "les", "il", "gli", "sono", "suo",
-        "tuo", "uma", "seu", "sua", "foi", "het", "een", "niet", "voor", "zijn", "uw", "och", "inte", "og", "ikke",
-        "nie", "jest",
-    ]
-
-    /// Whether an answer is in another language than English, whose words tell nothing here. English words decide
-    /// first: beside them only twice as many of another language, or mostly letters of another script, count. Without
-    /// them two words of another language do, or two letters beyond ASCII near the beginning.
-    static func isForeign(_ text: Text) -> Bool {
-        var (native, other, last) = (0, 0, UInt64(0))
-        var words = WordCursor(text.capped(1_024), joins: false)
-        while let range = words.next() {
-            let word = text[range]
-            if isOneOf(word, english) {
-                native += 1
-            } else if isOneOf(word, foreign), word.looseHash != last {
-                other += 1
-                last = word.looseHash
-            }
-        }
-        let letters = letters(of: text.capped(64))
-        if native > 0 { return other > 2 * native || letters.script > letters.ascii }
-        return other >= 2 || letters.accented + letters.script >= 2
-    }
-
-    /// Counts letters of ASCII, those with accents, and those of other scripts. Signs, quotes, dashes and pictures are
-    /// no letters: all up to U+00BF, U+2000 to U+2BFF, the private ones, and all of four bytes.
-    private static func letters(of text: Text) -> (ascii: Int, accented: Int, script: Int) {
-        var (ascii, accented, script) = (0, 0, 0)
-        var index = 0
-        while index < text.count {
-            let byte = text[index]
-            index += 1
-            switch byte {
-            case 0x41...0x5A, 0x61...0x7A: ascii += 1
-            // U+00D7 and U+00F7 are signs, U+0370 begins Greek.
-            case 0xC3...0xCC where index < text.count && !(byte == 0xC3 && text[index] & 0xDF == 0x97): accented += 1
-            case 0xCD...0xDF where index < text.count: script += 1
-            case 0xE0...0xEF where index + 1 < text.count:
-                let code = Int(byte & 15) << 12 | Int(text[index] & 63) << 6 | Int(text[index + 1] & 63)
-                let isSign = (0x2000...0x2BFF).contains(code) || code >= 0xE000
-                if !isSign { script += 1 }
-            default: continue
-            }
-        }
-        return (ascii, accented, script)
     }
 
     // MARK: Text

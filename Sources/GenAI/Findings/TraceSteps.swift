@@ -236,7 +236,7 @@ struct TraceSteps: ~Copyable {
     ) -> Text {
         let own = text(.agentName, step, batch)
         if !own.isEmpty { return own }
-        if step.kind == .agent { return agentName(step, batch) }
+        if step.kind == .agent { return AgentName.ofSpan(named: batch.text(batch.spans[Int(step.span)].name)) }
         let inherited = parent >= 0 ? steps[parent].agentName : Text.empty
         return inherited.isEmpty ? firstAgent : inherited
     }
@@ -250,16 +250,6 @@ struct TraceSteps: ~Copyable {
             guardian += 1
         }
         return -1
-    }
-
-    /// An agent span without a name attribute is known by its span name, without a verb before or a suffix behind it.
-    private func agentName(_ step: Step, _ batch: borrowing RecordBatch) -> Text {
-        var name = batch.text(batch.spans[Int(step.span)].name)
-        if name.hasPrefix("invoke_agent ") { name = name["invoke_agent ".utf8.count..<name.count] }
-        for suffix: StaticString in [".agent", ".run", ".invoke", ".workflow"] where name.hasSuffix(Text(suffix)) {
-            name = name[0..<name.count - suffix.utf8CodeUnitCount]
-        }
-        return name
     }
 
     /// A model step around exactly one other model step, or a tool step inside the same tool, is the same call twice.

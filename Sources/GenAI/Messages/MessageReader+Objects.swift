@@ -35,28 +35,42 @@ extension MessageReader {
         addJSON(ref)
     }
 
-    /// `{args, kwargs}` of a decorated function: the only value that was handed in, or the list of messages among them.
+    /// `{args, kwargs}` of a decorated function: the only value that was handed in, the list of messages among them, or
+    /// else the only text.
     private mutating func callDump(_ ref: JSONRef, _ depth: Int) -> Bool {
         let args = tree.member(ref, "args")
         let kwargs = tree.member(ref, "kwargs")
         guard tree.count(ref) == 2, tree.isArray(args), tree.isObject(kwargs) else { return false }
-        let only = tree.count(args) > 0 ? tree.first(args) : tree.first(kwargs)
-        if tree.count(args) + tree.count(kwargs) == 1 {
-            value(only, depth + 1)
-            return true
+        let count = tree.count(args) + tree.count(kwargs)
+        if count == 0 { return true }
+        var chosen = tree.count(args) > 0 ? tree.first(args) : tree.first(kwargs)
+        if count > 1 {
+            chosen = messages(among: args, kwargs)
+            if !chosen.exists, tree.count(args) == 0 { chosen = kwargs }
         }
+        guard chosen.exists else { return false }
+        value(chosen, depth + 1)
+        return true
+    }
+
+    /// The first list of messages, or what holds one as `messages`; without any, the text if there is only one.
+    private func messages(among args: JSONRef, _ kwargs: JSONRef) -> JSONRef {
+        var text = JSONRef.none
+        var texts = 0
         for holder in [args, kwargs] {
             var child = tree.first(holder)
             while child.exists {
-                let first = tree.first(child)
-                if tree.isArray(child), tree.isObject(first), tree.member(first, "role").exists {
-                    value(child, depth + 1)
-                    return true
+                if tree.isString(child), !tree[child].text.isEmpty {
+                    text = child
+                    texts += 1
                 }
+                let first = tree.first(child)
+                if tree.isArray(child), tree.isObject(first), tree.member(first, "role").exists { return child }
+                if tree.isArray(tree.member(child, "messages")) { return child }
                 child = tree.next(child)
             }
         }
-        return false
+        return texts == 1 ? text : .none
     }
 
     /// AutoGen's messages: `{source, type: "TextMessage", content}`, calls and results as lists.

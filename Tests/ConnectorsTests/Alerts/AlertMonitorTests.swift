@@ -73,13 +73,19 @@ import Testing
         #expect(monitor.memory.groups["r"]?.isEmpty == true)
     }
 
-    @Test func `paused rules measure and do not open, open ones still end`() throws {
-        let rule = try rule("metric: findings, window: 10s, cool_down: 0s")
+    @Test func `a paused rule ends its alerts, opens none and goes on measuring`() throws {
+        let rule = try rule("metric: findings, window: 10s, cool_down: 0s, resolve_after: 60s, remind_every: 1s")
         var monitor = AlertMonitor(rules: [rule], started: 0)
         monitor.add([sample([1])], at: second)
         #expect(monitor.evaluate(at: second, paused: ["r"]) == [])
         #expect(monitor.evaluate(at: 2 * second).map(\.state) == [.open])
-        #expect(monitor.evaluate(at: 20 * second, paused: ["r"]).map(\.state) == [.resolved])
+        // The condition still holds.
+        let ended = monitor.evaluate(at: 4 * second, paused: ["r"])
+        #expect(ended.map(\.state) == [.resolved])
+        #expect(ended.first?.since == 2 * second)
+        #expect(monitor.openCount == 0)
+        #expect(monitor.evaluate(at: 5 * second, paused: ["r"]) == [])
+        #expect(monitor.evaluate(at: 6 * second).map(\.state) == [.open])
     }
 
     @Test func `an alert ended by hand begins anew only with new values`() throws {

@@ -280,6 +280,21 @@ import Testing
         #expect(try value("SELECT request_model FROM llm_calls") == "m")
     }
 
+    @Test func `an agent that only its span names has a name`() async throws {
+        let exporter = try await start()
+        let agent: (String, TestValue) = ("gen_ai.operation.name", .text("invoke_agent"))
+        let spans = [
+            TestSpan(id: 1, name: "invoke_agent refund_agent", attributes: [agent]),
+            TestSpan(id: 2, name: "Planner.run", attributes: [agent]),
+            TestSpan(id: 3, name: "Planner.run", attributes: [agent, ("gen_ai.agent.name", .text("planner"))]),
+            TestSpan(id: 4, name: "search.run", attributes: [("gen_ai.operation.name", .text("execute_tool"))]),
+            TestSpan(id: 5, name: "step"),
+        ]
+        #expect(await exporter.export(traces(spans)) == .delivered)
+        let names = try rows("SELECT agent_name FROM spans ORDER BY span_id").map { $0["agent_name"] as String? }
+        #expect(names == ["refund_agent", "Planner", "planner", nil, nil])
+    }
+
     @Test func `takes findings out of span events`() async throws {
         let exporter = try await start()
         var span = tool

@@ -1,3 +1,4 @@
+import GenAI
 import Telemetry
 
 /// Rows of spans with their events, links and findings.
@@ -5,6 +6,9 @@ struct SpanRows: Sendable {
     private let serviceKey: KeyID
     private let columns: [(kind: AttributeColumn.Kind, keys: [KeyID])]
     private let findings: FindingRows
+    private let operation: KeyID
+    /// The column that has the name of an agent.
+    private let agentColumn: Int?
     /// One more than the largest number of a column's key.
     private let keyLimit: Int
 
@@ -13,6 +17,8 @@ struct SpanRows: Sendable {
         columns = AttributeColumn.all.map { column in (column.kind, column.keys.map { keys.intern($0) }) }
         keyLimit = 1 + (columns.flatMap(\.keys).map { Int($0.value) }.max() ?? 0)
         findings = FindingRows(keys: &keys)
+        operation = keys.intern("gen_ai.operation.name")
+        agentColumn = AttributeColumn.all.firstIndex { $0.name == "agent_name" }
     }
 
     /// Hands over all spans of the batch, each followed by what belongs to it.
@@ -43,7 +49,7 @@ struct SpanRows: Sendable {
         scratch.row.textOrNull(scratch.scope.scopeName)
         scratch.row.textOrNull(scratch.scope.tenant)
         locate(span.set, &scratch)
-        for index in columns.indices { append(column: index, span.set, &scratch) }
+        for index in columns.indices { append(column: index, span, &scratch) }
         appendRest(span.set, &scratch)
         scratch.row.json(scratch.scope.resource)
         scratch.row.json(scratch.scope.scope)
@@ -75,7 +81,7 @@ struct SpanRows: Sendable {
     }
 
     /// The value of a typed column; `held` learns of the attribute when the column holds all of it.
-    private func append(column: Int, _ set: SetIndex, _ scratch: inout RowScratch) {
+    private func append(column: Int, _ span: SpanRecord, _ scratch: inout RowScratch) {
         let kind = columns[column].kind
         for order in columns[column].keys.indices {
             let index = Int(scratch.places[Int(columns[column].keys[order].value)])
@@ -96,10 +102,22 @@ struct SpanRows: Sendable {
                 scratch.row.real(value)
                 isWhole = record.kind == .double && !value.isNaN
             }
-            if isWhole && order == 0 { scratch.held[index - scratch.records.range(of: set).lowerBound] = true }
+            if isWhole && order == 0 { scratch.held[index - scratch.records.range(of: span.set).lowerBound] = true }
             return
         }
-        scratch.row.null()
+        // Questions about an agent start from its spans: they have the name that findings know it by.
+        if column == agentColumn, isAgent(scratch) {
+            scratch.row.textOrNull(AgentName.ofSpan(named: scratch.records.text(span.name)))
+        } else {
+            scratch.row.null()
+        }
+    }
+
+    /// Whether the located attributes are those of an agent's span.
+    private func isAgent(_ scratch: borrowing RowScratch) -> Bool {
+        let index = Int(scratch.places[Int(operation.value)])
+        guard index >= 0, scratch.records.attributes[index].kind == .string else { return false }
+        return scratch.records.text(scratch.records.attributes[index].text) == "invoke_agent"
     }
 
     private func writeEvents<Receiver: RowReceiver & ~Copyable>(
