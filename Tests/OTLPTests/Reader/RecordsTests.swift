@@ -277,22 +277,26 @@ import Testing
         #expect(try Rewriting.rewrite(request, .logs) == request)
     }
 
-    @Test func `the points of a metric with data of two kinds keep their own kind`() throws {
+    @Test func `of a metric with data of several kinds the points of the last are read and written`() throws {
         let metric = WireBytes.build {
-            $0.message(9) { $0.message(1) { $0.attribute(9, "histogram", "h") } }
-            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "s") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "a") } }
+            $0.message(9) { $0.message(1) { $0.attribute(9, "histogram", "b") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "c") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "d") } }
         }
         let request = WireBytes.request(records: [metric])
         let written = try Rewriting.rewrite(request, .metrics) { batch in
             #expect(batch.metrics[0].kind == .sum)
-            #expect(batch.points.indices.map { batch.points[$0].kind } == [.histogram, .sum])
-            for point in batch.points.indices {
-                let set = batch.points[point].set
-                #expect(batch.range(of: set).count == 1)
-                batch.setValue(.string(batch.addText(Text("masked"))), at: batch.range(of: set).lowerBound, in: set)
-            }
+            #expect(batch.liveCount == 2)
+            #expect(batch.points.indices.map { batch.isRemoved(point: $0) } == [true, true, false, false])
+            #expect(batch.points.indices.map { batch.points[$0].kind } == [.sum, .histogram, .sum, .sum])
         }
-        #expect(!written.contains([0x0A, 0x01, UInt8(ascii: "h")]))
-        #expect(!written.contains([0x0A, 0x01, UInt8(ascii: "s")]))
+        let expected = WireBytes.build {
+            $0.message(7) { _ in }
+            $0.message(9) { _ in }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "c") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "d") } }
+        }
+        #expect(written == WireBytes.request(records: [expected]))
     }
 }
