@@ -228,8 +228,8 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var points: EditFlags { EditFlags(rawValue: 1 << 7) }
     /// Something below (a span of a scope, a scope of a resource) is edited or removed.
     @inlinable public static var children: EditFlags { EditFlags(rawValue: 1 << 8) }
-    /// Scalar fields: ids, kind, times, dropped attributes and flags of a span; times, severity, flags, ids and event
-    /// name of a log record; the time of an event; name, description and unit of a metric; name and version of a scope.
+    /// Scalar fields: ids, kind, times, dropped attributes and flags of a span; times, severity, flags and event name
+    /// of a log record; the time of an event; name, description and unit of a metric; name and version of a scope.
     @inlinable public static var fields: EditFlags { EditFlags(rawValue: 1 << 9) }
     /// The schema URL of a resource or scope.
     @inlinable public static var schemaURL: EditFlags { EditFlags(rawValue: 1 << 10) }
@@ -237,6 +237,9 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var temporality: EditFlags { EditFlags(rawValue: 1 << 11) }
     /// Numbers of what its sender dropped: of a span's events and links, of attributes in all others.
     @inlinable public static var droppedCounts: EditFlags { EditFlags(rawValue: 1 << 12) }
+    /// The ids of a log record, which else keep what came, also where that is none.
+    @inlinable public static var traceID: EditFlags { EditFlags(rawValue: 1 << 13) }
+    @inlinable public static var spanID: EditFlags { EditFlags(rawValue: 1 << 14) }
     /// The record is not written.
     @inlinable public static var removed: EditFlags { EditFlags(rawValue: 1 << 15) }
 }

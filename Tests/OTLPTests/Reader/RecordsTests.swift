@@ -277,6 +277,39 @@ import Testing
         #expect(try Rewriting.rewrite(request, .logs) == request)
     }
 
+    @Test func `an edit of a log record leaves its ids as they came, unless they are set`() throws {
+        let (bad, long) = ([1, 2, 3] as [UInt8], [UInt8](repeating: 0x78, count: 40))
+        let request = WireBytes.request(records: [
+            WireBytes.build {
+                $0.data(9, long)
+                $0.data(10, bad)
+                $0.text(3, "INFO")
+            }
+        ])
+        func ids(_ change: (inout RecordBatch) -> Void) throws -> [[UInt8]] {
+            let written = try Rewriting.rewrite(request, .logs, change)
+            let decoded = try #require(OracleMessage.decode(written, .request(.logs)))
+            let log = decoded.messages(1)[0].messages(2)[0].messages(2)[0]
+            return [log.bytes(3), log.bytes(9), log.bytes(10)]
+        }
+        func warn(_ batch: inout RecordBatch) {
+            let text = batch.addText(Text("WARN"))
+            batch.changeLog(0) { $0.severityText = text }
+        }
+        let kept = try ids { warn(&$0) }
+        #expect(kept == [Array("WARN".utf8), long, bad])
+        let cleared = try ids {
+            warn(&$0)
+            $0.setTraceID(.empty, ofLog: 0)
+        }
+        #expect(cleared == [Array("WARN".utf8), [], bad])
+        let set = try ids { batch in
+            let id = batch.addText(Text("abcdefgh"))
+            batch.setSpanID(id, ofLog: 0)
+        }
+        #expect(set == [Array("INFO".utf8), long, Array("abcdefgh".utf8)])
+    }
+
     @Test func `of a metric with data of several kinds the points of the last are read and written`() throws {
         let metric = WireBytes.build {
             $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "a") } }
