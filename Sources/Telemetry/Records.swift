@@ -186,6 +186,8 @@ public struct AttributeFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var hasNewValue: AttributeFlags { AttributeFlags(rawValue: 4) }
     /// `raw` holds more than one value, which other readers may take for the value.
     @inlinable public static var hasHiddenValues: AttributeFlags { AttributeFlags(rawValue: 8) }
+    /// `raw` holds more than one key.
+    @inlinable public static var hasHiddenKeys: AttributeFlags { AttributeFlags(rawValue: 16) }
     /// Edited, with a new value. A literal of both would make an array where nothing is optimized.
     @inlinable public static var replaced: AttributeFlags { AttributeFlags(rawValue: 1 | 4) }
 }
