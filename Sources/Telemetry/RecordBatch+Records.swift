@@ -125,11 +125,25 @@ extension RecordBatch {
         markSpan(Int(events[index].span), .events)
     }
 
-    /// Changes scalar fields of a log record in place; the body goes by `setBody`.
+    /// Changes scalar fields of a log record in place; the body and the ids go by the methods named so.
     @inlinable
     public mutating func changeLog(_ index: Int, _ change: (inout LogRecord) -> Void) {
         change(&logs[index])
         markLog(index, .fields)
+    }
+
+    /// 16 bytes, or none.
+    @inlinable
+    public mutating func setTraceID(_ id: TextRef, ofLog index: Int) {
+        logs[index].traceID = id
+        markLog(index, .traceID)
+    }
+
+    /// 8 bytes, or none.
+    @inlinable
+    public mutating func setSpanID(_ id: TextRef, ofLog index: Int) {
+        logs[index].spanID = id
+        markLog(index, .spanID)
     }
 
     /// Changes name, description or unit of a metric in place.

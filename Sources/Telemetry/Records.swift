@@ -186,6 +186,8 @@ public struct AttributeFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var hasNewValue: AttributeFlags { AttributeFlags(rawValue: 4) }
     /// `raw` holds more than one value, which other readers may take for the value.
     @inlinable public static var hasHiddenValues: AttributeFlags { AttributeFlags(rawValue: 8) }
+    /// `raw` holds more than one key.
+    @inlinable public static var hasHiddenKeys: AttributeFlags { AttributeFlags(rawValue: 16) }
     /// Edited, with a new value. A literal of both would make an array where nothing is optimized.
     @inlinable public static var replaced: AttributeFlags { AttributeFlags(rawValue: 1 | 4) }
 }
@@ -228,8 +230,8 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var points: EditFlags { EditFlags(rawValue: 1 << 7) }
     /// Something below (a span of a scope, a scope of a resource) is edited or removed.
     @inlinable public static var children: EditFlags { EditFlags(rawValue: 1 << 8) }
-    /// Scalar fields: ids, kind, times, dropped attributes and flags of a span; times, severity, flags, ids and event
-    /// name of a log record; the time of an event; name, description and unit of a metric; name and version of a scope.
+    /// Scalar fields: ids, kind, times, dropped attributes and flags of a span; times, severity, flags and event name
+    /// of a log record; the time of an event; name, description and unit of a metric; name and version of a scope.
     @inlinable public static var fields: EditFlags { EditFlags(rawValue: 1 << 9) }
     /// The schema URL of a resource or scope.
     @inlinable public static var schemaURL: EditFlags { EditFlags(rawValue: 1 << 10) }
@@ -237,6 +239,9 @@ public struct EditFlags: OptionSet, BitwiseCopyable, Sendable {
     @inlinable public static var temporality: EditFlags { EditFlags(rawValue: 1 << 11) }
     /// Numbers of what its sender dropped: of a span's events and links, of attributes in all others.
     @inlinable public static var droppedCounts: EditFlags { EditFlags(rawValue: 1 << 12) }
+    /// The ids of a log record, which else keep what came, also where that is none.
+    @inlinable public static var traceID: EditFlags { EditFlags(rawValue: 1 << 13) }
+    @inlinable public static var spanID: EditFlags { EditFlags(rawValue: 1 << 14) }
     /// The record is not written.
     @inlinable public static var removed: EditFlags { EditFlags(rawValue: 1 << 15) }
 }

@@ -167,6 +167,7 @@ extension OTLPReader {
         let set = newSet(index, .metric, &batch)
         var metric = MetricRecord(raw: WireCursor.reference(range), set: set, scope: scope)
         let firstPoint = batch.points.count
+        var firstLive = firstPoint
         let run = batch.attributes.count
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
@@ -178,6 +179,7 @@ extension OTLPReader {
             case 0x62: try readAttribute(body, try cursor.length(), &batch)
             default:
                 if let kind = MetricShape.kind(ofTag: tag) {
+                    if kind != metric.kind { firstLive = batch.points.count }
                     metric.kind = kind
                     try collectPoints(body, try cursor.length(), metric: index, kind, &batch)
                 } else {
@@ -190,6 +192,8 @@ extension OTLPReader {
         batch.metrics.append(metric)
         batch.liveCount += batch.points.count - firstPoint
         for point in metric.points.range { try readPoint(body, point, &batch) }
+        // Data is one of several: what comes of another kind replaces what was before it.
+        for point in firstPoint..<firstLive { batch.removePoint(point) }
     }
 
     /// The five data messages all keep their points in field 1.

@@ -138,7 +138,7 @@ extension OTLPReader {
         if flags.contains(.hasHiddenValues), kind == .array || kind == .map {
             payload = joined(kind, of: range, tag: 0x12, body, &batch)
         }
-        if keys > 1 { flags.insert(.hasHiddenValues) }
+        if keys > 1 { flags.insert(.hasHiddenKeys) }
         let name = Text(start: body.start + Int(key.offset), count: Int(key.length))
         batch.attributes.append(
             AttributeRecord(
@@ -182,7 +182,7 @@ extension OTLPReader {
                 payload = AttributeRecord.pack(WireCursor.reference(try cursor.length()))
                 kind = .bytes
             case 0x40:
-                _ = try cursor.varint()
+                payload = try cursor.varint()
                 kind = .other
             default:
                 try cursor.skip(tag)

@@ -17,7 +17,7 @@ package enum OTLPSplitter {
             } catch {
                 return [(bytes, 1)]
             }
-            guard maxItems > 0, batch.recordCount > maxItems else { return [(bytes, batch.recordCount)] }
+            guard maxItems > 0, batch.liveCount > maxItems else { return [(bytes, batch.liveCount)] }
             var parts: [(bytes: [UInt8], items: Int)] = []
             var output = ByteColumn()
             var writer = PieceWriter(batch)
@@ -30,7 +30,7 @@ package enum OTLPSplitter {
                 }
                 writer.writeUnknown(of: batch, into: &output)
                 left -= output.count
-                guard left >= 0 else { return [(bytes, batch.recordCount)] }
+                guard left >= 0 else { return [(bytes, batch.liveCount)] }
                 parts.append(([UInt8](output.bytes), window.items))
             }
             return parts
@@ -111,14 +111,15 @@ package enum OTLPSplitter {
             (start, items) = (metric, 0)
         }
         for metric in batch.metrics.indices {
-            let points = batch.metrics[metric].points.range
+            // What the reader took out of a metric are its first points.
+            let points = batch.metrics[metric].points.range.drop { batch.isRemoved(point: $0) }
             if items > 0 && items + points.count > maxItems { close(before: metric) }
             items += points.count
             guard points.count > maxItems else { continue }
             items = 0
             start = metric + 1
-            for first in stride(from: points.lowerBound, to: points.upperBound, by: maxItems) {
-                let part = first..<min(first + maxItems, points.upperBound)
+            for first in stride(from: points.startIndex, to: points.endIndex, by: maxItems) {
+                let part = first..<min(first + maxItems, points.endIndex)
                 windows.append(Window(records: .points(part), items: part.count))
             }
         }

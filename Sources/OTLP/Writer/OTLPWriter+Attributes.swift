@@ -90,7 +90,8 @@ extension OTLPWriter {
         _ batch: borrowing RecordBatch, _ kind: ValueKind, _ payload: UInt64, _ output: inout ByteColumn
     ) {
         switch kind {
-        case .empty, .other: return
+        case .empty: return
+        case .other: output.appendScalar(tag: 0x40, payload)
         case .bool:
             output.append(0x10)
             output.append(payload == 0 ? 0 : 1)
@@ -123,7 +124,11 @@ extension OTLPWriter {
             offset: UInt32(truncatingIfNeeded: payload), length: UInt32(truncatingIfNeeded: payload >> 32))
         output.appendVarint(UInt64(tag))
         switch kind {
-        case .empty, .other: output.appendVarint(0)
+        case .empty: output.appendVarint(0)
+        case .other:
+            // As it came; of one that was set nothing is known.
+            output.appendVarint(payload == 0 ? 0 : UInt64(1 + WireSize.varint(payload)))
+            output.appendScalar(tag: 0x40, payload)
         case .bool:
             output.appendVarint(2)
             output.append(0x10)

@@ -183,8 +183,10 @@ extension OTLPWriter {
                 if due.remove(.name) != nil { output.appendField(tag: 0x62, batch.text(log.eventName)) }
             case 0x2A where log.edits.contains(.body):
                 if due.remove(.body) != nil { writeBody(batch, log, &output) }
-            case 0x38 where log.edits.contains(.droppedCounts): break
-            case 0x09, 0x10, 0x1A, 0x45, 0x4A, 0x52, 0x59, 0x62:
+            case 0x38 where log.edits.contains(.droppedCounts), 0x4A where log.edits.contains(.traceID),
+                0x52 where log.edits.contains(.spanID):
+                break
+            case 0x09, 0x10, 0x1A, 0x45, 0x59, 0x62:
                 if !log.edits.contains(.fields) { output.append(body[field.whole]) }
             default: output.append(body[field.whole])
             }
@@ -193,6 +195,8 @@ extension OTLPWriter {
         if due.contains(.body) { writeBody(batch, log, &output) }
         if due.contains(.fields) { writeFields(batch, log, &output) }
         if due.contains(.droppedCounts) { output.appendScalar(tag: 0x38, UInt64(log.droppedAttributes)) }
+        if due.contains(.traceID) && !log.traceID.isEmpty { output.appendField(tag: 0x4A, batch.text(log.traceID)) }
+        if due.contains(.spanID) && !log.spanID.isEmpty { output.appendField(tag: 0x52, batch.text(log.spanID)) }
         if due.contains(.name) && !log.eventName.isEmpty { output.appendField(tag: 0x62, batch.text(log.eventName)) }
         output.endMessage(open)
     }
@@ -201,7 +205,7 @@ extension OTLPWriter {
         writeValue(batch, tag: 0x2A, log.bodyKind, log.bodyPayload, keepingUnknownOf: log.raw, &output)
     }
 
-    /// Times, severity, flags, ids and event name.
+    /// Times, severity, flags and event name.
     private func writeFields(_ batch: borrowing RecordBatch, _ log: LogRecord, _ output: inout ByteColumn) {
         output.appendFixed(tag: 0x09, log.time)
         output.appendScalar(tag: 0x10, UInt64(bitPattern: Int64(log.severityNumber)))
@@ -210,8 +214,6 @@ extension OTLPWriter {
             output.appendVarint(0x45)
             output.append(littleEndian: log.flags)
         }
-        if !log.traceID.isEmpty { output.appendField(tag: 0x4A, batch.text(log.traceID)) }
-        if !log.spanID.isEmpty { output.appendField(tag: 0x52, batch.text(log.spanID)) }
         output.appendFixed(tag: 0x59, log.observedTime)
         if !log.eventName.isEmpty { output.appendField(tag: 0x62, batch.text(log.eventName)) }
     }

@@ -208,8 +208,8 @@ extension Program {
         case .spanTraceID, .spanTraceIDText: batch.changeSpan(item) { $0.traceID = id }
         case .spanID, .spanIDText: batch.changeSpan(item) { $0.spanID = id }
         case .parentID, .parentIDText: batch.changeSpan(item) { $0.parentID = id }
-        case .logTraceID, .logTraceIDText: batch.changeLog(item) { $0.traceID = id }
-        default: batch.changeLog(item) { $0.spanID = id }
+        case .logTraceID, .logTraceIDText: batch.setTraceID(id, ofLog: item)
+        default: batch.setSpanID(id, ofLog: item)
         }
     }
 

@@ -252,12 +252,14 @@ extension ByteColumn {
         }
     }
 
+    private static let notAsItCame: AttributeFlags = [.edited, .hasHiddenValues, .hasHiddenKeys]
+
     /// The attributes of an owner as members of a map. Those that nobody edited are as they came, unless they hold
-    /// several values, of which the batch has the one that counts.
+    /// several keys or values, of which the batch has the ones that count.
     mutating func appendMembers(of set: SetIndex, _ batch: borrowing RecordBatch) throws(EvaluationFailure) {
         for index in batch.range(of: set) {
             let attribute = batch.attributes[index]
-            if attribute.flags.contains(.edited) || attribute.flags.contains(.hasHiddenValues) {
+            if !attribute.flags.isDisjoint(with: Self.notAsItCame) {
                 let value = Value(attribute.kind, attribute.payload, batch)
                 try appendMember(batch.text(attribute.key), value, batch)
             } else {

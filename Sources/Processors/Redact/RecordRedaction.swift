@@ -112,7 +112,7 @@ extension RedactionPolicy {
         _ index: Int, _ log: LogRecord, _ batch: inout RecordBatch, _ state: inout RedactionState
     ) {
         begin(&state)
-        if log.hasHiddenBodies, !isDryRun { batch.setBody(log.body, ofLog: index) }
+        if log.hasHiddenBodies, !isDryRun { batch.markLog(index, .body) }
         switch log.body {
         case .string(let reference):
             let value = batch.text(reference)
@@ -220,10 +220,7 @@ extension RedactionPolicy {
         _ state: inout RedactionState
     ) {
         let key = batch.text(attribute.key)
-        if attribute.flags.contains(.hasHiddenValues), !isDryRun {
-            // Only the last value is looked at, so only that one stays.
-            batch.setValue(attribute.value, at: index, in: set)
-        }
+        if !isDryRun { dropHidden(attribute.flags, at: index, in: set, &batch) }
         state.key = key
         state.summary.mark = state.summary.masked
         state.summary.nameMark = state.names.count
@@ -251,6 +248,21 @@ extension RedactionPolicy {
             batch.attributes[index].flags.insert(.edited)
             batch.markEdited(set)
         }
+    }
+
+    /// Only the last key and value of an attribute are looked at, so only those stay; its value as it came where it has
+    /// one alone.
+    private func dropHidden(
+        _ flags: AttributeFlags, at index: Int, in set: SetIndex, _ batch: inout RecordBatch
+    ) {
+        if flags.contains(.hasHiddenValues) {
+            batch.attributes[index].flags.formUnion(.replaced)
+        } else if flags.contains(.hasHiddenKeys) {
+            batch.attributes[index].flags.insert(.edited)
+        } else {
+            return
+        }
+        batch.markEdited(set)
     }
 
     private func mask(

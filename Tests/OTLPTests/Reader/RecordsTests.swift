@@ -277,22 +277,59 @@ import Testing
         #expect(try Rewriting.rewrite(request, .logs) == request)
     }
 
-    @Test func `the points of a metric with data of two kinds keep their own kind`() throws {
+    @Test func `an edit of a log record leaves its ids as they came, unless they are set`() throws {
+        let (bad, long) = ([1, 2, 3] as [UInt8], [UInt8](repeating: 0x78, count: 40))
+        let request = WireBytes.request(records: [
+            WireBytes.build {
+                $0.data(9, long)
+                $0.data(10, bad)
+                $0.text(3, "INFO")
+            }
+        ])
+        func ids(_ change: (inout RecordBatch) -> Void) throws -> [[UInt8]] {
+            let written = try Rewriting.rewrite(request, .logs, change)
+            let decoded = try #require(OracleMessage.decode(written, .request(.logs)))
+            let log = decoded.messages(1)[0].messages(2)[0].messages(2)[0]
+            return [log.bytes(3), log.bytes(9), log.bytes(10)]
+        }
+        func warn(_ batch: inout RecordBatch) {
+            let text = batch.addText(Text("WARN"))
+            batch.changeLog(0) { $0.severityText = text }
+        }
+        let kept = try ids { warn(&$0) }
+        #expect(kept == [Array("WARN".utf8), long, bad])
+        let cleared = try ids {
+            warn(&$0)
+            $0.setTraceID(.empty, ofLog: 0)
+        }
+        #expect(cleared == [Array("WARN".utf8), [], bad])
+        let set = try ids { batch in
+            let id = batch.addText(Text("abcdefgh"))
+            batch.setSpanID(id, ofLog: 0)
+        }
+        #expect(set == [Array("INFO".utf8), long, Array("abcdefgh".utf8)])
+    }
+
+    @Test func `of a metric with data of several kinds the points of the last are read and written`() throws {
         let metric = WireBytes.build {
-            $0.message(9) { $0.message(1) { $0.attribute(9, "histogram", "h") } }
-            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "s") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "a") } }
+            $0.message(9) { $0.message(1) { $0.attribute(9, "histogram", "b") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "c") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "d") } }
         }
         let request = WireBytes.request(records: [metric])
         let written = try Rewriting.rewrite(request, .metrics) { batch in
             #expect(batch.metrics[0].kind == .sum)
-            #expect(batch.points.indices.map { batch.points[$0].kind } == [.histogram, .sum])
-            for point in batch.points.indices {
-                let set = batch.points[point].set
-                #expect(batch.range(of: set).count == 1)
-                batch.setValue(.string(batch.addText(Text("masked"))), at: batch.range(of: set).lowerBound, in: set)
-            }
+            #expect(batch.liveCount == 2)
+            #expect(batch.points.indices.map { batch.isRemoved(point: $0) } == [true, true, false, false])
+            #expect(batch.points.indices.map { batch.points[$0].kind } == [.sum, .histogram, .sum, .sum])
         }
-        #expect(!written.contains([0x0A, 0x01, UInt8(ascii: "h")]))
-        #expect(!written.contains([0x0A, 0x01, UInt8(ascii: "s")]))
+        let expected = WireBytes.build {
+            $0.message(7) { _ in }
+            $0.message(9) { _ in }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "c") } }
+            $0.message(7) { $0.message(1) { $0.attribute(7, "sum", "d") } }
+        }
+        #expect(written == WireBytes.request(records: [expected]))
     }
 }

@@ -96,25 +96,47 @@ import Testing
         #expect(!all.isEmpty)
     }
 
-    @Test func `a metric with data of two kinds keeps each point in data of its kind`() throws {
-        let points = (0..<4).map { value in WireBytes.build { $0.fixed64(3, UInt64(value)) } }
+    @Test func `no piece of a metric holds data that other data replaced`() throws {
+        let points = (0..<5).map { value in WireBytes.build { $0.fixed64(3, UInt64(value)) } }
         let request = metric {
-            $0.message(5) { gauge in for point in points[..<2] { gauge.data(1, point) } }
+            $0.message(7) { $0.data(1, points[0]) }
+            $0.message(5) { gauge in for point in points[1..<3] { gauge.data(1, point) } }
             $0.message(7) { sum in
-                sum.data(1, points[2])
-                sum.number(2, 2)
                 sum.data(1, points[3])
+                sum.number(2, 2)
+            }
+            $0.message(7) { $0.data(1, points[4]) }
+        }
+        func sum(_ points: [[UInt8]]) -> [UInt8] {
+            metric {
+                $0.message(7) { sum in
+                    sum.number(2, 2)
+                    for point in points { sum.data(1, point) }
+                }
             }
         }
-        let kept = try #require(OTLPSplitter.keep([1..<2, 3..<4], of: request, signal: .metrics))
-        let expected = metric {
-            $0.message(5) { $0.data(1, points[1]) }
-            $0.message(7) {
-                $0.number(2, 2)
-                $0.data(1, points[3])
-            }
+        let parts = OTLPSplitter.split(request, signal: .metrics, maxItems: 1)
+        #expect(parts.map(\.bytes) == [sum([points[3]]), sum([points[4]])])
+        #expect(parts.map(\.items) == [1, 1])
+        let whole = OTLPSplitter.split(request, signal: .metrics, maxItems: 2)
+        #expect(whole.map(\.bytes) == [request] && whole.map(\.items) == [2])
+        #expect(OTLPSplitter.keep([0..<5], of: request, signal: .metrics) == sum(Array(points[3...])))
+        #expect(OTLPSplitter.keep([1..<4], of: request, signal: .metrics) == sum([points[3]]))
+        #expect(OTLPSplitter.each([3, 4], of: request, signal: .metrics) == parts.map(\.bytes))
+        #expect(OTLPSplitter.each([2], of: request, signal: .metrics) == nil)
+    }
+
+    @Test func `metrics with replaced data are cut by the points that count`() throws {
+        let replaced = WireBytes.build {
+            $0.message(5) { gauge in for _ in 0..<4 { gauge.message(1) { $0.fixed64(3, 1) } } }
+            $0.message(7) { $0.message(1) { $0.fixed64(3, 2) } }
         }
-        #expect(OracleMessage.decode(kept, .request(.metrics)) == OracleMessage.decode(expected, .request(.metrics)))
+        let request = WireBytes.request(records: [replaced, replaced, replaced])
+        let parts = OTLPSplitter.split(request, signal: .metrics, maxItems: 2)
+        #expect(parts.map(\.items) == [2, 1])
+        let decoded = try parts.map { try #require(OracleMessage.decode($0.bytes, .request(.metrics))) }
+        let whole = try #require(OracleMessage.decode(request, .request(.metrics)))
+        #expect(decoded.flatMap { self.points($0) } == points(whole))
     }
 
     @Test func `data of one kind in pieces is one, whichever of its points are kept`() throws {
@@ -152,12 +174,17 @@ import Testing
         #expect(OTLPSplitter.each([7], of: whole, signal: .traces) == [request(1)])
     }
 
-    @Test func `data that changes its kind with each point does not repeat the metric`() throws {
+    @Test func `of data that changes its kind with each point the last is left`() throws {
         let request = metric { message in
             message.text(2, String(repeating: "long", count: 1000))
             for number in 0..<2000 { message.message(number % 2 == 0 ? 5 : 7) { $0.data(1, []) } }
         }
-        #expect(try #require(OTLPSplitter.keep([0..<2000], of: request, signal: .metrics)) == request)
+        let left = metric {
+            $0.text(2, String(repeating: "long", count: 1000))
+            $0.message(7) { $0.data(1, []) }
+        }
+        #expect(OTLPSplitter.keep([0..<2000], of: request, signal: .metrics) == left)
+        #expect(OTLPSplitter.each([1999], of: request, signal: .metrics) == [left])
     }
 
     @Test func `a span that the reader takes out is in no part and counts in none`() {

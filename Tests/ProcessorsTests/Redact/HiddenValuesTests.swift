@@ -86,6 +86,23 @@ import Testing
         }
     }
 
+    @Test func `what stays behind a hidden key or value is as it came`() throws {
+        let index: [UInt8] = [0x40, 5]
+        let key = Wire.field(1, "k")
+        let (empty, indexed) = (Wire.field(2, [UInt8]()), Wire.field(2, index))
+        let hidden = Wire.field(1, Self.mail)
+        let members: [(came: [UInt8], left: [UInt8])] = [
+            (hidden + key + empty, key + empty), (hidden + key + indexed, key + indexed),
+            (key + Wire.field(2, Wire.string(Self.mail) + index), key + indexed),
+        ]
+        for (came, left) in members {
+            let after = try run(Wire.traces(span: Wire.field(9, came)), .traces, Self.all)
+            #expect(after == Wire.traces(span: Wire.field(9, left)))
+        }
+        let log = Wire.logs(records: [Wire.field(5, Wire.string(Self.mail) + index)])
+        #expect(try run(log, .logs, Self.all) == Wire.logs(records: [Wire.field(5, index)]))
+    }
+
     /// Requests with a field that comes twice, the first time with a secret.
     private static let texts: [(what: String, signal: Signal, request: [UInt8])] = {
         func twice(_ number: Int) -> [UInt8] { Wire.field(number, mail) + Wire.field(number, "clean") }

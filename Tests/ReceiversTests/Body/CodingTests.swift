@@ -87,6 +87,46 @@ import Testing
         #expect(budget.used == 0)
     }
 
+    /// The forms that a body has in a coding: with its length and checksums, and without.
+    private static func forms(_ plain: [UInt8], _ coding: ContentCoding) -> [[UInt8]] {
+        let choices = [(false, false), (false, true), (true, false), (true, true)]
+        return switch coding {
+        case .gzip: [Compressed.gzip(plain), Compressed.gzip(plain, damage: 0)]
+        case .zstd: choices.map { Compressed.zstd(plain, tellsLength: $0.0, hasChecksum: $0.1) }
+        case .lz4: choices.map { Compressed.lz4(plain, tellsLength: $0.0, hasChecksums: $0.1) }
+        case .snappyFramed: [false, true].map { Compressed.snappyFramed(plain, isStored: $0) }
+        case .identity, .zlib, .snappy: [compress(plain, coding)]
+        }
+    }
+
+    @Test(arguments: [ContentCoding.gzip, .zlib] + Self.codings)
+    func `a body that is cut, damaged or too large leaves nothing behind in the decoder`(coding: ContentCoding) {
+        let plain = (0..<70_000).map { UInt8(truncatingIfNeeded: ($0 &* $0 &* 2_654_435_761) >> 13) }
+        let forms = Self.forms(plain, coding)
+        let resources = LoopResources(of: EmbeddedEventLoop())
+        func expectsAll(_ behind: String) {
+            for form in forms {
+                let isRead = inflate(form, coding, resources: resources) == .success(plain)
+                #expect(isRead, "\(behind)")
+            }
+        }
+        for (index, form) in forms.enumerated() {
+            let steps = Array(stride(from: 0, to: form.count, by: max(1, form.count / 9)))
+            for place in [1, 4, 6, 7, 8, 15, 16, form.count - 8, form.count - 4, form.count - 1] + steps {
+                _ = inflate(Array(form[..<place]), coding, resources: resources)
+                expectsAll("form \(index) cut at \(place)")
+                var garbled = form
+                garbled[place] ^= 0x55
+                _ = inflate(garbled, coding, resources: resources)
+                expectsAll("form \(index) garbled at \(place)")
+            }
+            let result = inflate(form, coding, sizeMax: plain.count / 2, resources: resources)
+            #expect(result == .failure(.tooLarge(inflated: true)))
+            expectsAll("form \(index) beyond the cap")
+        }
+        #expect(budget.used == 0)
+    }
+
     @Test(arguments: [ContentCoding.zstd, .lz4]) func `several frames are one body`(coding: ContentCoding) {
         let parts = [[UInt8](repeating: 7, count: 500_000), [1, 2, 3]]
         #expect(inflate(parts.flatMap { Self.compress($0, coding) }, coding) == .success(parts.flatMap(\.self)))

@@ -221,6 +221,21 @@ struct HTTP2RuleTests {
         }
     }
 
+    @Test func `a head that is refused is answered in the coding that it names`() async throws {
+        try await withClient { (client, _) async throws in
+            let many = (0..<130).map { ("x-\($0)", "1") }
+            let heads: [(extra: [(String, String)], status: Int)] = [
+                (many, 431), ([("host", "other")], 400), ([("host", "localhost"), ("host", "localhost")], 400),
+                ([("content-type", "application/json")], 400), ([("x", " a")], 400),
+            ]
+            for (extra, status) in heads {
+                let answer = try await client.request(h2Post("/v1/traces", type: "application/x-protobuf", extra))
+                #expect(answer.status == status)
+                #expect(answer["content-type"] == "application/x-protobuf")
+            }
+        }
+    }
+
     @Test func `an idle connection ends when its time is over`() async throws {
         try await withClient(TestSetup(http: ["idle_timeout: 5s"])) { (client, server) async throws in
             #expect(try await client.request(h2Post("/v1/traces")).status == 200)

@@ -57,6 +57,7 @@ import Testing
 
     @Test(arguments: [
         "/", "/v1/trace", "/v1/traces/", "/V1/traces", "*", "host:80", "http://host", "ftp://h/v1/traces", "",
+        "/v1/traces#x", "/v1/traces?x#y", "http://u:p@host/v1/traces", "http://host?/v1/traces", "http://h:x/v1/traces",
     ])
     func `other targets are not found`(uri: String) {
         guard case .refuse(let refusal) = verdict(uri: uri) else { return #expect(Bool(false)) }
@@ -114,13 +115,24 @@ import Testing
         #expect(status(verdict([("Host", "b")])) == 400)
     }
 
-    @Test(arguments: ["a b", "a/b", "a, b", "u@a", "a?b", "a#b", "<a>", "a\\b"])
+    @Test(arguments: [
+        "a b", "a/b", "a, b", "u@a", "a?b", "a#b", "<a>", "a\\b", "a:b", "a:1:2", "::1", "[::1", "[::1]x", "a]",
+    ])
     func `a host with what no host is made of is refused`(host: String) {
         #expect(status(verdict(host: host)) == 400)
     }
 
-    @Test(arguments: ["", "a.example:4318", "[::1]:4318", "127.0.0.1", "xn--a-b_c", " a "])
+    @Test(arguments: ["", "a.example:4318", "a:", "[::1]", "[::1]:4318", "127.0.0.1", "xn--a-b_c", " a "])
     func `every form of a host is taken`(host: String) { #expect(status(verdict(host: host)) == 200) }
+
+    @Test func `a request for options is answered where preflights are`() {
+        var check = check
+        let head = HTTPRequestHead(version: .http1_1, method: .OPTIONS, uri: "/v1/traces", headers: ["Host": "a"])
+        #expect(status(check.verdict(head, HeaderFacts(head))) == 405)
+        check.cors = CORSPolicy(allowedOrigins: ["*"])
+        let allow = Refusal.Header(name: "Allow", value: "POST, OPTIONS")
+        #expect(check.verdict(head, HeaderFacts(head)) == .preflight([allow]))
+    }
 
     @Test(arguments: ["10 ", " 10", "10 \t"])
     func `blanks around a Content-Length are no part of it`(length: String) {

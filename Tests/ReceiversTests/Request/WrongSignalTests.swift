@@ -53,6 +53,13 @@ import Testing
         #expect(found(Self.request(record), as: .traces) == nil)
     }
 
+    private static let number10: [UInt8] = [10 << 3, 1]
+    private static let group12: [UInt8] = [12 << 3 | 3, 12 << 3 | 4]
+    private static let pointData = field(5, field(1, fixed64(3)) + group12)
+    /// Its name and description are as long as the ids of a span.
+    private static let spanLike =
+        field(1, Array("http.server.time".utf8)) + field(2, Array("requests".utf8)) + pointData
+
     private static let key = field(1, [0x6B]) + field(2, field(1, [0x76]))
 
     @Test(arguments: [
@@ -61,6 +68,9 @@ import Testing
         Self.field(3, [0x73]) + Self.field(7, [16, 2]), Self.field(10, []) + Self.field(11, []),
         // The points behind the other fields of their message.
         Self.field(1, [0x6E]) + Self.field(7, [16, 2, 24, 1] + Self.field(1, Self.fixed64(3))),
+        // Known numbers in another form are unknown fields: one for the exponential histogram, a group in the data.
+        Self.field(3, [0x73]) + Self.pointData + Self.number10,
+        Self.field(9, [16, 2] + Self.group12) + Self.field(3, [0x73]), Self.spanLike + Self.number10,
     ])
     func `a metric with odd but valid data stays a metric`(record: [UInt8]) {
         #expect(found(Self.request(record), as: .metrics) == nil)
@@ -74,6 +84,18 @@ import Testing
         #expect(found(request([odd]), as: .traces) == .metrics)
         #expect(found(request([odd, Self.span]), as: .traces) == nil)
         #expect(found(request([Self.log, Self.log]), as: .traces) == .logs)
+    }
+
+    @Test func `the first scope with records tells, among the first fields`() {
+        let scopes = Self.field(2, []) + Self.field(2, Self.field(1, [])) + Self.field(2, Self.field(2, Self.gauge))
+        let request = Self.field(1, []) + Self.field(1, Self.field(1, [])) + Self.field(1, scopes)
+        #expect(found(request, as: .logs) == .metrics)
+        #expect(found(request, as: .metrics) == nil)
+        func behind(_ count: Int) -> [UInt8] {
+            (0..<count).flatMap { _ in Self.field(1, []) } + Self.request(Self.span)
+        }
+        #expect(found(behind(200), as: .logs) == .traces)
+        #expect(found(behind(300), as: .logs) == nil)
     }
 
     @Test func `fields that no schema knows say nothing`() {
@@ -107,6 +129,16 @@ import Testing
     func `JSON is recognized by the first key that names a signal`(text: String, signal: Signal) {
         for other in Signal.allCases {
             #expect(found(Array(text.utf8), as: other, .json) == (other == signal ? nil : signal))
+        }
+    }
+
+    @Test func `JSON that names the signal of its path may name others as well`() {
+        let filler = String(repeating: "x", count: 100 << 10)
+        for note in ["", filler] {
+            let text = #"{"resourceLogs":[{"schemaUrl":"\#(note)"}],"resourceSpans":[]}"#
+            #expect(found(Array(text.utf8), as: .traces, .json) == nil)
+            #expect(found(Array(text.utf8), as: .logs, .json) == nil)
+            #expect(found(Array(text.utf8), as: .metrics, .json) == .logs)
         }
     }
 

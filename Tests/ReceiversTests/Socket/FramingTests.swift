@@ -155,6 +155,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("POST /v1/traces HTTP/1.1", "Content-Length: 2\r\nTransfer-Encoding: chunked", 400),
+        ("POST /v1/traces HTTP/1.1", "Content-Length: 2\r\nContent-Length: 2", 400),
+        ("POST /v1/traces HTTP/1.1", String(repeating: "X-A: b\r\n", count: 128) + "X-A: b", 431),
+        ("FOO /v1/traces HTTP/1.1", "Content-Length: 2", 405), ("POST /v1/traces HTTP/1.2", "Content-Length: 2", 505),
+    ])
+    func `a head that cannot be read is answered in the coding that it names`(
+        line: String, rest: String, status: Int
+    ) async throws {
+        try await withServer { server in
+            for type in ["application/json", "application/x-protobuf"] {
+                let client = try server.connect()
+                client.send("\(line)\r\nHost: a\r\ncontent-type: \(type)\r\n\(rest)\r\n\r\n{}")
+                let answer = try client.response()
+                #expect(answer.status == status)
+                #expect(answer.headers["content-type"] == type)
+            }
+        }
+    }
+
     @Test func `the unread body of a refused request never becomes a request`() async throws {
         let ingest = FakeIngest()
         try await withServer(ingest) { server in

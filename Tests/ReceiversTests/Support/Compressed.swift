@@ -40,10 +40,14 @@ enum Compressed {
         run(plain, libdeflate_zlib_compress_bound, libdeflate_zlib_compress)
     }
 
-    /// One frame; `windowLog` chooses the window as a power of two.
-    static func zstd(_ plain: [UInt8], windowLog: Int32? = nil) -> [UInt8] {
+    /// One frame; `windowLog` chooses the window as a power of two. A frame with a chosen one does not tell its length.
+    static func zstd(
+        _ plain: [UInt8], windowLog: Int32? = nil, tellsLength: Bool = true, hasChecksum: Bool = false
+    ) -> [UInt8] {
         let context = ZSTD_createCCtx()
         defer { ZSTD_freeCCtx(context) }
+        ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, tellsLength ? 1 : 0)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, hasChecksum ? 1 : 0)
         if let windowLog {
             ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, windowLog)
             ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0)
@@ -53,7 +57,6 @@ enum Compressed {
             var sink = ZSTD_outBuffer(dst: target.baseAddress, size: target.count, pos: 0)
             plain.withUnsafeBytes { bytes in
                 source.src = bytes.baseAddress
-                // By steps, so that the frame does not tell its length.
                 while ZSTD_compressStream2(context, &sink, &source, ZSTD_e_end) > 0 {}
             }
             count = sink.pos
@@ -61,10 +64,17 @@ enum Compressed {
     }
 
     /// One frame.
-    static func lz4(_ plain: [UInt8]) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: LZ4F_compressFrameBound(plain.count, nil)) { target, count in
+    static func lz4(_ plain: [UInt8], tellsLength: Bool = false, hasChecksums: Bool = false) -> [UInt8] {
+        var preferences = LZ4F_preferences_t()
+        preferences.frameInfo.contentSize = tellsLength ? UInt64(plain.count) : 0
+        if hasChecksums {
+            preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled
+            preferences.frameInfo.blockChecksumFlag = LZ4F_blockChecksumEnabled
+        }
+        let bound = LZ4F_compressFrameBound(plain.count, &preferences)
+        return [UInt8](unsafeUninitializedCapacity: bound) { target, count in
             count = plain.withUnsafeBytes {
-                LZ4F_compressFrame(target.baseAddress, target.count, $0.baseAddress, $0.count, nil)
+                LZ4F_compressFrame(target.baseAddress, target.count, $0.baseAddress, $0.count, &preferences)
             }
         }
     }

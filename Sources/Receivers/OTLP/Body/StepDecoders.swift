@@ -38,18 +38,18 @@ final class ZstdDecoder {
 
 /// Decodes bodies in the frame format of LZ4, of one frame or several.
 final class LZ4Decoder {
-    private let context: OpaquePointer?
+    /// Clean: made when a body needs it, kept behind bodies that ended whole.
+    private var context: OpaquePointer?
 
-    init() {
-        var made: OpaquePointer?
-        context = LZ4F_isError(LZ4F_createDecompressionContext(&made, UInt32(LZ4F_VERSION))) == 0 ? made : nil
-    }
-
-    deinit { if let context { LZ4F_freeDecompressionContext(context) } }
+    deinit { drop() }
 
     func decode(_ input: UnsafeRawBufferPointer, _ target: inout InflateTarget) throws(BodyFault) {
+        if context == nil { context = Self.make() }
         guard let context else { throw .overBudget }
-        LZ4F_resetDecompressionContext(context)
+        // A reset does not do: liblz4 1.9.4 keeps what is left of a content size, and holds the next frame that does
+        // not tell its own to it.
+        var isWhole = false
+        defer { if !isWhole { drop() } }
         var consumed = 0
         var rest = 1
         var moved = 0
@@ -69,5 +69,16 @@ final class LZ4Decoder {
             }
         } while moved > 0 && (consumed < input.count || (rest != 0 && target.free == 0))
         guard rest == 0, consumed == input.count else { throw .corrupt("the lz4 data is cut short") }
+        isWhole = true
+    }
+
+    private static func make() -> OpaquePointer? {
+        var made: OpaquePointer?
+        return LZ4F_isError(LZ4F_createDecompressionContext(&made, UInt32(LZ4F_VERSION))) == 0 ? made : nil
+    }
+
+    private func drop() {
+        if let context { LZ4F_freeDecompressionContext(context) }
+        context = nil
     }
 }

@@ -106,7 +106,7 @@ extension OTLPConnection {
         pendingFailure = nil
         switch phase {
         case .skipping, .lingering, .waiting: return close()
-        case .idle: current = Current(answerType: .json)
+        case .idle: current = Current(answerType: reading.flatMap(Self.mediaType(namedIn:)) ?? .json)
         case .body: break
         }
         var refusal = Refusal(status: .badRequest, reason: .malformed, message: "", closes: true)
@@ -145,6 +145,21 @@ extension OTLPConnection {
         let method = String(decoding: parts[0], as: UTF8.self)
         guard ASCII.isToken(method), case .RAW = HTTPMethod(rawValue: method) else { return nil }
         return method
+    }
+
+    /// The media type that the first head in what was read names, as far as it can be told apart: the parser that does
+    /// not hand a head on tells nothing of it.
+    static func mediaType(namedIn bytes: ByteBuffer) -> MediaType? {
+        let lines = bytes.readableBytesView.prefix(OTLPReceiver.headerFieldSizeMax)
+            .split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        for line in lines.dropFirst() {
+            if line.isEmpty || line.elementsEqual([UInt8(ascii: "\r")]) { return nil }
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")), ASCII.equal(line[..<colon], "content-type")
+            else { continue }
+            let value = line[colon...].dropFirst().filter { $0 != UInt8(ascii: "\r") }
+            return MediaType(contentType: String(decoding: value, as: UTF8.self))
+        }
+        return nil
     }
 
     /// The parser knows the registered methods only, and reads no further.

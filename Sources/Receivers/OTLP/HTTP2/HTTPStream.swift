@@ -27,6 +27,11 @@ final class HTTPStream: RequestStream {
     }
 
     override func begin(_ headers: HPACKHeaders, isWhole: Bool) {
+        let head = Self.head(headers)
+        let facts = HeaderFacts(head, isWhole: isWhole)
+        answerType = HeadCheck.answerType(head.method, facts)
+        origin = facts.origin
+        isHEAD = head.method == .HEAD
         if let excess = HTTP2Limits.excess(of: headers) {
             return refuse(
                 Refusal(
@@ -44,11 +49,6 @@ final class HTTPStream: RequestStream {
                     status: .badRequest, reason: .malformed,
                     message: "the header 'host' names another server than ':authority'; send only ':authority'"))
         }
-        let head = Self.head(headers)
-        let facts = HeaderFacts(head, isWhole: isWhole)
-        answerType = HeadCheck.answerType(head.method, facts)
-        origin = facts.origin
-        isHEAD = head.method == .HEAD
         switch shared.check.verdict(head, facts) {
         case .accept(let plan): admit(plan, isWhole: isWhole)
         case .refuse(let refusal): refuse(refusal)

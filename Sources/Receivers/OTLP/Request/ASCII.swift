@@ -63,15 +63,29 @@ enum ASCII {
             }
     }
 
-    /// True when all characters may stand in a host with or without a port (RFC 3986, 3.2.2); an empty one is allowed.
-    static func isAuthority(_ text: String) -> Bool {
-        trimmed(Substring(text).utf8).allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"):
-                true
-            default: "-._~%!$&'()*+,;=:[]".utf8.contains(byte)
-            }
+    /// True for a host with or without a port (RFC 3986, 3.2.2 and 3.2.3); an empty one is allowed, and so is an empty
+    /// port.
+    static func isAuthority(_ text: Substring.UTF8View) -> Bool {
+        let colon = UInt8(ascii: ":")
+        var rest = text
+        if rest.first == UInt8(ascii: "[") {
+            guard let end = rest.firstIndex(of: UInt8(ascii: "]")),
+                rest[..<end].dropFirst().allSatisfy({ $0 == colon || isHostByte($0) })
+            else { return false }
+            rest = rest[end...].dropFirst()
+        } else {
+            rest = rest.drop(while: isHostByte)
+        }
+        guard let next = rest.first else { return true }
+        return next == colon && rest.dropFirst().allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "-._~%!$&'()*+,;=".utf8.contains(byte)
         }
     }
 

@@ -26,7 +26,7 @@ struct RequestPlan: Equatable {
 enum HeadVerdict: Equatable {
     case accept(RequestPlan)
     case refuse(Refusal)
-    /// A CORS preflight: answer 204 with these headers.
+    /// A CORS preflight, or another request for options: answer 204 with these headers.
     case preflight([Refusal.Header])
 }
 
@@ -50,6 +50,7 @@ struct HeadCheck: Sendable {
             try checkFraming(head, facts)
             if let preflight = preflight(head, facts) { return .preflight(preflight) }
             let tenant = try checkSender(head)
+            if let options = options(head) { return .preflight(options) }
             let signal = try checkTarget(head)
             let mediaType = try checkMediaType(facts)
             let coding = try checkCoding(facts)
@@ -133,6 +134,16 @@ struct HeadCheck: Sendable {
         return cors.preflight(origin: origin, method: method, headers: facts.preflightHeaders)
     }
 
+    /// What a served path takes, for a request for its options that is no preflight (RFC 9110, 9.3.7).
+    private func options(_ head: HTTPRequestHead) -> [Refusal.Header]? {
+        guard cors != nil, head.method == .OPTIONS, paths.signal(target: head.uri) != nil else { return nil }
+        return [Self.allowed(cors)]
+    }
+
+    private static func allowed(_ cors: CORSPolicy?) -> Refusal.Header {
+        Refusal.Header(name: "Allow", value: cors == nil ? "POST" : "POST, OPTIONS")
+    }
+
     /// The tenant of the sender. What is not let in learns nothing about paths and methods.
     private func checkSender(_ head: HTTPRequestHead) throws(RefusalError) -> String {
         guard let auth else { return "" }
@@ -158,7 +169,7 @@ struct HeadCheck: Sendable {
                 .methodNotAllowed, .method,
                 "this is an OTLP/HTTP endpoint for \(signal); it takes POST, "
                     + "not \(PlainText.shown(head.method.rawValue))",
-                headers: [Refusal.Header(name: "Allow", value: cors == nil ? "POST" : "POST, OPTIONS")])
+                headers: [Self.allowed(cors)])
         }
         guard accepted.contains(signal) else {
             throw RefusalError(

@@ -45,7 +45,7 @@ struct HeaderFacts: Equatable {
         switch name.utf8.count {
         case 4 where ASCII.equal(name, "host"):
             hosts += 1
-            if !ASCII.isAuthority(value) { hasBadHost = true }
+            if !ASCII.isAuthority(ASCII.trimmed(Substring(value).utf8)) { hasBadHost = true }
         case 6 where ASCII.equal(name, "expect"):
             expect = Self.joined(expect, String(Substring(ASCII.trimmed(Substring(value).utf8))))
         case 6 where ASCII.equal(name, "accept"): accept = Self.joined(accept, value)
@@ -54,7 +54,8 @@ struct HeaderFacts: Equatable {
         case 10 where ASCII.equal(name, "connection"): if ASCII.list(value, contains: "close") { asksClose = true }
         case 12 where ASCII.equal(name, "content-type"):
             contentTypes += 1
-            contentType = value
+            // A second one is refused, in the coding that the first one names.
+            contentType = contentType ?? value
         case 14 where ASCII.equal(name, "content-length"):
             contentLengths += 1
             contentLength = Self.length(value)

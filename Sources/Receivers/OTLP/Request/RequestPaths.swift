@@ -31,20 +31,21 @@ package struct RequestPaths: Sendable, Equatable {
     }
 
     /// The path of a request target in origin form or absolute form (RFC 9112, 3.2), without the query; nil for other
-    /// forms.
+    /// forms, which those with a fragment or a user are as well.
     static func path(of target: String) -> Substring.UTF8View? {
         var rest = Substring(target).utf8
+        if rest.contains(UInt8(ascii: "#")) { return nil }
         if rest.first != UInt8(ascii: "/") {
             guard let scheme = rest.firstIndex(of: UInt8(ascii: ":")),
                 ASCII.equal(rest[..<scheme], "http") || ASCII.equal(rest[..<scheme], "https"),
                 rest[scheme...].starts(with: "://".utf8)
             else { return nil }
             let authority = rest[scheme...].dropFirst(3)
-            guard let slash = authority.firstIndex(of: UInt8(ascii: "/")) else { return nil }
+            guard let slash = authority.firstIndex(of: UInt8(ascii: "/")), ASCII.isAuthority(authority[..<slash])
+            else { return nil }
             rest = authority[slash...]
         }
-        guard let end = rest.firstIndex(where: { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") })
-        else { return rest }
+        guard let end = rest.firstIndex(of: UInt8(ascii: "?")) else { return rest }
         return rest[..<end]
     }
 

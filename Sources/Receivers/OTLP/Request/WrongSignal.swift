@@ -5,35 +5,39 @@ import Telemetry
 ///
 /// Without it such a request would be answered 200: the field numbers of the three requests overlap, and JSON keys that
 /// a reader does not know are skipped. Only the first records of protobuf and the first bytes of JSON are looked at, so
-/// that the cost is bounded.
+/// that the cost is bounded; JSON that begins with another signal's key is gone through whole.
 enum WrongSignal {
     /// The signal that a body holds instead of the one asked for, nil when it holds that or nothing can be said.
     static func found(
         in body: UnsafeRawBufferPointer, sentAs signal: Signal, encoding: WireEncoding
     ) -> Signal? {
         switch encoding {
-        case .json: firstKey(of: body).flatMap { $0 == signal ? nil : $0 }
+        case .json: otherKey(in: body, sentAs: signal)
         case .protobuf: otherRecord(in: body, sentAs: signal)
         }
     }
 
     // MARK: JSON
 
-    /// So many bytes are gone through for a key.
+    /// So many bytes are gone through for a first key.
     private static let scanMax = 64 << 10
 
-    /// The signal of the first key of the top object that names one.
-    private static func firstKey(of body: UnsafeRawBufferPointer) -> Signal? {
+    /// The signal of the first key of the top object that names one, nil when the signal asked for is named as well:
+    /// then the others are names that its readers ignore.
+    private static func otherKey(in body: UnsafeRawBufferPointer, sentAs signal: Signal) -> Signal? {
         var place = 0
         skipBlanks(body, &place)
         guard place < body.count, body[place] == UInt8(ascii: "{") else { return nil }
+        var other: Signal?
         repeat {
             place += 1
             skipBlanks(body, &place)
             let rest = body[min(place, body.count)...]
-            if let signal = Signal.allCases.first(where: { rest.starts(with: key(of: $0)) }) { return signal }
-        } while skipMember(body, &place)
-        return nil
+            let named = Signal.allCases.first { rest.starts(with: key(of: $0)) }
+            if named == signal { return nil }
+            other = other ?? named
+        } while skipMember(body, &place, end: other == nil ? min(body.count, scanMax) : body.count)
+        return other
     }
 
     private static func key(of signal: Signal) -> String.UTF8View {
@@ -48,10 +52,9 @@ enum WrongSignal {
         while place < body.count, [0x20, 0x09, 0x0A, 0x0D].contains(body[place]) { place += 1 }
     }
 
-    /// Goes to the comma behind a member of an object; false when it is the last one.
-    private static func skipMember(_ body: UnsafeRawBufferPointer, _ place: inout Int) -> Bool {
+    /// Goes to the comma behind a member of an object; false when there is none before `end`.
+    private static func skipMember(_ body: UnsafeRawBufferPointer, _ place: inout Int, end: Int) -> Bool {
         var depth = 0
-        let end = min(body.count, scanMax)
         while place < end {
             switch body[place] {
             case UInt8(ascii: "\""):
@@ -91,28 +94,57 @@ enum WrongSignal {
     /// Fields of a message that are read to tell the signals apart, and records of a scope; more say nothing new.
     private static let fieldsMax = 24
     private static let recordsMax = 8
+    /// Fields of the request and its resources that are gone through for a scope with records.
+    private static let envelopeFieldsMax = 256
 
     /// The signal that all of the first records are of, when none of them can be one of the signal asked for. A
-    /// record that can is none of our business, however odd it is: refusing it would refuse valid data.
+    /// record that can is none of our business, however odd it is: refusing it would refuse valid data. Neither is one
+    /// in which nothing shows the other signal, since a field in another form is one that the schema does not know.
     private static func otherRecord(in body: UnsafeRawBufferPointer, sentAs signal: Signal) -> Signal? {
-        guard let resource = first(1, in: body, 0..<body.count), let scope = first(2, in: body, resource) else {
-            return nil
-        }
+        guard let scope = scopeWithRecords(in: body) else { return nil }
         var others = Signal.allCases.filter { $0 != signal }
+        var shown: [Signal] = []
         var place = scope.lowerBound
         var records = 0
-        var hasPoints = false
         while records < recordsMax, place < scope.upperBound {
             guard let field = next(in: body, scope, &place) else { return nil }
             guard field.number == 2, field.form == .delimited else { continue }
             records += 1
             if allows(field.content, signal, in: body) != false { return nil }
+            if signal == .metrics, holdsPoint(field.content, in: body) { return nil }
             others.removeAll { allows(field.content, $0, in: body) != true || hasOddIDs(field.content, $0, in: body) }
-            hasPoints = hasPoints || holdsPoints(field.content, in: body)
+            shown += others.filter { shows(field.content, $0, in: body) }
         }
-        guard records > 0, others.count == 1 else { return nil }
-        // Texts where a metric has its name may as well be ids of a span that are wrong, which cost that span alone.
-        return others[0] == .metrics && !hasPoints ? nil : others[0]
+        guard others.count == 1, shown.contains(others[0]) else { return nil }
+        return others[0]
+    }
+
+    /// The first scope that has a record, nil when it is not among the first fields.
+    private static func scopeWithRecords(in body: UnsafeRawBufferPointer) -> Range<Int>? {
+        var left = envelopeFieldsMax
+        var place = 0
+        while left > 0, place < body.count {
+            left -= 1
+            guard let resource = next(in: body, 0..<body.count, &place) else { return nil }
+            guard resource.number == 1, resource.form == .delimited else { continue }
+            var inner = resource.content.lowerBound
+            while left > 0, inner < resource.content.upperBound {
+                left -= 1
+                guard let scope = next(in: body, resource.content, &inner) else { return nil }
+                guard scope.number == 2, scope.form == .delimited else { continue }
+                if hasRecord(scope.content, in: body) { return scope.content }
+            }
+        }
+        return nil
+    }
+
+    /// Whether one of a scope's first fields is a record.
+    private static func hasRecord(_ scope: Range<Int>, in body: UnsafeRawBufferPointer) -> Bool {
+        var hasRecord = false
+        _ = eachField(of: scope, in: body) { field in
+            hasRecord = hasRecord || (field.number == 2 && field.form == .delimited)
+        }
+        return hasRecord
     }
 
     /// Whether a record's first fields may be of this signal, nil when they are damaged.
@@ -124,10 +156,37 @@ enum WrongSignal {
         return isIntact ? allows : nil
     }
 
-    /// True when a record has a field where a metric has its points.
-    private static func holdsPoints(_ record: Range<Int>, in body: UnsafeRawBufferPointer) -> Bool {
+    /// True when a record has what records of this signal hardly lack and others hardly have: both ids of a span, time,
+    /// severity or trace of a log record, points of a metric. Texts where a metric has its name may as well be ids of a
+    /// span that are wrong, which cost that span alone.
+    private static func shows(_ record: Range<Int>, _ signal: Signal, in body: UnsafeRawBufferPointer) -> Bool {
+        var (first, second) = (false, false)
+        _ = eachField(of: record, in: body) { field in
+            switch (signal, field.number, field.form) {
+            case (.traces, 1, .delimited): first = first || field.content.count == 16
+            case (.traces, 2, .delimited): second = second || field.content.count == 8
+            case (.logs, 1, .fixed64), (.logs, 11, .fixed64), (.logs, 2, .varint): first = true
+            case (.logs, 9, .delimited): first = first || field.content.count == 16
+            case (.metrics, _, _): first = first || isPoints(field.number)
+            default: break
+            }
+        }
+        return first && (second || signal != .traces)
+    }
+
+    /// True when a record holds a metric's data with a point that has a time, whatever else is in them.
+    private static func holdsPoint(_ record: Range<Int>, in body: UnsafeRawBufferPointer) -> Bool {
         var holds = false
-        _ = eachField(of: record, in: body) { holds = holds || isPoints($0.number) }
+        _ = eachField(of: record, in: body) { data in
+            guard !holds, isPoints(data.number), data.form == .delimited else { return }
+            _ = eachField(of: data.content, in: body) { point in
+                guard !holds, point.number == 1, point.form == .delimited else { return }
+                // Start and end have the same numbers in points of all kinds.
+                _ = eachField(of: point.content, in: body) { field in
+                    holds = holds || (2...3 ~= field.number && field.form == .fixed64)
+                }
+            }
+        }
         return holds
     }
 
@@ -209,16 +268,6 @@ enum WrongSignal {
             }
         }
         return isIntact && isData
-    }
-
-    /// The content of the first delimited field of that number.
-    private static func first(_ number: UInt64, in body: UnsafeRawBufferPointer, _ range: Range<Int>) -> Range<Int>? {
-        var place = range.lowerBound
-        for _ in 0..<fieldsMax {
-            guard place < range.upperBound, let field = next(in: body, range, &place) else { return nil }
-            if field.number == number, field.form == .delimited { return field.content }
-        }
-        return nil
     }
 
     /// The field at `place`, which moves behind it; nil when it is damaged or a group.
