@@ -113,8 +113,8 @@ struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks a configuration and says all that is wrong.",
         discussion: """
-            A folder that is not there, or that this user may not write, is a warning: it may be right for the user, or \
-            on the machine, that the gateway runs as and on.
+            A folder that is not there, or that this user may not write, is a warning: it may be right for the user \
+            that the gateway runs as, or on its machine.
             """)
     @OptionGroup var options: ConfigurationOptions
 

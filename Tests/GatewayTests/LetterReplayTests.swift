@@ -23,7 +23,11 @@ import Testing
         let letter = DeadLetter(
             exporter: "forward", pipeline: "traces/out", cause: .tooLarge, message: "no", signal: .traces, itemCount: 1,
             tenant: "", bytes: [0x0A, 0])
-        let reason = await LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere").send(letter) ?? "none"
+        let outcome = await LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere").send(letter)
+        guard case .failed(let reason) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
         #expect(reason.hasPrefix("letters of a connector (forward) cannot be replayed"), "\(reason)")
         #expect(reason.contains("a receiver of pipeline traces/out"), "\(reason)")
     }

@@ -152,8 +152,8 @@ package struct DeadLetterFolder: Sendable {
     @discardableResult
     package func remove(_ id: String) -> Bool { Self.time(of: id) != nil && Glibc.unlink(file(id)) == 0 }
 
-    /// Puts what is left of a letter in its place, with its time. For the holder of the `ReplayLock`: the gateway may be
-    /// writing letters meanwhile. When it fails the letter is still there.
+    /// Puts what is left of a letter in its place, with its time. For the holder of the `ReplayLock`: the gateway may
+    /// be writing letters meanwhile. When it fails the letter is still there.
     package func replace(_ id: String, with letters: [DeadLetter]) -> DeadLetterFailure? {
         guard let time = Self.time(of: id) else { return DeadLetterFailure("\(id) is no letter") }
         var written: [String] = []

@@ -43,7 +43,8 @@ package struct CurlTargetOptions: Sendable {
 package final class CurlTarget: Sendable {
     /// Largest answer that is read, as OTLP/HTTP asks of clients.
     package static let answerMax = 4 << 20
-    /// Bytes that are kept of an answer of which only the beginning is looked at: a message, a count of refused records.
+    /// Bytes that are kept of an answer of which only the beginning is looked at: a message, a count of refused
+    /// records.
     package static let keptMax = 64 << 10
     /// Longest time to connect, TLS included; the request's own timeout may be shorter.
     static let connectTimeout = Duration.seconds(10)

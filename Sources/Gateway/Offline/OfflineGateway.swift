@@ -105,8 +105,8 @@ package struct OfflineGateway {
         keys = builder.build()
     }
 
-    /// The outputs of all pipelines, as `run` gives them; throws what they refused, so that nothing passes for looked at
-    /// that was not.
+    /// The outputs of all pipelines, as `run` gives them; throws what they refused, so that nothing passes for looked
+    /// at that was not.
     package func accepted(_ inputs: [OfflineInput]) throws(PayloadFile.Fault) -> [OfflineOutput] {
         let outputs = run(inputs)
         var reasons: [String] = []

@@ -3,8 +3,8 @@ import Glibc
 package import OTLP
 import Telemetry
 
-/// Reads recorded telemetry: one request in protobuf or OTLP/JSON, or many as JSON lines or behind their lengths, as the
-/// file exporter and the Collector's write them.
+/// Reads recorded telemetry: one request in protobuf or OTLP/JSON, or many as JSON lines or behind their lengths, as
+/// the file exporter and the Collector's write them.
 package enum PayloadFile {
     package struct Fault: Error, CustomStringConvertible {
         package var description: String

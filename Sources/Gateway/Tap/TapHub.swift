@@ -8,8 +8,8 @@ import Telemetry
 
 /// Copies of what flows, for whoever looks right now. While nobody does it costs one atomic read per request.
 ///
-/// A tap begins with its first question and ends when it says so, or when nobody has asked for a while. What comes faster than it is asked
-/// for is passed over and counted: a tap never holds anything up.
+/// A tap begins with its first question and ends when it says so, or when nobody has asked for a while. What comes
+/// faster than it is asked for is passed over and counted: a tap never holds anything up.
 final class TapHub: Sendable {
     private struct Item {
         var pipeline: String

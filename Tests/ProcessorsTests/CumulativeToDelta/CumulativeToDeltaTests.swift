@@ -42,8 +42,6 @@ import Testing
         Metrics.metric("no temporality", 7, points, [0x18, 1]),
         Metrics.metric("delta histogram", 9, [Metrics.fixed(0x21, 4)], [0x10, 1]),
         Metrics.metric("summary", 11, [Metrics.fixed(0x21, 4)], []),
-        Metrics.joined(
-            Metrics.metric("two types", 5, points, []), Wire.field(7, Wire.field(1, points[0]) + [0x10, 2, 0x18, 1])),
         Metrics.metric("no points", 7, [], [0x10, 2, 0x18, 1]),
         Wire.field(1, "no data"),
     ]

@@ -103,7 +103,8 @@ final class EarlyResets: ChannelDuplexHandler {
                 if self.context == nil { return }
                 continue
             }
-            place = LateTrailers.redirect(&piece, to: open[0])
+            // The library resets the one that has them.
+            place = LateTrailers.redirect(&piece, to: open.removeFirst())
         }
         if piece.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(piece)) }
     }
