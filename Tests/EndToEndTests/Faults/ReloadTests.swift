@@ -154,15 +154,15 @@ import Testing
               pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
             """)
         try await gateway.start()
-        gateway.replace("exporters: {nop: {}}", with: "exporters: {nop: {}, nope: {}}")
+        gateway.replace("exporters: {nop: {}}", with: "exporters: {nop: {nope: 1}}")
         #expect(try await gateway.reload() == false)
-        gateway.replace("exporters: {nop: {}, nope: {}}", with: "exporters: {nop: {}, debug: {}}")
+        gateway.replace("exporters: {nop: {nope: 1}}", with: "exporters: {nop: {}, debug: {}}")
         #expect(try await gateway.reload())
         #expect(try await gateway.reload())
         #expect(gateway.end(SIGTERM) == 0)
         let log = gateway.logText
         #expect(log.split(separator: "\n").allSatisfy { $0.hasPrefix("{\"ts\":") && $0.hasSuffix("}") }, "\(log)")
-        #expect(log.contains("exporters.nope: ") && log.contains("\"added\":\"exporters.debug\""), "\(log)")
+        #expect(log.contains("exporters.nop.nope: ") && log.contains("\"added\":\"exporters.debug\""), "\(log)")
         #expect(log.contains("\"changed\":\"nothing\""), "\(log)")
         #expect(log.components(separatedBy: "exporters.debug: is defined and not used").count == 2, "\(log)")
     }
