@@ -90,7 +90,8 @@ package final class Gateway: Sendable {
         late += await Self.end(parts.late, waits, within: left(of: deadline))
         noteLate(late, parts, waits)
         for (pipeline, worker, _) in parts.workers { late.giveUp(worker, of: pipeline) }
-        _ = await closeExporters(of: parts, waits, late, within: left(of: deadline + Waits.endTime)) { _ in true }
+        let time = max(left(of: deadline + Waits.endTime), Waits.patience)
+        _ = await closeExporters(of: parts, waits, late, within: time) { _ in true }
         for open in parts.journals + parts.emptied.map(\.open) { open.journal.close() }
         for server in parts.admin { await server.stop() }
         try? await group.shutdownGracefully()

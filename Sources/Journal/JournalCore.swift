@@ -162,7 +162,13 @@ final class JournalCore: Sendable {
             shared.awaitsCursors = false
             return shared.index.cursors.keys.filter { !names.contains($0) }.sorted().map { name in
                 var cursor = shared.index.cursors.removeValue(forKey: name)
-                let backlog = cursor.map { shared.index.backlog(of: $0).items } ?? 0
+                // Without what it was done with aside, which is counted already.
+                let backlog =
+                    cursor.map {
+                        shared.index.amount(
+                            from: $0.acknowledgedPlace, sequence: $0.acknowledged, without: $0.settled
+                        ).items
+                    } ?? 0
                 return (name: name, items: backlog, wakeup: cursor?.takeWakeup())
             }
         }

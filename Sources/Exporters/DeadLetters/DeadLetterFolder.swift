@@ -165,8 +165,7 @@ package struct DeadLetterFolder: Sendable {
                 return failure
             }
         }
-        remove(id)
-        return nil
+        return remove(id) ? nil : DeadLetterFailure("unlink", file(id))
     }
 
     /// Makes the folder, and that of all exporters above it.

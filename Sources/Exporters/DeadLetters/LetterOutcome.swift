@@ -19,6 +19,17 @@ extension DeadLetter {
         batch.rowPlaces = rowPlaces
         var waiting = [batch]
         var left: [DeadLetter] = []
+        func stays(_ part: DeadLetter) {
+            // Requests one behind the other are one, and so many letters would drive others out.
+            if var last = left.last, last.cause == part.cause, last.rowPlaces.isEmpty == part.rowPlaces.isEmpty {
+                last.bytes += part.bytes
+                last.itemCount += part.itemCount
+                last.rowPlaces += part.rowPlaces
+                left[left.count - 1] = last
+            } else {
+                left.append(part)
+            }
+        }
         var messages: [String] = []
         var rejected = 0
         while let next = waiting.popLast() {
@@ -28,17 +39,17 @@ extension DeadLetter {
             case .partial(let count, _): rejected += min(max(count, 0), next.itemCount)
             case .refused(let records, let message, let places):
                 let refused = FrameSplit.records(Set(records), of: next, places: places)
-                left += refused.map { part($0, .rejected, message) }
+                for one in refused { stays(part(one, .rejected, message)) }
             case .tooLarge(let reason), .refusedTogether(let reason):
                 let halves = Self.halves(of: next)
                 waiting.append(contentsOf: halves.reversed())
                 let cause: Cause = if case .tooLarge = outcome { .tooLarge } else { .rejected }
-                if halves.isEmpty { left.append(part(next, cause, reason)) } else { continue }
-            case .unprocessed(let reason): left.append(part(next, .processorFailed, reason))
-            case .permanent(let reason): left.append(part(next, .rejected, reason))
+                if halves.isEmpty { stays(part(next, cause, reason)) } else { continue }
+            case .unprocessed(let reason): stays(part(next, .processorFailed, reason))
+            case .permanent(let reason): stays(part(next, .rejected, reason))
             case .retry(let reason, _), .notYet(let reason, _):
                 // The rest would fare no better now.
-                left += ([next] + waiting.reversed()).map { part($0, cause, reason) }
+                for one in [next] + waiting.reversed() { stays(part(one, cause, reason)) }
                 waiting = []
             }
             if let message = Self.message(outcome), !messages.contains(message), messages.count < 3 {

@@ -136,7 +136,6 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
         lastWrite = FileEffects.milliseconds(facts.st_mtim)
         if !options.appends && !EmptiedFiles.contains(options.path) {
             try truncate(to: 0)
-            EmptiedFiles.insert(options.path)
         } else {
             guard let good = form.goodSize(descriptor, size: size) else {
                 throw FileFailure("\(options.path) holds something other than \(form.kind): choose another path")
@@ -146,6 +145,7 @@ struct FileWriter<Form: FileForm & ~Copyable>: ~Copyable {
                 try truncate(to: good)
             }
         }
+        EmptiedFiles.insert(options.path)
         names.syncDirectory()
     }
 

@@ -1,3 +1,4 @@
+import OTLP
 import Pipeline
 import Synchronization
 import Telemetry
@@ -7,9 +8,14 @@ extension ExportWorker {
     private struct Unprocessed {
         private(set) var ends: [End] = []
 
-        /// Takes in how a piece has ended; false when that is something else, or its place is unknown.
+        /// Takes in how a piece has ended, without its bytes, which are in the whole batch too; false when that is
+        /// something else, or its place is unknown.
         mutating func take(_ end: End) -> Bool {
-            guard end.place != nil, case .lost(_, .processorFailed, _) = end.ending else { return false }
+            guard end.place != nil, case .lost(let batch, .processorFailed, let message) = end.ending else {
+                return false
+            }
+            var end = end
+            end.ending = .lost(batch.with(itemCount: batch.itemCount, bytes: []), .processorFailed, message: message)
             ends.append(end)
             return true
         }
@@ -62,11 +68,12 @@ extension ExportWorker {
         var uncounted: [End] = []
         var unprocessed = Unprocessed()
         var waiting = [Piece(batch: journaled(prepared), requests: prepared.parts.map { $0.items.count }, start: 0)]
+        var copies = OTLPSplitter.bytesMax(ofParts: prepared.batch.byteCount)
         while let piece = waiting.popLast() {
             if !delivery.settled.isEmpty { await cursor.finishedWriting() }
             var filtered = 0
             let last = await attempts(piece.batch, of: delivery, filtered: &filtered)
-            guard let ending = ending(of: piece, last, &waiting) else { continue }
+            guard let ending = ending(of: piece, last, &waiting, &copies) else { continue }
             if case .stopped = ending { return false }
             let end = End(ending: ending, place: piece.place, filtered: filtered)
             if unprocessed.take(end) { continue }
@@ -76,7 +83,7 @@ extension ExportWorker {
             }
             guard await account(for: ending, filtered: filtered, of: delivery) else { return false }
             tell(end, of: prepared)
-            if !waiting.isEmpty { settle(place, of: &delivery) }
+            if !waiting.isEmpty || !unprocessed.ends.isEmpty || !uncounted.isEmpty { settle(place, of: &delivery) }
         }
         if let ending = unprocessed.ending(in: prepared.batch) {
             guard await account(for: ending, filtered: unprocessed.filtered, of: delivery) else { return false }
@@ -90,15 +97,17 @@ extension ExportWorker {
     }
 
     /// How a piece has ended, nil when others take its place, which are added to `waiting`.
-    private func ending(of piece: Piece, _ ending: Ending, _ waiting: inout [Piece]) -> Ending? {
+    private func ending(
+        of piece: Piece, _ ending: Ending, _ waiting: inout [Piece], _ copies: inout Int
+    ) -> Ending? {
         switch ending {
         case .stopped: return ending
         case .tooLarge(let reason):
             let smaller = smaller(than: piece)
             waiting.append(contentsOf: smaller.reversed())
             return smaller.isEmpty ? .lost(piece.whole ?? piece.batch, .tooLarge, message: reason) : nil
-        case .refusedTogether(let message): return parted(piece, .rejected, message, &waiting)
-        case .unprocessed(let message): return parted(piece, .processorFailed, message, &waiting)
+        case .refusedTogether(let message): return parted(piece, .rejected, message, &waiting, &copies)
+        case .unprocessed(let message): return parted(piece, .processorFailed, message, &waiting, &copies)
         case .delivered(let batch):
             if let whole = piece.whole { tellCut(whole, batch) }
             return ending
@@ -112,11 +121,14 @@ extension ExportWorker {
         }
     }
 
-    /// Has the halves of a piece take its place. How it ends when it has none.
+    /// Has the halves of a piece take its place. How it ends when it has none, or when those would take too many of the
+    /// bytes that are left for what halves repeat.
     private func parted(
-        _ piece: Piece, _ cause: DeadLetter.Cause, _ message: String, _ waiting: inout [Piece]
+        _ piece: Piece, _ cause: DeadLetter.Cause, _ message: String, _ waiting: inout [Piece], _ copies: inout Int
     ) -> Ending? {
-        let halves = piece.whole == nil ? piece.halves : []
+        var halves = piece.whole == nil ? piece.halves : []
+        copies -= halves.isEmpty ? 0 : halves.reduce(-piece.batch.byteCount) { $0 + $1.batch.byteCount }
+        if copies < 0 { halves = [] }
         waiting.append(contentsOf: halves.reversed())
         return halves.isEmpty ? .lost(piece.whole ?? piece.batch, cause, message: message) : nil
     }
@@ -238,12 +250,12 @@ extension ExportWorker {
         case .refused(let batch, let records, let message, let places):
             let letters = FrameSplit.records(Set(records), of: batch, places: places)
             let kept = letters.reduce(0) { $0 + $1.itemCount }
-            account.delivered(batch.itemCount - filtered - kept, batch.signal)
-            account.filtered(filtered, batch.signal)
             for letter in letters
             where await !account(for: .lost(letter, .rejected, message: message), of: delivery) {
                 return false
             }
+            account.delivered(batch.itemCount - filtered - kept, batch.signal)
+            account.filtered(filtered, batch.signal)
         case .lost(let batch, let cause, let message):
             guard let isKept = await keep(batch, cause, message, delivery) else { return false }
             account.lost(batch.itemCount - filtered, batch.signal, reason: cause.rawValue)

@@ -37,8 +37,9 @@ struct AdminRequest: Sendable {
         }
     }
 
-    /// Whether who has this address is on the machine of a listener that was asked at `own`. A container's published
-    /// port, or a listener on one address of the machine, is not asked over the loopback address.
+    /// Whether who has this address is on the machine of a listener that is bound to `own`. A listener on one address of
+    /// the machine is not asked over the loopback address; one on all of them may get the machine's address from
+    /// whatever forwards to it.
     static func isHere(_ peer: String, own: String?) -> Bool {
         if peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.") { return true }
         return !peer.isEmpty && peer == own
@@ -169,7 +170,7 @@ private final class AdminHandler: ChannelInboundHandler {
 
     private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let peer = context.channel.remoteAddress?.ipAddress ?? ""
-        let isLocal = AdminRequest.isHere(peer, own: context.channel.localAddress?.ipAddress)
+        let isLocal = AdminRequest.isHere(peer, own: context.channel.parent?.localAddress?.ipAddress)
         let asked = AdminRequest(
             uri: request.uri, isLocal: isLocal, host: request.headers.first(name: "host"),
             accept: request.headers[canonicalForm: "accept"].joined(separator: ","))

@@ -23,12 +23,17 @@ struct ConnectorRound {
     private static let refusedBytesMax = 1 << 20
 
     private(set) var deliveries: [ConnectorDelivery]
+    /// Bytes that halves may repeat in all.
+    private var copies: Int
     private(set) var done = 0
     private(set) var refused: Refused?
     /// Why the next one cannot be stored now; ends the round.
     var refusal: ExportOutcome?
 
-    init(_ deliveries: [ConnectorDelivery]) { self.deliveries = deliveries }
+    init(_ deliveries: [ConnectorDelivery]) {
+        self.deliveries = deliveries
+        copies = OTLPSplitter.bytesMax(ofParts: deliveries.reduce(0) { $0 + $1.bytes.count })
+    }
 
     /// The delivery that is to be stored now; nil at the end.
     var next: ConnectorDelivery? { refusal == nil && done < deliveries.count ? deliveries[done] : nil }
@@ -40,7 +45,8 @@ struct ConnectorRound {
         done += 1
     }
 
-    /// Puts two halves in the place of the next one; false when it is a single record, or cannot be cut.
+    /// Puts two halves in the place of the next one; false when it is a single record, or cannot be cut, or when what
+    /// halves repeat takes too much.
     mutating func halve(_ signal: Signal) -> Bool {
         let (whole, count) = (deliveries[done], deliveries[done].itemCount)
         guard count > 1 else { return false }
@@ -51,6 +57,8 @@ struct ConnectorRound {
             // Without the name: that stands for all of it.
             halves.append(ConnectorDelivery(output: whole.output, itemCount: places.count, bytes: kept))
         }
+        copies -= halves.reduce(-whole.bytes.count) { $0 + $1.bytes.count }
+        guard copies >= 0 else { return false }
         deliveries.replaceSubrange(done...done, with: halves)
         return true
     }

@@ -446,7 +446,7 @@ struct GraphBuilder {
             }
             if let watch {
                 cursor = watch.watched(cursor, named: id)
-                setup.lost = { watch.lost($1, before: $0, by: id, reason: $2) }
+                setup.lost = { watch.lost($1, before: $0, by: id, reason: QuotedWords.leaveOut($2)) }
             }
             let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: context.metrics, setup: setup)
             graph.workers.append((pipeline.id, worker))
