@@ -106,7 +106,9 @@ struct PrometheusReader: Sendable {
             [serviceName, serviceNamespace, instance].contains($0)
         }
         let identity = identity(resource.set, of: records).filter { !$0.value.isEmpty }
-        guard !others.isEmpty, identity.count == 2, let first = metric.points.range.first else { return nil }
+        guard !others.isEmpty, identity.count == 2,
+            let first = metric.points.range.first(where: { !records.isRemoved(point: $0) })
+        else { return nil }
         return store.take(
             PrometheusPoint(time: records.points[first].time, value: .number(1)), target: Self.written([:], identity),
             family: options.names.prefixed("target_info"), labels: Self.written(others, identity), now: now)

@@ -37,8 +37,8 @@ struct AdminRequest: Sendable {
         }
     }
 
-    /// Whether who has this address is on the machine of a listener that is bound to `own`. A listener on one address of
-    /// the machine is not asked over the loopback address; one on all of them may get the machine's address from
+    /// Whether who has this address is on the machine of a listener that is bound to `own`. A listener on one address
+    /// of the machine is not asked over the loopback address; one on all of them may get the machine's address from
     /// whatever forwards to it.
     static func isHere(_ peer: String, own: String?) -> Bool {
         if peer == "::1" || peer.hasPrefix("127.") || peer.hasPrefix("::ffff:127.") { return true }

@@ -90,32 +90,36 @@ extension TraceAnalyzer {
     /// Equal moves in a row, with the same result, that no page is long enough for.
     private static let movesMax = 20
 
-    /// Moves that go on for so long that they are a loop all the same.
+    /// Agents whose moves are followed at the same time.
+    private static let runsMax = 32
+
+    /// Moves that go on for so long that they are a loop all the same. What other agents do does not come between.
     mutating func endlessMoves(_ order: [Int]) -> [Repeat] {
         var found: [Repeat] = []
-        var run: [Int] = []
+        var runs: [(last: Int, first: Int, count: Int)] = []
         for index in order {
-            if let last = run.last {
-                // What other agents do does not come between.
-                if !isSameAgent(calls[index], calls[last]) { continue }
+            if let place = runs.firstIndex(where: { isSameAgent(calls[index], calls[$0.last]) }) {
+                let last = runs[place].last
                 if isEqual(calls[index], calls[last]), isSameOutcome(calls[index], calls[last]) {
-                    run.append(index)
+                    runs[place].last = index
+                    runs[place].count += 1
                     continue
                 }
-                found += TraceAnalyzer.endless(run)
+                found += TraceAnalyzer.endless(runs.remove(at: place))
             }
-            run.removeAll(keepingCapacity: true)
             let call = calls[index]
-            if call.signature != 0, !call.isHandoff, !isFailing(call), isMove(call), !isAllowed(call) {
-                run.append(index)
+            if runs.count < Self.runsMax, call.signature != 0, !call.isHandoff, !isFailing(call), isMove(call),
+                !isAllowed(call)
+            {
+                runs.append((index, index, 1))
             }
         }
-        return found + TraceAnalyzer.endless(run)
+        return found + runs.flatMap(TraceAnalyzer.endless)
     }
 
-    private static func endless(_ run: [Int]) -> [Repeat] {
-        guard run.count >= movesMax, let first = run.first, let last = run.last else { return [] }
-        return [Repeat(rule: .repeatedCall, count: run.count, tier: .tag, last: last, first: first)]
+    private static func endless(_ run: (last: Int, first: Int, count: Int)) -> [Repeat] {
+        guard run.count >= movesMax else { return [] }
+        return [Repeat(rule: .repeatedCall, count: run.count, tier: .tag, last: run.last, first: run.first)]
     }
 
     private func isSameOutcome(_ left: ToolCall, _ right: ToolCall) -> Bool {

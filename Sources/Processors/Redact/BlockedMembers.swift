@@ -48,7 +48,7 @@ struct ShortName: Hashable {
 /// are looked into again when they may be JSON themselves, to the depth and size to which other texts are decoded;
 /// what is beyond is withheld. Of a text that was cut the members before the cut count; behind a fault of the syntax
 /// every name in quotes with a colon counts, and a value is all that may belong to it. In other text JSON begins where
-/// a brace stands before a quote; around it `searchOtherText` looks.
+/// a brace stands before a quote.
 extension TextRedaction {
     /// The value of a member that is masked or left alone as a whole.
     private struct Held {
@@ -67,41 +67,34 @@ extension TextRedaction {
         var start: Int
         /// Where the value begins that was masked last, when nothing came behind it: it may go on.
         var masked: Int?
+        /// Whether other text stands around the document, which stays behind a value that is no JSON.
+        var isEmbedded: Bool
     }
 
     /// Adds a hit for the value of each blocked member.
     func maskMembers(_ view: View, _ state: inout RedactionState) {
         let open = state.containers.count
-        var start = nextDocument(view, from: 0, &state)
+        let first = JSONTokens.documentStart(view.text)
+        var start = first ?? JSONTokens.embeddedStart(view.text)
         // Lines of JSON are documents one behind the other.
         while let place = start {
-            let next = members(view, from: place, &state)
+            let next = members(view, from: place, isEmbedded: first == nil, &state)
             state.containers.truncate(to: open)
             guard let end = next else { return }
-            start = nextDocument(view, from: end, behind: place, &state)
+            start = JSONTokens.documentStart(view.text, from: end)
+            // A string in front of what is no document may be the name of a member.
+            if start == nil { searchMembers(view, from: view.text[place] == 0x22 ? place : end, &state) }
         }
     }
 
-    /// Where the next document begins, at or behind a place; what stands in front of it is searched as other text. A
-    /// string behind which no document begins may be the name of a member there.
-    private func nextDocument(
-        _ view: View, from start: Int, behind document: Int? = nil, _ state: inout RedactionState
-    ) -> Int? {
-        let next = JSONTokens.documentStart(view.text, from: start)
-        if let next, !JSONTokens.isOtherText(view.text, at: next) { return next }
-        var rest = start
-        if let document, view.text[document] == 0x22 { rest = document }
-        let embedded = JSONTokens.embeddedStart(view.text, from: rest)
-        searchOtherText(view, rest..<(embedded ?? view.text.count), &state)
-        return embedded
-    }
-
     /// Goes through one document. Where it ends, when something may stand behind it; nil when there is nothing to read.
-    private func members(_ view: View, from start: Int, _ state: inout RedactionState) -> Int? {
+    private func members(
+        _ view: View, from start: Int, isEmbedded: Bool, _ state: inout RedactionState
+    ) -> Int? {
         let base = state.containers.count
         var reader = JSONTokens(view.text, base: base, from: start, showsEnds: true)
         var held: Held?
-        var rest = Rest(start: start)
+        var rest = Rest(start: start, isEmbedded: isEmbedded)
         while let token = reader.next(&state.containers) {
             if token.kind == .end { return nil }
             rest.start = token.kind == .string && held == nil ? token.start - 1 : reader.index
@@ -136,22 +129,17 @@ extension TextRedaction {
         if state.containers.count - base >= TextLimits.containers {
             add(view, held?.start ?? rest.start, end, .tooDeep, &state)
         } else if let held, held.verdict == .masked, LooseValue.isMissing(view.text, from: held.start) {
-            searchRest(view, from: held.start, &state)
+            searchMembers(view, from: held.start, &state)
+        } else if let held, held.verdict == .masked, rest.isEmbedded {
+            searchMembers(view, from: maskValue(view, from: held.start, &state), &state)
         } else if let held, held.verdict == .masked {
-            searchRest(view, from: maskValue(view, from: held.start, &state), &state)
+            add(view, held.start, end, .blockedKey, quotes: quotes(view), &state)
         } else if let masked = rest.masked {
-            searchRest(view, from: maskValue(view, from: masked, &state), &state)
+            searchMembers(view, from: maskValue(view, from: masked, &state), &state)
         } else {
             let start = held.map { LooseValue(view.text, from: $0.start).end } ?? rest.start
-            searchRest(view, from: start, &state)
+            searchMembers(view, from: start, &state)
         }
-    }
-
-    /// Looks for members behind a fault: those with names in quotes, and those without.
-    private func searchRest(_ view: View, from start: Int, _ state: inout RedactionState) {
-        guard start < view.text.count else { return }
-        searchMembers(view, from: start, &state)
-        searchOtherText(view, start..<view.text.count, inQuotes: false, &state)
     }
 
     /// Takes in a token outside of held values. The member that is held from here on, if its name says so.
@@ -168,16 +156,12 @@ extension TextRedaction {
         _ view: View, _ token: JSONTokens.Token, _ state: inout RedactionState
     ) -> MemberRules.Verdict {
         let name = view.text[token.start..<token.end]
-        guard token.hasEscape || LooseName.holdsInvisible(name) else { return members.verdict(name, &state) }
+        guard token.hasEscape else { return members.verdict(name, &state) }
         var plain = ByteColumn(capacity: name.count)
         let bytes = ByteCursor(name)
         var index = 0
         while index < name.count { index = LooseName.decode(bytes, index, name.count, &plain) }
-        let found = members.verdict(plain.text, &state)
-        guard found == .searched, LooseName.holdsInvisible(plain.text) else { return found }
-        var visible = ByteColumn(capacity: plain.count)
-        LooseName.appendVisible(plain.text, to: &visible)
-        return members.verdict(visible.text, &state) == .masked ? .masked : found
+        return members.verdict(plain.text, &state)
     }
 
     private func mask(
@@ -199,11 +183,7 @@ extension TextRedaction {
         let content = view.text[token.start..<token.end]
         // Its first sign may be an escape that stands for one that begins a document.
         let isDocument = token.hasEscape && JSONTokens.documentStart(content, orEscape: true) != nil
-        guard isDocument || JSONTokens.embeddedStart(content) != nil else {
-            let base = view.base + token.start
-            let inner = View(text: content, map: view.map, base: base, depth: view.depth + 1)
-            return searchOtherText(inner, 0..<content.count, &state)
-        }
+        guard isDocument || JSONTokens.embeddedStart(content) != nil else { return }
         if !token.hasEscape, view.depth < TextLimits.depth {
             let base = view.base + token.start
             return maskMembers(View(text: content, map: view.map, base: base, depth: view.depth + 1), &state)

@@ -139,29 +139,6 @@ struct JSONTokens {
         }
     }
 
-    /// Whether what begins like a document is other text: a square bracket in front of a word or a time, as in `[note]`
-    /// and `[12:30]`, or a brace in front of a word that is no name.
-    static func isOtherText(_ text: Text, at start: Int) -> Bool {
-        var reader = JSONTokens(text, base: 0, from: start + 1)
-        reader.skipSpace()
-        let bytes = reader.bytes
-        guard ByteClass.isAlphanumeric(bytes[reader.index]) else { return false }
-        switch bytes[start] {
-        case 0x5B:
-            guard reader.scalar() != nil else { return true }
-            reader.skipSpace()
-            let isElement = bytes[reader.index] == 0x2C || bytes[reader.index] == 0x5D
-            return !isElement && reader.index < bytes.count
-        case 0x7B:
-            var index = reader.index
-            while ByteClass.isWord(bytes[index]) || bytes[index] == 0x2D || bytes[index] == 0x24 { index &+= 1 }
-            index = LooseSigns.skipSpaces(bytes, index)
-            // A name may have lost the quote in front of it.
-            return bytes[index] != 0x22 && bytes[index] != 0x27 && LooseSigns.colonEnd(bytes, index) == nil
-        default: return false
-        }
-    }
-
     /// Skips spaces, no-break ones too, commas, record separators and byte order marks.
     private mutating func skipFiller() {
         while true {

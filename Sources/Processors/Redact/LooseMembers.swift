@@ -64,7 +64,7 @@ extension TextRedaction {
     ) -> (verdict: MemberRules.Verdict, next: Int)? {
         let bytes = ByteCursor(view.text)
         // Behind the quote of each kind that came last.
-        var opened = SIMD8<Int>(repeating: -1)
+        var opened = SIMD4<Int>(repeating: -1)
         var index = range.lowerBound
         while index < range.upperBound {
             guard let quote = LooseSigns.quote(bytes, index) else {
@@ -201,57 +201,25 @@ enum LooseName {
         return name
     }
 
-    /// As `JSONTokens.decode`, and the escapes of other languages that models mistake for JSON's: `\x77`, `\u{77}` and
-    /// `\U00000077`.
+    /// As `JSONTokens.decode`, and the escapes of other languages that models mistake for JSON's: `\x77` and `\u{77}`.
     static func decode(_ bytes: ByteCursor, _ index: Int, _ end: Int, _ output: inout ByteColumn) -> Int {
         let isBraced = bytes[index + 1] == 0x75 && bytes[index + 2] == 0x7B
-        let isLong = isBraced || bytes[index + 1] == 0x55
-        guard bytes[index] == 0x5C, isLong || bytes[index + 1] == 0x78 else {
+        guard bytes[index] == 0x5C, isBraced || bytes[index + 1] == 0x78 else {
             return JSONTokens.decode(bytes, index, end, &output)
         }
-        let first = index + (isBraced ? 3 : 2)
-        let digits = isLong ? 8 : 2
-        var place = first
-        let last = min(end, first + digits)
+        var place = index + (isBraced ? 3 : 2)
+        let last = min(end, place + (isBraced ? 6 : 2))
         var value: UInt32 = 0
         while place < last, let digit = ByteClass.hexValue(bytes[place]) {
             value = value << 4 | UInt32(digit)
             place += 1
         }
-        let isWhole = isBraced ? place < end && bytes[place] == 0x7D : place == first + digits
+        let isWhole = isBraced ? place < end && bytes[place] == 0x7D : place == index + 4
         guard isWhole, let character = Unicode.Scalar(value) else {
             return JSONTokens.decode(bytes, index, end, &output)
         }
         for byte in UTF8.encode(character) ?? UTF8.encodedReplacementCharacter { output.append(byte) }
         return isBraced ? place + 1 : place
-    }
-
-    /// Whether a character without width stands in a name, which nobody sees who reads it.
-    static func holdsInvisible(_ name: Text) -> Bool {
-        let bytes = ByteCursor(name)
-        for index in 0..<name.count where bytes[index] >= 0xC2 && invisibleWidth(bytes, index) > 0 { return true }
-        return false
-    }
-
-    /// Appends a name without such characters.
-    static func appendVisible(_ name: Text, to output: inout ByteColumn) {
-        let bytes = ByteCursor(name)
-        var index = 0
-        while index < name.count {
-            let width = invisibleWidth(bytes, index)
-            if width == 0 { output.append(bytes[index]) }
-            index += max(width, 1)
-        }
-    }
-
-    /// Bytes of the character at `index` when it has no width: joiners, marks of direction and of byte order, soft
-    /// hyphens.
-    private static func invisibleWidth(_ bytes: ByteCursor, _ index: Int) -> Int {
-        switch (bytes[index], bytes[index + 1], bytes[index + 2]) {
-        case (0xC2, 0xAD, _): 2
-        case (0xE2, 0x80, 0x8B...0x8F), (0xE2, 0x80, 0xAA...0xAE), (0xE2, 0x81, 0xA0...0xA4), (0xEF, 0xBB, 0xBF): 3
-        default: 0
-        }
     }
 
     /// Commas, colons, brackets, line breaks, quotes and the signs of comments.

@@ -24,21 +24,15 @@ enum LooseSigns {
         }
     }
 
-    /// Behind the colon at `index`, a full-width one too, or behind what other languages write for it, `=` and `=>`;
-    /// nil when there is none.
+    /// Behind the colon at `index`, a full-width one too; nil when there is none.
     static func colonEnd(_ bytes: ByteCursor, _ index: Int) -> Int? {
         if bytes[index] == 0x3A { return index + 1 }
-        if bytes[index] == 0x3D {
-            if bytes[index + 1] == 0x3E { return index + 2 }
-            // Two are a comparison.
-            return bytes[index + 1] == 0x3D || bytes[index + 1] == 0x7E ? nil : index + 1
-        }
         return bytes[index] == 0xEF && bytes[index + 1] == 0xBC && bytes[index + 2] == 0x9A ? index + 3 : nil
     }
 
     /// A quote other than JSON's. Those that open and those that close are of one kind.
     struct Quote {
-        /// From 0 to 5: `'`, a backtick, the curved ones, single and double, and the angled ones, double and single.
+        /// From 0 to 3: `'`, a backtick, and the curved ones, single and double.
         var kind: Int
         var width: Int
     }
@@ -47,12 +41,10 @@ enum LooseSigns {
         switch bytes[index] {
         case 0x27: return Quote(kind: 0, width: 1)
         case 0x60: return Quote(kind: 1, width: 1)
-        case 0xC2 where bytes[index + 1] == 0xAB || bytes[index + 1] == 0xBB: return Quote(kind: 4, width: 2)
         case 0xE2 where bytes[index + 1] == 0x80:
             switch bytes[index + 2] {
             case 0x98...0x9B: return Quote(kind: 2, width: 3)
             case 0x9C...0x9F: return Quote(kind: 3, width: 3)
-            case 0xB9, 0xBA: return Quote(kind: 5, width: 3)
             default: return nil
             }
         default: return nil
@@ -76,9 +68,9 @@ enum LooseSigns {
 extension JSONTokens {
     /// Where an object begins in the middle of a text: a brace, and behind it a quote of any kind, which may be
     /// escaped. Models put fences and words before their JSON, and Python writes names in single quotes.
-    static func embeddedStart(_ text: Text, from start: Int = 0) -> Int? {
+    static func embeddedStart(_ text: Text) -> Int? {
         let bytes = ByteCursor(text)
-        var from = start
+        var from = 0
         while from < text.count, let brace = text.firstIndex(of: 0x7B, from: from) {
             var index = brace + 1
             while true {

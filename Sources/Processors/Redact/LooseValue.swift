@@ -53,46 +53,6 @@ struct LooseValue {
         next = end
     }
 
-    /// The value behind a separator in other text, where it ends for certain: a string, a container, or a number or
-    /// word of JSON in front of a sign or the end of its line. Nil where it is none of these. A string that goes on
-    /// behind its quote, as in `"a"b"` and `"a" + "b"`, is taken with all that may belong to it.
-    static func certain(_ text: Text, from place: Int) -> LooseValue? {
-        let start = LooseSigns.skipSpaces(ByteCursor(text), place)
-        let pieces = LoosePieces(text)
-        guard start < text.count, let piece = pieces.certain(at: start) else { return nil }
-        if pieces.goesOn(behind: piece.end) { return LooseValue(masking: text, from: place) }
-        return LooseValue(start, piece)
-    }
-
-    private init(_ start: Int, _ piece: LoosePieces.Piece) {
-        self.start = start
-        end = piece.end
-        isString = piece.isString
-        inset = piece.inset
-        next = end
-    }
-
-    /// The end of a word behind a separator in other text: in braces a comma, a brace or the end of the line, elsewhere
-    /// a brace or the comma in front of the next name. Nil where none comes before a quote or another bracket.
-    static func wordEnd(_ text: Text, from start: Int, inBraces: Bool) -> Int? {
-        let bytes = ByteCursor(text)
-        let pieces = LoosePieces(text)
-        var index = start
-        while index < text.count {
-            switch bytes[index] {
-            case 0x7D: return pieces.trimmed(start, index)
-            case 0x2C where inBraces || pieces.isName(at: LooseSigns.skipSpaces(bytes, index + 1)):
-                return pieces.trimmed(start, index)
-            case 0x0A, 0x0D: return inBraces ? pieces.trimmed(start, index) : nil
-            case 0x5C where inBraces && (bytes[index + 1] == 0x6E || bytes[index + 1] == 0x72):
-                return pieces.trimmed(start, index)
-            case 0x22, 0x5B, 0x5C, 0x60, 0x7B: return nil
-            default: index += 1
-            }
-        }
-        return inBraces ? pieces.trimmed(start, index) : nil
-    }
-
     /// Whether a comma and the next member's name stand where a value should.
     static func isMissing(_ text: Text, from colon: Int) -> Bool {
         let bytes = ByteCursor(text)
@@ -180,7 +140,7 @@ private struct LooseBrackets {
 
     private static func isBeforeValue(_ byte: UInt8) -> Bool {
         switch byte {
-        case 0x28, 0x2B, 0x2C, 0x3A, 0x3D, 0x3E, 0x5B, 0x7B: true
+        case 0x28, 0x2B, 0x2C, 0x3A, 0x5B, 0x7B: true
         default: false
         }
     }
@@ -244,59 +204,8 @@ private struct LoosePieces {
         case 0x22, 0x27, 0x60: string(at: start)
         case 0x28, 0x5B, 0x7B: Piece(end: LooseValue.maskedContainerEnd(text, start))
         case 0x5C: escapedString(at: start)
-        case 0xC2 where LooseSigns.quote(bytes, start) != nil, 0xE2 where LooseSigns.quote(bytes, start) != nil:
-            curvedString(at: start)
+        case 0xE2 where LooseSigns.quote(bytes, start) != nil: curvedString(at: start)
         default: Piece(end: LooseComments.end(text, at: start) ?? wordEnd(start))
-        }
-    }
-
-    /// The piece at `start` when it is one that ends for certain. Strings in other quotes than JSON's stay on their
-    /// line, since those are apostrophes too.
-    func certain(at start: Int) -> Piece? {
-        switch bytes[start] {
-        case 0x22, 0x5B, 0x7B: return piece(at: start)
-        case 0x5C:
-            var open = start
-            while bytes[open] == 0x5C { open += 1 }
-            return isQuote(bytes[open]) ? piece(at: start) : nil
-        default: break
-        }
-        if LooseSigns.quote(bytes, start) != nil {
-            let found = piece(at: start)
-            return text[start..<found.end].firstIndex(of: 0x0A) == nil ? found : nil
-        }
-        let end = scalarEnd(start)
-        return isScalar(start, end) && endsValue(end) ? Piece(end: end) : nil
-    }
-
-    /// Whether what stands behind a piece belongs to it: a letter, a quote, or a plus in front of the next piece.
-    func goesOn(behind end: Int) -> Bool {
-        if ByteClass.isWord(bytes[end]) || bytes[end] == 0x22 { return true }
-        var next = end
-        while bytes[next] == 0x20 || bytes[next] == 0x09 { next += 1 }
-        return bytes[next] == 0x2B
-    }
-
-    /// Whether these bytes are a number or what languages write for true, false and nothing.
-    private func isScalar(_ start: Int, _ end: Int) -> Bool {
-        if bytes.isDigit(start) || (bytes[start] == 0x2D && bytes.isDigit(start + 1)) { return true }
-        switch end - start {
-        case 3: return bytes.hasFolded("nil", at: start) || bytes.hasFolded("nan", at: start)
-        case 4:
-            return bytes.hasFolded("true", at: start) || bytes.hasFolded("null", at: start)
-                || bytes.hasFolded("none", at: start)
-        case 5: return bytes.hasFolded("false", at: start)
-        default: return false
-        }
-    }
-
-    /// Whether a number or word ends here: in front of a sign or at the end of its line.
-    private func endsValue(_ end: Int) -> Bool {
-        var next = end
-        while bytes[next] == 0x20 || bytes[next] == 0x09 { next += 1 }
-        switch bytes[next] {
-        case 0x0A, 0x0D, 0x29, 0x2C, 0x3B, 0x5C, 0x5D, 0x7D: return true
-        default: return next >= text.count
         }
     }
 
@@ -335,12 +244,12 @@ private struct LoosePieces {
         return Piece(end: text.count)
     }
 
-    /// A string in curved or angled quotes, which begin with the same byte on both sides.
+    /// A string in curved quotes.
     private func curvedString(at start: Int) -> Piece {
-        guard let open = LooseSigns.quote(bytes, start) else { return Piece(end: wordEnd(start)) }
-        var from = start + open.width
-        while from < text.count, let index = text.firstIndex(of: bytes[start], from: from) {
-            if LooseSigns.quote(bytes, index)?.kind == open.kind { return Piece(end: index + open.width) }
+        guard let kind = LooseSigns.quote(bytes, start)?.kind else { return Piece(end: wordEnd(start)) }
+        var from = start + 3
+        while from < text.count, let index = text.firstIndex(of: 0xE2, from: from) {
+            if LooseSigns.quote(bytes, index)?.kind == kind { return Piece(end: index + 3) }
             from = index + 1
         }
         return Piece(end: text.count)
@@ -355,7 +264,6 @@ private struct LoosePieces {
             case 0x22: return isClosing(index, start) || isPrefix(start, index)
             case 0x2C, 0x5D, 0x7D, 0x0A, 0x0D: return true
             case 0x27, 0x3A, 0x5B, 0x5C, 0x60, 0x7B: return false
-            case 0xC2 where LooseSigns.quote(bytes, index) != nil: return false
             case 0xE2 where LooseSigns.quote(bytes, index) != nil: return false
             case 0xEF where LooseSigns.colonEnd(bytes, index) != nil: return false
             default: index += 1

@@ -40,7 +40,7 @@ package struct RedactionOptions: ComponentOptions {
         blockedKeyPatterns = settings.patterns(
             "blocked_key_patterns",
             "Regular expressions of keys whose values are masked whole: of attributes, and of members of maps and of "
-                + "texts that are JSON or look like it.")
+                + "texts that are JSON.")
         blockedValues = settings.patterns(
             "blocked_values", "Regular expressions; what they match in values is masked.")
         allowedValues = settings.patterns(

@@ -27,16 +27,20 @@ final class HTTPStream: RequestStream {
     }
 
     override func begin(_ headers: HPACKHeaders, isWhole: Bool) {
+        if let excess = HTTP2Limits.excess(of: headers) {
+            // Of so many only those are looked at that the answer needs.
+            answerType = headers.first(name: "content-type").flatMap(MediaType.init(contentType:)) ?? .xProtobuf
+            origin = headers.first(name: "origin")
+            isHEAD = headers.first(name: ":method") == "HEAD"
+            return refuse(
+                Refusal(
+                    status: .headerFieldsTooLarge, reason: .headersTooLarge, message: "the request has \(excess)"))
+        }
         let head = Self.head(headers)
         let facts = HeaderFacts(head, isWhole: isWhole)
         answerType = HeadCheck.answerType(head.method, facts)
         origin = facts.origin
         isHEAD = head.method == .HEAD
-        if let excess = HTTP2Limits.excess(of: headers) {
-            return refuse(
-                Refusal(
-                    status: .headerFieldsTooLarge, reason: .headersTooLarge, message: "the request has \(excess)"))
-        }
         guard !headers.contains(where: { ASCII.hasOuterBlank($0.value) }) else {
             return refuse(
                 Refusal(
