@@ -60,9 +60,14 @@ import Testing
         #expect(Array(bytes.dropFirst(4)) == batch().bytes)
     }
 
-    @Test func `appends by default and empties the file when told to`() async throws {
-        // The last of them stands for a reload.
-        for (more, count) in [("", 1), ("", 2), ("append: false\n", 1), ("append: false\n", 2)] {
+    @Test(arguments: [("", 2), ("append: false\n", 1)])
+    func `appends by default and empties the file at the first start when told to`(
+        first: String, count: Int
+    ) async throws {
+        let content = Data("{\"a\":1}\n".utf8)
+        try #require(FileManager.default.createFile(atPath: directory.file("out.json"), contents: content))
+        // The others stand for reloads.
+        for (more, count) in [(first, count), ("append: false\n", count + 1), ("", count + 2)] {
             let exporter = make(more)
             try await exporter.start()
             #expect(await exporter.export(batch()) == .delivered)
