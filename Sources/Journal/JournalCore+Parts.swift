@@ -73,6 +73,7 @@ struct OpenSegments {
         _ parts: [FramePart], isKept: (UInt64) -> Bool, log: (String) -> Void
     ) -> PartReading {
         var missing: [Int] = []
+        var isDamaged = false
         var failure: SystemError?
         let total = parts.reduce(0) { $0 + $1.length }
         let bytes = [UInt8](unsafeUninitializedCapacity: total) { buffer, count in
@@ -83,23 +84,38 @@ struct OpenSegments {
                 switch outcome(of: part, into: room, isKept) {
                 case .read: break
                 case .failed(let error): failure = error
-                case .missing(let error):
-                    if let error { log("\(error); the spans that lie there are lost") }
+                case .missing(let reason):
+                    log("\(reason); the spans that lie there are lost")
                     room.initializeMemory(as: UInt8.self, repeating: 0)
                     missing.append(index)
+                case .damaged:
+                    // One tells of the segment, and there may be thousands.
+                    if !isDamaged { log(changed(part.place)) }
+                    room.initializeMemory(as: UInt8.self, repeating: 0)
+                    missing.append(index)
+                    isDamaged = true
                 }
                 at += part.length
             }
             count = failure == nil ? total : 0
         }
         if let failure { return .failed("\(failure)") }
-        return PartReading(bytes: bytes, missing: missing)
+        var reading = PartReading(bytes: bytes, missing: missing)
+        reading.isDamaged = isDamaged
+        return reading
+    }
+
+    private func changed(_ place: FramePlace) -> String {
+        let name = JournalFileName.segment(number: place.file)
+        return "\(directory)/\(name): what lies at \(place.offset) is not what was written; spans of it are lost"
     }
 
     private enum Outcome {
         case read
-        /// The part cannot be had as it was.
-        case missing(SystemError?)
+        /// The part cannot be had any more.
+        case missing(SystemError)
+        /// It is not what it was.
+        case damaged
         case failed(SystemError)
     }
 
@@ -110,8 +126,8 @@ struct OpenSegments {
         do throws(SystemError) {
             let file = try file(number)
             let (offset, overflow) = Int(clamping: part.place.offset).addingReportingOverflow(part.offset)
-            guard !overflow, try file.readAll(into: room, at: offset) == part.length else { return .missing(nil) }
-            return crc32c(0, UnsafeRawBufferPointer(room)) == part.checksum ? .read : .missing(nil)
+            guard !overflow, try file.readAll(into: room, at: offset) == part.length else { return .damaged }
+            return crc32c(0, UnsafeRawBufferPointer(room)) == part.checksum ? .read : .damaged
         } catch {
             open.removeValue(forKey: number)?.close()
             return isFinal(error, of: part.place, isKept) ? .missing(error) : .failed(error)

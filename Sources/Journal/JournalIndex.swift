@@ -48,7 +48,9 @@ struct PlacedFrame: Sendable {
     /// The frame with the place of its bytes.
     var readable: StoredFrame {
         var frame = stored
-        let head = JournalFormat.recordHeaderBytes + stored.frame.header.tenant.utf8.count
+        let header = stored.frame.header
+        let head =
+            JournalFormat.recordHeaderBytes + header.tenant.utf8.count + RecordMetadata.byteCount(of: header.metadata)
         frame.place = FramePlace(file: place.segment, offset: UInt64(place.offset + head))
         return frame
     }

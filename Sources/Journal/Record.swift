@@ -134,18 +134,40 @@ enum RecordMetadata {
         var bytes: [UInt8] = []
         for field in metadata.fields {
             let (name, value) = (field.name.utf8, field.value.utf8)
-            guard !name.isEmpty, let nameCount = UInt8(exactly: name.count),
-                let valueCount = UInt16(exactly: value.count), bytes.count + 3 + name.count + value.count <= bytesMax
-            else { continue }
+            guard let (nameCount, valueCount) = counts(of: field, behind: bytes.count) else { continue }
             bytes.append(nameCount)
             bytes.append(UInt8(truncatingIfNeeded: valueCount))
             bytes.append(UInt8(truncatingIfNeeded: valueCount >> 8))
             bytes.append(contentsOf: name)
             bytes.append(contentsOf: value)
         }
-        let rest = bytes.count % JournalFormat.metadataUnit
-        if rest > 0 { bytes.append(contentsOf: repeatElement(0, count: JournalFormat.metadataUnit - rest)) }
+        bytes.append(contentsOf: repeatElement(0, count: filled(bytes.count) - bytes.count))
         return bytes
+    }
+
+    /// How many bytes `encode` makes.
+    static func byteCount(of metadata: RequestMetadata) -> Int {
+        var count = 0
+        for field in metadata.fields {
+            guard let (nameCount, valueCount) = counts(of: field, behind: count) else { continue }
+            count += 3 + Int(nameCount) + Int(valueCount)
+        }
+        return filled(count)
+    }
+
+    /// The lengths of a field behind `count` bytes of others; nil when there is no room for it.
+    private static func counts(
+        of field: RequestMetadata.Field, behind count: Int
+    ) -> (name: UInt8, value: UInt16)? {
+        let (name, value) = (field.name.utf8.count, field.value.utf8.count)
+        guard name > 0, let nameCount = UInt8(exactly: name), let valueCount = UInt16(exactly: value),
+            count + 3 + name + value <= bytesMax
+        else { return nil }
+        return (nameCount, valueCount)
+    }
+
+    private static func filled(_ count: Int) -> Int {
+        (count + JournalFormat.metadataUnit - 1) / JournalFormat.metadataUnit * JournalFormat.metadataUnit
     }
 
     /// Reads what `encode` wrote; total on any bytes.

@@ -217,6 +217,8 @@ package struct PartReading: Sendable {
     package var bytes: [UInt8]
     /// Indices of the parts that are gone or are not what they were, rising.
     package var missing: [Int]
+    /// Some of `missing` are not what they were; false when all are gone.
+    package var isDamaged = false
     /// The journal is closed, and `bytes` says nothing.
     package var isEnded = false
     /// Why nothing could be read for now, for the log; `bytes` says nothing, and reading again may work.

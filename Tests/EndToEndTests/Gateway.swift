@@ -140,11 +140,14 @@ final class RunningGateway: @unchecked Sendable {
     }
 
     /// The status of the answer; 0 when there was none.
-    func post(_ body: [UInt8], path: String, type: String = "application/x-protobuf") async throws -> Int {
+    func post(
+        _ body: [UInt8], path: String, type: String = "application/x-protobuf", headers: [String: String] = [:]
+    ) async throws -> Int {
         var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)\(path)")!)
         request.httpMethod = "POST"
         request.httpBody = Data(body)
         request.setValue(type, forHTTPHeaderField: "content-type")
+        for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
         request.timeoutInterval = 120
         guard let (_, answer) = try? await URLSession.shared.data(for: request) else { return 0 }
         return (answer as? HTTPURLResponse)?.statusCode ?? 0

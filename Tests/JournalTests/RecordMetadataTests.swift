@@ -88,6 +88,10 @@ import Testing
     @Test func `no more is kept than a record can hold`() {
         let long = String(repeating: "v", count: 3_000)
         let fields = (0..<200).map { RequestMetadata.Field(name: "x-\($0 % 20)", value: $0 < 3 ? long : "v") }
+        for count in [0, 1, 3, 200] {
+            let metadata = RequestMetadata(Array(fields.prefix(count)))
+            #expect(RecordMetadata.byteCount(of: metadata) == RecordMetadata.encode(metadata).count)
+        }
         let kept = RequestMetadata(fields).kept((0..<20).map { "x-\($0)" })
         let bytes = kept.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         #expect(bytes > 3_000 && bytes <= RequestMetadata.keptBytesMax)

@@ -94,8 +94,9 @@ extension TraceStage {
                 missing: missing, into: &work.request)
         }
         if lost > 0 {
-            metrics.lost(lost, LossReason.missingSegment)
-            setup.log(.error, "pipeline \(setup.pipeline): \(lost) spans of a trace are gone from the journal")
+            metrics.lost(lost, contents.isDamaged ? LossReason.corruptRecord : LossReason.missingSegment)
+            let fate = contents.isDamaged ? "unreadable in" : "gone from"
+            setup.log(.error, "pipeline \(setup.pipeline): \(lost) spans of a trace are \(fate) the journal")
         }
     }
 
