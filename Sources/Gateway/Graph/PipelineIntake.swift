@@ -260,6 +260,18 @@ extension ProcessorChain {
         return .frame(frame, filtered: filtered)
     }
 
+    /// The same for a request that did not just come from a sender.
+    func prepare(
+        _ request: [UInt8], origin: RequestOrigin, keys: KeyTable, _ pool: WorkspacePool
+    ) -> ChainResult {
+        pool.withWorkspace { workspace in
+            request.withUnsafeBytes { bytes in
+                var summary = ReadSummary()
+                return prepare(Text(bytes), whole: request, origin: origin, keys: keys, workspace, &summary)
+            }
+        }
+    }
+
     /// The bytes of a request that nobody changed: its array, unless that has much more room than they take.
     private static func kept(_ body: Text, _ whole: [UInt8]?) -> [UInt8] {
         guard let whole, whole.capacity - whole.count <= whole.count / 8 + unusedMax else { return [UInt8](body.bytes) }
