@@ -65,4 +65,24 @@ import Testing
         #expect(await replay.send(letter) == .done(rejected: 0, message: ""))
         await replay.end()
     }
+
+    @Test func `no letter goes through a chain that needs what came before`() async throws {
+        let text = """
+            receivers: {otlp: {protocols: {http: {}}}}
+            processors: {cumulativetodelta: {}}
+            exporters: {nop: {process: [cumulativetodelta]}}
+            service: {pipelines: {metrics: {receivers: [otlp], exporters: [nop]}}}
+            """
+        let loaded = LoadedConfiguration.load([.text(name: "test", text)], dataDirectory: "/nowhere")
+        try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
+        let letter = DeadLetter(
+            exporter: "nop", pipeline: "metrics", cause: .rejected, message: "no", signal: .metrics, itemCount: 1,
+            tenant: "", bytes: [0x0A, 0])
+        let outcome = await LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere").send(letter)
+        guard case .failed(let reason) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(reason.hasPrefix("exporter nop: its processor cumulativetodelta needs what came before"), "\(reason)")
+    }
 }

@@ -84,6 +84,9 @@ package final class LetterReplay: Sendable {
         own.steps = steps
         var keys = KeyTable.Builder()
         let (chain, _) = try StepMaker.make(own, metrics: SelfMetrics(), keys: &keys)
+        if let step = chain.boundStep {
+            throw GatewayStartFailure("its processor \(step) needs what came before, which the gateway alone has seen")
+        }
         let processed = ProcessedExporter(exporter, chain: chain)
         processed.link(keys.build())
         return processed

@@ -54,6 +54,9 @@ struct ProcessorChain: Sendable {
 
     /// Whether a step waits for a disk.
     var waitsForDisk: Bool { steps.contains(where: \.waitsForDisk) }
+
+    /// Id of the first step that only a running gateway can take (`Processor.needsEarlierRequests`), if any.
+    var boundStep: String? { zip(names, steps).first { $0.1.needsEarlierRequests }?.0 }
 }
 
 /// Counters of one pipeline's intake. Per pipeline: received = filtered + stored + lost.
