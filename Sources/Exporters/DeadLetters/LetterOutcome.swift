@@ -6,7 +6,10 @@ package enum LetterOutcome: Sendable, Equatable {
     /// Nothing is left to send. The destination has refused `rejected` records, which nobody can name and which are
     /// never sent again; the message may be there without any.
     case done(rejected: Int, message: String)
-    /// A part of it is done, and these are what is left.
+    /// Processors take all of it out, so there is nothing to send.
+    case filtered(String)
+    /// A part of it is done, and these are what is left. Of a connector's letter they are letters of the exporters that
+    /// have not taken it.
     case left([DeadLetter], message: String)
     /// All of it has to stay.
     case failed(String)
