@@ -14,6 +14,10 @@ package protocol Processor: Sendable {
 
     /// Whether it waits for a disk. Its chain then runs on no event loop.
     var waitsForDisk: Bool { get }
+
+    /// Whether it makes something else of a request, or loses it, without the requests before, which only the gateway
+    /// has in memory: then no dead letter goes through it elsewhere.
+    var needsEarlierRequests: Bool { get }
 }
 
 /// What a processor may know and tell about the request it works on.

@@ -21,4 +21,5 @@ package protocol TraceMemory: Sendable {
 extension Processor {
     package var traceMemory: (any TraceMemory)? { nil }
     package var waitsForDisk: Bool { false }
+    package var needsEarlierRequests: Bool { false }
 }

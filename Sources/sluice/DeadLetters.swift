@@ -127,8 +127,13 @@ struct ReplayLetters: AsyncParsableCommand {
             rejects in a partial success is not sent again.
 
             Uses the exporters of the given configuration, without their queues. Those that write files, and fallbacks \
-            with one of them, need the gateway stopped: a file has one writer. Letters of connectors are not replayed: \
-            `show --raw` and `sluice send` bring them to a receiver. Exit code 4: some failed again.
+            with one of them, need the gateway stopped: a file has one writer.
+
+            A letter of a connector goes through the processors of the pipeline that did not take it, as they are in \
+            the given configuration, to all exporters of that pipeline. Letters of those that do not take it, as it \
+            came out of the processors, take its place. One whose pipeline gathers whole traces, turns cumulative \
+            points into deltas or writes to another connector is not replayed: `show --raw` and `sluice send` bring \
+            it to a receiver. Exit code 4: some failed again.
             """)
     @OptionGroup var options: ConfigurationOptions
     @OptionGroup var selection: LetterSelection
@@ -173,14 +178,26 @@ struct ReplayLetters: AsyncParsableCommand {
             folder.remove(entry.id)
             let reason = message.isEmpty ? "" : ": \(message)"
             Terminal.error("\(entry.id): delivered, but \(rejected) \(items) were rejected and are lost\(reason)")
+        case .filtered(let message):
+            folder.remove(entry.id)
+            print("\(entry.id): nothing to deliver: \(message)")
+            return true
         case .left(let letters, let message):
-            let left = letters.reduce(0) { $0 + $1.itemCount }
             let failure = folder.replace(entry.id, with: letters)
             let fate = failure.map { "no letter of them can be written, so all of it stays: \($0)" }
-            Terminal.error("\(entry.id): \(left) \(items) stay: \(message)\(fate.map { "; \($0)" } ?? "")")
+            let left = Self.left(letters, entry)
+            Terminal.error("\(entry.id): \(left) stay: \(message)\(fate.map { "; \($0)" } ?? "")")
         case .failed(let reason): Terminal.error("\(entry.id): \(reason)")
         }
         return false
+    }
+
+    /// How many records are left; of a connector's letter, for each exporter.
+    private static func left(_ letters: [DeadLetter], _ entry: DeadLetterEntry) -> String {
+        let counts = Dictionary(grouping: letters, by: \.exporter).mapValues { $0.reduce(0) { $0 + $1.itemCount } }
+        let items = entry.signal.itemName
+        if let count = counts[entry.exporter] { return "\(count) of \(entry.itemCount) \(items)" }
+        return counts.sorted { $0.key < $1.key }.map { "\($0.value) \(items) for \($0.key)" }.joined(separator: ", ")
     }
 }
 

@@ -8,30 +8,6 @@ import Testing
 
 /// Dead letters on their way to the exporters of a configuration.
 @Suite struct LetterReplayTests {
-    @Test func `a letter of a connector is not sent, with what to do instead`() async throws {
-        let text = """
-            receivers: {otlp: {protocols: {http: {}}}}
-            connectors: {forward: {}}
-            exporters: {nop: {}}
-            service:
-              pipelines:
-                traces/in: {receivers: [otlp], exporters: [forward]}
-                traces/out: {receivers: [forward], exporters: [nop]}
-            """
-        let loaded = LoadedConfiguration.load([.text(name: "test", text)], dataDirectory: "/nowhere")
-        try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
-        let letter = DeadLetter(
-            exporter: "forward", pipeline: "traces/out", cause: .tooLarge, message: "no", signal: .traces, itemCount: 1,
-            tenant: "", bytes: [0x0A, 0])
-        let outcome = await LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere").send(letter)
-        guard case .failed(let reason) = outcome else {
-            Issue.record("\(outcome)")
-            return
-        }
-        #expect(reason.hasPrefix("letters of a connector (forward) cannot be replayed"), "\(reason)")
-        #expect(reason.contains("a receiver of pipeline traces/out"), "\(reason)")
-    }
-
     @Test(arguments: ["file/spare", "fallback"])
     func `an exporter whose file the gateway writes is told with what helps`(exporter: String) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-replay-\(UUID().uuidString)").path
@@ -64,5 +40,25 @@ import Testing
         close(held)
         #expect(await replay.send(letter) == .done(rejected: 0, message: ""))
         await replay.end()
+    }
+
+    @Test func `no letter goes through a chain that needs what came before`() async throws {
+        let text = """
+            receivers: {otlp: {protocols: {http: {}}}}
+            processors: {cumulativetodelta: {}}
+            exporters: {nop: {process: [cumulativetodelta]}}
+            service: {pipelines: {metrics: {receivers: [otlp], exporters: [nop]}}}
+            """
+        let loaded = LoadedConfiguration.load([.text(name: "test", text)], dataDirectory: "/nowhere")
+        try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
+        let letter = DeadLetter(
+            exporter: "nop", pipeline: "metrics", cause: .rejected, message: "no", signal: .metrics, itemCount: 1,
+            tenant: "", bytes: [0x0A, 0])
+        let outcome = await LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere").send(letter)
+        guard case .failed(let reason) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(reason.hasPrefix("exporter nop: its processor cumulativetodelta needs what came before"), "\(reason)")
     }
 }

@@ -6,15 +6,46 @@ package enum LetterOutcome: Sendable, Equatable {
     /// Nothing is left to send. The destination has refused `rejected` records, which nobody can name and which are
     /// never sent again; the message may be there without any.
     case done(rejected: Int, message: String)
-    /// A part of it is done, and these are what is left.
+    /// Processors take all of it out, so there is nothing to send.
+    case filtered(String)
+    /// A part of it is done, and these are what is left. Of a connector's letter they are letters of the exporters that
+    /// have not taken it.
     case left([DeadLetter], message: String)
     /// All of it has to stay.
     case failed(String)
 }
 
+/// What one exporter did with a letter.
+package struct LetterAttempt: Sendable {
+    /// Records that the destination has refused without saying which, and that are never sent again.
+    package var rejected = 0
+    /// What it has not taken.
+    package var left: [DeadLetter] = []
+    package var message = ""
+    /// Whether it has done nothing at all: then the letter is left, as it is.
+    package var tookNothing = false
+}
+
+extension LetterAttempt {
+    fileprivate mutating func keepWhole(_ letter: DeadLetter, _ cause: DeadLetter.Cause, _ message: String) {
+        var whole = letter
+        whole.cause = cause
+        whole.message = message
+        left = [whole]
+        tookNothing = true
+    }
+}
+
 extension DeadLetter {
     /// Sends it to an exporter that is started, in halves where that finds it too large. Nothing is tried twice.
     package func deliver(to exporter: any Exporter) async -> LetterOutcome {
+        let end = await attempt(at: exporter)
+        if end.left.isEmpty { return .done(rejected: end.rejected, message: end.message) }
+        return end.tookNothing ? .failed(end.message) : .left(end.left, message: end.message)
+    }
+
+    /// The same, for a letter that is kept nowhere: what is left of it says why, also where that is all of it.
+    package func attempt(at exporter: any Exporter) async -> LetterAttempt {
         var batch = ExportBatch(signal: signal, itemCount: itemCount, bytes: bytes, tenant: tenant, metadata: metadata)
         batch.rowPlaces = rowPlaces
         var waiting = [batch]
@@ -56,15 +87,18 @@ extension DeadLetter {
                 messages.append(message)
             }
         }
-        return ending(rejected: rejected, left: left, message: messages.joined(separator: "; "))
-    }
-
-    private func ending(rejected: Int, left: [DeadLetter], message: String) -> LetterOutcome {
-        if left.isEmpty { return .done(rejected: rejected, message: message) }
+        var end = LetterAttempt(rejected: rejected, left: left, message: messages.joined(separator: "; "))
         let count = left.reduce(0) { $0 + $1.itemCount }
         // A letter that is refused whole stays as it is rather than in pieces.
-        if count >= itemCount, rejected == 0 { return .failed(message) }
-        return .left(left, message: message)
+        if let first = left.first, count >= itemCount, rejected == 0 { end.keepWhole(self, first.cause, first.message) }
+        return end
+    }
+
+    /// An attempt that could not begin.
+    package func untried(_ reason: String) -> LetterAttempt {
+        var end = LetterAttempt(message: reason)
+        end.keepWhole(self, cause, reason)
+        return end
     }
 
     private static func message(_ outcome: ExportOutcome) -> String? {

@@ -1,6 +1,5 @@
 import Configuration
 import Exporters
-import OTLP
 import Pipeline
 import Synchronization
 import Telemetry
@@ -199,13 +198,7 @@ final class ConnectorExporter: Exporter {
         _ delivery: ConnectorDelivery, of origin: RequestOrigin, _ pipeline: PipelineIntake, _ link: Link
     ) async -> ChainResult {
         await withTaskExecutorPreference(link.lanes) {
-            pool.withWorkspace { workspace in
-                delivery.bytes.withUnsafeBytes { bytes in
-                    var summary = ReadSummary()
-                    return pipeline.chain.prepare(
-                        Text(bytes), whole: delivery.bytes, origin: origin, keys: link.keys, workspace, &summary)
-                }
-            }
+            pipeline.chain.prepare(delivery.bytes, origin: origin, keys: link.keys, pool)
         }
     }
 

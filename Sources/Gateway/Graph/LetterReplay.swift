@@ -3,9 +3,12 @@ import Pipeline
 import Synchronization
 import Telemetry
 
-/// Sends dead letters to the exporters of a plan, outside of any pipeline.
+/// Sends dead letters to the exporters of a plan, without queues: those of an exporter to that one, and those of a
+/// connector through the processors of the pipeline that has not taken them to its exporters.
 package final class LetterReplay: Sendable {
-    private let plan: GatewayPlan
+    let plan: GatewayPlan
+    /// Of the pipelines that letters have gone through, by their ids.
+    let knownSteps = Mutex<[String: LetterSteps]>([:])
     private let dataDirectory: String
     private let started = Mutex<[String: any Exporter]>([:])
 
@@ -16,22 +19,11 @@ package final class LetterReplay: Sendable {
 
     /// Tries once.
     package func send(_ letter: DeadLetter) async -> LetterOutcome {
-        if let reason = connectorReason(letter) { return .failed(reason) }
+        if isOfConnector(letter) { return await sendBehindConnector(letter) }
         switch await find(letter.exporter, letter.signal) {
         case .success(let exporter): return await letter.deliver(to: exporter)
         case .failure(let failure): return .failed(failure.description)
         }
-    }
-
-    /// Why a letter of a connector is not sent; nil for those of exporters. Behind a connector is a journal, which the
-    /// gateway alone writes.
-    private func connectorReason(_ letter: DeadLetter) -> String? {
-        guard plan.pipelines.contains(where: { $0.connectors.contains { $0.id == letter.exporter } }) else {
-            return nil
-        }
-        return "letters of a connector (\(letter.exporter)) cannot be replayed: `sluice dlq show --raw` writes the "
-            + "request to a file, `sluice send` brings that to a receiver of pipeline \(letter.pipeline), and "
-            + "`sluice dlq drop` removes the letter"
     }
 
     /// Flushes and closes the exporters that were used.
@@ -43,7 +35,8 @@ package final class LetterReplay: Sendable {
         for exporter in all.values { await exporter.shutdown() }
     }
 
-    private func find(_ id: String, _ signal: Signal) async -> Result<any Exporter, GatewayStartFailure> {
+    /// The exporter, behind its own chain and started.
+    func find(_ id: String, _ signal: Signal) async -> Result<any Exporter, GatewayStartFailure> {
         let name = "\(id) \(signal)"
         if let exporter = started.withLock({ $0[name] }) { return .success(exporter) }
         let users = plan.pipelines.filter { pipeline in pipeline.exporters.contains { $0.id == id } }
@@ -84,6 +77,9 @@ package final class LetterReplay: Sendable {
         own.steps = steps
         var keys = KeyTable.Builder()
         let (chain, _) = try StepMaker.make(own, metrics: SelfMetrics(), keys: &keys)
+        if let step = chain.boundStep {
+            throw GatewayStartFailure("its processor \(step) needs what came before, which the gateway alone has seen")
+        }
         let processed = ProcessedExporter(exporter, chain: chain)
         processed.link(keys.build())
         return processed

@@ -54,6 +54,9 @@ struct ProcessorChain: Sendable {
 
     /// Whether a step waits for a disk.
     var waitsForDisk: Bool { steps.contains(where: \.waitsForDisk) }
+
+    /// Id of the first step that only a running gateway can take (`Processor.needsEarlierRequests`), if any.
+    var boundStep: String? { zip(names, steps).first { $0.1.needsEarlierRequests }?.0 }
 }
 
 /// Counters of one pipeline's intake. Per pipeline: received = filtered + stored + lost.
@@ -258,6 +261,18 @@ extension ProcessorChain {
         var frame = Frame(header: header, bytes: bytes)
         frame.whenStored = context.actionsWhenStored
         return .frame(frame, filtered: filtered)
+    }
+
+    /// The same for a request that did not just come from a sender.
+    func prepare(
+        _ request: [UInt8], origin: RequestOrigin, keys: KeyTable, _ pool: WorkspacePool
+    ) -> ChainResult {
+        pool.withWorkspace { workspace in
+            request.withUnsafeBytes { bytes in
+                var summary = ReadSummary()
+                return prepare(Text(bytes), whole: request, origin: origin, keys: keys, workspace, &summary)
+            }
+        }
     }
 
     /// The bytes of a request that nobody changed: its array, unless that has much more room than they take.

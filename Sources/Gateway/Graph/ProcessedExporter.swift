@@ -1,4 +1,3 @@
-import OTLP
 import Pipeline
 import Synchronization
 import Telemetry
@@ -41,7 +40,9 @@ final class ProcessedExporter: Exporter {
         guard let keys = keys.withLock({ $0 }) else { return .retry(reason: "the gateway is not built", after: nil) }
         let input = batch.bytes
         let origin = batch.origin
-        let result = await withTaskExecutorPreference(lanes) { prepare(input, origin, keys) }
+        let result = await withTaskExecutorPreference(lanes) {
+            chain.prepare(input, origin: origin, keys: keys, pool)
+        }
         switch result {
         case .frame(let frame, let removed):
             filtered = removed
@@ -69,15 +70,6 @@ final class ProcessedExporter: Exporter {
         case .stepFailed(let message): return .unprocessed(message: message)
         case .failed(.tooLarge(let message)): return .tooLarge(reason: message)
         case .failed(let reply): return .permanent(reason: reply.message)
-        }
-    }
-
-    private func prepare(_ input: [UInt8], _ origin: RequestOrigin, _ keys: KeyTable) -> ChainResult {
-        pool.withWorkspace { workspace in
-            input.withUnsafeBytes { bytes in
-                var summary = ReadSummary()
-                return chain.prepare(Text(bytes), whole: input, origin: origin, keys: keys, workspace, &summary)
-            }
         }
     }
 }

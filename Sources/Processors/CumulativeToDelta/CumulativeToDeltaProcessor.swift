@@ -26,6 +26,8 @@ package struct CumulativeToDeltaProcessor: Processor {
     private let pool = RedactionPool()
     private let now: @Sendable () -> Int64
 
+    package var needsEarlierRequests: Bool { true }
+
     /// `now` gives Unix nanoseconds, the system's time when absent.
     package init(
         options: CumulativeToDeltaOptions, build: inout ProcessorBuild, now: (@Sendable () -> Int64)? = nil

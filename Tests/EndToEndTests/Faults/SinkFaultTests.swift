@@ -69,6 +69,43 @@ import Testing
         #expect(bench.ledger.all == Set(bench.sink.received.keys) && bench.sink.duplicates == 0)
     }
 
+    @Test func `replays what a connector kept through the pipeline that has not taken it`() async throws {
+        let statements = "[{context: span, statements: ['set(attributes[\"x\"], name - 1)']}]"
+        let bench = try FaultBench(
+            processors: ["transform: {error_mode: propagate, trace_statements: \(statements)}"])
+        let path = bench.gateway.folder.appending(path: "out.jsonl").path
+        bench.addExporter("file", "{path: \"\(path)\"}")
+        bench.gateway.replace(
+            "traces: {receivers: [otlp], ",
+            with: "traces/in: {receivers: [otlp], exporters: [forward]}\n    traces: {receivers: [forward], ")
+        bench.gateway.replace("exporters:\n  file", with: "connectors: {forward: {}}\nexporters:\n  file")
+        try await bench.gateway.start()
+        #expect(LoopbackConnection(port: bench.gateway.port)?.post(NumberedSpans.request(1)) == 200)
+        try await bench.wait("a letter") {
+            try bench.gateway.command(["dlq", "list"] + dataOf(bench)).text.contains("  forward  10 spans  ")
+        }
+        #expect(bench.gateway.end(SIGTERM) == 0)
+        let file = bench.gateway.folder.appending(path: "config.yaml")
+        func replay() throws -> (status: Int32, text: String) {
+            try bench.gateway.command(["dlq", "replay", "--all", "--config", file.path] + dataOf(bench))
+        }
+        let failing = try replay()
+        #expect(failing.status == 4 && failing.text.contains("pipeline traces: transform: "), "\(failing.text)")
+        let mended = try String(contentsOf: file, encoding: .utf8).replacingOccurrences(of: "name - 1", with: "name")
+        try mended.write(to: file, atomically: true, encoding: .utf8)
+        bench.sink.behave(.status(503))
+        let partly = try replay()
+        #expect(partly.status == 4 && partly.text.contains("10 spans for otlp_http stay: "), "\(partly.text)")
+        let list = try bench.gateway.command(["dlq", "list"] + dataOf(bench)).text
+        #expect(list.contains("  otlp_http  10 spans  ") && !list.contains("  forward  "), "\(list)")
+        bench.sink.behave(.accept)
+        let rest = try replay()
+        #expect(rest.status == 0 && rest.text.contains(": delivered"), "\(rest.text)")
+        #expect(bench.sink.received.count == 10 && bench.sink.duplicates == 0)
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 1)
+    }
+
     private func dataOf(_ bench: FaultBench) -> [String] {
         ["--data-directory", bench.gateway.folder.appending(path: "data").path]
     }

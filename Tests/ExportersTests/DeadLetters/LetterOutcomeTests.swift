@@ -55,6 +55,19 @@ import Testing
         }
     }
 
+    @Test func `what nobody has kept before stays with the reason, whole where nothing of it is taken`() async throws {
+        let refusing = ScriptedExporter { _ in .tooLarge(reason: "HTTP 413") }
+        let refused = await letter(4).attempt(at: refusing)
+        let whole = try #require(refused.left.first)
+        #expect(refused.tookNothing && refused.left.count == 1 && whole.bytes == letter(4).bytes)
+        #expect(whole.cause == .tooLarge && whole.message == "HTTP 413" && refused.message == "HTTP 413")
+        let untried = letter(4).untried("no such exporter")
+        #expect(untried.tookNothing && untried.left.map(\.message) == ["no such exporter"])
+        let taking = ScriptedExporter { _ in .partial(rejected: 1, message: "") }
+        let taken = await letter(4).attempt(at: taking)
+        #expect(!taken.tookNothing && taken.left.isEmpty && taken.rejected == 1)
+    }
+
     @Test func `what a destination refuses by name stays, and so does the rest once it fails`() async throws {
         let naming = ScriptedExporter { _ in .refused(records: [1, 3], message: "odd") }
         guard case .left(let odd, message: "odd") = await letter(4).deliver(to: naming) else {
