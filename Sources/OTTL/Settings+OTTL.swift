@@ -13,14 +13,23 @@ extension Settings {
         }
     }
 
-    /// Checks a statement in the same way.
-    package mutating func check(statement text: String, _ context: OTTLContext, at key: String) {
+    /// Checks a statement in the same way. `alone` is what it would be about without those that it stands with.
+    package mutating func check(
+        statement text: String, _ context: OTTLContext, alone: OTTLContext? = nil, at key: String
+    ) {
         var keys = KeyTable.Builder()
         do throws(OTTLProblem) {
             warn(of: try OTTLStatement(text, context: context, keys: &keys).slowPatterns, at: key)
         } catch {
-            problem("statement \(text): \(error)", at: key, on: text)
+            let isRightAlone = alone.map { $0 != context && Self.compiles(text, $0) } ?? false
+            let advice = isRightAlone ? ": put it into a group of its own, `- statements: [\"…\"]`" : ""
+            problem("statement \(text): \(error)\(advice)", at: key, on: text)
         }
+    }
+
+    private static func compiles(_ statement: String, _ context: OTTLContext) -> Bool {
+        var keys = KeyTable.Builder()
+        return (try? OTTLStatement(statement, context: context, keys: &keys)) != nil
     }
 
     private mutating func warn(of patterns: [String], at key: String) {

@@ -1,6 +1,14 @@
 import Configuration
 import Testing
 
+/// A duration that is usually zero, and an address.
+private struct PauseOptions: ComponentOptions {
+    init(_ settings: inout Settings) {
+        _ = settings.duration("pause", default: .zero, in: .zero ... .seconds(3_600), "Pause.")
+        _ = settings.string("endpoint", default: "", "Where to.")
+    }
+}
+
 struct SettingsTests {
     @Test func `an empty body gives the defaults`() {
         for text in ["", "{}", "size:\nnested:\ntls: {}"] {
@@ -90,6 +98,18 @@ struct SettingsTests {
         let (read, loaded) = options(ThingOptions.self, "{size: 16, wait: 2000000}")
         #expect(read.wait == .milliseconds(2))
         #expect(loaded.headlines.contains { $0.contains("warning: x.wait: has no unit and counts nanoseconds") })
+    }
+
+    @Test(arguments: [("1", "1s"), ("90", "90s"), ("5000", "5000ms"), ("-1", "0s"), ("soon", "0s")])
+    func `where zero is usual, the advice for a duration has the number of the file`(text: String, advice: String) {
+        let headlines = options(PauseOptions.self, "pause: \(text)").loaded.headlines
+        #expect(headlines.count == 1 && headlines[0].contains("write e.g. `pause: \(advice)`"), "\(headlines)")
+    }
+
+    @Test func `a port where an address is wanted is to get a host`() {
+        let headlines = options(PauseOptions.self, "endpoint: 4318").loaded.headlines
+        #expect(headlines.count == 1 && headlines[0].contains("`endpoint: 127.0.0.1:4318`"), "\(headlines)")
+        #expect(options(PauseOptions.self, "endpoint: 4318000").loaded.headlines[0].contains("put it in quotes"))
     }
 
     @Test func `out of range says range and unit`() throws {

@@ -34,6 +34,16 @@ import Testing
         "{memory_limiter: {limit_mib: 100}, gen_ai_normalizer: {}, redaction: {allow_all_keys: true, detectors: all}, "
         + "attributes: {actions: [{key: a, value: 1, action: insert}]}}"
 
+    @Test(arguments: [
+        ("traces_endpoint: 'https://h/v1/traces'", "lacks: endpoint or logs_endpoint"),
+        ("preset: langsmith, api_key: a", "lacks: logs_endpoint"),
+        ("preset: langsmith, api_key: a, endpoint: 'https://h/otel'", "lacks: logs_endpoint"),
+    ]) func `an exporter without an endpoint for the signal is told which one helps`(yaml: String, words: String) {
+        let text = load(
+            "logs: {receivers: [otlp], exporters: [otlp_http]}", exporters: "{otlp_http: {\(yaml)}}")
+        #expect(text.contains("exporter otlp_http does not take logs") && text.contains(words), "\(text)")
+    }
+
     @Test func `a memory_limiter that is not first`() {
         #expect(report(["attributes", "memory_limiter"]).contains("memory_limiter is not the first processor"))
         #expect(!report(["memory_limiter", "attributes"]).contains("not the first"))

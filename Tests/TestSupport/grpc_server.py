@@ -81,7 +81,10 @@ class Handler(grpc.GenericRpcHandler):
         if service not in SERVICES or method != "Export":
             return None
         kind, rejected = SERVICES[service]
-        metadata = {name: value for name, value in details.invocation_metadata if isinstance(value, str)}
+        metadata = {
+            name: value if isinstance(value, str) else value.decode("utf-8", "replace")
+            for name, value in details.invocation_metadata
+        }
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self.answer(request, context, rejected, details.method, metadata),
             request_deserializer=kind.FromString,

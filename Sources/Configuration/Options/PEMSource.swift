@@ -5,9 +5,9 @@ package enum PEMSource: Sendable {
     /// The text itself.
     case text(Secret)
 
-    /// Reads and declares both options; nil when neither is given. The sentence gets its end here.
+    /// Reads and declares both options; nil when neither is given or both are empty. The sentence gets its end here.
     package static func read(_ settings: inout Settings, _ name: String, _ sentence: String) -> PEMSource? {
-        let file = settings.optionalString("\(name)_file", "\(sentence), in a file.")
+        let file = settings.optionalString("\(name)_file", "\(sentence), in a file.").flatMap { $0.isEmpty ? nil : $0 }
         let text = settings.secret("\(name)_pem", "\(sentence).").flatMap { $0.reveal().isEmpty ? nil : $0 }
         if file != nil, text != nil {
             settings.problem("is given beside \(name)_pem; keep one of them", at: "\(name)_file")

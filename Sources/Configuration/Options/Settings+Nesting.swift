@@ -4,10 +4,16 @@ extension Settings {
         visitGroup(key, sentence, read)
     }
 
-    /// Reads a nested mapping, or nil when the key is absent; `key:` with nothing or `{}` counts as present.
+    /// Reads a nested mapping, or nil when the key is absent; `key:` with nothing or `{}` counts as present. With the
+    /// warning `whenNull`, `key:` with nothing counts as absent.
     package mutating func optionalGroup<T>(
-        _ key: String, _ sentence: String, _ read: (inout Settings) -> T
+        _ key: String, _ sentence: String, whenNull message: String? = nil, _ read: (inout Settings) -> T
     ) -> T? {
+        if let message, let value = entry(key)?.value, value.isNull, !value.isFailedExpansion {
+            known.append(key)
+            warning(message, fix: "remove it, or write its options below it", at: key)
+            return nil
+        }
         guard isDescribing || isPresent(key) else {
             known.append(key)
             return nil

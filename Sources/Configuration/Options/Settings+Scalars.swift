@@ -110,7 +110,9 @@ extension Settings {
         _ key: String, in range: ClosedRange<Duration>, bounds: String?, example: Duration
     ) -> Duration? {
         guard let node = node(key) else { return nil }
-        let fix = "write e.g. `\(key): \(DurationText.format(example))` (units: ns, us, ms, s, m, h)"
+        // Zero mostly means never, which nobody means who writes a number.
+        let number = example == .zero ? Self.withUnit(node, in: range) : nil
+        let fix = "write e.g. `\(key): \(number ?? DurationText.format(example))` (units: ns, us, ms, s, m, h)"
         let duration: Duration?
         switch node.scalar?.value {
         case .int(let number) where number == 0 || range.contains(.nanoseconds(Int64(number))):
@@ -131,6 +133,13 @@ extension Settings {
             return nil
         }
         return duration
+    }
+
+    /// A number of the file in seconds or else milliseconds, as far as the range has them.
+    private static func withUnit(_ node: ConfigNode, in range: ClosedRange<Duration>) -> String? {
+        guard !node.isExpanded, let number = node.scalar?.value.wholeNumber, number > 0 else { return nil }
+        if range.contains(.seconds(number)) { return "\(number)s" }
+        return range.contains(.milliseconds(number)) ? "\(number)ms" : nil
     }
 
     private mutating func reportRange(_ key: String, _ node: ConfigNode, bounds: String?, unit: String) {

@@ -99,13 +99,20 @@ extension Settings {
         if let text = node.expandedText { return text }
         if let scalar = node.scalar, scalar.value == .string { return scalar.text }
         if let scalar = node.scalar, !isSecret(key) {
-            let quoted = "\"\(scalar.text)\""
-            reportType(key, node, expected: "a string", fix: "put it in quotes: `\(key): \(quoted)`")
+            let quoted = "put it in quotes: `\(key): \"\(scalar.text)\"`"
+            reportType(key, node, expected: "a string", fix: Self.address(key, scalar.value) ?? quoted)
         } else {
             let quotes = node.map?.first.flatMap { Settings.quotes($0.key) }
             reportType(key, node, expected: "a string", fix: quotes ?? "write e.g. `\(key): \"…\"`")
         }
         return nil
+    }
+
+    /// What to write for a port where an address is wanted; nil for all else.
+    private static func address(_ key: String, _ value: ResolvedScalar) -> String? {
+        guard key == "endpoint" || key.hasSuffix("_endpoint"), case .int(let port) = value, (1...65_535).contains(port)
+        else { return nil }
+        return "give the host too: `\(key): 127.0.0.1:\(port)`, or `\(key): http://127.0.0.1:\(port)` for a URL"
     }
 
     /// What to do about a text that YAML reads as a mapping, such as a statement with a map in it; nil when `key` looks

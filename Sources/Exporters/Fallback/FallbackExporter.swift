@@ -270,6 +270,7 @@ package final class FallbackExporter: Exporter {
 
     private func neverKeeps(_ items: Int, _ reason: String) {
         neverKept.add(items)
+        let reason = reason.isEmpty ? ExportWorker.noReason : reason
         build.log(.error, "exporter \(build.id): \(children[0].id) will not get \(items) records: \(reason)")
     }
 

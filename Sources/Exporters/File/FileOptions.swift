@@ -119,7 +119,9 @@ extension FileOptions {
         ) { group -> (String?, Int) in
             let isOn = group.bool("enabled", default: false, "True puts the attribute in the place of the * in path.")
             let name = group.string(
-                "resource_attribute", default: "fileexporter.path_segment", "The resource's attribute that is used.")
+                "resource_attribute", default: "fileexporter.path_segment",
+                "The resource's attribute that is used, as one part of the path: a slash in it becomes %2F. `unknown` "
+                    + "stands for one that is missing or empty.")
             let most = group.int(
                 "max_open_files", default: 100, in: 1...10_000, unit: "files",
                 "More files than this are not open at once; the one that waits longest for data is closed.")

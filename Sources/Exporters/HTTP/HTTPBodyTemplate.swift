@@ -41,6 +41,9 @@ struct HTTPBodyTemplate: Sendable, Equatable {
         pieces.append(.text(String(rest)))
     }
 
+    /// Whether the records stand in it as they are.
+    var holdsRecords: Bool { pieces.contains(.place(.records)) }
+
     /// The body for a batch. `records` is what its format made of it.
     func fill(_ records: [UInt8], batch: ExportBatch, exporter: String) -> [UInt8] {
         var body: [UInt8] = []

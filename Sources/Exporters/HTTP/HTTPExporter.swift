@@ -46,6 +46,11 @@ package struct HTTPOptions: ComponentOptions {
         contentType = settings.string(
             "content_type", default: "",
             "Content-Type of requests; by default that of the format, or JSON with a template.")
+        if format == .ndjson, contentType.isEmpty, template?.holdsRecords == true {
+            settings.warning(
+                "is sent as application/json, and {{records}} are lines, which is no JSON",
+                fix: "write `format: array`, {{records_string}}, or the content_type that it is", at: "template")
+        }
         headers = settings.secretMap("headers", "Headers of every request; never printed.")
         let auth = HTTPAuthOptions(&settings)
         credentials = auth.credentials

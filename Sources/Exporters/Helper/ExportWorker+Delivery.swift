@@ -190,8 +190,9 @@ extension ExportWorker {
                 return .delivered(batch)
             case .partial(let rejected, let message):
                 succeeded()
-                let most = batch.itemCount - filtered
-                return .partial(batch, rejected: min(max(rejected, 0), most), message: message)
+                let count = min(max(rejected, 0), batch.itemCount - filtered)
+                let isUnexplained = count > 0 && message.isEmpty
+                return .partial(batch, rejected: count, message: isUnexplained ? Self.noReason : message)
             case .refused(let records, let message, let places):
                 succeeded()
                 return .refused(batch, records: records, message: message, places: places)
@@ -295,6 +296,9 @@ extension ExportWorker {
     }
 
     private static let letterPause = Duration.seconds(2)
+
+    /// What stands for a destination's words where it refuses records and gives none.
+    static let noReason = "the destination gives no reason"
 
     // MARK: Pauses
 

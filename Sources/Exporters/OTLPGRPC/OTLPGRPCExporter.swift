@@ -25,7 +25,7 @@ package final class OTLPGRPCExporter: Exporter {
             connection: Self.connection(options, version),
             urls: Signal.allCases.map { options.target?.url($0) ?? "" },
             ownHeaders: Self.ownHeaders(options), headers: headers, credentials: options.auth.credentials,
-            oauth2: options.auth.oauth2, signing: nil, headerActions: options.headerActions)
+            oauth2: options.auth.oauth2, signing: nil, headerActions: options.headerActions, encodesBinary: true)
         destination = HTTPDestination(plan, build: build, engine: engine, now: effects.now)
     }
 

@@ -89,7 +89,8 @@ package struct OTLPGRPCOptions: ComponentOptions {
             } else if !isPlain, GRPCTarget.hasPlainScheme(text) {
                 settings.warning(
                     "http:// does not turn TLS off for gRPC, as in the Collector",
-                    fix: "write `tls: {insecure: true}` for a server without TLS", at: "endpoint")
+                    fix: "write `tls: {insecure: true}`, without ca_file and ca_pem, for a server without TLS",
+                    at: "endpoint")
             }
             return target
         } catch {

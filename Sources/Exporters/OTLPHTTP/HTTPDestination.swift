@@ -21,6 +21,8 @@ final class HTTPDestination: Sendable {
         var oauth2: OAuth2Options?
         var signing: AWSSigningOptions?
         var headerActions: [HeaderAction] = []
+        /// Whether headers are metadata of gRPC, whose values are in base64 where the name ends in `-bin`.
+        var encodesBinary = false
     }
 
     /// Why no request could be made; it may be possible later.
@@ -252,7 +254,7 @@ final class HTTPDestination: Sendable {
         let lines = headers(values, token, origin)
         // libcurl takes a name with a colon and nothing behind it as the wish to remove the header.
         target.headers += lines.map { $1.isEmpty ? "\($0);" : "\($0): \($1)" }
-        target.secrets = lines.map { Secret($1) }
+        target.secrets = lines.map { Secret($1) } + binarySecrets(values)
         if let name = target.tls.serverName, endpoint.scheme == "https" {
             let override = endpoint.override(name: name)
             target.url = override.url
@@ -270,11 +272,27 @@ extension HTTPDestination {
     private func headers(
         _ values: [String], _ token: String, _ origin: RequestOrigin
     ) -> [(name: String, value: String)] {
-        var headers = plan.headers.map { (name: $0.key, value: $0.value.reveal()) }
-        for (credential, value) in zip(plan.credentials, values) { headers.append((credential.name, value)) }
+        var headers = plan.headers.map { (name: $0.key, value: wireValue($0.value.reveal(), of: $0.key)) }
+        for (credential, value) in zip(plan.credentials, values) {
+            headers.append((credential.name, wireValue(value, of: credential.name)))
+        }
         if !token.isEmpty { headers.append(("Authorization", "Bearer \(token)")) }
-        for action in plan.headerActions { action.apply(to: &headers, origin) }
+        for action in plan.headerActions {
+            action.apply(to: &headers, origin, encodesBinary: plan.encodesBinary)
+        }
         return headers
+    }
+
+    private func wireValue(_ value: String, of name: String) -> String {
+        plan.encodesBinary ? BinaryMetadata.encoded(value, of: name) : value
+    }
+
+    /// Values that are sent in base64, as a server quotes them that has read them.
+    private func binarySecrets(_ values: [String]) -> [Secret] {
+        guard plan.encodesBinary else { return [] }
+        let headers = plan.headers.filter { BinaryMetadata.isName($0.key) }.map(\.value)
+        let read = zip(plan.credentials, values).filter { BinaryMetadata.isName($0.0.name) }.map { Secret($0.1) }
+        return headers + read
     }
 }
 

@@ -47,7 +47,8 @@ package struct HTTPTLSOptions: ComponentOptions {
             settings.accepted("insecure", "The scheme of the endpoint decides whether TLS is used.")
         } else {
             isInsecure = settings.bool(
-                "insecure", default: false, "True sends without TLS; a https endpoint uses TLS all the same.")
+                "insecure", default: false,
+                "True sends without TLS; a https endpoint, and one with ca_file or ca_pem, uses TLS all the same.")
         }
         skipsVerification = settings.bool(
             "insecure_skip_verify", default: false,
@@ -55,6 +56,7 @@ package struct HTTPTLSOptions: ComponentOptions {
         authorities = PEMSource.read(&settings, "ca", "Certificates to trust instead of the system's, as PEM")
         certificate = PEMSource.read(&settings, "cert", "The client's certificate for mutual TLS, as PEM")
         key = PEMSource.read(&settings, "key", "The client's key for mutual TLS, as PEM")
+        refuseInsecureAuthorities(&settings)
         minVersion = settings.choice("min_version", default: Version.v1_2, "Oldest version of TLS that is spoken.")
         maxVersion = Self.newest(&settings)
         trustsSystem = settings.bool(
@@ -72,6 +74,15 @@ package struct HTTPTLSOptions: ComponentOptions {
             settings.problem(
                 "mutual TLS needs cert_file and key_file together, or cert_pem and key_pem: give the missing one")
         }
+    }
+
+    /// Whoever names the server's authority expects TLS, and so does the Collector: `insecure` ends where there is one.
+    private mutating func refuseInsecureAuthorities(_ settings: inout Settings) {
+        guard isInsecure, authorities != nil else { return }
+        isInsecure = false
+        settings.warning(
+            "has no effect beside ca_file or ca_pem, as in the Collector: TLS is used",
+            fix: "remove it, or ca_file and ca_pem for a server without TLS", at: "insecure")
     }
 
     private static func newest(_ settings: inout Settings) -> Version? {

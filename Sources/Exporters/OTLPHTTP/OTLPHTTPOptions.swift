@@ -172,6 +172,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
         if let base {
             check(base, at: "endpoint", &settings)
             warnOfBarePath(base, vendor, &settings)
+            warnOfQuery(base, vendor, &settings)
         }
         var urls: [(signal: Signal, url: String)] = []
         for signal in Signal.allCases {
@@ -201,6 +202,15 @@ package struct OTLPHTTPOptions: ComponentOptions {
             "is posted to as it is, since \(preset.name) takes whole URLs",
             fix: "add the path, such as \(base.hasSuffix("/") ? String(base.dropLast()) : base)\(known.path)",
             at: "endpoint")
+    }
+
+    /// What is added to a base URL comes behind its query, where no server looks for a path.
+    private static func warnOfQuery(_ base: String, _ vendor: PresetOptions, _ settings: inout Settings) {
+        if case .full? = vendor.preset?.address { return }
+        guard base.contains("?") else { return }
+        settings.warning(
+            "has a query, and /v1/traces and its like are added behind it",
+            fix: "write whole URLs: traces_endpoint, logs_endpoint, metrics_endpoint", at: "endpoint")
     }
 
     /// Adds the preset's headers where the file has none of that name, and checks that nothing is missing.

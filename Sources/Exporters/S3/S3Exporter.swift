@@ -143,6 +143,7 @@ package final class S3Exporter: Exporter {
         target.secrets = signature.secrets(in: target.headers)
         target.headers.append(
             options.marshaler == .json ? "Content-Type: application/json" : "Content-Type: application/x-protobuf")
+        if let coding = compression.name { target.headers.append("Content-Encoding: \(coding)") }
         return target
     }
 

@@ -149,8 +149,8 @@ struct PlanReader {
             if let accepts = exporter.accepts, !accepts(pipeline.signal), !isFaulty {
                 problems.error(
                     "exporter \(reference.id) does not take \(pipeline.signal.rawValue)",
-                    fix: "name it in a pipeline of what it takes, or set the endpoint that it lacks: endpoint or "
-                        + "\(pipeline.signal.rawValue)_endpoint",
+                    fix: "name it in a pipeline of what it takes, or set the endpoint that it lacks: "
+                        + missingEndpoint(of: reference.id, pipeline.signal),
                     at: reference.place, path: pipeline.path)
             }
             plan.exporters.append((reference.id.description, exporter))
@@ -165,6 +165,14 @@ struct PlanReader {
                 at: pipeline.place, path: "\(pipeline.path).ack")
         }
         return plan
+    }
+
+    /// What an exporter that does not take a signal may lack. `endpoint` is no help when it is there, nor to a preset,
+    /// which knows its signals.
+    private func missingEndpoint(of id: ComponentID, _ signal: GatewayConfiguration.PipelineSignal) -> String {
+        let body = configuration.component(.exporter, id)?.body
+        let isSettled = body?["endpoint"] != nil || body?["preset"] != nil
+        return (isSettled ? "" : "endpoint or ") + "\(signal.rawValue)_endpoint"
     }
 
     /// Processors of each exporter's own chain.

@@ -102,7 +102,11 @@ extension Settings {
                 continue
             }
             for text in group.conditions { check(condition: text, group.context, at: key) }
-            for text in group.statements { check(statement: text, group.context, at: key) }
+            let isJoined = group.conditions.isEmpty && group.statements.count > 1
+            for text in group.statements {
+                let alone = isJoined ? (try? OTTLInference.context(statements: [text], signal: signal)) : nil
+                check(statement: text, group.context, alone: alone, at: key)
+            }
         }
         return groups + faulty
     }

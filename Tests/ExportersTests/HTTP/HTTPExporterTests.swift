@@ -87,6 +87,17 @@ import Testing
     }
 
     @Test(arguments: [
+        ("template: '{\"events\": {{records}}}'", 1), ("format: ndjson, template: '[{{ records }}]'", 1),
+        ("format: array, template: '{{records}}'", 0), ("format: otlp_json, template: '{{records}}'", 0),
+        ("template: '{\"text\": {{records_string}}}'", 0), ("template: '{{records}}', content_type: text/plain", 0),
+        ("format: ndjson", 0),
+    ]) func `warns of lines within JSON`(yaml: String, count: Int) {
+        let warnings = optionWarnings(HTTPOptions.self, "{endpoint: 'https://h', \(yaml)}")
+        #expect(warnings.count == count, "\(warnings)")
+        #expect(warnings.allSatisfy { $0.contains("format: array") }, "\(warnings)")
+    }
+
+    @Test(arguments: [
         ("{}", "required"),
         ("{endpoint: 'http://h', template: '{{recrods}}'}", "names {{recrods}}"),
         ("{endpoint: 'http://h', template: 'a {{b'}", "without }}"),

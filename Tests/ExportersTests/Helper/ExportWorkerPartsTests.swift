@@ -171,4 +171,11 @@ import Testing
         #expect(apart.lost == ["25: 4 full"])
         #expect(apart.outcomes == ["0..<25 delivered but for 4 of 25 spans, refused: full", "25..<28 delivered"])
     }
+
+    @Test func `records that are refused without a reason are told to be so`() async {
+        let silent = await told { _ in .partial(rejected: 4, message: "") }
+        let reason = "the destination gives no reason"
+        #expect(silent.lost.first == "25: 4 4 of 28 spans that left together: \(reason)")
+        #expect(silent.outcomes == ["0..<28 delivered but for 4 of 28 spans of its batch, refused: \(reason)"])
+    }
 }

@@ -30,7 +30,7 @@ import Testing
     ) async throws {
         let server = try await GRPCServer()
         let exporter = try await exporter(
-            ", compression: \(compression), timeout: 90s, headers: {X-Tenant: blue}", port: server.port)
+            ", compression: \(compression), timeout: 90s, headers: {X-Tenant: blue, X-Bin: red}", port: server.port)
         // grpcio knows no zstd: it says so, and nothing is lost without a word.
         if compression == "zstd" {
             let outcome = await exporter.export(spans(3))
@@ -52,6 +52,7 @@ import Testing
         #expect(calls[0].method == "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         #expect(calls[4].method == "/opentelemetry.proto.collector.logs.v1.LogsService/Export")
         #expect(calls[0].metadata["x-tenant"] == "blue")
+        #expect(calls[0].metadata["x-bin"] == "red", "sent in base64")
         #expect(calls[0].metadata["user-agent"] == "Sluice/1")
         let deadline = try #require(calls[0].deadline)
         #expect(deadline > 60 && deadline <= 90)

@@ -22,6 +22,20 @@ import Testing
     }
 
     @Test(arguments: [
+        ("insecure: true, ca_file: /ca", "https", 1), ("insecure: true, ca_pem: '-----BEGIN '", "https", 1),
+        ("ca_file: /ca", "https", 0), ("insecure: true, ca_file: '', ca_pem: ''", "http", 0),
+        ("insecure: true, cert_file: /c, key_file: /k", "http", 0),
+    ]) func `a certificate of the server's authority wins over insecure`(tls: String, scheme: String, warnings: Int) {
+        let yaml = "{endpoint: 'localhost:4317', tls: {\(tls)}}"
+        let read = options(OTLPGRPCOptions.self, yaml)
+        #expect(read.problems == [])
+        #expect(read.options.target?.base == "\(scheme)://localhost:4317")
+        let told = optionWarnings(OTLPGRPCOptions.self, yaml)
+        #expect(told.count == warnings, "\(told)")
+        #expect(told.allSatisfy { $0.contains("tls.insecure") && $0.contains("TLS is used") }, "\(told)")
+    }
+
+    @Test(arguments: [
         ("jaeger", "write jaeger:4317"), ("http://jaeger:4317/v1/traces", "use otlp_http"),
         ("unix:///tmp/x", "socket file"),
         ("jaeger:http", "port number"), ("user@jaeger:4317", "credentials"), (":4317", "no host"),

@@ -118,6 +118,16 @@ import Testing
         #expect(override.hostHeader == "Host: 10.0.0.1")
     }
 
+    @Test(arguments: [
+        ("endpoint: 'https://h/q?token=x'", 1), ("endpoint: 'https://h/q'", 0),
+        ("traces_endpoint: 'https://h/q?token=x'", 0),
+        ("preset: maxim, api_key: a, headers: {x-maxim-repo-id: b}, endpoint: 'https://h/v1/otel?token=x'", 0),
+    ]) func `warns of a query in front of the paths`(yaml: String, count: Int) {
+        let warnings = optionWarnings(OTLPHTTPOptions.self, "{\(yaml)}").filter { $0.contains("has a query") }
+        #expect(warnings.count == count, "\(warnings)")
+        #expect(warnings.allSatisfy { $0.contains("traces_endpoint") }, "\(warnings)")
+    }
+
     @Test func `warns of plain http to another machine`() {
         func warnings(_ url: String) -> [String] {
             var problems = ConfigProblems()

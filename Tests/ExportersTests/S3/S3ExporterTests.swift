@@ -74,6 +74,18 @@ import Testing
         #expect(String(decoding: request.body, as: UTF8.self).hasPrefix("{\"resourceSpans\""))
     }
 
+    @Test(arguments: [("gzip", "gzip"), ("zstd", "zstd"), ("none", nil)] as [(String, String?)])
+    func `an object says how it is compressed`(compression: String, coding: String?) async throws {
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let exporter = try await exporter(server.url, ", compression: \(compression)")
+        #expect(await exporter.export(batch()) == .delivered)
+        let request = try #require(server.requests.first)
+        #expect(request.headers["content-encoding"] == coding)
+        #expect(request.headers["content-type"] == "application/json")
+        #expect(request.headers["authorization"]?.contains("content-encoding") == false)
+    }
+
     @Test func `equal requests of two deliveries are two objects, and attempts of one are one`() async throws {
         let server = ScriptedServer { _, _ in .answer(200) }
         defer { server.stop() }

@@ -16,6 +16,14 @@ func options<Options: ComponentOptions>(
     return (options, problems.all.filter { $0.severity == .error }.map(\.message))
 }
 
+/// The warnings that options give, each with its advice.
+func optionWarnings<Options: ComponentOptions>(_ type: Options.Type, _ yaml: String) -> [String] {
+    var problems = ConfigProblems()
+    let node = YAMLReader.read(yaml, file: "t.yaml", problems: &problems) ?? .null(at: .nowhere)
+    _ = readOptions(type, node: node, path: "exporters.test", problems: &problems)
+    return problems.warnings.map { "\($0.path): \($0.message); \($0.fix ?? "")" }
+}
+
 /// Collects log lines.
 final class LogLines: Sendable {
     private let storage = Mutex<[String]>([])

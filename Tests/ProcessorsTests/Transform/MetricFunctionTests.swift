@@ -377,4 +377,19 @@ import Testing
         let (_, headlines) = RuleBench.options(TransformOptions.self, "{metric_statements: [\(list)]}")
         #expect(headlines.contains { $0.contains(words) }, "\(headlines)")
     }
+
+    @Test func `a statement that needs another context than its neighbours is to stand apart`() {
+        let (points, metrics) = ("'truncate_all(datapoint.attributes, 9)'", "'scale_metric(10.0)'")
+        func headlines(_ list: String) -> [String] {
+            RuleBench.options(TransformOptions.self, "{metric_statements: [\(list)]}").1
+        }
+        let mixed = ["\(points), \(metrics)", "{statements: [\(points), \(metrics)]}"]
+        for list in mixed {
+            let told = headlines(list)
+            #expect(told.count == 1 && told[0].contains("put it into a group of its own"), "\(told)")
+        }
+        #expect(headlines("{statements: [\(points)]}, {statements: [\(metrics)]}") == [])
+        let wrong = headlines("\(points), 'scale_metric()'")
+        #expect(!wrong.contains { $0.contains("a group of its own") }, "\(wrong)")
+    }
 }

@@ -95,6 +95,22 @@ import Testing
         for name in ["http", "grpc"] { #expect(try options("protocols: {\(name): {\(line)}}").problems.count == 1) }
     }
 
+    @Test func `TLS and authentication with nothing behind them are off, with a warning`() throws {
+        for name in ["http", "grpc"] {
+            let (read, problems) = try options("protocols: {\(name): {tls: , auth: }}")
+            #expect(read.http?.tls == nil && read.grpc?.tls == nil)
+            #expect(read.http?.authenticator == nil && read.grpc?.authenticator == nil)
+            #expect(problems.count == 2, "\(problems)")
+            #expect(problems.contains { $0.contains("\(name).tls") && $0.contains("plain text") }, "\(problems)")
+            #expect(problems.contains { $0.contains("\(name).auth") && $0.contains("everybody") }, "\(problems)")
+        }
+        var problems = ConfigProblems()
+        let node = YAMLReader.read("protocols: {grpc: {tls: , auth: }}", file: "test.yaml", problems: &problems)
+        let body = try #require(node)
+        _ = readOptions(OTLPReceiverOptions.self, node: body, path: "receivers.otlp", problems: &problems)
+        #expect(!problems.hasErrors)
+    }
+
     @Test(arguments: [
         "{}", "{cert_file: a}", "{key_file: b}", "{cert_file: a, cert_pem: b, key_file: c}",
         "{cert_file: a, key_file: b, min_version: \"1.4\"}",

@@ -68,7 +68,7 @@ extension AWSSignature {
         let time = AWSTime(seconds: seconds)
         let parts = endpoint.path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let path = parts.first.map(String.init) ?? ""
-        let query = parts.count > 1 ? parts[1].split(separator: "&").sorted().joined(separator: "&") : ""
+        let query = parts.count > 1 ? Self.canonical(query: parts[1]) : ""
         var headers = [(name: "host", value: endpoint.authority), (name: "x-amz-date", value: time.text)]
         if let token = credentials.sessionToken { headers.append(("x-amz-security-token", token)) }
         let request = Request(
@@ -76,5 +76,15 @@ extension AWSSignature {
             payloadHash: Self.hash(body))
         return headers.dropFirst().map { "\($0.name): \($0.value)" }
             + ["Authorization: \(authorization(request, time: time))"]
+    }
+
+    /// A query in the order that is signed: by name, then by value, each name with its `=`.
+    private static func canonical(query: Substring) -> String {
+        let pairs = query.split(separator: "&").map { pair -> (name: Substring, value: Substring) in
+            let name = pair.prefix { $0 != "=" }
+            return (name, pair.dropFirst(name.count + 1))
+        }
+        let sorted = pairs.sorted { ($0.name, $0.value) < ($1.name, $1.value) }
+        return sorted.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
     }
 }

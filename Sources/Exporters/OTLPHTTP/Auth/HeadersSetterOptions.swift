@@ -29,9 +29,9 @@ struct HeaderAction: Sendable {
         }
     }
 
-    /// The value for requests of this origin; nil when there is none, and nothing is set.
-    func value(_ origin: RequestOrigin) -> String? {
-        let found: String? =
+    /// The value that its source has for requests of this origin.
+    private func found(_ origin: RequestOrigin) -> String? {
+        let text: String? =
             switch source {
             case .none: nil
             case .credential(let credential): try? credential.value().get()
@@ -39,18 +39,21 @@ struct HeaderAction: Sendable {
             case .tenant: origin.tenant
             }
         // What came from outside may hold what would end the header line.
-        if let found, !found.isEmpty, !HTTPHeaderCheck.holdsControl(found) { return found }
-        return fallback?.reveal()
+        return text.flatMap { $0.isEmpty || HTTPHeaderCheck.holdsControl($0) ? nil : $0 }
     }
 
-    /// Changes the headers of a request.
-    func apply(to headers: inout [(name: String, value: String)], _ origin: RequestOrigin) {
+    /// Changes the headers of a request. `encodesBinary` says that they are metadata of gRPC: what came as such goes on
+    /// in the base64 that it came in.
+    func apply(to headers: inout [(name: String, value: String)], _ origin: RequestOrigin, encodesBinary: Bool) {
         let name = key.lowercased()
         let isPresent = headers.contains { $0.name.lowercased() == name }
         if kind == .delete { return headers.removeAll { $0.name.lowercased() == name } }
-        guard let value = value(origin), kind == .upsert || isPresent == (kind == .update) else { return }
+        let found = found(origin)
+        // Without a value nothing is set.
+        guard let value = found ?? fallback?.reveal(), kind == .upsert || isPresent == (kind == .update) else { return }
         headers.removeAll { $0.name.lowercased() == name }
-        headers.append((key, value))
+        let isEncoded = found != nil && metadataKey.map(BinaryMetadata.isName) == true
+        headers.append((key, encodesBinary && !isEncoded ? BinaryMetadata.encoded(value, of: key) : value))
     }
 }
 

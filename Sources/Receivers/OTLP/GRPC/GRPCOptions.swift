@@ -69,7 +69,10 @@ package struct GRPCOptions: ComponentOptions {
 enum AuthOption {
     /// The extension's name, nil when everybody may send.
     static func read(_ settings: inout Settings) -> String? {
-        let name = settings.optionalGroup("auth", "Who may send; everybody when left out.") { auth in
+        let name = settings.optionalGroup(
+            "auth", "Who may send; everybody when left out.",
+            whenNull: "has nothing behind it, as in the Collector no authentication: everybody may send"
+        ) { auth in
             let name = auth.requiredString(
                 "authenticator", "Extension that checks requests: bearertokenauth, basicauth or api_key, with its name."
             )

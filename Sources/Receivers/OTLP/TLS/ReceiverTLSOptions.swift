@@ -96,9 +96,12 @@ package struct ReceiverTLSOptions: Sendable {
         ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
     ]
 
-    /// Reads `tls`, nil when it is absent.
+    /// Reads `tls`, nil when it is absent or, as in the Collector, has nothing behind it.
     static func read(_ settings: inout Settings) -> ReceiverTLSOptions? {
-        settings.optionalGroup("tls", "TLS with this certificate; plain text when left out.") { tls in
+        settings.optionalGroup(
+            "tls", "TLS with this certificate; plain text when left out.",
+            whenNull: "has nothing behind it, as in the Collector no TLS: senders speak plain text"
+        ) { tls in
             ReceiverTLSOptions(&tls)
         }
     }

@@ -167,6 +167,22 @@ import Testing
             ])
     }
 
+    @Test(arguments: [
+        ("/?c", "c="), ("/?b=2&a", "a=&b=2"), ("/?a-b=2&a=1", "a=1&a-b=2"), ("/?a=2&a=1&B=x", "B=x&a=1&a=2"),
+        ("/?a=b=c", "a=b=c"),
+    ]) func `signs a query by its names, each with its sign`(path: String, query: String) throws {
+        let signature = AWSSignature(
+            credentials: .init(accessKey: "AK", secretKey: "SK", sessionToken: nil), region: "r", service: "s")
+        let endpoint = try HTTPEndpoint("https://example.amazonaws.com\(path)")
+        let lines = signature.headerLines(endpoint, method: "POST", body: [], seconds: 1_440_938_160)
+        let time = AWSTime(seconds: 1_440_938_160)
+        let request = AWSSignature.Request(
+            method: "POST", path: "/", query: query,
+            headers: [("host", "example.amazonaws.com"), ("x-amz-date", time.text)],
+            payloadHash: AWSSignature.hash([]))
+        #expect(lines.last == "Authorization: \(signature.authorization(request, time: time))")
+    }
+
     @Test func `signs each request over its own body`() async throws {
         let server = ScriptedServer { _, _ in .answer(200) }
         defer { server.stop() }

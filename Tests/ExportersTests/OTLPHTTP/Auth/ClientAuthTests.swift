@@ -95,6 +95,42 @@ import Testing
         #expect(server.requests.map { $0.headers["x-scope-orgid"] } == ["blue", "red", "nobody"])
     }
 
+    @Test(arguments: [true, false]) func `metadata of gRPC named -bin is sent in base64`(isGRPC: Bool) async throws {
+        let server = ScriptedServer { _, _ in .answer(200) }
+        defer { server.stop() }
+        let folder = TemporaryDirectory()
+        try Data("file?\n".utf8).write(to: URL(filePath: folder.file("value")))
+        let auth = try setter(
+            """
+            headers:
+              - {key: set-bin, value: set}
+              - {key: passed-bin, from_context: their-bin}
+              - {key: made-bin, from_context: their-text}
+              - {key: plain, from_context: their-bin}
+              - {key: usual-bin, from_context: absent-bin, default_value: set}
+            """)
+        let plan = HTTPDestination.Plan(
+            connection: CurlTargetOptions(url: ""), urls: [server.url], ownHeaders: [],
+            headers: [("Own-Bin", Secret("a")), ("own", Secret("a"))],
+            credentials: [HTTPCredential(name: "file-bin", source: .file(folder.file("value")))],
+            headerActions: auth.headerActions, encodesBinary: isGRPC)
+        let destination = HTTPDestination(plan, build: exporterBuild(), engine: CurlEngine(), now: { .zero })
+        try destination.start()
+        var batch = batch()
+        batch.metadata = RequestMetadata([
+            .init(name: "their-bin", value: "YQ"), .init(name: "their-text", value: "text"),
+        ])
+        guard case .success = await destination.exchange([[1]], with: 0, origin: batch.origin) else {
+            Issue.record("not sent")
+            return
+        }
+        let headers = try #require(server.requests.first?.headers)
+        let names = ["own-bin", "file-bin", "set-bin", "passed-bin", "made-bin", "own", "plain", "usual-bin"]
+        let encoded = ["YQ", "ZmlsZT8", "c2V0", "YQ", "dGV4dA", "a", "YQ", "c2V0"]
+        let plain = ["a", "file?", "set", "YQ", "text", "a", "YQ", "set"]
+        #expect(names.map { headers[$0] } == (isGRPC ? encoded : plain))
+    }
+
     @Test(arguments: [
         ("{headers: [{key: a}]}", "exactly one of"),
         ("{headers: [{key: a, value: x, from_context: y}]}", "exactly one of"),
