@@ -46,6 +46,7 @@ struct Run: AsyncParsableCommand {
             throw Exit.start
         }
         inForce.log.info("sluice \(Version.current) is ready")
+        if let shortage = SystemFacts.fileShortage { inForce.log.error("\(shortage)") }
         SystemFacts.releaseCode()
         while await signals.next() == SIGHUP, !terminal.isGone {
             try await reload(gateway, &inForce)
@@ -86,6 +87,7 @@ struct Run: AsyncParsableCommand {
         case .taken:
             let fields = inForce.outline.difference(to: next.outline).mapValues { Logger.MetadataValue.string($0) }
             next.log.info("the new configuration is in force", metadata: fields)
+            if let shortage = SystemFacts.fileShortage { next.log.error("\(shortage)") }
             inForce = next
         case .refused(let reason):
             log.error("the configuration stays as it was: the new one cannot be taken: \(reason)")

@@ -38,7 +38,8 @@ private final class StubExporter: Exporter {
 
 /// Dead letters of connectors on their way through the pipelines that have not taken them.
 @Suite struct ConnectorLetterTests {
-    private let (a, b) = (StubExporter(), StubExporter())
+    private let a = StubExporter()
+    private let b = StubExporter()
 
     /// Two exporters behind `processors`, of which the pipeline has `steps`.
     private func plan(

@@ -1,6 +1,7 @@
 import CSupport
 package import Configuration
 import Glibc
+import Receivers
 
 /// The environment variables and files of the process, as the configuration may ask for them.
 package enum SystemFacts {
@@ -51,6 +52,9 @@ package enum SystemFacts {
         return "this process may have \(limit.rlim_cur) open files, and needs at least \(needed) and one for each "
             + "connection: raise the limit (`ulimit -n`, LimitNOFILE of systemd)"
     }
+
+    /// Why a gateway that runs serves nobody for want of open files; nil when there are enough.
+    package static var fileShortage: String? { DescriptorRoom.shortage }
 
     /// Files that a gateway has open before anybody connects, beside those of its event loops, and those of one loop.
     private static let filesWithoutLoops = 18

@@ -9,6 +9,15 @@ package enum DescriptorRoom {
     /// Whether a listener may take one more descriptor, be it only to close it: leaves half of those that are kept.
     static var letsAccept: Bool { lowestFree().map { limit - $0 > kept / 2 } ?? false }
 
+    /// Why no connection is served with as many files as are open now; nil while there is room.
+    package static var shortage: String? { shortage(left: lowestFree().map { limit - $0 } ?? 0, of: limit) }
+
+    static func shortage(left: Int, of limit: Int) -> String? {
+        guard admission(left: left - 1) != .serve else { return nil }
+        return "no connection is served: of the \(limit) files that this process may have open \(left) are left, and "
+            + "\(kept) are kept for journals and exporters; raise the limit (`ulimit -n`, LimitNOFILE of systemd)"
+    }
+
     /// Whether there is room to serve a connection. On its event loop.
     package static func hasRoom(for channel: any Channel) -> Bool { admission(channel) == .serve }
 
