@@ -19,8 +19,8 @@ package struct Questions: Sendable {
         count(*) AS spans,
         count(CASE WHEN \(isFailed) THEN 1 END) AS failed,
         count(CASE WHEN s.operation = 'execute_tool' THEN 1 END) AS tools,
-        sum(CASE WHEN \(isModelCall) THEN s.input_tokens END) AS input_tokens,
-        sum(CASE WHEN \(isModelCall) THEN s.output_tokens END) AS output_tokens,
+        sum(CASE WHEN \(isModelCall) AND s.input_tokens >= 0 THEN s.input_tokens END) AS input_tokens,
+        sum(CASE WHEN \(isModelCall) AND s.output_tokens >= 0 THEN s.output_tokens END) AS output_tokens,
         sum(CASE WHEN \(isModelCall) THEN s.cost_usd END) AS cost_usd,
         max(s.service_name) AS service, max(s.user_id) AS user
         """

@@ -19,6 +19,9 @@ struct TraceStep: Sendable {
         if case .integer(let number)? = row[column] { return number }
         return nil
     }
+
+    /// A number of things; what is negative is none.
+    func count(_ column: String) -> Int64? { number(column).flatMap { $0 < 0 ? nil : $0 } }
 }
 
 /// One finding on a step.

@@ -105,8 +105,8 @@ package struct TraceTree: Sendable {
         if failed > 0 { parts.append("\(failed) failed") }
         let calls = trace.steps.filter(Self.isModelCall)
         parts += usage(
-            input: calls.compactMap { $0.number("input_tokens") }.reduce(nil, Self.sum),
-            output: calls.compactMap { $0.number("output_tokens") }.reduce(nil, Self.sum),
+            input: calls.compactMap { $0.count("input_tokens") }.reduce(nil, Self.sum),
+            output: calls.compactMap { $0.count("output_tokens") }.reduce(nil, Self.sum),
             cost: calls.compactMap { Self.cost($0) }.reduce(nil) { ($0 ?? 0) + $1 })
         if !trace.findings.isEmpty { parts.append("\(trace.findings.count) findings") }
         return parts.joined(separator: "  ")
@@ -165,7 +165,7 @@ package struct TraceTree: Sendable {
         }
         if step.milliseconds == nil { facts.append("ends before it starts") }
         facts += usage(
-            input: step.number("input_tokens"), output: step.number("output_tokens"), cost: Self.cost(step))
+            input: step.count("input_tokens"), output: step.count("output_tokens"), cost: Self.cost(step))
         if let cached = step.number("cache_read_tokens"), cached > 0 { facts.append("\(cached) cached") }
         if let reasoning = step.number("reasoning_tokens"), reasoning > 0 { facts.append("\(reasoning) reasoning") }
         return facts

@@ -38,7 +38,7 @@ struct TestAlerts: AsyncParsableCommand {
         for (notice, targets) in alerts {
             let names = targets.isEmpty ? "nobody" : targets.map(\.id).joined(separator: ", ")
             let head = "[\(notice.state.rawValue)] [\(notice.severity.rawValue)]"
-            print(TerminalText.escaped("\(head) \(notice.sentence) -> \(names)"))
+            print(EscapedText.make("\(head) \(notice.sentence) -> \(names)"))
             for target in targets where send { isTaken = await deliver(notice, target) && isTaken }
         }
         print(alerts.count.of("alert"))
@@ -103,8 +103,8 @@ struct AlertRuleChoice: ParsableArguments {
             }
             plan = loaded.plan
         }
-        do { print(TerminalText.escaped(try change(plan))) } catch {
-            throw Exit.failed(TerminalText.escaped("\(error)"))
+        do { print(EscapedText.make(try change(plan))) } catch {
+            throw Exit.failed(EscapedText.make("\(error)"))
         }
     }
 }

@@ -117,7 +117,7 @@ struct CompareDatasets: ParsableCommand {
 
     private func line(_ record: DatasetRecord) -> String {
         let names = Set(record.findings.map(\.name)).sorted().joined(separator: " ")
-        return TerminalText.escaped("\(record.id) \(record.split) \(record.agent) \(names)")
+        return EscapedText.make("\(record.id) \(record.split) \(record.agent) \(names)")
     }
 }
 
@@ -135,7 +135,7 @@ struct CountDataset: ParsableCommand {
             guard !counts.isEmpty else { return }
             print("\(title):")
             for (name, count) in counts.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
-                print(TerminalText.escaped("  \(count)  \(name.isEmpty ? "(none)" : name)"))
+                print(EscapedText.make("  \(count)  \(name.isEmpty ? "(none)" : name)"))
             }
         }
         list("splits", summary.splits.mapValues(\.records))

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Exporters
 import Gateway
 
 struct Normalize: ParsableCommand {
@@ -27,6 +28,8 @@ struct Normalize: ParsableCommand {
             throw ValidationError("there is no profile \"\(profile)\": \(NormalizeReport.profiles)")
         }
         let inputs = try Recordings.read(files)
-        do { for line in try report.lines(inputs) { print(line) } } catch { throw Exit.failed("\(error)") }
+        do {
+            for line in try report.lines(inputs) { print(EscapedText.make(line)) }
+        } catch { throw Exit.failed("\(error)") }
     }
 }

@@ -102,7 +102,7 @@ struct Replay: AsyncParsableCommand {
 
     private func line(_ finding: FindingRecord) -> String {
         let tier = finding.tier.isEmpty ? "" : " (\(finding.tier))"
-        return TerminalText.escaped(
+        return EscapedText.make(
             "\(finding.trace) \(finding.span) \(finding.pattern)\(tier) on \(finding.spanName): \(finding.explanation)")
     }
 
@@ -167,21 +167,5 @@ struct ReplayPace {
         let begin = max(free, time)
         free = begin + .seconds(1) * (Double(records) / Double(perSecond))
         return begin - time
-    }
-}
-
-/// Text from telemetry on a terminal: control characters are shown, not obeyed.
-enum TerminalText {
-    static func escaped(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-            if isControl {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Exporters
 import Gateway
 
 struct Test: ParsableCommand {
@@ -28,7 +29,7 @@ struct Test: ParsableCommand {
                 } else {
                     failed += 1
                     print("FAILED  \(result.name)")
-                    for failure in result.failures { print("        \(failure)") }
+                    for failure in result.failures { print("        \(EscapedText.make(failure))") }
                 }
             }
         }

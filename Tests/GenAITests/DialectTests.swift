@@ -262,6 +262,19 @@ import Testing
         #expect(result["gen_ai.response.finish_reasons"] == #"["stop"]"#)
     }
 
+    @Test(arguments: ["", "[]"]) func `an empty answer in a choice is an answer`(message: String) throws {
+        let result = try normalized(
+            TestSpan(
+                attributes: [("gen_ai.operation.name", "chat"), ("gen_ai.system", "strands-agents")],
+                events: [
+                    TestEvent(
+                        name: "gen_ai.choice",
+                        attributes: [("finish_reason", "end_turn"), ("message", .string(message))])
+                ]))
+        #expect(
+            result["gen_ai.output.messages"] == #"[{"role":"assistant","parts":[],"finish_reason":"stop"}]"#)
+    }
+
     @Test(arguments: [
         ("openlit", "gen_ai.environment", "prod", "gen_ai.llm.model", "m", "gen_ai.request.model"),
         ("langfuse", "langfuse.observation.type", "generation", "langfuse.session.id", "m", "gen_ai.conversation.id"),

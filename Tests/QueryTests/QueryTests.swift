@@ -113,6 +113,24 @@ extension String {
         #expect(try database.questions { $0.service = "none" }.sessions().rows.isEmpty)
     }
 
+    @Test func `a negative number of tokens is in no sum`() throws {
+        let database = try TestDatabase { database in
+            try database.span(
+                "a1", "01", at: 100,
+                ["conversation_id": "s", "operation": "chat", "input_tokens": "10", "output_tokens": "-5"])
+            try database.span(
+                "a1", "02", parent: "01", at: 200,
+                ["operation": "chat", "input_tokens": "-3", "output_tokens": "4"])
+        }
+        for result in [try database.questions().sessions(), try database.questions().traces()] {
+            #expect(names(result, "input_tokens") == ["10"])
+            #expect(names(result, "output_tokens") == ["4"])
+        }
+        let trace = try QueryDatabase(path: database.path).trace("a100")
+        let head = TraceTree(style: TextStyle()).draw(trace).split(separator: "\n").map(String.init)[0]
+        #expect(head.contains("10→4 tokens"), "\(head)")
+    }
+
     @Test func `finds the tool calls that failed, by any attribute`() throws {
         let database = try TestDatabase { database in
             let call = ["operation": "execute_tool", "tool_name": "search"]

@@ -97,14 +97,14 @@ enum AlertValues {
     private static func usage(
         _ metric: AlertMetric, _ set: SetIndex, _ records: borrowing RecordBatch, _ names: AlertKeys
     ) -> Double? {
-        func number(_ key: KeyID) -> Double? { AlertValues.number(key, set, records) }
+        func tokens(_ key: KeyID) -> Double? { number(key, set, records).flatMap { $0 < 0 ? nil : $0 } }
         switch metric {
-        case .inputTokens: return number(names.inputTokens)
-        case .outputTokens: return number(names.outputTokens)
-        case .cost: return number(names.cost)
+        case .inputTokens: return tokens(names.inputTokens)
+        case .outputTokens: return tokens(names.outputTokens)
+        case .cost: return number(names.cost, set, records)
         default:
-            let input = number(names.inputTokens)
-            let output = number(names.outputTokens)
+            let input = tokens(names.inputTokens)
+            let output = tokens(names.outputTokens)
             return input == nil && output == nil ? nil : (input ?? 0) + (output ?? 0)
         }
     }

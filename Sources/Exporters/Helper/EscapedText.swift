@@ -1,7 +1,8 @@
 /// Text from outside made fit for a log line or a terminal: cut to a length, control characters escaped.
 package enum EscapedText {
-    /// At most `limit` characters of `text`; C0, DEL and C1 controls and the bidirectional overrides become `\u{…}`.
-    package static func make(_ text: some StringProtocol, limit: Int) -> String {
+    /// At most `limit` characters of `text`; C0, DEL and C1 controls and the marks of direction and of ends of lines
+    /// become `\u{…}`.
+    package static func make(_ text: some StringProtocol, limit: Int = .max) -> String {
         var result = ""
         var count = 0
         for scalar in text.unicodeScalars {

@@ -8,9 +8,18 @@ enum NotifyBodies {
         return (try? [UInt8](encoder.encode(value))) ?? []
     }
 
-    /// A text of at most so many characters.
+    /// A text of at most so many UTF-16 units. Services count these or code points, of which there are never more; what
+    /// a reader sees as one character may be many.
     static func cut(_ text: String, _ limit: Int) -> String {
-        text.count <= limit ? text : text.prefix(limit - 1) + "…"
+        guard text.utf16.count > limit else { return text }
+        var kept = String.UnicodeScalarView()
+        var room = limit - 1
+        for scalar in text.unicodeScalars {
+            room -= UTF16.width(scalar)
+            if room < 0 { break }
+            kept.append(scalar)
+        }
+        return String(kept) + "…"
     }
 
     /// Seconds with thousandths, as RFC 3339 wants them.
@@ -78,7 +87,16 @@ enum NotifyBodies {
 
     /// Slack reads these three as markup.
     private static func slackText(_ text: String) -> String {
-        text.map { $0 == "&" ? "&amp;" : $0 == "<" ? "&lt;" : $0 == ">" ? "&gt;" : String($0) }.joined()
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": result += "&amp;"
+            case "<": result += "&lt;"
+            case ">": result += "&gt;"
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
     }
 
     // MARK: PagerDuty

@@ -12,7 +12,12 @@ struct SQLiteRowWriter: RowReceiver {
     private let connection: SQLiteConnection?
     /// In the order of `SQLTableName.allCases`.
     private let inserts: [Statement]
-    private let deletes: [Statement]
+    /// Make room for a span that is there.
+    private let replacements: [Statement]
+    /// Take away what a new result of a replaced span says anew.
+    private let supersedings: [Statement]
+    /// Whether the rows that come belong to a span that was there.
+    private var isReplacing = false
     private(set) var records = 0
     /// Records of the batch, from zero, of which the database refused a row: it takes back that statement alone.
     private(set) var refused: [Int] = []
@@ -26,9 +31,8 @@ struct SQLiteRowWriter: RowReceiver {
         self.database = database
         connection = database.sqliteConnection
         inserts = try SQLTable.all.map { try database.cachedStatement(sql: Self.insert(into: $0)) }
-        deletes = try [SQLTableName.spans, .spanEvents, .spanLinks, .findings].map { name in
-            try database.cachedStatement(sql: "DELETE FROM \(name.rawValue) WHERE trace_id = ?1 AND span_id = ?2")
-        }
+        replacements = try SpanReplacement.statements.map { try database.cachedStatement(sql: $0) }
+        supersedings = try SpanReplacement.supersedings.map { try database.cachedStatement(sql: $0) }
     }
 
     /// Counts records from zero again.
@@ -72,17 +76,22 @@ struct SQLiteRowWriter: RowReceiver {
     }
 
     /// A span that is already there is replaced with all that belongs to it, so delivering it twice leaves one.
-    private func write(_ table: SQLTableName, _ row: borrowing RowBuffer) throws {
-        let insert = inserts[table.index].sqliteStatement
-        bind(row, count: row.cells.count, to: insert)
-        try run(insert)
-        guard table == .spans, sqlite3_changes(connection) == 0 else { return }
-        for delete in deletes {
-            bind(row, count: 2, to: delete.sqliteStatement)
-            try run(delete.sqliteStatement)
+    private mutating func write(_ table: SQLTableName, _ row: borrowing RowBuffer) throws {
+        if table.beginsRecord { isReplacing = false }
+        if table == .findings && isReplacing {
+            for statement in supersedings { try run(statement, row, count: SpanReplacement.resultCells) }
         }
-        bind(row, count: row.cells.count, to: insert)
-        try run(insert)
+        try run(inserts[table.index], row, count: row.cells.count)
+        guard table == .spans, sqlite3_changes(connection) == 0 else { return }
+        isReplacing = true
+        for statement in replacements { try run(statement, row, count: SpanReplacement.spanCells) }
+        try run(inserts[table.index], row, count: row.cells.count)
+    }
+
+    /// Runs a statement with the first cells of a row.
+    private func run(_ statement: Statement, _ row: borrowing RowBuffer, count: Int) throws {
+        bind(row, count: count, to: statement.sqliteStatement)
+        try run(statement.sqliteStatement)
     }
 
     private func bind(_ row: borrowing RowBuffer, count: Int, to statement: SQLiteStatement) {
@@ -114,4 +123,43 @@ struct SQLiteRowWriter: RowReceiver {
             throw DatabaseError(resultCode: ResultCode(rawValue: code), message: message)
         }
     }
+}
+
+/// What becomes of a span's rows when the span comes again.
+///
+/// Results of evaluations stay: a sender that repeats a span does not repeat what was said of it, and the gateway says
+/// it of one copy, or of a trace that was whole then. They move behind all places that the new rows can have, and go
+/// when the same rule says the same again.
+private enum SpanReplacement {
+    /// Cells that name the span.
+    static let spanCells = 2
+    /// Cells of a finding up to its rule.
+    static let resultCells = 6
+
+    /// Places of results that stayed. Those of log records are behind them.
+    private static let firstKept = 0x8000_0000
+    private static let lastKept = 0xFFFF_FFFF
+
+    private static let span = "trace_id = ?1 AND span_id = ?2"
+    private static let isNew = "\(span) AND position < \(firstKept)"
+    private static let isSaidAnew =
+        "\(span) AND position BETWEEN \(firstKept) AND \(lastKept) AND pattern = ?5 AND rule IS ?6"
+    private static let shift =
+        "position = position + "
+        + "(SELECT max(\(firstKept), ifnull(max(position), 0) + 1) FROM span_events WHERE \(span))"
+
+    /// In front of the span's row, whose first cells are the parameters.
+    static let statements = [
+        "UPDATE findings SET \(shift) WHERE \(isNew)",
+        "UPDATE span_events SET \(shift) WHERE \(isNew) AND name = '\(FindingRows.eventName)'",
+        "DELETE FROM span_events WHERE \(isNew)",
+        "DELETE FROM span_links WHERE \(span)",
+        "DELETE FROM spans WHERE \(span)",
+    ]
+
+    /// In front of a finding's row.
+    static let supersedings = [
+        "DELETE FROM span_events WHERE \(span) AND position IN (SELECT position FROM findings WHERE \(isSaidAnew))",
+        "DELETE FROM findings WHERE \(isSaidAnew)",
+    ]
 }

@@ -205,6 +205,10 @@ extension Normalizer {
         if ref.exists {
             reader.defaultRole = .assistant
             reader.value(ref, 0)
+            if reader.tree.isArray(ref), reader.tree.count(ref) == 0 {
+                // A list of no blocks is an empty answer, as an empty text is.
+                reader.list.close(role: .assistant, from: reader.list.parts.count)
+            }
         } else {
             let text = text(source)
             let start = reader.list.parts.count

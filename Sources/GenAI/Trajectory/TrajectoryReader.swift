@@ -79,8 +79,8 @@ extension TraceAnalyzer {
             }
             guard step.kind == .model else { continue }
             result.modelCalls += 1
-            result.inputTokens += trace.number(.inputTokens, step, batch) ?? 0
-            result.outputTokens += trace.number(.outputTokens, step, batch) ?? 0
+            result.inputTokens += max(0, trace.number(.inputTokens, step, batch) ?? 0)
+            result.outputTokens += max(0, trace.number(.outputTokens, step, batch) ?? 0)
             result.cost += trace.number(.cost, step, batch) ?? 0
         }
         for node in trace.nodes.indices {

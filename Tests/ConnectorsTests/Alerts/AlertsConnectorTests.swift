@@ -111,6 +111,13 @@ private func flagged(
         #expect(records.map { Double($0["sluice.alert.value"] ?? "") } == [Double(value)])
     }
 
+    @Test func `a negative number of tokens does not count`() throws {
+        let connector = try connector("rules: [{name: r, metric: tokens, operator: '>='}]")
+        let one = span("chat", 1, ["gen_ai.usage.input_tokens": 20, "gen_ai.usage.output_tokens": -10])
+        let records = try told(try connector.connect(batch([one])))
+        #expect(records.map { Double($0["sluice.alert.value"] ?? "") } == [Double("20")])
+    }
+
     @Test func `what was not stored did not count, and comes again`() throws {
         let connector = try connector("rules: [{name: r, metric: findings, threshold: 1}]")
         let one = try batch([flagged("a", ["loop"])])

@@ -8,6 +8,17 @@ import Testing
                 == "a\\nb\\r\\t\\u{1b}]0;x\\u{7}\\u{202e}\\u{9b}é")
     }
 
+    private static let marks: [ClosedRange<UInt32>] = [
+        0x7F...0x9F, 0x200E...0x200F, 0x2028...0x2029, 0x202A...0x202E, 0x2066...0x2069,
+    ]
+
+    @Test(arguments: marks) func `shows marks of direction and of ends of lines`(marks: ClosedRange<UInt32>) {
+        for mark in marks.compactMap({ Unicode.Scalar($0) }) {
+            let code = String(mark.value, radix: 16)
+            #expect(EscapedText.make("a\(mark)b") == "a\\u{\(code)}b")
+        }
+    }
+
     @Test func `cuts long text and broken UTF-8 without failing`() {
         #expect(EscapedText.make("abcd", limit: 3) == "abc…")
         #expect(EscapedText.make("abc", limit: 3) == "abc")

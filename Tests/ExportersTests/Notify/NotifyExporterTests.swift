@@ -135,6 +135,28 @@ import Testing
             ])
     }
 
+    @Test func `texts are cut to what a service counts, whatever their characters are made of`() {
+        let family = "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}\u{200D}\u{1F466}"
+        for piece in ["a", "e\u{301}", "\u{1F600}", family] {
+            for limit in [130, 255, 1_024] {
+                let text = String(repeating: piece, count: limit)
+                let cut = NotifyBodies.cut(text, limit)
+                #expect(cut.utf16.count <= limit && cut.utf16.count >= limit - 1)
+                #expect(piece == "a" ? cut == text : cut.unicodeScalars.last == "…")
+                #expect(text.unicodeScalars.starts(with: cut.unicodeScalars.dropLast()))
+            }
+        }
+        #expect(NotifyBodies.cut("abcd", 3) == "ab…")
+        #expect(NotifyBodies.cut("abc", 3) == "abc")
+    }
+
+    @Test func `Slack reads no markup out of a text, with marks behind it either`() {
+        var notice = AlertNotice()
+        notice.message = "<\u{301}!channel>\u{200D} & <@U1>"
+        let body = String(decoding: NotifyBodies.slack(notice, channel: nil, username: nil), as: UTF8.self)
+        #expect(body.contains("&lt;\u{301}!channel&gt;\u{200D} &amp; &lt;@U1&gt;"), "\(body)")
+    }
+
     @Test func `a webhook gets everything as one object`() async throws {
         let server = ScriptedServer { _, _ in .answer(204) }
         defer { server.stop() }

@@ -324,9 +324,69 @@ import Testing
         #expect(found[0]["conversation_id"] == "c1", "from the span")
         #expect(found[0]["service_name"] == "agent")
         #expect(found[1]["pattern"] == "unnamed")
-        span.events = []
-        #expect(await exporter.export(traces([span])) == .delivered)
-        #expect(try value("SELECT count(*) FROM findings") == 0, "replaced with its span")
+    }
+
+    private typealias Event = (String, [(String, TestValue)])
+
+    private func result(_ name: String, rule: String) -> Event {
+        ("gen_ai.evaluation.result", [("gen_ai.evaluation.name", .text(name)), ("sluice.finding.rule", .text(rule))])
+    }
+
+    /// Patterns of the stored findings, and how many events of this kind there are.
+    private func results() throws -> String {
+        let found = try rows("SELECT pattern FROM findings ORDER BY pattern").map { ($0["pattern"] as String?) ?? "" }
+        let events: Int? = try value("SELECT count(*) FROM span_events WHERE name = 'gen_ai.evaluation.result'")
+        return found.joined(separator: ",") + " \(events ?? 0)"
+    }
+
+    @Test func `what was found on a span stays when the span comes again without it`() async throws {
+        let exporter = try await start()
+        var judged = tool
+        judged.events += [result("loop", rule: "repeat.identical"), result("soft", rule: "result.soft_error")]
+        var later = tool
+        later.name = "renamed"
+        later.end += 1_000
+        later.events = [("first", []), ("second", []), ("third", [])]
+        // In the same request, in another, and once more.
+        #expect(await exporter.export(traces([judged, tool])) == .delivered)
+        for _ in 0..<2 { #expect(await exporter.export(traces([later])) == .delivered) }
+        #expect(try results() == "loop,soft 2")
+        #expect(try value("SELECT name FROM spans") == "renamed")
+        let events = try rows("SELECT name FROM span_events WHERE position < 9 ORDER BY position")
+        #expect(events.map { $0["name"] as String? } == ["first", "second", "third"])
+    }
+
+    @Test func `new results of a rule take the place of its old ones when a span comes again`() async throws {
+        let exporter = try await start()
+        var span = tool
+        let loop = result("loop", rule: "repeat.identical")
+        let soft = result("soft", rule: "result.soft_error")
+        let unnamed: Event = ("gen_ai.evaluation.result", [])
+        let other: Event = ("other", [])
+        let deliveries: [[Event]] = [[loop, soft, unnamed], [], [soft, soft, unnamed], [other, loop], []]
+        for events in deliveries {
+            span.events = events
+            #expect(await exporter.export(traces([span])) == .delivered)
+        }
+        #expect(try results() == "loop,soft,soft,unnamed 4")
+        span.events = [unnamed, loop, soft]
+        for _ in 0..<2 { #expect(await exporter.export(traces([span])) == .delivered) }
+        #expect(try results() == "loop,soft,unnamed 3")
+        #expect(try value("SELECT max(position) FROM findings") == 2)
+    }
+
+    @Test func `what a log record says of a span stays when the span comes again`() async throws {
+        let exporter = try await start()
+        #expect(await exporter.export(traces([tool])) == .delivered)
+        try await DatabaseQueue(path: path).write {
+            try $0.execute(
+                sql: "INSERT INTO findings (trace_id, span_id, position, time, pattern) "
+                    + "SELECT trace_id, span_id, 4294967297, 7, 'judged' FROM spans")
+        }
+        var judged = tool
+        judged.events.append(result("judged", rule: "r"))
+        for span in [tool, judged] { #expect(await exporter.export(traces([span])) == .delivered) }
+        #expect(try results() == "judged,judged 1")
     }
 
     @Test func `takes findings out of log records, each once`() async throws {

@@ -7,7 +7,7 @@ struct SQLView: Sendable {
     private static let isModelCall = "s.operation IN ('chat', 'text_completion', 'generate_content')"
 
     /// Columns of all spans of a trace or session. Tokens and cost are those of model calls: agents and workflows often
-    /// repeat the sums of what is below them.
+    /// repeat the sums of what is below them. Negative counts are no counts.
     private static func totals(_ dialect: SQLDialect) -> String {
         """
             min(s.start_time) AS start_time,
@@ -17,8 +17,8 @@ struct SQLView: Sendable {
             \(dialect.count(where: isFailed)) AS failed_spans,
             \(dialect.count(where: "s.operation = 'execute_tool'")) AS tool_calls,
             \(dialect.count(where: isModelCall)) AS llm_calls,
-            sum(CASE WHEN \(isModelCall) THEN s.input_tokens END) AS input_tokens,
-            sum(CASE WHEN \(isModelCall) THEN s.output_tokens END) AS output_tokens,
+            sum(CASE WHEN \(isModelCall) AND s.input_tokens >= 0 THEN s.input_tokens END) AS input_tokens,
+            sum(CASE WHEN \(isModelCall) AND s.output_tokens >= 0 THEN s.output_tokens END) AS output_tokens,
             sum(CASE WHEN \(isModelCall) THEN s.cost_usd END) AS cost_usd,
             count(DISTINCT s.agent_name) AS agents,
             max(s.service_name) AS service_name,
