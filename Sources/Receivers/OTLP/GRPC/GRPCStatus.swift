@@ -47,13 +47,16 @@ struct GRPCStatus: Error, Equatable {
 
     private init(code: GRPCCode) { self.code = code }
 
-    /// Adds the fields that tell the status to trailers.
+    /// Adds the fields that tell the status to trailers. Those that may repeat what the client sent enter no table.
     func add(to headers: inout HPACKHeaders) {
         headers.add(name: "grpc-status", value: String(code.rawValue))
-        if !message.isEmpty { headers.add(name: "grpc-message", value: Self.percentEncoded(message)) }
+        if !message.isEmpty {
+            headers.add(name: "grpc-message", value: Self.percentEncoded(message), indexing: .nonIndexable)
+        }
         let details = details
         if !details.isEmpty {
-            headers.add(name: "grpc-status-details-bin", value: Data(details).base64EncodedString())
+            headers.add(
+                name: "grpc-status-details-bin", value: Data(details).base64EncodedString(), indexing: .nonIndexable)
         }
     }
 
