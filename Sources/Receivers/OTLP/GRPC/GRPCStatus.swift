@@ -36,12 +36,16 @@ struct GRPCStatus: Error, Equatable {
     var retrySeconds: Int?
 
     static let ok = GRPCStatus(code: .ok)
+    /// Most of a message that is told: it stands in a head, which is to fit into one frame of HTTP/2.
+    static let messageLengthMax = 1_000
 
     /// A refusal by the reason of the HTTP receiver.
     init(_ code: GRPCCode, _ reason: RefusalReason, _ message: String, retrySeconds: Int? = nil) {
         self.code = code
         self.reason = reason
-        self.message = message
+        let scalars = message.unicodeScalars
+        let isWhole = scalars.dropFirst(Self.messageLengthMax).isEmpty
+        self.message = isWhole ? message : String(scalars.prefix(Self.messageLengthMax)) + "…"
         self.retrySeconds = retrySeconds
     }
 
