@@ -82,9 +82,11 @@ struct SettingsExchangeTests {
     }
 
     @Test func `of many settings those that the library knows stay as they are, and the others have no number`() {
-        let known = (2...6).flatMap { Self.setting($0, 16_384) } + Self.setting(8, 1) + Self.setting(1, 4_096)
-        let unknown = (9...2_700).flatMap { Self.setting($0, .max) }
-        let nameless = (9...2_700).flatMap { _ in Self.setting(0, .max) }
+        let numbers: [UInt16] = [2, 3, 4, 5, 6, 8]
+        let known: [UInt8] = numbers.flatMap { Self.setting($0, 4_096) } + Self.setting(1, 4_096)
+        let others: [UInt16] = Array(9...2_700)
+        let unknown: [UInt8] = others.flatMap { Self.setting($0, .max) }
+        let nameless: [UInt8] = others.flatMap { _ in Self.setting(0, .max) }
         let read = Self.read(Self.settings(0, known + unknown) + Self.settings(0, Self.setting(7, 1) + known))
         let expected =
             Self.settings(0, known + nameless) + SettingsExchange.acknowledgement

@@ -32,8 +32,8 @@ final class GoAwayWatch: ChannelOutboundHandler {
         context?.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(bytes: Self.farewell))), promise: nil)
     }
 
-    /// Gives the connection up for a fault of ours, and lets nothing through that the library still writes. To be called
-    /// when it has failed to write a frame, of which nothing came here.
+    /// Gives the connection up for a fault of ours, and lets nothing through that the library still writes. To be
+    /// called when it has failed to write a frame, of which nothing came here.
     func endForOwnFault() {
         guard !isOver else { return }
         isOver = true
