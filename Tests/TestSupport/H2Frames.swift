@@ -31,8 +31,20 @@ package struct H2Frame: Equatable {
 
     /// A head as an HPACK block of plain literals that enter no table (RFC 7541, 6.2.2).
     package static func block(_ fields: [(String, String)]) -> [UInt8] {
-        func text(_ text: String) -> [UInt8] { [UInt8(text.utf8.count)] + Array(text.utf8) }
+        func text(_ text: String) -> [UInt8] { length(text.utf8.count) + Array(text.utf8) }
         return fields.flatMap { [0] + text($0) + text($1) }
+    }
+
+    /// A length behind a bit that is not set (RFC 7541, 5.1).
+    private static func length(_ count: Int) -> [UInt8] {
+        guard count >= 127 else { return [UInt8(count)] }
+        var bytes: [UInt8] = [127]
+        var rest = count - 127
+        while rest >= 128 {
+            bytes.append(UInt8(rest & 127 | 128))
+            rest >>= 7
+        }
+        return bytes + [UInt8(rest)]
     }
 
     /// Takes the next whole frame from the front of bytes that came.

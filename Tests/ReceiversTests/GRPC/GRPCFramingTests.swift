@@ -68,6 +68,17 @@ import Testing
         #expect(GRPCStatus.percentEncoded("a b%\u{1}é\n") == "a b%25%01%C3%A9%0A")
     }
 
+    @Test func `what a status says fits into a frame, and enters no table`() throws {
+        var headers = HPACKHeaders()
+        GRPCStatus(.invalidArgument, .invalidData, String(repeating: "\u{10FFFF}", count: 50_000)).add(to: &headers)
+        var encoder = HPACKEncoder(allocator: ByteBufferAllocator())
+        var head = ByteBuffer()
+        try encoder.encode(headers: headers, to: &head)
+        #expect(head.readableBytes < HTTP2Limits.frameMax)
+        // The number of the status with its 32 bytes of its own.
+        #expect(encoder.dynamicTableSize == "grpc-status3".utf8.count + 32)
+    }
+
     @Test func `pressure carries the time to wait as RetryInfo`() {
         var headers = HPACKHeaders()
         GRPCStatus(.unavailable, .overload, "x", retrySeconds: 3).add(to: &headers)

@@ -80,6 +80,14 @@ import Testing
         #expect(try options("protocols: {grpc: {}}").options.grpc?.messageSizeMax == 4 << 20)
     }
 
+    @Test func `a size of 0 stands for the default`() throws {
+        let (read, problems) = try options(
+            "protocols: {http: {max_request_body_size: 0}, grpc: {max_recv_msg_size_mib: 0}}")
+        #expect(problems.isEmpty)
+        #expect(read.http?.bodySizeMax == 64 << 20)
+        #expect(read.grpc?.messageSizeMax == 4 << 20)
+    }
+
     @Test func `what says nothing new is taken`() throws {
         for name in ["http", "grpc"] {
             #expect(try options("protocols: {\(name): {transport: tcp, middlewares: []}}").problems.isEmpty)

@@ -39,6 +39,28 @@ import Testing
         #expect(names(policy.headers(origin: "https://b")) == ["Vary"])
     }
 
+    @Test func `an origin longer than any real one is not echoed`() {
+        let policy = CORSPolicy(allowedOrigins: ["https://*"])
+        let longest = "https://" + String(repeating: "a", count: CORSPolicy.originSizeMax - 8)
+        #expect(policy.allowedOrigin(longest) == longest)
+        #expect(policy.allowedOrigin(longest + "a") == nil)
+        #expect(names(policy.headers(origin: longest + "a")) == ["Vary"])
+        #expect(names(policy.preflight(origin: longest + "a", method: "POST", headers: nil)) == ["Vary"])
+    }
+
+    @Test func `a list of headers longer than any real one gets no permission`() {
+        let policy = CORSPolicy(allowedOrigins: ["https://a"], allowedHeaders: ["*"])
+        func granted(_ headers: String) -> Bool {
+            names(policy.preflight(origin: "https://a", method: "POST", headers: headers))
+                .contains("Access-Control-Allow-Headers")
+        }
+        let longest = String(repeating: "x", count: CORSPolicy.headersSizeMax)
+        #expect(granted(longest))
+        #expect(!granted(longest + "x"))
+        // As it would be repeated, with blanks.
+        #expect(!granted(String(repeating: "x,", count: CORSPolicy.headersSizeMax / 2) + "x"))
+    }
+
     @Test func `an origin with a line break is not echoed`() {
         #expect(CORSPolicy(allowedOrigins: ["https://*"]).allowedOrigin("https://a\r\nSet-Cookie: x") == nil)
     }

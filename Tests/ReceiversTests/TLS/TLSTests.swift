@@ -120,6 +120,33 @@ struct TLSTests {
         }
     }
 
+    private func contexts(_ group: String) throws -> TLSContexts {
+        let (options, problems) = try options("protocols: {http: {\(group)}}")
+        #expect(problems.isEmpty)
+        return try TLSContexts(
+            try #require(options.http?.tls), protocols: ["h2"], id: "otlp", log: quietLogger())
+    }
+
+    @Test func `the authorities of senders are watched without an interval for the other files`() throws {
+        let files = try makeFiles()
+        try files.makeAuthority("two")
+        try files.install("one", as: "authority")
+        for (more, isWatched) in [("", false), (", client_ca_file_reload: true", true)] {
+            let contexts = try contexts(tls(files, ", client_ca_file: \(files.path("authority.pem"))\(more)"))
+            let start = NIODeadline.now()
+            let first = contexts.current(now: start)
+            // The certificate itself is not read again, so it may be gone.
+            try FileManager.default.removeItem(atPath: files.path("live.pem"))
+            try files.install("two", as: "authority")
+            #expect(contexts.current(now: start + .seconds(1)) === first)
+            let second = contexts.current(now: start + .seconds(6))
+            #expect((second !== first) == isWatched)
+            #expect(contexts.current(now: start + .seconds(12)) === second)
+            try files.install("first", as: "live")
+            try files.install("one", as: "authority")
+        }
+    }
+
     @Test func `certificate and key may stand in the file itself`() async throws {
         let files = try makeFiles()
         func indented(_ name: String) throws -> String {

@@ -5,6 +5,7 @@ package struct GRPCOptions: ComponentOptions {
     package var endpoint: ListenEndpoint
     /// Bytes of one message, as sent and after inflating.
     package var messageSizeMax: Int
+    private static let messageMiBDefault = 4
     package var streamsMax: Int
     package var connections: ConnectionLimits
     package var keepsMetadata: Bool
@@ -15,10 +16,11 @@ package struct GRPCOptions: ComponentOptions {
 
     package init(_ settings: inout Settings) {
         endpoint = ListenEndpoint.read(&settings, port: 4317)
-        messageSizeMax =
-            settings.int(
-                "max_recv_msg_size_mib", default: 4, in: 1...1024, unit: "MiB",
-                "Largest message, as sent and again after inflating; a larger one is RESOURCE_EXHAUSTED.") << 20
+        let messageMiB = settings.int(
+            "max_recv_msg_size_mib", default: Self.messageMiBDefault, in: 0...1024, unit: "MiB",
+            "Largest message, as sent and again after inflating; a larger one is RESOURCE_EXHAUSTED. "
+                + "0 stands for the default.")
+        messageSizeMax = (messageMiB == 0 ? Self.messageMiBDefault : messageMiB) << 20
         let streams = settings.int(
             "max_concurrent_streams", default: HTTP2Limits.streamsMax, in: 0...10_000,
             "Calls that one connection may have open at once; 0 stands for the default.")

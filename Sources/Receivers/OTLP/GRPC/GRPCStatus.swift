@@ -36,24 +36,31 @@ struct GRPCStatus: Error, Equatable {
     var retrySeconds: Int?
 
     static let ok = GRPCStatus(code: .ok)
+    /// Most of a message that is told: it stands in a head, which is to fit into one frame of HTTP/2.
+    static let messageLengthMax = 1_000
 
     /// A refusal by the reason of the HTTP receiver.
     init(_ code: GRPCCode, _ reason: RefusalReason, _ message: String, retrySeconds: Int? = nil) {
         self.code = code
         self.reason = reason
-        self.message = message
+        let scalars = message.unicodeScalars
+        let isWhole = scalars.dropFirst(Self.messageLengthMax).isEmpty
+        self.message = isWhole ? message : String(scalars.prefix(Self.messageLengthMax)) + "…"
         self.retrySeconds = retrySeconds
     }
 
     private init(code: GRPCCode) { self.code = code }
 
-    /// Adds the fields that tell the status to trailers.
+    /// Adds the fields that tell the status to trailers. Those that may repeat what the client sent enter no table.
     func add(to headers: inout HPACKHeaders) {
         headers.add(name: "grpc-status", value: String(code.rawValue))
-        if !message.isEmpty { headers.add(name: "grpc-message", value: Self.percentEncoded(message)) }
+        if !message.isEmpty {
+            headers.add(name: "grpc-message", value: Self.percentEncoded(message), indexing: .nonIndexable)
+        }
         let details = details
         if !details.isEmpty {
-            headers.add(name: "grpc-status-details-bin", value: Data(details).base64EncodedString())
+            headers.add(
+                name: "grpc-status-details-bin", value: Data(details).base64EncodedString(), indexing: .nonIndexable)
         }
     }
 

@@ -19,6 +19,8 @@ final class GoAwayWatch: ChannelOutboundHandler {
     /// The error with which the connection was given up.
     private(set) var error: HTTP2ErrorCode?
     private var frames = WrittenFrames()
+    /// What the library writes does not reach the client any more.
+    private var isOver = false
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
@@ -30,7 +32,22 @@ final class GoAwayWatch: ChannelOutboundHandler {
         context?.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer(bytes: Self.farewell))), promise: nil)
     }
 
+    /// Gives the connection up for a fault of ours, and lets nothing through that the library still writes. To be
+    /// called when it has failed to write a frame, of which nothing came here.
+    func endForOwnFault() {
+        guard !isOver else { return }
+        isOver = true
+        error = .internalError
+        var bytes = ByteBuffer(bytes: Self.farewell)
+        bytes.setInteger(UInt32(HTTP2ErrorCode.internalError.networkCode), at: bytes.readerIndex + Self.errorOffset)
+        context?.writeAndFlush(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard !isOver else {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+            return
+        }
         if case .byteBuffer(let bytes) = unwrapOutboundIn(data) { look(at: bytes) }
         context.write(data, promise: promise)
     }

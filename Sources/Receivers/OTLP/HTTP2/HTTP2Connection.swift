@@ -120,6 +120,13 @@ final class HTTP2Connection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is NIOHTTP2Errors.UnableToSerializeFrame {
+            // The library writes a head in one frame alone, and what it has encoded is in its table already: the client
+            // would take the body for one without a head, and understand no other head (swift-nio-http2 1.46).
+            watch.endForOwnFault()
+            tellCut(context, .internalError, "the headers of an answer to it do not fit into one frame")
+            return closeBehindRead(context)
+        }
         // An error of the protocol without a GOAWAY concerns one stream, which the library has reset.
         if error is any NIOHTTP2Error, watch.error == nil { return }
         if let error = watch.error { tellCut(context, error) }

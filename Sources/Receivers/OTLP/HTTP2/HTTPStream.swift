@@ -142,6 +142,9 @@ final class HTTPStream: RequestStream {
     /// Headers that HTTP/2 has no use for (RFC 9113, 8.2.2).
     private static let connectionHeaders = ["connection", "keep-alive", "proxy-connection", "upgrade", "te"]
 
+    /// Headers that repeat what the client sent, which are not to take the room of others in the table of HPACK.
+    private static let echoes = ["access-control-allow-origin", "access-control-allow-headers"]
+
     private func send(_ answer: Answer) {
         var headers: HPACKHeaders = [":status": String(answer.status.rawValue)]
         if let type = answer.mediaType { headers.add(name: "content-type", value: type.name) }
@@ -154,7 +157,9 @@ final class HTTPStream: RequestStream {
         }
         for header in extra + shared.encoder.headers where ASCII.isFieldValue(header.value) {
             let name = ASCII.lowercased(header.name)
-            if !Self.connectionHeaders.contains(name) { headers.add(name: name, value: header.value) }
+            if Self.connectionHeaders.contains(name) { continue }
+            let isEcho = Self.echoes.contains(name)
+            headers.add(name: name, value: header.value, indexing: isEcho ? .nonIndexable : .indexable)
         }
         shared.metrics.answered(answer.status)
         let isBare = answer.body.isEmpty || isHEAD

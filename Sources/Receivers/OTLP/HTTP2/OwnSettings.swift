@@ -46,24 +46,23 @@ struct SettingsExchange {
 
     /// What the library is to read in place of a piece that `FrameCutter` has cut.
     mutating func received(_ piece: ByteBuffer) -> ByteBuffer {
-        guard phase != .end else { return piece }
         var piece = piece
         var place = passing
-        while phase != .end, let frame = FrameHead(piece, at: place) {
+        while let frame = FrameHead(piece, at: place) {
             let start = place
             place += FrameHead.bytes + frame.length
             // Settings of a stream are a fault, which the library finds (RFC 9113, 6.5).
             guard frame.isSettings, frame.stream == 0 else { continue }
-            switch (phase, frame.isAcknowledgement) {
-            case (.start, false) where place <= piece.readableBytes:
+            if !frame.isAcknowledgement, place <= piece.readableBytes {
+                ClientSettings.limit(&piece, from: start + FrameHead.bytes, to: place)
+                guard phase == .start else { continue }
                 phase = .acknowledged
                 piece = Self.inserting(Self.acknowledgement, at: place, in: piece)
                 place += Self.acknowledgement.count
-            case (.acknowledged, true) where frame.length == 0:
+            } else if frame.isAcknowledgement, frame.length == 0, phase == .acknowledged {
                 // The library has had it, and would take another one for a fault.
                 phase = .end
                 piece.setInteger(Self.unknownType, at: piece.readerIndex + start + FrameHead.typeOffset)
-            default: break
             }
         }
         passing = max(0, place - piece.readableBytes)
@@ -77,6 +76,37 @@ struct SettingsExchange {
         whole.writeBytes(bytes)
         whole.writeBytes(piece.readableBytesView.dropFirst(place))
         return whole
+    }
+}
+
+/// Keeps a client from setting what the library holds and does for it, in every frame of settings that comes.
+///
+/// The library takes the client's word (swift-nio-http2 1.46): its table of the headers that it has sent grows up to
+/// 4 GiB, it remembers each number that it does not know, and it goes through all streams for each new window.
+enum ClientSettings {
+    /// Bytes of the table, which each client has unless it asks for fewer; fewer than it offers may always be used
+    /// (RFC 9113, 6.5.2, and RFC 7541, 4.2).
+    static let headerTableSizeMax: UInt32 = 4_096
+    /// The number of no setting, which all must ignore (RFC 9113, 6.5.2 and 11.3).
+    private static let noSetting: UInt16 = 0
+    private static let settingBytes = 6
+
+    /// Limits the settings between two places of `piece`, from its front.
+    static func limit(_ piece: inout ByteBuffer, from start: Int, to end: Int) {
+        let front = piece.readerIndex
+        var window: Int?
+        for place in stride(from: front + start, through: front + end - settingBytes, by: settingBytes) {
+            guard let (number, value) = piece.getMultipleIntegers(at: place, as: (UInt16, UInt32).self) else { return }
+            switch number {
+            case 1 where value > headerTableSizeMax: piece.setInteger(headerTableSizeMax, at: place + 2)
+            case 4 where value <= Int32.max:
+                // Of several windows the last one holds. One that is too large is a fault, which the library finds.
+                if let window { piece.setInteger(noSetting, at: window) }
+                window = place
+            case 0...6, 8: break
+            default: piece.setInteger(noSetting, at: place)
+            }
+        }
     }
 }
 

@@ -41,6 +41,7 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package var paths: RequestPaths
     /// Bytes of one body, as sent and after inflating.
     package var bodySizeMax: Int
+    private static let bodySizeDefault = 64 << 20
     var codings: CodingSet
     package var timeouts: ConnectionTimeouts
     package var keepsAlive: Bool
@@ -57,9 +58,11 @@ package struct OTLPHTTPOptions: ComponentOptions {
     package init(_ settings: inout Settings) {
         endpoint = ListenEndpoint.read(&settings, port: 4318)
         paths = Self.paths(&settings)
-        bodySizeMax = settings.bytes(
-            "max_request_body_size", default: 64 << 20, in: 1...(1 << 30),
-            "Largest request body, as sent and again after inflating; a larger one is answered with 413.")
+        let bodySize = settings.bytes(
+            "max_request_body_size", default: Self.bodySizeDefault, in: 0...(1 << 30),
+            "Largest request body, as sent and again after inflating; a larger one is answered with 413. "
+                + "0 stands for the default.")
+        bodySizeMax = bodySize == 0 ? Self.bodySizeDefault : bodySize
         codings = Self.codings(&settings)
         timeouts = ConnectionTimeouts(&settings)
         keepsAlive = settings.bool(

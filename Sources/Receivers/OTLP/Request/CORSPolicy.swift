@@ -14,6 +14,11 @@ package struct CORSPolicy: Sendable, Equatable {
     /// Headers that are allowed without being listed, since exporters in browsers send them.
     static let standardHeaders = ["accept", "content-type", "content-encoding", "origin", "x-requested-with"]
 
+    /// Bytes of the longest origin, and of the longest list of headers, that are allowed: an answer repeats them, and
+    /// over HTTP/2 its head is to fit into one frame. A name of a host has 253 bytes at the most.
+    static let originSizeMax = 1 << 10
+    static let headersSizeMax = 4 << 10
+
     package init(allowedOrigins: [String], allowedHeaders: [String] = [], maxAge: Int = 0) {
         self.allowedOrigins = allowedOrigins.map { ASCII.lowercased($0) }
         self.allowedHeaders = allowedHeaders.map { ASCII.lowercased($0) }
@@ -28,14 +33,13 @@ package struct CORSPolicy: Sendable, Equatable {
                 name: "Vary", value: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
         ]
         let asked = (headers ?? "").split(separator: ",").map { ASCII.lowercased(String($0.filter { $0 != " " })) }
-        guard let allowed = allowedOrigin(origin), method == "POST",
+        let repeated = asked.joined(separator: ", ")
+        guard let allowed = allowedOrigin(origin), method == "POST", repeated.utf8.count <= Self.headersSizeMax,
             asked.allSatisfy({ allowsHeader($0) })
         else { return answer }
         answer.append(Refusal.Header(name: "Access-Control-Allow-Origin", value: allowed))
         answer.append(Refusal.Header(name: "Access-Control-Allow-Methods", value: "POST"))
-        if !asked.isEmpty {
-            answer.append(Refusal.Header(name: "Access-Control-Allow-Headers", value: asked.joined(separator: ", ")))
-        }
+        if !asked.isEmpty { answer.append(Refusal.Header(name: "Access-Control-Allow-Headers", value: repeated)) }
         if maxAge > 0 { answer.append(Refusal.Header(name: "Access-Control-Max-Age", value: String(maxAge))) }
         return answer
     }
@@ -56,7 +60,7 @@ package struct CORSPolicy: Sendable, Equatable {
     /// The value of Access-Control-Allow-Origin, nil when the origin is not allowed.
     func allowedOrigin(_ origin: String) -> String? {
         if allowedOrigins.contains("*") { return "*" }
-        guard ASCII.isFieldValue(origin) else { return nil }
+        guard origin.utf8.count <= Self.originSizeMax, ASCII.isFieldValue(origin) else { return nil }
         let lower = ASCII.lowercased(origin)
         return allowedOrigins.contains { Self.matches(lower, pattern: $0) } ? origin : nil
     }

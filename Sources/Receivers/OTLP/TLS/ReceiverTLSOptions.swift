@@ -12,6 +12,11 @@ package struct ReceiverTLSOptions: Sendable {
     let cipherSuites: [NIOTLSCipher]
     /// How often the files are looked at; zero for never.
     let reloadInterval: Duration
+    /// How often the authorities of senders are looked at besides; zero for never.
+    let clientCAInterval: Duration
+
+    /// What stands for watching the file as the Collector does.
+    static let clientCALook = Duration.seconds(5)
 
     enum Version: Int, Comparable, Sendable {
         case tls10, tls11, tls12, tls13
@@ -41,7 +46,10 @@ package struct ReceiverTLSOptions: Sendable {
         reloadInterval = settings.duration(
             "reload_interval", default: .zero, in: .zero ... .seconds(7 * 86_400),
             "How often the files are looked at for a change; new connections get what is there. 0 for never.")
-        settings.accepted("client_ca_file_reload", "client_ca_file is read again as the other files are.")
+        let reloadsClientCA = settings.bool(
+            "client_ca_file_reload", default: false,
+            "Whether client_ca_file is looked at for a change every 5 s, whatever reload_interval says.")
+        clientCAInterval = reloadsClientCA && clientCA != nil ? Self.clientCALook : .zero
         settings.accepted("ca_file", "A receiver checks senders with client_ca_file.")
         settings.accepted("ca_pem", "A receiver checks senders with client_ca_file.")
         settings.accepted("include_system_ca_certs_pool", "A receiver checks senders with client_ca_file.")

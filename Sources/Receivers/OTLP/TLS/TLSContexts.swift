@@ -15,7 +15,9 @@ final class TLSContexts: Sendable {
     private struct State {
         var context: NIOSSLContext
         var content: [[UInt8]]
+        /// When all files were looked at, and when the authorities were.
         var checked: NIODeadline
+        var checkedClientCA: NIODeadline
     }
 
     private let options: ReceiverTLSOptions
@@ -34,8 +36,11 @@ final class TLSContexts: Sendable {
         self.log = log
         do throws(Fault) {
             let content = try Self.content(options)
+            let now = NIODeadline.now()
             state = Mutex(
-                State(context: try Self.context(content, options, protocols), content: content, checked: .now()))
+                State(
+                    context: try Self.context(content, options, protocols), content: content, checked: now,
+                    checkedClientCA: now))
         } catch {
             throw ReceiverStartFailure(
                 description: "receiver \(id): tls: \(error.description)", option: error.option.map { "tls.\($0)" })
@@ -50,11 +55,13 @@ final class TLSContexts: Sendable {
     /// What a connection that begins now uses.
     func current(now: NIODeadline) -> NIOSSLContext {
         state.withLock { state in
-            let interval = options.reloadInterval
-            guard interval > .zero, now - state.checked >= TimeAmount(interval) else { return state.context }
-            state.checked = now
+            let areAllDue = Self.isDue(options.reloadInterval, since: state.checked, now: now)
+            let isClientCADue = Self.isDue(options.clientCAInterval, since: state.checkedClientCA, now: now)
+            guard areAllDue || isClientCADue else { return state.context }
+            if areAllDue { state.checked = now }
+            state.checkedClientCA = now
             do throws(Fault) {
-                let content = try Self.content(options)
+                let content = try Self.content(options, pair: areAllDue ? [] : Array(state.content.prefix(2)))
                 guard content != state.content else { return state.context }
                 state.context = try Self.context(content, options, protocols)
                 state.content = content
@@ -66,10 +73,17 @@ final class TLSContexts: Sendable {
         }
     }
 
-    /// The bytes of certificate, key and authorities, in this order.
-    private static func content(_ options: ReceiverTLSOptions) throws(Fault) -> [[UInt8]] {
-        var content: [[UInt8]] = []
-        let sources = [("cert_file", options.certificate), ("key_file", options.key)]
+    private static func isDue(_ interval: Duration, since checked: NIODeadline, now: NIODeadline) -> Bool {
+        interval > .zero && now - checked >= TimeAmount(interval)
+    }
+
+    /// The bytes of certificate, key and authorities, in this order. `pair` are those of certificate and key when only
+    /// the authorities are to be read.
+    private static func content(
+        _ options: ReceiverTLSOptions, pair: [[UInt8]] = []
+    ) throws(Fault) -> [[UInt8]] {
+        var content = pair
+        let sources = pair.isEmpty ? [("cert_file", options.certificate), ("key_file", options.key)] : []
         for (name, source) in sources + (options.clientCA.map { [("client_ca_file", $0)] } ?? []) {
             switch source {
             case .text(let secret): content.append(Array(secret.reveal().utf8))
