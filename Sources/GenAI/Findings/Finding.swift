@@ -106,8 +106,9 @@ package enum FindingRule: String, CaseIterable, Sendable {
         case .repeatedCall: "6"
         case .repeatedNearly: "5"
         case .emptyResult: "4"
-        case .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
-        case .argumentsRefused, .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
+        case .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused:
+            "3"
+        case .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
             "2"
         default: "1"

@@ -1,0 +1,61 @@
+import Testing
+
+@testable import GenAI
+
+/// Runs that are well and look like failures, each with a failing one that looks like it.
+@Suite struct FindingsTwinTests {
+    // MARK: Refused arguments
+
+    private func failing(_ tool: String, _ arguments: String, _ error: String, tools: String?) throws -> [Finding] {
+        var trace = TestTrace()
+        let agent = trace.agent("coder")
+        trace.model(in: agent, calls: [("1", tool, arguments)], tools: tools)
+        trace.tool(tool, in: agent, id: "1", error: error)
+        trace.model(in: agent, text: "That failed.")
+        return try findings(trace).of(.malformedToolArguments)
+    }
+
+    private static func definition(_ tool: String) -> String {
+        let properties = ["command", "path", "code", "target", "script"].map { #""\#($0)":{"type":"string"}"# }
+        return "[\(TestTrace.definition(tool, properties.joined(separator: ",")))]"
+    }
+
+    @Test(arguments: [
+        ("bash", #"{"command":"pytest -q"}"#, "TypeError: f() missing 1 required positional argument: 'x'"),
+        ("run_tests", #"{"path":"tests"}"#, "TypeError: f() missing 1 required positional argument: 'x'"),
+        ("python_interpreter", #"{"code":"User()"}"#, "1 validation error for User\nname\n  Field required"),
+        ("execute_code", #"{"code":"f(y=1)"}"#, "TypeError: f() got an unexpected keyword argument 'y'"),
+        ("run_command", #"{"command":"npx tsc"}"#, "error TS2322: expected a string. command failed"),
+        ("run_python", #"{"code":"int('a')"}"#, "ValueError: invalid literal for int() with base 10: 'a'"),
+        ("build_project", #"{"target":"app"}"#, "error: missing required argument 'for' in call to 'f'"),
+        ("evaluate_script", #"{"script":"x()"}"#, "TypeError: cannot read x; invalid argument"),
+        ("bash", #"{"command":"ls -q"}"#, "bash: line 1: ls: invalid argument"),
+    ]) func `an error of the code that a tool ran does not blame the call`(
+        _ tool: String, _ arguments: String, _ error: String
+    ) throws {
+        #expect(try failing(tool, arguments, error, tools: Self.definition(tool)).isEmpty)
+        #expect(try failing(tool, arguments, error, tools: nil).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("bash", #"{"cmd":"ls"}"#, "TypeError: BashTool.run() missing 1 required positional argument: 'command'"),
+        ("run_tests", #"{"paths":"tests"}"#, "1 validation error for run_testsArguments\npath\n  Field required"),
+        ("mcp__ci__run_tests", #"{"paths":"t"}"#, "1 validation error for call[run_tests]\npath\n  Field required"),
+        ("get_order", #"{"id":"a"}"#, "ValueError: invalid literal for int() with base 10: 'a'"),
+        ("get_order", #"{"id":"a"}"#, "1 validation error for OrderModel\nnumber\n  Field required"),
+    ]) func `an error of the tool itself does`(_ tool: String, _ arguments: String, _ error: String) throws {
+        #expect(try failing(tool, arguments, error, tools: nil).map(\.rule) == [.argumentsRefused])
+    }
+
+    @Test func `arguments that the schema finds good are blamed by their name or by that of the tool`() throws {
+        func look(_ error: String) throws -> Int {
+            let tools = "[\(FindingsTests.refund)]"
+            return try failing("process_refund", #"{"order_id":"A-1","amount":1}"#, error, tools: tools).count
+        }
+        #expect(try look("TypeError: charge() missing 1 required positional argument: 'currency'") == 0)
+        #expect(try look("1 validation error for LedgerEntry\ncurrency\n  Field required") == 0)
+        #expect(try look("process_refund() missing 1 required positional argument: 'currency'") == 1)
+        #expect(try look("1 validation error for ProcessRefundInput\ncurrency\n  Field required") == 1)
+        #expect(try look("1 validation error for Input\namount\n  Input should be greater than 5") == 1)
+    }
+}
