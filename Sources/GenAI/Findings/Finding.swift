@@ -103,7 +103,7 @@ package enum FindingRule: String, CaseIterable, Sendable {
     /// Raised whenever the same input can give another finding.
     package var version: String {
         switch self {
-        case .repeatedCall: "6"
+        case .repeatedCall: "7"
         case .repeatedNearly: "5"
         case .emptyResult: "4"
         case .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused:

@@ -262,17 +262,26 @@ extension TraceAnalyzer {
             let name = call.name.looseHash
             let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
             let earlier = seen.filter {
-                guard $0.name == name, $0.isFailed, $0.trace != traceKey else { return false }
+                guard $0.name == name, $0.isFailed, $0.trace != traceKey, isSoon($0.time, call.time) else {
+                    return false
+                }
                 if signature != 0, $0.signature == signature { return true }
                 return hasKnownError && $0.error == call.errorHash
             }.count
             let count = earlier + 1
             guard earlier > 0, count >= options.sessionRepeatTag else { continue }
-            let tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+            var tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+            // Who is told that there is nothing may well ask again.
+            if !isFailing(call), isNoticed(index) { tier = .tag }
             var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
             hit.earlier = earlier
             return report(finding(hit))
         }
+    }
+
+    /// Whether calls of different traces came so soon after each other that they may be one attempt.
+    private func isSoon(_ time: UInt64, _ other: UInt64) -> Bool {
+        max(time, other) - min(time, other) <= options.sessionRepeatTime
     }
 
     // MARK: Answers
