@@ -58,4 +58,38 @@ import Testing
         #expect(try look("1 validation error for ProcessRefundInput\ncurrency\n  Field required") == 1)
         #expect(try look("1 validation error for Input\namount\n  Input should be greater than 5") == 1)
     }
+
+    // MARK: Delegated parts
+
+    private typealias OwnCall = (tool: String, arguments: String, error: String?)
+
+    /// A lead that calls tools of its own and hands one part of the request over.
+    private func delegating(_ own: [OwnCall]) throws -> [FindingTier] {
+        let request = "Cancel reservation KX-4471, convert 310.50 EUR to USD, and tell 55102@x.de a joke."
+        var trace = TestTrace()
+        let lead = trace.agent("lead", input: request)
+        for call in own {
+            let result = call.error == nil ? #"{"ok":true}"# : nil
+            trace.tool(call.tool, in: lead, arguments: call.arguments, result: result, error: call.error)
+        }
+        let told = #"{"task":"Please write a short joke"}"#
+        trace.model(in: lead, input: TestTrace.user(request), calls: [("1", "transfer_to_joker", told)])
+        let joker = trace.agent("joker", in: lead, input: "Please write a short joke")
+        trace.model(in: joker, input: TestTrace.user("Please write a short joke"), text: "Why did the chicken cross?")
+        trace.model(in: lead, text: "All three are done.")
+        return try findings(trace).of(.handoffDrop).map(\.tier)
+    }
+
+    @Test func `what the lead does itself need not be handed over`() throws {
+        let cancel = #"{"reservation":"KX-4471"}"#
+        let all: [OwnCall] = [
+            ("cancel", cancel, nil), ("convert", #"{"eur":310.5}"#, nil),
+            ("email", #"{"to":"55102@x.de","body":"a joke"}"#, nil),
+        ]
+        #expect(try delegating(all).isEmpty)
+        #expect(try delegating([]) == [.alert])
+        // To speak of it or to fail is not to do it.
+        #expect(try delegating([("think", #"{"thought":"KX-4471, 310.50 EUR, 55102@x.de"}"#, nil)]) == [.alert])
+        #expect(try delegating([("cancel", cancel, "503 unavailable")]) == [.alert])
+    }
 }

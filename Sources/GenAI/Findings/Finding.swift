@@ -105,8 +105,8 @@ package enum FindingRule: String, CaseIterable, Sendable {
         switch self {
         case .repeatedCall: "7"
         case .repeatedNearly: "5"
-        case .emptyResult: "4"
-        case .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused:
+        case .emptyResult, .handoffEntities: "4"
+        case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused:
             "3"
         case .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
