@@ -92,4 +92,38 @@ import Testing
         #expect(try delegating([("think", #"{"thought":"KX-4471, 310.50 EUR, 55102@x.de"}"#, nil)]) == [.alert])
         #expect(try delegating([("cancel", cancel, "503 unavailable")]) == [.alert])
     }
+
+    // MARK: Tasks
+
+    /// A lead that calls a sub-agent for each task; each run of that reads the same context first. `request` is what
+    /// the sub-agent's models see.
+    private func runs(_ tasks: [String], request: String? = nil, isDelegated: Bool = true) throws -> [FindingTier] {
+        var trace = TestTrace()
+        let lead = trace.agent("lead", input: "Write sections on X.")
+        for (number, task) in tasks.enumerated() {
+            if isDelegated {
+                let arguments = #"{"task":\#(TestTrace.quoted(task))}"#
+                trace.model(
+                    in: lead, input: TestTrace.user("Write sections on X."),
+                    calls: [("d\(number)", "writer", arguments)])
+            }
+            let writer = trace.agent("writer", in: lead)
+            let input = TestTrace.user(request ?? task)
+            trace.model(in: writer, input: input, calls: [("k\(number)", "load_context", #"{"project":"X"}"#)])
+            trace.tool("load_context", in: writer, id: "k\(number)", result: #"{"context":"It began in 2020."}"#)
+            trace.model(in: writer, input: input, text: "Section \(number) is written.")
+        }
+        trace.model(in: lead, text: "All sections are written.")
+        return try findings(trace).of(.loop).map(\.tier)
+    }
+
+    @Test func `a sub-agent that reads the same for each task is no loop`() throws {
+        let tasks = (0..<5).map { "Write section \($0) of X" }
+        #expect(try runs(tasks).isEmpty)
+        #expect(try runs(tasks, isDelegated: false).isEmpty)
+        #expect(try runs(tasks, request: "Go on.").isEmpty)
+        let again = Array(repeating: "Write section 1 of X", count: 5)
+        #expect(try runs(again) == [.alert])
+        #expect(try runs(again, isDelegated: false) == [.alert])
+    }
 }

@@ -104,7 +104,7 @@ package enum FindingRule: String, CaseIterable, Sendable {
     package var version: String {
         switch self {
         case .repeatedCall: "7"
-        case .repeatedNearly: "5"
+        case .repeatedNearly: "6"
         case .emptyResult, .handoffEntities: "4"
         case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused:
             "3"

@@ -28,10 +28,10 @@ extension TraceAnalyzer {
         // Every call belongs to at most one report: the worst one.
         var isReported = [Bool](repeating: false, count: calls.count)
         var found: [Repeat] = []
-        let answers = answerTimes()
+        let askings = self.askings()
         for place in order.indices {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
-            if let hit = repeats(Array(window), answers, batch) { found.append(hit) }
+            if let hit = repeats(Array(window), askings, batch) { found.append(hit) }
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
@@ -84,7 +84,7 @@ extension TraceAnalyzer {
 
     /// The repeats that end with the window's last call; nil when there are too few.
     private mutating func repeats(
-        _ window: [Int], _ answers: [UInt64], _ batch: borrowing RecordBatch
+        _ window: [Int], _ askings: Askings, _ batch: borrowing RecordBatch
     ) -> Repeat? {
         guard let last = window.last else { return nil }
         let call = calls[last]
@@ -113,8 +113,8 @@ extension TraceAnalyzer {
         if !isFailing {
             same.removeFirst(before.same)
             near.removeFirst(before.near)
-            same = sinceLastQuestion(same, answers, batch)
-            near = sinceLastQuestion(near, answers, batch)
+            same = sinceLastQuestion(same, askings, batch)
+            near = sinceLastQuestion(near, askings, batch)
         }
         var best: Repeat?
         func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
