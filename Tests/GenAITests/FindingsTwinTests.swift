@@ -126,4 +126,28 @@ import Testing
         #expect(try runs(again) == [.alert])
         #expect(try runs(again, isDelegated: false) == [.alert])
     }
+
+    // MARK: Marked errors
+
+    /// A tool of an MCP server whose result says `isError`, which the normalizer takes off it.
+    private func marked(_ count: Int, status: UInt64 = 0, result: String? = "Rate limited") throws -> [Finding] {
+        var trace = TestTrace()
+        let agent = trace.agent("shop")
+        for _ in 0..<count {
+            let span = Int(trace.tool("get_orders", in: agent, arguments: #"{"customer":"9"}"#, result: result)) - 1
+            trace.spans[span].attributes.append(("error.type", "tool_error"))
+            trace.spans[span].status = status
+        }
+        trace.model(in: agent, text: "Customer 9 bought a lamp.")
+        return try findings(trace)
+    }
+
+    @Test func `an error that only the result's envelope tells is a soft error`() throws {
+        #expect(try marked(1).of(.softError).map(\.tier) == [.tag])
+        #expect(try marked(3).of(.retryStorm).map(\.tier) == [.alert])
+        // Where the span is failed, or nothing came back, there is nothing soft about it.
+        #expect(try marked(1, status: 2).isEmpty)
+        #expect(try marked(1, result: nil).isEmpty)
+        #expect(try marked(3, status: 2).of(.retryStorm).map(\.tier) == [.alert])
+    }
 }

@@ -106,9 +106,9 @@ package enum FindingRule: String, CaseIterable, Sendable {
         case .repeatedCall: "7"
         case .repeatedNearly: "6"
         case .emptyResult, .handoffEntities: "4"
-        case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused:
+        case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused, .softError:
             "3"
-        case .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
+        case .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
             "2"
         default: "1"
