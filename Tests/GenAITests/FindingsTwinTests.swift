@@ -150,4 +150,51 @@ import Testing
         #expect(try marked(1, result: nil).isEmpty)
         #expect(try marked(3, status: 2).of(.retryStorm).map(\.tier) == [.alert])
     }
+
+    // MARK: Wanted emptiness
+
+    /// The tier of the empty result at the end of a run of calls.
+    private func empty(_ calls: [(tool: String, result: String?)], _ answer: String) throws -> FindingTier? {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for call in calls {
+            trace.tool(
+                call.tool, in: agent, arguments: #"{"user":"u9"}"#, result: call.result,
+                error: call.result == nil ? "503 unavailable" : nil)
+        }
+        trace.model(in: agent, text: answer)
+        return try findings(trace).of(.silentEmptyResponse).last?.tier
+    }
+
+    @Test func `an empty list behind a removal is a tag`() throws {
+        let (full, none) = (#"{"objects":["a","b"]}"#, #"{"objects":[]}"#)
+        let answer = "All of them were taken care of."
+        let ok = #"{"ok":true}"#
+        #expect(try empty([("list_objects", full), ("archive", ok), ("list_objects", none)], answer) == .tag)
+        #expect(try empty([("cancel_all_bookings", ok), ("get_bookings", none)], answer) == .tag)
+        #expect(try empty([("empty_trash", ok), ("list_trash", "[]")], answer) == .tag)
+        // Not behind one that failed, one of something else, or none.
+        #expect(try empty([("empty_trash", nil), ("list_trash", "[]")], answer) == .alert)
+        #expect(try empty([("cancel_booking", ok), ("search_flights", none)], answer) == .alert)
+        #expect(try empty([("list_objects", full), ("list_objects", none)], answer) == .alert)
+        #expect(try empty([("get_bookings", none)], answer) == .alert)
+    }
+
+    @Test(arguments: [
+        ("load_memory", FindingTier.tag), ("get_chat_history", .tag), ("get_user_profile", .tag),
+        ("load_preferences", .tag), ("fetch_order_history", .alert), ("get_company_profile", .alert),
+    ]) func `nothing is kept of a new user`(_ tool: String, _ tier: FindingTier) throws {
+        #expect(try empty([(tool, #"{"entries":[]}"#)], "You might enjoy The Leopard.") == tier)
+    }
+
+    @Test(arguments: [
+        ("list_unread", "You're all caught up!", FindingTier.tag), ("list_events", "Yes, you're free at 3 pm.", .tag),
+        ("whois_lookup", "Yes, foo.dev is available!", .tag), ("find_user", "Good news, zed is available.", .tag),
+        ("search_flights", "Your flight is available at 320 EUR.", .alert),
+        ("list_events", "Your meeting is at 3 pm.", .alert),
+    ]) func `an answer notices that nothing is open or taken`(
+        _ tool: String, _ answer: String, _ tier: FindingTier
+    ) throws {
+        #expect(try empty([(tool, #"{"items":[]}"#)], answer) == tier)
+    }
 }

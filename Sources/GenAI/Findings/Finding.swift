@@ -105,7 +105,8 @@ package enum FindingRule: String, CaseIterable, Sendable {
         switch self {
         case .repeatedCall: "7"
         case .repeatedNearly: "6"
-        case .emptyResult, .handoffEntities: "4"
+        case .emptyResult: "5"
+        case .handoffEntities: "4"
         case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused, .softError:
             "3"
         case .repeatedAnswer, .toolExcluded, .retrievalCoverage,
