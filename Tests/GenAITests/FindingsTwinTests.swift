@@ -197,4 +197,56 @@ import Testing
     ) throws {
         #expect(try empty([(tool, #"{"items":[]}"#)], answer) == tier)
     }
+
+    // MARK: Shapes of nothing
+
+    @Test(arguments: [
+        #"{"took":3,"timed_out":false,"_shards":{"total":5,"failed":0},"#
+            + #""hits":{"total":{"value":@,"relation":"eq"},"max_score":null,"hits":[$]}}"#,
+        #"{"data":[$],"meta":{"page":1,"total":@,"took_ms":4}}"#,
+        #"{"data":{"orders":{"edges":[$],"pageInfo":{"hasNextPage":false,"endCursor":null}}}}"#,
+        #"{"columns":["id","total"],"rows":[$],"rowcount":@}"#,
+    ]) func `nothing is found in what servers put around a list`(_ shape: String) throws {
+        let nothing = shape.replacing("@", with: "0").replacing("$", with: "")
+        let something = shape.replacing("@", with: "1").replacing("$", with: #"{"id":7,"total":60}"#)
+        #expect(try empty([("find_orders", nothing)], "Your order arrives on Monday.") == .alert)
+        #expect(try empty([("find_orders", something)], "Your order arrives on Monday.") == nil)
+    }
+
+    @Test func `an empty page of a list that has more is not nothing`() throws {
+        let page = #"{"data":[],"meta":{"page":9,"total":120}}"#
+        #expect(try empty([("find_orders", page)], "Your order arrives on Monday.") == nil)
+    }
+
+    // MARK: Waiting
+
+    private func polled(_ tool: String, _ result: String, pause: String? = nil) throws -> [FindingTier] {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for _ in 0..<5 {
+            trace.tool(tool, in: agent, arguments: #"{"job":"j1"}"#, result: result)
+            if let pause { trace.tool(pause, in: agent, arguments: #"{"seconds":30}"#, result: "ok") }
+        }
+        trace.model(in: agent, text: "The job takes its time.")
+        return try findings(trace).of(.loop).map(\.tier)
+    }
+
+    @Test(arguments: ["creating", "provisioning", "DEPLOYING", "validating", "submitted", "in-queue", "IN_PROGRESS"])
+    func `asking again for what is under way is waiting`(_ state: String) throws {
+        #expect(try polled("get_job", #"{"job":"j1","status":"\#(state)"}"#).isEmpty)
+    }
+
+    @Test func `what begins it anew each time is a loop`() throws {
+        #expect(try polled("create_vm", #"{"id":"v1","status":"creating"}"#) == [.alert])
+        #expect(try polled("process_refund", #"{"id":"r1","status":"submitted"}"#) == [.alert])
+        #expect(try polled("get_job", #"{"job":"j1","status":"active"}"#) == [.alert])
+    }
+
+    @Test func `looking again behind a pause is waiting, acting again is not`() throws {
+        let active = #"{"job":"j1","status":"active"}"#
+        #expect(try polled("get_job", active, pause: "sleep").isEmpty)
+        #expect(try polled("get_job", active, pause: "wait_seconds").isEmpty)
+        #expect(try polled("get_job", active, pause: "get_wait_times") == [.alert])
+        #expect(try polled("restart_job", active, pause: "sleep") == [.alert])
+    }
 }

@@ -96,10 +96,26 @@ extension TraceAnalyzer {
             return TraceAnalyzer.isAction(call.name) && TraceAnalyzer.hasWord(call.name, "wait")
         }
         if call.name.holds("scroll") || TraceAnalyzer.isKeyOrPage(call.name) || turnsPage(call) { return true }
+        if sleeps(call) { return true }
         let action = tree.member(call.arguments, "action")
         guard tree.isString(action) else { return false }
         let text = tree.string(action)
         return TraceAnalyzer.moves.contains { text.beginsWith($0) }
+    }
+
+    /// Whether a command begins with a pause: `sleep 30 && kubectl get pods`.
+    private mutating func sleeps(_ call: ToolCall) -> Bool {
+        for name: StaticString in ["command", "cmd"] {
+            let command = tree.member(call.arguments, name)
+            if tree.isString(command), tree.string(command).trimmed.beginsWith("sleep ") { return true }
+        }
+        return false
+    }
+
+    /// Whether a call only let time pass, so that looking again behind it is waiting.
+    func isPause(_ call: ToolCall) -> Bool {
+        guard !isFailing(call), !call.isHandoff, TraceAnalyzer.isAction(call.name) else { return false }
+        return TraceAnalyzer.hasWord(call.name, "sleep") || TraceAnalyzer.hasWord(call.name, "wait")
     }
 
     /// Whether a click says of its place that it leads on: `Next`, `Load more`.

@@ -96,10 +96,13 @@ extension TraceAnalyzer {
         var near: [Int] = []
         // How many of each came before the last progress.
         var before = (same: 0, errors: 0, near: 0)
+        let mayWait = !isFailing && !call.isOpenEnded && !TraceAnalyzer.isAction(call.name)
         for (place, index) in window.enumerated() {
             let other = calls[index]
             let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
-            if hasAny, isProgress(place, in: window) { before = (same.count, errors.count, near.count) }
+            if hasAny, isProgress(place, in: window) || (mayWait && isPause(other)) {
+                before = (same.count, errors.count, near.count)
+            }
             guard other.name == call.name, isSameAgent(other, call) else { continue }
             let isSame = call.signature != 0 && other.signature == call.signature
             // A changed result is progress: polling, or reading again after a change.
