@@ -106,7 +106,8 @@ extension TraceAnalyzer {
         }
         note(.handoffDrop, isAssessable: true)
         told.seal()
-        let missing = withoutOwnWork(entities.filter { !isTold($0, told) }, subAgents)
+        let untold = entities.filter { !isTold($0, told) }
+        let missing = withoutOwnWork(untold, subAgents)
         guard !missing.isEmpty else { return checkOtherEntity(entities, first, subAgents) }
         reportDrop(missing, of: entities.count, first, subAgents)
     }
