@@ -69,7 +69,8 @@ import Testing
         ("mobile_swipe", #"{"direction":"up"}"#), ("browser_click", #"{"element":"Next page","ref":"e7"}"#),
         ("click", ##"{"selector":"#load-more"}"##), ("computer", #"{"action":"keypress","keys":["DOWN"]}"#),
         ("browser", #"{"action":"press","key":"Tab"}"#),
-    ]) func `keys and pages in a row are a loop when they are very many only`(
+        ("bash", #"{"command":"sleep 30 && kubectl get pods"}"#),
+    ]) func `keys, pages and pauses in a row are a loop when they are very many only`(
         _ tool: String, _ arguments: String
     ) throws {
         let call: Call = (tool, arguments, "done")

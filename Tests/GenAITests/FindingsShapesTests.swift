@@ -113,17 +113,39 @@ import Testing
         #expect(try repeated(batch, tool: "mail").isEmpty)
     }
 
-    @Test func `searches without a hit that differ in a word are a storm across the traces of a session`() throws {
+    /// The same search without a hit in five traces of a session, some time apart.
+    private func searches(_ answer: String, apart nanoseconds: UInt64 = 0, error: String? = nil) throws -> [FindingTier]
+    {
         let detective = Detective()
         var tiers: [FindingTier] = []
-        for _ in 0..<5 {
+        for number in 0..<5 as Range<UInt64> {
             var trace = TestTrace(session: "s")
             let agent = trace.agent("a")
-            trace.tool("search", in: agent, arguments: #"{"q":"blue shoes"}"#, result: "[]")
-            trace.model(in: agent, text: "I found nothing.")
+            trace.tool(
+                "search", in: agent, arguments: #"{"q":"blue shoes"}"#, result: error == nil ? "[]" : nil, error: error)
+            trace.model(in: agent, text: answer)
+            for place in trace.spans.indices {
+                trace.spans[place].start += number * nanoseconds
+                trace.spans[place].end += number * nanoseconds
+            }
             tiers += try detective.look(at: trace).of(.retryStorm).map(\.tier)
         }
-        #expect(tiers == [.tag, .alert, .alert])
+        return tiers
+    }
+
+    @Test func `searches without a hit are a storm across the traces of a session`() throws {
+        #expect(try searches("Here are some shoes that you may like.") == [.tag, .alert, .alert])
+        // The user knows, and asked again.
+        #expect(try searches("I found nothing.") == [.tag, .tag, .tag])
+    }
+
+    @Test func `looking again on another day is no storm`() throws {
+        let (minute, day): (UInt64, UInt64) = (60_000_000_000, 86_400_000_000_000)
+        #expect(try searches("You have no new mail.", apart: day).isEmpty)
+        #expect(try searches("Here are some shoes that you may like.", apart: day).isEmpty)
+        #expect(try searches("The service is down today.", apart: day, error: "503 unavailable").isEmpty)
+        let storm = try searches("The service is down.", apart: minute, error: "503 unavailable")
+        #expect(storm == [.tag, .alert, .alert])
     }
 
     // MARK: Handoffs

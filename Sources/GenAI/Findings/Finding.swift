@@ -103,11 +103,13 @@ package enum FindingRule: String, CaseIterable, Sendable {
     /// Raised whenever the same input can give another finding.
     package var version: String {
         switch self {
-        case .repeatedCall: "6"
-        case .repeatedNearly: "5"
-        case .emptyResult: "4"
-        case .repeatedError, .handoffEntities, .toolNeverCalled, .prohibitedValue, .answerMissing: "3"
-        case .argumentsRefused, .softError, .repeatedAnswer, .toolExcluded, .retrievalCoverage,
+        case .repeatedCall: "7"
+        case .repeatedNearly: "6"
+        case .emptyResult: "5"
+        case .handoffEntities: "4"
+        case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused, .softError:
+            "3"
+        case .repeatedAnswer, .toolExcluded, .retrievalCoverage,
             .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
             "2"
         default: "1"

@@ -26,6 +26,9 @@ package struct FindingsOptions: Sendable {
     /// Calls of one session, across traces, that make a tag.
     package var sessionRepeatTag = 3
     package var sessionRepeatAlert = 4
+    /// Between two calls that count together across traces, in nanoseconds. One that looks again later, as every
+    /// morning, is not stuck.
+    package var sessionRepeatTime: UInt64 = 600_000_000_000
     /// Parts of tool names that may repeat while they succeed: waiting and polling.
     package var repeatableTools = ["poll", "wait", "sleep", "heartbeat", "status", "think"]
 

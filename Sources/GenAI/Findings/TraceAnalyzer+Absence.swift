@@ -23,9 +23,23 @@ extension TraceAnalyzer {
     /// What is so when nothing is open: clean alone, the others of everything.
     private static let settled: [StaticString] = ["paid", "settled", "clean"]
     private static let settledPhrases: [StaticString] = [
-        "up to date", "up-to-date", "all set", "all good", "all clear",
+        "up to date", "up-to-date", "all set", "all good", "all clear", "caught up", "inbox zero", "is tidy",
+    ]
+    /// Words of tools that tell what is taken, and phrases for what is not.
+    private static let takers: [StaticString] = [
+        "event", "events", "calendar", "meeting", "meetings", "appointment", "appointments", "booking", "bookings",
+        "reservation", "reservations", "busy", "schedule", "whois", "domain", "domains", "user", "users", "username",
+    ]
+    private static let freePhrases: [StaticString] = [
+        "is free", "are free", "you're free", "you’re free", "is available", "are available",
     ]
     private static let wholes: [StaticString] = ["all", "everything", "fully", "completely"]
+
+    /// The same of an answer behind a call of a tool: where nothing is taken, "you are free" says so.
+    static func mentionsAbsence(_ text: Text, behind tool: Text) -> Bool {
+        if mentionsAbsence(text) { return true }
+        return freePhrases.contains { text.holds($0) } && takers.contains { hasWord(tool, $0) }
+    }
 
     /// Whether an answer says that there is nothing, or is in a language whose words tell nothing here.
     static func mentionsAbsence(_ text: Text) -> Bool {

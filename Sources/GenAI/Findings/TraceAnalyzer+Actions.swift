@@ -71,6 +71,60 @@ extension TraceAnalyzer {
         return true
     }
 
+    // MARK: Removals and memories
+
+    private static let removals: [StaticString] = [
+        "delete", "remove", "cancel", "archive", "unsubscribe", "empty", "clear", "purge", "close", "trash", "prune",
+        "wipe", "erase", "dismiss", "resolve", "revoke", "drop",
+    ]
+
+    /// Whether a tool's name says that less is there behind it.
+    static func isRemoval(_ name: Text) -> Bool {
+        var isFirst = true
+        var words = WordCursor(name, joins: false)
+        while let range = words.next() {
+            if isFirst, isOneOf(name[range], readers) { return false }
+            if isOneOf(name[range], removals) { return true }
+            isFirst = false
+        }
+        return false
+    }
+
+    /// Whether two names end with the same word, whatever its number: `cancel_booking`, `get_bookings`.
+    static func haveSameNoun(_ left: Text, _ right: Text) -> Bool {
+        guard let one = lastWord(of: left), let other = lastWord(of: right) else { return false }
+        let (short, long) = one.count < other.count ? (one, other) : (other, one)
+        return short.count >= 3 && long.count - short.count <= 2 && long.place(of: short) == 0
+    }
+
+    private static func lastWord(of name: Text) -> Text? {
+        var words = WordCursor(name, joins: false)
+        var last: Text?
+        while let range = words.next() { last = name[range] }
+        return last
+    }
+
+    /// Whether a tool's name says that it looks up what an agent keeps of its user, which of a new one is nothing. What
+    /// a shop keeps, as `get_order_history`, is not meant.
+    static func isRecall(_ name: Text) -> Bool {
+        var before = Text.empty
+        var words = WordCursor(name, joins: false)
+        while let range = words.next() {
+            let word = name[range]
+            if isOneOf(word, ["memory", "memories", "preference", "preferences"]) { return true }
+            if isWord(word, "profile"), isWord(before, "user") { return true }
+            if isWord(word, "history"),
+                isOneOf(before, ["chat", "conversation", "session", "message", "messages", "thread", "dialog"])
+            {
+                return true
+            }
+            before = word
+        }
+        return false
+    }
+
+    // MARK: Objects
+
     /// Verbs that are the thing itself in names such as `send_email`.
     private static let things: [StaticString] = [
         "email", "record", "post", "update", "reply", "request", "transfer", "refund", "charge", "issue", "schedule",

@@ -162,22 +162,29 @@ extension TraceAnalyzer {
     private mutating func checkRefusal(_ index: Int) {
         let call = calls[index]
         guard call.isFailed || call.isSoftError, !call.errorText.isEmpty else { return }
-        let text = call.errorText.capped(1_024)
-        var isWeak = false
-        var found = TraceAnalyzer.refusals.first { text.holds($0) }
-        if found == nil {
-            isWeak = true
-            found = TraceAnalyzer.weakRefusals.first { text.holds($0) }
-        }
-        if found == nil, blamesType(text) { found = "expected type" }
-        guard let phrase = found else { return }
-        let needsName = isWeak || (call.state == .object && properties(of: call).exists)
-        if needsName, !namesArgument(text, call) { return }
+        guard let phrase = refusal(call.errorText.capped(1_024), call) else { return }
         report(
             malformed(
                 index, .argumentsRefused, .alert,
                 "error=\("\(phrase)".replacing(" ", with: "_")) error_hash=\(call.errorHash.hexDigits)",
                 "the tool refused the arguments (\(phrase))"))
+    }
+
+    /// The phrase with which an error blames the arguments. Code that a tool ran, and code behind a tool, fails in the
+    /// same words about arguments of its own.
+    private mutating func refusal(_ text: Text, _ call: ToolCall) -> StaticString? {
+        if TraceAnalyzer.runsCode(call.name), !TraceAnalyzer.says(text, thatCalled: call.name) { return nil }
+        if let phrase = TraceAnalyzer.refusals.first(where: { text.holds($0) }) {
+            let properties = self.properties(of: call)
+            guard call.state == .object, properties.exists else { return phrase }
+            if names(text, memberOf: call.arguments) { return phrase }
+            // These tell what was called, and what that is missing.
+            guard text.holds("validation error for") || text.holds("positional argument") else { return nil }
+            return TraceAnalyzer.names(text, tool: call.name) || names(text, memberOf: properties) ? phrase : nil
+        }
+        guard names(text, memberOf: call.arguments) else { return nil }
+        if let phrase = TraceAnalyzer.weakRefusals.first(where: { text.holds($0) }) { return phrase }
+        return blamesType(text) ? "expected type" : nil
     }
 
     /// Words that say what an error wanted or got, and words for the types of JSON. An error that has one of each and
@@ -202,15 +209,59 @@ extension TraceAnalyzer {
         return false
     }
 
-    private func namesArgument(_ text: Text, _ call: ToolCall) -> Bool {
-        if text.holds("validation error for") || text.holds("positional argument") { return true }
-        var child = tree.first(call.arguments)
+    private func names(_ text: Text, memberOf object: JSONRef) -> Bool {
+        var child = tree.first(object)
         while child.exists {
             let name = tree[child].key
             if name.count >= 2, holdsWord(text, name) { return true }
             child = tree.next(child)
         }
         return false
+    }
+
+    /// Whether a word of the text is a tool's name, however its parts are joined and whatever stands around it:
+    /// `GetOrderInput` for `get_order`.
+    private static func names(_ text: Text, tool: Text) -> Bool { isTool(tool, namedIn: text) { _ in true } }
+
+    /// Whether it is named as what was called: `lookup() missing …`, `validation error for lookup`, `… for
+    /// call[lookup]`.
+    private static func says(_ text: Text, thatCalled tool: Text) -> Bool {
+        isTool(tool, namedIn: text) { place in
+            if place.upperBound < text.count, text[place.upperBound] == UInt8(ascii: "(") { return true }
+            let before = text[0..<place.lowerBound]
+            return before.hasSuffix(Text("for ")) || before.hasSuffix(Text("call["))
+        }
+    }
+
+    private static func isTool(_ tool: Text, namedIn text: Text, _ isMeant: (Range<Int>) -> Bool) -> Bool {
+        let name = letters(of: bareName(tool))
+        guard name.count >= 3 else { return false }
+        var words = WordCursor(text, joins: true)
+        while let range = words.next() {
+            guard range.count >= name.count else { continue }
+            let word = letters(of: text[range])
+            guard word.count >= name.count else { continue }
+            let isNamed = (0...word.count - name.count).contains { word[$0...].starts(with: name) }
+            if isNamed, isMeant(range) { return true }
+        }
+        return false
+    }
+
+    private static func letters(of text: Text) -> [UInt8] {
+        text.bytes.filter { WordCursor.isWord($0) }.map { ASCII.lower($0) }
+    }
+
+    /// A tool's name without that of its server or plug-in.
+    private static func bareName(_ tool: Text) -> Text {
+        var start = 0
+        for index in 0..<tool.count {
+            switch tool[index] {
+            case UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: ":"): start = index + 1
+            case UInt8(ascii: "_") where index > 0 && tool[index - 1] == UInt8(ascii: "_"): start = index + 1
+            default: continue
+            }
+        }
+        return start < tool.count ? tool[start..<tool.count] : tool
     }
 
     func holdsWord(_ text: Text, _ name: Text) -> Bool {

@@ -148,6 +148,10 @@ extension TraceAnalyzer {
         own.time = step.start
         readArguments(of: step, into: &own, batch)
         readResult(trace.value(.result, step, batch), into: &own)
+        if isMerelyMarked(step, batch), own.hasResult {
+            own.isFailed = false
+            own.isMarkedError = true
+        }
         own.errorText = errorText(step, own, batch)
         guard let found = announced(own) else {
             own.model = modelBefore(index)
@@ -215,9 +219,15 @@ extension TraceAnalyzer {
         return own >= 0 ? own : any
     }
 
+    /// Whether only what stood around a tool's result says that it failed, as `isError` of MCP does: the normalizer
+    /// writes that down as an error type, and the span itself is well.
+    private func isMerelyMarked(_ step: Step, _ batch: borrowing RecordBatch) -> Bool {
+        batch.spans[Int(step.span)].statusCode != 2 && trace.text(.errorType, step, batch) == "tool_error"
+    }
+
     /// What a failed span says: status message, exception, error type.
     private func errorText(_ step: Step, _ call: ToolCall, _ batch: borrowing RecordBatch) -> Text {
-        guard step.isFailed else { return .empty }
+        guard call.isFailed else { return .empty }
         let span = batch.spans[Int(step.span)]
         for event in span.events.range where batch.text(batch.events[event].name) == "exception" {
             if let message = batch.string(keys.exceptionMessage, in: batch.events[event].set), !message.isEmpty {

@@ -34,13 +34,13 @@ extension TraceAnalyzer {
         while child.exists {
             let name = tree[child].key
             let kind = tree[child].kind
-            if TraceAnalyzer.isCount(name), kind == .number, Number.double(tree[child].text) == 0 {
+            if TraceAnalyzer.isCount(name), isZero(child) {
                 if found != .container { found = .zero }
             } else if kind == .no, name == "found" || name == "has_results" {
                 if found != .container { found = .zero }
             } else if kind == .no, name == "exists" {
                 // An answer by itself; beside empty members it says why they are.
-            } else if TraceAnalyzer.isNeutral(name) || isHeading(child, of: ref) {
+            } else if TraceAnalyzer.isNeutral(name) || isHeading(child, of: ref) || isPaging(child) {
                 // Says something about the call or repeats the question: no data.
                 if kind == .string, TraceAnalyzer.emptiness(of: tree.string(child)) == .phrase, found == .none {
                     found = .phrase
@@ -60,10 +60,39 @@ extension TraceAnalyzer {
         tree.kind(tree.first(ref)) == .null ? .null : nil
     }
 
+    /// Whether a count is zero: a number, or `{"value": 0, "relation": "eq"}`.
+    private func isZero(_ count: JSONRef) -> Bool {
+        let number = tree.isObject(count) ? tree.member(count, "value") : count
+        return tree.kind(number) == .number && Number.double(tree[number].text) == 0
+    }
+
+    /// Whether a member only tells which page of a list this is: `"meta": {"page": 1, "total": 0}`, `"pageInfo": {…}`.
+    private func isPaging(_ member: JSONRef) -> Bool {
+        guard tree.isObject(member), tree.count(member) <= TraceAnalyzer.membersMax,
+            TraceAnalyzer.isOneOf(
+                tree[member].key, ["meta", "_meta", "pagination", "paging", "pageinfo", "page_info", "_shards"])
+        else { return false }
+        let isShards = tree[member].key == "_shards"
+        var child = tree.first(member)
+        while child.exists {
+            let name = tree[child].key
+            switch tree[child].kind {
+            case .null, .yes, .no: break
+            case .number where isShards: break
+            default:
+                let isZeroCount = TraceAnalyzer.isCount(name) && isZero(child)
+                guard TraceAnalyzer.isNeutral(name) || isZeroCount else { return false }
+            }
+            child = tree.next(child)
+        }
+        return true
+    }
+
     private static func isCount(_ name: Text) -> Bool {
         for word: StaticString in [
             "count", "total", "total_count", "totalCount", "num_results", "total_results", "totalResults", "rows",
-            "row_count", "rowCount", "size", "length", "hits", "n", "matches", "numFound",
+            "row_count", "rowCount", "rowcount", "num_rows", "numRows", "size", "length", "hits", "n", "matches",
+            "numFound", "total_pages", "totalPages", "page_count", "pageCount",
         ] where name == word {
             return true
         }
@@ -74,7 +103,8 @@ extension TraceAnalyzer {
         for word: StaticString in [
             "status", "ok", "success", "message", "query", "q", "type", "took", "page", "per_page", "limit", "offset",
             "cursor", "next_cursor", "next", "has_more", "hasMore", "request_id", "error", "errors", "code", "detail",
-            "status_code", "statusCode",
+            "status_code", "statusCode", "timed_out", "timedOut", "took_ms", "tookMs", "elapsed_ms", "elapsedMs",
+            "duration_ms", "durationMs", "page_size", "pageSize", "perPage", "__typename",
         ] where name == word {
             return true
         }
@@ -219,21 +249,27 @@ extension TraceAnalyzer {
         if tree.isObject(call.result) {
             for name: StaticString in ["status", "state", "phase", "progress", "job_status", "run_status"] {
                 let value = tree.member(call.result, name)
-                if tree.isString(value), TraceAnalyzer.isWaiting(tree.string(value)) { return true }
+                if tree.isString(value), TraceAnalyzer.isWaiting(tree.string(value), call.name) { return true }
             }
             return false
         }
-        return !call.result.exists && call.resultText.count <= 80 && TraceAnalyzer.isWaiting(call.resultText)
+        return !call.result.exists && call.resultText.count <= 80
+            && TraceAnalyzer.isWaiting(call.resultText, call.name)
     }
 
-    private static func isWaiting(_ text: Text) -> Bool {
-        for word: StaticString in [
-            "running", "pending", "queued", "in progress", "in_progress", "processing", "not ready", "waiting",
-            "starting", "building", "loading", "scheduled", "still ",
-        ] where text.holds(word) {
-            return true
-        }
-        return false
+    /// What is under way whatever says so.
+    private static let waits: [StaticString] = [
+        "running", "pending", "queued", "in progress", "in_progress", "in-progress", "in queue", "in_queue", "in-queue",
+        "processing", "not ready", "waiting", "starting", "building", "loading", "scheduled", "still ",
+    ]
+    /// The same of a tool that looks; one that acts begins it anew with each call.
+    private static let waitsOfOthers: [StaticString] = [
+        "creating", "provisioning", "deploying", "validating", "submitted", "preparing", "initializing",
+    ]
+
+    private static func isWaiting(_ text: Text, _ tool: Text) -> Bool {
+        if waits.contains(where: { text.holds($0) }) { return true }
+        return waitsOfOthers.contains { text.holds($0) } && !isAction(tool)
     }
 
     // MARK: Soft errors

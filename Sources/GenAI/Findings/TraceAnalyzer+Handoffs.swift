@@ -106,7 +106,8 @@ extension TraceAnalyzer {
         }
         note(.handoffDrop, isAssessable: true)
         told.seal()
-        let missing = entities.filter { !isTold($0, told) }
+        let untold = entities.filter { !isTold($0, told) }
+        let missing = withoutOwnWork(untold, subAgents)
         guard !missing.isEmpty else { return checkOtherEntity(entities, first, subAgents) }
         reportDrop(missing, of: entities.count, first, subAgents)
     }
@@ -251,12 +252,36 @@ extension TraceAnalyzer {
             if left.isEmpty { return [] }
             let model = Int(calls[index].model)
             guard agents.contains(where: { trace.isBelow(model, $0) }) else { continue }
-            var set = HashSet()
-            addWords(of: calls[index].arguments, &set, 0)
-            set.seal()
-            var rest: [Text] = []
-            for entity in left where !isTold(entity, set) { rest.append(entity) }
-            left = rest
+            left = without(left, usedBy: index)
+        }
+        return left
+    }
+
+    private mutating func without(_ entities: [Text], usedBy index: Int) -> [Text] {
+        var set = HashSet()
+        addWords(of: calls[index].arguments, &set, 0)
+        set.seal()
+        var rest: [Text] = []
+        for entity in entities where !isTold(entity, set) { rest.append(entity) }
+        return rest
+    }
+
+    /// Words of tools whose arguments are words about the work, not work.
+    private static let plans: [StaticString] = [
+        "think", "thought", "plan", "todo", "todos", "note", "notes", "reason", "reasoning", "reflect", "log", "answer",
+    ]
+
+    /// The entities but for those that the delegating agent used in calls of its own, which came back: who does a part
+    /// of the work has not to hand it over.
+    private mutating func withoutOwnWork(_ entities: [Text], _ subAgents: [Int]) -> [Text] {
+        var left = entities
+        for index in calls.indices where !left.isEmpty {
+            let call = calls[index]
+            guard !call.isHandoff, !isFailing(call), call.place >= 0, !isIgnored(call.name) else { continue }
+            if TraceAnalyzer.plans.contains(where: { TraceAnalyzer.hasWord(call.name, $0) }) { continue }
+            let place = Int(call.place)
+            if subAgents.contains(where: { trace.isBelow(place, $0) }) { continue }
+            left = without(left, usedBy: index)
         }
         return left
     }

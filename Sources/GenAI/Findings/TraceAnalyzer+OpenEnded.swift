@@ -22,6 +22,39 @@ extension TraceAnalyzer {
         return false
     }
 
+    // MARK: Code
+
+    private static let codeWords: [StaticString] = [
+        "pytest", "unittest", "jest", "vitest", "tsc", "mypy", "lint", "linter", "eslint", "compile", "compiler",
+        "typecheck", "runtest", "runtests", "runscript", "runbuild", "evaluatescript", "buildproject",
+    ]
+    /// Verbs and what they run, in one name: `run_tests`, `build_project`. Most of them alone tell nothing.
+    private static let codeVerbs: [StaticString] = [
+        "run", "execute", "evaluate", "eval", "build", "test", "launch",
+    ]
+    private static let codeThings: [StaticString] = [
+        "test", "tests", "suite", "script", "scripts", "build", "project", "program", "app", "module",
+    ]
+    private static let codeNames: [StaticString] = ["build", "test", "tests", "eval", "make"]
+
+    /// Whether a tool runs code that somebody else wrote, so that its errors are that code's: shells and interpreters,
+    /// test runners, compilers.
+    static func runsCode(_ name: Text) -> Bool {
+        if isOpenEnded(name) || isOneOf(name, codeNames) { return true }
+        var (hasVerb, hasThing) = (false, false)
+        var words = WordCursor(name, joins: false)
+        while let range = words.next() {
+            let word = name[range]
+            if isOneOf(word, codeWords) { return true }
+            if !hasVerb, isOneOf(word, codeVerbs) {
+                hasVerb = true
+            } else if isOneOf(word, codeThings) {
+                hasThing = true
+            }
+        }
+        return hasVerb && hasThing
+    }
+
     /// Whether an empty result is what such a tool gives when all is well: `mkdir` and `import` have nothing to say.
     static func isQuiet(_ call: ToolCall) -> Bool {
         call.emptiness == .null || (call.emptiness == .phrase && call.resultText.holds("output"))
@@ -63,10 +96,26 @@ extension TraceAnalyzer {
             return TraceAnalyzer.isAction(call.name) && TraceAnalyzer.hasWord(call.name, "wait")
         }
         if call.name.holds("scroll") || TraceAnalyzer.isKeyOrPage(call.name) || turnsPage(call) { return true }
+        if sleeps(call) { return true }
         let action = tree.member(call.arguments, "action")
         guard tree.isString(action) else { return false }
         let text = tree.string(action)
         return TraceAnalyzer.moves.contains { text.beginsWith($0) }
+    }
+
+    /// Whether a command begins with a pause: `sleep 30 && kubectl get pods`.
+    private mutating func sleeps(_ call: ToolCall) -> Bool {
+        for name: StaticString in ["command", "cmd"] {
+            let command = tree.member(call.arguments, name)
+            if tree.isString(command), tree.string(command).trimmed.beginsWith("sleep ") { return true }
+        }
+        return false
+    }
+
+    /// Whether a call only let time pass, so that looking again behind it is waiting.
+    func isPause(_ call: ToolCall) -> Bool {
+        guard !isFailing(call), !call.isHandoff, TraceAnalyzer.isAction(call.name) else { return false }
+        return TraceAnalyzer.hasWord(call.name, "sleep") || TraceAnalyzer.hasWord(call.name, "wait")
     }
 
     /// Whether a click says of its place that it leads on: `Next`, `Load more`.

@@ -2,14 +2,20 @@ import Telemetry
 
 /// What the user asked between calls: to look again for a new question is no loop.
 extension TraceAnalyzer {
-    /// When models of topmost agents answered in text without asking for a tool, in the order of time.
-    func answerTimes() -> [UInt64] {
-        var times: [UInt64] = []
+    /// When models answered in text without asking for a tool, and what agents were told by the calls that started them.
+    func askings() -> Askings {
+        var askings = Askings()
         for turn in turns.indices where turns[turn].calls == 0 && !turns[turn].text.isEmpty {
             let step = trace.steps[Int(turns[turn].step)]
-            if isTopmost(step.agent) { times.append(step.start) }
+            askings.answers[step.agent, default: []].append(step.start)
+            if isTopmost(step.agent) { askings.topmost.append(step.start) }
         }
-        return times.sorted()
+        askings.topmost.sort()
+        for agent in askings.answers.keys { askings.answers[agent]?.sort() }
+        for index in calls.indices where calls[index].isHandoff && calls[index].step >= 0 {
+            askings.tasks[calls[index].step] = calls[index].signature
+        }
+        return askings
     }
 
     /// Whether no other agent called this one. Some frameworks put several spans of one agent inside each other.
@@ -26,25 +32,51 @@ extension TraceAnalyzer {
         return false
     }
 
-    /// Those of a list of calls that came behind the last answer with a new question.
-    mutating func sinceLastQuestion(_ list: [Int], _ answers: [UInt64], _ batch: borrowing RecordBatch) -> [Int] {
+    /// Those of a list of calls that came behind the last answer with a new question, or for the last task.
+    mutating func sinceLastQuestion(_ list: [Int], _ askings: Askings, _ batch: borrowing RecordBatch) -> [Int] {
         guard list.count > 1, list.count >= options.repeatTag else { return list }
-        for place in (1..<list.count).reversed()
-        where isAnswered(list[place - 1], before: list[place], answers)
-            && isAskedAnew(list[place - 1], list[place], batch)
-        {
+        for place in (1..<list.count).reversed() where beginsAnew(list[place - 1], list[place], askings, batch) {
             return Array(list[place...])
         }
         return list
     }
 
-    private func isAnswered(_ call: Int, before other: Int, _ answers: [UInt64]) -> Bool {
-        var (low, high) = (0, answers.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if answers[middle] < calls[call].time { low = middle + 1 } else { high = middle }
+    private mutating func beginsAnew(
+        _ left: Int, _ right: Int, _ askings: Askings, _ batch: borrowing RecordBatch
+    ) -> Bool {
+        var isAnswered = askings.isAnswered(askings.topmost, calls[left].time, calls[right].time)
+        if let (one, other) = agentsApart(calls[left], calls[right]) {
+            let (task, next) = (self.task(of: one, askings), self.task(of: other, askings))
+            if task != 0, next != 0, task != next { return true }
+            // A sub-agent's answer ends its run.
+            if let times = askings.answers[one] {
+                isAnswered = isAnswered || askings.isAnswered(times, calls[left].time, calls[right].time)
+            }
         }
-        return low < answers.count && answers[low] <= calls[other].time
+        return isAnswered && isAskedAnew(left, right, batch)
+    }
+
+    /// The spans of the agents of two calls when they are different ones side by side.
+    private func agentsApart(_ left: ToolCall, _ right: ToolCall) -> (Int32, Int32)? {
+        guard left.place >= 0, right.place >= 0 else { return nil }
+        let (one, other) = (trace.steps[Int(left.place)].agent, trace.steps[Int(right.place)].agent)
+        guard one >= 0, other >= 0, one != other else { return nil }
+        if trace.isBelow(Int(one), Int(other)) || trace.isBelow(Int(other), Int(one)) { return nil }
+        return (one, other)
+    }
+
+    /// A hash of the arguments of the call that started an agent; 0 when none is known. Some frameworks put several
+    /// spans of one agent inside each other.
+    private func task(of agent: Int32, _ askings: Askings) -> UInt64 {
+        var step = agent
+        for _ in 0..<8 {
+            if let task = askings.tasks[step] { return task }
+            step = trace.steps[Int(step)].parent
+            guard step >= 0 else { return 0 }
+            let above = trace.steps[Int(step)]
+            if above.kind == .agent, !(above.agentName == trace.steps[Int(agent)].agentName) { return 0 }
+        }
+        return 0
     }
 
     private mutating func isAskedAnew(_ left: Int, _ right: Int, _ batch: borrowing RecordBatch) -> Bool {
@@ -86,5 +118,25 @@ extension TraceAnalyzer {
         var hash = ContentHash(seed: count)
         hash.add(last)
         return hash.value
+    }
+}
+
+/// What tells that calls were made for different questions or tasks.
+struct Askings {
+    /// When models of topmost agents answered, in the order of time.
+    var topmost: [UInt64] = []
+    /// The same by the agent's span, for all agents.
+    var answers: [Int32: [UInt64]] = [:]
+    /// By the step of a handoff: a hash of its arguments.
+    var tasks: [Int32: UInt64] = [:]
+
+    /// Whether one of the answers came between two calls.
+    func isAnswered(_ answers: [UInt64], _ call: UInt64, _ other: UInt64) -> Bool {
+        var (low, high) = (0, answers.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if answers[middle] < call { low = middle + 1 } else { high = middle }
+        }
+        return low < answers.count && answers[low] <= other
     }
 }

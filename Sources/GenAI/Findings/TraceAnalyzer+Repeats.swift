@@ -28,10 +28,10 @@ extension TraceAnalyzer {
         // Every call belongs to at most one report: the worst one.
         var isReported = [Bool](repeating: false, count: calls.count)
         var found: [Repeat] = []
-        let answers = answerTimes()
+        let askings = self.askings()
         for place in order.indices {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
-            if let hit = repeats(Array(window), answers, batch) { found.append(hit) }
+            if let hit = repeats(Array(window), askings, batch) { found.append(hit) }
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
@@ -84,7 +84,7 @@ extension TraceAnalyzer {
 
     /// The repeats that end with the window's last call; nil when there are too few.
     private mutating func repeats(
-        _ window: [Int], _ answers: [UInt64], _ batch: borrowing RecordBatch
+        _ window: [Int], _ askings: Askings, _ batch: borrowing RecordBatch
     ) -> Repeat? {
         guard let last = window.last else { return nil }
         let call = calls[last]
@@ -96,10 +96,13 @@ extension TraceAnalyzer {
         var near: [Int] = []
         // How many of each came before the last progress.
         var before = (same: 0, errors: 0, near: 0)
+        let mayWait = !isFailing && !call.isOpenEnded && !TraceAnalyzer.isAction(call.name)
         for (place, index) in window.enumerated() {
             let other = calls[index]
             let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
-            if hasAny, isProgress(place, in: window) { before = (same.count, errors.count, near.count) }
+            if hasAny, isProgress(place, in: window) || (mayWait && isPause(other)) {
+                before = (same.count, errors.count, near.count)
+            }
             guard other.name == call.name, isSameAgent(other, call) else { continue }
             let isSame = call.signature != 0 && other.signature == call.signature
             // A changed result is progress: polling, or reading again after a change.
@@ -113,8 +116,8 @@ extension TraceAnalyzer {
         if !isFailing {
             same.removeFirst(before.same)
             near.removeFirst(before.near)
-            same = sinceLastQuestion(same, answers, batch)
-            near = sinceLastQuestion(near, answers, batch)
+            same = sinceLastQuestion(same, askings, batch)
+            near = sinceLastQuestion(near, askings, batch)
         }
         var best: Repeat?
         func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
@@ -262,17 +265,26 @@ extension TraceAnalyzer {
             let name = call.name.looseHash
             let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
             let earlier = seen.filter {
-                guard $0.name == name, $0.isFailed, $0.trace != traceKey else { return false }
+                guard $0.name == name, $0.isFailed, $0.trace != traceKey, isSoon($0.time, call.time) else {
+                    return false
+                }
                 if signature != 0, $0.signature == signature { return true }
                 return hasKnownError && $0.error == call.errorHash
             }.count
             let count = earlier + 1
             guard earlier > 0, count >= options.sessionRepeatTag else { continue }
-            let tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+            var tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+            // Who is told that there is nothing may well ask again.
+            if !isFailing(call), isNoticed(index) { tier = .tag }
             var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
             hit.earlier = earlier
             return report(finding(hit))
         }
+    }
+
+    /// Whether calls of different traces came so soon after each other that they may be one attempt.
+    private func isSoon(_ time: UInt64, _ other: UInt64) -> Bool {
+        max(time, other) - min(time, other) <= options.sessionRepeatTime
     }
 
     // MARK: Answers

@@ -61,7 +61,7 @@ extension TraceAnalyzer {
         let isOdd = !call.oddity.isEmpty
         var tier = FindingTier.tag
         // An answer that goes on as if there had been data, or a cause that is known, makes it worse.
-        if isOdd || !isNoticed(index) { tier = .alert }
+        if isOdd || !(isNoticed(index) || isExpected(index)) { tier = .alert }
         if call.emptiness == .null && !isOdd { tier = .tag }
         var evidence = "tool=\(call.name.string) result=\(call.emptiness.name)"
         evidence += " arguments_hash=\(call.signature.hexDigits)"
@@ -82,7 +82,7 @@ extension TraceAnalyzer {
 
     /// Whether somebody reacts to an empty result: the tool is called again, another one is asked in its place, or the
     /// next answer says that there is nothing. Also true when the next answer is not in the telemetry.
-    private func isNoticed(_ index: Int) -> Bool {
+    func isNoticed(_ index: Int) -> Bool {
         let call = calls[index]
         for later in calls.indices where calls[later].name == call.name && later != index {
             if (calls[later].time, calls[later].place) > (call.time, call.place) { return true }
@@ -94,9 +94,29 @@ extension TraceAnalyzer {
             }
             if !turns[turn].output.exists { return true }
             if turns[turn].text.isEmpty { return turns[turn].calls > 0 }
-            return TraceAnalyzer.mentionsAbsence(turns[turn].text.capped(2_048))
+            return TraceAnalyzer.mentionsAbsence(turns[turn].text.capped(2_048), behind: call.name)
         }
         return true
+    }
+
+    /// Whether nothing may well be what is wanted: what was there has been removed, or the agent looked for what it
+    /// remembers of its user.
+    private func isExpected(_ index: Int) -> Bool {
+        let name = calls[index].name
+        if TraceAnalyzer.isRecall(name) { return true }
+        // The first call of the tool that brought something.
+        var shown: Int?
+        for other in calls.indices where calls[other].name == name && isBefore(other, index) {
+            let call = calls[other]
+            guard call.hasResult, !isFailing(call), call.emptiness == .none else { continue }
+            if shown.map({ isBefore(other, $0) }) ?? true { shown = other }
+        }
+        for other in calls.indices where isBefore(other, index) && !isFailing(calls[other]) {
+            guard TraceAnalyzer.isRemoval(calls[other].name) else { continue }
+            if TraceAnalyzer.haveSameNoun(calls[other].name, name) { return true }
+            if let shown, isBefore(shown, other) { return true }
+        }
+        return false
     }
 
     // MARK: Text

@@ -25,7 +25,7 @@ extension TraceAnalyzer {
                 report(finding)
             }
         }
-        for index in calls.indices where !calls[index].isFailed && calls[index].hasResult && !calls[index].isHandoff {
+        for index in calls.indices where !isFailing(calls[index]) && calls[index].hasResult && !calls[index].isHandoff {
             let call = calls[index]
             guard let query = query(of: call) else { continue }
             let documents = list(in: call.result, 0)

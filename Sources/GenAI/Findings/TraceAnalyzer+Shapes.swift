@@ -143,7 +143,7 @@ extension TraceAnalyzer {
 
     private mutating func collectResult(_ index: Int, _ seen: inout SeenIdentifiers) {
         let call = calls[index]
-        guard call.hasResult, !call.isFailed else { return }
+        guard call.hasResult, !isFailing(call) else { return }
         if call.result.exists {
             seen.collect(call.result, &tree, 0)
         } else {

@@ -105,7 +105,7 @@ import Testing
         #expect(event["gen_ai.evaluation.score.label"] == "alert")
         #expect(event["gen_ai.evaluation.explanation"]?.contains("customer_id has leading space") == true)
         #expect(event["sluice.finding.rule"] == "result.empty")
-        #expect(event["sluice.finding.version"] == "4")
+        #expect(event["sluice.finding.version"] == "5")
         #expect(event["sluice.finding.tier"] == "alert")
         #expect(event["sluice.finding.cause_span_id"] == "bbbbbbbbbbbbbbbb")
         #expect(event["sluice.finding.first_bad_step"] == "true")
