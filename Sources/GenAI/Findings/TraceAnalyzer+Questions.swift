@@ -2,7 +2,7 @@ import Telemetry
 
 /// What the user asked between calls: to look again for a new question is no loop.
 extension TraceAnalyzer {
-    /// When models answered in text without asking for a tool, and what agents were told by the calls that started them.
+    /// When models answered in text without asking for a tool, and what the calls that started agents told them.
     func askings() -> Askings {
         var askings = Askings()
         for turn in turns.indices where turns[turn].calls == 0 && !turns[turn].text.isEmpty {

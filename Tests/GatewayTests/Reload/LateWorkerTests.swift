@@ -145,7 +145,7 @@ import Testing
         #expect(try await reload(gateway, "traces", ["nop"], world))
         let begin = ContinuousClock.now
         await gateway.shutdown(deadline: .milliseconds(500))
-        #expect(ContinuousClock.now - begin < .seconds(10))
+        #expect(ContinuousClock.now - begin < .seconds(60))
         let text = lines.all.joined(separator: "\n")
         #expect(text.contains("exporter nop takes long to start: the reload goes on"), "\(text)")
         #expect(text.contains("pipeline traces has not ended its attempts to deliver: the gateway ends without"))
