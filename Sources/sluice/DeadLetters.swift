@@ -184,7 +184,9 @@ struct ReplayLetters: AsyncParsableCommand {
             return true
         case .left(let letters, let message):
             let failure = folder.replace(entry.id, with: letters)
-            let fate = failure.map { "no letter of them can be written, so all of it stays: \($0)" }
+            let fate = failure.map {
+                "these cannot be written, so that the whole letter stays and another replay sends all of it: \($0)"
+            }
             let left = Self.left(letters, entry)
             Terminal.error("\(entry.id): \(left) stay: \(message)\(fate.map { "; \($0)" } ?? "")")
         case .failed(let reason): Terminal.error("\(entry.id): \(reason)")

@@ -47,14 +47,23 @@ import Testing
             receivers: {otlp: {protocols: {http: {}}}}
             processors: {cumulativetodelta: {}}
             exporters: {nop: {process: [cumulativetodelta]}}
-            service: {pipelines: {metrics: {receivers: [otlp], exporters: [nop]}}}
+            service:
+              pipelines:
+                metrics: {receivers: [otlp], exporters: [nop]}
+                traces: {receivers: [otlp], exporters: [nop]}
             """
         let loaded = LoadedConfiguration.load([.text(name: "test", text)], dataDirectory: "/nowhere")
         try #require(!loaded.problems.hasErrors, "\(loaded.problems.report())")
         let letter = DeadLetter(
             exporter: "nop", pipeline: "metrics", cause: .rejected, message: "no", signal: .metrics, itemCount: 1,
             tenant: "", bytes: [0x0A, 0])
-        let outcome = await LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere").send(letter)
+        let replay = LetterReplay(plan: loaded.plan, dataDirectory: "/nowhere")
+        // Of traces it needs none.
+        let other = DeadLetter(
+            exporter: "nop", pipeline: "traces", cause: .rejected, message: "no", signal: .traces, itemCount: 1,
+            tenant: "", bytes: [0x0A, 0])
+        #expect(await replay.send(other) == .done(rejected: 0, message: ""))
+        let outcome = await replay.send(letter)
         guard case .failed(let reason) = outcome else {
             Issue.record("\(outcome)")
             return

@@ -41,7 +41,9 @@ extension DeadLetter {
     package func deliver(to exporter: any Exporter) async -> LetterOutcome {
         let end = await attempt(at: exporter)
         if end.left.isEmpty { return .done(rejected: end.rejected, message: end.message) }
-        return end.tookNothing ? .failed(end.message) : .left(end.left, message: end.message)
+        if end.tookNothing { return .failed(end.message) }
+        let lost = end.rejected == 0 ? "" : "; \(end.rejected) that were rejected are lost"
+        return .left(end.left, message: end.message + lost)
     }
 
     /// The same, for a letter that is kept nowhere: what is left of it says why, also where that is all of it.

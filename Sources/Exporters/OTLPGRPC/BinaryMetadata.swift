@@ -10,4 +10,15 @@ enum BinaryMetadata {
         guard isName(name) else { return value }
         return String(Data(value.utf8).base64EncodedString().prefix { $0 != "=" })
     }
+
+    /// The text behind base64, with or without padding; nil when the value is none. Bytes that are no UTF-8 become
+    /// replacement characters.
+    static func decoded(_ value: String) -> String? {
+        let bare = value.prefix { $0 != "=" }
+        let padding = String(repeating: "=", count: (4 - bare.utf8.count % 4) % 4)
+        guard padding.count < 3, value.utf8.count - bare.utf8.count <= padding.count,
+            let data = Data(base64Encoded: bare + padding)
+        else { return nil }
+        return String(decoding: data, as: UTF8.self)
+    }
 }

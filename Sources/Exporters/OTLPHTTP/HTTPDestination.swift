@@ -254,7 +254,7 @@ final class HTTPDestination: Sendable {
         let lines = headers(values, token, origin)
         // libcurl takes a name with a colon and nothing behind it as the wish to remove the header.
         target.headers += lines.map { $1.isEmpty ? "\($0);" : "\($0): \($1)" }
-        target.secrets = lines.map { Secret($1) } + binarySecrets(values)
+        target.secrets = lines.map { Secret($1) } + binarySecrets(lines)
         if let name = target.tls.serverName, endpoint.scheme == "https" {
             let override = endpoint.override(name: name)
             target.url = override.url
@@ -288,11 +288,11 @@ extension HTTPDestination {
     }
 
     /// Values that are sent in base64, as a server quotes them that has read them.
-    private func binarySecrets(_ values: [String]) -> [Secret] {
+    private func binarySecrets(_ lines: [(name: String, value: String)]) -> [Secret] {
         guard plan.encodesBinary else { return [] }
-        let headers = plan.headers.filter { BinaryMetadata.isName($0.key) }.map(\.value)
-        let read = zip(plan.credentials, values).filter { BinaryMetadata.isName($0.0.name) }.map { Secret($0.1) }
-        return headers + read
+        return lines.filter { BinaryMetadata.isName($0.name) }.compactMap { line in
+            BinaryMetadata.decoded(line.value).map(Secret.init)
+        }
     }
 }
 

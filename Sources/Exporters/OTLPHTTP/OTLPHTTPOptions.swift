@@ -172,9 +172,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
         if let base {
             check(base, at: "endpoint", &settings)
             warnOfBarePath(base, vendor, &settings)
-            warnOfQuery(base, vendor, &settings)
         }
         var urls: [(signal: Signal, url: String)] = []
+        var usesBase = false
         for signal in Signal.allCases {
             let key = "\(signal)_endpoint"
             var own = settings.optionalString(key, "Whole URL for \(signal), instead of endpoint with /v1/\(signal).")
@@ -188,7 +188,9 @@ package struct OTLPHTTPOptions: ComponentOptions {
                     base.map { HTTPEndpoint.below($0, signal: signal) }
                 }
             if let url = own ?? common { urls.append((signal, url)) }
+            usesBase = usesBase || own == nil
         }
+        if let base, usesBase { warnOfQuery(base, vendor, &settings) }
         return urls
     }
 

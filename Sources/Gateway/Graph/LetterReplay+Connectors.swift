@@ -48,13 +48,18 @@ extension LetterReplay {
                 metadata: frame.header.metadata.kept(pipeline.metadataKeys(of: exporter)), bytes: frame.bytes)
             ends.append(await attempt(share))
         }
-        let message = ends.map(\.message).filter { !$0.isEmpty }.joined(separator: "; ")
-        if ends.allSatisfy(\.tookNothing) { return .failed(message) }
+        var messages = ends.map(\.message).filter { !$0.isEmpty }
+        if ends.allSatisfy(\.tookNothing) { return .failed(messages.joined(separator: "; ")) }
         for action in frame.whenStored { action() }
         let left = ends.flatMap(\.left)
-        guard left.isEmpty else { return .left(left, message: message) }
+        guard left.isEmpty else {
+            for (end, exporter) in zip(ends, pipeline.exporters) where end.rejected > 0 {
+                messages.append("\(end.rejected) that exporter \(exporter.id) rejected are lost")
+            }
+            return .left(left, message: messages.joined(separator: "; "))
+        }
         let rejected = ends.reduce(0) { $0 + $1.rejected }
-        return .done(rejected: min(rejected, itemCount), message: message)
+        return .done(rejected: min(rejected, itemCount), message: messages.joined(separator: "; "))
     }
 
     private func attempt(_ share: DeadLetter) async -> LetterAttempt {

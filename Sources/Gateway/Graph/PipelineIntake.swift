@@ -55,8 +55,11 @@ struct ProcessorChain: Sendable {
     /// Whether a step waits for a disk.
     var waitsForDisk: Bool { steps.contains(where: \.waitsForDisk) }
 
-    /// Id of the first step that only a running gateway can take (`Processor.needsEarlierRequests`), if any.
-    var boundStep: String? { zip(names, steps).first { $0.1.needsEarlierRequests }?.0 }
+    /// Id of the first step that only a running gateway can take (`Processor.needsEarlierRequests`), if any. Of metrics
+    /// alone earlier ones are needed.
+    var boundStep: String? {
+        signal == .metrics ? zip(names, steps).first { $0.1.needsEarlierRequests }?.0 : nil
+    }
 }
 
 /// Counters of one pipeline's intake. Per pipeline: received = filtered + stored + lost.

@@ -121,6 +121,10 @@ import Testing
     @Test(arguments: [
         ("endpoint: 'https://h/q?token=x'", 1), ("endpoint: 'https://h/q'", 0),
         ("traces_endpoint: 'https://h/q?token=x'", 0),
+        (
+            "endpoint: 'https://h/?x=1', traces_endpoint: 'https://h/t', logs_endpoint: 'https://h/l', "
+                + "metrics_endpoint: 'https://h/m'", 0
+        ),
         ("preset: maxim, api_key: a, headers: {x-maxim-repo-id: b}, endpoint: 'https://h/v1/otel?token=x'", 0),
     ]) func `warns of a query in front of the paths`(yaml: String, count: Int) {
         let warnings = optionWarnings(OTLPHTTPOptions.self, "{\(yaml)}").filter { $0.contains("has a query") }

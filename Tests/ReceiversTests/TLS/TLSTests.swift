@@ -131,7 +131,11 @@ struct TLSTests {
         let files = try makeFiles()
         try files.makeAuthority("two")
         try files.install("one", as: "authority")
-        for (more, isWatched) in [("", false), (", client_ca_file_reload: true", true)] {
+        let options = [
+            ("", false), (", client_ca_file_reload: true", true),
+            (", reload_interval: 5s, client_ca_file_reload: true", true),
+        ]
+        for (more, isWatched) in options {
             let contexts = try contexts(tls(files, ", client_ca_file: \(files.path("authority.pem"))\(more)"))
             let start = NIODeadline.now()
             let first = contexts.current(now: start)

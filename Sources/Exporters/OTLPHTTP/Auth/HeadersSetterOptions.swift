@@ -43,7 +43,7 @@ struct HeaderAction: Sendable {
     }
 
     /// Changes the headers of a request. `encodesBinary` says that they are metadata of gRPC: what came as such goes on
-    /// in the base64 that it came in.
+    /// in the base64 that it came in, and what is none, as over HTTP, in base64.
     func apply(to headers: inout [(name: String, value: String)], _ origin: RequestOrigin, encodesBinary: Bool) {
         let name = key.lowercased()
         let isPresent = headers.contains { $0.name.lowercased() == name }
@@ -52,7 +52,8 @@ struct HeaderAction: Sendable {
         // Without a value nothing is set.
         guard let value = found ?? fallback?.reveal(), kind == .upsert || isPresent == (kind == .update) else { return }
         headers.removeAll { $0.name.lowercased() == name }
-        let isEncoded = found != nil && metadataKey.map(BinaryMetadata.isName) == true
+        let cameAsBinary = found != nil && metadataKey.map(BinaryMetadata.isName) == true
+        let isEncoded = cameAsBinary && BinaryMetadata.decoded(value) != nil
         headers.append((key, encodesBinary && !isEncoded ? BinaryMetadata.encoded(value, of: key) : value))
     }
 }

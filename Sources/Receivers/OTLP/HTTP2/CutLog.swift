@@ -34,8 +34,9 @@ final class CutLog: Sendable {
         guard let count = count(now: now) else { return }
         let code = error.networkCode
         let name = Self.names.indices.contains(code) ? Self.names[code] : String(code)
+        let blame = error == .internalError ? "" : " for what its client sent"
         log.warning(
-            "receiver \(id): an HTTP/2 connection was ended for what its client sent: \(why ?? name)",
+            "receiver \(id): an HTTP/2 connection was ended\(blame): \(why ?? name)",
             metadata: [
                 "error": "\(name)", "address": "\(address?.ipAddress ?? "unknown")", "connections": "\(count)",
             ])

@@ -61,16 +61,25 @@ final class TLSContexts: Sendable {
             if areAllDue { state.checked = now }
             state.checkedClientCA = now
             do throws(Fault) {
-                let content = try Self.content(options, pair: areAllDue ? [] : Array(state.content.prefix(2)))
-                guard content != state.content else { return state.context }
-                state.context = try Self.context(content, options, protocols)
-                state.content = content
-                log.info("certificate was read again", metadata: ["receiver": "\(id)"])
+                try read(all: areAllDue, &state)
             } catch {
                 log.warning("receiver \(id): tls stays as it was: \(error.description)")
+                // A certificate that cannot be read keeps nobody in that the authorities let in no more.
+                if areAllDue, options.clientCAInterval > .zero { try? read(all: false, &state) }
             }
             return state.context
         }
+    }
+
+    /// Reads the files again, or that of the authorities alone.
+    private func read(all: Bool, _ state: inout State) throws(Fault) {
+        let content = try Self.content(options, pair: all ? [] : Array(state.content.prefix(2)))
+        guard content != state.content else { return }
+        let isPairSame = content.prefix(2) == state.content.prefix(2)
+        state.context = try Self.context(content, options, protocols)
+        state.content = content
+        let what = isPairSame ? "client_ca_file was read again" : "certificate was read again"
+        log.info("\(what)", metadata: ["receiver": "\(id)"])
     }
 
     private static func isDue(_ interval: Duration, since checked: NIODeadline, now: NIODeadline) -> Bool {

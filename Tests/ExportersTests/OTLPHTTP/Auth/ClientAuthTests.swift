@@ -108,6 +108,7 @@ import Testing
               - {key: made-bin, from_context: their-text}
               - {key: plain, from_context: their-bin}
               - {key: usual-bin, from_context: absent-bin, default_value: set}
+              - {key: raw-bin, from_context: raw-bin}
             """)
         let plan = HTTPDestination.Plan(
             connection: CurlTargetOptions(url: ""), urls: [server.url], ownHeaders: [],
@@ -119,15 +120,16 @@ import Testing
         var batch = batch()
         batch.metadata = RequestMetadata([
             .init(name: "their-bin", value: "YQ"), .init(name: "their-text", value: "text"),
+            .init(name: "raw-bin", value: "hello!"),
         ])
         guard case .success = await destination.exchange([[1]], with: 0, origin: batch.origin) else {
             Issue.record("not sent")
             return
         }
         let headers = try #require(server.requests.first?.headers)
-        let names = ["own-bin", "file-bin", "set-bin", "passed-bin", "made-bin", "own", "plain", "usual-bin"]
-        let encoded = ["YQ", "ZmlsZT8", "c2V0", "YQ", "dGV4dA", "a", "YQ", "c2V0"]
-        let plain = ["a", "file?", "set", "YQ", "text", "a", "YQ", "set"]
+        let names = ["own-bin", "file-bin", "set-bin", "passed-bin", "made-bin", "own", "plain", "usual-bin", "raw-bin"]
+        let encoded = ["YQ", "ZmlsZT8", "c2V0", "YQ", "dGV4dA", "a", "YQ", "c2V0", "aGVsbG8h"]
+        let plain = ["a", "file?", "set", "YQ", "text", "a", "YQ", "set", "hello!"]
         #expect(names.map { headers[$0] } == (isGRPC ? encoded : plain))
     }
 
