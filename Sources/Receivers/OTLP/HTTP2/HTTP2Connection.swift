@@ -124,7 +124,9 @@ final class HTTP2Connection: ChannelInboundHandler {
             // The library writes a head in one frame alone, and what it has encoded is in its table already: the client
             // would take the body for one without a head, and understand no other head (swift-nio-http2 1.46).
             watch.endForOwnFault()
-            tellCut(context, .internalError, "the headers of an answer are larger than one frame holds (16 KiB): shorten response_headers")
+            tellCut(
+                context, .internalError,
+                "the headers of an answer are larger than one frame holds (16 KiB): shorten response_headers")
             return closeBehindRead(context)
         }
         // An error of the protocol without a GOAWAY concerns one stream, which the library has reset.

@@ -127,7 +127,9 @@ import Testing
             return
         }
         let headers = try #require(server.requests.first?.headers)
-        let names = ["own-bin", "file-bin", "set-bin", "passed-bin", "made-bin", "own", "plain", "usual-bin", "raw-bin"]
+        let names = [
+            "own-bin", "file-bin", "set-bin", "passed-bin", "made-bin", "own", "plain", "usual-bin", "raw-bin",
+        ]
         let encoded = ["YQ", "ZmlsZT8", "c2V0", "YQ", "dGV4dA", "a", "YQ", "c2V0", "aGVsbG8h"]
         let plain = ["a", "file?", "set", "YQ", "text", "a", "YQ", "set", "hello!"]
         #expect(names.map { headers[$0] } == (isGRPC ? encoded : plain))
