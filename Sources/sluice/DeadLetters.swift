@@ -223,5 +223,7 @@ struct DropLetters: ParsableCommand {
             letters += try selection.letters(ids: rest, all: all).map { ($0.folder, $0.entry.id) }
         }
         for (folder, id) in letters where folder.remove(id) { print("\(id): dropped") }
+        // With what a replay that was killed has left of them.
+        _ = ReplayLock(dataDirectory: selection.dataDirectory)
     }
 }

@@ -158,7 +158,7 @@ package struct DeadLetterFolder: Sendable {
         guard let time = Self.time(of: id) else { return DeadLetterFailure("\(id) is no letter") }
         var written: [String] = []
         for letter in letters {
-            switch write(letter, time: time, draft: "left") {
+            switch write(letter, time: time, draft: Self.leftDraft) {
             case .success(let new): written.append(new.id)
             case .failure(let failure):
                 for id in written { remove(id) }
@@ -167,6 +167,13 @@ package struct DeadLetterFolder: Sendable {
         }
         return remove(id) ? nil : DeadLetterFailure("unlink", file(id))
     }
+
+    /// What `replace` writes before it has a name.
+    private static let leftDraft = "left"
+
+    /// Removes what a replay that was killed has left behind, which nothing else shows. For the holder of the
+    /// `ReplayLock`.
+    func removeDraft() { _ = Glibc.unlink(path + "/" + Self.leftDraft) }
 
     /// Makes the folder, and that of all exporters above it.
     func makeFolder() -> DeadLetterFailure? {

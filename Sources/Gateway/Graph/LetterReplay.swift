@@ -79,8 +79,9 @@ package final class LetterReplay: Sendable {
         let (chain, _) = try StepMaker.make(own, metrics: SelfMetrics(), keys: &keys)
         if let step = chain.boundStep {
             throw GatewayStartFailure(
-                "its processor \(step) needs what came before, which the gateway alone has seen: `sluice dlq show --raw` "
-                    + "and `sluice send` bring the request to a receiver, `sluice dlq drop` removes the letter")
+                "its processor \(step) needs what came before, which the gateway alone has seen: "
+                    + "`sluice dlq show --raw` and `sluice send` bring the request to a receiver, `sluice dlq drop` "
+                    + "removes the letter")
         }
         let processed = ProcessedExporter(exporter, chain: chain)
         processed.link(keys.build())
