@@ -30,6 +30,9 @@ import Testing
         ("build_project", #"{"target":"app"}"#, "error: missing required argument 'for' in call to 'f'"),
         ("evaluate_script", #"{"script":"x()"}"#, "TypeError: cannot read x; invalid argument"),
         ("bash", #"{"command":"ls -q"}"#, "bash: line 1: ls: invalid argument"),
+        ("test", #"{"path":"tests"}"#, "TypeError: test_total() missing 1 required positional argument: 'order'"),
+        ("exec", #"{"code":"x"}"#, "TypeError: execute() missing 1 required positional argument: 'sql'"),
+        ("build", #"{"target":"app"}"#, "Build failed: missing required argument 'x' in call to 'f'"),
     ]) func `an error of the code that a tool ran does not blame the call`(
         _ tool: String, _ arguments: String, _ error: String
     ) throws {
@@ -41,6 +44,13 @@ import Testing
         ("bash", #"{"cmd":"ls"}"#, "TypeError: BashTool.run() missing 1 required positional argument: 'command'"),
         ("run_tests", #"{"paths":"tests"}"#, "1 validation error for run_testsArguments\npath\n  Field required"),
         ("mcp__ci__run_tests", #"{"paths":"t"}"#, "1 validation error for call[run_tests]\npath\n  Field required"),
+        ("browser_click", #"{"element":"Pay"}"#, "MCP error -32602: Invalid arguments for tool browser_click: []"),
+        ("Bash", #"{"cmd":"ls"}"#, "InputValidationError: Bash failed due to the following issue: no `command`"),
+        ("sql_db_query", #"{"q":"x"}"#, "Error invoking tool 'sql_db_query' with error:\n query: Field required"),
+        ("compile_report", #"{"customer_id":7}"#, "ValueError: customer_id must be a string"),
+        ("evaluate_project", #"{"project_id":"a"}"#, "1 validation error for Query\nproject_id\n  Input should be …"),
+        ("run_query", #"{"start_time":"x"}"#, "invalid parameter: start_time must be a valid RFC3339 time"),
+        ("create_notebook", #"{"title":7}"#, "1 validation error for Notebook\nname\n  Field required"),
         ("get_order", #"{"id":"a"}"#, "ValueError: invalid literal for int() with base 10: 'a'"),
         ("get_order", #"{"id":"a"}"#, "1 validation error for OrderModel\nnumber\n  Field required"),
     ]) func `an error of the tool itself does`(_ tool: String, _ arguments: String, _ error: String) throws {
@@ -56,6 +66,7 @@ import Testing
         #expect(try look("1 validation error for LedgerEntry\ncurrency\n  Field required") == 0)
         #expect(try look("process_refund() missing 1 required positional argument: 'currency'") == 1)
         #expect(try look("1 validation error for ProcessRefundInput\ncurrency\n  Field required") == 1)
+        #expect(try look("1 validation error for ProcessRefundsOfOthers\ncurrency\n  Field required") == 0)
         #expect(try look("1 validation error for Input\namount\n  Input should be greater than 5") == 1)
     }
 
