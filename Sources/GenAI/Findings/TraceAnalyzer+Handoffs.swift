@@ -110,7 +110,7 @@ extension TraceAnalyzer {
         let missing = withoutOwnWork(untold, subAgents, lookUps: false)
         let unseen = withoutOwnWork(missing, subAgents, lookUps: true)
         // Whoever only looked something up may have left the work with it to others.
-        var tier = tier(missing, of: entities.count)
+        var tier = self.tier(missing, of: entities.count)
         if let worst = tier, self.tier(unseen, of: entities.count) != .alert { tier = min(worst, .tag) }
         if let tier { return reportDrop(missing, tier, of: entities.count, first, subAgents) }
         if unseen.isEmpty { checkOtherEntity(entities, first, subAgents) }
