@@ -30,6 +30,9 @@ import Testing
         ("build_project", #"{"target":"app"}"#, "error: missing required argument 'for' in call to 'f'"),
         ("evaluate_script", #"{"script":"x()"}"#, "TypeError: cannot read x; invalid argument"),
         ("bash", #"{"command":"ls -q"}"#, "bash: line 1: ls: invalid argument"),
+        ("test", #"{"path":"tests"}"#, "TypeError: test_total() missing 1 required positional argument: 'order'"),
+        ("exec", #"{"code":"x"}"#, "TypeError: execute() missing 1 required positional argument: 'sql'"),
+        ("build", #"{"target":"app"}"#, "Build failed: missing required argument 'x' in call to 'f'"),
     ]) func `an error of the code that a tool ran does not blame the call`(
         _ tool: String, _ arguments: String, _ error: String
     ) throws {
@@ -41,6 +44,13 @@ import Testing
         ("bash", #"{"cmd":"ls"}"#, "TypeError: BashTool.run() missing 1 required positional argument: 'command'"),
         ("run_tests", #"{"paths":"tests"}"#, "1 validation error for run_testsArguments\npath\n  Field required"),
         ("mcp__ci__run_tests", #"{"paths":"t"}"#, "1 validation error for call[run_tests]\npath\n  Field required"),
+        ("browser_click", #"{"element":"Pay"}"#, "MCP error -32602: Invalid arguments for tool browser_click: []"),
+        ("Bash", #"{"cmd":"ls"}"#, "InputValidationError: Bash failed due to the following issue: no `command`"),
+        ("sql_db_query", #"{"q":"x"}"#, "Error invoking tool 'sql_db_query' with error:\n query: Field required"),
+        ("compile_report", #"{"customer_id":7}"#, "ValueError: customer_id must be a string"),
+        ("evaluate_project", #"{"project_id":"a"}"#, "1 validation error for Query\nproject_id\n  Input should be …"),
+        ("run_query", #"{"start_time":"x"}"#, "invalid parameter: start_time must be a valid RFC3339 time"),
+        ("create_notebook", #"{"title":7}"#, "1 validation error for Notebook\nname\n  Field required"),
         ("get_order", #"{"id":"a"}"#, "ValueError: invalid literal for int() with base 10: 'a'"),
         ("get_order", #"{"id":"a"}"#, "1 validation error for OrderModel\nnumber\n  Field required"),
     ]) func `an error of the tool itself does`(_ tool: String, _ arguments: String, _ error: String) throws {
@@ -56,6 +66,7 @@ import Testing
         #expect(try look("1 validation error for LedgerEntry\ncurrency\n  Field required") == 0)
         #expect(try look("process_refund() missing 1 required positional argument: 'currency'") == 1)
         #expect(try look("1 validation error for ProcessRefundInput\ncurrency\n  Field required") == 1)
+        #expect(try look("1 validation error for ProcessRefundsOfOthers\ncurrency\n  Field required") == 0)
         #expect(try look("1 validation error for Input\namount\n  Input should be greater than 5") == 1)
     }
 
@@ -63,9 +74,11 @@ import Testing
 
     private typealias OwnCall = (tool: String, arguments: String, error: String?)
 
-    /// A lead that calls tools of its own and hands one part of the request over.
-    private func delegating(_ own: [OwnCall]) throws -> [FindingTier] {
-        let request = "Cancel reservation KX-4471, convert 310.50 EUR to USD, and tell 55102@x.de a joke."
+    private static let request = "Cancel reservation KX-4471, convert 310.50 EUR to USD, and tell 55102@x.de a joke."
+
+    /// A lead that calls tools of its own and hands one part of the request over. `announced` is a call that never ran.
+    private func delegating(_ own: [OwnCall], announced: Bool = false) throws -> [FindingTier] {
+        let request = Self.request
         var trace = TestTrace()
         let lead = trace.agent("lead", input: request)
         for call in own {
@@ -73,7 +86,12 @@ import Testing
             trace.tool(call.tool, in: lead, arguments: call.arguments, result: result, error: call.error)
         }
         let told = #"{"task":"Please write a short joke"}"#
-        trace.model(in: lead, input: TestTrace.user(request), calls: [("1", "transfer_to_joker", told)])
+        var calls = [(id: "1", name: "transfer_to_joker", arguments: told)]
+        if announced {
+            let arguments = #"{"reservation":"KX-4471","eur":310.5,"to":"55102@x.de"}"#
+            calls.append((id: "2", name: "process_all", arguments: arguments))
+        }
+        trace.model(in: lead, input: TestTrace.user(request), calls: calls)
         let joker = trace.agent("joker", in: lead, input: "Please write a short joke")
         trace.model(in: joker, input: TestTrace.user("Please write a short joke"), text: "Why did the chicken cross?")
         trace.model(in: lead, text: "All three are done.")
@@ -91,6 +109,17 @@ import Testing
         // To speak of it or to fail is not to do it.
         #expect(try delegating([("think", #"{"thought":"KX-4471, 310.50 EUR, 55102@x.de"}"#, nil)]) == [.alert])
         #expect(try delegating([("cancel", cancel, "503 unavailable")]) == [.alert])
+    }
+
+    @Test func `to look it up, to pass it on or to announce it is not to do it`() throws {
+        let whole = TestTrace.quoted(Self.request)
+        #expect(try delegating([("classify_intent", #"{"message":\#(whole)}"#, nil)]) == [.alert])
+        #expect(try delegating([("search_kb", #"{"query":\#(whole)}"#, nil)]) == [.alert])
+        #expect(try delegating([], announced: true) == [.alert])
+        for tool in ["get_reservation", "reservation_lookup", "getReservation"] {
+            let arguments = #"{"reservation":"KX-4471","eur":"310.50 EUR","email":"55102@x.de"}"#
+            #expect(try delegating([(tool, arguments, nil)]) == [.tag])
+        }
     }
 
     // MARK: Tasks
@@ -181,6 +210,35 @@ import Testing
     }
 
     @Test(arguments: [
+        ("deleteBooking", "getBookings", FindingTier.tag), ("delete_entry", "list_entries", .tag),
+        ("clear_cache", "get_cache", .tag), ("close_ticket_tool", "find_tickets_by_user", .tag),
+        ("resolve_customer", "get_customer", .alert), ("close_ticket_tool", "search_flights_tool", .alert),
+        ("remove_label_by_name", "find_customer_by_name", .alert), ("clear_all", "list_all", .alert),
+        ("remove_from_cart", "search_car", .alert), ("delete_form", "get_format", .alert),
+        ("cancel_plan", "search_plane", .alert),
+    ]) func `a removal is one of the same noun`(_ removal: String, _ tool: String, _ tier: FindingTier) throws {
+        let calls: [(tool: String, result: String?)] = [(removal, #"{"ok":true}"#), (tool, #"{"items":[]}"#)]
+        #expect(try empty(calls, "All of them were taken care of.") == tier)
+    }
+
+    @Test(arguments: [
+        ("remove_item", "boots", FindingTier.tag), ("remove_item", "sandals", .alert),
+        ("close_browser", "boots", .alert), ("clear_cache", "boots", .alert), ("archive_search", "boots", .alert),
+    ]) func `what was there was there for the same question`(
+        _ between: String, _ second: String, _ tier: FindingTier
+    ) throws {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        trace.tool("search_products", in: agent, arguments: #"{"q":"boots"}"#, result: #"{"items":["b1"]}"#)
+        trace.tool(between, in: agent, arguments: "{}", result: #"{"ok":true}"#)
+        trace.tool("search_products", in: agent, arguments: #"{"q":"\#(second)"}"#, result: #"{"items":[]}"#)
+        trace.model(in: agent, text: "I found boots at 60 EUR and they ship tomorrow.")
+        #expect(try findings(trace).of(.silentEmptyResponse).map(\.tier) == [tier])
+    }
+
+    @Test(arguments: [
+        ("loadMemory", FindingTier.tag), ("search_memory_modules", .alert), ("get_memory_usage", .alert),
+        ("get_shipping_preferences", .alert), ("get_user_preferences", .tag), ("search_memory_tool", .tag),
         ("load_memory", FindingTier.tag), ("get_chat_history", .tag), ("get_user_profile", .tag),
         ("load_preferences", .tag), ("fetch_order_history", .alert), ("get_company_profile", .alert),
     ]) func `nothing is kept of a new user`(_ tool: String, _ tier: FindingTier) throws {
@@ -192,6 +250,8 @@ import Testing
         ("whois_lookup", "Yes, foo.dev is available!", .tag), ("find_user", "Good news, zed is available.", .tag),
         ("search_flights", "Your flight is available at 320 EUR.", .alert),
         ("list_events", "Your meeting is at 3 pm.", .alert),
+        ("list_events", "This free webinar starts at 3 pm.", .alert),
+        ("get_user_orders", "Your order is available for pick-up.", .alert),
     ]) func `an answer notices that nothing is open or taken`(
         _ tool: String, _ answer: String, _ tier: FindingTier
     ) throws {
@@ -211,6 +271,11 @@ import Testing
         let something = shape.replacing("@", with: "1").replacing("$", with: #"{"id":7,"total":60}"#)
         #expect(try empty([("find_orders", nothing)], "Your order arrives on Monday.") == .alert)
         #expect(try empty([("find_orders", something)], "Your order arrives on Monday.") == nil)
+    }
+
+    @Test func `an amount of zero is an answer`() throws {
+        let total = #"{"total":{"value":0,"currency":"EUR"}}"#
+        #expect(try empty([("get_discount_total", total)], "You pay the full price of 40 EUR.") == nil)
     }
 
     @Test func `an empty page of a list that has more is not nothing`() throws {

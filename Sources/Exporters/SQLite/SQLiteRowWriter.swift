@@ -129,7 +129,7 @@ struct SQLiteRowWriter: RowReceiver {
 ///
 /// Results of evaluations stay: a sender that repeats a span does not repeat what was said of it, and the gateway says
 /// it of one copy, or of a trace that was whole then. They move behind all places that the new rows can have, and go
-/// when the same rule says the same again.
+/// when the same rule says the same again; of repeats when it says anything, since they are a loop or a storm.
 private enum SpanReplacement {
     /// Cells that name the span.
     static let spanCells = 2
@@ -143,7 +143,8 @@ private enum SpanReplacement {
     private static let span = "trace_id = ?1 AND span_id = ?2"
     private static let isNew = "\(span) AND position < \(firstKept)"
     private static let isSaidAnew =
-        "\(span) AND position BETWEEN \(firstKept) AND \(lastKept) AND pattern = ?5 AND rule IS ?6"
+        "\(span) AND position BETWEEN \(firstKept) AND \(lastKept) AND rule IS ?6 "
+        + "AND (pattern = ?5 OR ?6 LIKE 'repeat.%')"
     private static let shift =
         "position = position + "
         + "(SELECT max(\(firstKept), ifnull(max(position), 0) + 1) FROM span_events WHERE \(span))"

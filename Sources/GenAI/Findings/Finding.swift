@@ -107,10 +107,10 @@ package enum FindingRule: String, CaseIterable, Sendable {
         case .repeatedNearly: "6"
         case .emptyResult: "5"
         case .handoffEntities: "4"
-        case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused, .softError:
+        case .repeatedError, .toolNeverCalled, .prohibitedValue, .answerMissing, .argumentsRefused, .softError,
+            .retrievalCoverage, .retrievalContradiction, .retrievalScore, .handoffOther:
             "3"
-        case .repeatedAnswer, .toolExcluded, .retrievalCoverage,
-            .retrievalContradiction, .retrievalScore, .handoffOther, .answerFailed:
+        case .repeatedAnswer, .toolExcluded, .answerFailed, .argumentShape:
             "2"
         default: "1"
         }

@@ -28,8 +28,10 @@ extension TraceAnalyzer {
     /// Words of tools that tell what is taken, and phrases for what is not.
     private static let takers: [StaticString] = [
         "event", "events", "calendar", "meeting", "meetings", "appointment", "appointments", "booking", "bookings",
-        "reservation", "reservations", "busy", "schedule", "whois", "domain", "domains", "user", "users", "username",
+        "reservation", "reservations", "busy", "schedule", "whois", "domain", "domains",
     ]
+    /// The same where the tool is about them: `find_user`, not `get_user_orders`.
+    private static let takenNames: [StaticString] = ["user", "users", "username", "usernames"]
     private static let freePhrases: [StaticString] = [
         "is free", "are free", "you're free", "you’re free", "is available", "are available",
     ]
@@ -38,7 +40,21 @@ extension TraceAnalyzer {
     /// The same of an answer behind a call of a tool: where nothing is taken, "you are free" says so.
     static func mentionsAbsence(_ text: Text, behind tool: Text) -> Bool {
         if mentionsAbsence(text) { return true }
-        return freePhrases.contains { text.holds($0) } && takers.contains { hasWord(tool, $0) }
+        guard freePhrases.contains(where: { holdsWords(text, $0) }) else { return false }
+        if takers.contains(where: { hasWord(tool, $0) }) { return true }
+        return noun(of: tool).map { isOneOf($0, takenNames) } ?? false
+    }
+
+    /// Whether whole words stand in a text: "is free", which "this freebie" has not.
+    private static func holdsWords(_ text: Text, _ phrase: StaticString) -> Bool {
+        var from = 0
+        while let start = text.place(of: Text(phrase), from: from) {
+            let end = start + phrase.utf8CodeUnitCount
+            let isBegun = start == 0 || !WordCursor.isWord(text[start - 1])
+            if isBegun, end == text.count || !WordCursor.isWord(text[end]) { return true }
+            from = start + 1
+        }
+        return false
     }
 
     /// Whether an answer says that there is nothing, or is in a language whose words tell nothing here.
@@ -56,7 +72,7 @@ extension TraceAnalyzer {
             if isOneOf(word, settled) { isSettled = true }
             if isOneOf(word, wholes) || isWord(word, "clean") { isWhole = true }
         }
-        if !figures.hasOthers, isSettled && isWhole || settledPhrases.contains(where: { text.holds($0) }) {
+        if !figures.hasOthers, isSettled && isWhole || settledPhrases.contains(where: { holdsWords(text, $0) }) {
             return true
         }
         return isForeign(text)

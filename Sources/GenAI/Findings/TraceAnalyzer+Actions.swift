@@ -71,56 +71,105 @@ extension TraceAnalyzer {
         return true
     }
 
+    /// Words of tools that only look something up.
+    private static let lookUps: [StaticString] = [
+        "get", "list", "search", "find", "fetch", "read", "lookup", "look", "check", "query", "show", "count",
+        "describe", "retrieve", "load", "view", "verify", "validate", "resolve",
+    ]
+
+    /// Whether a tool's name says that it looks something up and does nothing else.
+    static func isLookUp(_ name: Text) -> Bool {
+        !isAction(name) && parts(of: name).contains { isOneOf($0, lookUps) }
+    }
+
+    /// The words of a name, those in camel case too: `getBookings`, `get_bookings`.
+    private static func parts(of name: Text) -> [Text] {
+        var parts: [Text] = []
+        var words = WordCursor(name, joins: false)
+        while let range = words.next() {
+            var start = range.lowerBound
+            for index in range where index > start && isUpper(name[index]) && !isUpper(name[index - 1]) {
+                parts.append(name[start..<index])
+                start = index
+            }
+            parts.append(name[start..<range.upperBound])
+        }
+        return parts
+    }
+
+    private static func isUpper(_ byte: UInt8) -> Bool { byte >= 0x41 && byte <= 0x5A }
+
+    /// Last words of names that say nothing of what the tool is about.
+    private static let fillers: [StaticString] = ["tool", "api", "function", "name", "all", "id", "data", "info"]
+
+    /// The words of a name up to what it is about: without what stands behind a `by` or `for`, and without `_tool`.
+    private static func partsToNoun(of name: Text) -> ArraySlice<Text> {
+        let all = parts(of: name)
+        var left = all.prefix { !isOneOf($0, ["by", "for"]) }
+        while let last = left.last, isOneOf(last, fillers) { left.removeLast() }
+        return left
+    }
+
+    /// What a tool is about: `bookings` of `get_bookings_by_user`. Nil where its name has only a verb.
+    static func noun(of name: Text) -> Text? {
+        let parts = partsToNoun(of: name)
+        guard let last = parts.last else { return nil }
+        return parts.count == 1 && (isOneOf(last, removals) || isOneOf(last, lookUps)) ? nil : last
+    }
+
     // MARK: Removals and memories
 
     private static let removals: [StaticString] = [
         "delete", "remove", "cancel", "archive", "unsubscribe", "empty", "clear", "purge", "close", "trash", "prune",
-        "wipe", "erase", "dismiss", "resolve", "revoke", "drop",
+        "wipe", "erase", "dismiss", "revoke", "drop",
     ]
 
-    /// Whether a tool's name says that less is there behind it.
+    /// Whether a tool's name says that less is there behind it. `archive_search` looks something up.
     static func isRemoval(_ name: Text) -> Bool {
-        var isFirst = true
-        var words = WordCursor(name, joins: false)
-        while let range = words.next() {
-            if isFirst, isOneOf(name[range], readers) { return false }
-            if isOneOf(name[range], removals) { return true }
-            isFirst = false
-        }
-        return false
+        let parts = partsToNoun(of: name)
+        if let first = parts.first, isOneOf(first, readers) { return false }
+        if let last = parts.last, isOneOf(last, ["search", "lookup", "query"]) { return false }
+        return parts.contains { isOneOf($0, removals) }
     }
 
-    /// Whether two names end with the same word, whatever its number: `cancel_booking`, `get_bookings`.
-    static func haveSameNoun(_ left: Text, _ right: Text) -> Bool {
-        guard let one = lastWord(of: left), let other = lastWord(of: right) else { return false }
+    /// What is removed without anything else being less.
+    private static let ownThings: [StaticString] = [
+        "cache", "browser", "tab", "page", "window", "session", "connection", "dialog", "popup", "modal",
+    ]
+
+    /// Whether what a removal is about is a thing of the agent's own: `close_browser`, `clear_cache`.
+    static func isOwnThing(_ noun: Text?) -> Bool {
+        guard let noun else { return false }
+        return isOneOf(noun, ownThings)
+    }
+
+    /// Whether two words are the same noun, whatever its number: `booking`, `bookings`.
+    static func isSameNoun(_ one: Text, _ other: Text) -> Bool {
         let (short, long) = one.count < other.count ? (one, other) : (other, one)
-        return short.count >= 3 && long.count - short.count <= 2 && long.place(of: short) == 0
+        guard short.count >= 3 else { return false }
+        let ending = long[short.count..<long.count]
+        if long.place(of: short) == 0 { return ending.isEmpty || isOneOf(ending, ["s", "es"]) }
+        // `entry`, `entries`
+        let stem = short[0..<short.count - 1]
+        return isWord(short[stem.count..<short.count], "y") && long.place(of: stem) == 0
+            && isWord(long[stem.count..<long.count], "ies")
     }
 
-    private static func lastWord(of name: Text) -> Text? {
-        var words = WordCursor(name, joins: false)
-        var last: Text?
-        while let range = words.next() { last = name[range] }
-        return last
-    }
+    /// Verbs of tools that look up what is remembered, and whose it is.
+    private static let recalls: [StaticString] = [
+        "load", "get", "recall", "search", "read", "fetch", "retrieve", "query", "lookup", "find", "list", "user",
+        "all", "term",
+    ]
 
     /// Whether a tool's name says that it looks up what an agent keeps of its user, which of a new one is nothing. What
-    /// a shop keeps, as `get_order_history`, is not meant.
+    /// a shop keeps, as `get_order_history`, is not meant, nor are `search_memory_modules`.
     static func isRecall(_ name: Text) -> Bool {
-        var before = Text.empty
-        var words = WordCursor(name, joins: false)
-        while let range = words.next() {
-            let word = name[range]
-            if isOneOf(word, ["memory", "memories", "preference", "preferences"]) { return true }
-            if isWord(word, "profile"), isWord(before, "user") { return true }
-            if isWord(word, "history"),
-                isOneOf(before, ["chat", "conversation", "session", "message", "messages", "thread", "dialog"])
-            {
-                return true
-            }
-            before = word
-        }
-        return false
+        let parts = partsToNoun(of: name)
+        guard parts.count >= 2, let last = parts.last, let before = parts.dropLast().last else { return false }
+        if isOneOf(last, ["memory", "memories", "preference", "preferences"]) { return isOneOf(before, recalls) }
+        if isWord(last, "profile") { return isWord(before, "user") }
+        return isWord(last, "history")
+            && isOneOf(before, ["chat", "conversation", "session", "message", "messages", "thread", "dialog"])
     }
 
     // MARK: Objects

@@ -170,10 +170,20 @@ extension TraceAnalyzer {
                 "the tool refused the arguments (\(phrase))"))
     }
 
+    /// Arguments of tools that run code whose names that code may say too: the code itself, and what many functions
+    /// have.
+    private static let codeArguments: [StaticString] = [
+        "command", "cmd", "code", "script", "sql", "query", "input", "path", "file", "args", "name", "timeout",
+        "description",
+    ]
+
     /// The phrase with which an error blames the arguments. Code that a tool ran, and code behind a tool, fails in the
     /// same words about arguments of its own.
     private mutating func refusal(_ text: Text, _ call: ToolCall) -> StaticString? {
-        if TraceAnalyzer.runsCode(call.name), !TraceAnalyzer.says(text, thatCalled: call.name) { return nil }
+        if TraceAnalyzer.runsCode(call.name), !TraceAnalyzer.says(text, thatCalled: call.name) {
+            guard names(text, memberOf: call.arguments, except: TraceAnalyzer.codeArguments) else { return nil }
+            return TraceAnalyzer.refusals.first { text.holds($0) }
+        }
         if let phrase = TraceAnalyzer.refusals.first(where: { text.holds($0) }) {
             let properties = self.properties(of: call)
             guard call.state == .object, properties.exists else { return phrase }
@@ -209,11 +219,11 @@ extension TraceAnalyzer {
         return false
     }
 
-    private func names(_ text: Text, memberOf object: JSONRef) -> Bool {
+    private func names(_ text: Text, memberOf object: JSONRef, except others: [StaticString] = []) -> Bool {
         var child = tree.first(object)
         while child.exists {
             let name = tree[child].key
-            if name.count >= 2, holdsWord(text, name) { return true }
+            if name.count >= 2, !TraceAnalyzer.isOneOf(name, others), holdsWord(text, name) { return true }
             child = tree.next(child)
         }
         return false
@@ -224,12 +234,18 @@ extension TraceAnalyzer {
     private static func names(_ text: Text, tool: Text) -> Bool { isTool(tool, namedIn: text) { _ in true } }
 
     /// Whether it is named as what was called: `lookup() missing …`, `validation error for lookup`, `… for
-    /// call[lookup]`.
+    /// call[lookup]`, `Invalid arguments for tool lookup`, `InputValidationError: lookup failed due to …`.
     private static func says(_ text: Text, thatCalled tool: Text) -> Bool {
         isTool(tool, namedIn: text) { place in
             if place.upperBound < text.count, text[place.upperBound] == UInt8(ascii: "(") { return true }
-            let before = text[0..<place.lowerBound]
-            return before.hasSuffix(Text("for ")) || before.hasSuffix(Text("call["))
+            var before = text[0..<place.lowerBound]
+            if before.count > 0, Text.isQuote(before[before.count - 1]) { before = before[0..<before.count - 1] }
+            if before.hasSuffix(Text("for ")) || before.hasSuffix(Text("call[")) { return true }
+            if before.hasSuffix(Text("tool ")) || before.hasSuffix(Text("Tool ")) { return true }
+            if before.hasSuffix(Text("ValidationError: ")) { return true }
+            // Not `Build failed: …`, which tells of what was built.
+            let isFirst = before.isEmpty || before.hasSuffix(Text(": "))
+            return isFirst && text[place.upperBound..<text.count].beginsWith(" failed due to the following")
         }
     }
 
@@ -238,14 +254,35 @@ extension TraceAnalyzer {
         guard name.count >= 3 else { return false }
         var words = WordCursor(text, joins: true)
         while let range = words.next() {
-            guard range.count >= name.count else { continue }
-            let word = letters(of: text[range])
-            guard word.count >= name.count else { continue }
-            let isNamed = (0...word.count - name.count).contains { word[$0...].starts(with: name) }
-            if isNamed, isMeant(range) { return true }
+            guard range.count >= name.count, isTool(name, word: text[range]) else { continue }
+            if isMeant(range) { return true }
         }
         return false
     }
+
+    /// What stands behind a tool's name in names of the classes and functions around it.
+    private static let nameEndings: [StaticString] = [
+        "args", "arguments", "inputs", "input", "schema", "params", "parameters", "tool",
+    ]
+
+    /// Whether a part of a word, as dots cut it, is a tool's name: `BashTool.run`, `GetOrderInput`, but not
+    /// `test_total` for `test`, nor `Address` for `add`.
+    private static func isTool(_ name: [UInt8], word: Text) -> Bool {
+        var start = 0
+        for end in 0...word.count where end == word.count || isDot(word[end]) {
+            let part = letters(of: word[start..<end])
+            start = min(end + 1, word.count)
+            guard part.starts(with: name) else { continue }
+            var rest = part[name.count...]
+            while let ending = nameEndings.first(where: { rest.starts(with: Text($0).bytes) }) {
+                rest = rest.dropFirst(ending.utf8CodeUnitCount)
+            }
+            if rest.isEmpty { return true }
+        }
+        return false
+    }
+
+    private static func isDot(_ byte: UInt8) -> Bool { byte == UInt8(ascii: ".") || byte == UInt8(ascii: "/") }
 
     private static func letters(of text: Text) -> [UInt8] {
         text.bytes.filter { WordCursor.isWord($0) }.map { ASCII.lower($0) }

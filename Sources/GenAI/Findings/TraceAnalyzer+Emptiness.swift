@@ -62,7 +62,12 @@ extension TraceAnalyzer {
 
     /// Whether a count is zero: a number, or `{"value": 0, "relation": "eq"}`.
     private func isZero(_ count: JSONRef) -> Bool {
-        let number = tree.isObject(count) ? tree.member(count, "value") : count
+        var number = count
+        if tree.isObject(count) {
+            // An amount of nothing has a currency beside its value.
+            guard tree.count(count) == 2, tree.member(count, "relation").exists else { return false }
+            number = tree.member(count, "value")
+        }
         return tree.kind(number) == .number && Number.double(tree[number].text) == 0
     }
 

@@ -107,24 +107,28 @@ extension TraceAnalyzer {
         note(.handoffDrop, isAssessable: true)
         told.seal()
         let untold = entities.filter { !isTold($0, told) }
-        let missing = withoutOwnWork(untold, subAgents)
-        guard !missing.isEmpty else { return checkOtherEntity(entities, first, subAgents) }
-        reportDrop(missing, of: entities.count, first, subAgents)
+        let missing = withoutOwnWork(untold, subAgents, lookUps: false)
+        let unseen = withoutOwnWork(missing, subAgents, lookUps: true)
+        // Whoever only looked something up may have left the work with it to others.
+        var tier = self.tier(missing, of: entities.count)
+        if let worst = tier, self.tier(unseen, of: entities.count) != .alert { tier = min(worst, .tag) }
+        if let tier { return reportDrop(missing, tier, of: entities.count, first, subAgents) }
+        if unseen.isEmpty { checkOtherEntity(entities, first, subAgents) }
     }
 
-    private mutating func reportDrop(_ missing: [Text], of all: Int, _ first: Int?, _ subAgents: [Int]) {
+    /// How bad it is that so many of the request's entities are missing, nil for not at all.
+    private func tier(_ missing: [Text], of all: Int) -> FindingTier? {
         let share = Double(all - missing.count) / Double(all)
+        if share < options.handoffShare, all >= 2 { return .alert }
+        guard missing.contains(where: \.isIdentifier) else { return nil }
+        return share <= options.handoffPartialShare ? .tag : .hint
+    }
+
+    private mutating func reportDrop(
+        _ missing: [Text], _ worst: FindingTier, of all: Int, _ first: Int?, _ subAgents: [Int]
+    ) {
         let ids = missing.filter(\.isIdentifier)
-        var tier: FindingTier
-        if share < options.handoffShare, all >= 2 {
-            tier = .alert
-        } else if share <= options.handoffPartialShare, !ids.isEmpty {
-            tier = .tag
-        } else if !ids.isEmpty {
-            tier = .hint
-        } else {
-            return
-        }
+        var tier = worst
         // Sub-agents may have found it out by themselves.
         if !ids.isEmpty, unused(ids, by: subAgents).isEmpty { tier = .hint }
         let hashes = missing.prefix(4).map { $0.looseHash.hexDigits }.joined(separator: ",")
@@ -271,19 +275,48 @@ extension TraceAnalyzer {
         "think", "thought", "plan", "todo", "todos", "note", "notes", "reason", "reasoning", "reflect", "log", "answer",
     ]
 
-    /// The entities but for those that the delegating agent used in calls of its own, which came back: who does a part
-    /// of the work has not to hand it over.
-    private mutating func withoutOwnWork(_ entities: [Text], _ subAgents: [Int]) -> [Text] {
+    /// The entities but for those that the delegating agent used in calls of its own that ran: who does a part of the
+    /// work has not to hand it over. Those that look something up are asked apart from those that do something.
+    private mutating func withoutOwnWork(_ entities: [Text], _ subAgents: [Int], lookUps: Bool) -> [Text] {
         var left = entities
         for index in calls.indices where !left.isEmpty {
             let call = calls[index]
             guard !call.isHandoff, !isFailing(call), call.place >= 0, !isIgnored(call.name) else { continue }
+            guard call.step >= 0 || call.hasResult, TraceAnalyzer.isLookUp(call.name) == lookUps else { continue }
             if TraceAnalyzer.plans.contains(where: { TraceAnalyzer.hasWord(call.name, $0) }) { continue }
             let place = Int(call.place)
             if subAgents.contains(where: { trace.isBelow(place, $0) }) { continue }
-            left = without(left, usedBy: index)
+            var values = HashSet()
+            addValues(of: call.arguments, &values, 0)
+            values.seal()
+            var rest: [Text] = []
+            for entity in left where !isTold(entity, values) { rest.append(entity) }
+            left = rest
         }
         return left
+    }
+
+    /// Values of a call's arguments. What is said in prose, as the request that is passed on whole, is none.
+    private mutating func addValues(of ref: JSONRef, _ set: inout HashSet, _ depth: Int) {
+        guard depth < 12, set.count < 8_192 else { return }
+        switch tree.kind(ref) {
+        case .string, .number:
+            let value = tree.string(ref).trimmed
+            guard value.count <= 128 else { return }
+            set.insert(value.looseHash)
+            // A name has two words, and so has an amount with its currency.
+            var words = WordCursor(value, joins: true)
+            var count = 0
+            while count <= 2, words.next() != nil { count += 1 }
+            if count <= 2 { addWords(value, &set) }
+        case .array, .object:
+            var child = tree.first(ref)
+            while child.exists {
+                addValues(of: child, &set, depth + 1)
+                child = tree.next(child)
+            }
+        default: return
+        }
     }
 
     // MARK: Entities of the request

@@ -25,21 +25,27 @@ extension TraceAnalyzer {
     // MARK: Code
 
     private static let codeWords: [StaticString] = [
-        "pytest", "unittest", "jest", "vitest", "tsc", "mypy", "lint", "linter", "eslint", "compile", "compiler",
-        "typecheck", "runtest", "runtests", "runscript", "runbuild", "evaluatescript", "buildproject",
+        "pytest", "unittest", "jest", "vitest", "tsc", "mypy", "lint", "linter", "eslint", "compiler", "typecheck",
+        "runtest", "runtests", "runscript", "runbuild", "evaluatescript", "buildproject",
     ]
     /// Verbs and what they run, in one name: `run_tests`, `build_project`. Most of them alone tell nothing.
     private static let codeVerbs: [StaticString] = [
-        "run", "execute", "evaluate", "eval", "build", "test", "launch",
+        "run", "execute", "evaluate", "eval", "build", "test", "launch", "compile",
     ]
     private static let codeThings: [StaticString] = [
         "test", "tests", "suite", "script", "scripts", "build", "project", "program", "app", "module",
     ]
-    private static let codeNames: [StaticString] = ["build", "test", "tests", "eval", "make"]
+    private static let codeNames: [StaticString] = ["build", "test", "tests", "eval", "make", "compile"]
+    /// First words of tools that keep or tell of such things and run none: `create_notebook`, `get_computer_specs`.
+    private static let keepers: [StaticString] = [
+        "get", "list", "find", "describe", "create", "update", "delete", "rename",
+    ]
 
     /// Whether a tool runs code that somebody else wrote, so that its errors are that code's: shells and interpreters,
     /// test runners, compilers.
     static func runsCode(_ name: Text) -> Bool {
+        var first = WordCursor(name, joins: false)
+        if let range = first.next(), isOneOf(name[range], keepers) { return false }
         if isOpenEnded(name) || isOneOf(name, codeNames) { return true }
         var (hasVerb, hasThing) = (false, false)
         var words = WordCursor(name, joins: false)

@@ -2,7 +2,8 @@ import Telemetry
 
 extension TraceAnalyzer {
     /// Empty results and errors that no span status tells.
-    mutating func checkResults(_ batch: borrowing RecordBatch, _ memory: FindingsMemory) {
+    mutating func checkResults(_ memory: FindingsMemory) {
+        var removals: [Removal]?
         for index in calls.indices {
             let call = calls[index]
             if call.isHandoff || call.isFailed { continue }
@@ -16,7 +17,10 @@ extension TraceAnalyzer {
             if call.isSoftError {
                 report(softErrorFinding(index))
             } else if call.emptiness != .none, !isVoid(call, memory), isFailure(index) {
-                report(emptyFinding(index, batch))
+                let known: [Removal]
+                if let removals { known = removals } else { known = self.removals() }
+                removals = known
+                report(emptyFinding(index, known))
             }
         }
     }
@@ -56,12 +60,12 @@ extension TraceAnalyzer {
         return call.emptiness == .null && TraceAnalyzer.isAction(call.name)
     }
 
-    private func emptyFinding(_ index: Int, _ batch: borrowing RecordBatch) -> Finding {
+    private func emptyFinding(_ index: Int, _ removals: [Removal]) -> Finding {
         let call = calls[index]
         let isOdd = !call.oddity.isEmpty
         var tier = FindingTier.tag
         // An answer that goes on as if there had been data, or a cause that is known, makes it worse.
-        if isOdd || !(isNoticed(index) || isExpected(index)) { tier = .alert }
+        if isOdd || !(isNoticed(index) || isExpected(index, removals)) { tier = .alert }
         if call.emptiness == .null && !isOdd { tier = .tag }
         var evidence = "tool=\(call.name.string) result=\(call.emptiness.name)"
         evidence += " arguments_hash=\(call.signature.hexDigits)"
@@ -99,24 +103,40 @@ extension TraceAnalyzer {
         return true
     }
 
+    /// A call behind which less is there.
+    private typealias Removal = (index: Int, noun: Text?)
+
+    private func removals() -> [Removal] {
+        calls.indices.filter { !isFailing(calls[$0]) && TraceAnalyzer.isRemoval(calls[$0].name) }
+            .map { (index: $0, noun: TraceAnalyzer.noun(of: calls[$0].name)) }
+    }
+
     /// Whether nothing may well be what is wanted: what was there has been removed, or the agent looked for what it
     /// remembers of its user.
-    private func isExpected(_ index: Int) -> Bool {
+    private func isExpected(_ index: Int, _ removals: [Removal]) -> Bool {
         let name = calls[index].name
         if TraceAnalyzer.isRecall(name) { return true }
-        // The first call of the tool that brought something.
-        var shown: Int?
-        for other in calls.indices where calls[other].name == name && isBefore(other, index) {
-            let call = calls[other]
-            guard call.hasResult, !isFailing(call), call.emptiness == .none else { continue }
-            if shown.map({ isBefore(other, $0) }) ?? true { shown = other }
+        let before = removals.filter { isBefore($0.index, index) }
+        if before.isEmpty { return false }
+        let noun = TraceAnalyzer.noun(of: name)
+        let shown = firstShown(before: index)
+        return before.contains { removal in
+            if let noun, let other = removal.noun, TraceAnalyzer.isSameNoun(noun, other) { return true }
+            guard let shown, !TraceAnalyzer.isOwnThing(removal.noun) else { return false }
+            return isBefore(shown, removal.index)
         }
-        for other in calls.indices where isBefore(other, index) && !isFailing(calls[other]) {
-            guard TraceAnalyzer.isRemoval(calls[other].name) else { continue }
-            if TraceAnalyzer.haveSameNoun(calls[other].name, name) { return true }
-            if let shown, isBefore(shown, other) { return true }
+    }
+
+    /// The first equal call that brought something.
+    private func firstShown(before index: Int) -> Int? {
+        let call = calls[index]
+        guard call.signature != 0 else { return nil }
+        let shown = calls.indices.filter { other in
+            let earlier = calls[other]
+            return earlier.signature == call.signature && earlier.name == call.name && earlier.hasResult
+                && !isFailing(earlier) && earlier.emptiness == .none && isBefore(other, index)
         }
-        return false
+        return shown.min { isBefore($0, $1) }
     }
 
     // MARK: Text

@@ -92,7 +92,7 @@ package struct TraceAnalyzer: ~Copyable {
         checkChoices(batch)
         checkArguments(batch)
         checkArgumentShapes(batch)
-        checkResults(batch, memory)
+        checkResults(memory)
         checkRetrievals(batch)
         checkRepeats(batch, memory)
         checkHandoffs(batch)

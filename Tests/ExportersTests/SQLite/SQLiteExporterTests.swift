@@ -375,6 +375,17 @@ import Testing
         #expect(try value("SELECT max(position) FROM findings") == 2)
     }
 
+    @Test func `repeats are a loop or a storm, not both, when a span comes again`() async throws {
+        let exporter = try await start()
+        var span = tool
+        for pattern in ["loop", "retry_storm"] {
+            span.events = [result(pattern, rule: "repeat.identical"), result(pattern, rule: "result.empty")]
+            #expect(await exporter.export(traces([span])) == .delivered)
+        }
+        #expect(try results() == "loop,retry_storm,retry_storm 3")
+        #expect(try value("SELECT pattern FROM findings WHERE rule = 'repeat.identical'") == "retry_storm")
+    }
+
     @Test func `what a log record says of a span stays when the span comes again`() async throws {
         let exporter = try await start()
         #expect(await exporter.export(traces([tool])) == .delivered)
