@@ -100,7 +100,7 @@ extension TraceAnalyzer {
         for (place, index) in window.enumerated() {
             let other = calls[index]
             let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
-            if hasAny, isProgress(place, in: window) || (mayWait && isPause(other)) {
+            if hasAny, isProgress(place, in: window) || (mayWait && isPause(other, of: call)) {
                 before = (same.count, errors.count, near.count)
             }
             guard other.name == call.name, isSameAgent(other, call) else { continue }
@@ -255,31 +255,58 @@ extension TraceAnalyzer {
 
     // MARK: Across the traces of a session
 
+    /// Reports the worst of what failed before in the session: an empty list that was told must not hide it.
     private mutating func checkSession(_ order: [Int], _ memory: FindingsMemory) {
         guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }
+        var best: Repeat?
         for index in order {
-            let call = calls[index]
-            let signature = call.signature
-            // Reading the same thing again in a later turn is normal; failing again is not.
-            guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
-            let name = call.name.looseHash
-            let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
-            let earlier = seen.filter {
-                guard $0.name == name, $0.isFailed, $0.trace != traceKey, isSoon($0.time, call.time) else {
-                    return false
-                }
-                if signature != 0, $0.signature == signature { return true }
-                return hasKnownError && $0.error == call.errorHash
-            }.count
-            let count = earlier + 1
-            guard earlier > 0, count >= options.sessionRepeatTag else { continue }
-            var tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
-            // Who is told that there is nothing may well ask again.
-            if !isFailing(call), isNoticed(index) { tier = .tag }
-            var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
-            hit.earlier = earlier
-            return report(finding(hit))
+            guard let hit = repeats(index, ofSession: seen) else { continue }
+            if let best, rank(best) >= rank(hit) { continue }
+            best = hit
         }
+        if let best { report(finding(best)) }
+    }
+
+    private func rank(_ hit: Repeat) -> (UInt8, Int, Int) {
+        (hit.tier.rawValue, isFailing(calls[hit.last]) ? 1 : 0, hit.count)
+    }
+
+    private mutating func repeats(_ index: Int, ofSession seen: [FindingsMemory.SeenCall]) -> Repeat? {
+        let call = calls[index]
+        // Reading the same thing again in a later turn is normal; failing again is not.
+        guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { return nil }
+        let name = call.name.looseHash
+        let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
+        let earlier = seen.filter {
+            guard $0.name == name, $0.isFailed, $0.trace != traceKey, isSoon($0.time, call.time) else {
+                return false
+            }
+            if call.signature != 0, $0.signature == call.signature { return true }
+            return hasKnownError && $0.error == call.errorHash
+        }.count
+        let count = earlier + 1
+        guard earlier > 0, count >= options.sessionRepeatTag else { return nil }
+        var tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+        // Who is told that there is nothing may well ask again.
+        if !isFailing(call), isTold(index) { tier = .tag }
+        var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
+        hit.earlier = earlier
+        return hit
+    }
+
+    /// Whether the next answer says in its own words that there was nothing. What is not recorded says nothing.
+    private func isTold(_ index: Int) -> Bool {
+        let call = calls[index]
+        for turn in turns.indices {
+            let step = trace.steps[Int(turns[turn].step)]
+            guard (step.start, turns[turn].step) > (call.time, call.place), turns[turn].step != call.model else {
+                continue
+            }
+            if turns[turn].text.isEmpty { continue }
+            if TraceAnalyzer.mentionsAbsence(turns[turn].text.capped(2_048), behind: call.name) { return true }
+            if turns[turn].calls == 0 { return false }
+        }
+        return false
     }
 
     /// Whether calls of different traces came so soon after each other that they may be one attempt.

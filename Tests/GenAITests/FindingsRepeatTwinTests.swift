@@ -1,0 +1,53 @@
+import Testing
+
+@testable import GenAI
+
+/// Repeats that go on without progress and look like waiting, new tasks or new questions, each beside those.
+@Suite struct FindingsRepeatTwinTests {
+    // MARK: Sessions
+
+    /// The tiers of what each of several traces of a session found again.
+    private func session(_ answer: String?, charges: Bool) throws -> [[String]] {
+        let detective = Detective()
+        var found: [[String]] = []
+        for _ in 0..<4 {
+            var trace = TestTrace()
+            let agent = trace.agent("a")
+            trace.tool("list_mail", in: agent, arguments: #"{"box":"in"}"#, result: "[]")
+            if charges { trace.tool("charge_card", in: agent, arguments: #"{"card":"c1"}"#, error: "503 unavailable") }
+            if let answer { trace.model(in: agent, text: answer) }
+            let storms = try detective.look(at: trace).of(.retryStorm)
+            found.append(storms.map { "\($0.tier.name) \($0.explanation.prefix(9))" })
+        }
+        return found
+    }
+
+    @Test func `an empty list that was told does not hide what fails again in a session`() throws {
+        let answer = "You have no mail, and the payment is under way."
+        #expect(try session(answer, charges: true) == [[], [], ["tag charge_ca"], ["alert charge_ca"]])
+        #expect(try session(answer, charges: false) == [[], [], ["tag list_mail"], ["tag list_mail"]])
+    }
+
+    @Test(arguments: [nil, "Your mail is sorted into folders."])
+    func `an empty list that nobody told again and again is an alert`(_ answer: String?) throws {
+        #expect(try session(answer, charges: false).last == ["alert list_mail"])
+    }
+
+    // MARK: Pauses
+
+    @Test func `a pause of another agent is none`() throws {
+        func tiers(_ isOther: Bool) throws -> [FindingTier] {
+            var trace = TestTrace()
+            let lead = trace.agent("lead")
+            let (one, other) = (trace.agent("a", in: lead), trace.agent("b", in: lead))
+            for _ in 0..<6 {
+                trace.tool("get_page", in: one, arguments: #"{"u":"x"}"#, result: #"{"page":"same"}"#)
+                trace.tool("sleep", in: isOther ? other : one, arguments: #"{"seconds":3}"#, result: "ok")
+            }
+            trace.model(in: lead, text: "That is what there is to say.")
+            return try findings(trace).of(.loop).map(\.tier)
+        }
+        #expect(try tiers(true) == [.alert])
+        #expect(try tiers(false).isEmpty)
+    }
+}
