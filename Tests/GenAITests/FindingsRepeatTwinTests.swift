@@ -28,7 +28,7 @@ import Testing
         #expect(try session(answer, charges: false) == [[], [], ["tag list_mail"], ["tag list_mail"]])
     }
 
-    @Test(arguments: [nil, "Your mail is sorted into folders."])
+    @Test(arguments: [String?.none, "Your mail is sorted into folders."])
     func `an empty list that nobody told again and again is an alert`(_ answer: String?) throws {
         #expect(try session(answer, charges: false).last == ["alert list_mail"])
     }
@@ -49,5 +49,48 @@ import Testing
         }
         #expect(try tiers(true) == [.alert])
         #expect(try tiers(false).isEmpty)
+    }
+
+    // MARK: Waiting
+
+    /// The same call again and again, with a pause behind each if there is one.
+    private func polled(_ tool: String, _ result: String, _ count: Int, pause: String? = nil) throws -> [FindingTier] {
+        var trace = TestTrace()
+        let agent = trace.agent("a")
+        for _ in 0..<count {
+            trace.tool(tool, in: agent, arguments: #"{"id":"A-1"}"#, result: result)
+            if let pause { trace.tool(pause, in: agent, arguments: #"{"seconds":30}"#, result: "ok") }
+        }
+        trace.model(in: agent, text: "It is on its way.")
+        return try findings(trace).of(.loop).map(\.tier)
+    }
+
+    @Test(arguments: [
+        ("place_order", "submitted"), ("processRefund", "submitted"), ("provision_cluster", "provisioning"),
+        ("enrollUser", "creating"), ("launch_vm", "creating"), ("checkOut", "preparing"),
+        ("updateJobState", "deploying"), ("get_expense_report", "submitted"),
+    ]) func `what acts, or rests, does not wait`(_ tool: String, _ state: String) throws {
+        #expect(try polled(tool, #"{"id":"A-1","status":"\#(state)"}"#, 5) == [.alert])
+    }
+
+    @Test(arguments: [
+        ("getDeployment", "deploying"), ("clusterStatus", "provisioning"), ("mcp__ci__describe_vm", "creating"),
+        ("getJob", "submitted"), ("get_batch", "submitted"), ("getBuild", "running"),
+    ]) func `what looks for what is under way waits`(_ tool: String, _ state: String) throws {
+        #expect(try polled(tool, #"{"id":"A-1","state":"\#(state)"}"#, 12).isEmpty)
+    }
+
+    @Test func `a pause excuses who looks`() throws {
+        let active = #"{"id":"A-1","state":"active"}"#
+        #expect(try polled("getJob", active, 12, pause: "sleep").isEmpty)
+        #expect(try polled("restartJob", active, 6, pause: "sleep") == [.alert])
+        #expect(try polled("place_order", active, 6, pause: "sleep") == [.alert])
+    }
+
+    @Test func `waiting that does not end is a tag`() throws {
+        #expect(try polled("get_job", #"{"id":"A-1","state":"active"}"#, 60, pause: "sleep") == [.tag])
+        #expect(try polled("get_vm", #"{"id":"A-1","state":"creating"}"#, 60) == [.tag])
+        #expect(try polled("get_vm", #"{"id":"A-1","state":"creating"}"#, 15).isEmpty)
+        #expect(try polled("get_vm", #"{"id":"A-1","state":"running"}"#, 60).isEmpty)
     }
 }

@@ -36,6 +36,7 @@ extension TraceAnalyzer {
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
         found += endlessMoves(order)
+        found += endlessWaits(order)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices
@@ -96,7 +97,7 @@ extension TraceAnalyzer {
         var near: [Int] = []
         // How many of each came before the last progress.
         var before = (same: 0, errors: 0, near: 0)
-        let mayWait = !isFailing && !call.isOpenEnded && !TraceAnalyzer.isAction(call.name)
+        let mayWait = !isFailing && !call.isOpenEnded && TraceAnalyzer.looks(call.name)
         for (place, index) in window.enumerated() {
             let other = calls[index]
             let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
