@@ -93,4 +93,65 @@ import Testing
         #expect(try polled("get_vm", #"{"id":"A-1","state":"creating"}"#, 15).isEmpty)
         #expect(try polled("get_vm", #"{"id":"A-1","state":"running"}"#, 60).isEmpty)
     }
+
+    // MARK: Tasks
+
+    /// A lead that has a sub-agent search once for each task, which is told as it is, with what `member` adds.
+    private func delegated(
+        _ tasks: [String], result: String = #"{"hits":["The year of ACME"]}"#, member: (Int) -> String = { _ in "" }
+    ) throws -> [FindingTier] {
+        var trace = TestTrace()
+        let lead = trace.agent("lead", input: "What is ACME's revenue?")
+        for (number, task) in tasks.enumerated() {
+            let arguments = #"{"task":\#(TestTrace.quoted(task))\#(member(number))}"#
+            trace.model(in: lead, calls: [("d\(number)", "researcher", arguments)])
+            let agent = trace.agent("researcher", in: lead)
+            let (input, query) = (TestTrace.user(task), #"{"q":"ACME revenue"}"#)
+            trace.model(in: agent, input: input, calls: [("k\(number)", "search", query)])
+            trace.tool("search", in: agent, id: "k\(number)", arguments: query, result: result)
+            trace.model(in: agent, input: input, text: "Here is what I have so far, part \(number).")
+        }
+        trace.model(in: lead, text: "Here is the summary of the year.")
+        return try findings(trace).filter { $0.rule == .repeatedCall }.map(\.tier)
+    }
+
+    private static let reworded = [
+        "Find ACME's revenue", "Find the revenue of ACME", "Find ACME revenue please", "Look up ACME's revenue",
+        "Find ACME's revenue again", "Try again: ACME's revenue",
+    ]
+
+    @Test func `a task in other words is the same task`() throws {
+        #expect(try delegated(Self.reworded) == [.alert])
+        let again = [String](repeating: "Find ACME's revenue", count: 6)
+        #expect(try delegated(again) { #","request_id":"r-\#($0)""# } == [.alert])
+        #expect(try delegated([String](repeating: "Find the mail of [REDACTED:EMAIL]", count: 6)) == [.alert])
+        #expect(try delegated((1...6).map { "Attempt \($0): find ACME's revenue" }) == [.alert])
+    }
+
+    @Test func `tasks that differ begin anew, up to a number`() throws {
+        let topics = ["introduction", "history", "products", "rivals", "outlook", "summary", "annex"]
+        #expect(try delegated(topics.prefix(5).map { "Write the \($0) of the report" }).isEmpty)
+        #expect(try delegated(topics.map { "Write the \($0) of the report" }) == [.tag])
+        // What found nothing finds nothing for the next task.
+        #expect(try delegated(topics.prefix(5).map { "Write the \($0)" }, result: "[]") == [.alert])
+        #expect(try delegated(Self.reworded, result: "[]") == [.alert])
+    }
+
+    @Test func `a talk that grows is no new task`() throws {
+        var trace = TestTrace()
+        let manager = trace.agent("manager", input: "Solve X")
+        var talk: [String] = []
+        for number in 0..<6 {
+            talk.append(#"{"role":"user","parts":[{"type":"text","content":"Message of turn \#(number)"}]}"#)
+            let input = "[" + talk.joined(separator: ",") + "]"
+            let coder = trace.agent("coder", in: manager)
+            trace.model(in: coder, input: input, calls: [("k\(number)", "load_spec", #"{"id":"X"}"#)])
+            trace.tool("load_spec", in: coder, id: "k\(number)", result: #"{"spec":"y"}"#)
+            trace.model(in: coder, input: input, text: "I am looking at it, turn \(number).")
+            let critic = trace.agent("critic", in: manager)
+            trace.model(in: critic, text: "Try once more, number \(number) please.")
+        }
+        trace.model(in: manager, text: "We could settle on something.")
+        #expect(try findings(trace).of(.loop).map(\.tier) == [.alert])
+    }
 }

@@ -28,10 +28,10 @@ extension TraceAnalyzer {
         // Every call belongs to at most one report: the worst one.
         var isReported = [Bool](repeating: false, count: calls.count)
         var found: [Repeat] = []
-        let askings = self.askings()
+        var askings = self.askings()
         for place in order.indices {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
-            if let hit = repeats(Array(window), askings, batch) { found.append(hit) }
+            if let hit = repeats(Array(window), &askings, batch) { found.append(hit) }
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
@@ -85,7 +85,7 @@ extension TraceAnalyzer {
 
     /// The repeats that end with the window's last call; nil when there are too few.
     private mutating func repeats(
-        _ window: [Int], _ askings: Askings, _ batch: borrowing RecordBatch
+        _ window: [Int], _ askings: inout Askings, _ batch: borrowing RecordBatch
     ) -> Repeat? {
         guard let last = window.last else { return nil }
         let call = calls[last]
@@ -113,12 +113,14 @@ extension TraceAnalyzer {
             let isComparable = isStuck && (call.hasResult || isFailing) && !isSameTurn(other, call)
             if index == last || (isComparable && isNear(index, last)) { near.append(index) }
         }
+        var ofTasks: [Int] = []
         // What came out the same behind a change was worth a look; what fails again has not got far.
         if !isFailing {
             same.removeFirst(before.same)
             near.removeFirst(before.near)
-            same = sinceLastQuestion(same, askings, batch)
-            near = sinceLastQuestion(near, askings, batch)
+            ofTasks = overTasks(same, &askings, batch)
+            same = sinceLastQuestion(same, &askings, batch)
+            near = sinceLastQuestion(near, &askings, batch)
         }
         var best: Repeat?
         func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
@@ -133,6 +135,7 @@ extension TraceAnalyzer {
         let mostOfSame = isFailing ? FindingTier.alert : mostOfMasked
         var most = worst(same, before.same)
         offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: min(most, mostOfSame))
+        offer(.repeatedCall, ofTasks, Self.callsOfTasksMax, .max, atMost: .tag)
         // Where one tool does everything, calls with other arguments come between its errors.
         if call.isOpenEnded { most = worst(errors, before.errors) }
         offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: min(most, mostOfMasked))
