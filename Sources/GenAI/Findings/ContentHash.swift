@@ -55,7 +55,8 @@ extension JSONTree {
     /// The same for results: what every call gives anew, such as times and request ids, is no progress.
     mutating func progressHash(_ ref: JSONRef) -> UInt64 { hash(ref, skipsVolatile: true) }
 
-    private static func isVolatile(_ name: Text) -> Bool {
+    /// Whether a member is named after what every call has anew.
+    static func isVolatile(_ name: Text) -> Bool {
         for word: StaticString in [
             "timestamp", "request_id", "requestId", "trace_id", "traceId", "correlation_id", "took", "took_ms",
             "elapsed", "elapsed_ms", "duration", "duration_ms", "durationMs", "latency_ms", "execution_time",

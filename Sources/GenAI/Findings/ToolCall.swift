@@ -82,6 +82,10 @@ struct ToolCall: BitwiseCopyable {
     var errorHash: UInt64 = 0
     /// Hash of what the user had asked when the call was announced, once somebody wants to know; 0 when unknown.
     var question: UInt64 = 0
+    /// How many texts of the user there were then, the first and the last of them.
+    var questions = 0
+    var firstQuestion = Text.empty
+    var lastQuestion = Text.empty
     var didReadQuestion = false
     /// Set once a detector found the arguments odd: names of argument and oddity.
     var oddArgument = Text.empty

@@ -249,17 +249,18 @@ extension TraceAnalyzer {
         return ambiguous.contains { member.beginsWith($0) && !tool.holds($0) }
     }
 
-    /// Whether a result says that something is still under way: asking again is waiting, not a loop.
-    mutating func saysWaiting(_ call: ToolCall) -> Bool {
+    /// Whether a result says that something is still under way: asking again is waiting, not a loop. `surely` asks for
+    /// words that say so whatever the tool does.
+    mutating func saysWaiting(_ call: ToolCall, surely: Bool = false) -> Bool {
+        let tool = surely ? Text.empty : call.name
         if tree.isObject(call.result) {
             for name: StaticString in ["status", "state", "phase", "progress", "job_status", "run_status"] {
                 let value = tree.member(call.result, name)
-                if tree.isString(value), TraceAnalyzer.isWaiting(tree.string(value), call.name) { return true }
+                if tree.isString(value), TraceAnalyzer.isWaiting(tree.string(value), tool) { return true }
             }
             return false
         }
-        return !call.result.exists && call.resultText.count <= 80
-            && TraceAnalyzer.isWaiting(call.resultText, call.name)
+        return !call.result.exists && call.resultText.count <= 80 && TraceAnalyzer.isWaiting(call.resultText, tool)
     }
 
     /// What is under way whatever says so.
@@ -269,12 +270,14 @@ extension TraceAnalyzer {
     ]
     /// The same of a tool that looks; one that acts begins it anew with each call.
     private static let waitsOfOthers: [StaticString] = [
-        "creating", "provisioning", "deploying", "validating", "submitted", "preparing", "initializing",
+        "creating", "provisioning", "deploying", "validating", "preparing", "initializing",
     ]
 
+    /// `submitted` is where many things rest, but jobs do not.
     private static func isWaiting(_ text: Text, _ tool: Text) -> Bool {
         if waits.contains(where: { text.holds($0) }) { return true }
-        return waitsOfOthers.contains { text.holds($0) } && !isAction(tool)
+        let isSubmitted = text.holds("submitted") && isOfJobs(tool)
+        return (isSubmitted || waitsOfOthers.contains { text.holds($0) }) && looks(tool)
     }
 
     // MARK: Soft errors

@@ -118,10 +118,13 @@ extension TraceAnalyzer {
         return false
     }
 
-    /// Whether a call only let time pass, so that looking again behind it is waiting.
-    func isPause(_ call: ToolCall) -> Bool {
+    /// Whether a call of the same agent only let time pass, so that looking again behind it is waiting.
+    func isPause(_ call: ToolCall, of other: ToolCall) -> Bool {
         guard !isFailing(call), !call.isHandoff, TraceAnalyzer.isAction(call.name) else { return false }
-        return TraceAnalyzer.hasWord(call.name, "sleep") || TraceAnalyzer.hasWord(call.name, "wait")
+        guard TraceAnalyzer.hasWord(call.name, "sleep") || TraceAnalyzer.hasWord(call.name, "wait") else {
+            return false
+        }
+        return isSameAgent(call, other)
     }
 
     /// Whether a click says of its place that it leads on: `Next`, `Load more`.

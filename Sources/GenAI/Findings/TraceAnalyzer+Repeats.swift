@@ -28,14 +28,15 @@ extension TraceAnalyzer {
         // Every call belongs to at most one report: the worst one.
         var isReported = [Bool](repeating: false, count: calls.count)
         var found: [Repeat] = []
-        let askings = self.askings()
+        var askings = self.askings()
         for place in order.indices {
             let window = order[max(0, place - options.repeatWindow + 1)...place]
-            if let hit = repeats(Array(window), askings, batch) { found.append(hit) }
+            if let hit = repeats(Array(window), &askings, batch) { found.append(hit) }
         }
         let pieces = callsInPieces(memory, batch)
         found += repeats(order, over: pieces, batch)
         found += endlessMoves(order)
+        found += endlessWaits(order)
         found.sort { ($0.tier.rawValue, $0.count) > ($1.tier.rawValue, $1.count) }
         for hit in found where !isReported[hit.last] && !isReported[hit.first] {
             for index in calls.indices
@@ -84,7 +85,7 @@ extension TraceAnalyzer {
 
     /// The repeats that end with the window's last call; nil when there are too few.
     private mutating func repeats(
-        _ window: [Int], _ askings: Askings, _ batch: borrowing RecordBatch
+        _ window: [Int], _ askings: inout Askings, _ batch: borrowing RecordBatch
     ) -> Repeat? {
         guard let last = window.last else { return nil }
         let call = calls[last]
@@ -96,11 +97,11 @@ extension TraceAnalyzer {
         var near: [Int] = []
         // How many of each came before the last progress.
         var before = (same: 0, errors: 0, near: 0)
-        let mayWait = !isFailing && !call.isOpenEnded && !TraceAnalyzer.isAction(call.name)
+        let mayWait = !isFailing && !call.isOpenEnded && TraceAnalyzer.looks(call.name)
         for (place, index) in window.enumerated() {
             let other = calls[index]
             let hasAny = !same.isEmpty || !errors.isEmpty || !near.isEmpty
-            if hasAny, isProgress(place, in: window) || (mayWait && isPause(other)) {
+            if hasAny, isProgress(place, in: window) || (mayWait && isPause(other, of: call)) {
                 before = (same.count, errors.count, near.count)
             }
             guard other.name == call.name, isSameAgent(other, call) else { continue }
@@ -112,12 +113,14 @@ extension TraceAnalyzer {
             let isComparable = isStuck && (call.hasResult || isFailing) && !isSameTurn(other, call)
             if index == last || (isComparable && isNear(index, last)) { near.append(index) }
         }
+        var ofTasks: [Int] = []
         // What came out the same behind a change was worth a look; what fails again has not got far.
         if !isFailing {
             same.removeFirst(before.same)
             near.removeFirst(before.near)
-            same = sinceLastQuestion(same, askings, batch)
-            near = sinceLastQuestion(near, askings, batch)
+            ofTasks = overTasks(same, &askings, batch)
+            same = sinceLastQuestion(same, &askings, batch)
+            near = sinceLastQuestion(near, &askings, batch)
         }
         var best: Repeat?
         func offer(_ rule: FindingRule, _ list: [Int], _ tag: Int, _ alert: Int, atMost most: FindingTier) {
@@ -132,6 +135,7 @@ extension TraceAnalyzer {
         let mostOfSame = isFailing ? FindingTier.alert : mostOfMasked
         var most = worst(same, before.same)
         offer(.repeatedCall, same, options.repeatTag, options.repeatAlert, atMost: min(most, mostOfSame))
+        offer(.repeatedCall, ofTasks, Self.callsOfTasksMax, .max, atMost: .tag)
         // Where one tool does everything, calls with other arguments come between its errors.
         if call.isOpenEnded { most = worst(errors, before.errors) }
         offer(.repeatedError, errors, options.repeatTag, options.repeatAlert, atMost: min(most, mostOfMasked))
@@ -255,31 +259,58 @@ extension TraceAnalyzer {
 
     // MARK: Across the traces of a session
 
+    /// Reports the worst of what failed before in the session: an empty list that was told must not hide it.
     private mutating func checkSession(_ order: [Int], _ memory: FindingsMemory) {
         guard let seen = memory.sessions.peek(sessionKey), !seen.isEmpty else { return }
+        var best: Repeat?
         for index in order {
-            let call = calls[index]
-            let signature = call.signature
-            // Reading the same thing again in a later turn is normal; failing again is not.
-            guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { continue }
-            let name = call.name.looseHash
-            let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
-            let earlier = seen.filter {
-                guard $0.name == name, $0.isFailed, $0.trace != traceKey, isSoon($0.time, call.time) else {
-                    return false
-                }
-                if signature != 0, $0.signature == signature { return true }
-                return hasKnownError && $0.error == call.errorHash
-            }.count
-            let count = earlier + 1
-            guard earlier > 0, count >= options.sessionRepeatTag else { continue }
-            var tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
-            // Who is told that there is nothing may well ask again.
-            if !isFailing(call), isNoticed(index) { tier = .tag }
-            var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
-            hit.earlier = earlier
-            return report(finding(hit))
+            guard let hit = repeats(index, ofSession: seen) else { continue }
+            if let best, rank(best) >= rank(hit) { continue }
+            best = hit
         }
+        if let best { report(finding(best)) }
+    }
+
+    private func rank(_ hit: Repeat) -> (UInt8, Int, Int) {
+        (hit.tier.rawValue, isFailing(calls[hit.last]) ? 1 : 0, hit.count)
+    }
+
+    private mutating func repeats(_ index: Int, ofSession seen: [FindingsMemory.SeenCall]) -> Repeat? {
+        let call = calls[index]
+        // Reading the same thing again in a later turn is normal; failing again is not.
+        guard isFailing(call) || call.emptiness != .none, !call.isHandoff else { return nil }
+        let name = call.name.looseHash
+        let hasKnownError = call.errorHash > 2 && !isOutcomeMasked(call)
+        let earlier = seen.filter {
+            guard $0.name == name, $0.isFailed, $0.trace != traceKey, isSoon($0.time, call.time) else {
+                return false
+            }
+            if call.signature != 0, $0.signature == call.signature { return true }
+            return hasKnownError && $0.error == call.errorHash
+        }.count
+        let count = earlier + 1
+        guard earlier > 0, count >= options.sessionRepeatTag else { return nil }
+        var tier = count >= options.sessionRepeatAlert ? FindingTier.alert : .tag
+        // Who is told that there is nothing may well ask again.
+        if !isFailing(call), isTold(index) { tier = .tag }
+        var hit = Repeat(rule: .repeatedCall, count: count, tier: tier, last: index, first: index)
+        hit.earlier = earlier
+        return hit
+    }
+
+    /// Whether the next answer says in its own words that there was nothing. What is not recorded says nothing.
+    private func isTold(_ index: Int) -> Bool {
+        let call = calls[index]
+        for turn in turns.indices {
+            let step = trace.steps[Int(turns[turn].step)]
+            guard (step.start, turns[turn].step) > (call.time, call.place), turns[turn].step != call.model else {
+                continue
+            }
+            if turns[turn].text.isEmpty { continue }
+            if TraceAnalyzer.mentionsAbsence(turns[turn].text.capped(2_048), behind: call.name) { return true }
+            if turns[turn].calls == 0 { return false }
+        }
+        return false
     }
 
     /// Whether calls of different traces came so soon after each other that they may be one attempt.
