@@ -81,7 +81,7 @@ struct SettingsTests {
                 "c.yaml:9:9: error: queue.mode: expects one of fast, slow, very_careful, not the string \"fastt\"; "
                     + "did you mean \"fast\"?",
                 "c.yaml:10:9: error: queue.wait: is a duration without a unit; "
-                    + "write e.g. `wait: 5s` (units: ns, us, ms, s, m, h)",
+                    + "write e.g. `wait: 30s` (units: ns, us, ms, s, m, h)",
                 "c.yaml:11:11: error: queue.nested: expects a mapping of options, not an integer (5); "
                     + "write `key: value` lines indented under `nested:`",
             ])
@@ -101,7 +101,7 @@ struct SettingsTests {
     }
 
     @Test(arguments: [("1", "1s"), ("90", "90s"), ("5000", "5000ms"), ("-1", "0s"), ("soon", "0s")])
-    func `where zero is usual, the advice for a duration has the number of the file`(text: String, advice: String) {
+    func `the advice for a duration has the number of the file where it can be one`(text: String, advice: String) {
         let headlines = options(PauseOptions.self, "pause: \(text)").loaded.headlines
         #expect(headlines.count == 1 && headlines[0].contains("write e.g. `pause: \(advice)`"), "\(headlines)")
     }

@@ -265,7 +265,7 @@ import Testing
             + #""hits":{"total":{"value":@,"relation":"eq"},"max_score":null,"hits":[$]}}"#,
         #"{"data":[$],"meta":{"page":1,"total":@,"took_ms":4}}"#,
         #"{"data":{"orders":{"edges":[$],"pageInfo":{"hasNextPage":false,"endCursor":null}}}}"#,
-        #"{"columns":["id","total"],"rows":[$],"rowcount":@}"#,
+        #"{"columns":["id","total"],"rows":[$],"rowcount":@}"#, #"{"success":true,"meta":{"page":1,"total":@}}"#,
     ]) func `nothing is found in what servers put around a list`(_ shape: String) throws {
         let nothing = shape.replacing("@", with: "0").replacing("$", with: "")
         let something = shape.replacing("@", with: "1").replacing("$", with: #"{"id":7,"total":60}"#)
@@ -276,6 +276,11 @@ import Testing
     @Test func `an amount of zero is an answer`() throws {
         let total = #"{"total":{"value":0,"currency":"EUR"}}"#
         #expect(try empty([("get_discount_total", total)], "You pay the full price of 40 EUR.") == nil)
+    }
+
+    @Test func `no errors are no empty result`() throws {
+        let done = #"{"success":true,"errors":{"count":0}}"#
+        #expect(try empty([("send_order", done)], "Your order is on its way.") == nil)
     }
 
     @Test func `an empty page of a list that has more is not nothing`() throws {

@@ -110,9 +110,8 @@ extension Settings {
         _ key: String, in range: ClosedRange<Duration>, bounds: String?, example: Duration
     ) -> Duration? {
         guard let node = node(key) else { return nil }
-        // Zero mostly means never, which nobody means who writes a number.
-        let number = example == .zero ? Self.withUnit(node, in: range) : nil
-        let fix = "write e.g. `\(key): \(number ?? DurationText.format(example))` (units: ns, us, ms, s, m, h)"
+        let own = Self.withUnit(node, in: range) ?? DurationText.format(example)
+        let fix = "write e.g. `\(key): \(own)` (units: ns, us, ms, s, m, h)"
         let duration: Duration?
         switch node.scalar?.value {
         case .int(let number) where number == 0 || range.contains(.nanoseconds(Int64(number))):

@@ -42,6 +42,7 @@ extension TraceAnalyzer {
                 // An answer by itself; beside empty members it says why they are.
             } else if TraceAnalyzer.isNeutral(name) || isHeading(child, of: ref) || isPaging(child) {
                 // Says something about the call or repeats the question: no data.
+                if found == .none, isPaging(child), hasZeroCount(child) { found = .zero }
                 if kind == .string, TraceAnalyzer.emptiness(of: tree.string(child)) == .phrase, found == .none {
                     found = .phrase
                 }
@@ -91,6 +92,17 @@ extension TraceAnalyzer {
             child = tree.next(child)
         }
         return true
+    }
+
+    /// Whether what tells of a page says that nothing was found.
+    private func hasZeroCount(_ member: JSONRef) -> Bool {
+        guard tree.isObject(member), tree.count(member) <= TraceAnalyzer.membersMax else { return false }
+        var child = tree.first(member)
+        while child.exists {
+            if TraceAnalyzer.isCount(tree[child].key), isZero(child) { return true }
+            child = tree.next(child)
+        }
+        return false
     }
 
     private static func isCount(_ name: Text) -> Bool {
