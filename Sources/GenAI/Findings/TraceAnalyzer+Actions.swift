@@ -83,7 +83,7 @@ extension TraceAnalyzer {
     }
 
     /// The words of a name, those in camel case too: `getBookings`, `get_bookings`.
-    private static func parts(of name: Text) -> [Text] {
+    static func parts(of name: Text) -> [Text] {
         var parts: [Text] = []
         var words = WordCursor(name, joins: false)
         while let range = words.next() {

@@ -77,8 +77,10 @@ extension TraceAnalyzer {
             isAskedAnew(left, right, batch)
         else { return false }
         let goesOn = calls[left].questions != calls[right].questions
-        let earlier = goesOn ? firstWords(of: left, &askings) : lastWords(of: left, &askings)
-        let later = goesOn ? firstWords(of: right, &askings) : lastWords(of: right, &askings)
+        let question: KeyPath<ToolCall, Text> = goesOn ? \.firstQuestion : \.lastQuestion
+        let known: WritableKeyPath<Askings, [Int: TaskWords]> = goesOn ? \.first : \.last
+        let earlier = words(of: left, question, known, &askings)
+        let later = words(of: right, question, known, &askings)
         return isOther(earlier, later)
     }
 
@@ -86,19 +88,15 @@ extension TraceAnalyzer {
         left.figures != right.figures || left.similarity(to: right) < options.nearRepeatSimilarity
     }
 
-    private func firstWords(of index: Int, _ askings: inout Askings) -> TaskWords {
-        if let words = askings.first[index] { return words }
+    /// The words of a call's question, read once.
+    private func words(
+        of index: Int, _ question: KeyPath<ToolCall, Text>, _ known: WritableKeyPath<Askings, [Int: TaskWords]>,
+        _ askings: inout Askings
+    ) -> TaskWords {
+        if let words = askings[keyPath: known][index] { return words }
         var words = TaskWords()
-        words.add(calls[index].firstQuestion)
-        askings.first[index] = words
-        return words
-    }
-
-    private func lastWords(of index: Int, _ askings: inout Askings) -> TaskWords {
-        if let words = askings.last[index] { return words }
-        var words = TaskWords()
-        words.add(calls[index].lastQuestion)
-        askings.last[index] = words
+        words.add(calls[index][keyPath: question])
+        askings[keyPath: known][index] = words
         return words
     }
 

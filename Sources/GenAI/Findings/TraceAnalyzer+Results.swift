@@ -86,7 +86,7 @@ extension TraceAnalyzer {
 
     /// Whether somebody reacts to an empty result: the tool is called again, another one is asked in its place, or the
     /// next answer says that there is nothing. Also true when the next answer is not in the telemetry.
-    func isNoticed(_ index: Int) -> Bool {
+    private func isNoticed(_ index: Int) -> Bool {
         let call = calls[index]
         for later in calls.indices where calls[later].name == call.name && later != index {
             if (calls[later].time, calls[later].place) > (call.time, call.place) { return true }

@@ -27,24 +27,6 @@ extension TraceAnalyzer {
     /// Whether a tool's name is about something that runs by itself once it was submitted.
     static func isOfJobs(_ name: Text) -> Bool { parts(of: name).contains { isOneOf($0, jobs) } }
 
-    /// The words of a name, also where capitals alone tell them apart: `getJob`.
-    private static func parts(of name: Text) -> [Text] {
-        var parts: [Text] = []
-        var words = WordCursor(name, joins: false)
-        while let range = words.next() {
-            let word = name[range]
-            var start = 0
-            for index in 0..<word.count where index > start && isCapital(word[index]) && !isCapital(word[index - 1]) {
-                parts.append(word[start..<index])
-                start = index
-            }
-            parts.append(word[start..<word.count])
-        }
-        return parts
-    }
-
-    private static func isCapital(_ byte: UInt8) -> Bool { byte >= 0x41 && byte <= 0x5A }
-
     // MARK: Without an end
 
     /// Equal looks, with the same result, that hardly anything takes long enough for.
