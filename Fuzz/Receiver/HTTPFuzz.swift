@@ -71,7 +71,8 @@
         private static func exchange(_ pieces: [ArraySlice<UInt8>]) -> [Recorder.Call] {
             connect(pieces) { channel, now in
                 try ConnectionSetup.configureHTTP1(
-                    channel.pipeline.syncOperations, shared, LoopResources(of: channel.eventLoop), now)
+                    channel.pipeline.syncOperations, shared, LoopResources(of: channel.eventLoop),
+                    hasPlainSocket: false, now)
             }
             return recorder.take()
         }

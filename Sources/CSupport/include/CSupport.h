@@ -9,6 +9,7 @@
 #include "mappings.h"
 #include "numbers.h"
 #include "scan.h"
+#include "sockets.h"
 #include "threads.h"
 #include "triggers.h"
 #include "utf8.h"

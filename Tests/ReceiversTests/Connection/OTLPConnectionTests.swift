@@ -51,7 +51,8 @@ import Testing
             intake: RequestIntake(
                 ingest: ingest, bodySizeMax: bodySizeMax, metrics: ReceiverMetrics(metrics, id: "otlp")),
             budget: budget, log: quietLogger())
-        try ConnectionSetup.configureHTTP1(channel.pipeline.syncOperations, shared, LoopResources(of: loop), loop.now)
+        try ConnectionSetup.configureHTTP1(
+            channel.pipeline.syncOperations, shared, LoopResources(of: loop), hasPlainSocket: false, loop.now)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return Rig(channel: channel, loop: loop, budget: budget, metrics: metrics)
     }

@@ -1,3 +1,4 @@
+import CSupport
 import NIOCore
 
 /// Why a body is not taken.
@@ -72,13 +73,17 @@ struct BodyCollector {
     static let chunkedStart = 64 << 10
 
     /// Most of a body that is read in one turn of an event loop.
-    private static let readAtOnce = 2 << 20
+    static let readAtOnce = 2 << 20
+    /// Most that `receive` takes at once.
+    static let pieceMax = 512 << 10
 
     private let declared: Int?
     private let sizeMax: Int
     private var whole: ByteBuffer?
     private var gathered: [UInt8] = []
     private(set) var received = 0
+    /// Bytes that `receive` has taken and of which no part has told yet.
+    private var ahead = 0
 
     /// A collector for a body of `declared` bytes, nil when it is chunked.
     init(declared: Int?, sizeMax: Int) {
@@ -104,6 +109,10 @@ struct BodyCollector {
 
     /// Takes the next part.
     mutating func append(_ part: ByteBuffer, ticket: AdmissionTicket) throws(BodyFault) {
+        guard ahead == 0 else {
+            ahead -= min(part.readableBytes, ahead)
+            return
+        }
         let total = received + part.readableBytes
         // The parser never delivers more than the declared length; the guard keeps the cap independent of that.
         guard total <= declared ?? sizeMax else { throw .tooLarge(inflated: false) }
@@ -113,13 +122,51 @@ struct BodyCollector {
             whole = part
             return
         }
-        if received == 0 {
-            gathered.reserveCapacity(
-                declared.map { Self.room(for: min($0, Self.roomAtOnce)) } ?? min(Self.chunkedStart, sizeMax))
-        }
+        begin()
         received = total
         try makeRoom(for: total, ticket)
         part.withUnsafeReadableBytes { gathered.append(contentsOf: $0) }
+    }
+
+    /// Takes what a socket holds of the rest of a body of known length, `pieceMax` bytes at most, without waiting.
+    /// Parts of as many bytes have to follow by `append`, which does not look into them.
+    ///
+    /// Takes nothing when nothing is there, the socket has failed or is at its end, or there is no room: who reads the
+    /// usual way then learns of it.
+    mutating func receive(from socket: NIOBSDSocket.Handle, ticket: AdmissionTicket) -> Received {
+        // What is reserved is what is there.
+        let waiting = Int(sluice_bytes_waiting(socket))
+        let wanted = min(left, waiting, Self.pieceMax)
+        guard wanted > 0, ahead == 0, whole == nil else { return Received(bytes: 0, mayBeMore: false) }
+        begin()
+        do throws(BodyFault) {
+            try makeRoom(for: received + wanted, ticket)
+        } catch {
+            return Received(bytes: 0, mayBeMore: false)
+        }
+        let before = gathered.count
+        gathered.append(addingCapacity: wanted) { room in
+            room.withUnsafeMutableBufferPointer { bytes, count in
+                count = max(0, sluice_receive_now(socket, bytes.baseAddress, wanted))
+            }
+        }
+        ahead = gathered.count - before
+        received += ahead
+        return Received(bytes: ahead, mayBeMore: ahead == Self.pieceMax)
+    }
+
+    /// What `receive` has taken.
+    struct Received {
+        var bytes: Int
+        /// The socket may hold more of the body.
+        var mayBeMore: Bool
+    }
+
+    /// Takes memory for the first bytes.
+    private mutating func begin() {
+        guard received == 0 else { return }
+        gathered.reserveCapacity(
+            declared.map { Self.room(for: min($0, Self.roomAtOnce)) } ?? min(Self.chunkedStart, sizeMax))
     }
 
     /// Whether a body may stay in the buffer of its read: what is reserved for it is its own bytes.

@@ -39,7 +39,8 @@ struct ConnectionSetup: Sendable {
                 case (.http2, _): try configureHTTP2(context, resources)
                 case (.http1, .http(let shared)):
                     try Self.configureHTTP1(
-                        context.pipeline.syncOperations, shared, resources, context.eventLoop.now)
+                        context.pipeline.syncOperations, shared, resources, hasPlainSocket: tls == nil,
+                        context.eventLoop.now)
                 case (.http1, .grpc):
                     try context.pipeline.syncOperations.addHandler(
                         NoticeHandler(answer: Self.wrongPort(date: resources.dateText)))
@@ -47,16 +48,18 @@ struct ConnectionSetup: Sendable {
             })
     }
 
-    /// Adds the parser of HTTP/1.1 and the connection's handler.
+    /// Adds the parser of HTTP/1.1 and the connection's handler. With a plain socket, whose bytes are those of HTTP,
+    /// large bodies are read past the parser.
     static func configureHTTP1(
         _ pipeline: ChannelPipeline.SynchronousOperations, _ shared: ReceiverShared, _ resources: LoopResources,
-        _ now: NIODeadline
+        hasPlainSocket: Bool, _ now: NIODeadline
     ) throws {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = OTLPReceiver.headerFieldSizeMax
         limits.maxHeaderListSize = OTLPReceiver.headerListSizeMax
         limits.maxHeaderFieldCount = OTLPReceiver.headerCountMax
         let connection = OTLPConnection(shared: shared, resources: resources, now: now)
+        if hasPlainSocket { try pipeline.addHandler(BodyReads(connection)) }
         try pipeline.addHandler(ChunkWatch(connection))
         try pipeline.addHandler(
             ByteToMessageHandler(

@@ -74,6 +74,8 @@ final class OTLPConnection: ChannelInboundHandler {
     private(set) var readBroughtPart = false
     /// What the parser is reading now.
     var reading: ByteBuffer?
+    /// Bodies are read by `BodyReads`.
+    var readsBodyDirectly = false
     /// The head of the next request has begun to come while the present one waits.
     var hasBegunNext = false
 
@@ -217,12 +219,15 @@ final class OTLPConnection: ChannelInboundHandler {
     /// A large body is read to its end, as far as it is there, before other connections have their turn: its beginning
     /// is then still in the processor's cache. What follows a body is read once a turn, as everything else.
     private func setReadsPerTurn(_ context: ChannelHandlerContext) {
-        let left = phase == .body ? collector?.left ?? 0 : 0
+        let left = takesBody && !readsBodyDirectly ? collector?.left ?? 0 : 0
         let wanted = BodyCollector.reads(for: left)
         guard wanted != readsPerTurn else { return }
         readsPerTurn = wanted
         try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: wanted)
     }
+
+    /// True while what comes is of the body that is gathered.
+    var takesBody: Bool { phase == .body && queue.isEmpty }
 
     /// True when requests wait behind the present one.
     var hasQueued: Bool { !queue.isEmpty }
