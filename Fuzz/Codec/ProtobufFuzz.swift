@@ -13,7 +13,8 @@ enum ProtobufFuzz {
         } catch {
             return nil
         }
-        return written(batch, bytes, isWhole: summary.rejected == 0)
+        // The reader itself takes out what must not go further.
+        return written(batch, bytes, isWhole: !batch.isEdited)
             ?? edited(&batch)
             ?? judged(bytes, signal, isWhole: summary.rejected == 0)
     }

@@ -42,6 +42,13 @@ extension RecordBatch {
         markSpan(Int(events[index].span), .events)
     }
 
+    /// As `removeEvent`. The run of the span still has the link.
+    @inlinable
+    public mutating func removeLink(_ index: Int) {
+        links[index].edits.insert(.removed)
+        markSpan(Int(links[index].span), .links)
+    }
+
     /// Gives a span one more link, without attributes. Its run of links moves to the end of the column when it is not
     /// there yet.
     @inlinable

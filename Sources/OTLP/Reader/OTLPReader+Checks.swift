@@ -6,18 +6,17 @@ extension OTLPReader {
     /// Steps over a field of a data point other than attributes and time.
     @inline(__always)
     func skipPointField(
-        _ body: Text, _ tag: UInt32, _ kind: MetricKind, _ cursor: inout WireCursor
+        _ body: Text, _ tag: UInt32, _ kind: MetricKind, _ cursor: inout WireCursor, _ hasBrokenID: inout Bool
     ) throws(DecodeFailure) {
         guard tag & 7 == 2 else { return try cursor.skip(tag) }
-        try checkPointPart(body, try cursor.length(), tag, kind)
+        try checkPointPart(body, try cursor.length(), tag, kind, &hasBrokenID)
     }
 
     private func checkPointPart(
-        _ body: Text, _ range: Range<Int>, _ tag: UInt32, _ kind: MetricKind
+        _ body: Text, _ range: Range<Int>, _ tag: UInt32, _ kind: MetricKind, _ hasBrokenID: inout Bool
     ) throws(DecodeFailure) {
+        if tag == MetricShape.exemplarsTag(kind) { return try checkExemplar(body, range, &hasBrokenID) }
         switch (kind, tag) {
-        case (.gauge, 0x2A), (.sum, 0x2A), (.histogram, 0x42), (.exponentialHistogram, 0x5A):
-            try checkExemplar(body, range)
         case (.histogram, 0x32), (.histogram, 0x3A):
             guard range.count % 8 == 0 else { throw DecodeFailure(.truncated, at: range.lowerBound) }
         case (.exponentialHistogram, 0x42), (.exponentialHistogram, 0x4A): try checkBuckets(body, range)
@@ -26,15 +25,18 @@ extension OTLPReader {
         }
     }
 
-    /// Exemplar: filtered attributes 7.
-    private func checkExemplar(_ body: Text, _ range: Range<Int>) throws(DecodeFailure) {
+    /// Exemplar: span id 4, trace id 5, filtered attributes 7.
+    private func checkExemplar(
+        _ body: Text, _ range: Range<Int>, _ hasBrokenID: inout Bool
+    ) throws(DecodeFailure) {
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
-            if tag == 0x3A {
-                try checkKeyValue(body, try cursor.length(), depth: 0)
-            } else {
-                try cursor.skip(tag)
+            switch tag {
+            case 0x22: _ = try readID(&cursor, 8, &hasBrokenID)
+            case 0x2A: _ = try readID(&cursor, 16, &hasBrokenID)
+            case 0x3A: try checkKeyValue(body, try cursor.length(), depth: 0)
+            default: try cursor.skip(tag)
             }
         }
     }

@@ -7,6 +7,7 @@ extension OTLPReader {
         let index = batch.spans.count
         let set = newSet(index, .span, &batch)
         var span = SpanRecord(raw: WireCursor.reference(range), set: set, scope: scope)
+        var hasBrokenID = false
         let firstEvent = batch.events.count
         let firstLink = batch.links.count
         let run = beginRun(batch)
@@ -19,10 +20,10 @@ extension OTLPReader {
             let tag = try cursor.tag()
             switch tag {
             case 0x4A: try readAttribute(body, try cursor.length(), &batch)
-            case 0x0A: span.traceID = WireCursor.reference(try cursor.length())
-            case 0x12: span.spanID = WireCursor.reference(try cursor.length())
+            case 0x0A: span.traceID = try readID(&cursor, 16, &hasBrokenID)
+            case 0x12: span.spanID = try readID(&cursor, 8, &hasBrokenID)
             case 0x1A: span.traceState = try readText(body, &cursor, over: span.traceState, &batch)
-            case 0x22: span.parentID = WireCursor.reference(try cursor.length())
+            case 0x22: span.parentID = try readID(&cursor, 8, &hasBrokenID)
             case 0x2A: span.name = try readText(body, &cursor, over: span.name, &batch)
             case 0x30: span.kind = Int32(truncatingIfNeeded: try cursor.varint())
             case 0x39: span.start = try cursor.fixed64()
@@ -59,6 +60,9 @@ extension OTLPReader {
             summary.rejectedMessage =
                 "spans need a trace id of 16 bytes and a span id of 8 bytes, neither all zeros, "
                 + "and a parent span id of 8 bytes or none"
+        } else if hasBrokenID {
+            // Those that the last ones replace.
+            batch.markSpan(index, .fields)
         }
     }
 
@@ -102,13 +106,14 @@ extension OTLPReader {
         let range = Int(raw.offset)..<Int(raw.offset) + Int(raw.length)
         let set = newSet(index, .link, &batch)
         batch.links[index].set = set
+        var hasBrokenID = false
         let run = batch.attributes.count
         var cursor = WireCursor(body, range)
         while !cursor.isAtEnd {
             let tag = try cursor.tag()
             switch tag {
-            case 0x0A: batch.links[index].traceID = WireCursor.reference(try cursor.length())
-            case 0x12: batch.links[index].spanID = WireCursor.reference(try cursor.length())
+            case 0x0A: batch.links[index].traceID = try readID(&cursor, 16, &hasBrokenID)
+            case 0x12: batch.links[index].spanID = try readID(&cursor, 8, &hasBrokenID)
             case 0x1A:
                 batch.links[index].traceState = try readText(body, &cursor, over: batch.links[index].traceState, &batch)
             case 0x22: try readAttribute(body, try cursor.length(), &batch)
@@ -116,6 +121,7 @@ extension OTLPReader {
             }
         }
         closeRun(run, set, &batch)
+        if hasBrokenID { dropLink(index, &batch) }
     }
 
     mutating func readLog(
@@ -124,6 +130,7 @@ extension OTLPReader {
         let index = batch.logs.count
         let set = newSet(index, .log, &batch)
         var log = LogRecord(raw: WireCursor.reference(range), set: set, scope: scope)
+        var (hasBrokenTraceID, hasBrokenSpanID) = (false, false)
         var flags: AttributeFlags = []
         let run = beginRun(batch)
         var cursor = WireCursor(body, range)
@@ -141,8 +148,8 @@ extension OTLPReader {
             case 0x2A: try readValue(body, try cursor.length(), &log.bodyKind, &log.bodyPayload, &flags)
             case 0x38: log.droppedAttributes = UInt32(truncatingIfNeeded: try cursor.varint())
             case 0x45: log.flags = try cursor.fixed32()
-            case 0x4A: log.traceID = WireCursor.reference(try cursor.length())
-            case 0x52: log.spanID = WireCursor.reference(try cursor.length())
+            case 0x4A: log.traceID = try readID(&cursor, 16, &hasBrokenTraceID)
+            case 0x52: log.spanID = try readID(&cursor, 8, &hasBrokenSpanID)
             case 0x59: log.observedTime = try cursor.fixed64()
             case 0x62: log.eventName = try readText(body, &cursor, over: log.eventName, &batch)
             default: try cursor.skip(tag)
@@ -158,6 +165,8 @@ extension OTLPReader {
         if !isIdentifier(body, log.spanID, 8) { log.spanID = .empty }
         batch.logs.append(log)
         batch.liveCount += 1
+        if hasBrokenTraceID { dropIDs(.traceID, ofLog: index, &batch) }
+        if hasBrokenSpanID { dropIDs(.spanID, ofLog: index, &batch) }
     }
 
     mutating func readMetric(
@@ -219,6 +228,7 @@ extension OTLPReader {
         let set = newSet(index, .point, &batch)
         batch.points[index].set = set
         let attributes = MetricShape.attributesTag(batch.points[index].kind)
+        var hasBrokenID = false
         let run = batch.attributes.count
         var cursor = WireCursor(body, Int(raw.offset)..<Int(raw.offset) + Int(raw.length))
         while !cursor.isAtEnd {
@@ -228,19 +238,11 @@ extension OTLPReader {
             } else if tag == 0x19 {
                 batch.points[index].time = try cursor.fixed64()
             } else {
-                try skipPointField(body, tag, batch.points[index].kind, &cursor)
+                try skipPointField(body, tag, batch.points[index].kind, &cursor, &hasBrokenID)
             }
         }
         closeRun(run, set, &batch)
-    }
-
-    /// Whether the id has this many bytes and is not all zeros.
-    @inline(__always)
-    private func isIdentifier(_ body: Text, _ id: TextRef, _ length: UInt32) -> Bool {
-        guard id.length == length else { return false }
-        let start = body.start + Int(id.offset)
-        if length == 8 { return start.loadUnaligned(as: UInt64.self) != 0 }
-        return start.loadUnaligned(as: UInt64.self) | start.loadUnaligned(fromByteOffset: 8, as: UInt64.self) != 0
+        if hasBrokenID { dropExemplarIDs(body, ofPoint: index, &batch) }
     }
 }
 
@@ -269,6 +271,16 @@ enum MetricShape {
         case .histogram: 0x4A
         case .exponentialHistogram: 0x0A
         default: 0x3A
+        }
+    }
+
+    /// Tag of a point's exemplars; 0 where it has none.
+    static func exemplarsTag(_ kind: MetricKind) -> UInt32 {
+        switch kind {
+        case .gauge, .sum: 0x2A
+        case .histogram: 0x42
+        case .exponentialHistogram: 0x5A
+        default: 0
         }
     }
 }

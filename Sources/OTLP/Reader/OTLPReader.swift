@@ -19,6 +19,7 @@ package struct ReadLimits: Sendable {
 package struct ReadSummary: Sendable, Equatable {
     /// Records refused for a trace or span id of wrong length or all zeros; they are already taken out of the batch.
     package var rejected = 0
+    /// Why, or what else was changed; with none rejected a warning.
     package var rejectedMessage: String = ""
 
     package init() {}

@@ -78,7 +78,10 @@ extension Program {
             var count: Int64 = 0
             for event in span.events.range where !batch.events[event].edits.contains(.removed) { count += 1 }
             return .int(count)
-        case .spanLinkCount: return .int(Int64(span.links.count))
+        case .spanLinkCount:
+            var count: Int64 = 0
+            for link in span.links.range where !batch.links[link].edits.contains(.removed) { count += 1 }
+            return .int(count)
         default: return .none
         }
     }

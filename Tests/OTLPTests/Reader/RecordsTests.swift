@@ -264,9 +264,10 @@ import Testing
     }
 
     @Test func `a log record with a broken id is kept, as one that is not tied to a trace`() throws {
+        let zeros = [UInt8](repeating: 0, count: 8)
         let log = WireBytes.build {
-            $0.data(9, [1, 2, 3])
-            $0.data(10, [UInt8](repeating: 0, count: 8))
+            $0.data(9, zeros + zeros)
+            $0.data(10, zeros)
         }
         let request = WireBytes.request(records: [log])
         var batch = RecordBatch()
@@ -278,7 +279,7 @@ import Testing
     }
 
     @Test func `an edit of a log record leaves its ids as they came, unless they are set`() throws {
-        let (bad, long) = ([1, 2, 3] as [UInt8], [UInt8](repeating: 0x78, count: 40))
+        let (bad, long) = ([UInt8](repeating: 0, count: 8), [UInt8](repeating: 0, count: 16))
         let request = WireBytes.request(records: [
             WireBytes.build {
                 $0.data(9, long)
