@@ -135,7 +135,9 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["OTLP", "Telemetry", "COTLP", "CProtobufC", "CChildProcess"],
             path: "Tests/TestSupport",
-            exclude: ["clickhouse_server.py", "grpc_server.py", "snowflake_server.py"], swiftSettings: house),
+            exclude: [
+                "clickhouse_server.py", "grpc_server.py", "http_versions_server.py", "snowflake_server.py",
+            ], swiftSettings: house),
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .target(name: "CChildProcess", path: "Tests/CChildProcess"),
 

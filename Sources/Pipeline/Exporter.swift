@@ -44,8 +44,8 @@ package struct ExportBatch: Sendable {
     package var journaled: JournaledRecords?
     /// Time of its newest record, Unix nanoseconds, 0 when unknown.
     package var newest: UInt64 = 0
-    /// Tells it from other deliveries with the same bytes: the same for each attempt and, of a journal on disk, after a
-    /// restart that delivers the same records together. 0 when unknown.
+    /// Tells it from other deliveries with the same bytes, also of other journals: the same for each attempt and, of a
+    /// journal on disk, after a restart that delivers the same records together. 0 when unknown.
     package var number: UInt64 = 0
     /// Whether a destination that refuses one of its records is to store none of them: processors have changed it, so
     /// that nobody can tell which record of the journal that one was.

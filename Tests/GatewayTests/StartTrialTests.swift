@@ -155,6 +155,29 @@ import Testing
         #expect(health.hasPrefix("4:39 extensions.health_check.endpoint: extension health_check and"), "\(health)")
     }
 
+    @Test func `two that write to one file`() {
+        func load(_ exporters: String, _ used: String, _ path: String = "/tmp/x.jsonl") -> ConfigProblems {
+            let files = "file: {path: \(path)}, sql_file: {path: \(path)}, fallback: {exporters: [file/b, nop]}"
+            return self.load(
+                exporters: "{nop: {}, \(files), file/b: {path: \(path)}\(exporters)}",
+                service: traces("", exporters: used), trial: .none)
+        }
+        let same = only(load("", "file, file/b"))
+        #expect(
+            same.hasSuffix("exporters.file/b.path: exporter file writes to the same file; give each its own path"),
+            "\(same)")
+        #expect(only(load("", "file, sql_file")).contains("exporters.sql_file.path: exporter file writes"))
+        #expect(only(load("", "file, fallback")).contains("exporters.file/b.path: exporter file writes"))
+        #expect(load("", "file").errors.isEmpty, "no pipeline uses the other")
+        #expect(load(", file/c: {path: /tmp/y.jsonl}", "file, file/c").errors.isEmpty)
+        #expect(load("", "file, file/b", "/dev/null").errors.isEmpty)
+        #expect(load("", "file, file/b", "'/tmp/{tenant}.jsonl'").errors.isEmpty)
+        let pipelines = "traces: {receivers: [otlp], exporters: [file]}, logs: {receivers: [otlp], exporters: [file]}"
+        let shared = self.load(
+            exporters: "{file: {path: /tmp/x.jsonl}}", service: "{pipelines: {\(pipelines)}}", trial: .none)
+        #expect(shared.errors.isEmpty, "one exporter of two pipelines")
+    }
+
     @Test func `nothing is made on disk`() throws {
         let folder = try Folder()
         let root = folder.url.path

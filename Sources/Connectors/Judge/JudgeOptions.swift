@@ -1,4 +1,5 @@
 package import Configuration
+import Exporters
 import OTTL
 
 /// One entry of `judges`.
@@ -116,8 +117,6 @@ package struct JudgeOptions: ComponentOptions {
         if costPerHour > 0 && inputPrice == 0 && outputPrice == 0 {
             settings.problem("needs input_price and output_price to count costs", at: "max_cost_per_hour")
         }
-        if !base.hasPrefix("http://") && !base.hasPrefix("https://") {
-            settings.problem("needs a URL such as https://api.openai.com/v1", at: "endpoint")
-        }
+        OTLPHTTPOptions.check(base, at: "endpoint", &settings)
     }
 }

@@ -102,7 +102,7 @@ package struct ClickHouseOptions: ComponentOptions {
 
     private func check(_ whole: String, _ settings: inout Settings) {
         do throws(HTTPEndpoint.Fault) {
-            _ = try HTTPEndpoint(endpoint)
+            try HTTPEndpoint(endpoint).warnOfPlain(at: "endpoint", &settings)
         } catch {
             let query = whole == endpoint ? "" : " with the same query"
             let hint = Self.nativeHost(endpoint).map {

@@ -113,6 +113,7 @@ package final class FallbackExporter: Exporter {
         var setup = ExportWorkerSetup(
             exporterID: Self.nameOfMissed(build.id, first: child.id), pipelineID: Self.missed, options: helper,
             isDurable: log.position != nil, effects: effects, log: build.log)
+        setup.journal = log.position?.name
         setup.metadataKeys = build.metadataKeys
         setup.deadLetters = letters.withLock(\.self)
         setup.letterExporter = child.id

@@ -164,7 +164,7 @@ extension ExportWorker {
         var batch = prepared.batch
         batch.newest = prepared.newest
         if let first = prepared.parts.first {
-            batch.number = pipelineHash &+ first.ticket.frame.lowerBound.value &+ UInt64(first.items.lowerBound)
+            batch.number = firstNumber &+ first.ticket.frame.lowerBound.value &+ UInt64(first.items.lowerBound)
         }
         if let commitLane, !prepared.places.isEmpty {
             batch.journaled = JournaledRecords(

@@ -68,6 +68,9 @@ package final class ExportWorker: Sendable {
     /// cannot make the list of what is settled behind it grow for ever.
     static let openFramesMax = 65_536
 
+    /// Stands for the name of a journal that does not outlive the process.
+    private static let life = UInt64.random(in: 0 ... .max).hexDigits
+
     let setup: ExportWorkerSetup
     let cursor: any FrameCursor
     let exporter: any Exporter
@@ -76,8 +79,9 @@ package final class ExportWorker: Sendable {
     /// Set when the exporter remembers what it has committed of this journal.
     let commitLane: CommitLane?
     private let committed: Counter?
-    /// Of the pipeline's name, FNV-1a: the same in each process.
-    let pipelineHash: UInt64
+    /// What the numbers of deliveries begin at: FNV-1a of the pipeline's name and the journal's, the same in each
+    /// process that reads this journal, and another for the journal of another gateway.
+    let firstNumber: UInt64
     let state = Mutex(State())
     /// Deliveries that have ended, of all that were begun.
     let ended = Atomic(0)
@@ -131,7 +135,9 @@ package final class ExportWorker: Sendable {
         self.exporter = exporter
         self.setup = setup
         concurrency = max(1, min(setup.options.queue.concurrency, exporter.maxConcurrency))
-        pipelineHash = setup.pipelineID.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        firstNumber = "\(setup.pipelineID) \(setup.journal ?? Self.life)".utf8.reduce(0xcbf2_9ce4_8422_2325) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+        }
         let labels = [(name: "exporter", value: setup.exporterID), (name: "pipeline", value: setup.pipelineID)]
         account = DeliveryAccount(metrics: metrics, labels: labels)
         commitLane =

@@ -23,12 +23,13 @@ package struct HTTPExchange: Sendable {
     package var isCutShort = false
 }
 
-/// Sends HTTP POSTs for all exporters of the process: one libcurl multi handle on one thread of its own.
+/// Sends HTTP POSTs for all exporters of the process: one libcurl multi handle on one thread of its own, and one more
+/// of each for those that insist on HTTP/2.
 ///
 /// Requests come in through a queue guarded by a mutex; the thread is woken only when it sleeps. Each request in flight
 /// was bounded by its exporter's concurrency before it came here.
 package final class CurlEngine: Sendable {
-    /// Most idle connections that are kept, for all targets together.
+    /// Most idle connections that an engine keeps, for all its targets together.
     static let connectionsMax = 1_024
 
     /// The process's engine; its thread starts with the first use.
@@ -48,6 +49,8 @@ package final class CurlEngine: Sendable {
         var lastID: UInt64 = 0
     }
 
+    private let threadName: String
+    private let companion = Mutex<CurlEngine?>(nil)
     private let inbox = Mutex(Inbox())
     /// Callers that are about to wake the thread; until there are none the handle stays.
     private let wakers = Atomic<Int>(0)
@@ -56,7 +59,10 @@ package final class CurlEngine: Sendable {
     nonisolated(unsafe) private let multi: UnsafeMutableRawPointer?
 
     /// Starts the engine's thread.
-    package init() {
+    package convenience init() { self.init(threadName: "exporters") }
+
+    private init(threadName: String) {
+        self.threadName = threadName
         _ = sluice_curl_global_init()
         // TLS libraries write to sockets without MSG_NOSIGNAL; a peer that hangs up must not end the process.
         signal(SIGPIPE, SIG_IGN)
@@ -69,8 +75,8 @@ package final class CurlEngine: Sendable {
             &thread, nil,
             { context in
                 guard let context else { return nil }
-                sluice_name_thread("exporters")
                 let engine = Unmanaged<CurlEngine>.fromOpaque(context).takeRetainedValue()
+                sluice_name_thread(engine.threadName)
                 // As little as the threads that start deliveries: senders wait for those of the receivers.
                 sluice_interrupt_others(false)
                 engine.loop()
@@ -81,6 +87,17 @@ package final class CurlEngine: Sendable {
         } else {
             box.release()
             inbox.withLock { $0.isStopped = true }
+        }
+    }
+
+    /// The engine for targets that insist on HTTP/2, with connections and a thread of its own, made with the first use:
+    /// libcurl takes an idle connection of HTTP/1.1 to the same server for such a request too.
+    package var forHTTP2: CurlEngine {
+        companion.withLock { companion in
+            if let companion { return companion }
+            let made = CurlEngine(threadName: "exporters http2")
+            companion = made
+            return made
         }
     }
 
@@ -118,8 +135,12 @@ package final class CurlEngine: Sendable {
     /// Closes a target's idle handles on the engine's thread.
     func release(_ pool: CurlTarget.HandlePool) { send(.release(pool)) }
 
-    /// Ends the thread; transfers in flight end as cancelled. For tests: the shared engine is never stopped.
-    package func stop() { send(.stop) }
+    /// Ends the thread, and that for HTTP/2; transfers in flight end as cancelled. For tests: the shared engine is
+    /// never stopped.
+    package func stop() {
+        send(.stop)
+        companion.withLock { $0 }?.stop()
+    }
 
     private func send(_ order: Order) {
         let (isStopped, wakes) = inbox.withLock { inbox in

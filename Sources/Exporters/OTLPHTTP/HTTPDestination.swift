@@ -45,6 +45,7 @@ final class HTTPDestination: Sendable {
 
     private let plan: Plan
     private let build: ExporterBuild
+    /// Where the plan wants HTTP/2, the engine for that.
     private let engine: CurlEngine
     private let now: @Sendable () -> Duration
     private let hasFiles: Bool
@@ -59,7 +60,7 @@ final class HTTPDestination: Sendable {
     init(_ plan: Plan, build: ExporterBuild, engine: CurlEngine, now: @escaping @Sendable () -> Duration) {
         self.plan = plan
         self.build = build
-        self.engine = engine
+        self.engine = plan.connection.speaksHTTP2 ? engine.forHTTP2 : engine
         self.now = now
         hasFiles = plan.credentials.contains { $0.path != nil }
         isDynamic = plan.headerActions.contains { $0.isDynamic }

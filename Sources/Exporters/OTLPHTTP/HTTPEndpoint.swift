@@ -1,3 +1,4 @@
+import Configuration
 import Telemetry
 
 /// A checked http or https URL.
@@ -73,6 +74,14 @@ struct HTTPEndpoint: Equatable, Sendable {
         let name = host.lowercased()
         return name == "localhost" || name.hasSuffix(".localhost") || name == "[::1]"
             || (name.hasPrefix("127.") && name.allSatisfy { $0.isNumber || $0 == "." })
+    }
+
+    /// Warns where it stands for sending unencrypted to another machine.
+    func warnOfPlain(at key: String, _ settings: inout Settings) {
+        guard scheme == "http", !isLoopback else { return }
+        settings.warning(
+            "data and credentials go to \(host) unencrypted",
+            fix: "write https://, or keep it if nobody else is on that network", at: key)
     }
 
     /// The signal's own URL below a base URL.

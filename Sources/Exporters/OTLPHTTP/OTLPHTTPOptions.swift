@@ -236,14 +236,8 @@ package struct OTLPHTTPOptions: ComponentOptions {
     }
 
     /// Checks a URL; warns of one that sends unencrypted to another machine.
-    static func check(_ url: String, at key: String, _ settings: inout Settings) {
-        do throws(HTTPEndpoint.Fault) {
-            let endpoint = try HTTPEndpoint(url)
-            guard endpoint.scheme == "http", !endpoint.isLoopback else { return }
-            settings.warning(
-                "data and credentials go to \(endpoint.host) unencrypted",
-                fix: "write https://, or keep it if nobody else is on that network", at: key)
-        } catch {
+    package static func check(_ url: String, at key: String, _ settings: inout Settings) {
+        do throws(HTTPEndpoint.Fault) { try HTTPEndpoint(url).warnOfPlain(at: key, &settings) } catch {
             settings.problem(error.message, at: key)
         }
     }

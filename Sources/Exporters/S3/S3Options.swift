@@ -125,9 +125,11 @@ package struct S3Options: ComponentOptions {
         private func check(_ settings: inout Settings) {
             if let endpoint {
                 do throws(HTTPEndpoint.Fault) {
-                    if try !HTTPEndpoint(endpoint).path.allSatisfy({ $0 == "/" }) {
+                    let url = try HTTPEndpoint(endpoint)
+                    if !url.path.allSatisfy({ $0 == "/" }) {
                         settings.problem("has a path: give only scheme, host and port", at: "endpoint")
                     }
+                    url.warnOfPlain(at: "endpoint", &settings)
                 } catch {
                     settings.problem(error.message, at: "endpoint")
                 }

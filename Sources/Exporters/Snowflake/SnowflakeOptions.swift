@@ -55,7 +55,9 @@ package struct SnowflakeOptions: ComponentOptions {
         }
         guard !endpoint.isEmpty else { return }
         do throws(HTTPEndpoint.Fault) {
-            if try HTTPEndpoint(endpoint).path.contains("?") { settings.problem("must have no query", at: "endpoint") }
+            let url = try HTTPEndpoint(endpoint)
+            if url.path.contains("?") { settings.problem("must have no query", at: "endpoint") }
+            url.warnOfPlain(at: "endpoint", &settings)
         } catch { settings.problem(error.message, at: "endpoint") }
     }
 

@@ -54,6 +54,8 @@ package struct ExporterPlan: Sendable {
     /// Headers, in lowercase, of which the exporter itself wants the values: its batches are parted by them and carry
     /// them as `ExportBatch.metadata`.
     package var contextKeys: [String] = []
+    /// Set for an exporter that writes to one file, which nobody else may write to.
+    var file: String?
     /// Set for an exporter whose credentials an extension has: its id, and the exporter once they are known.
     package var authenticator: (id: String, join: @Sendable (ClientAuth) -> ExporterPlan)?
 
@@ -66,6 +68,13 @@ package struct ExporterPlan: Sendable {
         self.batchBytesMax = batchBytesMax
         self.accepts = accepts
         self.make = make
+    }
+
+    /// The same of an exporter that writes to this file, if it is known.
+    func writing(to file: String?) -> ExporterPlan {
+        var plan = self
+        plan.file = file
+        return plan
     }
 
     /// An exporter that stands before others, which `joined` gives it.

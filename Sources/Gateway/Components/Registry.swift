@@ -117,6 +117,7 @@ package enum Registry {
         ) { ExporterPlan($0) },
         .entry(["file"], "Writes OTLP JSON lines or protobuf to a rotating file.", FileOptions.self) { options in
             ExporterPlan(helper: options.helper) { FileExporter(options: options, build: $0) }
+                .writing(to: options.path.isFixed ? options.path.fixedPath : nil)
         },
         .entry(["sqlite"], "Stores spans, logs and metrics in a SQLite database.", SQLiteOptions.self) { options in
             ExporterPlan(helper: options.helper) { SQLiteExporter(options: options, build: $0) }
@@ -134,6 +135,7 @@ package enum Registry {
         },
         .entry(["sql_file"], "Writes SQL statements or CSV to a rotating file.", SQLFileOptions.self) { options in
             ExporterPlan(helper: options.helper) { SQLFileExporter(options: options, build: $0) }
+                .writing(to: options.path)
         },
         .entry(["http"], "Sends batches to a webhook or any HTTP endpoint.", HTTPOptions.self) { options in
             ExporterPlan(helper: options.helper, batchBytesMax: options.requestBodyMax) {

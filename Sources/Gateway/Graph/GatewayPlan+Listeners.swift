@@ -114,7 +114,7 @@ extension GatewayPlan {
     }
 
     /// Where an option of a component is written, or the component.
-    private func spot(
+    func spot(
         _ kind: ComponentKind, _ name: String, _ option: String, _ configuration: GatewayConfiguration
     ) -> (place: ConfigPlace, path: String) {
         let component = (try? ComponentID(parsing: name)).flatMap { configuration.component(kind, $0) }

@@ -84,6 +84,7 @@ package struct GatewayPlan: Sendable {
             for case .memoryLimiter(let limit) in pipeline.steps.map(\.role) { memoryLimits.append(limit) }
         }
         checkListeners(configuration, &problems)
+        checkFiles(configuration, &problems)
         warnOfOpenReceivers(configuration, &problems)
         checkAuthenticators(configuration, &problems)
         noteTraits(configuration)

@@ -125,6 +125,12 @@ package enum SystemFacts {
         return isDirectory(path) ? nil : "it is not a folder"
     }
 
+    /// Whether it is there and no file with content, but a terminal, a pipe or the like.
+    static func isDevice(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT)
+    }
+
     static func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR

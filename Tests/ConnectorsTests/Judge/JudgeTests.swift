@@ -296,6 +296,8 @@ private let bad = #"{"score": 0.1, "label": "fail", "explanation": "step 1 came 
         ("{model: m, max_cost_per_hour: 1, judges: [{}]}", "input_price"),
         ("{model: m, judges: [{}, {}]}", "two judges"),
         ("{model: m, judges: [{filter: 'nam == 1'}]}", "did you mean"),
+        ("{model: m, endpoint: 'http://gpu.example/v1', judges: [{}]}", "go to gpu.example unencrypted"),
+        ("{model: m, endpoint: gpu.example, judges: [{}]}", "needs a scheme"),
     ]) func `faults of the file are told`(_ yaml: String, _ words: String) {
         let problems = read(JudgeOptions.self, yaml).problems
         #expect(problems.contains { $0.contains(words) }, "\(problems)")

@@ -61,7 +61,7 @@ import Testing
 
     @Test func `what of the query does not count is named`() {
         var problems = ConfigProblems()
-        let yaml = "{endpoint: 'http://db:8123?dial_timeout=10s&max_threads=2&database=x'}"
+        let yaml = "{endpoint: 'https://db:8443?dial_timeout=10s&max_threads=2&database=x'}"
         let node = YAMLReader.read(yaml, file: "t.yaml", problems: &problems) ?? .null(at: .nowhere)
         _ = readOptions(ClickHouseOptions.self, node: node, path: "exporters.test", problems: &problems)
         let warnings = problems.warnings.map(\.message)

@@ -149,6 +149,33 @@ import Testing
         await exporter.shutdown()
     }
 
+    @Test func `what is kept on disk for the first exporter is the same delivery after a restart`() async throws {
+        let directory = TemporaryDirectory()
+        func number(isFailing: Bool) async throws -> UInt64? {
+            let first = ScriptedExporter { _ in isFailing ? .retry(reason: "down", after: nil) : .delivered }
+            let second = ScriptedExporter { _ in .delivered }
+            let journal = try DiskJournal(directory: directory.file("missed"))
+            var build = exporterBuild()
+            build.openJournal = { _ in journal }
+            let yaml = "exporters: [x/0, x/1]\nswitch_after: 0s\nretry_interval: 1s"
+            let exporter = FallbackExporter(
+                options: options(FallbackOptions.self, yaml).options,
+                children: [("x/0", first), ("x/1", second)], build: build, effects: clock.effects())
+            try await exporter.start()
+            if isFailing { #expect(await exporter.export(batch(1)) == .delivered) }
+            var number: UInt64?
+            while number == nil {
+                clock.advance(.seconds(1))
+                await Task.yield()
+                number = first.batches.withLock { $0.map(\.number) }.first { $0 != 0 }
+            }
+            await exporter.shutdown()
+            return number
+        }
+        let before = try await number(isFailing: true)
+        #expect(try await number(isFailing: false) == before)
+    }
+
     @Test func `what a sick disk cannot keep for the first exporter is not called delivered`() async throws {
         let (first, second) = (Child(), Child())
         let journal = MemoryJournal()

@@ -250,4 +250,28 @@ import Testing
             #expect(Set(numbers(batch).map { $0 % 2 }).count == 1 && batch.itemCount == 12)
         }
     }
+
+    /// Number of the delivery of a frame that begins the journal.
+    private func delivery(of pipeline: String, from journal: String?) async -> UInt64? {
+        let clock = FlyingClock()
+        let cursor = FakeCursor(clock: clock)
+        cursor.append(frame(1))
+        let exporter = ScriptedExporter { _ in .delivered }
+        var setup = setup("{}", clock: clock, isDurable: journal != nil)
+        (setup.pipelineID, setup.journal) = (pipeline, journal)
+        let worker = ExportWorker(cursor: cursor, exporter: exporter, metrics: SelfMetrics(), setup: setup)
+        await runAndDrain(worker, deadline: .seconds(10))
+        return exporter.batches.withLock { $0.first?.number }
+    }
+
+    @Test func `a delivery has another number than one with the same bytes of another journal`() async {
+        let one = await delivery(of: "traces", from: "0a")
+        #expect(await delivery(of: "traces", from: "0a") == one, "after a restart")
+        let others = [
+            await delivery(of: "traces", from: "0b"), await delivery(of: "logs", from: "0a"),
+            await delivery(of: "traces", from: nil),
+        ]
+        #expect(one != nil && Set(others + [one]).count == 4)
+        #expect(await delivery(of: "traces", from: nil) == others[2], "in one life of a journal in memory")
+    }
 }

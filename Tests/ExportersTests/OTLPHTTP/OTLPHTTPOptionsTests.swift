@@ -147,4 +147,21 @@ import Testing
             #expect(warnings(url) == [], "\(url)")
         }
     }
+
+    @Test func `object stores and databases over plain http to another machine are told as well`() {
+        func counts(_ options: (_ endpoint: String) -> [String]) -> [Int] {
+            ["http://db.example:80", "http://localhost:80", "https://db.example"].map { url in
+                options(url).count { $0.hasPrefix("exporters.test.") && $0.contains("unencrypted") }
+            }
+        }
+        #expect(counts { optionWarnings(ClickHouseOptions.self, "{endpoint: '\($0)'}") } == [1, 0, 0])
+        let account = "account: a, user: u, database: D, private_key_file: k"
+        #expect(counts { optionWarnings(SnowflakeOptions.self, "{\(account), endpoint: '\($0)'}") } == [1, 0, 0])
+        func s3(_ more: String) -> [String] {
+            optionWarnings(S3Options.self, "{s3uploader: {s3_bucket: b, \(more)}}")
+        }
+        #expect(counts { s3("endpoint: '\($0)'") } == [1, 0, 0])
+        #expect(s3("endpoint: 'minio:9000', disable_ssl: true").count { $0.contains("minio unencrypted") } == 1)
+        #expect(s3("endpoint: 'minio:9000'").allSatisfy { !$0.contains("unencrypted") })
+    }
 }

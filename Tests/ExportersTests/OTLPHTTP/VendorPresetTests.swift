@@ -107,6 +107,15 @@ import Testing
         #expect(problems.contains { $0.contains(words) }, "\(problems)")
     }
 
+    @Test func `warns of a credential without a colon where the vendor wants a pair, and does not print it`() {
+        let told = optionWarnings(OTLPHTTPOptions.self, "{preset: langfuse, api_key: sk-lf-1234}")
+        #expect(told.count == 1 && told[0].hasPrefix("exporters.test.api_key: "), "\(told)")
+        #expect(told[0].hasSuffix("write <public key>:<secret key>") && !told[0].contains("1234"), "\(told)")
+        for good in ["preset: langfuse, api_key: 'pk:sk'", "preset: logfire, api_key: a"] {
+            #expect(optionWarnings(OTLPHTTPOptions.self, "{\(good)}") == [])
+        }
+    }
+
     @Test func `has a table without contradictions`() throws {
         let names = VendorPreset.all.map(\.name)
         #expect(Set(names).count == names.count)

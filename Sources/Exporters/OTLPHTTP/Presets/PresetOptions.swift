@@ -26,6 +26,9 @@ struct PresetOptions {
             "api_key_file", "File that holds the credential instead; read again when it changes.")
         let source: HTTPCredential.Source? = key.map { .text($0) } ?? file.map { .file($0) }
         if key != nil && file != nil { settings.problem("give either api_key or api_key_file", at: "api_key_file") }
+        if let key, let wanted = preset?.authorization.pair, !key.reveal().contains(":") {
+            settings.warning("has no colon, and the vendor refuses it", fix: "write \(wanted)", at: "api_key")
+        }
         if let preset, let source {
             credential = HTTPCredential(
                 name: preset.authorization.header, source: source, form: preset.authorization.form)

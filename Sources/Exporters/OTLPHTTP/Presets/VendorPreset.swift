@@ -15,6 +15,11 @@ package struct VendorPreset: Sendable {
         var header: String {
             if case .plain(let header) = self { header } else { "Authorization" }
         }
+
+        /// What the credential is made of where it is a user and a password.
+        var pair: String? {
+            if case .basic(let user, let password) = self { "<\(user)>:<\(password)>" } else { nil }
+        }
     }
 
     /// Where requests go. `{region}` stands for the option `region`.
@@ -129,7 +134,7 @@ extension VendorPreset {
         switch authorization {
         case .plain(let header): "\(header): <api_key>"
         case .scheme(let scheme): "Authorization: \(scheme) <api_key>"
-        case .basic(let user, let password): "Authorization: Basic, api_key is <\(user)>:<\(password)>"
+        case .basic: "Authorization: Basic, api_key is \(authorization.pair ?? "")"
         }
     }
 }
