@@ -4,7 +4,7 @@ extension GatewayPlan {
     /// Exporters of which the second could not lock its file; those that no pipeline uses do not count.
     func checkFiles(_ configuration: GatewayConfiguration, _ problems: inout ConfigProblems) {
         var used = pipelines.flatMap(\.exporters)
-        used += used.flatMap(\.plan.children)
+        used += used.flatMap { $0.plan.children }
         var owners: [String: String] = [:]
         var seen: Set<String> = []
         for (id, plan) in used where seen.insert(id).inserted {
