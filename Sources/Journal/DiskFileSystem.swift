@@ -212,6 +212,12 @@ private final class DiskFile: JournalFile, @unchecked Sendable {
         return own.device == found.device && own.inode == found.inode
     }
 
+    func isRemoved() throws(SystemError) -> Bool {
+        var status = stat()
+        if fstat(descriptor, &status) != 0 { throw lastError("fstat", path) }
+        return status.st_nlink == 0
+    }
+
     /// The file's device and number, which are the same as long as it is open.
     private func identify() throws(SystemError) -> sluice_file {
         if let identity { return identity }

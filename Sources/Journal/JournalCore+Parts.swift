@@ -24,6 +24,8 @@ extension JournalCore {
             let reading = segments.read(
                 read.parts, isKept: { number in shared.withLock { $0.index.segment(number) != nil } },
                 log: { self.note(.error, $0) })
+            // A directory that was removed is made anew, so that the next reading tells what is lost.
+            if reading.failure != nil { try? holdLock() }
             read.completion(reading)
         }
         segments.close { number in shared.withLock { $0.index.segment(number) == nil } }

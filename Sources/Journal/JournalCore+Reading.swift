@@ -94,7 +94,7 @@ extension JournalCore {
                 place.offset = chunk.next
             }
             return .read(frames, goingOnAt: place, isDamaged: isDamaged)
-        } catch  where error.code == ENOENT && files.isJournal(in: directory) {
+        } catch  where error.code == ENOENT && isJournalThere() {
             note(.error, "\(error); what it held is lost")
             return .unreadable
         } catch {
@@ -102,6 +102,13 @@ extension JournalCore {
             note(.warning, "\(error); will be tried again")
             return .failed("\(error)")
         }
+    }
+
+    /// Whether a file that cannot be found is lost. A directory that was removed is made anew for that: nothing may
+    /// come in that would have the writer do it.
+    private func isJournalThere() -> Bool {
+        try? holdLock()
+        return files.isJournal(in: directory)
     }
 }
 

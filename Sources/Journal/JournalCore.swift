@@ -267,21 +267,41 @@ final class JournalCore: Sendable {
         lock.withLock { $0.close() }
     }
 
-    /// Makes sure that the directory is still ours. It may have been removed and made anew, and then no lock keeps
-    /// others from writing there: ours is taken again, unless another gateway was quicker. Where that one has left
-    /// records, ours among them would count as foreign at the next start. Cursors that it has left without records go,
-    /// and ours are written anew: their files went with the directory.
+    /// Makes sure that the directory is there and still ours. One that was removed is made anew. Others may have done
+    /// that, and then no lock keeps them from writing there: ours is taken again, unless another gateway was quicker.
+    /// Where that one has left records, ours among them would count as foreign at the next start. Cursors that it has
+    /// left without records go, and ours are written anew: their files went with the directory.
     func holdLock() throws(SystemError) {
         let path = directory + "/" + JournalFileName.lock
         try lock.withLock { lock throws(SystemError) in
             if try lock.isAt(path) { return }
-            let new = try files.create(path, exclusive: false)
+            let new = try makeLock(path, after: lock)
             guard try Recovery.take(new), try !holdsOtherJournal() else {
                 throw SystemError(call: "lock for this gateway alone", path: path, code: EBUSY)
             }
             try rewriteCursors()
             lock.close()
             lock = new
+        }
+    }
+
+    /// A lock file under the name of `lock`, which is not there any more. What lies in a directory that was moved away
+    /// or unmounted comes back with it, so another one in its place would only be in the way.
+    private func makeLock(_ path: String, after lock: any JournalFile) throws(SystemError) -> any JournalFile {
+        do throws(SystemError) {
+            return try files.create(path, exclusive: false)
+        } catch {
+            guard error.code == ENOENT else { throw error }
+            guard try lock.isRemoved() else {
+                throw SystemError(call: "find the moved or unmounted directory", path: directory, code: ENOENT)
+            }
+            let items = shared.withLock { $0.index.held.items }
+            try files.makeDirectory(directory, parents: options.makesParents)
+            note(
+                .error,
+                "\(directory) was removed, with \(items) undelivered records in it, and is made anew; those that are "
+                    + "not in memory are lost")
+            return try files.create(path, exclusive: false)
         }
     }
 

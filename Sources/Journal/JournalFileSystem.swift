@@ -76,6 +76,8 @@ package protocol JournalFile: AnyObject, Sendable {
     func sync() throws(SystemError)
     /// True when `path` leads to this file: not when it, or a folder above it, was removed or moved away.
     func isAt(_ path: String) throws(SystemError) -> Bool
+    /// True when no name leads to this file any more: it was removed, and not only moved away or unmounted.
+    func isRemoved() throws(SystemError) -> Bool
     /// Takes the exclusive lock of the file, false when another open file has it.
     func tryLock() throws(SystemError) -> Bool
     /// Closes; safe to call twice. Also done when the last reference goes.
@@ -146,5 +148,28 @@ extension JournalFileSystem {
         do throws(SystemError) { return try names(in: directory).contains(JournalFileName.lock) } catch {
             return false
         }
+    }
+
+    /// Makes a directory for good, and with `parents` those above it that are missing.
+    func makeDirectory(_ path: String, parents: Bool) throws(SystemError) {
+        let parent = Self.parent(of: path)
+        do throws(SystemError) {
+            try makeDirectory(path)
+        } catch {
+            guard parents, error.code == ENOENT, parent.utf8.count < path.utf8.count else { throw error }
+            try makeDirectory(parent, parents: true)
+            try makeDirectory(path)
+        }
+        do throws(SystemError) {
+            try syncDirectory(parent)
+        } catch  where error.code == EACCES {
+            // One that only lets us through cannot be opened for a sync.
+        }
+    }
+
+    /// The directory that a path lies in.
+    private static func parent(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }

@@ -31,6 +31,8 @@ package struct DiskJournalOptions: Sendable {
     package var awaitsCursors = false
     /// Makes its first segment when it is opened and not with the first append, so that others cannot take the room.
     package var beginsAtOnce = false
+    /// Whether directories above that of the journal are made too when it was removed with them.
+    package var makesParents = false
     /// Bytes that one read from a segment asks for.
     package var readBytes = 2 << 20
 

@@ -156,9 +156,14 @@ struct SegmentWriter {
     }
 
     /// Gives up the segment after a failure, cutting off what was not acknowledged if the disk still lets us. One that
-    /// has no record goes: a disk that fails for hours would fill the directory with them.
+    /// has no record goes: a disk that fails for hours would fill the directory with them. Not what others have put
+    /// under its name meanwhile.
     mutating func abandon() {
-        if frames == 0 { try? files.unlink(path) } else { try? file?.truncate(offset) }
+        if frames > 0 {
+            try? file?.truncate(offset)
+        } else if (try? file?.isAt(path)) == true {
+            try? files.unlink(path)
+        }
         leave()
     }
 

@@ -249,6 +249,7 @@ import Testing
         if isMoved {
             #expect(journal.problem != nil)
             #expect(await journal.store(frame(3)).isRefused)
+            #expect(journal.problem?.contains("moved or unmounted") == true)
             #expect(rename(scratch.path + "/away", directory) == 0)
         }
         #expect(await !journal.store(frame(3)).isRefused)
@@ -258,6 +259,106 @@ import Testing
         let cursor = try reopened.cursor(named: "a")
         #expect(await cursor.drainNumbers() == (isMoved ? [0, 1, 2, 3] : [3]))
         reopened.close()
+    }
+
+    /// As `rm -r` does.
+    private func removeAll(_ directory: String) throws {
+        for name in try DiskFileSystem().names(in: directory) { #expect(unlink(directory + "/" + name) == 0) }
+        #expect(rmdir(directory) == 0)
+    }
+
+    @Test(arguments: [false, true])
+    func `a directory that was removed is made anew, and what only lay in it counts as lost`(
+        isParentToo: Bool
+    ) async throws {
+        let (scratch, log) = (try ScratchDirectory(), Notices())
+        let (parent, directory) = (scratch.path + "/data", scratch.path + "/data/journal")
+        #expect(mkdir(parent, 0o700) == 0)
+        var options = smallOptions()
+        options.makesParents = isParentToo
+        let journal = try DiskJournal(directory: directory, options: options, log: { log.add($0) })
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<3)
+        try removeAll(directory)
+        if isParentToo { #expect(rmdir(parent) == 0) }
+        #expect(await journal.store(frame(3)).isRefused)
+        #expect(await !journal.store(frame(4)).isRefused)
+        #expect(journal.problem == nil)
+        #expect(log.has("error \(directory) was removed, with 9 undelivered records in it, and is made anew"))
+        #expect(await cursor.drainNumbers() == [4])
+        let losses = cursor.takeLosses()
+        #expect(losses.map(\.items) == [9] && losses.map(\.reason) == [LossReason.missingSegment])
+        #expect(throws: JournalError.self) { try DiskJournal(directory: directory, options: smallOptions()) }
+        journal.close()
+        let reopened = try DiskJournal(directory: directory, options: options)
+        let again = try reopened.cursor(named: "a")
+        #expect(await again.drainNumbers() == [4])
+        reopened.close()
+        try removeAll(directory)
+        #expect(rmdir(scratch.path + "/data") == 0)
+    }
+
+    @Test func `without a request too a removed directory is made anew, for what waits in vain for its files`()
+        async throws
+    {
+        let (scratch, log) = (try ScratchDirectory(), Notices())
+        let directory = scratch.path + "/journal"
+        let journal = try DiskJournal(directory: directory, options: smallOptions(), log: { log.add($0) })
+        let cursor = try journal.cursor(named: "a")
+        await journal.storeAll(0..<3)
+        try removeAll(directory)
+        #expect(await cursor.drain().isEmpty)
+        #expect(cursor.takeLosses().map(\.items) == [9])
+        #expect(log.has("is made anew") && cursor.backlog.items == 0)
+        journal.close()
+        try removeAll(scratch.path + "/journal")
+    }
+
+    @Test func `refuses while a directory that was removed cannot be made, and takes again when it can`() async throws {
+        let (disk, log) = (FakeDisk(), Notices())
+        let journal = try openFake(disk, log: log)
+        await journal.storeAll(0..<3)
+        let mayMake = Atomic(false)
+        let isMade = Atomic(false)
+        disk.onCall { call in
+            switch call.name {
+            case "mkdir" where !mayMake.load(ordering: .relaxed): return .error(EROFS)
+            case "mkdir":
+                isMade.store(true, ordering: .relaxed)
+                return nil
+            case "create" where !isMade.load(ordering: .relaxed): return .error(ENOENT)
+            default: return nil
+            }
+        }
+        for path in disk.contents.keys { try disk.unlink(path) }
+        for _ in 0..<3 { #expect(await journal.store(frame(3)).isRefused) }
+        #expect(journal.problem?.contains("mkdir j") == true && !log.has("is made anew"))
+        mayMake.store(true, ordering: .relaxed)
+        #expect(await !journal.store(frame(4)).isRefused)
+        #expect(log.all.count { $0.contains("is made anew") } == 1)
+        #expect(disk.contents.keys.contains("j/" + JournalFileName.lock))
+        journal.close()
+    }
+
+    @Test func `a segment without records takes nothing away that another gateway has put under its name`() async throws
+    {
+        let scratch = try ScratchDirectory()
+        var options = smallOptions()
+        options.beginsAtOnce = true
+        let journal = try DiskJournal(directory: scratch.path, options: options)
+        let segment = JournalFileName.segment(number: 1)
+        while try !DiskFileSystem().names(in: scratch.path).contains(segment) {
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        // It is there before the writer knows.
+        try await Task.sleep(for: .milliseconds(100))
+        scratch.remake()
+        let other = try DiskJournal(directory: scratch.path, options: smallOptions())
+        await other.storeAll(0..<2)
+        #expect(await journal.store(frame(9)).isRefused)
+        journal.close()
+        other.close()
+        #expect(try DiskFileSystem().names(in: scratch.path).contains(segment))
     }
 
     @Test func `a directory that was made anew is locked again, or left to the gateway that has it`() async throws {

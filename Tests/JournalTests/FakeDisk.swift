@@ -323,6 +323,10 @@ private final class FakeFile: JournalFile {
         return disk.state.withLock { $0.current[path] == inode }
     }
 
+    func isRemoved() throws(SystemError) -> Bool {
+        disk.state.withLock { !$0.current.values.contains(inode) }
+    }
+
     func tryLock() throws(SystemError) -> Bool {
         let taken = disk.state.withLock { state in
             defer { state.inodes[inode].isLocked = true }

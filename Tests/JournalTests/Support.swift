@@ -175,6 +175,7 @@ final class CountingFile: JournalFile {
     func truncate(_ bytes: Int) throws(SystemError) { try file.truncate(bytes) }
     func sync() throws(SystemError) { try file.sync() }
     func isAt(_ path: String) throws(SystemError) -> Bool { try file.isAt(path) }
+    func isRemoved() throws(SystemError) -> Bool { try file.isRemoved() }
     func tryLock() throws(SystemError) -> Bool { try file.tryLock() }
     func close() { file.close() }
 }

@@ -29,13 +29,17 @@ extension ExportWorker {
         var filtered: Int { ends.reduce(0) { $0 + $1.filtered } }
     }
 
-    /// Delivers one batch, with all its retries, and settles it. Returns unsettled only when cancelled: then what was
-    /// not settled by itself is not counted, and comes again after a restart.
-    func export(_ prepared: PreparedBatch) async {
-        guard let number = begin(prepared) else { return }
+    /// Delivers one batch, with all its retries, and settles it. False when it is left unsettled, which it is only when
+    /// the worker ends: then what was not settled by itself is not counted, and comes again after a restart.
+    func export(_ prepared: PreparedBatch) async -> Bool {
+        guard let number = begin(prepared) else { return true }
         var delivery = Delivery(number: number, prepared: prepared)
-        guard await isEnded(&delivery) else { return stop(delivery) }
+        guard await isEnded(&delivery) else {
+            stop(delivery)
+            return false
+        }
         settle(delivery)
+        return true
     }
 
     /// The number of a delivery that begins; nil when what is not under way is given up.
@@ -178,6 +182,7 @@ extension ExportWorker {
     private func attempts(_ batch: ExportBatch, of delivery: Delivery, filtered: inout Int) async -> Ending {
         let limit = setup.options.retry.elapsedLimit(isDurable: setup.isDurable)
         var schedule = RetrySchedule(setup.options.retry, limit: limit, start: setup.effects.now())
+        var isLast = false
         while !isEnding {
             filtered = 0
             do { try await waitForHold(delivery) } catch { return .stopped }
@@ -215,7 +220,7 @@ extension ExportWorker {
                 case .wait(let pause):
                     failed(reason)
                     if hint != nil { hold(pause) }
-                    do { try await wait(pause, delivery) } catch { return .stopped }
+                    guard await waitToRetry(pause, isOwn: hint == nil, delivery, &isLast) else { return .stopped }
                 case .giveUp:
                     let cause = setup.options.retry.isEnabled ? DeadLetter.Cause.retriesExhausted : .retryDisabled
                     return .lost(batch, cause, message: reason)
@@ -326,13 +331,29 @@ extension ExportWorker {
         }
     }
 
+    /// Waits before another attempt; false when there is to be none. A pause of our own that a drain cuts off is
+    /// followed by the last one.
+    private func waitToRetry(
+        _ pause: Duration, isOwn: Bool, _ delivery: Delivery, _ isLast: inout Bool
+    ) async -> Bool {
+        do {
+            try await wait(pause, delivery, isOwn: isOwn)
+            return true
+        } catch {
+            if isEnding || !isOwn { return false }
+        }
+        if isLast { state.withLock { $0.givenUp += delivery.left.items } }
+        defer { isLast = true }
+        return !isLast
+    }
+
     /// Waits, visible as the next retry while it lasts. Ends early for a batch that is to be dropped, and with an error
-    /// when the worker ends.
-    private func wait(_ pause: Duration, _ delivery: Delivery) async throws {
+    /// when the worker ends, or a drain before a pause of our own.
+    private func wait(_ pause: Duration, _ delivery: Delivery, isOwn: Bool = false) async throws {
         let end = setup.effects.now() + pause
         let id = state.withLock { state in
             state.lastPause += 1
-            state.pauses[state.lastPause] = Pause(end: end)
+            state.pauses[state.lastPause] = Pause(end: end, isOwn: isOwn)
             return state.lastPause
         }
         defer { state.withLock { _ = $0.pauses.removeValue(forKey: id) } }
@@ -348,11 +369,12 @@ extension ExportWorker {
     /// A sleep of the pause with that number.
     private func sleep(_ time: Duration, _ id: Int) async throws {
         let sleep = Task { [effects = setup.effects] in try await effects.sleep(time) }
-        let isLeaving = state.withLock { state in
+        let isCut = state.withLock { state in
             state.pauses[id]?.sleep = sleep
-            return state.isLeaving
+            guard let pause = state.pauses[id] else { return state.isLeaving }
+            return state.isLeaving || state.cuts(pause)
         }
-        if isLeaving { sleep.cancel() }
+        if isCut { sleep.cancel() }
         try await withTaskCancellationHandler {
             try await sleep.value
         } onCancel: {

@@ -11,13 +11,14 @@ extension ExportWorker {
         var nextReady = 0
         var window = DeliveryWindow(width: concurrency, bytesMax: setup.bytesInFlightMax)
         var isTrickling = false
-        await withTaskGroup(of: Int.self) { group in
+        await withTaskGroup(of: Int?.self) { group in
             while !isEnding {
                 while nextReady < ready.count {
                     let batch = ready[nextReady]
                     let size = batch.batch.byteCount
                     if window.isFull(for: size) {
-                        await reap(&group, &window)
+                        // When none runs, what is given up has all places.
+                        guard await reap(&group, &window) else { return }
                         if isEnding { break }
                         continue
                     }
@@ -29,7 +30,7 @@ extension ExportWorker {
                     nextReady += 1
                     window.begin(size)
                     group.addTask {
-                        await self.export(batch)
+                        guard await self.export(batch) else { return nil }
                         self.ended.add(1, ordering: .releasing)
                         return size
                     }
@@ -38,8 +39,9 @@ extension ExportWorker {
                 ready.removeAll(keepingCapacity: true)
                 nextReady = 0
                 if state.withLock({ $0.tracker.openFrames }) >= Self.openFramesMax {
-                    if window.running == 0 { batcher.flushAll(ready: &ready) }
-                    await reap(&group, &window)
+                    if await reap(&group, &window) { continue }
+                    batcher.flushAll(ready: &ready)
+                    if ready.isEmpty, window.running > 0 { return }
                     continue
                 }
                 if isTrickling { try? await setup.effects.sleep(Self.gatherTime) }
@@ -53,7 +55,7 @@ extension ExportWorker {
                 batcher.flushAll(ready: &ready)
                 if ready.isEmpty {
                     await group.waitForAll()
-                    if cursor.backlog.items == 0 || Task.isCancelled { return }
+                    if cursor.backlog.items == 0 || Task.isCancelled || isAllGivenUp { return }
                     window.endAll()
                 }
             }
@@ -61,12 +63,22 @@ extension ExportWorker {
         }
     }
 
-    /// Waits for the end of a delivery, and takes all that have ended.
-    private func reap(_ group: inout TaskGroup<Int>, _ window: inout DeliveryWindow) async {
+    /// Waits for the end of a delivery, and takes all that have ended; false when none runs. One that has ended
+    /// unsettled keeps its place: what fails is not followed by all that is behind it.
+    private func reap(_ group: inout TaskGroup<Int?>, _ window: inout DeliveryWindow) async -> Bool {
         repeat {
-            guard let size = await group.next() else { return }
-            window.end(size)
+            guard let end = await group.next() else { return false }
+            if let size = end { window.end(size) }
         } while window.reaped < ended.load(ordering: .acquiring)
+        return true
+    }
+
+    /// Whether nothing is left but what a drain has given up.
+    private var isAllGivenUp: Bool {
+        state.withLock { state in
+            let left = backlog(state).items
+            return state.givenUp > 0 && left <= state.givenUp
+        }
     }
 
     private var isDraining: Bool { state.withLock { $0.isDraining } }

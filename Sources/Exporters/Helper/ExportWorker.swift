@@ -83,7 +83,7 @@ package final class ExportWorker: Sendable {
     /// process that reads this journal, and another for the journal of another gateway.
     let firstNumber: UInt64
     let state = Mutex(State())
-    /// Deliveries that have ended, of all that were begun.
+    /// Deliveries that have ended settled, of all that were begun.
     let ended = Atomic(0)
     /// What intake may take before it looks at the backlog again, in units of `sending_queue.sizer`.
     let intakeRoom = Atomic(0)
@@ -93,6 +93,10 @@ package final class ExportWorker: Sendable {
     struct State {
         var tracker = AcknowledgementTracker()
         var isDraining = false
+        /// When a drain is over that has begun.
+        var drainEnd: Duration?
+        /// Records that are left to the journal since their last attempt in a drain has failed.
+        var givenUp = 0
         /// Nothing more is to be read, and no attempt to be made.
         var isLeaving = false
         /// Another worker may go on with what is left.
@@ -119,10 +123,18 @@ package final class ExportWorker: Sendable {
         var lastPause = 0
         /// The last failed attempt or lost batch, and when that was.
         var lastError: (text: String, time: Duration)?
+
+        /// Whether a drain is over before a pause that nobody has asked for.
+        func cuts(_ pause: Pause) -> Bool {
+            guard let drainEnd else { return false }
+            return pause.isOwn && pause.end > drainEnd
+        }
     }
 
     struct Pause {
         var end: Duration
+        /// A back-off of our own, not what the destination has asked for.
+        var isOwn = false
         /// Ends the pause early.
         var sleep: Task<Void, any Error>?
     }
@@ -183,11 +195,17 @@ package final class ExportWorker: Sendable {
     /// Keeps delivering what is held until all is gone or `deadline` from now has passed, and returns when `run()` has
     /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call
     /// twice.
+    ///
+    /// What would be tried again later than that gets one last attempt at once. It ends early when nothing else is left.
+    ///
     /// With `mayGoOn` what is left is not given up yet: that is for `giveUp`, or for another worker.
     package func drain(deadline: Duration, mayGoOn: Bool = false) async {
+        let limit: Duration? = deadline > .zero ? setup.effects.now() + deadline : nil
         await end(deadline) { state in
             state.isDraining = true
             state.mayGoOn = mayGoOn
+            state.drainEnd = state.drainEnd ?? limit
+            for pause in state.pauses.values where state.cuts(pause) { pause.sleep?.cancel() }
         }
     }
 

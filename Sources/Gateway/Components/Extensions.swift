@@ -51,7 +51,9 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
         createsDirectory = settings.bool(
             "create_directory", default: true, "Whether the folder is made when it is not there.")
         segmentBytes = settings.bytes(
-            "segment_size", default: Self.journal.segmentBytes, in: 1 << 20...1 << 30, "Size of one journal file.")
+            "segment_size", default: Self.journal.segmentBytes, in: 1 << 20...1 << 30,
+            "Size of one journal file. A start behind a kill reads the newest file whole: from a cold disk of 300 MB/s "
+                + "0.3 s with the default, 3.5 s with 1GiB.")
         maxBytes = settings.bytes(
             "max_size", default: 0, in: 0...1 << 50,
             "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503, and 413 when one "

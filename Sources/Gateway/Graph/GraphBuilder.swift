@@ -260,6 +260,7 @@ struct GraphBuilder {
         options.segmentBytes = storage.segmentBytes
         options.awaitsCursors = awaitsCursors
         options.beginsAtOnce = beginsAtOnce
+        options.makesParents = storage.createsDirectory
         options.maxBytes = storage.maxBytes
         options.catchUpBytesPerSecond = storage.catchUpBytesPerSecond
         if let shares {

@@ -47,6 +47,26 @@ import Testing
         #expect(bench.gateway.end(SIGTERM) == 0)
     }
 
+    @Test(arguments: ["journal/traces", "journal"])
+    func `makes its directory anew when it is removed, and takes again without a restart`(
+        _ folder: String
+    ) async throws {
+        let bench = try FaultBench()
+        try await bench.gateway.start()
+        let clients = bench.load(padding: 2_000)
+        try await bench.wait("some load") { bench.ledger.all.count > 100 }
+        // Moved away first, so that nothing comes into it while it is removed.
+        let away = bench.gateway.folder.appending(path: "away")
+        try FileManager.default.moveItem(at: bench.gateway.folder.appending(path: folder), to: away)
+        try FileManager.default.removeItem(at: away)
+        try await bench.wait("a refusal") { clients.statuses[503] ?? 0 > 0 }
+        let refused = bench.ledger.all.count
+        try await bench.wait("new requests") { bench.ledger.all.count > refused + 100 }
+        try await bench.wait("health") { await bench.health() == 200 }
+        await clients.stop()
+        #expect(bench.gateway.end(SIGTERM) == 0)
+    }
+
     @Test(
         .enabled(if: Tracer.isPossible, "needs strace and the right to use it"),
         arguments: [("fdatasync:error=EIO:when=15+9", 5), ("io_getevents:error=EIO:when=9", 0)])
