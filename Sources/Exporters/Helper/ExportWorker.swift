@@ -196,7 +196,8 @@ package final class ExportWorker: Sendable {
     /// ended. What is left stays in a journal on disk; from a journal in memory it is counted as dropped. Safe to call
     /// twice.
     ///
-    /// What would be tried again later than that gets one last attempt at once. It ends early when nothing else is left.
+    /// What would be tried again later than that gets one last attempt at once. It ends early when nothing else is
+    /// left.
     ///
     /// With `mayGoOn` what is left is not given up yet: that is for `giveUp`, or for another worker.
     package func drain(deadline: Duration, mayGoOn: Bool = false) async {
