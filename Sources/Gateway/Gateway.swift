@@ -74,6 +74,8 @@ package final class Gateway: Sendable {
         let waits = Waits(log: parts.context.log, isEnd: true)
         func left(of time: Duration) -> Duration { max(time - .seconds(SystemFacts.monotonicSeconds - start), .zero) }
         for task in parts.tasks { task.cancel() }
+        // Senders may wait for these, and with them their receivers.
+        if deadline > .zero { for (_, worker, _) in parts.workers { worker.tryAgain(before: deadline) } }
         let limit = Task {
             do { try await WorkerEffects.system().sleep(deadline / 2) } catch { return }
             for watch in Array(parts.watches.values) + parts.earlierWatches.map(\.watch) { watch.turnAway() }

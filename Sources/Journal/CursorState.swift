@@ -201,7 +201,8 @@ struct CursorState: Sendable {
             // The segment of the place, or the first one behind it when that is gone.
             guard let index = segments.firstIndex(where: { $0.number >= fetchPlace.segment }) else { return false }
             let segment = segments[index]
-            if segment.number > fetchPlace.segment {
+            // Also when a cursor was written at the beginning of a segment made behind those that are gone.
+            if fetchPlace <= .start(of: segment.number) {
                 skip(to: segment.base, reason: LossReason.missingSegment)
                 fetchPlace = .start(of: segment.number)
             }

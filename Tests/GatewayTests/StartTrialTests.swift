@@ -171,6 +171,7 @@ import Testing
         #expect(load("", "file").errors.isEmpty, "no pipeline uses the other")
         #expect(load(", file/c: {path: /tmp/y.jsonl}", "file, file/c").errors.isEmpty)
         #expect(load("", "file, file/b", "/dev/null").errors.isEmpty)
+        #expect(load("", "file, file/b", "/dev/stdout").errors.isEmpty, "a file perhaps here, and a pipe elsewhere")
         #expect(load("", "file, file/b", "'/tmp/{tenant}.jsonl'").errors.isEmpty)
         let pipelines = "traces: {receivers: [otlp], exporters: [file]}, logs: {receivers: [otlp], exporters: [file]}"
         let shared = self.load(

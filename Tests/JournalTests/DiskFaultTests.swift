@@ -278,6 +278,7 @@ import Testing
         options.makesParents = isParentToo
         let journal = try DiskJournal(directory: directory, options: options, log: { log.add($0) })
         let cursor = try journal.cursor(named: "a")
+        _ = try journal.cursor(named: "unread")
         await journal.storeAll(0..<3)
         try removeAll(directory)
         if isParentToo { #expect(rmdir(parent) == 0) }
@@ -293,6 +294,9 @@ import Testing
         let reopened = try DiskJournal(directory: directory, options: options)
         let again = try reopened.cursor(named: "a")
         #expect(await again.drainNumbers() == [4])
+        let unread = try reopened.cursor(named: "unread")
+        #expect(await unread.drainNumbers() == [4])
+        #expect(unread.takeLosses().map(\.reason) == [LossReason.missingSegment])
         reopened.close()
         try removeAll(directory)
         #expect(rmdir(scratch.path + "/data") == 0)

@@ -219,8 +219,10 @@ extension ExportWorker {
                 switch schedule.failed(at: setup.effects.now(), hint: hint, random: random) {
                 case .wait(let pause):
                     failed(reason)
-                    if hint != nil { hold(pause) }
-                    guard await waitToRetry(pause, isOwn: hint == nil, delivery, &isLast) else { return .stopped }
+                    let asked = hint.map { min(max($0, .zero), setup.options.retry.maxRetryAfter) }
+                    if let asked { hold(pause, asked: asked) }
+                    let isOwn = asked.map { $0 < pause } ?? true
+                    guard await waitToRetry(pause, isOwn: isOwn, delivery, &isLast) else { return .stopped }
                 case .giveUp:
                     let cause = setup.options.retry.isEnabled ? DeadLetter.Cause.retriesExhausted : .retryDisabled
                     return .lost(batch, cause, message: reason)
@@ -307,10 +309,16 @@ extension ExportWorker {
 
     // MARK: Pauses
 
-    /// Nobody sends before this pause is over: the destination has said when it wants to hear from us again.
-    func hold(_ pause: Duration) {
-        let end = setup.effects.now() + pause
-        state.withLock { $0.holdEnd = max($0.holdEnd ?? end, end) }
+    /// Nobody sends before this pause is over: the destination has said when it wants to hear from us again, behind the
+    /// part that is `asked`. A drain waits for no more than that.
+    func hold(_ pause: Duration, asked: Duration? = nil) {
+        let now = setup.effects.now()
+        let (end, asked) = (now + pause, now + (asked ?? pause))
+        state.withLock { state in
+            state.holdEnd = max(state.holdEnd ?? end, end)
+            state.askedEnd = max(state.askedEnd ?? asked, asked)
+            if let limit = state.drainEnd { state.cutPauses(behind: limit) }
+        }
     }
 
     /// How long that lasts yet; nil when anybody may send.
@@ -326,7 +334,7 @@ extension ExportWorker {
             guard left > .zero else {
                 return state.withLock { state in if state.holdEnd == end { state.holdEnd = nil } }
             }
-            try await wait(left, delivery)
+            do { try await wait(left, delivery, isHold: true) } catch { if isEnding { throw error } }
             if dropsWhileWaiting, reasonToDrop(delivery) != nil { return }
         }
     }
@@ -342,6 +350,8 @@ extension ExportWorker {
         } catch {
             if isEnding || !isOwn { return false }
         }
+        // Cut off before the drain itself: what comes then is one of many.
+        guard isDraining else { return true }
         if isLast { state.withLock { $0.givenUp += delivery.left.items } }
         defer { isLast = true }
         return !isLast
@@ -349,11 +359,13 @@ extension ExportWorker {
 
     /// Waits, visible as the next retry while it lasts. Ends early for a batch that is to be dropped, and with an error
     /// when the worker ends, or a drain before a pause of our own.
-    private func wait(_ pause: Duration, _ delivery: Delivery, isOwn: Bool = false) async throws {
+    private func wait(
+        _ pause: Duration, _ delivery: Delivery, isOwn: Bool = false, isHold: Bool = false
+    ) async throws {
         let end = setup.effects.now() + pause
         let id = state.withLock { state in
             state.lastPause += 1
-            state.pauses[state.lastPause] = Pause(end: end, isOwn: isOwn)
+            state.pauses[state.lastPause] = Pause(end: end, isOwn: isOwn, isHold: isHold)
             return state.lastPause
         }
         defer { state.withLock { _ = $0.pauses.removeValue(forKey: id) } }

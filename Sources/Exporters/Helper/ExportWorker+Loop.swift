@@ -81,7 +81,7 @@ extension ExportWorker {
         }
     }
 
-    private var isDraining: Bool { state.withLock { $0.isDraining } }
+    var isDraining: Bool { state.withLock { $0.isDraining } }
 
     /// Nothing more is to be read, and no attempt is to be made.
     var isEnding: Bool { Task.isCancelled || state.withLock { $0.isLeaving } }

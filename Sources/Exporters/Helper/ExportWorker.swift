@@ -95,6 +95,8 @@ package final class ExportWorker: Sendable {
         var isDraining = false
         /// When a drain is over that has begun.
         var drainEnd: Duration?
+        /// What of `holdEnd` the destination has asked for; the rest is our own back-off.
+        var askedEnd: Duration?
         /// Records that are left to the journal since their last attempt in a drain has failed.
         var givenUp = 0
         /// Nothing more is to be read, and no attempt to be made.
@@ -126,8 +128,18 @@ package final class ExportWorker: Sendable {
 
         /// Whether a drain is over before a pause that nobody has asked for.
         func cuts(_ pause: Pause) -> Bool {
+            if pause.isCut { return true }
             guard let drainEnd else { return false }
             return pause.isOwn && pause.end > drainEnd
+        }
+
+        /// Ends pauses that nobody has asked for and that end behind `limit`.
+        mutating func cutPauses(behind limit: Duration) {
+            if let end = holdEnd, end > limit, let askedEnd, askedEnd <= limit { holdEnd = askedEnd }
+            for (id, pause) in pauses where pause.end > limit && (pause.isOwn || pause.isHold) {
+                pauses[id]?.isCut = true
+                pause.sleep?.cancel()
+            }
         }
     }
 
@@ -135,6 +147,10 @@ package final class ExportWorker: Sendable {
         var end: Duration
         /// A back-off of our own, not what the destination has asked for.
         var isOwn = false
+        /// Lasts as long as `holdEnd`, which is to be looked at again when it is over.
+        var isHold = false
+        /// Over before its end.
+        var isCut = false
         /// Ends the pause early.
         var sleep: Task<Void, any Error>?
     }
@@ -206,8 +222,14 @@ package final class ExportWorker: Sendable {
             state.isDraining = true
             state.mayGoOn = mayGoOn
             state.drainEnd = state.drainEnd ?? limit
-            for pause in state.pauses.values where state.cuts(pause) { pause.sleep?.cancel() }
+            if let limit { state.cutPauses(behind: limit) }
         }
+    }
+
+    /// Tries at once what would be tried again later than `deadline` from now: a drain follows that is over then.
+    package func tryAgain(before deadline: Duration) {
+        let limit = setup.effects.now() + deadline
+        state.withLock { $0.cutPauses(behind: limit) }
     }
 
     /// Ends so that another worker can go on with the cursor: reads no more, makes no new attempts, lets those under

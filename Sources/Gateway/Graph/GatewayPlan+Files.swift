@@ -8,7 +8,7 @@ extension GatewayPlan {
         var owners: [String: String] = [:]
         var seen: Set<String> = []
         for (id, plan) in used where seen.insert(id).inserted {
-            guard let file = plan.file, !file.isEmpty, !SystemFacts.isDevice(file) else { continue }
+            guard let file = plan.file, !file.isEmpty, !Self.isShared(file) else { continue }
             guard let owner = owners[file] else {
                 owners[file] = id
                 continue
@@ -17,5 +17,10 @@ extension GatewayPlan {
             problems.error(
                 "exporter \(owner) writes to the same file", fix: "give each its own path", at: place, path: path)
         }
+    }
+
+    /// What `/dev/stdout` and its like lead to is another thing in each process.
+    private static func isShared(_ file: String) -> Bool {
+        file.hasPrefix("/dev/") || file.hasPrefix("/proc/") || SystemFacts.isDevice(file)
     }
 }

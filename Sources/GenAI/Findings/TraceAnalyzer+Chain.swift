@@ -89,7 +89,7 @@ extension TraceAnalyzer {
         for node in trace.nodes.indices {
             let span = batch.spans[Int(trace.nodes[node].span)]
             guard span.links.count > 0, (span.start, trace.nodes[node].id) < order else { continue }
-            for link in span.links.range {
+            for link in span.links.range where !batch.links[link].edits.contains(.removed) {
                 let id = batch.text(batch.links[link].traceID)
                 guard id.count == 16, !(id == batch.text(span.traceID)) else { continue }
                 found = ContentHash.of(id)

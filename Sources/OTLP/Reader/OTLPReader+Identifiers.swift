@@ -49,10 +49,7 @@ extension OTLPReader {
                     continue
                 }
                 let open = output.beginMessage(tag: field.tag, guess: field.content.count)
-                var inner = WireCursor(body, field.content)
-                while let part = inner.nextField() {
-                    if !Self.isBrokenID(part) { output.append(body[part.whole]) }
-                }
+                Self.writeExemplar(WireCursor(body, field.content), &output)
                 output.endMessage(open)
             }
         }
@@ -60,12 +57,19 @@ extension OTLPReader {
         warn("exemplars were kept without their ids")
     }
 
-    private static func isBrokenID(_ field: WireField) -> Bool {
-        switch field.tag {
-        case 0x22: field.content.count != 8 && !field.content.isEmpty
-        case 0x2A: field.content.count != 16 && !field.content.isEmpty
-        default: false
+    /// The fields of an exemplar; of its ids the last ones, as protobuf asks, if they are any.
+    private static func writeExemplar(_ exemplar: WireCursor, _ output: inout ByteColumn) {
+        var (spanID, traceID): (WireField?, WireField?)
+        var cursor = exemplar
+        while let field = cursor.nextField() {
+            switch field.tag {
+            case 0x22: spanID = field
+            case 0x2A: traceID = field
+            default: output.append(exemplar.bytes[field.whole])
+            }
         }
+        if let spanID, spanID.content.count == 8 { output.append(exemplar.bytes[spanID.whole]) }
+        if let traceID, traceID.content.count == 16 { output.append(exemplar.bytes[traceID.whole]) }
     }
 
     /// Tells the sender, unless there is more to tell.

@@ -88,4 +88,36 @@ import Testing
         #expect(zip(all, all.dropFirst()).allSatisfy { $1 - $0 >= .seconds(200) }, "\(all)")
         #expect(worker.heldItems == 3 && worker.account.droppedItems == 0)
     }
+
+    @Test(arguments: [false, true])
+    func `of a pause longer than the destination asks for it keeps what is asked for`(isDurable: Bool) async {
+        let clock = FlyingClock()
+        let times = Mutex<[Duration]>([])
+        let exporter = ScriptedExporter { _ in
+            let number = times.withLock { times in
+                times.append(clock.now)
+                return times.count
+            }
+            return number == 1 ? .retry(reason: "HTTP 503", after: .seconds(5)) : .delivered
+        }
+        let worker = worker(3, consumers: 2, isDurable: isDurable, clock, exporter)
+        await drain(worker, waiting: 1, deadline: FlyingClock.never)
+        let all = times.withLock { $0 }
+        #expect(worker.account.deliveredItems == 9 && worker.account.droppedItems == 0)
+        #expect(all.dropFirst().allSatisfy { $0 - all[0] < .seconds(100) }, "\(all)")
+    }
+
+    @Test func `what waits is tried again before the drain begins, and has its last attempt in it`() async {
+        let exporter = ScriptedExporter { _ in .retry(reason: "down", after: nil) }
+        let worker = worker(1, consumers: 1, isDurable: true, FlyingClock(), exporter)
+        func attempts() -> Int { exporter.batches.withLock { $0.count } }
+        func isWaiting() -> Bool { worker.state.withLock { $0.pauses.values.contains { !$0.isCut } } }
+        async let running: Void = worker.run()
+        while attempts() < 1 || !isWaiting() { await Task.yield() }
+        worker.tryAgain(before: FlyingClock.never)
+        while attempts() < 2 || !isWaiting() { await Task.yield() }
+        await worker.drain(deadline: FlyingClock.never)
+        await running
+        #expect(attempts() == 3 && worker.heldItems == 3 && worker.account.droppedItems == 0)
+    }
 }

@@ -128,6 +128,26 @@ import Testing
         #expect(try record(logs, .logs).bytes(9) == Self.trace && !logs.contains(subsequence: [3, 1, 2, 3]))
     }
 
+    @Test func `an exemplar whose last id is broken has none, whatever came before it`() throws {
+        let request = WireBytes.request(records: [
+            WireBytes.build { metric in
+                metric.message(5) { data in
+                    data.message(1) { point in
+                        point.message(5) {
+                            $0.data(4, Self.span)
+                            $0.data(5, [1])
+                            $0.data(4, [1])
+                            $0.data(5, Self.trace)
+                        }
+                    }
+                }
+            }
+        ])
+        let (written, _) = try read(request, .metrics)
+        let exemplar = try record(written, .metrics).messages(5)[0].messages(1)[0].messages(5)[0]
+        #expect(exemplar.fields[4] == nil && exemplar.bytes(5) == Self.trace)
+    }
+
     @Test func `empty ids are as good as none`() throws {
         let log = WireBytes.build {
             $0.data(9, [])
