@@ -12,12 +12,16 @@ import Testing
                 + "Content-Length: \(count)\r\n\r\n").utf8)
     }
 
+    /// Bytes that repeat nowhere; bodies are parts of them.
+    private static let pool: [UInt8] = {
+        var random = SeededRandom(1)
+        let words = (0..<1 << 20).map { _ in random.next() }
+        return words.withUnsafeBytes { Array($0) }
+    }()
+
     private func body(_ count: Int, _ random: inout SeededRandom) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + 8)
-        while bytes.count < count { withUnsafeBytes(of: random.next()) { bytes.append(contentsOf: $0) } }
-        bytes.removeLast(bytes.count - count)
-        return bytes
+        let start = Int.random(in: 0...Self.pool.count - count, using: &random)
+        return Array(Self.pool[start..<start + count])
     }
 
     /// Of a read, of a piece, of what is read in one turn, and of memory that is taken at once.
@@ -25,14 +29,14 @@ import Testing
         OTLPReceiver.readSizeMax, BodyCollector.pieceMax, BodyCollector.readAtOnce, BodyCollector.roomAtOnce,
     ]
 
-    @Test(arguments: 0..<8)
+    @Test(arguments: 0..<6)
     func `bodies arrive as they were sent, large and small by turns, in pieces of any size`(seed: Int) async throws {
-        let ingest = FakeIngest(.elsewhere(.accepted))
+        let ingest = FakeIngest()
         try await withServer(TestSetup(ingest: ingest, http: ["max_request_body_size: 20MiB"])) { server in
             var random = SeededRandom(UInt64(seed))
             let client = try server.connect()
-            for _ in 0..<6 {
-                // Two or three requests in one go, the later ones behind a body that is read past the parser.
+            for _ in 0..<4 {
+                // One to three requests in one go, the later ones behind a body that is read past the parser.
                 let sizes = (0..<Int.random(in: 1...3, using: &random)).map { _ in
                     Bool.random(using: &random)
                         ? Self.borders.randomElement(using: &random)! + Int.random(in: -2...2, using: &random)
