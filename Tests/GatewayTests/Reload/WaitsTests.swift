@@ -71,7 +71,7 @@ import Testing
         }
         _ = await journal.append(Frame(header: FrameHeader(signal: .traces, itemCount: 1), bytes: [1]))
         while !exporters[1].isDelivering || workers[0].worker.heldItems > 0 { await Task.yield() }
-        let late = await Gateway.end(workers, Waits(log: log), within: .seconds(3)) { worker, _ in
+        let late = await Gateway.end(workers, Waits(log: log), within: .seconds(20)) { worker, _ in
             await worker.leave(deadline: .seconds(600))
         }
         #expect(late.map(\.seat) == [WorkerSeat(pipeline: "traces", exporter: "1")])
