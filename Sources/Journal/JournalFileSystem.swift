@@ -1,4 +1,5 @@
 import Glibc
+import Pipeline
 
 /// A failed system call.
 package struct SystemError: Error, Equatable, CustomStringConvertible {
@@ -152,7 +153,7 @@ extension JournalFileSystem {
 
     /// Makes a directory for good, and with `parents` those above it that are missing.
     func makeDirectory(_ path: String, parents: Bool) throws(SystemError) {
-        let parent = Self.parent(of: path)
+        let parent = PathCheck.parent(of: path)
         do throws(SystemError) {
             try makeDirectory(path)
         } catch {
@@ -165,11 +166,5 @@ extension JournalFileSystem {
         } catch  where error.code == EACCES {
             // One that only lets us through cannot be opened for a sync.
         }
-    }
-
-    /// The directory that a path lies in.
-    private static func parent(of path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }

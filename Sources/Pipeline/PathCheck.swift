@@ -66,7 +66,8 @@ package enum PathCheck {
         ("\(what): \(String(cString: strerror(errno)))", "check the path and whose it is")
     }
 
-    private static func parent(of path: String) -> String {
+    /// The folder that a path lies in.
+    package static func parent(of path: String) -> String {
         var path = Substring(path)
         while path.count > 1, path.last == "/" { path.removeLast() }
         guard let slash = path.lastIndex(of: "/") else { return "." }

@@ -219,7 +219,7 @@ extension ExportWorker {
                 switch schedule.failed(at: setup.effects.now(), hint: hint, random: random) {
                 case .wait(let pause):
                     failed(reason)
-                    let asked = hint.map { min(max($0, .zero), setup.options.retry.maxRetryAfter) }
+                    let asked = hint.map { setup.options.retry.honoured($0) }
                     if let asked { hold(pause, asked: asked) }
                     let isOwn = asked.map { $0 < pause } ?? true
                     guard await waitToRetry(pause, isOwn: isOwn, delivery, &isLast) else { return .stopped }
@@ -309,8 +309,8 @@ extension ExportWorker {
 
     // MARK: Pauses
 
-    /// Nobody sends before this pause is over: the destination has said when it wants to hear from us again, behind the
-    /// part that is `asked`. A drain waits for no more than that.
+    /// Nobody sends before this pause is over: the destination has said when it wants to hear from us again, which is
+    /// when the part of it that is `asked` is over. A drain waits for no more than that.
     func hold(_ pause: Duration, asked: Duration? = nil) {
         let now = setup.effects.now()
         let (end, asked) = (now + pause, now + (asked ?? pause))

@@ -163,9 +163,7 @@ package final class ExportWorker: Sendable {
         self.exporter = exporter
         self.setup = setup
         concurrency = max(1, min(setup.options.queue.concurrency, exporter.maxConcurrency))
-        firstNumber = "\(setup.pipelineID) \(setup.journal ?? Self.life)".utf8.reduce(0xcbf2_9ce4_8422_2325) {
-            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
-        }
+        firstNumber = FNV.hash("\(setup.pipelineID) \(setup.journal ?? Self.life)".utf8)
         let labels = [(name: "exporter", value: setup.exporterID), (name: "pipeline", value: setup.pipelineID)]
         account = DeliveryAccount(metrics: metrics, labels: labels)
         commitLane =

@@ -305,6 +305,9 @@ package struct RetryOptions: ComponentOptions, Equatable {
         self.maxRetryAfter = maxRetryAfter
     }
 
+    /// What of a backend's Retry-After is honoured.
+    package func honoured(_ hint: Duration) -> Duration { min(max(hint, .zero), maxRetryAfter) }
+
     /// When to give up, nil for never. A journal on disk can wait for a backend as long as it takes.
     package func elapsedLimit(isDurable: Bool) -> Duration? {
         let limit = maxElapsedTime ?? (isDurable ? .zero : .seconds(300))

@@ -26,7 +26,7 @@ package struct RetrySchedule: Sendable {
         guard options.isEnabled else { return .giveUp }
         let spread = 1 - options.randomizationFactor + 2 * options.randomizationFactor * random
         var pause = interval * spread
-        if let hint { pause = max(pause, min(max(hint, .zero), options.maxRetryAfter)) }
+        if let hint { pause = max(pause, options.honoured(hint)) }
         interval = min(interval * options.multiplier, options.maxInterval)
         if let limit, now - start + pause > limit { return .giveUp }
         return .wait(pause)
