@@ -9,7 +9,8 @@
     import Telemetry
 
     /// A connection of HTTP/1.1 on an embedded channel. The first byte chooses the pieces in which the rest arrives
-    /// a second time: the requests that are handed on must not depend on them.
+    /// a second time, a third time each request has a read of its own, so that heads that come again are known: the
+    /// requests that are handed on must not depend on them.
     enum HTTPFuzz {
         /// Hands nothing on but remembers what came.
         final class Recorder: Ingest {
@@ -63,9 +64,25 @@
             let size = 1 + Int(first) % 16
             let pieces = stride(from: 0, to: bytes.count, by: size).map { bytes[$0..<min($0 + size, bytes.count)] }
             let inPieces = exchange(pieces)
+            let apart = exchange(requests(in: bytes, splitsBodies: first >= 0x80))
             if shared.budget.used != 0 { return "\(shared.budget.used) bytes stay reserved" }
+            if whole != apart { return "\(whole.count) requests in one piece, \(apart.count) in reads of their own" }
             return whole == inPieces
                 ? nil : "\(whole.count) requests in one piece, \(inPieces.count) in pieces of \(size)"
+        }
+
+        /// Cut before each "POST ", and with `splitsBodies` behind empty lines.
+        private static func requests(in bytes: [UInt8], splitsBodies: Bool) -> [ArraySlice<UInt8>] {
+            var pieces: [ArraySlice<UInt8>] = []
+            var start = 0
+            for place in bytes.indices where place > start {
+                let isHead = bytes[place...].starts(with: "POST ".utf8)
+                let isBody = splitsBodies && bytes[..<place].suffix(4).elementsEqual("\r\n\r\n".utf8)
+                guard isHead || isBody else { continue }
+                pieces.append(bytes[start..<place])
+                start = place
+            }
+            return pieces + [bytes[start...]]
         }
 
         private static func exchange(_ pieces: [ArraySlice<UInt8>]) -> [Recorder.Call] {

@@ -268,7 +268,8 @@ private struct MemoryState: Sendable {
         _ frame: Frame, now: UInt64, _ completion: @escaping @Sendable (AppendResult) -> Void
     ) -> AppendStep {
         let (result, wakeups) = append(frame)
-        guard case .stored = result, pacing.mustWait(unread: unread(now)) else {
+        // What is unread is held.
+        guard case .stored = result, amount.bytes > pacing.limit, pacing.mustWait(unread: unread(now)) else {
             return AppendStep(result: result, wakeups: wakeups)
         }
         pacing.wait(frame.bytes.count, since: now) { completion(result) }

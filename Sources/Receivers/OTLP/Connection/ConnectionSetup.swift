@@ -60,7 +60,7 @@ struct ConnectionSetup: Sendable {
         limits.maxHeaderFieldCount = OTLPReceiver.headerCountMax
         let connection = OTLPConnection(shared: shared, resources: resources, now: now)
         if hasPlainSocket { try pipeline.addHandler(BodyReads(connection)) }
-        try pipeline.addHandler(ChunkWatch(connection))
+        try pipeline.addHandler(ParserGate(connection))
         try pipeline.addHandler(
             ByteToMessageHandler(
                 HTTPRequestDecoder(

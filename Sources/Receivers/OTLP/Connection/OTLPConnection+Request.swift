@@ -35,12 +35,26 @@ extension OTLPConnection {
             isOldHTTP: !facts.isHTTP11, isHEAD: head.method == .HEAD, origin: facts.origin,
             declared: facts.transferEncoding == nil ? facts.contentLength ?? 0 : nil,
             mayHoldBody: facts.expect != nil)
+        isUsual = false
         switch shared.check.verdict(head, facts) {
-        case .accept(let plan): admit(plan)
+        case .accept(let plan):
+            isUsual =
+                shared.check.isOfHeadAlone && current.keepsAlive && facts.contentLengths == 1 && facts.expect == nil
+            admit(plan)
         case .refuse(let refusal): refuse(refusal)
         case .preflight(let headers):
             send(Answer(status: .noContent, headers: headers), after: .head)
         }
+    }
+
+    func beginAgain(_ usual: Current, length: Int) {
+        guard let context, var plan = usual.plan else { return }
+        headsBegun &+= 1
+        clock.enter(.body, now: context.eventLoop.now)
+        current = usual
+        current.declared = length
+        plan.contentLength = length
+        admit(plan)
     }
 
     private func admit(_ plan: RequestPlan) {

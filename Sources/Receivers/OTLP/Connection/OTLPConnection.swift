@@ -54,6 +54,8 @@ final class OTLPConnection: ChannelInboundHandler {
     var clock: ConnectionClock
     var current = Current(answerType: .json)
     var collector: BodyCollector?
+    /// Requests with the present head and another length come to the same.
+    var isUsual = false
     /// Distinguishes the reply to the present request from one that comes too late.
     var replyNumber: UInt64 = 0
     /// Heads that were begun with.
@@ -68,6 +70,8 @@ final class OTLPConnection: ChannelInboundHandler {
     /// The client pipelined more than may wait, and the rest was thrown away.
     private(set) var isOverflown = false
     private var tick: Scheduled<Void>?
+    /// The client reads its answers; asking the channel goes through three objects.
+    private var isWritable = true
     /// Most reads of the socket in one turn of the event loop.
     private var readsPerTurn: UInt = 1
     /// Whether the present read brought a whole part of a request.
@@ -126,7 +130,11 @@ final class OTLPConnection: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let part = unwrapInboundIn(data)
+        receive(unwrapInboundIn(data))
+    }
+
+    /// Takes the next part of a request.
+    func receive(_ part: HTTPServerRequestPart) {
         readBroughtPart = true
         if phase == .lingering { return discard(part) }
         guard isBlocked || isHandling || !queue.isEmpty else {
@@ -149,7 +157,8 @@ final class OTLPConnection: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        clock.setStalled(!context.channel.isWritable, now: context.eventLoop.now)
+        isWritable = context.channel.isWritable
+        clock.setStalled(!isWritable, now: context.eventLoop.now)
         drain()
     }
 
@@ -180,7 +189,18 @@ final class OTLPConnection: ChannelInboundHandler {
     // MARK: Order
 
     /// True while the next request must wait.
-    private var isBlocked: Bool { phase == .waiting || context?.channel.isWritable != true }
+    private var isBlocked: Bool { phase == .waiting || !isWritable }
+
+    /// True when a request that begins now is begun with at once.
+    var canBegin: Bool { phase == .idle && !isBlocked && !isHandling && queue.isEmpty && pendingFailure == nil }
+
+    /// Begins a request whose head is, but for the length of its body, one that was taken as `usual`.
+    func begin(as usual: Current, length: Int) {
+        readBroughtPart = true
+        isHandling = true
+        beginAgain(usual, length: length)
+        isHandling = false
+    }
 
     private func enqueue(_ part: HTTPServerRequestPart) {
         guard !isOverflown else { return }
@@ -211,7 +231,7 @@ final class OTLPConnection: ChannelInboundHandler {
     /// One read stays open while a request waits for its reply: taking it back and asking again costs two system calls
     /// a request, and the end of the client is seen at once. What it brings ends the reading until the reply.
     private func readIfWanted() {
-        guard let context, phase == .lingering || (queue.isEmpty && context.channel.isWritable) else { return }
+        guard let context, phase == .lingering || (queue.isEmpty && isWritable) else { return }
         setReadsPerTurn(context)
         context.read()
     }

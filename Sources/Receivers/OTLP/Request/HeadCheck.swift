@@ -45,6 +45,9 @@ struct HeadCheck: Sendable {
     /// Whether headers go on with the request (`include_metadata`).
     var keepsMetadata = false
 
+    /// Whether the verdict on a head stays, and nothing of its headers goes on.
+    var isOfHeadAlone: Bool { auth == nil && !keepsMetadata }
+
     func verdict(_ head: HTTPRequestHead, _ facts: HeaderFacts) -> HeadVerdict {
         do throws(RefusalError) {
             try checkFraming(head, facts)

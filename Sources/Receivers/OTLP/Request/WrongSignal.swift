@@ -102,7 +102,8 @@ enum WrongSignal {
     /// in which nothing shows the other signal, since a field in another form is one that the schema does not know.
     private static func otherRecord(in body: UnsafeRawBufferPointer, sentAs signal: Signal) -> Signal? {
         guard let scope = scopeWithRecords(in: body) else { return nil }
-        var others = Signal.allCases.filter { $0 != signal }
+        // Most requests are seen to be what they were sent as on their first record, so these are made behind it.
+        var others: [Signal]?
         var shown: [Signal] = []
         var place = scope.lowerBound
         var records = 0
@@ -112,10 +113,13 @@ enum WrongSignal {
             records += 1
             if allows(field.content, signal, in: body) != false { return nil }
             if signal == .metrics, holdsPoint(field.content, in: body) { return nil }
-            others.removeAll { allows(field.content, $0, in: body) != true || hasOddIDs(field.content, $0, in: body) }
-            shown += others.filter { shows(field.content, $0, in: body) }
+            let possible = (others ?? Signal.allCases.filter { $0 != signal }).filter {
+                allows(field.content, $0, in: body) == true && !hasOddIDs(field.content, $0, in: body)
+            }
+            others = possible
+            shown += possible.filter { shows(field.content, $0, in: body) }
         }
-        guard others.count == 1, shown.contains(others[0]) else { return nil }
+        guard let others, others.count == 1, shown.contains(others[0]) else { return nil }
         return others[0]
     }
 
