@@ -151,10 +151,18 @@ import Testing
 
     @Test func `what is kept on disk for the first exporter is the same delivery after a restart`() async throws {
         let directory = TemporaryDirectory()
+        func open() async throws -> DiskJournal {
+            // A program that another test starts has the files of this process, and so the lock, until it runs.
+            for _ in 0..<500 {
+                if let journal = try? DiskJournal(directory: directory.file("missed")) { return journal }
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            return try DiskJournal(directory: directory.file("missed"))
+        }
         func number(isFailing: Bool) async throws -> UInt64? {
             let first = ScriptedExporter { _ in isFailing ? .retry(reason: "down", after: nil) : .delivered }
             let second = ScriptedExporter { _ in .delivered }
-            let journal = try DiskJournal(directory: directory.file("missed"))
+            let journal = try await open()
             var build = exporterBuild()
             build.openJournal = { _ in journal }
             let yaml = "exporters: [x/0, x/1]\nswitch_after: 0s\nretry_interval: 1s"

@@ -188,6 +188,20 @@ import Testing
         }
     }
 
+    @Test(arguments: [ParserGate.missesMax, ParserGate.missesMax + 1])
+    func `a connection that brings new heads only is left to the parser`(heads: Int) throws {
+        var rig = try Rig(.reply(.accepted))
+        let operations = rig.channel.pipeline.syncOperations
+        let meter = Meter()
+        try operations.addHandler(meter, position: .after(operations.handler(type: ParserGate.self)))
+        let last = "\(head)2\r\n\r\n{}".replacing("Host: a", with: "Host: a\(heads)")
+        for number in 1...heads { try rig.read(Array(last.replacing("a\(heads)", with: "a\(number)").utf8)) }
+        meter.bytes = 0
+        try rig.read(Array(last.utf8))
+        #expect(meter.bytes == (heads > ParserGate.missesMax ? last.utf8.count : 0))
+        #expect(rig.ingest.calls.count == heads + 1)
+    }
+
     @Test func `a request with a known head that ends early is 400 and is not taken`() throws {
         var rig = try Rig(.reply(.accepted))
         try rig.read(Array("\(head)2\r\n\r\n{}".utf8))

@@ -19,6 +19,8 @@ final class ParserGate: ChannelInboundHandler {
     private var place = Place.start
     /// The last head that may come again.
     private var known: KnownHead?
+    /// Heads that were remembered since one came again.
+    private var misses = 0
     /// What it was taken for.
     private var usual = OTLPConnection.Current(answerType: .json)
 
@@ -34,6 +36,10 @@ final class ParserGate: ChannelInboundHandler {
         /// left to it.
         case unknown
     }
+
+    /// A connection on which so many heads are new one after the other brings new ones: remembering each costs more
+    /// than it saves.
+    static let missesMax = 16
 
     init(_ connection: OTLPConnection) { self.connection = connection }
 
@@ -65,6 +71,7 @@ final class ParserGate: ChannelInboundHandler {
                     found.length <= connection.shared.check.bodySizeMax
                 else { return }
                 bytes.moveReaderIndex(forwardBy: found.size)
+                misses = 0
                 place = .passed(found.length)
                 connection.begin(as: usual, length: found.length)
                 if found.length == 0 { pass(nil, of: 0) }
@@ -102,7 +109,11 @@ final class ParserGate: ChannelInboundHandler {
             guard connection.isUsual, let length = connection.current.declared, let head = KnownHead(startOf: bytes)
             else { fallthrough }
             place = Self.place(behind: head.match(startOf: bytes).map { $0.size + length - bytes.count } ?? -1)
-            if head != known { (known, usual) = (head, connection.current) }
+            if head != known {
+                (known, usual) = (head, connection.current)
+                misses += 1
+            }
+            if misses > Self.missesMax { fallthrough }
         default: (place, known) = (.unknown, nil)
         }
     }

@@ -2,8 +2,8 @@ import Glibc
 
 /// The bytes of a head that a sender has sent before, but for the digits of its Content-Length.
 ///
-/// Senders repeat their heads to the letter. Comparing one costs a twentieth of taking it apart and judging it, which
-/// are a quarter of what a request of one span costs (Benchmarks/README.md).
+/// Senders repeat their heads to the letter. Taking one apart and judging it is a third of what a request of one span
+/// costs (Benchmarks/README.md).
 struct KnownHead: Equatable {
     /// Longest head that is kept with a connection, in bytes.
     static let sizeMax = 1 << 10
@@ -21,12 +21,6 @@ struct KnownHead: Equatable {
         guard let size = Self.size(startOf: bytes), let digits = Self.digits(in: bytes[..<size]) else { return nil }
         before = [UInt8](bytes[..<digits.lowerBound])
         behind = [UInt8](bytes[digits.upperBound..<size])
-    }
-
-    /// Bytes of a head.
-    var size: (least: Int, most: Int) {
-        let fixed = before.count + behind.count
-        return (fixed + 1, fixed + Self.digitsMax)
     }
 
     /// Size of this head at the start of `bytes` and the length that it announces, nil when they begin otherwise.
