@@ -19,10 +19,10 @@ final class ParserGate: ChannelInboundHandler {
     private var place = Place.start
     /// The last head that may come again.
     private var known: KnownHead?
-    /// Heads that were remembered since one came again.
-    private var misses = 0
     /// What it was taken for.
     private var usual = OTLPConnection.Current(answerType: .json)
+    /// Heads that were remembered since one came again.
+    private var misses = 0
 
     /// Where in the stream of requests the next byte is.
     private enum Place: Equatable {
