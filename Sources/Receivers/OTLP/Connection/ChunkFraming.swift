@@ -35,16 +35,10 @@ struct ChunkFraming {
     init?(request bytes: UnsafeRawBufferPointer) {
         // Empty lines before a request are skipped (RFC 9112, 2.2).
         let start = bytes.firstIndex { $0 != 0x0D && $0 != 0x0A } ?? bytes.endIndex
-        guard bytes[start...].starts(with: "POST ".utf8) else { return nil }
-        var matched = 0
-        for index in start..<bytes.endIndex {
-            let byte = bytes[index]
-            matched = byte == (matched & 1 == 0 ? 0x0D : 0x0A) ? matched + 1 : byte == 0x0D ? 1 : 0
-            guard matched == 4 else { continue }
-            take(UnsafeRawBufferPointer(rebasing: bytes[(index + 1)...]))
-            return
+        guard bytes[start...].starts(with: "POST ".utf8), let end = bytes.headEnd(in: start..<bytes.endIndex) else {
+            return nil
         }
-        return nil
+        take(UnsafeRawBufferPointer(rebasing: bytes[end...]))
     }
 
     /// Takes the next bytes of the body.

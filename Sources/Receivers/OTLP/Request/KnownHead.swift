@@ -40,13 +40,7 @@ struct KnownHead: Equatable {
     private static func size(startOf bytes: UnsafeRawBufferPointer) -> Int? {
         // Empty lines may stand before a request (RFC 9112, 2.2).
         guard let first = bytes.first, first > UInt8(ascii: " ") else { return nil }
-        var matched = 0
-        for index in 0..<min(bytes.count, sizeMax) {
-            let byte = bytes[index]
-            matched = byte == (matched & 1 == 0 ? 0x0D : 0x0A) ? matched + 1 : byte == 0x0D ? 1 : 0
-            if matched == 4 { return index + 1 }
-        }
-        return nil
+        return bytes.headEnd(in: 0..<min(bytes.count, sizeMax))
     }
 
     private static func digits(in head: Slice<UnsafeRawBufferPointer>) -> Range<Int>? {
@@ -62,6 +56,17 @@ struct KnownHead: Equatable {
 }
 
 extension UnsafeRawBufferPointer {
+    /// Behind the empty line that ends a head (RFC 9112, 2.1); nil when there is none in `range`.
+    func headEnd(in range: Range<Int>) -> Int? {
+        var matched = 0
+        for index in range {
+            let byte = self[index]
+            matched = byte == (matched & 1 == 0 ? 0x0D : 0x0A) ? matched + 1 : byte == 0x0D ? 1 : 0
+            if matched == 4 { return index + 1 }
+        }
+        return nil
+    }
+
     fileprivate func starts(with part: [UInt8], at place: Int) -> Bool {
         guard part.count <= count - place, let base = baseAddress else { return false }
         return part.withUnsafeBytes { part in
