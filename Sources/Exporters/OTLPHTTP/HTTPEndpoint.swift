@@ -35,8 +35,27 @@ struct HTTPEndpoint: Equatable, Sendable {
         guard !rest.contains("#") else {
             throw Fault(message: "holds a fragment (#…), which is never sent: remove it")
         }
-        path = String(rest.dropFirst(authority.count))
+        path = Self.resolved(rest.dropFirst(authority.count))
         (host, port) = try Self.split(authority, scheme: scheme)
+    }
+
+    /// A path without `.` and `..` between its slashes (RFC 3986, 5.2.4), as libcurl sends it: what is signed is what
+    /// is sent.
+    private static func resolved(_ path: Substring) -> String {
+        let end = path.firstIndex(of: "?") ?? path.endIndex
+        let parts = path[..<end].split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        guard parts.contains(where: { $0 == "." || $0 == ".." }) else { return String(path) }
+        var kept: [Substring] = []
+        for part in parts {
+            switch part {
+            case ".": continue
+            case "..": _ = kept.popLast()
+            default: kept.append(part)
+            }
+        }
+        // What ends in dots is a folder.
+        if parts.last == "." || parts.last == ".." { kept.append("") }
+        return "/" + kept.joined(separator: "/") + path[end...]
     }
 
     private static func split(_ authority: Substring, scheme: String) throws(Fault) -> (String, Int) {

@@ -107,6 +107,15 @@ import Testing
         #expect(!problems.contains { $0.contains("secret") })
     }
 
+    @Test(arguments: [
+        ("/a/./b/../c", "/a/c"), ("/a/..", "/"), ("/../a/", "/a/"), ("/a/b/..?x=/../y", "/a/?x=/../y"),
+        ("/a//../b", "/a/b"), ("/a/b/.", "/a/b/"), ("/v1/tr..ces/.../x", "/v1/tr..ces/.../x"), ("", ""),
+        ("?x=..", "?x=.."), ("//", "//"),
+    ])
+    func `a path is kept as it is sent, without dots between its slashes`(_ path: String, _ sent: String) throws {
+        #expect(try HTTPEndpoint("https://backend.example" + path).path == sent)
+    }
+
     @Test func `splits endpoints into their parts`() throws {
         let endpoint = try HTTPEndpoint("HTTPS://[::1]:4318/a?b=c")
         #expect(endpoint.host == "[::1]")
