@@ -54,6 +54,8 @@ package final class DiskJournal: FrameLog {
 
     package func flush() { core.flush() }
 
+    package var holdsAnswers: Bool { core.shared.withLock { !$0.pacing.isEmpty } }
+
     /// Whether the writer and the keeper interrupt others.
     var interruptsOthers: Bool { core.interruptsOthers.load(ordering: .relaxed) }
 

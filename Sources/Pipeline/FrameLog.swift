@@ -20,6 +20,10 @@ package protocol FrameLog: Sendable {
     /// Nothing more follows for now.
     func flush()
 
+    /// Whether who answers senders before an append has ended should wait for its end now: readers that move are
+    /// behind, and more would come in than is delivered; or appends end at once anyway.
+    var holdsAnswers: Bool { get }
+
     /// The cursor of one exporter, created at the oldest kept frame when the name is new. One reader per name.
     func cursor(named name: String) throws -> any FrameCursor
 
@@ -44,6 +48,8 @@ extension FrameLog {
     }
 
     package func flush() {}
+
+    package var holdsAnswers: Bool { false }
 }
 
 /// What the caller of an append does, which may change when the journal acts and never what it promises.
@@ -51,8 +57,8 @@ package struct AppendHints: OptionSet, Sendable {
     package var rawValue: UInt8
     /// It appends more at once and then calls `flush`; until then nothing needs to be done.
     package static let moreFollows = AppendHints(rawValue: 1)
-    /// It tells the sender that the frame is taken before it is stored. So nobody waits, and more may come in than the
-    /// disk takes.
+    /// It tells the sender that the frame is taken before it is stored, unless the journal `holdsAnswers`. So nobody
+    /// waits, and more may come in than the disk takes.
     package static let isAnswered = AppendHints(rawValue: 2)
     /// It tells the sender that the frame is taken once readers are done with it.
     package static let awaitsReaders = AppendHints(rawValue: 4)

@@ -22,23 +22,37 @@ import Testing
         func close() {}
     }
 
-    /// Refuses what it was given when it is told to.
+    /// Ends what it was given when it is told to.
     private final class LateJournal: FrameLog {
         let held = HeldAmount()
+        let holdsAnswers: Bool
         private let waiting = Mutex<[@Sendable (AppendResult) -> Void]>([])
+
+        init(holdsAnswers: Bool = false) { self.holdsAnswers = holdsAnswers }
 
         func append(_ frame: Frame, completion: @escaping @Sendable (AppendResult) -> Void) {
             waiting.withLock { $0.append(completion) }
         }
 
-        func refuse() {
+        func refuse() { end(.refused(reason: "full", retryAfter: .seconds(3))) }
+
+        func end(_ result: AppendResult) {
             let all = waiting.withLock { $0 }
-            for completion in all { completion(.refused(reason: "full", retryAfter: .seconds(3))) }
+            for completion in all { completion(result) }
         }
 
         func cursor(named name: String) throws -> any FrameCursor { try MemoryJournal().cursor(named: name) }
 
         func close() {}
+    }
+
+    /// Counts the senders that are told that all is taken.
+    private final class Told: Sendable {
+        private let senders = Mutex(0)
+
+        var count: Int { senders.withLock { $0 } }
+
+        func add() { senders.withLock { $0 += 1 } }
     }
 
     private func small() -> MemoryJournal {
@@ -87,22 +101,23 @@ import Testing
     }
 
     /// The counters of a pipeline with `ack: received`: received, filtered, stored, lost and refused.
-    private func counted(_ journal: any FrameLog, then: () -> Void = {}) -> (replies: Int, counters: [Double]) {
+    private func counted(
+        _ journal: any FrameLog, told: Told = Told(), then: () -> Void = {}
+    ) -> (replies: Int, counters: [Double]) {
         let metrics = SelfMetrics()
         let intake = PipelineIntake(
             id: "traces", chain: ProcessorChain(signal: .traces, steps: []), journal: journal,
             metrics: IntakeMetrics(metrics, pipeline: "traces", signal: .traces), isBuffered: false, tap: nil,
             capped: [], acknowledgement: .received, watch: nil)
-        let taken = Mutex(0)
         let frame = Frame(header: FrameHeader(signal: .traces, itemCount: 3), bytes: [UInt8](repeating: 0, count: 30))
         intake.receive(frame, filtered: 2) { reception in
-            if case .taken = reception { taken.withLock { $0 += 1 } }
+            if case .taken = reception { told.add() }
         }
         then()
         let values = ["received", "filtered", "stored", "lost", "refused"].map { name in
             metrics.series.first { $0.name == "sluice_pipeline_\(name)_spans" }.map { $0.read() } ?? -1
         }
-        return (taken.withLock { $0 }, values)
+        return (told.count, values)
     }
 
     @Test func `what is lost behind the answer counts as received and lost, and what its sender hears of as refused`() {
@@ -113,6 +128,20 @@ import Testing
         #expect(atOnce.replies == 0 && atOnce.counters == [0, 0, 0, 0, 5])
         let stored = counted(MemoryJournal())
         #expect(stored.replies == 1 && stored.counters == [5, 2, 3, 0, 0])
+    }
+
+    @Test func `while readers are behind senders hear of what is only received when it is stored`() {
+        let journal = LateJournal(holdsAnswers: true)
+        var before: Int?
+        let told = Told()
+        let late = counted(journal, told: told) {
+            before = told.count
+            journal.end(.stored(Sequence(0)))
+        }
+        #expect(before == 0 && late.replies == 1 && late.counters == [5, 2, 3, 0, 0])
+        let refusing = LateJournal(holdsAnswers: true)
+        let refused = counted(refusing) { refusing.refuse() }
+        #expect(refused.replies == 0 && refused.counters == [0, 0, 0, 0, 5])
     }
 
     @Test func `a request with more elements than can be read at once is too large, so that its sender halves it`() {

@@ -90,11 +90,41 @@ import Testing
         for number in 1...30 { journal.append(frame(number)) { result in answered.withLock { $0.append(result) } } }
         while answered.withLock({ $0.count }) < 30 { _ = await cursor.drain() }
         #expect(answered.withLock { $0 }.allSatisfy { !$0.isRefused })
+        #expect(!journal.holdsAnswers)
         // Nobody reads any more: the time gives the answers, and what still waits at the end is answered by that.
         for number in 31...60 { journal.append(frame(number)) { result in answered.withLock { $0.append(result) } } }
         journal.close()
         #expect(answered.withLock { $0.count } == 60)
         #expect(answered.withLock { $0 }.allSatisfy { !$0.isRefused })
+    }
+
+    @Test(.timeLimit(.minutes(15)))
+    func `a journal on disk tells while answers wait, and one in memory has them wait for each append`() async throws {
+        var options = smallOptions(tailBytes: 1 << 20)
+        options.paceBytes = 1000
+        options.paceWait = .seconds(600)
+        let journal = try openFake(FakeDisk(), options: options)
+        let cursor = try journal.cursor(named: "a")
+        let answered = Mutex(0)
+        var number = 0
+        #expect(await journal.store(frame(number)) == .stored(Sequence(0)))
+        while !journal.holdsAnswers {
+            try #require(!Task.isCancelled && number < 100_000)
+            // The reader has just moved, and what follows is more than it may be behind.
+            _ = await cursor.drain()
+            for _ in 0..<16 {
+                number += 1
+                journal.append(frame(number)) { _ in answered.withLock { $0 += 1 } }
+            }
+            while !journal.holdsAnswers, answered.withLock({ $0 }) < number { await Task.yield() }
+        }
+        while journal.holdsAnswers {
+            try #require(!Task.isCancelled)
+            _ = await cursor.drain()
+        }
+        journal.close()
+        #expect(answered.withLock { $0 } == number)
+        #expect(MemoryJournal().holdsAnswers)
     }
 }
 

@@ -129,18 +129,24 @@ extension PipelineIntake {
         metrics.lost.add(items)
     }
 
-    /// Appends like `append`, and leaves it to the caller to count what is refused.
+    /// Appends like `append`, and leaves it to the caller to count what is refused. False while the frame waits for
+    /// room before it is appended.
+    @discardableResult
     func offer(
         _ frame: Frame, filtered: Int, _ hints: AppendHints, completion: @escaping @Sendable (AppendResult) -> Void
-    ) {
+    ) -> Bool {
         let admission = admission(of: frame)
         guard let full = admission.full else {
-            return store(frame, filtered, admission.skipping, hints, completion)
+            store(frame, filtered, admission.skipping, hints, completion)
+            return true
         }
         let refusal = AppendResult.refused(
             reason: "the queue of exporter \(full.exporterID) is full (sending_queue.queue_size)",
             retryAfter: .seconds(1))
-        guard full.letsSendersWait else { return completion(refusal) }
+        guard full.letsSendersWait else {
+            completion(refusal)
+            return true
+        }
         // As many wait as requests may be in memory at once, which the receivers bound.
         Task {
             for _ in 0..<PipelineIntake.waitsMax {
@@ -153,6 +159,7 @@ extension PipelineIntake {
             }
             completion(refusal)
         }
+        return false
     }
 
     /// With `block_on_overflow` a sender waits this long for room.

@@ -22,13 +22,13 @@ extension PipelineIntake {
             append(frame, filtered: filtered, .moreFollows) { completion(Reception($0)) }
         case .received:
             let answer = FirstAnswer(completion)
-            offer(frame, filtered: filtered, [.moreFollows, .isAnswered]) { [self] result in
+            let isAppended = offer(frame, filtered: filtered, [.moreFollows, .isAnswered]) { [self] result in
                 let isTold = answer.give(Reception(result))
                 guard case .refused = result else { return }
                 if isTold { countRefused(frame, filtered: filtered) } else { countLost(frame, filtered: filtered) }
             }
-            // A journal that refuses at once has done so by now.
-            answer.give(.taken)
+            // What is refused at once is by now. What waits for room has its sender wait, as `block_on_overflow` asks.
+            if isAppended, !journal.holdsAnswers { answer.give(.taken) }
         case .delivered:
             append(frame, filtered: filtered, [.moreFollows, .awaitsReaders]) { [self] result in
                 guard case .stored(let sequence) = result, let watch else { return completion(Reception(result)) }

@@ -31,6 +31,8 @@ final class SkippingLog: FrameLog {
 
     func flush() { base.flush() }
 
+    var holdsAnswers: Bool { base.holdsAnswers }
+
     func cursor(named name: String) throws -> any FrameCursor { try base.cursor(named: name) }
 
     func hasCursor(named name: String) -> Bool { base.hasCursor(named: name) }
