@@ -94,15 +94,47 @@ package final class PostgresServer: Sendable {
         _ = try psql(database, ["-f", file])
     }
 
+    /// Locks a table until `unlock`, and gives the session that has the lock. A process of its own that nobody waits
+    /// for: where tests side by side hold all threads of the pool, none would be left to begin a lock or to end it.
+    package func lock(_ table: String, database: String) async throws -> ChildProcess {
+        let session = try ChildProcess(
+            "psql",
+            arguments(database) + ["-c", "BEGIN; LOCK TABLE \(table) IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"],
+            environment: Self.environment, errors: .nothing)
+        let count =
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
+            + "AND relation = '\(table)'::regclass"
+        while try query(count, database: database) == [["0"]] {
+            guard session.isRunning else { throw Failure(description: "\(table) is not locked") }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        return session
+    }
+
+    /// Ends the session that `lock` gave.
+    package func unlock(_ session: ChildProcess, database: String) async throws {
+        try query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)' AND query LIKE "
+                + "'%pg_sleep(600)%' AND pid <> pg_backend_pid()", database: database)
+        _ = await session.wait()
+    }
+
     private func psql(_ database: String, _ work: [String]) throws -> String {
         let outcome = try ChildProcess.runBlocking(
-            "psql",
-            [
-                "-XAqt", "-F", "\u{1F}", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(port), "-U", "sluice",
-                "-d", database,
-            ] + work, environment: ["PGPASSWORD": "secret word", "PGOPTIONS": "-c client_min_messages=warning"])
+            "psql", arguments(database) + work, environment: Self.environment)
         guard outcome.status == 0 else { throw Failure(description: outcome.errors) }
         return outcome.output
+    }
+
+    private static let environment = [
+        "PGPASSWORD": "secret word", "PGOPTIONS": "-c client_min_messages=warning",
+    ]
+
+    private func arguments(_ database: String) -> [String] {
+        [
+            "-XAqt", "-F", "\u{1F}", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(port), "-U", "sluice",
+            "-d", database,
+        ]
     }
 
     private static let lastDatabase = Atomic<Int>(0)

@@ -218,22 +218,10 @@ import Testing
         try server.query(
             "ALTER DATABASE \(database) SET default_transaction_read_only = off", database: "postgres")
         #expect(await exporter.export(traces([span(3)])) == .delivered)
-        let server = server
-        let database = database
         let hasty = self.exporter(", timeout: 3s")
-        let holder = Task.detached {
-            try? server.query(
-                "BEGIN; LOCK TABLE spans IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600); COMMIT", database: database)
-        }
-        while try value(
-            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
-                + "AND relation = 'spans'::regclass") == "0"
-        { usleep(10_000) }
+        let session = try await server.lock("spans", database: database)
         #expect(isRetry(await hasty.export(traces([span(4)])), "timeout"))
-        try rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)' AND query LIKE "
-                + "'%pg_sleep(600)%' AND pid <> pg_backend_pid()")
-        _ = await holder.value
+        try await server.unlock(session, database: database)
         await hasty.shutdown()
         #expect(await exporter.export(traces([span(4)])) == .delivered)
         #expect(try value("SELECT count(*) FROM spans") == "4")
@@ -246,25 +234,14 @@ import Testing
     @Test func `a delivery that nobody waits for any more does not wait for a lock`() async throws {
         let exporter = exporter(", timeout: 0s")
         #expect(await exporter.export(traces([span(1)])) == .delivered)
-        let (server, database) = (server, database)
-        let holder = Task.detached {
-            try? server.query(
-                "BEGIN; LOCK TABLE spans IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(601); COMMIT", database: database)
-        }
-        while try value(
-            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
-                + "AND relation = 'spans'::regclass") == "0"
-        { usleep(10_000) }
+        let session = try await server.lock("spans", database: database)
         let batch = traces([span(2)])
         let delivery = Task { await exporter.export(batch) }
         try await Task.sleep(for: .milliseconds(200))
         delivery.cancel()
         // Without that it would be for as long as the lock is held.
         #expect(isRetry(await delivery.value, "the exporter ends"))
-        try rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database)' AND query LIKE "
-                + "'%pg_sleep(601)%' AND pid <> pg_backend_pid()")
-        _ = await holder.value
+        try await server.unlock(session, database: database)
         #expect(await exporter.export(batch) == .delivered)
         await exporter.shutdown()
     }

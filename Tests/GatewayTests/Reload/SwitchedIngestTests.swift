@@ -1,3 +1,4 @@
+import Foundation
 import Pipeline
 import Synchronization
 import Telemetry
@@ -96,7 +97,13 @@ private final class Target: Ingest {
             while !gate.mayEnd.load(ordering: .sequentiallyConsistent) {}
         }
         ingest.release(to: target)
-        async let posted: Void = Task.detached { post([1], to: ingest) }.value
+        // On a thread of its own: two that spin would hold all of the pool.
+        async let posted: Void = withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                post([1], to: ingest)
+                continuation.resume()
+            }
+        }
         while !gate.began.load(ordering: .sequentiallyConsistent) { await Task.yield() }
         async let held: Int = {
             await ingest.hold()
