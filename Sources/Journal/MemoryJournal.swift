@@ -31,8 +31,6 @@ package final class MemoryJournal: FrameLog {
         if step.startsTicking { store.tick() }
     }
 
-    package var holdsAnswers: Bool { true }
-
     package func cursor(named name: String) throws -> any FrameCursor {
         let opened = store.state.withLock { $0.open(name) }
         guard let opened else { throw JournalError.closed }

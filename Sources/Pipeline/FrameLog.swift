@@ -21,7 +21,7 @@ package protocol FrameLog: Sendable {
     func flush()
 
     /// Whether who answers senders before an append has ended should wait for its end now: readers that move are
-    /// behind, and more would come in than is delivered; or appends end at once anyway.
+    /// behind, and more would come in than is delivered.
     var holdsAnswers: Bool { get }
 
     /// The cursor of one exporter, created at the oldest kept frame when the name is new. One reader per name.

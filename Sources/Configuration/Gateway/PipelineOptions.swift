@@ -15,12 +15,11 @@ package struct PipelineOptions: ComponentOptions {
         ] { _ = settings.value(key, sentence) }
         acknowledgement = settings.choice(
             "ack", default: Acknowledgement.durable,
-            "When senders get their 200. received: when the request is queued for the journal; as with durable while "
-                + "exporters that deliver are behind, and in memory; a crash or a broken disk in the next moment loses "
-                + "it. "
-                + "durable: when the journal is synced. delivered: when every exporter of the pipeline has delivered "
-                + "it; what one of them gave up is a partial success. A connector has delivered what the pipelines "
-                + "behind it have stored, and there ack has no effect.")
+            "When senders get their 200. received: when the request is queued for the journal, so that a crash or a "
+                + "broken disk in the next moment loses it; on disk, while exporters that deliver are some MB behind, "
+                + "as durable. durable: when the journal is synced. delivered: when every exporter of the pipeline has "
+                + "delivered it; what one of them gave up is a partial success. A connector has delivered what the "
+                + "pipelines behind it have stored, and there ack has no effect.")
         deliveryTimeout = settings.duration(
             "ack_timeout", default: .seconds(10), in: .milliseconds(100) ... .seconds(600),
             "With `ack: delivered`, senders are answered 503 after this time. The request stays in the journal and is "
