@@ -56,8 +56,9 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
                 + "0.3 s with the default, 3.5 s with 1GiB.")
         maxBytes = settings.bytes(
             "max_size", default: 0, in: 0...1 << 50,
-            "Most bytes that one pipeline's journal may hold; beyond, senders are answered 503, and 413 when one "
-                + "request alone is more. 0 is no cap.")
+            "Most bytes of records that one pipeline's journal may hold; beyond, senders are answered 503, and 413 "
+                + "when one request alone is more. The room made ready in its newest file, up to an eighth of this, "
+                + "comes on top. 0 is no cap.")
         catchUpBytesPerSecond = settings.bytes(
             "catch_up_rate", default: Self.journal.catchUpBytesPerSecond, in: 0...1 << 40,
             "Bytes a second of a backlog that are read, beyond what comes in, while data comes in, so that senders do "

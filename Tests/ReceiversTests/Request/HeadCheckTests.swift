@@ -1,4 +1,5 @@
 import NIOHTTP1
+import Pipeline
 import Telemetry
 import Testing
 
@@ -124,6 +125,13 @@ import Testing
 
     @Test(arguments: ["", "a.example:4318", "a:", "[::1]", "[::1]:4318", "127.0.0.1", "xn--a-b_c", " a "])
     func `every form of a host is taken`(host: String) { #expect(status(verdict(host: host)) == 200) }
+
+    @Test func `blanks behind a value are no part of it`() {
+        let headers: HTTPHeaders = ["Origin": "https://a.example \t", "X-Foo": "a b\t "]
+        let head = HTTPRequestHead(version: .http1_1, method: .POST, uri: "/v1/traces", headers: headers)
+        #expect(HeaderFacts(head).origin == "https://a.example")
+        #expect(RequestMetadata(headers, without: nil)["x-foo"] == "a b")
+    }
 
     @Test func `a request for options is answered where preflights are`() {
         var check = check

@@ -30,6 +30,9 @@ enum ASCII {
         String(decoding: text.utf8.map { lowercased($0) }, as: UTF8.self)
     }
 
+    /// Without spaces and tabs at both ends, which are no part of a header's value (RFC 9110, 5.5).
+    static func trimmed(_ text: String) -> String { String(Substring(trimmed(Substring(text).utf8))) }
+
     /// Without spaces and tabs at both ends.
     static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
         var text = text

@@ -47,9 +47,9 @@ struct HeaderFacts: Equatable {
             hosts += 1
             if !ASCII.isAuthority(ASCII.trimmed(Substring(value).utf8)) { hasBadHost = true }
         case 6 where ASCII.equal(name, "expect"):
-            expect = Self.joined(expect, String(Substring(ASCII.trimmed(Substring(value).utf8))))
+            expect = Self.joined(expect, ASCII.trimmed(value))
         case 6 where ASCII.equal(name, "accept"): accept = Self.joined(accept, value)
-        case 6 where ASCII.equal(name, "origin"): origin = value
+        case 6 where ASCII.equal(name, "origin"): origin = ASCII.trimmed(value)
         case 7 where ASCII.equal(name, "upgrade"): asksUpgrade = true
         case 10 where ASCII.equal(name, "connection"): if ASCII.list(value, contains: "close") { asksClose = true }
         case 12 where ASCII.equal(name, "content-type"):

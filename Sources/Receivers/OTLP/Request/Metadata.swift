@@ -8,7 +8,7 @@ extension RequestMetadata {
         let credential = auth?.authenticator.headerName
         for (name, value) in headers where !name.hasPrefix(":") {
             let name = ASCII.lowercased(name)
-            if name != credential { fields.append(Field(name: name, value: value)) }
+            if name != credential { fields.append(Field(name: name, value: ASCII.trimmed(value))) }
         }
     }
 }
