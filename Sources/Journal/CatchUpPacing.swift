@@ -25,6 +25,8 @@ struct CatchUpPacing: Sendable {
     private var served: [String: (appended: Int, credit: Int)] = [:]
     /// Until when nothing more may be read; nil when it may.
     private(set) var pause: UInt64?
+    /// True when the last read came in time for the rate, while others are to be spared.
+    private(set) var isAtPace = false
 
     /// 0 never slows.
     init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
@@ -57,10 +59,12 @@ struct CatchUpPacing: Sendable {
         served[cursor] = (total, credit - free)
         guard isSparing(at: now) else {
             paidAt = now
+            isAtPace = false
             return
         }
         let cost = UInt64(min(bytes - free, Self.readMax)) * 1_000_000_000 / UInt64(bytesPerSecond)
         let earliest = now > Self.burstTime ? now - Self.burstTime : 0
+        isAtPace = paidAt >= earliest
         paidAt = max(paidAt, earliest) + cost
         if paidAt > now { pause = paidAt }
     }

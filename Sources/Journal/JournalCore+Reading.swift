@@ -32,15 +32,16 @@ extension JournalCore {
         let wakeup: Wakeup?
         if let request {
             let most = pacing.most(at: monotonicNanoseconds())
-            let result = fetch(request, atMost: most, file: &file, scanner: scanner)
-            let appended: Int
-            (wakeup, appended) = shared.withLock { shared in
-                shared.noteRead(result)
-                return (shared.index.endFetch(name, request, result), shared.index.appendedBytes)
-            }
-            if case .read(_, let place, _) = result {
+            var result = fetch(request, atMost: most, file: &file, scanner: scanner)
+            if case .read(let frames, let place, let isDamaged) = result {
                 pacing.didRead(
-                    place.offset - request.place.offset, for: name, appended: appended, at: monotonicNanoseconds())
+                    place.offset - request.place.offset, for: name,
+                    appended: shared.withLock { $0.index.appendedBytes }, at: monotonicNanoseconds())
+                if pacing.isAtPace { result = .read(frames.map(\.paced), goingOnAt: place, isDamaged: isDamaged) }
+            }
+            wakeup = shared.withLock { shared in
+                shared.noteRead(result)
+                return shared.index.endFetch(name, request, result)
             }
         } else {
             wakeup = shared.withLock { $0.index.cursors[name]?.takeWakeup() }

@@ -45,6 +45,13 @@ struct PlacedFrame: Sendable {
     /// `JournalIndex.appendedBytes` behind it, of frames that were just appended.
     var appended: Int?
 
+    /// The same, of a read that was held back.
+    var paced: PlacedFrame {
+        var frame = self
+        frame.stored.isPaced = true
+        return frame
+    }
+
     /// The frame with the place of its bytes.
     var readable: StoredFrame {
         var frame = stored

@@ -68,6 +68,9 @@ package struct StoredFrame: Sendable {
     /// Which of its items are done for this reader since before a restart, by their place in the frame, in order and
     /// apart. Never all of them.
     package var done: [Range<Int>] = []
+    /// It is of a backlog that is read no faster than what comes in meanwhile allows; its delivery is to leave that
+    /// room, too.
+    package var isPaced = false
 
     package init(sequence: Sequence, frame: Frame) {
         self.sequence = sequence

@@ -1,3 +1,4 @@
+import Pipeline
 import Testing
 
 @testable import Journal
@@ -76,6 +77,38 @@ import Testing
         #expect(pause >= 900 * Self.millisecond)
         let isOver = [pacing.isOver(at: pause - 1), pacing.isOver(at: pause)]
         #expect(isOver == [false, true])
+    }
+
+    @Test func `who reads in time for the rate is at its pace, who is late or spares nobody is not`() {
+        var pacing = CatchUpPacing(bytesPerSecond: 1 << 20)
+        var atPace: [Bool] = []
+        func read(appended: Int, at milliseconds: UInt64) {
+            pacing.didRead(2 << 10, for: "a", appended: appended, at: milliseconds * Self.millisecond)
+            atPace.append(pacing.isAtPace)
+        }
+        read(appended: 1, at: 50)
+        for time in [51, 52, 53] as [UInt64] { read(appended: 2, at: time) }
+        #expect(atPace == [false, true, true, true])
+        read(appended: 2, at: 60)
+        read(appended: 2, at: 61)
+        #expect(atPace.suffix(2) == [false, true])
+        read(appended: 2, at: 161)
+        #expect(atPace.last == false)
+        var free = CatchUpPacing(bytesPerSecond: 0)
+        for time in 1...3 as ClosedRange<UInt64> { free.didRead(1, for: "a", appended: 1, at: time) }
+        #expect(!free.isAtPace)
+    }
+
+    @Test(arguments: [0, 1 << 20])
+    func `frames of a backlog that is read at its pace say so`(rate: Int) async throws {
+        var options = smallOptions()
+        options.catchUpBytesPerSecond = rate
+        let journal = try openFake(FakeDisk(), options: options)
+        await journal.storeAll(0..<40, bytes: 1000)
+        let frames = await (try journal.cursor(named: "a")).drain()
+        #expect(frames.count == 40)
+        #expect(frames.first?.isPaced == false && frames.contains(where: \.isPaced) == (rate > 0))
+        journal.close()
     }
 
     @Test func `the largest read and a counter that goes back trap nowhere`() {

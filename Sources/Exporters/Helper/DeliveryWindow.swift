@@ -2,13 +2,34 @@
 /// in the cursor's file. So what a kill repeats is never more than what may run at once, and one write of the file
 /// serves many deliveries. A value without effects.
 struct DeliveryWindow: Sendable {
+    /// Bytes under way of a backlog that is delivered beside what comes in: enough for a destination that answers at
+    /// once. More would hold up for as long who waits for the same processor.
+    static let sparingBytes = 96 << 10
+    /// A delivery that takes twice as long waits for its destination, and what follows no longer for it.
+    static let lateness = Duration.milliseconds(5)
+
     let width: Int
     let bytesMax: Int
+    /// What is to be delivered is of a backlog, see `StoredFrame.isPaced`.
+    var isSparing = false
+    /// Somebody calls `passTime` when `lateness` is over.
+    var isTimed = false
     /// Deliveries in the order of their count: begun, taken notice of at their end, and in the cursor's file.
     private(set) var begun = 0
     private(set) var reaped = 0
     var written: Int
     private(set) var bytes = 0
+    /// What runs of those that began since time passed last, and of those that began since it did before that. Older
+    /// ones are late.
+    private var young = Begun()
+    private var grown = Begun()
+
+    private struct Begun {
+        /// The number of the last one before them.
+        var before = 0
+        var running = 0
+        var bytes = 0
+    }
 
     init(width: Int, bytesMax: Int) {
         self.width = width
@@ -22,22 +43,47 @@ struct DeliveryWindow: Sendable {
     /// Whether a delivery of so many bytes has to wait for the end of another.
     func isFull(for size: Int) -> Bool { running > 0 && (running >= width || bytes + size > bytesMax) }
 
+    /// Whether it has to wait for the end of another, or until that is late.
+    func mustSpare(for size: Int) -> Bool {
+        isSparing && young.running + grown.running > 1 && young.bytes + grown.bytes + size > Self.sparingBytes
+    }
+
     /// Whether the cursor's file has to be written before another one begins.
     var mustWrite: Bool { begun - written >= width }
 
-    mutating func begin(_ size: Int) {
+    /// Gives the number of the delivery.
+    mutating func begin(_ size: Int) -> Int {
         begun += 1
         bytes += size
+        young.running += 1
+        young.bytes += size
+        return begun
     }
 
-    mutating func end(_ size: Int) {
+    mutating func end(_ number: Int, _ size: Int) {
         reaped += 1
         bytes -= size
+        if number > young.before {
+            young.running -= 1
+            young.bytes -= size
+        } else if number > grown.before {
+            grown.running -= 1
+            grown.bytes -= size
+        }
+    }
+
+    /// What has run since this was called last has had its time.
+    mutating func passTime() {
+        isTimed = false
+        grown = young
+        young = Begun(before: begun)
     }
 
     /// None runs any more.
     mutating func endAll() {
         reaped = begun
         bytes = 0
+        passTime()
+        passTime()
     }
 }

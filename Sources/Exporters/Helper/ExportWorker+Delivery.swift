@@ -455,7 +455,7 @@ extension ExportWorker {
         let now = setup.effects.now()
         let suppressed = state.withLock { state in
             state.lastError = (message, now)
-            return state.losses.allow(at: now)
+            return state.losses.allow(at: now, cause: message)
         }
         guard let suppressed else { return }
         let more = suppressed > 0 ? " (\(suppressed) more such lines left out)" : ""

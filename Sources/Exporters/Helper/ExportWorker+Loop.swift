@@ -3,6 +3,16 @@ import Pipeline
 import Synchronization
 import Telemetry
 
+/// What the loop waits for.
+private enum DeliveryEvent: Sendable {
+    /// A delivery is over.
+    case ended(Int, size: Int)
+    /// It is over, and what it holds is not settled.
+    case givenUp
+    /// `DeliveryWindow.lateness` has passed.
+    case late
+}
+
 extension ExportWorker {
     /// Reads and starts deliveries until cancelled or told to leave, or until nothing is held while draining.
     func deliver() async {
@@ -11,29 +21,21 @@ extension ExportWorker {
         var nextReady = 0
         var window = DeliveryWindow(width: concurrency, bytesMax: setup.bytesInFlightMax)
         var isTrickling = false
-        await withTaskGroup(of: Int?.self) { group in
+        await withTaskGroup(of: DeliveryEvent.self) { group in
             while !isEnding {
                 while nextReady < ready.count {
                     let batch = ready[nextReady]
                     let size = batch.batch.byteCount
-                    if window.isFull(for: size) {
+                    let mustSpare = window.mustSpare(for: size)
+                    if mustSpare || window.isFull(for: size) {
+                        if mustSpare { time(&group, &window) }
                         // When none runs, what is given up has all places.
                         guard await reap(&group, &window) else { return }
                         if isEnding { break }
                         continue
                     }
-                    if window.mustWrite {
-                        let ended = ended.load(ordering: .acquiring)
-                        await cursor.finishedWriting()
-                        window.written = ended
-                    }
                     nextReady += 1
-                    window.begin(size)
-                    group.addTask {
-                        guard await self.export(batch) else { return nil }
-                        self.ended.add(1, ordering: .releasing)
-                        return size
-                    }
+                    await begin(batch, &group, &window)
                 }
                 if isEnding { break }
                 ready.removeAll(keepingCapacity: true)
@@ -45,7 +47,7 @@ extension ExportWorker {
                     continue
                 }
                 if isTrickling { try? await setup.effects.sleep(Self.gatherTime) }
-                let isEmpty = await fill(&batcher, &ready)
+                let isEmpty = await fill(&batcher, &ready, &window)
                 // Without batches each frame is a delivery. When they come one by one those of the next moment are read
                 // together, instead of a wake-up for each.
                 isTrickling =
@@ -63,12 +65,43 @@ extension ExportWorker {
         }
     }
 
-    /// Waits for the end of a delivery, and takes all that have ended; false when none runs. One that has ended
-    /// unsettled keeps its place: what fails is not followed by all that is behind it.
-    private func reap(_ group: inout TaskGroup<Int?>, _ window: inout DeliveryWindow) async -> Bool {
+    private func begin(
+        _ batch: PreparedBatch, _ group: inout TaskGroup<DeliveryEvent>, _ window: inout DeliveryWindow
+    ) async {
+        if window.mustWrite {
+            let ended = ended.load(ordering: .acquiring)
+            await cursor.finishedWriting()
+            window.written = ended
+        }
+        let size = batch.batch.byteCount
+        let number = window.begin(size)
+        group.addTask {
+            guard await self.export(batch) else { return .givenUp }
+            self.ended.add(1, ordering: .releasing)
+            return .ended(number, size: size)
+        }
+    }
+
+    /// Has the group say when what runs is late.
+    private func time(_ group: inout TaskGroup<DeliveryEvent>, _ window: inout DeliveryWindow) {
+        if window.isTimed { return }
+        window.isTimed = true
+        group.addTask {
+            try? await self.setup.effects.sleep(DeliveryWindow.lateness)
+            return .late
+        }
+    }
+
+    /// Waits for the end of a delivery, or until those that run are late, and takes all that have ended; false when
+    /// none runs. One that has ended unsettled keeps its place: what fails is not followed by all that is behind it.
+    private func reap(_ group: inout TaskGroup<DeliveryEvent>, _ window: inout DeliveryWindow) async -> Bool {
         repeat {
-            guard let end = await group.next() else { return false }
-            if let size = end { window.end(size) }
+            switch await group.next() {
+            case .ended(let number, let size): window.end(number, size)
+            case .givenUp: break
+            case .late: window.passTime()
+            case nil: return false
+            }
         } while window.reaped < ended.load(ordering: .acquiring)
         return true
     }
@@ -87,7 +120,9 @@ extension ExportWorker {
     var isEnding: Bool { Task.isCancelled || state.withLock { $0.isLeaving } }
 
     /// Reads what is there into the batcher. Returns whether the journal had nothing.
-    private func fill(_ batcher: inout Batcher, _ ready: inout [PreparedBatch]) async -> Bool {
+    private func fill(
+        _ batcher: inout Batcher, _ ready: inout [PreparedBatch], _ window: inout DeliveryWindow
+    ) async -> Bool {
         // The threads of the pool, of which this is one: senders wait for those that take requests and store them.
         sluice_interrupt_others(false)
         let before = setup.effects.now()
@@ -96,6 +131,7 @@ extension ExportWorker {
         if let deadline = batcher.deadline { timeout = min(timeout, max(deadline - before, .zero)) }
         let frames = await cursor.next(maxFrames: Self.framesPerRead, maxBytes: Self.bytesPerRead, timeout: timeout)
         countLosses()
+        window.isSparing = frames.last?.isPaced ?? false
         let now = setup.effects.now()
         var bytes = 0
         for frame in frames {

@@ -8,21 +8,21 @@ import Testing
     @Test func `only its width of deliveries run at once`() {
         var window = DeliveryWindow(width: 2, bytesMax: 1000)
         #expect(!window.isFull(for: 10))
-        window.begin(10)
+        let first = window.begin(10)
         #expect(!window.isFull(for: 10))
-        window.begin(10)
+        _ = window.begin(10)
         #expect(window.isFull(for: 10))
-        window.end(10)
+        window.end(first, 10)
         #expect(!window.isFull(for: 10))
     }
 
     @Test func `a delivery with more bytes than all may have runs alone`() {
         var window = DeliveryWindow(width: 10, bytesMax: 1000)
         #expect(!window.isFull(for: 5000))
-        window.begin(5000)
+        let large = window.begin(5000)
         #expect(window.isFull(for: 1))
-        window.end(5000)
-        window.begin(600)
+        window.end(large, 5000)
+        _ = window.begin(600)
         #expect(window.isFull(for: 401))
         #expect(!window.isFull(for: 400))
     }
@@ -35,8 +35,7 @@ import Testing
                 writes.append(number)
                 window.written = window.reaped
             }
-            window.begin(1)
-            window.end(1)
+            window.end(window.begin(1), 1)
         }
         #expect(writes == [0, 3, 6, 9])
     }
@@ -47,11 +46,12 @@ import Testing
         let random = SeededRandom(UInt64(width))
         var running = 0
         var (ended, written) = (0, 0)
+        var numbers: [Int] = []
         for _ in 0..<1000 {
             if running > 0, random.next() % 2 == 0 {
                 running -= 1
                 ended += 1
-                window.end(1)
+                window.end(numbers.removeFirst(), 1)
                 continue
             }
             if window.isFull(for: 1) { continue }
@@ -60,17 +60,60 @@ import Testing
                 window.written = ended
                 if window.mustWrite { continue }
             }
-            window.begin(1)
+            numbers.append(window.begin(1))
             running += 1
             #expect(running + ended - written <= width)
         }
         #expect(ended > 300)
     }
 
+    /// How many deliveries of so many bytes begin before one has to end.
+    private func count(_ window: inout DeliveryWindow, of size: Int) -> Int {
+        var count = 0
+        while !window.isFull(for: size), !window.mustSpare(for: size) {
+            _ = window.begin(size)
+            count += 1
+        }
+        return count
+    }
+
+    private func sparing(width: Int = 10) -> DeliveryWindow {
+        var window = DeliveryWindow(width: width, bytesMax: 32 << 20)
+        window.isSparing = true
+        return window
+    }
+
+    @Test(arguments: [(46_000, 2), (2 << 20, 2), (20_000, 4), (500, 10)])
+    func `of a backlog beside what comes in two run, and more of little ones`(size: Int, wanted: Int) {
+        var window = sparing()
+        #expect(count(&window, of: size) == wanted)
+        window.isSparing = false
+        #expect(count(&window, of: size) == 10 - wanted)
+        var narrow = sparing(width: 1)
+        #expect(count(&narrow, of: size) == 1)
+    }
+
+    @Test func `those that are late do not count, until all that may run do`() {
+        var window = sparing()
+        var begun: [Int] = []
+        for _ in 0..<10 {
+            begun.append(count(&window, of: 46_000))
+            window.passTime()
+        }
+        #expect(begun == [2, 0, 2, 0, 2, 0, 2, 0, 2, 0])
+        for number in 1...3 { window.end(number, 46_000) }
+        #expect(count(&window, of: 46_000) == 2)
+        window.end(12, 46_000)
+        #expect(count(&window, of: 46_000) == 1)
+        window.passTime()
+        window.end(13, 46_000)
+        #expect(count(&window, of: 46_000) == 1)
+    }
+
     @Test func `a drain that ends takes none for running`() {
         var window = DeliveryWindow(width: 2, bytesMax: 10)
-        window.begin(8)
-        window.begin(2)
+        _ = window.begin(8)
+        _ = window.begin(2)
         window.endAll()
         #expect(window.running == 0)
         #expect(!window.isFull(for: 10))

@@ -111,7 +111,7 @@ import Testing
         let worker = worker(cursor, concurrency: concurrency, String(yaml), clock: clock) { _ in
             .retry(reason: "down", after: nil)
         }
-        await deliver(worker, deadline: .seconds(30))
+        await deliver(worker, deadline: .seconds(60))
         #expect(worker.account.droppedItems(reason: "overflow_oldest") == 68)
         #expect(worker.heldItems == 12)
         // From the front, but for those that an attempt was running for at that moment: newer ones go instead.

@@ -71,6 +71,26 @@ import Testing
         #expect(status.lastError?.contains("HTTP 400: bad span") == true)
     }
 
+    @Test func `tells of a loss of another kind soon, and of one of the same kind with the next line`() async {
+        let log = LogLines()
+        let isPostponed = Mutex(false)
+        let worker = worker(
+            [frame(2), frame(2), frame(3)], clock: FlyingClock(), log: log,
+            exporter: ScriptedExporter(maxConcurrency: 1) { batch in
+                guard batch.itemCount == 3 else { return .permanent(reason: "HTTP 400: bad span") }
+                let wasPostponed = isPostponed.withLock { isPostponed in
+                    defer { isPostponed = true }
+                    return isPostponed
+                }
+                return wasPostponed
+                    ? .permanent(reason: "HTTP 404: no such path") : .notYet(reason: "later", after: .seconds(2))
+            })
+        await deliver(worker)
+        let lines = log.lines.filter { $0.contains("HTTP 4") }
+        #expect(lines.count == 2 && lines.first?.contains("400: bad span") == true)
+        #expect(lines.last?.contains("404: no such path (1 more such lines left out)") == true)
+    }
+
     @Test func `a batch whose turn has not come waits without a failure`() async {
         let (clock, log) = (FlyingClock(), LogLines())
         let asked = Mutex(0)

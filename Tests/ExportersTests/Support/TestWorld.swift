@@ -167,10 +167,11 @@ final class FakeCursor: FrameCursor {
         self.covered = covered
     }
 
-    func append(_ frame: Frame) {
+    func append(_ frame: Frame, isPaced: Bool = false) {
         state.withLock { state in
-            let start = state.frames.last?.end ?? Sequence(0)
-            state.frames.append(StoredFrame(sequence: start, frame: frame))
+            var stored = StoredFrame(sequence: state.frames.last?.end ?? Sequence(0), frame: frame)
+            stored.isPaced = isPaced
+            state.frames.append(stored)
         }
     }
 
