@@ -5,8 +5,12 @@ struct DeliveryWindow: Sendable {
     /// Bytes under way of a backlog that is delivered beside what comes in: enough for a destination that answers at
     /// once. More would hold up for as long who waits for the same processor.
     static let sparingBytes = 96 << 10
+    /// What the quickest delivery to such a destination takes at most: with two under way that is 100 MB/s.
+    static let quickness = Duration.milliseconds(1)
     /// A delivery that takes twice as long waits for its destination, and what follows no longer for it.
     static let lateness = Duration.milliseconds(5)
+    /// As many deliveries tell whether a destination answers at once.
+    static let judgedBy = 16
 
     let width: Int
     let bytesMax: Int
@@ -23,6 +27,10 @@ struct DeliveryWindow: Sendable {
     /// ones are late.
     private var young = Begun()
     private var grown = Begun()
+
+    /// Whether the destination answers at once, and what the deliveries took that will tell it next.
+    private var isQuick = false
+    private var judged: [Duration] = []
 
     private struct Begun {
         /// The number of the last one before them.
@@ -45,7 +53,8 @@ struct DeliveryWindow: Sendable {
 
     /// Whether it has to wait for the end of another, or until that is late.
     func mustSpare(for size: Int) -> Bool {
-        isSparing && young.running + grown.running > 1 && young.bytes + grown.bytes + size > Self.sparingBytes
+        isSparing && isQuick && young.running + grown.running > 1
+            && young.bytes + grown.bytes + size > Self.sparingBytes
     }
 
     /// Whether the cursor's file has to be written before another one begins.
@@ -60,7 +69,8 @@ struct DeliveryWindow: Sendable {
         return begun
     }
 
-    mutating func end(_ number: Int, _ size: Int) {
+    mutating func end(_ number: Int, _ size: Int, took: Duration) {
+        judge(took)
         reaped += 1
         bytes -= size
         if number > young.before {
@@ -72,9 +82,20 @@ struct DeliveryWindow: Sendable {
         }
     }
 
+    private mutating func judge(_ took: Duration) {
+        judged.append(took)
+        guard judged.count == Self.judgedBy, let least = judged.min(), let most = judged.max() else { return }
+        isQuick = least <= Self.quickness && most <= Self.lateness * 2
+        judged.removeAll(keepingCapacity: true)
+    }
+
     /// What has run since this was called last has had its time.
     mutating func passTime() {
         isTimed = false
+        if grown.running > 0 {
+            isQuick = false
+            judged.removeAll(keepingCapacity: true)
+        }
         grown = young
         young = Begun(before: begun)
     }
@@ -83,7 +104,8 @@ struct DeliveryWindow: Sendable {
     mutating func endAll() {
         reaped = begun
         bytes = 0
-        passTime()
-        passTime()
+        isTimed = false
+        grown = Begun(before: begun)
+        young = grown
     }
 }

@@ -6,7 +6,7 @@ import Telemetry
 /// What the loop waits for.
 private enum DeliveryEvent: Sendable {
     /// A delivery is over.
-    case ended(Int, size: Int)
+    case ended(Int, size: Int, took: Duration)
     /// It is over, and what it holds is not settled.
     case givenUp
     /// `DeliveryWindow.lateness` has passed.
@@ -76,9 +76,10 @@ extension ExportWorker {
         let size = batch.batch.byteCount
         let number = window.begin(size)
         group.addTask {
+            let began = self.setup.effects.now()
             guard await self.export(batch) else { return .givenUp }
             self.ended.add(1, ordering: .releasing)
-            return .ended(number, size: size)
+            return .ended(number, size: size, took: self.setup.effects.now() - began)
         }
     }
 
@@ -97,7 +98,7 @@ extension ExportWorker {
     private func reap(_ group: inout TaskGroup<DeliveryEvent>, _ window: inout DeliveryWindow) async -> Bool {
         repeat {
             switch await group.next() {
-            case .ended(let number, let size): window.end(number, size)
+            case .ended(let number, let size, let took): window.end(number, size, took: took)
             case .givenUp: break
             case .late: window.passTime()
             case nil: return false

@@ -62,8 +62,8 @@ package struct FileStorageOptions: ComponentOptions, Hashable {
         catchUpBytesPerSecond = settings.bytes(
             "catch_up_rate", default: Self.journal.catchUpBytesPerSecond, in: 0...1 << 40,
             "Bytes a second of a backlog that are read, beyond what comes in, while data comes in, so that senders do "
-                + "not wait longer for their answers. At this pace few deliveries to a quick destination run at once. "
-                + "0 is no limit.")
+                + "not wait longer for their answers. At this pace few deliveries run at once to a destination that "
+                + "answers within a millisecond. 0 is no limit.")
         settings.accepted("timeout", "A directory in use is refused at once, with the holder's name.")
         settings.accepted("fsync", "Sluice always syncs before it answers.")
         settings.accepted("directory_permissions", "Journals are 0700: they hold prompts.")
