@@ -45,7 +45,7 @@ struct PlacedFrame: Sendable {
     /// `JournalIndex.appendedBytes` behind it, of frames that were just appended.
     var appended: Int?
 
-    /// The same, of a read that was held back.
+    /// The same, of a read that keeps to its rate, see `CatchUpPacing.isAtPace`.
     var paced: PlacedFrame {
         var frame = self
         frame.stored.isPaced = true
