@@ -369,7 +369,9 @@ struct GRPCServiceTests {
             }
             for stream in open.dropFirst(streams / 2) { #expect(try await stream.answer().grpcStatus == 14) }
             #expect(server.budget.used == budget)
-            for stream in open.prefix(streams / 2) { stream.reset() }
+            // Those that were refused first: a moment after its answer the server resets them too, for which it keeps
+            // memory a while if there is any.
+            for stream in open.reversed() { stream.reset() }
             #expect(eventually { server.budget.used == 0 })
             #expect(try await client.request(head(traces), message([1])).grpcStatus == 0)
         }
