@@ -19,25 +19,40 @@ struct HTTP2EndTests {
     @Test func `what a client sends before it knows that it is to go is answered, whose way is long`()
         async throws
     {
+        // On a busy machine the client may be later than the pause allows, which says nothing.
+        for _ in 0..<20 {
+            let (answered, way) = try await Self.answersAfterGoAway()
+            #expect(answered.contains(1))
+            if way < .milliseconds(1_800) { return #expect(answered == [1, 3]) }
+        }
+        Issue.record("the client never was in time")
+    }
+
+    /// The streams that are answered when the second one is opened after the server has said that it goes, and how long
+    /// after that the client had sent it.
+    private static func answersAfterGoAway() async throws -> (Set<UInt32>, Duration) {
+        var answered: Set<UInt32> = []
+        var way = Duration.seconds(600)
         try await withServer { server in
             let client = try server.connect()
             client.send(Self.start + Self.post(1))
-            var answered: Set<UInt32> = []
             while !answered.contains(1), let frame = client.frame() {
                 if frame.stream > 0, frame.flags & 1 == 1 { answered.insert(frame.stream) }
             }
+            let begin = ContinuousClock.now
             async let end: Void = server.receiver.shutdown(deadline: .seconds(60))
             while let frame = client.frame() {
                 if frame.type == H2Frame.ping, frame.flags & 1 == 0 {
                     try await Task.sleep(for: .milliseconds(700))
                     let answer = H2Frame(type: H2Frame.ping, flags: 1, stream: 0, payload: frame.payload)
                     client.send(Self.post(3) + answer.bytes)
+                    way = ContinuousClock.now - begin
                 }
                 if frame.stream > 0, frame.flags & 1 == 1 { answered.insert(frame.stream) }
             }
             await end
-            #expect(answered == [1, 3])
         }
+        return (answered, way)
     }
 
     @Test func `a client that gives no sign that it goes is left behind a pause`() async throws {
